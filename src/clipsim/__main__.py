@@ -1,0 +1,5 @@
+"""`python -m clipsim`."""
+
+from clipsim.cli import main
+
+main()

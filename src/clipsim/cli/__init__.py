@@ -1,0 +1,54 @@
+"""The command line: Typer options in, library calls, rendered text out, exit status."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+
+from clipsim.cli.models import models_app
+from clipsim.cli.output import exit_status
+from clipsim.cli.rank import rank_command
+from clipsim.version import __version__
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="clipsim",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,  # a bug keeps its plain traceback
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("rank")(rank_command)
+app.add_typer(models_app, name="models")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"clipsim {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _clipsim(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Rank images against texts with CLIP models.
+
+    Example: `clipsim rank images/*.jpeg --text maze --text cat`
+    """
+
+
+def main() -> None:
+    """The entry point of `clipsim` and of `python -m clipsim`."""
+    warnings.simplefilter("ignore")  # libraries' remarks to programmers are nothing to a user
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # an ASCII terminal gets escapes, not a crash
+    with exit_status():
+        app()

@@ -1,0 +1,187 @@
+"""`clipsim models`: list what --model accepts, show one model's facts, download one, choose the default."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from clipsim.cli.output import exit_status, print_table, say, write
+from clipsim.hub import find_files, is_cached
+from clipsim.models import (
+    BUNDLED,
+    OPENAI_NAMES,
+    ModelFacts,
+    ModelSpec,
+    default_model,
+    find_facts,
+    find_model,
+    list_models,
+    read_catalogue,
+    save_default,
+)
+from clipsim.names import printable
+from clipsim.render.plain import to_json
+
+LISTING_WIDTH = 100  # cells, where there is no terminal that could be narrower
+
+models_app = typer.Typer(
+    help="List the models that --model accepts; show, pull or use one.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Names for the shell to complete."""
+    names = [*OPENAI_NAMES, *(facts.name for facts in list_models())]
+    return [name for name in names if name.lower().startswith(incomplete.lower())]
+
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A name as --model takes it.", autocompletion=complete_model)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@models_app.callback(invoke_without_command=True)
+def list_command(
+    context: typer.Context,
+    text: Annotated[
+        str | None,
+        typer.Option("--filter", metavar="TEXT", help="Only names with this in them.", show_default=False),
+    ] = None,
+    cached: Annotated[bool, typer.Option("--cached", help="Only models that are on this machine.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the models that --model accepts; show, pull or use one.
+
+    Example: `clipsim models --filter ViT-B-32`
+    """
+    if context.invoked_subcommand is not None:
+        return
+    with exit_status():
+        here = {facts.name: is_cached(facts) for facts in list_models()}
+        chosen = [
+            facts
+            for facts in list_models()
+            if (here[facts.name] or not cached)
+            and any((text or "").lower() in name.lower() for name in (facts.name, *facts.aliases))
+        ]
+        if as_json:
+            write(to_json([_record(facts, here[facts.name]) for facts in chosen]) + "\n")
+            return
+        if not chosen:
+            say("note", "no model fits; 'clipsim models' lists them all")
+            return
+        width = Console().width
+        print_table(_listing(chosen, here), width if Console().is_terminal else max(width, LISTING_WIDTH))
+
+
+def _listing(models: Sequence[ModelFacts], here: dict[str, bool]) -> Table:
+    default, _ = default_model()
+    published = read_catalogue()["sources"]["imagenet_top1"]
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1),
+        header_style="bold",
+        caption=Text(
+            "M: millions of parameters; px: side of the image; dim: length of the vectors; top-1: zero-shot on "
+            f"ImageNet-1k, from {published}; *: on this machine; >: the default. Also accepted: hf-hub:ORG/REPO, a "
+            "model folder, a checkpoint file.",
+            style="dim",
+        ),
+        caption_justify="left",
+    )
+    table.add_column("model", overflow="fold")
+    for heading in ("M", "px", "dim", "top-1"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("here", justify="center", no_wrap=True)
+    for facts in models:
+        name = Text(("> " if default in (facts.name, *facts.aliases) else "  ") + facts.name)
+        if facts.aliases:
+            name.append(f" ({', '.join(facts.aliases)})", style="dim")
+        table.add_row(
+            name,
+            _number(facts.parameters_millions, ".0f" if (facts.parameters_millions or 0) >= 10 else ".1f"),
+            str(facts.image_size),
+            str(facts.embed_dim),
+            _number(facts.imagenet_top1, ".1%"),
+            "*" if here[facts.name] else "",
+            style="bold" if facts.name == BUNDLED else "",
+        )
+    return table
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _record(facts: ModelFacts, cached: bool) -> dict[str, Any]:
+    record = asdict(facts) | {"aliases": list(facts.aliases), "cached": cached}
+    record["needs_transformers"] = facts.needs_transformers
+    return record
+
+
+@models_app.command("show")
+def show_command(name: Name, as_json: AsJson = False) -> None:
+    """Show the facts of one model.
+
+    Example: `clipsim models show ViT-B/32`
+    """
+    with exit_status():
+        spec = find_model(name)
+        facts = find_facts(spec.name)
+        record = _record(facts, is_cached(facts)) if facts else _local_record(spec)
+        if as_json:
+            write(to_json(record) + "\n")
+            return
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        for key, value in record.items():
+            if value not in (None, [], ""):
+                shown = ", ".join(value) if isinstance(value, list) else str(value)
+                table.add_row(Text(key, style="bold"), Text(printable(shown)))
+        if facts and facts.imagenet_top1 is not None:
+            table.add_row(Text("source", style="bold"), Text(read_catalogue()["sources"]["imagenet_top1"]))
+        print_table(table)
+
+
+def _local_record(spec: ModelSpec) -> dict[str, Any]:
+    """What can be said of a model that the catalogue does not list, without opening its weights."""
+    return {
+        "name": spec.name,
+        "kind": spec.kind,
+        "repository": spec.repository,
+        "path": None if spec.path is None else str(spec.path),
+    }
+
+
+@models_app.command("pull")
+def pull_command(name: Name) -> None:
+    """Download a model into the Hugging Face cache; what was begun before is resumed.
+
+    Example: `clipsim models pull ViT-B-32/laion2b_s34b_b79k`
+    """
+    with exit_status():
+        spec = find_model(name)
+        files = find_files(spec)
+        say("note", f"{printable(spec.name)} is on this machine: {printable(str(files.weights))}")
+
+
+@models_app.command("use")
+def use_command(name: Name) -> None:
+    """Make a model the default of `clipsim rank`.
+
+    Example: `clipsim models use ViT-B-32/openai`
+    """
+    with exit_status():
+        path = save_default(name)
+        spec = find_model(name)
+        say("note", f"the default model is now {printable(spec.name)} (kept in {printable(str(path))})")
+        facts = find_facts(spec.name)
+        if facts is not None and not is_cached(facts):
+            say("note", f"it is downloaded when first used, or now with 'clipsim models pull {printable(spec.name)}'")

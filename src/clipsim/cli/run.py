@@ -1,0 +1,108 @@
+"""A `RankRequest` → a run: paths found, model loaded, images ranked, results printed, status set."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+
+import typer
+
+from clipsim.api import NO_SHARE, check_request, open_encoder, prompt_notices
+from clipsim.cli.options import Format, RankRequest
+from clipsim.cli.output import NOTHING_DONE, SOME_SKIPPED, say
+from clipsim.cli.progress import Bar, progress_bar
+from clipsim.cli.results import Done, print_json_lines, print_result
+from clipsim.embed import BATCH_SIZE, ImageFailure, embed_images
+from clipsim.errors import UsageError
+from clipsim.images import max_pixels
+from clipsim.models import BUNDLED, choose_model
+from clipsim.names import printable
+from clipsim.paths import STANDARD_INPUT, find_images, find_listed_images, read_path_list
+from clipsim.ranking import ImageScores, collect, encode_prompts, score_images
+from clipsim.texts import distinct_prompts, read_prompts
+
+Outcomes = Sequence[ImageScores | ImageFailure]
+
+MINI_NOTICE = (
+    f"using {BUNDLED}, the small bundled model: it knows simple drawings, not photographs; "
+    "choose a real one with 'clipsim models use ViT-B-32/openai' or --model"
+)
+
+
+def run_rank(request: RankRequest) -> None:
+    """Do what was asked; raises ClipsimError, or typer.Exit with the status of a run that skipped inputs."""
+    _check_standard_input(request)
+    max_pixels()  # a wrong setting is told before any work
+    prompts, repeated = distinct_prompts(chain(request.texts, *map(read_prompts, request.text_files)))
+    check_request(prompts, request.templates, request.sort_by)
+    paths = _find_paths(request)
+    spec, chosen = choose_model(request.model, request.weights)
+    notices = [*([] if chosen else [MINI_NOTICE]), *prompt_notices(prompts, repeated)]
+    if request.top is not None and request.format is Format.json:
+        notices.append("--top does not apply to --format json, whose matrices are whole")
+    batch_size = request.batch_size or BATCH_SIZE
+    streamed = request.format is Format.jsonl and request.sort_by is None
+    with progress_bar(quiet=request.quiet or (streamed and sys.stdout.isatty())) as bar:
+        bar.step("loading the model")
+        encoder = open_encoder(spec, request.device, request.precision)
+        if len(prompts) == 1 and encoder.head == "softmax":
+            notices.append(NO_SHARE)
+        for notice in () if request.quiet else notices:
+            say("note", notice)
+        bar.step("reading the texts")
+        vectors = encode_prompts(encoder, prompts, request.templates, batch_size=batch_size, truncate=request.truncate)
+        bar.step("ranking", len(paths))
+        features = embed_images(encoder, paths, batch_size=batch_size, workers=request.workers, fail=request.fail)
+        batches = _watch(score_images(encoder, vectors, features), bar)
+        if streamed:
+            done = print_json_lines(batches, prompts, request.top)
+        else:
+            result = collect(
+                encoder, prompts, batches, templates=request.templates, warnings=notices, sort_by=request.sort_by
+            )
+            done = Done(len(result.scores), len(result.errors))
+    if not streamed:
+        print_result(result, request.format, request.top)
+    if done.failed:
+        _end_with_failures(done)
+
+
+def _check_standard_input(request: RankRequest) -> None:
+    if [*request.images, *request.text_files, request.from_file].count(STANDARD_INPUT) > 1:
+        raise UsageError("standard input (-) can be read only once: for images or for texts")
+
+
+def _find_paths(request: RankRequest) -> list[str]:
+    named = (
+        find_listed_images(read_path_list(name, null=request.null)) if name == STANDARD_INPUT else find_images([name])
+        for name in request.images
+    )
+    listed = find_listed_images(read_path_list(request.from_file, null=request.null)) if request.from_file else ()
+    paths = list(chain(*named, listed))
+    if not paths:
+        raise UsageError("no images to rank; give files, folders or quoted globs, or - to read paths from a pipe")
+    if not any(map(os.path.lexists, paths)):  # told at once, not after a model was loaded
+        for path in paths:
+            say("skipped", f"{printable(path)}: no such file")
+        _end_with_failures(Done(0, len(paths)))
+    return paths
+
+
+def _watch(batches: Iterable[Outcomes], bar: Bar) -> Iterator[Outcomes]:
+    """Pass the batches on; tell each failure as it comes, and move the bar."""
+    for batch in batches:
+        for outcome in batch:
+            if isinstance(outcome, ImageFailure):
+                say("skipped", f"{printable(outcome.path)}: {outcome.error}")
+        bar.advance(len(batch))
+        yield batch
+
+
+def _end_with_failures(done: Done) -> None:
+    if done.scored:
+        say("warning", f"{done.failed} of {done.scored + done.failed} inputs skipped")
+        raise typer.Exit(SOME_SKIPPED)
+    say("error", "none of the inputs could be used; the lines above say why")
+    raise typer.Exit(NOTHING_DONE)

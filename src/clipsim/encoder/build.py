@@ -1,0 +1,157 @@
+"""A `ModelSpec` and its files → an OpenCLIP model with its weights in it, and its own preprocessing."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.convert import convert_state_dict
+from open_clip.factory import resize_pos_embed, resize_text_pos_embed
+from open_clip.model import convert_to_custom_text_state_dict
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from clipsim.encoder.openai import drop_extras, infer_config
+from clipsim.encoder.tensors import read_tensors
+from clipsim.errors import ModelError, WeightsError
+from clipsim.hub import ModelFiles, read_config
+from clipsim.models import ModelSpec
+from clipsim.names import printable
+
+Preprocess = Callable[[Image.Image], Tensor]
+_PREPROCESS_KEYS = ("mean", "std", "interpolation", "resize_mode", "fill_color")
+
+
+class _NoRandomNumbers(TorchFunctionMode):
+    """While it is entered, parameters are left as the allocator gives them: the weights follow at once."""
+
+    SKIPPED = frozenset(
+        (
+            nn.init.normal_, nn.init.uniform_, nn.init.trunc_normal_, nn.init.kaiming_uniform_, nn.init.kaiming_normal_,
+            nn.init.xavier_uniform_, nn.init.xavier_normal_,
+            Tensor.normal_, Tensor.uniform_, Tensor.erfinv_,
+        )
+    )  # fmt: skip
+
+    def __torch_function__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Leave random fills out; make `torch.randn` an allocation."""
+        kwargs = kwargs or {}
+        if func in self.SKIPPED:
+            return args[0] if args else kwargs["tensor"]
+        if func is torch.randn:
+            return torch.empty(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
+def build_model(spec: ModelSpec, files: ModelFiles) -> tuple[Any, Preprocess, dict[str, Any]]:
+    """The model in evaluation mode, fp32 on the CPU, its inference transform, and its configuration (`model_cfg`).
+
+    Raises WeightsError when the weights do not fit, ModelError when the architecture cannot be built here.
+    """
+    tensors = read_tensors(files.weights)
+    config, preprocess = _configure(spec, files, tensors)
+    try:
+        model = _instantiate(config, files)
+    except ImportError as error:
+        raise ModelError(f"{spec.name}: needs 'transformers': pip install 'clipsim[transformers]'") from error
+    except Exception as error:
+        said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 160)
+        raise ModelError(f"{printable(spec.name)}: OpenCLIP cannot build this architecture ({said})") from error
+    if spec.kind == "checkpoint":
+        tensors = drop_extras(tensors)
+    _fill(model, tensors, files.weights, config)
+    model.eval()
+    settings = PreprocessCfg(size=model.visual.image_size, **preprocess)
+    return model, image_transform_v2(settings, is_train=False), config
+
+
+def _configure(spec: ModelSpec, files: ModelFiles, tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """OpenCLIP's `model_cfg`, and what its preprocessing departs from the default in."""
+    if files.config is not None:
+        given = read_config(files.config)
+        return given["model_cfg"], _preprocess_settings(given.get("preprocess_cfg") or {})
+    if spec.kind == "checkpoint":
+        return infer_config(drop_extras(tensors), files.weights), {}
+    config = open_clip.get_model_config(spec.architecture)
+    if spec.pretrained is not None:
+        tag = open_clip.get_pretrained_cfg(spec.architecture, spec.pretrained)
+        # the weights decide the activation: OpenAI's were trained with QuickGELU, whatever the configuration says
+        config["quick_gelu"] = tag.get("quick_gelu", False) or config.get("quick_gelu", False)
+        return config, _preprocess_settings(tag)
+    # a state dict of one's own: the preprocessing that all published weights of the architecture agree on
+    published = [
+        _preprocess_settings(open_clip.get_pretrained_cfg(spec.architecture, tag))
+        for tag in open_clip.list_pretrained_tags_by_model(spec.architecture)
+    ]
+    agreed = published[:1] if all(settings == published[0] for settings in published) else []
+    return config, agreed[0] if agreed else {}
+
+
+def _preprocess_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: given[key] for key in _PREPROCESS_KEYS if given.get(key) is not None}
+
+
+def _instantiate(config: dict[str, Any], files: ModelFiles) -> Any:
+    """An OpenCLIP model whose parameters hold nothing yet."""
+    arguments = copy.deepcopy(config)
+    text, vision = arguments["text_cfg"], arguments["vision_cfg"]
+    custom = arguments.pop("custom_text", False) or "hf_model_name" in text
+    if files.text_model is not None:
+        text["hf_model_name"] = str(files.text_model)  # its configuration only; never a download
+    if "hf_model_name" in text:
+        text["hf_model_pretrained"] = False
+    if "timm_model_name" in vision:
+        vision["timm_model_pretrained"] = False
+    kind = (open_clip.CoCa if "multimodal_cfg" in arguments else open_clip.CustomTextCLIP) if custom else open_clip.CLIP
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # OpenCLIP and timm talk about initialising; the weights follow
+    try:
+        with _NoRandomNumbers():
+            model = kind(**arguments)
+    finally:
+        logging.disable(level)
+    return model
+
+
+def _fill(model: Any, tensors: dict[str, Tensor], path: Path, config: dict[str, Any]) -> None:
+    """Put the tensors into the model, all of them, in the forms that OpenCLIP has written over the years."""
+    shown = printable(str(path))
+    try:
+        tensors = convert_state_dict(model, dict(tensors))
+        if "positional_embedding" in tensors and not hasattr(model, "positional_embedding"):
+            tensors = convert_to_custom_text_state_dict(tensors)
+        for name in ("logit_scale", "logit_bias"):
+            own = getattr(model, name, None)
+            if name in tensors and own is not None:
+                tensors[name] = tensors[name].reshape(own.shape)
+        tensors.pop("text.transformer.embeddings.position_ids", None)  # older transformers wrote it
+        resize_pos_embed(tensors, model)
+        resize_text_pos_embed(tensors, model)
+    except Exception as error:
+        raise WeightsError(
+            f"{shown}: the weights are not of this architecture ({printable(str(error), 120)})"
+        ) from error
+    expected = model.state_dict()
+    tensors = {
+        name: tensor.to(expected[name].dtype) if name in expected else tensor for name, tensor in tensors.items()
+    }
+    missing = [name for name in expected if name not in tensors and not name.endswith("num_batches_tracked")]
+    extra = [name for name in tensors if name not in expected]
+    wrong = [name for name in expected if name in tensors and tensors[name].shape != expected[name].shape]
+    for names, what in ((missing, "missing"), (extra, "unknown to it"), (wrong, "of another shape")):
+        if names:
+            example = printable(names[0], 60)
+            raise WeightsError(
+                f"{shown}: the weights are not of this architecture (embed_dim {config['embed_dim']}): "
+                f"{len(names)} tensors are {what}, {example} for one"
+            )
+    model.load_state_dict(tensors, strict=False, assign=True)

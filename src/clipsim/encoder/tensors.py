@@ -1,0 +1,86 @@
+"""A checkpoint file from anywhere → its tensors by name, and nothing else: no code in the file is ever run."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clipsim.encoder.torchscript import is_torchscript, read_torchscript
+from clipsim.errors import WeightsError
+from clipsim.names import printable
+
+_NESTS = ("state_dict", "model_state_dict", "model")  # where training programs put the model's tensors
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, a pickled state dict or a TorchScript archive, on the CPU.
+
+    The content decides what the file is. Files that allow it are mapped into memory, not read. A state dict may
+    be nested under "state_dict" or "model"; a "module." before every name is dropped; what is no tensor is left out.
+
+    Raises WeightsError for a file that is missing, damaged, holds no tensors, or holds more than tensors.
+    """
+    shown = printable(str(path))
+    try:
+        with path.open("rb") as file:
+            head = file.read(256)
+    except OSError as error:
+        raise WeightsError(f"{shown}: cannot open the weights: {error.strerror or error}") from error
+    if cause := _not_weights(head):
+        raise WeightsError(f"{shown}: {cause}")
+    try:
+        found = _read(path, head)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{shown}: holds more than tensors, or is damaged; nothing in it was run. Ask for a safetensors file"
+        ) from error
+    except MemoryError as error:
+        raise WeightsError(f"{shown}: not enough memory to read the weights") from error
+    except Exception as error:
+        said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 120)
+        raise WeightsError(f"{shown}: damaged or not a checkpoint ({said})") from error
+    tensors = _flatten(found)
+    if not tensors:
+        raise WeightsError(f"{shown}: no tensors in it")
+    return tensors
+
+
+def _not_weights(head: bytes) -> str | None:
+    start = head.lstrip().lower()
+    if not head:
+        return "an empty file, not a checkpoint"
+    if head.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the weights; fetch them with 'git lfs pull'"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "an HTML page, not a checkpoint; download the file itself"
+    return None
+
+
+def _read(path: Path, head: bytes) -> Any:
+    if head[8:9] == b"{" or path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    if head.startswith(b"PK"):
+        if is_torchscript(path):
+            return read_torchscript(path)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _flatten(found: Any) -> dict[str, Tensor]:
+    if not isinstance(found, Mapping):
+        return {}
+    for nest in _NESTS:
+        if isinstance(found.get(nest), Mapping):
+            found = found[nest]
+            break
+    tensors = {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
+    if tensors and all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
+    return tensors

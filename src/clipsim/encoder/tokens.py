@@ -1,0 +1,66 @@
+"""Texts → token ids, by the model's own tokenizer, and never silently cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer, SimpleTokenizer
+from torch import Tensor
+
+from clipsim.errors import ModelError, PromptError, WeightsError
+from clipsim.hub import ModelFiles
+from clipsim.names import printable
+
+LONGEST_SHOWN = 60
+
+
+class Tokenizer:
+    """The tokenizer that an OpenCLIP configuration names, with a count of what it would cut."""
+
+    def __init__(self, config: dict[str, Any], files: ModelFiles) -> None:
+        text = config["text_cfg"]
+        self.context_length: int = text.get("context_length", DEFAULT_CONTEXT_LENGTH)
+        options = dict(text.get("tokenizer_kwargs") or {})
+        try:
+            if files.tokenizer is None:
+                self.tokenize = SimpleTokenizer(context_length=self.context_length, **options)
+            else:
+                self.tokenize = HFTokenizer(
+                    str(files.tokenizer),
+                    context_length=self.context_length,
+                    tokenizer_mode=text.get("tokenizer_mode"),
+                    **options,
+                )
+        except ImportError as error:
+            raise ModelError(
+                "this model's tokenizer needs 'transformers': pip install 'clipsim[transformers]'"
+            ) from error
+        except Exception as error:
+            said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 160)
+            raise WeightsError(f"{printable(str(files.tokenizer))}: cannot load the tokenizer ({said})") from error
+
+    def __call__(self, texts: Sequence[str], *, truncate: bool) -> Tensor:
+        """N texts → (n, context_length) int64 token ids, padded; a text that is cut keeps its end token.
+
+        Raises PromptError for a text with more tokens than the context, unless `truncate`.
+        """
+        tokens: Tensor = self.tokenize(list(texts))
+        if not truncate:
+            for text, row in zip(texts, tokens, strict=True):
+                if self._may_be_cut(row) and (count := self.count(text)) > self.context_length:
+                    raise PromptError(
+                        f"the prompt '{printable(text, LONGEST_SHOWN)}' has {count} tokens and this model reads "
+                        f"{self.context_length}; shorten it, or give --truncate to cut it"
+                    )
+        return tokens
+
+    def _may_be_cut(self, row: Tensor) -> bool:
+        # OpenCLIP's own tokenizer pads with zeros; the others' padding can look like their end token
+        return not isinstance(self.tokenize, SimpleTokenizer) or bool(row[-1] != 0)
+
+    def count(self, text: str) -> int:
+        """How many tokens a text has, the start and end tokens included."""
+        if isinstance(self.tokenize, SimpleTokenizer):
+            return len(self.tokenize.encode(text)) + 2
+        return len(self.tokenize.tokenizer(self.tokenize.clean_fn(text)).input_ids)

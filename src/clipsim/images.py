@@ -1,0 +1,184 @@
+"""One image file of any kind → an upright RGB picture (PIL), or one ImageError that says what is wrong."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from clipsim.errors import ImageError, UsageError
+from clipsim.names import printable
+
+# Pillow's raster decoders. EPS is left out because Pillow starts Ghostscript for it; the rest because nobody has photos
+# in it.
+FORMATS = (
+    "JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF",
+    "ICO", "ICNS", "TGA", "QOI", "MPO", "PCX", "SGI", "DDS",
+)  # fmt: skip
+MAX_PIXELS = 178_000_000  # Pillow's own limit of refusal, 2 × 89 478 485, rounded
+MAX_ASPECT = 100  # longer : shorter side; beyond it only the middle is kept
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+
+
+def max_pixels() -> int:
+    """The limit on width × height: `CLIPSIM_MAX_PIXELS`, else 178 million.
+
+    Raises UsageError when the variable is not a positive whole number.
+    """
+    setting = os.environ.get("CLIPSIM_MAX_PIXELS", "")
+    if not setting:
+        return MAX_PIXELS
+    if not setting.isdecimal() or int(setting) == 0:
+        raise UsageError(f"CLIPSIM_MAX_PIXELS is '{printable(setting, 40)}'; it must be a whole number of pixels")
+    return int(setting)
+
+
+def load_image(path: str) -> Image.Image:
+    """Decode the first frame of an image file.
+
+    The content decides the format, whatever the name. The picture comes back upright (EXIF orientation applied), in
+    mode RGB, transparency on white, deep and float grey scaled to 8 bits; see `to_rgb` and `trim`.
+
+    Raises ImageError, naming the cause but not the path, for anything that is not a readable regular image file
+    within `max_pixels()`.
+    """
+    with _open_regular(path) as file:
+        head = file.read(512)
+        file.seek(0)
+        formats = _formats_for(head)
+        try:
+            with Image.open(file, formats=formats) as image:
+                _check_size(image)
+                image.load()
+                return trim(to_rgb(_upright(image)))
+        except ImageError:
+            raise
+        except UnidentifiedImageError as error:
+            raise ImageError(_describe(head)) from error
+        except Image.DecompressionBombError as error:
+            raise ImageError(f"too many pixels: {printable(str(error), 120)}") from error
+        except MemoryError as error:
+            raise ImageError("not enough memory to decode it") from error
+        except Exception as error:  # decoders raise anything on damaged files
+            raise ImageError(_damage(error)) from error
+
+
+def _open_regular(path: str) -> BinaryIO:
+    try:
+        # O_NONBLOCK: opening a FIFO that nobody writes to must not wait
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError as error:
+        cause = "a link to nothing" if Path(path).is_symlink() else "no such file"
+        raise ImageError(cause) from error
+    except (OSError, ValueError) as error:
+        raise ImageError(f"cannot open it: {getattr(error, 'strerror', None) or error}") from error
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise ImageError("a directory without image files" if stat.S_ISDIR(mode) else "not a regular file")
+
+
+def _formats_for(head: bytes) -> tuple[str, ...]:
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
+        try:
+            import pillow_heif
+        except ImportError as error:
+            raise ImageError("a HEIC picture; to read these: pip install 'clipsim[heic]'") from error
+        pillow_heif.register_heif_opener()
+        return ("HEIF",)
+    return FORMATS
+
+
+def _check_size(image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > max_pixels():
+        raise ImageError(
+            f"{width} × {height} pixels are more than the limit of {max_pixels():,}; CLIPSIM_MAX_PIXELS raises it"
+        )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        upright = ImageOps.exif_transpose(image)
+    except Exception:  # a broken EXIF block says nothing about which way is up
+        return image
+    upright.format = image.format  # `to_rgb` asks for it
+    return upright
+
+
+def trim(image: Image.Image) -> Image.Image:
+    """Cut a picture longer than 100 : 1 to its middle 100 : 1; any other comes back as it is.
+
+    A model sees the middle square of it anyway, and resizing the whole would take gigabytes.
+    """
+    width, height = image.size
+    long, short = max(width, height), min(width, height)
+    if long <= MAX_ASPECT * short:
+        return image
+    start = (long - MAX_ASPECT * short) // 2
+    stop = start + MAX_ASPECT * short
+    return image.crop((start, 0, stop, height) if width > height else (0, start, width, stop))
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert a decoded picture of any mode to RGB.
+
+    Transparency is composited on white. 16-bit grey is scaled by its full range. 32-bit and float grey say nothing
+    of their range: values within 0 to 1, 0 to 255 or 0 to 65535 are read as that scale, others are stretched from
+    their least to their greatest. LAB goes through its colour profile; CMYK is converted by Pillow.
+    """
+    if image.mode == "RGB":
+        return image
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        return _grey(image).convert("RGB")
+    if image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+        assert converted is not None  # None only when converting in place
+        return converted
+    if image.has_transparency_data:
+        picture = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    return image.convert("RGB")
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    values = np.asarray(image, dtype=np.float32)
+    finite = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(finite.min()), float(finite.max())
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        low, high = 0.0, 65535.0
+    elif low >= 0.0 and high <= 65535.0:
+        low, high = 0.0, next(top for top in (1.0, 255.0, 65535.0) if high <= top)
+    scaled = (finite - low) * (255.0 / (high - low if high > low else 1.0))
+    return Image.fromarray(np.clip(scaled + 0.5, 0, 255).astype(np.uint8))
+
+
+def _describe(head: bytes) -> str:
+    """Say what a file is that no decoder wanted."""
+    start = head.lstrip().lower()
+    if not head:
+        return "an empty file"
+    if head.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the picture; fetch it with 'git lfs pull'"
+    if start.startswith((b"<!doctype html", b"<html", b"<head")):
+        return "an HTML page, not an image"
+    if start.startswith((b"<svg", b"<?xml")):
+        return "SVG or XML, not a raster image; convert it to PNG"
+    if head.startswith((b"%!PS", b"\xc5\xd0\xd3\xc6", b"%PDF", b"8BPS")):
+        return "PostScript, PDF or PSD, which clipsim does not open; convert it to PNG"
+    if b"\0" not in head and not any(byte > 126 for byte in head):
+        return "plain text, not an image"
+    return "not an image that clipsim can read, or damaged at its start"
+
+
+def _damage(error: Exception) -> str:
+    said = printable(str(error).strip() or type(error).__name__, 120)
+    if "truncated" in said.lower() or isinstance(error, EOFError):
+        return f"truncated: the file ends before the picture does ({said})"
+    return f"damaged or unsupported: {said}"

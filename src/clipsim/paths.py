@@ -1,0 +1,107 @@
+"""What the user named (files, directories, globs, lists of paths) → one path an image, in order."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from clipsim.errors import UsageError
+from clipsim.names import printable
+
+# What a directory is searched for; a file named by the user is opened whatever it is called.
+SUFFIXES = frozenset(
+    (
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".webp", ".bmp", ".dib", ".tif", ".tiff",
+        ".pgm", ".ppm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".jpf", ".jpx", ".avif", ".avifs", ".ico", ".icns",
+        ".tga", ".qoi", ".mpo", ".pcx", ".sgi", ".dds", ".heic", ".heif",
+    )
+)  # fmt: skip
+STANDARD_INPUT = "-"
+CHUNK = 1 << 16
+
+
+def find_images(inputs: Iterable[str]) -> Iterator[str]:
+    """Expand what was named into the paths to open, lazily and in the order given.
+
+    A directory is walked: files with an image suffix, in order of name, hidden ones left out, links to directories
+    not followed. A name that does not exist but holds `*`, `?` or `[` is a pattern (`**` reaches into folders) and
+    gives the files it matches, sorted. Anything else is given back as it is, so that whoever opens it can say
+    what is wrong with it; so are a directory without images and a pattern without a match.
+    """
+    for name in inputs:
+        if Path(name).is_dir():
+            yield from _or_itself(_walk(name), name)
+        elif glob.has_magic(name) and not os.path.lexists(name):
+            matches = sorted(glob.glob(name, recursive=True))
+            yield from _or_itself((match for match in matches if not Path(match).is_dir()), name)
+        else:
+            yield name
+
+
+def find_listed_images(names: Iterable[str]) -> Iterator[str]:
+    """As `find_images`, for names from a list: directories are walked, but no name is a pattern."""
+    for name in names:
+        yield from _or_itself(_walk(name), name) if Path(name).is_dir() else (name,)
+
+
+def _or_itself(paths: Iterator[str], name: str) -> Iterator[str]:
+    first = next(paths, None)
+    if first is None:
+        yield name
+    else:
+        yield first
+        yield from paths
+
+
+def _walk(folder: str) -> Iterator[str]:
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda e: e.name)
+    except OSError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path)
+        elif Path(entry.name).suffix.lower() in SUFFIXES and not entry.is_dir():
+            yield entry.path
+
+
+def read_path_list(source: str, *, null: bool = False) -> Iterator[str]:
+    """The paths listed in a file (`-`: standard input), lazily: one a line, or NUL-separated with `null`.
+
+    Names are bytes, as the system has them; those that are not UTF-8 are kept by `os.fsdecode`. Empty entries are
+    left out, and a carriage return at a line's end is dropped.
+
+    Raises UsageError for a list that cannot be read.
+    """
+    shown = "standard input" if source == STANDARD_INPUT else printable(source)
+    try:
+        if source == STANDARD_INPUT:
+            yield from _split(sys.stdin.buffer, null)
+        else:
+            with Path(source).open("rb") as file:
+                yield from _split(file, null)
+    except OSError as error:
+        raise UsageError(f"{shown}: cannot read the list of paths: {error.strerror or error}") from error
+
+
+def _split(file: BinaryIO, null: bool) -> Iterator[str]:
+    separator = b"\0" if null else b"\n"
+    rest = b""
+    read = getattr(file, "read1", file.read)  # what a pipe holds now, not only full buffers
+    while chunk := read(CHUNK):
+        *names, rest = (rest + chunk).split(separator)
+        yield from _names(names, null)
+    yield from _names([rest], null)
+
+
+def _names(raw: Iterable[bytes], null: bool) -> Iterator[str]:
+    for name in raw:
+        if not null:
+            name = name.removesuffix(b"\r")
+        if name:
+            yield os.fsdecode(name)
