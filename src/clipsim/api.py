@@ -33,14 +33,13 @@ def open_encoder(spec: ModelSpec, device: str = "auto", precision: str | None = 
     return load_encoder(spec, files, device=device, precision=precision)
 
 
-def prompt_notices(prompts: Sequence[str], repeated: Sequence[str]) -> list[str]:
-    """What the user should know about the prompts before the scores are read."""
-    notices = []
-    if repeated:
-        shown = ", ".join(f"'{printable(prompt, LONGEST_SHOWN)}'" for prompt in repeated[:3])
-        more = f" and {len(repeated) - 3} others" if len(repeated) > 3 else ""
-        notices.append(f"given more than once, counted once: {shown}{more}")
-    return notices
+def repeated_notices(repeated: Sequence[str]) -> list[str]:
+    """What to tell of prompts that were given more than once."""
+    if not repeated:
+        return []
+    shown = ", ".join(f"'{printable(prompt, LONGEST_SHOWN)}'" for prompt in repeated[:3])
+    more = f" and {len(repeated) - 3} others" if len(repeated) > 3 else ""
+    return [f"given more than once, counted once: {shown}{more}"]
 
 
 def rank(
@@ -81,7 +80,7 @@ def rank(
     encoder = open_encoder(spec, device, precision)
     vectors = encode_prompts(encoder, prompts, templates, batch_size=batch_size, truncate=truncate)
     batches = embed_images(encoder, sources, batch_size=batch_size, workers=workers, fail=on_error == "fail")
-    notices = prompt_notices(prompts, repeated)
+    notices = repeated_notices(repeated)
     if len(prompts) == 1 and encoder.head == "softmax":
         notices.append(NO_SHARE)
     return collect(

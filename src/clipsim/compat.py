@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +55,7 @@ def load(
     return model, preprocess
 
 
-@cache
-def _openai_class(kind: Hashable) -> Any:
+def _openai_class(kind: Any) -> Any:
     """An OpenCLIP model class with the call, the casts and the attributes of OpenAI's."""
 
     class OpenAIModel(kind):  # type: ignore[misc]  # the base is known at run time only

@@ -92,8 +92,8 @@ def embed_texts(
         batches = [filled[start : start + batch_size] for start in range(0, len(filled), batch_size)]
         features: Features = np.concatenate([encoder.encode_texts(batch, truncate=truncate) for batch in batches])
         features = features.reshape(len(block), -1, features.shape[-1])
-        for prompt, finite in zip(block, np.isfinite(features).all(axis=(1, 2)).tolist(), strict=True):
-            if not finite:
+        for prompt, vectors in zip(block, features, strict=True):
+            if not np.isfinite(vectors).all():
                 shown = printable(prompt, LONGEST_SHOWN)
                 raise PromptError(f"the model gives '{shown}' a vector that is not finite; its weights may be damaged")
         yield features

@@ -34,8 +34,10 @@ class ModelFiles:
 def find_files(spec: ModelSpec, cache_dir: str | None = None) -> ModelFiles:
     """The files of a model, downloading those that are not here yet.
 
-    The network is touched only for what is missing; `cache_dir` takes the place of the Hugging Face cache. Raises WeightsError for a directory without weights or with a
-    damaged configuration, DownloadError (saying how to pull it) when something cannot be fetched.
+    The network is touched only for what is missing; `cache_dir` takes the place of the Hugging Face cache.
+
+    Raises WeightsError for a directory without weights or with a damaged configuration, DownloadError (saying how to
+    pull it) when something cannot be fetched.
     """
     if spec.kind in ("checkpoint", "weights"):
         assert spec.path is not None

@@ -13,11 +13,11 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from clipsim.errors import ImageError, UsageError
 from clipsim.names import printable
 
-# Pillow's raster decoders. EPS is left out because Pillow starts Ghostscript for it; the rest because nobody has photos
+# Pillow's raster decoders (MPO comes with JPEG). EPS is left out because Pillow starts Ghostscript for it; the rest because nobody has photos
 # in it.
 FORMATS = (
     "JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF",
-    "ICO", "ICNS", "TGA", "QOI", "MPO", "PCX", "SGI", "DDS",
+    "ICO", "ICNS", "TGA", "QOI", "PCX", "SGI", "DDS",
 )  # fmt: skip
 MAX_PIXELS = 178_000_000  # Pillow's own limit of refusal, 2 × 89 478 485, rounded
 MAX_ASPECT = 100  # longer : shorter side; beyond it only the middle is kept

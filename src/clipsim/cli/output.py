@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from clipsim.errors import ClipsimError, UsageError
+from clipsim.names import printable
 
 NOTHING_DONE, WRONG_USAGE, SOME_SKIPPED, INTERRUPTED = 1, 2, 3, 130
 
@@ -26,6 +27,8 @@ def say(kind: str, message: str) -> None:
 
 def write(text: str) -> None:
     """Write results to standard output as UTF-8, whatever the locale; names that are not UTF-8 as their bytes."""
+    if sys.stdout.isatty():  # a name in CSV must not act on the terminal
+        text = "\n".join(map(printable, text.split("\n")))
     sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
     sys.stdout.buffer.flush()
 

@@ -9,7 +9,7 @@ from itertools import chain
 
 import typer
 
-from clipsim.api import NO_SHARE, check_request, open_encoder, prompt_notices
+from clipsim.api import NO_SHARE, check_request, open_encoder, repeated_notices
 from clipsim.cli.options import Format, RankRequest
 from clipsim.cli.output import NOTHING_DONE, SOME_SKIPPED, say
 from clipsim.cli.progress import Bar, progress_bar
@@ -39,7 +39,7 @@ def run_rank(request: RankRequest) -> None:
     check_request(prompts, request.templates, request.sort_by)
     paths = _find_paths(request)
     spec, chosen = choose_model(request.model, request.weights)
-    notices = [*([] if chosen else [MINI_NOTICE]), *prompt_notices(prompts, repeated)]
+    notices = [*([] if chosen else [MINI_NOTICE]), *repeated_notices(repeated)]
     if request.top is not None and request.format is Format.json:
         notices.append("--top does not apply to --format json, whose matrices are whole")
     batch_size = request.batch_size or BATCH_SIZE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from clipsim.errors import DeviceError
+from clipsim.errors import DeviceError, UsageError
 from clipsim.names import printable
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -17,7 +17,7 @@ def choose_device(name: str) -> torch.device:
     kind, _, index = name.partition(":")
     shown = printable(name, 40)
     if kind not in ("cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdecimal())):
-        raise DeviceError(f"no device is called '{shown}'; there are auto, cpu, cuda, cuda:N and mps")
+        raise UsageError(f"no device is called '{shown}'; there are auto, cpu, cuda, cuda:N and mps")
     if kind == "cuda":
         if not torch.cuda.is_available():
             raise DeviceError(f"no CUDA GPU can be used here, and --device {shown} asks for one; try --device cpu")
@@ -34,5 +34,5 @@ def choose_precision(name: str | None, device: torch.device) -> tuple[str, torch
     """The precision asked for; by default fp16 on CUDA, as OpenAI's own code computes there, and fp32 elsewhere."""
     name = name or ("fp16" if device.type == "cuda" else "fp32")
     if name not in PRECISIONS:
-        raise DeviceError(f"no precision is called '{printable(name, 40)}'; there are {', '.join(PRECISIONS)}")
+        raise UsageError(f"no precision is called '{printable(name, 40)}'; there are {', '.join(PRECISIONS)}")
     return name, PRECISIONS[name]

@@ -12,30 +12,50 @@ from rich.table import Table
 from rich.text import Text
 
 from clipsim.names import printable
-from clipsim.ranking import ImageScores, RankResult, Score
+from clipsim.ranking import RankResult, Score
+from clipsim.similarity import order_texts
 
 BEST_STYLE = "bold green"
 LABEL = 32  # the widest a name or prompt is shown at the side
 HEADING = 18  # … and over a column
-GAP = 3  # between columns: two spaces and a line
+NARROWEST = 14  # the least a longer one is shortened to at the side
+GAP = 3  # cells between columns
+MARGIN = 2  # cells around the labels
 
 
 def build_table(result: RankResult, width: int, top: int | None = None) -> Table:
     """Lay the result out for a terminal of `width` cells; with `top`, only the best few texts of each image."""
-    images = [printable(name, LABEL) for name in _without_common_folder(result.images)]
-    texts = [printable(text, LABEL) for text in result.texts]
     cell = 8 if result.probabilities is None else 15
-    beside = max(map(cell_len, texts), default=0) + 2
-    headings = [printable(name, HEADING) for name in images]
-    if top is None and beside + sum(max(cell, cell_len(name)) + GAP for name in headings) <= width:
-        return _column_an_image(result, texts, headings)
-    beside = max(map(cell_len, images), default=0) + 2
-    columns = [max(cell, min(HEADING, cell_len(text))) for text in texts]
-    if top is None and beside + sum(column + GAP for column in columns) <= width:
-        return _row_an_image(result, texts, images)
-    widest = min(HEADING, max(map(cell_len, texts), default=0))
-    fitting = max(1, (width - beside) // (cell + widest + 1 + GAP))
-    return _best_few(result, images, widest, min(fitting, top or fitting, len(texts)))
+    files = _without_common_folder(result.images)
+    if top is None:
+        headings = _shorten(files, HEADING)
+        if label := _room(width, headings, cell, result.texts):
+            return _column_an_image(result, _shorten(result.texts, label), headings)
+        headings = _shorten(result.texts, HEADING)
+        if label := _room(width, headings, cell, files):
+            return _row_an_image(result, headings, _shorten(files, label))
+    texts = _shorten(result.texts, HEADING)
+    place = max(map(cell_len, texts), default=0) + 1 + cell + GAP
+    beside = min(NARROWEST, max(map(cell_len, files), default=0))
+    count = min(max(1, (width - MARGIN - beside) // place), top or len(texts), len(texts))
+    label = min(LABEL, max(NARROWEST, width - MARGIN - count * place))
+    return _best_few(result, _shorten(files, label), texts, count)
+
+
+def _shorten(names: Sequence[str], limit: int) -> list[str]:
+    """The names, escaped and cut to a width; what all begin with goes first if they could not be told apart."""
+    short = [printable(name, limit) for name in names]
+    if len(set(short)) < len(set(names)):
+        start = len(os.path.commonprefix(list(names)))
+        short = [printable(f"…{name[start:]}", limit) for name in names]
+    return short
+
+
+def _room(width: int, headings: Sequence[str], cell: int, labels: Sequence[str]) -> int | None:
+    """How wide the labels at the side may be beside columns under these headings; None when that is too narrow."""
+    room = width - MARGIN - sum(max(cell, cell_len(heading)) + GAP for heading in headings)
+    wanted = max((cell_len(printable(label, LABEL)) for label in labels), default=0)
+    return min(room, LABEL) if room >= min(wanted, NARROWEST) else None
 
 
 def _column_an_image(result: RankResult, texts: Sequence[str], headings: Sequence[str]) -> Table:
@@ -49,36 +69,31 @@ def _column_an_image(result: RankResult, texts: Sequence[str], headings: Sequenc
     return table
 
 
-def _row_an_image(result: RankResult, texts: Sequence[str], images: Sequence[str]) -> Table:
+def _row_an_image(result: RankResult, headings: Sequence[str], images: Sequence[str]) -> Table:
     table = _empty_table(result, "one row an image, one column a text")
     table.add_column("", no_wrap=True)
-    for text in texts:
-        table.add_column(Text(printable(text, HEADING)), no_wrap=True)
+    for heading in headings:
+        table.add_column(Text(heading), no_wrap=True)
     for name, image in zip(images, result.scores, strict=True):
-        cells = [_cell(image.score(result.texts, row), image.best == row) for row in range(len(texts))]
+        cells = [_cell(image.score(result.texts, row), image.best == row) for row in range(len(headings))]
         table.add_row(Text(name), *cells)
     return table
 
 
-def _best_few(result: RankResult, images: Sequence[str], widest: int, count: int) -> Table:
-    table = _empty_table(result, f"the best {count} of {len(result.texts)} texts for each image")
+def _best_few(result: RankResult, images: Sequence[str], texts: Sequence[str], count: int) -> Table:
+    table = _empty_table(result, f"the best {count} of {len(texts)} texts for each image")
     table.add_column("", no_wrap=True)
     for place in range(1, count + 1):
         table.add_column("best" if place == 1 else f"{place}.", no_wrap=True)
+    widest = max(map(cell_len, texts), default=0)
     for name, image in zip(images, result.scores, strict=True):
-        table.add_row(Text(name), *_ranked_cells(result, image, widest, count))
+        cells = []
+        for place, index in enumerate(order_texts(image.similarity)[:count]):
+            label = Text(texts[index], style=BEST_STYLE if place == 0 else "")
+            label.truncate(widest, pad=True)
+            cells.append(Text(" ").join((label, _cell(image.score(result.texts, index), best=place == 0))))
+        table.add_row(Text(name), *cells)
     return table
-
-
-def _ranked_cells(result: RankResult, image: ImageScores, widest: int, count: int) -> list[Text]:
-    cells = []
-    for place, score in enumerate(image.ranked(result.texts, count)):
-        label = Text(printable(score.text, widest))
-        label.truncate(widest, pad=True)
-        cells.append(Text(" ").join((label, _cell(score, best=place == 0))))
-        if place == 0:
-            cells[-1].stylize(BEST_STYLE)
-    return cells
 
 
 def _cell(score: Score, best: bool) -> Text:
