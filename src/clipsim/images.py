@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from clipsim.errors import ImageError, UsageError
+from clipsim.errors import ClipsimError, ImageError, UsageError
 from clipsim.names import printable
 
 # Pillow's raster decoders (MPO comes with JPEG). EPS is left out because Pillow starts Ghostscript for it; the rest because nobody has photos
@@ -55,7 +55,7 @@ def load_image(path: str) -> Image.Image:
                 _check_size(image)
                 image.load()
                 return trim(to_rgb(_upright(image)))
-        except ImageError:
+        except ClipsimError:
             raise
         except UnidentifiedImageError as error:
             raise ImageError(_describe(head)) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -145,11 +146,10 @@ def find_model(name: str, weights: str | None = None) -> ModelSpec:
         return ModelSpec(BUNDLED, "directory", path=BUNDLED_PATH)
     if facts is not None:
         return ModelSpec(facts.name, "tag", facts.architecture, facts.pretrained, facts.repository)
-    path = Path(name)
-    if path.is_dir():
-        return ModelSpec(name, "directory", path=path)
-    if path.exists():
-        return ModelSpec(name, "checkpoint", path=path)
+    if os.path.isdir(name):  # noqa: PTH112 - unlike Path's, false for whatever cannot be a path
+        return ModelSpec(name, "directory", path=Path(name))
+    if os.path.exists(name):  # noqa: PTH110
+        return ModelSpec(name, "checkpoint", path=Path(name))
     raise UnknownModelError(_unknown(name))
 
 
@@ -160,7 +160,7 @@ def _find_architecture(name: str, weights: str) -> ModelSpec:
             f"--weights goes with an OpenCLIP architecture, and '{printable(name, 80)}' is none; "
             "'clipsim models' lists them (ViT-B-32, …)"
         )
-    if not Path(weights).exists():
+    if not os.path.exists(weights):  # noqa: PTH110
         raise UnknownModelError(f"{printable(weights)}: no such file of weights")
     return ModelSpec(architecture, "weights", architecture, None, path=Path(weights))
 
@@ -201,20 +201,22 @@ def default_model() -> tuple[str, bool]:
 
 
 def save_default(name: str) -> Path:
-    """Make a model the default of this user; a path is kept absolute. Returns the settings file.
+    """Make a model the default of this user; its full name is kept, or its absolute path. Returns the settings file.
 
     Raises UnknownModelError for a name that nothing answers to, SettingsError when the file cannot be written.
     """
     spec = find_model(name)
-    if spec.kind in ("directory", "checkpoint") and spec.name != BUNDLED:
-        name = str(Path(name).resolve())
+    local = spec.kind in ("directory", "checkpoint") and spec.name != BUNDLED
+    name = str(Path(name).resolve()) if local else spec.name
     target = settings_path()
+    draft = target.with_suffix(f".{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_suffix(f".{os.getpid()}.tmp")
         draft.write_text(json.dumps({"model": name}, indent=1) + "\n", encoding="utf-8")
         draft.replace(target)
     except OSError as error:
+        with suppress(OSError):
+            draft.unlink()
         raise SettingsError(
             f"{printable(str(target))}: cannot write the settings ({error.strerror}); CLIPSIM_MODEL sets the model too"
         ) from error

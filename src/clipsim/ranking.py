@@ -56,7 +56,11 @@ class ImageScores:
 
     def ranked(self, texts: Sequence[str], top: int | None = None) -> list[Score]:
         """The scores, best first; only the first `top` when given."""
-        return [self.score(texts, index) for index in order_texts(self.similarity)[:top]]
+        return [self.score(texts, index) for index in self.order(top)]
+
+    def order(self, top: int | None = None) -> list[int]:
+        """The indices of the texts, best first; only the first `top` when given."""
+        return [int(index) for index in order_texts(self.similarity)[:top]]
 
     def score(self, texts: Sequence[str], index: int) -> Score:
         """The score of one text."""

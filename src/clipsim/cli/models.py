@@ -31,10 +31,7 @@ from clipsim.render.plain import to_json
 
 LISTING_WIDTH = 100  # cells, where there is no terminal that could be narrower
 
-models_app = typer.Typer(
-    help="List the models that --model accepts; show, pull or use one.",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+models_app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
 
 
 def complete_model(incomplete: str) -> list[str]:

@@ -35,12 +35,13 @@ class ClipEncoder:
         self.embed_dim: int = config["embed_dim"]
         size = model.visual.image_size
         self.image_size = int(size if isinstance(size, int) else max(size))
+        model.requires_grad_(False)
         self.logit_scale = float(model.logit_scale.exp())  # before the model is cast down
         self.logit_bias = None if getattr(model, "logit_bias", None) is None else float(model.logit_bias)
         self.head = "softmax" if self.logit_bias is None else "sigmoid"
         self.device = str(target)
         self.tokenizer = Tokenizer(config, files)
-        self.model = model.to(target, dtype).requires_grad_(False)
+        self.model = model.to(target, dtype)
         self.dtype = dtype
 
     def prepare_image(self, image: Image.Image) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor
@@ -61,8 +61,9 @@ def read_torchscript(path: Path) -> dict[str, Tensor]:
     Raises pickle.UnpicklingError when the tree holds anything but modules, tensors and plain values.
     """
     with zipfile.ZipFile(path) as archive:
-        pickled = next(name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl"))
-        root = _Unpickler(archive, pickled.removesuffix("data.pkl")).load()
+        name = next(name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl"))
+        with archive.open(name) as pickled:
+            root = _Unpickler(pickled, archive, name.removesuffix("data.pkl")).load()
     return dict(_walk(root, ""))
 
 
@@ -78,8 +79,8 @@ def _walk(value: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
 class _Unpickler(pickle.Unpickler):
     """Reads a tree of modules and builds tensors from the bytes beside it; calls nothing that the file names."""
 
-    def __init__(self, archive: zipfile.ZipFile, folder: str) -> None:
-        super().__init__(archive.open(f"{folder}data.pkl"))
+    def __init__(self, pickled: IO[bytes], archive: zipfile.ZipFile, folder: str) -> None:
+        super().__init__(pickled)
         self.archive = archive
         self.folder = folder
         self.storages: dict[str, Tensor] = {}

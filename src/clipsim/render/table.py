@@ -8,12 +8,12 @@ from pathlib import Path
 
 from rich import box
 from rich.cells import cell_len
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from clipsim.names import printable
 from clipsim.ranking import RankResult, Score
-from clipsim.similarity import order_texts
 
 BEST_STYLE = "bold green"
 LABEL = 32  # the widest a name or prompt is shown at the side
@@ -23,7 +23,7 @@ GAP = 3  # cells between columns
 MARGIN = 2  # cells around the labels
 
 
-def build_table(result: RankResult, width: int, top: int | None = None) -> Table:
+def build_table(result: RankResult, width: int, top: int | None = None) -> Group:
     """Lay the result out for a terminal of `width` cells; with `top`, only the best few texts of each image."""
     cell = 8 if result.probabilities is None else 15
     files = _without_common_folder(result.images)
@@ -46,7 +46,7 @@ def _shorten(names: Sequence[str], limit: int) -> list[str]:
     """The names, escaped and cut to a width; what all begin with goes first if they could not be told apart."""
     short = [printable(name, limit) for name in names]
     if len(set(short)) < len(set(names)):
-        start = len(os.path.commonprefix(list(names)))
+        start = len(os.path.commonprefix(list(names)))  # noqa: RUF071 (characters are meant)
         short = [printable(f"…{name[start:]}", limit) for name in names]
     return short
 
@@ -58,42 +58,39 @@ def _room(width: int, headings: Sequence[str], cell: int, labels: Sequence[str])
     return min(room, LABEL) if room >= min(wanted, NARROWEST) else None
 
 
-def _column_an_image(result: RankResult, texts: Sequence[str], headings: Sequence[str]) -> Table:
-    table = _empty_table(result, "one row a text, one column an image")
-    table.add_column("", no_wrap=True)
+def _column_an_image(result: RankResult, texts: Sequence[str], headings: Sequence[str]) -> Group:
+    table = _empty_table()
     for heading in headings:
         table.add_column(Text(heading), no_wrap=True)
     for row, text in enumerate(texts):
         cells = [_cell(image.score(result.texts, row), image.best == row) for image in result.scores]
         table.add_row(Text(text), *cells)
-    return table
+    return _framed(result, table, "One row a text, one column an image")
 
 
-def _row_an_image(result: RankResult, headings: Sequence[str], images: Sequence[str]) -> Table:
-    table = _empty_table(result, "one row an image, one column a text")
-    table.add_column("", no_wrap=True)
+def _row_an_image(result: RankResult, headings: Sequence[str], images: Sequence[str]) -> Group:
+    table = _empty_table()
     for heading in headings:
         table.add_column(Text(heading), no_wrap=True)
     for name, image in zip(images, result.scores, strict=True):
         cells = [_cell(image.score(result.texts, row), image.best == row) for row in range(len(headings))]
         table.add_row(Text(name), *cells)
-    return table
+    return _framed(result, table, "One row an image, one column a text")
 
 
-def _best_few(result: RankResult, images: Sequence[str], texts: Sequence[str], count: int) -> Table:
-    table = _empty_table(result, f"the best {count} of {len(texts)} texts for each image")
-    table.add_column("", no_wrap=True)
+def _best_few(result: RankResult, images: Sequence[str], texts: Sequence[str], count: int) -> Group:
+    table = _empty_table()
     for place in range(1, count + 1):
         table.add_column("best" if place == 1 else f"{place}.", no_wrap=True)
     widest = max(map(cell_len, texts), default=0)
     for name, image in zip(images, result.scores, strict=True):
         cells = []
-        for place, index in enumerate(order_texts(image.similarity)[:count]):
+        for place, index in enumerate(image.order(count)):
             label = Text(texts[index], style=BEST_STYLE if place == 0 else "")
             label.truncate(widest, pad=True)
             cells.append(Text(" ").join((label, _cell(image.score(result.texts, index), best=place == 0))))
         table.add_row(Text(name), *cells)
-    return table
+    return _framed(result, table, f"The best {count} of {len(texts)} texts for each image")
 
 
 def _cell(score: Score, best: bool) -> Text:
@@ -101,18 +98,20 @@ def _cell(score: Score, best: bool) -> Text:
     return Text(f"{'*' if best else ' '}{score.similarity:7.4f}{share}", style=BEST_STYLE if best else "")
 
 
-def _empty_table(result: RankResult, layout: str) -> Table:
+def _empty_table() -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column("", no_wrap=True)
+    return table
+
+
+def _framed(result: RankResult, table: Table, layout: str) -> Group:
+    """The table under the model's name and over a sentence that says what its numbers are."""
     model = result.model
     title = [model.name, *([model.pretrained] if model.pretrained else []), result.device, result.precision]
-    return Table(
-        title=Text(" · ".join(printable(part, LABEL * 2) for part in title), style="bold"),
-        caption=Text(f"{layout[0].upper()}{layout[1:]}: {_explain(result)}", style="dim"),
-        caption_justify="left",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        padding=(0, 1),
-        header_style="bold",
+    return Group(
+        Text(" · ".join(printable(part, 2 * LABEL) for part in title), style="bold"),
+        table,
+        Text(f"{layout}: {_explain(result)}", style="dim"),
     )
 
 

@@ -1,0 +1,57 @@
+"""Fixtures that several test files share: a model without a network in it, drawn pictures, the command line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_encoder import FakeEncoder
+from PIL import Image
+
+Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+
+@pytest.fixture
+def encoder() -> FakeEncoder:
+    """An encoder that knows colours."""
+    return FakeEncoder()
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Path:
+    """A folder with a red, a green and a blue picture, none of them square."""
+    folder = tmp_path / "colours"
+    folder.mkdir()
+    for name in ("red", "green", "blue"):
+        Image.new("RGB", (40, 24), name).save(folder / f"{name}.png")
+    return folder
+
+
+@pytest.fixture
+def photo() -> Image.Image:
+    """A picture with different corners, wider than high, so that a turn or a flip shows."""
+    rng = np.random.default_rng(7)
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 9, 3), dtype=np.uint8))
+    return coarse.resize((180, 120), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run `clipsim …` as its user does, in a home of its own and offline; arguments, then options of subprocess.run."""
+
+    def run_clipsim(
+        *arguments: str | Path, env: dict[str, str] | None = None, input: bytes | None = None, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        home = tmp_path / "home"
+        home.mkdir(exist_ok=True)
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("CLIPSIM_", "HF_", "XDG_"))}
+        clean |= {"HOME": str(home), "HF_HUB_OFFLINE": "1", "COLUMNS": "120", **(env or {})}
+        command: Sequence[str | Path] = [sys.executable, "-m", "clipsim", *arguments]
+        return subprocess.run(command, env=clean, input=input or b"", cwd=cwd, capture_output=True, timeout=300)
+
+    return run_clipsim

@@ -1,0 +1,60 @@
+"""An encoder that sees mean colours and reads colour words, for everything that is not about a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageColor
+
+from clipsim.errors import PromptError
+
+LONGEST = 5  # words
+
+
+class FakeEncoder:
+    """Vectors are (red, green, blue, 0.1); a text has the colour of the first colour word in it, else grey."""
+
+    name = "fake"
+    pretrained: str | None = None
+    embed_dim = 4
+    image_size = 8
+    logit_scale = 10.0
+    logit_bias: float | None = None
+    head = "softmax"
+    device = "cpu"
+    precision = "fp32"
+
+    def __init__(self) -> None:
+        self.image_batches: list[int] = []
+        self.text_batches: list[int] = []
+
+    def prepare_image(self, image: Image.Image) -> NDArray[np.float32]:
+        """The picture at 8 × 8, 0 to 1."""
+        assert image.mode == "RGB"
+        small = image.resize((8, 8), Image.Resampling.BILINEAR)
+        pixels: NDArray[np.float32] = (np.asarray(small) / 255).astype(np.float32)
+        return pixels.transpose(2, 0, 1)
+
+    def encode_images(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The mean colours; a picture that is all black gets a vector that is not finite."""
+        self.image_batches.append(len(pixels))
+        means = pixels.mean(axis=(2, 3))
+        means[means.sum(axis=1) == 0] = np.nan
+        return np.concatenate([means, np.full((len(pixels), 1), 0.1, np.float32)], axis=1)
+
+    def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> NDArray[np.float32]:
+        """The colours of the words."""
+        self.text_batches.append(len(texts))
+        if not truncate and (long := [text for text in texts if len(text.split()) > LONGEST]):
+            raise PromptError(f"'{long[0]}' has {len(long[0].split())} words")
+        return np.array([self._colour(text) for text in texts], dtype=np.float32)
+
+    def _colour(self, text: str) -> tuple[float, ...]:
+        for word in text.replace(".", " ").split():
+            if word == "broken":
+                return (np.inf, 0.0, 0.0, 0.1)
+            if word in ImageColor.colormap:
+                return (*(value / 255 for value in ImageColor.getrgb(word)[:3]), 0.1)
+        return (0.5, 0.5, 0.5, 0.1)

@@ -1,0 +1,144 @@
+"""Tests of `compat`: scripts written for OpenAI's `clip`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import pytest
+import torch
+from checkpoints import CONFIGS, random_model, state_of
+from PIL import Image
+from torch.nn.functional import cosine_similarity
+
+import clipsim
+from clipsim.errors import UnknownModelError
+
+
+@pytest.fixture(params=["vit", "resnet"])
+def family(request: pytest.FixtureRequest) -> str:
+    """Both of OpenAI's kinds of models."""
+    return str(request.param)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, family: str) -> Path:
+    """A small checkpoint in OpenAI's layout."""
+    torch.save(state_of(random_model(family)), tmp_path / "model.pt")
+    return tmp_path / "model.pt"
+
+
+def plain_model(family: str) -> Any:
+    """The same weights in OpenCLIP's own class, with OpenAI's activation."""
+    model = open_clip.CLIP(**CONFIGS[family], quick_gelu=True)
+    model.load_state_dict(state_of(random_model(family)))
+    return model.eval()
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_features_and_logits_are_openais(checkpoint: Path, family: str, jit: bool) -> None:
+    """Not normalised features, scale × cosine both ways, for any number of images and texts."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # none of torch's warnings reaches the user
+        model, _ = clipsim.load(str(checkpoint), device="cpu", jit=jit)
+    plain: Any = plain_model(family)
+    size = model.visual.input_resolution
+    tokens = clipsim.tokenize(["a diagram", "a dog", "a cat"])
+    assert isinstance(size, int)
+
+    for count in (1, 2, 5):
+        images = torch.rand(count, 3, size, size)
+        with torch.no_grad():
+            image_features, text_features = model.encode_image(images), model.encode_text(tokens)
+            per_image, per_text = model(images, tokens)
+            expected_image, expected_text = plain.encode_image(images), plain.encode_text(tokens)
+        cosine = cosine_similarity(expected_image[:, None], expected_text[None], dim=-1)
+
+        assert torch.allclose(image_features, expected_image, atol=1e-5)
+        assert torch.allclose(text_features, expected_text, atol=1e-5)
+        assert torch.allclose(per_image, plain.logit_scale.exp() * cosine, atol=1e-4)
+        assert torch.equal(per_text, per_image.T)
+
+
+def test_the_attributes_that_scripts_read(checkpoint: Path) -> None:
+    """Sizes, parameters, dtype and the usual casts are there."""
+    model, preprocess = clipsim.load(str(checkpoint), device="cpu")
+
+    assert model.context_length == 77
+    assert model.vocab_size == 49408
+    assert model.dtype == torch.float32
+    assert not model.training
+    assert sum(parameter.numel() for parameter in model.parameters()) > 1000
+    assert float(model.logit_scale.exp()) == pytest.approx(40.447, abs=0.01)
+    size = model.visual.input_resolution
+    pixels = preprocess(Image.new("RGB", (90, 60), "red"))
+    assert pixels.shape == (3, size, size)
+    assert model.float().encode_image(pixels[None].double()).dtype == torch.float32
+
+
+def test_tokens() -> None:
+    """OpenAI's ids, as its README shows them."""
+    tokens = clipsim.tokenize(["a diagram", "a dog"])
+
+    assert tokens.dtype == torch.int64
+    assert tokens.shape == (2, 77)
+    assert tokens[0, :5].tolist() == [49406, 320, 22697, 49407, 0]
+    assert tokens[1, :5].tolist() == [49406, 320, 1929, 49407, 0]
+    assert clipsim.tokenize("a dog", context_length=5).tolist() == [[49406, 320, 1929, 49407, 0]]
+    assert clipsim.tokenize("<|endoftext|>")[0, :3].tolist() == [49406, 49407, 49407]
+
+
+def test_too_long_a_text_is_a_runtime_error() -> None:
+    """As in OpenAI's package; `truncate` keeps the end token."""
+    with pytest.raises(RuntimeError, match="too long for context length 77"):
+        clipsim.tokenize("a " * 76)
+
+    assert clipsim.tokenize("a " * 75)[0, -1] == 49407
+    assert clipsim.tokenize("a " * 90, truncate=True)[0, -1] == 49407
+
+
+def test_the_names_that_can_be_loaded() -> None:
+    """OpenAI's nine come first; an unknown name is a RuntimeError, as there."""
+    assert clipsim.available_models()[:9] == [
+        "RN50", "RN101", "RN50x4", "RN50x16", "RN50x64", "ViT-B/32", "ViT-B/16", "ViT-L/14", "ViT-L/14@336px",
+    ]  # fmt: skip
+    with pytest.raises(UnknownModelError, match="no-such-model") as caught:
+        clipsim.load("no-such-model")
+    assert isinstance(caught.value, RuntimeError)
+
+
+SCRIPT = """
+import torch
+import clipsim as clip
+from PIL import Image
+
+device = "cuda" if torch.cuda.is_available() else "cpu"
+model, preprocess = clip.load({path!r}, device=device)
+
+image = preprocess(Image.open({image!r})).unsqueeze(0).to(device)
+text = clip.tokenize(["a diagram", "a dog", "a cat"]).to(device)
+
+with torch.no_grad():
+    image_features = model.encode_image(image)
+    text_features = model.encode_text(text)
+
+    logits_per_image, logits_per_text = model(image, text)
+    probs = logits_per_image.softmax(dim=-1).cpu().numpy()
+
+print("Label probs:", probs.shape)
+"""
+
+
+def test_the_script_in_openais_readme_runs_unchanged(checkpoint: Path, tmp_path: Path) -> None:
+    """Only the import differs, and nothing is said on standard error."""
+    Image.new("RGB", (90, 60), "red").save(tmp_path / "CLIP.png")
+    script = SCRIPT.format(path=str(checkpoint), image=str(tmp_path / "CLIP.png"))
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
+
+    assert done.stdout == "Label probs: (1, 3)\n"
+    assert done.stderr == ""

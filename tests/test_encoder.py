@@ -1,0 +1,287 @@
+"""Tests of `encoder`: the numbers of plain OpenCLIP calls, from every kind of checkpoint."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from checkpoints import CONFIGS, RESNET, VIT, random_model, state_of, write_folder
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import save_file
+
+import clipsim
+from clipsim.encoder import ClipEncoder, load_encoder
+from clipsim.encoder.build import build_model
+from clipsim.encoder.tensors import read_tensors
+from clipsim.errors import DeviceError, PromptError, UsageError, WeightsError
+from clipsim.hub import find_files
+from clipsim.models import find_model
+
+TEXTS = ["maze", "a photo of a cat", "two words & more, isn't it?", "x " * 30]
+
+
+@pytest.fixture
+def pictures() -> list[Image.Image]:
+    """A square, a wide and a tall picture."""
+    rng = np.random.default_rng(3)
+    sizes = [(64, 64), (180, 70), (50, 120)]
+    return [
+        Image.fromarray(rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC)
+        for size in sizes
+    ]
+
+
+def open_path(path: Path, **options: str) -> ClipEncoder:
+    """The encoder for a path, as the command line opens it."""
+    spec = find_model(str(path))
+    return load_encoder(spec, find_files(spec), **options)
+
+
+def reference(folder: Path, pictures: list[Image.Image], texts: list[str]) -> NDArray[np.float32]:
+    """The cosines as OpenCLIP's documentation computes them."""
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
+    model.eval()
+    with torch.no_grad():
+        images = model.encode_image(torch.stack([preprocess(picture) for picture in pictures]))
+        encoded = model.encode_text(tokenizer(texts))
+    images /= images.norm(dim=-1, keepdim=True)
+    encoded /= encoded.norm(dim=-1, keepdim=True)
+    cosines: NDArray[np.float32] = (encoded @ images.T).numpy()
+    return cosines
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_numbers_are_openclips(tmp_path: Path, pictures: list[Image.Image], family: str) -> None:
+    """Every family of models agrees with plain OpenCLIP calls to 1e-5, in any batches."""
+    folder = write_folder(tmp_path / family, family)
+    expected = reference(folder, pictures, TEXTS)
+
+    assert np.ptp(expected) > 0.01  # numbers that are all alike would prove nothing
+    for batch_size in (1, 3, 64):
+        result = clipsim.rank(pictures, TEXTS, model=str(folder), device="cpu", batch_size=batch_size)
+        assert result.similarity == pytest.approx(expected, abs=1e-5)
+    assert result.model.head == ("sigmoid" if family == "siglip" else "softmax")
+    assert result.model.logit_scale == pytest.approx(np.exp(3.7), rel=1e-6)
+
+
+@pytest.mark.parametrize("family", ["vit", "siglip"])
+def test_preprocessing_is_the_models_own(tmp_path: Path, pictures: list[Image.Image], family: str) -> None:
+    """Bit for bit, also for a very wide picture."""
+    folder = write_folder(tmp_path, family)
+    _, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    encoder = open_path(folder)
+
+    for picture in (*pictures, Image.effect_noise((2000, 40), 90).convert("RGB")):
+        assert (encoder.prepare_image(picture) == preprocess(picture).numpy()).all()
+
+
+@pytest.mark.parametrize("vision", [VIT, RESNET], ids=["vit", "resnet"])
+@pytest.mark.parametrize("layout", ["plain", "half", "nested", "torchscript", "safetensors"])
+def test_openai_checkpoints_in_every_container(
+    tmp_path: Path, pictures: list[Image.Image], vision: dict[str, Any], layout: str
+) -> None:
+    """A checkpoint file alone gives OpenAI's architecture, QuickGELU included."""
+    family = "vit" if vision is VIT else "resnet"
+    state = state_of(random_model(family))
+    if layout == "half":
+        state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    extras = {
+        "input_resolution": torch.tensor(48),
+        "context_length": torch.tensor(77),
+        "vocab_size": torch.tensor(49408),
+    }
+    model = open_clip.CLIP(**CONFIGS[family], quick_gelu=True)
+    model.load_state_dict(state)
+    model.eval()
+    path = tmp_path / "model.pt"
+    if layout == "nested":
+        torch.save({"epoch": 3, "state_dict": {f"module.{name}": tensor for name, tensor in state.items()}}, path)
+    elif layout == "torchscript":
+        _write_torchscript(model, path)
+    elif layout == "safetensors":
+        save_file(state, path)
+    else:
+        torch.save(state | extras, path)
+
+    encoder = open_path(path)
+    pixels = np.stack([encoder.prepare_image(picture) for picture in pictures])
+    with torch.no_grad():
+        images = model.encode_image(torch.from_numpy(pixels)).numpy()
+        texts = model.encode_text(open_clip.tokenize(TEXTS)).numpy()
+
+    assert encoder.encode_images(pixels) == pytest.approx(images, abs=1e-5)
+    assert encoder.encode_texts(TEXTS) == pytest.approx(texts, abs=1e-5)
+    assert encoder.image_size == vision["image_size"]
+
+
+def _write_torchscript(model: Any, path: Path) -> None:
+    size = model.visual.image_size
+    size = size if isinstance(size, int) else size[0]
+    images, tokens = torch.rand(2, 3, size, size), open_clip.tokenize(["a", "b"])
+    trace: Any = torch.jit.trace_module
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing is deprecated, and still what OpenAI's files are
+        archive = trace(model, {"encode_image": (images,), "encode_text": (tokens,)}, check_trace=False)
+        archive.save(str(path))
+
+
+def test_an_openclip_state_dict_with_its_architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--model ARCH --weights FILE is what OpenCLIP's `pretrained=FILE` loads."""
+    config = tmp_path / "configs" / "ViT-S-32-tiny.json"
+    config.parent.mkdir()
+    config.write_text(json.dumps(CONFIGS["vit"]))
+    open_clip.add_model_config(config)
+    monkeypatch.setitem(_architectures(), "ViT-S-32-tiny", {})
+    save_file(state_of(random_model("vit")), tmp_path / "own.safetensors")
+    torch.save(state_of(random_model("vit")), tmp_path / "own.pt")
+    picture = Image.new("RGB", (90, 60), "teal")
+
+    plain, _, preprocess = open_clip.create_model_and_transforms(
+        "ViT-S-32-tiny", pretrained=str(tmp_path / "own.safetensors")
+    )
+    with torch.no_grad():
+        expected = plain.encode_image(preprocess(picture)[None]).numpy()
+
+    for name in ("own.safetensors", "own.pt"):
+        spec = find_model("ViT-S-32-tiny", str(tmp_path / name))
+        encoder = load_encoder(spec, find_files(spec))
+        assert encoder.encode_images(encoder.prepare_image(picture)[None]) == pytest.approx(expected, abs=1e-5)
+
+
+def _architectures() -> dict[str, Any]:
+    from clipsim.models import read_catalogue
+
+    architectures: dict[str, Any] = read_catalogue()["architectures"]
+    return architectures
+
+
+def test_loading_draws_no_random_numbers(tmp_path: Path) -> None:
+    """The generator stands where it stood: nothing was initialised at random before the weights."""
+    spec = find_model(str(write_folder(tmp_path, "vit")))
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    build_model(spec, find_files(spec))
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("family", ["vit", "resnet", "timm", "siglip"])
+def test_lower_precisions_are_near(tmp_path: Path, pictures: list[Image.Image], family: str, precision: str) -> None:
+    """Sixteen bits change the cosines a little, and the record says what was used."""
+    folder = write_folder(tmp_path, family)
+    expected = clipsim.rank(pictures, TEXTS, model=str(folder), device="cpu")
+    result = clipsim.rank(pictures, TEXTS, model=str(folder), device="cpu", precision=precision)
+
+    assert result.similarity == pytest.approx(expected.similarity, abs=0.03)
+    assert result.precision == precision
+    assert (result.similarity != expected.similarity).any()
+
+
+def test_too_long_a_prompt_is_never_silently_cut(tmp_path: Path) -> None:
+    """77 tokens are read, 78 are an error that counts them, and --truncate keeps the end token."""
+    encoder = open_path(write_folder(tmp_path, "vit"))
+    fits, long = "a " * 75, "a " * 76
+
+    encoder.encode_texts([fits])
+    with pytest.raises(PromptError, match=r"'a a .*' has 78 tokens and this model reads 77; .*--truncate"):
+        encoder.encode_texts(["short", long])
+    assert encoder.encode_texts([long], truncate=True) == pytest.approx(encoder.encode_texts([fits]), abs=1e-6)
+
+
+def test_weights_of_another_architecture(tmp_path: Path) -> None:
+    """The error counts the tensors that do not fit and names one."""
+    folder = write_folder(tmp_path / "model", "vit")
+    save_file(state_of(random_model("resnet")), folder / "open_clip_model.safetensors")
+
+    with pytest.raises(WeightsError, match=r"not of this architecture.*tensors are missing, visual\."):
+        open_path(folder)
+
+
+def test_a_state_dict_that_is_not_openais(tmp_path: Path) -> None:
+    """The error says how to load it instead."""
+    torch.save({"layer.weight": torch.zeros(2)}, tmp_path / "other.pt")
+
+    with pytest.raises(WeightsError, match=r"OpenAI's layout.*--model ARCH --weights FILE"):
+        open_path(tmp_path / "other.pt")
+
+
+class Payload:
+    """A pickle that would create a file when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+def test_code_in_a_checkpoint_is_never_run(tmp_path: Path) -> None:
+    """A malicious pickle is an error in each container, and does nothing."""
+    trap = tmp_path / "trap"
+    (tmp_path / "plain.pt").write_bytes(pickle.dumps({"x": Payload(trap)}))
+    torch.save({"x": Payload(trap)}, tmp_path / "zip.pt")
+    torch.save({"x": Payload(trap)}, tmp_path / "legacy.pt", _use_new_zipfile_serialization=False)
+    with zipfile.ZipFile(tmp_path / "script.pt", "w") as archive:
+        archive.writestr("m/constants.pkl", b"")
+        archive.writestr("m/data.pkl", pickle.dumps(Payload(trap)))
+
+    for name in ("plain.pt", "zip.pt", "legacy.pt", "script.pt"):
+        with pytest.raises(WeightsError, match=f"{name}: (holds more than tensors|damaged)") as caught:
+            read_tensors(tmp_path / name)
+        assert "weights_only" not in str(caught.value)
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"", "an empty file"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+        (b"<!DOCTYPE html><html>", "an HTML page"),
+        (b"PK\x03\x04 cut off", "damaged"),
+        (b"\xff" * 7 + b"\x7f{}", "damaged"),
+        (b"words", "holds more than tensors|damaged"),
+    ],
+)
+@pytest.mark.parametrize("name", ["model.pt", "model.safetensors"])
+def test_files_that_are_no_checkpoints(tmp_path: Path, name: str, content: bytes, cause: str) -> None:
+    """Each gets a line with its name and the cause."""
+    (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(WeightsError, match=f"{name}: .*({cause}|damaged)"):
+        read_tensors(tmp_path / name)
+
+
+def test_devices_and_precisions_that_are_not_there(tmp_path: Path) -> None:
+    """A wrong name is wrong usage; a GPU that is missing is an error, never a silent CPU."""
+    folder = write_folder(tmp_path, "vit")
+
+    with pytest.raises(UsageError, match="no device is called 'gpu'"):
+        open_path(folder, device="gpu")
+    with pytest.raises(UsageError, match="no precision is called 'int8'"):
+        open_path(folder, precision="int8")
+    missing = f"cuda:{torch.cuda.device_count()}"
+    with pytest.raises(DeviceError, match="CUDA"):
+        open_path(folder, device=missing)
+
+
+def test_nan_weights_rank_nothing(tmp_path: Path) -> None:
+    """A model that gives NaN is an error, not a table of it."""
+    folder = write_folder(tmp_path, "vit")
+    state = state_of(random_model("vit"))
+    state["text_projection"][:] = float("nan")
+    save_file(state, folder / "open_clip_model.safetensors")
+
+    with pytest.raises(PromptError, match="not finite"):
+        clipsim.rank(Image.new("RGB", (9, 9)), ["maze", "cat"], model=str(folder))
