@@ -73,7 +73,7 @@ def test_the_attributes_that_scripts_read(checkpoint: Path) -> None:
     assert model.dtype == torch.float32
     assert not model.training
     assert sum(parameter.numel() for parameter in model.parameters()) > 1000
-    assert float(model.logit_scale.exp()) == pytest.approx(40.447, abs=0.01)
+    assert model.logit_scale.exp().item() == pytest.approx(40.447, abs=0.01)
     size = model.visual.input_resolution
     pixels = preprocess(Image.new("RGB", (90, 60), "red"))
     assert pixels.shape == (3, size, size)

@@ -35,7 +35,10 @@ def write(text: str) -> None:
 
 def print_table(table: RenderableType, width: int | None = None) -> None:
     """Draw a rich table on standard output."""
-    Console(highlight=False, width=width).print(table)
+    console = Console(highlight=False, width=width)
+    with console.capture() as drawn:  # rich itself would end the program when a pipe is closed
+        console.print(table)
+    sys.stdout.write(drawn.get())
     sys.stdout.flush()
 
 

@@ -29,7 +29,8 @@ def print_json_lines(
     """Write each batch as soon as it is scored; nothing is kept."""
     scored = failed = 0
     for batch in batches:
-        write("".join(format_json_line(outcome, texts, top) for outcome in batch))
+        for outcome in batch:  # line by line: a pipe takes a short line whole or, when the run is killed, not at all
+            write(format_json_line(outcome, texts, top))
         missing = sum(isinstance(outcome, ImageFailure) for outcome in batch)
         scored, failed = scored + len(batch) - missing, failed + missing
     return Done(scored, failed)
