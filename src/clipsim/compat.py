@@ -16,7 +16,7 @@ from clipsim.texts import LONGEST_SHOWN
 
 if TYPE_CHECKING:
     from PIL import Image
-    from torch import LongTensor, Tensor, nn
+    from torch import LongTensor, Tensor
 
 CONTEXT_LENGTH = 77
 
@@ -28,7 +28,7 @@ def available_models() -> list[str]:
 
 def load(
     name: str, device: Any = None, jit: bool = False, download_root: str | None = None
-) -> tuple[nn.Module, Callable[[Image.Image], Tensor]]:
+) -> tuple[Any, Callable[[Image.Image], Tensor]]:
     """Load a model by name or from a checkpoint file, as `clip.load` does.
 
     The model has `encode_image` ((n, 3, h, w) → (n, d), not normalised), `encode_text` ((m, 77) tokens → (m, d)),
@@ -79,7 +79,7 @@ def _openai_class(kind: Any) -> Any:
     return OpenAIModel
 
 
-def _trace(model: Any, context_length: int) -> nn.Module:
+def _trace(model: Any, context_length: int) -> Any:
     """A TorchScript module with `encode_image`, `encode_text` and `forward`, for any batch size."""
     import torch
 
@@ -96,7 +96,7 @@ def _trace(model: Any, context_length: int) -> nn.Module:
         trace: Any = torch.jit.trace_module
         traced = trace(model, inputs, check_trace=False)
     traced.context_length, traced.vocab_size = model.context_length, model.vocab_size
-    return traced  # type: ignore[no-any-return]
+    return traced
 
 
 @cache

@@ -1,0 +1,1 @@
+"""Times clipsim beside the script that people write by hand; `make bench`."""
