@@ -13,8 +13,8 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from clipsim.errors import ClipsimError, ImageError, UsageError
 from clipsim.names import printable
 
-# Pillow's raster decoders (MPO comes with JPEG). EPS is left out because Pillow starts Ghostscript for it; the rest because nobody has photos
-# in it.
+# Pillow's raster decoders (MPO comes with JPEG). EPS is left out because Pillow starts Ghostscript for it; the others
+# because nobody has photos in them.
 FORMATS = (
     "JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF",
     "ICO", "ICNS", "TGA", "QOI", "PCX", "SGI", "DDS",
