@@ -285,3 +285,27 @@ def test_nan_weights_rank_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(PromptError, match="not finite"):
         clipsim.rank(Image.new("RGB", (9, 9)), ["maze", "cat"], model=str(folder))
+
+
+def test_a_batch_too_large_for_the_device_is_halved(
+    tmp_path: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The numbers are those of the whole batch, it is said, and a single picture that does not fit is an error."""
+    encoder = open_path(write_folder(tmp_path, "vit"))
+    pixels = np.stack([encoder.prepare_image(picture) for picture in pictures * 2])
+    expected = encoder.encode_images(pixels)
+    encode_image, room = encoder.model.encode_image, 2
+
+    def limited(batch: torch.Tensor) -> torch.Tensor:
+        if len(batch) > room:
+            raise torch.OutOfMemoryError("simulated")
+        features: torch.Tensor = encode_image(batch)
+        return features
+
+    monkeypatch.setattr(encoder.model, "encode_image", limited)
+
+    assert encoder.encode_images(pixels) == pytest.approx(expected, abs=1e-5)
+    assert "a batch of 6; going on with 3" in caplog.text
+    room = 0
+    with pytest.raises(DeviceError, match="too little memory"):
+        encoder.encode_images(pixels)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from clipsim.errors import ClipsimError, ImageError, UsageError
@@ -20,7 +23,11 @@ FORMATS = (
     "ICO", "ICNS", "TGA", "QOI", "PCX", "SGI", "DDS",
 )  # fmt: skip
 MAX_PIXELS = 178_000_000  # Pillow's own limit of refusal, 2 × 89 478 485, rounded
+LARGE = 25_000_000  # pixels; pictures beyond are decoded one at a time, so that workers cannot fill the memory
+USUAL_SCANS = 64  # of a progressive JPEG; encoders write about ten
+MAX_SCANNED = 2_000_000_000  # scans × pixels beyond the usual number of scans; some twenty seconds
 MAX_ASPECT = 100  # longer : shorter side; beyond it only the middle is kept
+_large_ones = threading.Lock()
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
 
@@ -51,8 +58,11 @@ def load_image(path: str) -> Image.Image:
         file.seek(0)
         formats = _formats_for(head)
         try:
-            with Image.open(file, formats=formats) as image:
-                _check_size(image)
+            image = Image.open(file, formats=formats)
+            pixels = _check_size(image)
+            if image.format == "JPEG":
+                _check_scans(file, pixels)
+            with _large_ones if pixels > LARGE else nullcontext():
                 image.load()
                 return trim(to_rgb(_upright(image)))
         except ClipsimError:
@@ -65,6 +75,11 @@ def load_image(path: str) -> Image.Image:
             raise ImageError("not enough memory to decode it") from error
         except Exception as error:  # decoders raise anything on damaged files
             raise ImageError(_damage(error)) from error
+
+
+def lift_pillows_limit() -> None:
+    """Leave the limit on pixels to `max_pixels()`; for a program of our own, since Pillow's is one for all."""
+    Image.MAX_IMAGE_PIXELS = max_pixels()  # it refuses at twice that; a picture inside a picture is held to it too
 
 
 def _open_regular(path: str) -> BinaryIO:
@@ -94,12 +109,26 @@ def _formats_for(head: bytes) -> tuple[str, ...]:
     return FORMATS
 
 
-def _check_size(image: Image.Image) -> None:
+def _check_size(image: Image.Image) -> int:
     width, height = image.size
     if width * height > max_pixels():
         raise ImageError(
             f"{width} × {height} pixels are more than the limit of {max_pixels():,}; CLIPSIM_MAX_PIXELS raises it"
         )
+    return width * height
+
+
+def _check_scans(file: BinaryIO, pixels: int) -> None:
+    """Refuse a progressive JPEG that would take minutes: each of its scans goes over all pixels again."""
+    place = file.tell()
+    file.seek(0)
+    scans, last = 0, b""
+    while chunk := file.read(1 << 20):
+        scans += (last + chunk).count(b"\xff\xda")  # the marker of a scan; inside the data it cannot occur
+        last = chunk[-1:]
+    file.seek(place)
+    if scans > USUAL_SCANS and scans * pixels > MAX_SCANNED:
+        raise ImageError(f"a JPEG of {scans} scans over {pixels:,} pixels would take minutes to decode")
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -143,20 +172,34 @@ def to_rgb(image: Image.Image) -> Image.Image:
         return converted
     if image.has_transparency_data:
         picture = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+        background = Image.new("RGB", picture.size, "white")
+        background.paste(picture, mask=picture.getchannel("A"))
+        return background
     return image.convert("RGB")
 
 
 def _grey(image: Image.Image) -> Image.Image:
-    values = np.asarray(image, dtype=np.float32)
-    finite = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(finite.min()), float(finite.max())
+    """Scale deep grey to mode L, a band of rows at a time: whole float copies would take gigabytes."""
+    width, height = image.size
+    rows = max(1, (1 << 22) // width)
+    bands = [(0, top, width, min(height, top + rows)) for top in range(0, height, rows)]
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         low, high = 0.0, 65535.0
-    elif low >= 0.0 and high <= 65535.0:
-        low, high = 0.0, next(top for top in (1.0, 255.0, 65535.0) if high <= top)
-    scaled = (finite - low) * (255.0 / (high - low if high > low else 1.0))
-    return Image.fromarray(np.clip(scaled + 0.5, 0, 255).astype(np.uint8))
+    else:
+        extremes = [(float(part.min()), float(part.max())) for part in (_finite(image.crop(band)) for band in bands)]
+        low, high = min(least for least, _ in extremes), max(most for _, most in extremes)
+        if low >= 0.0 and high <= 65535.0:
+            low, high = 0.0, next(top for top in (1.0, 255.0, 65535.0) if high <= top)
+    scale = 255.0 / (high - low if high > low else 1.0)
+    grey = Image.new("L", image.size)
+    for band in bands:
+        scaled = (_finite(image.crop(band)) - low) * scale
+        grey.paste(Image.fromarray(np.clip(scaled + 0.5, 0, 255).astype(np.uint8)), band)
+    return grey
+
+
+def _finite(image: Image.Image) -> NDArray[np.float32]:
+    return np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _describe(head: bytes) -> str:

@@ -56,17 +56,26 @@ def _read_lines(file: BinaryIO, shown: str) -> list[str]:
 def distinct_prompts(prompts: Iterable[str]) -> tuple[list[str], list[str]]:
     """The prompts without repetition, in order, and those that had been repeated.
 
-    Raises UsageError for a prompt that is empty or blank.
+    Raises UsageError for a prompt that is empty or blank, or is not UTF-8.
 
     >>> distinct_prompts(["maze", "cat", "maze"])
     (['maze', 'cat'], ['maze'])
     """
     seen: dict[str, int] = {}
     for prompt in prompts:
+        prompt = _as_unicode(prompt)
         if not prompt.strip():
             raise UsageError("a prompt is empty: give --text some words")
         seen[prompt] = seen.get(prompt, 0) + 1
     return list(seen), [prompt for prompt, count in seen.items() if count > 1]
+
+
+def _as_unicode(prompt: str) -> str:
+    """Mend what an ASCII locale made of an argument in UTF-8; refuse what is in no encoding known."""
+    try:
+        return prompt.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError as error:
+        raise UsageError(f"the prompt '{printable(prompt, LONGEST_SHOWN)}' is not UTF-8") from error
 
 
 def check_templates(templates: Sequence[str]) -> None:

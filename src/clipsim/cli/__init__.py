@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from clipsim.cli.models import models_app
-from clipsim.cli.output import exit_status
+from clipsim.cli.output import catch_signals, exit_status
 from clipsim.cli.rank import rank_command
 from clipsim.version import __version__
 
@@ -45,10 +45,11 @@ def _clipsim(
 
 
 def main() -> None:
-    """The entry point of `clipsim` and of `python -m clipsim`."""
+    """Run the command line."""
     warnings.simplefilter("ignore")  # libraries' remarks to programmers are nothing to a user
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # an ASCII terminal gets escapes, not a crash
+    catch_signals()
     with exit_status():
         app()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import typer
 from rich.console import Console, RenderableType
@@ -44,29 +46,55 @@ def print_table(table: RenderableType, width: int | None = None) -> None:
 
 @contextmanager
 def exit_status() -> Iterator[None]:
-    """Turn what the library raises into one line on standard error and the promised exit status."""
+    """Turn what the library raises, and the signals that end a run, into one line and the promised exit status."""
     try:
         yield
-    except UsageError as error:
-        say("error", str(error))
-        raise typer.Exit(WRONG_USAGE) from error
-    except ClipsimError as error:
-        say("error", str(error))
-        raise typer.Exit(NOTHING_DONE) from error
-    except BrokenPipeError as error:
-        _forget_standard_output()  # the reader has had enough; that is no failure
-        raise typer.Exit(0) from error
-    except OSError as error:
-        if error.filename is not None:  # a file of ours: a bug keeps its traceback
+    except BaseException as error:
+        if _stopped_by:  # first, since libraries make errors of their own out of an interrupt
+            _end_stopped(_stopped_by[0])
+        status = _tell(error)
+        if status is None:
             raise
+        raise typer.Exit(status) from error
+
+
+def _tell(error: BaseException) -> int | None:
+    """Write the line for an error and give the status; None for what is not the user's business: a bug."""
+    if isinstance(error, ClipsimError):
+        say("error", str(error))
+        return WRONG_USAGE if isinstance(error, UsageError) else NOTHING_DONE
+    if isinstance(error, BrokenPipeError):  # the reader has had enough; that is no failure
+        _forget_standard_output()
+        return 0
+    if isinstance(error, OSError) and error.filename is None and error.errno is not None:
         _forget_standard_output()
         say("error", f"cannot write the results: {error.strerror}")
-        raise typer.Exit(NOTHING_DONE) from error
-    except KeyboardInterrupt:
-        _forget_standard_output()
-        say("error", "interrupted")
-        sys.stderr.flush()
-        os._exit(INTERRUPTED)  # without waiting for pictures that are still being decoded
+        return NOTHING_DONE
+    return None
+
+
+_stopped_by: list[int] = []
+
+
+def catch_signals() -> None:
+    """Let SIGINT and SIGTERM end the run through `exit_status`, terminal and pipes in order."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+
+
+def _stop(number: int, _: object) -> None:
+    _stopped_by.append(number)
+    raise KeyboardInterrupt
+
+
+def _end_stopped(number: int) -> NoReturn:
+    """End at once, without waiting for pictures that are still being decoded."""
+    say("error", "interrupted" if number == signal.SIGINT else "terminated")
+    sys.stderr.flush()
+    if number == signal.SIGTERM:  # by the signal itself, so that whoever sent it sees that it worked
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+    os._exit(INTERRUPTED)
 
 
 def _forget_standard_output() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +17,7 @@ from clipsim.cli.progress import Bar, progress_bar
 from clipsim.cli.results import Done, print_json_lines, print_result
 from clipsim.embed import BATCH_SIZE, ImageFailure, embed_images
 from clipsim.errors import UsageError
-from clipsim.images import max_pixels
+from clipsim.images import lift_pillows_limit
 from clipsim.models import BUNDLED, choose_model
 from clipsim.names import printable
 from clipsim.paths import STANDARD_INPUT, find_images, find_listed_images, read_path_list
@@ -34,7 +35,8 @@ MINI_NOTICE = (
 def run_rank(request: RankRequest) -> None:
     """Do what was asked; raises ClipsimError, or typer.Exit with the status of a run that skipped inputs."""
     _check_standard_input(request)
-    max_pixels()  # a wrong setting is told before any work
+    lift_pillows_limit()
+    _listen(request.quiet)
     prompts, repeated = distinct_prompts(chain(request.texts, *map(read_prompts, request.text_files)))
     check_request(prompts, request.templates, request.sort_by)
     paths = _find_paths(request)
@@ -67,6 +69,19 @@ def run_rank(request: RankRequest) -> None:
         print_result(result, request.format, request.top)
     if done.failed:
         _end_with_failures(done)
+
+
+class _Notices(logging.Handler):
+    """What the library logs becomes a note on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say("note", printable(record.getMessage()))
+
+
+def _listen(quiet: bool) -> None:
+    log = logging.getLogger("clipsim")
+    log.handlers = [_Notices(logging.CRITICAL if quiet else logging.WARNING)]
+    log.propagate = False
 
 
 def _check_standard_input(request: RankRequest) -> None:

@@ -5,18 +5,23 @@ With `compat`, the only place where torch and open_clip are imported; importing 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from clipsim.encoder.build import build_model
 from clipsim.encoder.devices import choose_device, choose_precision
 from clipsim.encoder.tokens import Tokenizer
+from clipsim.errors import DeviceError
 from clipsim.hub import ModelFiles
 from clipsim.models import BUNDLED, ModelSpec
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["ClipEncoder", "load_encoder"]
 
@@ -51,23 +56,41 @@ class ClipEncoder:
 
     def encode_images(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n, 3, h, w) → (n, embed_dim) float32, not normalised."""
-        with torch.inference_mode():
-            batch = torch.from_numpy(pixels).to(self.device, self.dtype)
-            return _to_numpy(self.model.encode_image(batch))
+
+        def encode(part: Tensor) -> Tensor:
+            features: Tensor = self.model.encode_image(part.to(self.device, self.dtype))
+            return features
+
+        return _encode_in_parts(encode, torch.from_numpy(pixels))
 
     def encode_texts(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.float32]:
         """N texts → (n, embed_dim) float32, not normalised.
 
         Raises PromptError for a text longer than the model's context, unless `truncate`.
         """
-        tokens = self.tokenizer(texts, truncate=truncate)
+
+        def encode(part: Tensor) -> Tensor:
+            features: Tensor = self.model.encode_text(part.to(self.device))
+            return features
+
+        return _encode_in_parts(encode, self.tokenizer(texts, truncate=truncate))
+
+
+def _encode_in_parts(encode: Callable[[Tensor], Tensor], batch: Tensor) -> NDArray[np.float32]:
+    """Encode a batch; where the device's memory is too small for it, its halves one after the other."""
+    try:
         with torch.inference_mode():
-            return _to_numpy(self.model.encode_text(tokens.to(self.device)))
-
-
-def _to_numpy(features: torch.Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = features.float().cpu().numpy()
-    return array
+            features: NDArray[np.float32] = encode(batch).float().cpu().numpy()
+        return features
+    except torch.OutOfMemoryError as error:
+        if len(batch) == 1:
+            raise DeviceError(
+                "the device has too little memory for this model; try --device cpu or --precision fp16"
+            ) from error
+    torch.cuda.empty_cache()  # outside the handler, which keeps the failed attempt's tensors alive
+    half = len(batch) // 2
+    _log.warning("too little memory on the device for a batch of %d; going on with %d", len(batch), half)
+    return np.concatenate([_encode_in_parts(encode, part) for part in (batch[:half], batch[half:])])
 
 
 def load_encoder(

@@ -141,9 +141,6 @@ def _fill(model: Any, tensors: dict[str, Tensor], path: Path, config: dict[str, 
             f"{shown}: the weights are not of this architecture ({printable(str(error), 120)})"
         ) from error
     expected = model.state_dict()
-    tensors = {
-        name: tensor.to(expected[name].dtype) if name in expected else tensor for name, tensor in tensors.items()
-    }
     missing = [name for name in expected if name not in tensors and not name.endswith("num_batches_tracked")]
     extra = [name for name in tensors if name not in expected]
     wrong = [name for name in expected if name in tensors and tensors[name].shape != expected[name].shape]
@@ -154,4 +151,5 @@ def _fill(model: Any, tensors: dict[str, Tensor], path: Path, config: dict[str, 
                 f"{shown}: the weights are not of this architecture (embed_dim {config['embed_dim']}): "
                 f"{len(names)} tensors are {what}, {example} for one"
             )
+    tensors = {name: tensor.to(expected[name].dtype) for name, tensor in tensors.items()}
     model.load_state_dict(tensors, strict=False, assign=True)

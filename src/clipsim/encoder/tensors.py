@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     tensors = _flatten(found)
     if not tensors:
         raise WeightsError(f"{shown}: no tensors in it")
+    for name, tensor in tensors.items():
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise WeightsError(f"{shown}: the tensor {printable(name, 60)} claims more numbers than the file has")
     return tensors
 
 
@@ -67,10 +71,21 @@ def _read(path: Path, head: bytes) -> Any:
 
         return load_file(path)
     if head.startswith(b"PK"):
+        _check_archive(path)
         if is_torchscript(path):
             return read_torchscript(path)
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _check_archive(path: Path) -> None:
+    """Raise ValueError for a zip that would grow when it is read; PyTorch compresses code, and that is not read."""
+    with zipfile.ZipFile(path) as archive:
+        entries = [entry for entry in archive.infolist() if "/code/" not in entry.filename]
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise ValueError("a compressed archive, which PyTorch does not write")
+    if sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise ValueError("its entries claim more bytes than the file has")
 
 
 def _flatten(found: Any) -> dict[str, Tensor]:
