@@ -39,6 +39,7 @@ bench: $(STAMP) ## time clipsim beside the usual hand-written script
 mini: $(STAMP) ## retrain and score the bundled model (an hour or two on two cores)
 	$(BIN)/python -m clipsim.mini.train
 	$(BIN)/python -m clipsim.mini.evaluate
+	$(BIN)/python -m clipsim.mini.probe
 
 catalogue: $(STAMP) ## write the model facts anew from the installed open_clip
 	$(BIN)/python scripts/make_catalogue.py

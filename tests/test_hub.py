@@ -16,7 +16,7 @@ from hub_server import CLOSED_PORT, COMMIT, FakeHub, Fault, clean_environment, r
 from PIL import Image
 
 from clipsim.errors import WeightsError
-from clipsim.hub import find_files, is_cached, read_config, weights_candidates
+from clipsim.hub import find_files, find_weights, read_config, weights_candidates
 from clipsim.models import CONFIG_FILE, ModelSpec, find_facts
 
 NAME = "ViT-B-32/laion2b_s34b_b79k"
@@ -364,4 +364,4 @@ def test_the_bundled_model_is_always_on_this_machine() -> None:
     """It comes with the package."""
     facts = find_facts("clipsim-mini")
     assert facts is not None
-    assert is_cached(facts)
+    assert find_weights(facts) is not None

@@ -9,7 +9,7 @@ from typing import Any
 
 from clipsim.download import fetch_file, fetch_folder, find_cached
 from clipsim.errors import WeightsError
-from clipsim.models import CONFIG_FILE, ModelFacts, ModelSpec, find_facts, read_catalogue
+from clipsim.models import BUNDLED_PATH, CONFIG_FILE, ModelFacts, ModelSpec, find_facts, read_catalogue
 from clipsim.names import printable
 
 # What OpenCLIP's repositories call their weights, best first.
@@ -65,11 +65,12 @@ def weights_candidates(facts: ModelFacts) -> tuple[str, ...]:
     return (f"{facts.file.removesuffix('.bin')}.safetensors", facts.file)
 
 
-def is_cached(facts: ModelFacts) -> bool:
-    """Whether a listed model's weights are on this machine already."""
+def find_weights(facts: ModelFacts) -> Path | None:
+    """Where a listed model's weights are on this machine; None when they are not here."""
     if facts.repository is None:
-        return True
-    return any(find_cached(facts.repository, file) for file in weights_candidates(facts))
+        return BUNDLED_PATH / WEIGHTS_FILES[0]
+    paths = (find_cached(facts.repository, file) for file in weights_candidates(facts))
+    return next((path for path in paths if path is not None), None)
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -34,4 +34,4 @@ def printable(text: str, limit: int | None = None) -> str:
     if limit is None or len(text) <= limit:
         return text
     tail = (limit - 1) // 2
-    return f"{text[: limit - 1 - tail]}…{text[-tail:]}"
+    return f"{text[: limit - 1 - tail]}…{text[len(text) - tail :]}"

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from clipsim.cli.doctor import doctor_command
 from clipsim.cli.models import models_app
 from clipsim.cli.output import catch_signals, exit_status
 from clipsim.cli.rank import rank_command
@@ -23,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("rank")(rank_command)
+app.command("doctor")(doctor_command)
 app.add_typer(models_app, name="models")
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clipsim.cli.output import exit_status, print_table, say, write
-from clipsim.hub import find_files, is_cached
+from clipsim.hub import find_files, find_weights
 from clipsim.models import (
     BUNDLED,
     OPENAI_NAMES,
@@ -61,7 +61,7 @@ def list_command(
     if context.invoked_subcommand is not None:
         return
     with exit_status():
-        here = {facts.name: is_cached(facts) for facts in list_models()}
+        here = {facts.name: find_weights(facts) is not None for facts in list_models()}
         chosen = [
             facts
             for facts in list_models()
@@ -133,7 +133,7 @@ def show_command(name: Name, as_json: AsJson = False) -> None:
     with exit_status():
         spec = find_model(name)
         facts = find_facts(spec.name)
-        record = _record(facts, is_cached(facts)) if facts else _local_record(spec)
+        record = _record(facts, find_weights(facts) is not None) if facts else _local_record(spec)
         if as_json:
             write(to_json(record) + "\n")
             return
@@ -180,5 +180,5 @@ def use_command(name: Name) -> None:
         spec = find_model(name)
         say("note", f"the default model is now {printable(spec.name)} (kept in {printable(str(path))})")
         facts = find_facts(spec.name)
-        if facts is not None and not is_cached(facts):
+        if facts is not None and find_weights(facts) is None:
             say("note", f"it is downloaded when first used, or now with 'clipsim models pull {printable(spec.name)}'")

@@ -30,6 +30,18 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def describe_devices() -> dict[str, str]:
+    """Every device that can be used here, and what it is."""
+    devices = {"cpu": f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"}
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            facts = torch.cuda.get_device_properties(index)
+            devices[f"cuda:{index}"] = f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB"
+    if torch.backends.mps.is_available():
+        devices["mps"] = "Apple GPU"
+    return devices
+
+
 def choose_precision(name: str | None, device: torch.device) -> tuple[str, torch.dtype]:
     """The precision asked for; by default fp16 on CUDA, as OpenAI's own code computes there, and fp32 elsewhere."""
     name = name or ("fp16" if device.type == "cuda" else "fp32")
