@@ -19,7 +19,7 @@ def allowed_imports() -> dict[str, set[str]]:
     """The module table of the README: module → the modules of clipsim that it may import."""
     table = {}
     for row in ROW.finditer((ROOT / "README.md").read_text(encoding="utf-8")):
-        table[row["module"].rstrip("/")] = set(re.findall(r"`(\w+)", row["imports"]))
+        table[row["module"].rstrip("/")] = set(re.findall(r"\w+", row["imports"]))
     return table
 
 
