@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,28 +54,48 @@ def load_image(path: str) -> Image.Image:
     Raises ImageError, naming the cause but not the path, for anything that is not a readable regular image file
     within `max_pixels()`.
     """
-    with _open_regular(path) as file:
-        head = file.read(512)
+    with decoded_image(path) as image:
+        return image
+
+
+@contextmanager
+def decoded_image(path: str) -> Iterator[Image.Image]:
+    """As `load_image`, for as long as the picture is needed; one large picture at a time is given to all threads."""
+    with ExitStack() as held:
+        with _open_regular(path) as file:
+            head = file.read(512)
+            file.seek(0)
+            try:
+                picture = _decode(file, head, held)
+            except ClipsimError:
+                raise
+            except UnidentifiedImageError as error:
+                raise ImageError(_describe(head)) from error
+            except Image.DecompressionBombError as error:
+                raise ImageError(f"too many pixels: {printable(str(error), 120)}") from error
+            except MemoryError as error:
+                raise ImageError("not enough memory to decode it") from error
+            except Exception as error:  # decoders raise anything on damaged files
+                raise ImageError(_damage(error)) from error
+        yield picture
+
+
+def _decode(file: BinaryIO, head: bytes, held: ExitStack) -> Image.Image:
+    formats = _formats_for(head)
+    image = Image.open(file, formats=formats)
+    pixels = _check_size(image)
+    if image.format in ("JPEG", "MPO"):
+        _check_scans(file, pixels)
+    elif image.format == "PNG":
+        image.verify()  # the checksums, which decoding leaves out
         file.seek(0)
-        formats = _formats_for(head)
-        try:
-            image = Image.open(file, formats=formats)
-            pixels = _check_size(image)
-            if image.format == "JPEG":
-                _check_scans(file, pixels)
-            with _large_ones if pixels > LARGE else nullcontext():
-                image.load()
-                return trim(to_rgb(_upright(image)))
-        except ClipsimError:
-            raise
-        except UnidentifiedImageError as error:
-            raise ImageError(_describe(head)) from error
-        except Image.DecompressionBombError as error:
-            raise ImageError(f"too many pixels: {printable(str(error), 120)}") from error
-        except MemoryError as error:
-            raise ImageError("not enough memory to decode it") from error
-        except Exception as error:  # decoders raise anything on damaged files
-            raise ImageError(_damage(error)) from error
+        image = Image.open(file, formats=formats)
+    if pixels > LARGE:
+        held.enter_context(_large_ones)
+    image.load()
+    with suppress(Exception):  # a broken EXIF block says nothing about which way is up
+        ImageOps.exif_transpose(image, in_place=True)
+    return trim(to_rgb(image))
 
 
 def lift_pillows_limit() -> None:
@@ -131,15 +152,6 @@ def _check_scans(file: BinaryIO, pixels: int) -> None:
         raise ImageError(f"a JPEG of {scans} scans over {pixels:,} pixels would take minutes to decode")
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        upright = ImageOps.exif_transpose(image)
-    except Exception:  # a broken EXIF block says nothing about which way is up
-        return image
-    upright.format = image.format  # `to_rgb` asks for it
-    return upright
-
-
 def trim(image: Image.Image) -> Image.Image:
     """Cut a picture longer than 100 : 1 to its middle 100 : 1; any other comes back as it is.
 
@@ -171,7 +183,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         assert converted is not None  # None only when converting in place
         return converted
     if image.has_transparency_data:
-        picture = image.convert("RGBA")
+        picture = image if image.mode == "RGBA" else image.convert("RGBA")
         background = Image.new("RGB", picture.size, "white")
         background.paste(picture, mask=picture.getchannel("A"))
         return background
