@@ -97,7 +97,7 @@ def test_what_may_be_true_is_not_held_against_a_caption() -> None:
 def test_the_card_has_figures_that_can_be_read() -> None:
     """The bundled model's card states its scores, and they reach what is promised."""
     card = (network.MODEL_FOLDER / "README.md").read_text(encoding="utf-8")
-    figures = card.partition(evaluate.BEGIN)[2].partition(evaluate.END)[0]
+    figures = card.partition("<!-- figures: begin -->")[2].partition("<!-- figures: end -->")[0]
     shares = {name: float(share) for name, share in re.findall(r"\| right (\w+)[^|]*\| ([\d.]+)% \|", figures)[:1]}
     colour = re.search(r"right colour[^|]*\| ([\d.]+)%", figures)
     assert shares["thing"] >= 95
@@ -121,7 +121,7 @@ def test_the_bundled_model_is_small_and_ranks_its_own_mazes_first() -> None:
 def test_figures_replace_what_the_card_had(tmp_path: Path) -> None:
     """Only the part between the markers changes."""
     card = tmp_path / "README.md"
-    card.write_text(f"# card\n{evaluate.BEGIN}\nold\n{evaluate.END}\nend\n", encoding="utf-8")
+    card.write_text("# card\n<!-- figures: begin -->\nold\n<!-- figures: end -->\nend\n", encoding="utf-8")
     figures = evaluate.Figures(10, 2, 0.975, 1.0, 0.9, 0.8, {"cat": 0.95, "dog": 1.0}, [("cat", "dog", 0.05)])
     evaluate.update_card(card, figures)
     text = card.read_text(encoding="utf-8")
