@@ -161,7 +161,6 @@ def test_a_single_text_is_explained(rank: Rank) -> None:
         (["red.png", "-t", "red", "--format", "csv", "--json"], "contradict"),
         (["-", "-t", "red", "--text-file", "-"], "only once"),
         (["red.png", "-t", "red", "--weights", "x.pt"], "--weights needs --model"),
-        (["red.png", "-t", "red", "--from-file", "nope"], "nope: cannot read the list"),
         (["red.png", "-t", "red", "--top", "0"], "--top"),
         (["red.png", "-t", "red", "--precision", "int8"], "--precision"),
         (["red.png", "-t", "red", "--no-such-option"], "--no-such-option"),
@@ -184,6 +183,9 @@ def test_wrong_usage_is_status_2(rank: Rank, arguments: list[str], message: str)
         (["red.png", "-t", "red", "--model", "no-such-model"], "no model, file or folder is called 'no-such-model'"),
         (["red.png", "-t", "one two three four five six"], "has 6 words"),
         (["red.png", "nope.png", "-t", "red", "--on-error", "fail"], "nope.png: no such file"),
+        (["red.png", "-t", "red", "--from-file", "nope"], "nope: cannot read the list"),
+        (["--from-file", "/dev/null", "-t", "red"], "the list of paths is empty"),
+        (["x" * 300, "-t", "red"], "none of the inputs could be used"),
     ],
 )
 def test_nothing_done_is_status_1(rank: Rank, colours: Path, arguments: list[str], message: str) -> None:

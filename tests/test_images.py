@@ -196,7 +196,7 @@ def test_too_many_pixels_are_refused_before_decoding(tmp_path: Path, monkeypatch
     """The limit is on width × height, and the message names the variable that raises it."""
     Image.new("1", (400, 300)).save(tmp_path / "large.png")
     monkeypatch.setenv("CLIPSIM_MAX_PIXELS", "119999")
-    with pytest.raises(ImageError, match="400 × 300 pixels are more than the limit of 119,999; CLIPSIM_MAX_PIXELS"):
+    with pytest.raises(ImageError, match="400 × 300: more pixels than the limit of 119,999; CLIPSIM_MAX_PIXELS"):
         load_image(str(tmp_path / "large.png"))
 
     monkeypatch.setenv("CLIPSIM_MAX_PIXELS", "120000")

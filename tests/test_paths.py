@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from clipsim.errors import UsageError
+from clipsim.errors import ImageError, UsageError
 from clipsim.paths import find_images, find_listed_images, read_path_list
 
 
@@ -101,7 +101,44 @@ def test_a_list_on_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(read_path_list("-")) == ["x.png", "y.png"]
 
 
-def test_a_missing_list_is_wrong_usage(tmp_path: Path) -> None:
+def test_a_missing_list_is_named(tmp_path: Path) -> None:
     """The error names the list."""
-    with pytest.raises(UsageError, match="nope: cannot read the list of paths"):
+    with pytest.raises(ImageError, match="nope: cannot read the list of paths"):
         list(read_path_list(str(tmp_path / "nope")))
+
+
+def test_a_forgotten_separator_is_told(tmp_path: Path) -> None:
+    """A list made with -print0 and read as lines would be one name without end."""
+    (tmp_path / "list").write_bytes(b"a.png\0b.png\0")
+
+    with pytest.raises(UsageError, match=r"give --null"):
+        list(read_path_list(str(tmp_path / "list")))
+
+
+def test_links_in_circles(tree: Path) -> None:
+    """`**` follows no links to folders, however many lead back."""
+    for number in range(5):
+        (tree / f"loop{number}").symlink_to(tree)
+
+    assert list(find_images(["tree/**/*.png"])) == ["tree/a.png", "tree/z-dangling.png"]
+    assert list(find_images(["**/c.*"])) == ["tree/sub/c.webp"]
+
+
+def test_names_that_the_system_refuses_are_handed_on() -> None:
+    """Too long a name or one with NUL is for the opener to refuse."""
+    assert list(find_images(["x" * 300, "a\0b"])) == ["x" * 300, "a\0b"]
+    assert list(find_listed_images(["x" * 300])) == ["x" * 300]
+
+
+def test_a_folder_that_cannot_be_read_is_handed_on(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not lost among the others."""
+    scandir = os.scandir
+
+    def guarded(path: str) -> object:
+        if str(path).endswith("deep"):
+            raise PermissionError
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+
+    assert "tree/sub/deep" in list(find_images(["tree"]))

@@ -132,3 +132,40 @@ def test_memory_does_not_grow_with_the_number_of_images(colours: Path) -> None:
         peaks.append(usage.ru_maxrss / 1024)
 
     assert peaks[1] < peaks[0] + 60
+
+
+@pytest.mark.parametrize("command", ["clipsim --help", "clipsim rank --help", "clipsim --version", "clipsim models"])
+def test_help_into_closed_pipes_and_full_disks(command: str) -> None:
+    """A reader that has had enough is no failure; a full disk is one line, and neither is a traceback."""
+    command = command.replace("clipsim", f"{sys.executable} -m clipsim", 1)
+    pipe = ["bash", "-c", f"{command} | true; echo ${{PIPESTATUS[0]}}"]
+    closed = subprocess.run(pipe, capture_output=True, timeout=60)
+    full = subprocess.run(["bash", "-c", f"{command} > /dev/full"], capture_output=True, timeout=60)
+
+    assert closed.stdout == b"0\n"
+    assert closed.stderr == b""
+    assert full.returncode == 1
+    assert b"Traceback" not in full.stderr
+
+
+def test_streams_that_are_closed(colours: Path) -> None:
+    """A run with closed streams works on the others."""
+    command = f"{sys.executable} -m clipsim rank {colours} -t red -t blue --format csv"
+    no_error = subprocess.run(["bash", "-c", f"{command} 2>&-"], capture_output=True, timeout=60)
+    no_output = subprocess.run(["bash", "-c", f"{command} >&-"], capture_output=True, timeout=60)
+    no_input = subprocess.run(["bash", "-c", f"{command} - <&-"], capture_output=True, timeout=60)
+
+    assert (no_error.returncode, no_error.stdout.count(b"\n")) == (0, 7)
+    assert b"Traceback" not in no_output.stderr
+    assert (no_input.returncode, no_input.stdout.count(b"\n")) == (0, 7)
+
+
+def test_an_interrupt_that_the_parent_ignores(colours: Path) -> None:
+    """Under nohup and the like, Ctrl-C does not end the run."""
+    command = f"trap '' INT; exec {sys.executable} -m clipsim rank {colours} -t red -t blue -q --format csv"
+    process = subprocess.Popen(["bash", "-c", command], stdout=subprocess.PIPE)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+
+    assert process.communicate(timeout=60)[0].count(b"\n") == 7
+    assert process.returncode == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 
@@ -115,6 +117,43 @@ def test_names_cannot_break_the_table(width: int) -> None:
     rule = next(line for line in lines if set(line.strip()) == {"─"})
     rows = lines[lines.index(rule) + 1 :][: 2 if width == 160 else len(NASTY)]
     assert {cell_len(row) for row in rows} == {cell_len(rule)}
+
+
+def test_wide_characters_cost_two_cells() -> None:
+    """Names and texts in CJK are cut by what they take, and no number is ever cut."""
+    names = [f"東京タワーの写真と夜景の素晴らしい眺め{number}.jpg" for number in range(4)]
+    for texts in (["cat", "dog"], ["猫がいる部屋の写真とても長い", "dog", "bird"]):
+        for width in (60, 80, 100):
+            lines = draw(result_of(names, texts), width)
+            assert max(map(cell_len, lines)) <= width
+            assert not any("…" in cell for line in lines for cell in line.split() if cell[:2] in ("0.", "-0", "*"))
+            assert "\n".join(lines).count("0.3500") == 4
+
+
+def test_names_stay_different() -> None:
+    """Labels that would come out alike are shown from where they differ, whatever else is in the table."""
+    names = [f"holiday_2024_beach_IMG_000{n}_edited_final_version_for_print.jpg" for n in (1, 2, 3)]
+    lines = draw(result_of([*names, "x.jpg"], ["maze", "cat"]), 80)
+
+    assert len({line.split()[0] for line in lines[3:7]}) == 4
+
+
+def test_what_was_asked_for_is_shown() -> None:
+    """--top 5 on a narrow terminal gives five lines an image; without it, what is left out is said."""
+    result = result_of(
+        [f"picture {number}.jpg" for number in range(7)], [f"a text of some length {n}" for n in range(9)]
+    )
+
+    assert sum("%" in line and "text" in line for line in draw(result, 80, top=5)) == 35
+    assert "(--top 9 shows all)" in " ".join(draw(result, 80))
+
+
+def test_a_carriage_return_in_a_name_is_quoted() -> None:
+    """The CSV reads back as it was."""
+    text = format_csv(ImageScores("c\rd\n.png", SCORES.similarity, SCORES.probabilities, 1), ["a\rb", "cat"])
+    rows = [row[:2] for row in csv.reader(io.StringIO(text, newline=""))]
+
+    assert rows == [["c\rd\n.png", "a\rb"], ["c\rd\n.png", "cat"]]
 
 
 def test_the_caption_says_what_the_probability_is() -> None:

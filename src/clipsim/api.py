@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from clipsim.devices import check_device
 from clipsim.embed import BATCH_SIZE, embed_images
 from clipsim.errors import UsageError
 from clipsim.hub import find_files
-from clipsim.models import ModelSpec, choose_model
+from clipsim.models import ModelSpec
 from clipsim.names import printable
 from clipsim.paths import find_images
 from clipsim.ranking import RankResult, collect, encode_prompts, score_images
+from clipsim.settings import choose_model
 from clipsim.texts import LONGEST_SHOWN, check_templates, distinct_prompts
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ NO_SHARE = (
 
 def open_encoder(spec: ModelSpec, device: str = "auto", precision: str | None = None) -> ClipEncoder:
     """Find or download a model's files and load it; the first call imports torch."""
+    check_device(device)  # before anything is downloaded
     files = find_files(spec)
     from clipsim.encoder import load_encoder
 
@@ -43,8 +46,8 @@ def repeated_notices(repeated: Sequence[str]) -> list[str]:
 
 
 def rank(
-    images: Sequence[str | Path | Image.Image] | str | Path | Image.Image,
-    texts: Sequence[str] | str,
+    images: Iterable[str | Path | Image.Image] | str | Path | Image.Image,
+    texts: Iterable[str] | str,
     *,
     model: str | None = None,
     weights: str | None = None,
@@ -70,14 +73,15 @@ def rank(
     >>> rank(picture, ["maze", "cat"], model="clipsim-mini").similarity.shape
     (2, 1)
     """
-    given = [images] if isinstance(images, str) or not isinstance(images, Sequence) else images
     prompts, repeated = distinct_prompts([texts] if isinstance(texts, str) else texts)
     check_request(prompts, templates, sort_by)
-    sources: list[str | Image.Image] = []
-    for image in given:
-        sources.extend(find_images([str(image)]) if isinstance(image, str | Path) else [image])
+    if batch_size < 1 or (workers is not None and workers < 1):
+        raise UsageError("batch_size and workers are at least 1")
+    if on_error not in ("skip", "fail"):
+        raise UsageError(f"on_error is 'skip' or 'fail', not {printable(repr(on_error), 40)}")
+    sources = list(_expand(images))
     spec, _ = choose_model(model, weights)
-    encoder = open_encoder(spec, device, precision)
+    encoder = open_encoder(spec, str(device), precision)
     vectors = encode_prompts(encoder, prompts, templates, batch_size=batch_size, truncate=truncate)
     batches = embed_images(encoder, sources, batch_size=batch_size, workers=workers, fail=on_error == "fail")
     notices = repeated_notices(repeated)
@@ -91,6 +95,19 @@ def rank(
         warnings=notices,
         sort_by=sort_by,
     )
+
+
+def _expand(images: Iterable[object] | object) -> Iterator[str | Image.Image]:
+    from PIL import Image
+
+    given = images if isinstance(images, Iterable) and not isinstance(images, str | Image.Image) else [images]
+    for image in given:
+        if isinstance(image, str | Path):
+            yield from find_images([str(image)])
+        elif isinstance(image, Image.Image):
+            yield image
+        else:
+            raise UsageError(f"an image is a path or a PIL picture, not {type(image).__name__}")
 
 
 def check_request(prompts: Sequence[str], templates: Sequence[str], sort_by: str | None) -> None:

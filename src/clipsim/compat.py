@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from clipsim.errors import PromptError
 from clipsim.hub import find_files
-from clipsim.models import OPENAI_NAMES, choose_model, list_models
+from clipsim.models import OPENAI_NAMES, list_models
 from clipsim.names import printable
+from clipsim.settings import choose_model
 from clipsim.texts import LONGEST_SHOWN
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from clipsim.embed import embed_images
 from clipsim.errors import ClipsimError
 from clipsim.hub import find_weights
 from clipsim.mini.probe import TEXTS, known_answers, probe_pictures
-from clipsim.models import BUNDLED, BUNDLED_PATH, default_model, find_model, list_models, settings_path
+from clipsim.models import BUNDLED, BUNDLED_PATH, find_model, list_models
 from clipsim.ranking import collect, encode_prompts, score_images
+from clipsim.settings import default_model, settings_path
 
 SCHEMA = "clipsim.doctor/1"
 PACKAGES = (

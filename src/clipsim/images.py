@@ -72,7 +72,7 @@ def decoded_image(path: str) -> Iterator[Image.Image]:
             except UnidentifiedImageError as error:
                 raise ImageError(_describe(head)) from error
             except Image.DecompressionBombError as error:
-                raise ImageError(f"too many pixels: {printable(str(error), 120)}") from error
+                raise ImageError(_too_large()) from error
             except MemoryError as error:
                 raise ImageError("not enough memory to decode it") from error
             except Exception as error:  # decoders raise anything on damaged files
@@ -133,10 +133,12 @@ def _formats_for(head: bytes) -> tuple[str, ...]:
 def _check_size(image: Image.Image) -> int:
     width, height = image.size
     if width * height > max_pixels():
-        raise ImageError(
-            f"{width} × {height} pixels are more than the limit of {max_pixels():,}; CLIPSIM_MAX_PIXELS raises it"
-        )
+        raise ImageError(f"{width} × {height}: {_too_large()}")
     return width * height
+
+
+def _too_large() -> str:
+    return f"more pixels than the limit of {max_pixels():,}; CLIPSIM_MAX_PIXELS raises it"
 
 
 def _check_scans(file: BinaryIO, pixels: int) -> None:

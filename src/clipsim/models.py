@@ -1,17 +1,16 @@
-"""Names → `ModelSpec`: the catalogue of OpenCLIP's models, the bundled one, local files, and the user's default."""
+"""Names → `ModelSpec`: the catalogue of OpenCLIP's models, the bundled one, local files."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from clipsim.errors import SettingsError, UnknownModelError, UsageError
+from clipsim.errors import UnknownModelError
 from clipsim.names import printable
 
 BUNDLED = "clipsim-mini"
@@ -169,7 +168,11 @@ def _unknown(name: str) -> str:
     shown = printable(name, 80)
     tags = [facts.name for facts in list_models() if facts.architecture == name]
     if tags:
-        return f"'{shown}' has several sets of weights; choose one: {', '.join(tags)}"
+        more = f" and {len(tags) - 4} more" if len(tags) > 4 else ""
+        return (
+            f"'{shown}' has several sets of weights; choose one: {', '.join(tags[:4])}{more} "
+            f"('clipsim models --filter {shown}' lists them)"
+        )
     if name in read_catalogue()["architectures"]:
         return f"'{shown}' is an architecture without published weights; give it yours with --weights FILE"
     if os.sep in name.rstrip(os.sep) and Path(name).suffix in (".pt", ".pth", ".bin", ".safetensors"):
@@ -178,68 +181,3 @@ def _unknown(name: str) -> str:
     near = difflib.get_close_matches(name.lower().replace(":", "/"), known, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(known[match] for match in near)}? " if near else ""
     return f"no model, file or folder is called '{shown}'; {hint}'clipsim models' lists the names"
-
-
-def default_model() -> tuple[str, bool]:
-    """The name of the model to use when none is given, and whether the user chose it.
-
-    `CLIPSIM_MODEL`, else what `save_default` wrote, else the bundled model (the only one that nobody chose).
-    """
-    if setting := os.environ.get("CLIPSIM_MODEL"):
-        return setting, True
-    try:
-        settings = json.loads(settings_path().read_text(encoding="utf-8"))
-        saved = settings.get("model") if isinstance(settings, dict) else None
-    except FileNotFoundError:
-        saved = None
-    except (OSError, ValueError) as error:
-        raise SettingsError(
-            f"{printable(str(settings_path()))}: cannot read the settings ({error}); 'clipsim models use NAME' writes "
-            "them anew"
-        ) from error
-    return (saved, True) if isinstance(saved, str) and saved else (BUNDLED, False)
-
-
-def save_default(name: str) -> Path:
-    """Make a model the default of this user; its full name is kept, or its absolute path. Returns the settings file.
-
-    Raises UnknownModelError for a name that nothing answers to, SettingsError when the file cannot be written.
-    """
-    spec = find_model(name)
-    local = spec.kind in ("directory", "checkpoint") and spec.name != BUNDLED
-    name = str(Path(name).resolve()) if local else spec.name
-    target = settings_path()
-    draft = target.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps({"model": name}, indent=1) + "\n", encoding="utf-8")
-        draft.replace(target)
-    except OSError as error:
-        with suppress(OSError):
-            draft.unlink()
-        raise SettingsError(
-            f"{printable(str(target))}: cannot write the settings ({error.strerror}); CLIPSIM_MODEL sets the model too"
-        ) from error
-    return target
-
-
-def settings_path() -> Path:
-    """The file that keeps the user's default model, in the system's usual place for settings."""
-    import typer  # knows the place on every system
-
-    return Path(typer.get_app_dir("clipsim")) / "settings.json"
-
-
-def choose_model(name: str | None, weights: str | None = None) -> tuple[ModelSpec, bool]:
-    """`find_model` for what was asked, else for the default; and whether anyone chose it.
-
-    Raises UsageError for weights without an architecture.
-    """
-    if weights is not None and name is None:
-        raise UsageError(
-            "--weights needs --model ARCHITECTURE; a checkpoint in OpenAI's layout is given as --model FILE alone"
-        )
-    chosen = True
-    if name is None:
-        name, chosen = default_model()
-    return find_model(name, weights), chosen

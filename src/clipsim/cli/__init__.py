@@ -10,7 +10,7 @@ import typer
 
 from clipsim.cli.doctor import doctor_command
 from clipsim.cli.models import models_app
-from clipsim.cli.output import catch_signals, exit_status
+from clipsim.cli.output import catch_signals, end_quietly, exit_status, open_missing_streams
 from clipsim.cli.rank import rank_command
 from clipsim.version import __version__
 
@@ -48,10 +48,16 @@ def _clipsim(
 
 def main() -> None:
     """Run the command line."""
+    open_missing_streams()
     warnings.simplefilter("ignore")  # libraries' remarks to programmers are nothing to a user
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # an ASCII terminal gets escapes, not a crash
     catch_signals()
-    with exit_status():
-        app()
+    try:
+        with exit_status():
+            app()
+    except typer.Exit as end:  # raised outside any command: help and version have no other way out
+        sys.exit(end.exit_code)
+    except SystemExit as end:
+        end_quietly(end)

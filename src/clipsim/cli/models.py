@@ -8,28 +8,25 @@ from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from clipsim.cli.output import exit_status, print_table, say, write
+from clipsim.errors import SettingsError
 from clipsim.hub import find_files, find_weights
 from clipsim.models import (
     BUNDLED,
     OPENAI_NAMES,
     ModelFacts,
     ModelSpec,
-    default_model,
     find_facts,
     find_model,
     list_models,
     read_catalogue,
-    save_default,
 )
 from clipsim.names import printable
 from clipsim.render.plain import to_json
-
-LISTING_WIDTH = 100  # cells, where there is no terminal that could be narrower
+from clipsim.settings import default_model, save_default
 
 models_app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
 
@@ -74,12 +71,19 @@ def list_command(
         if not chosen:
             say("note", "no model fits; 'clipsim models' lists them all")
             return
-        width = Console().width
-        print_table(_listing(chosen, here), width if Console().is_terminal else max(width, LISTING_WIDTH))
+        print_table(_listing(chosen, here, _default_or_warning()))
 
 
-def _listing(models: Sequence[ModelFacts], here: dict[str, bool]) -> Table:
-    default, _ = default_model()
+def _default_or_warning() -> str:
+    """The default model's name; settings that cannot be read are no reason not to list the names for a new one."""
+    try:
+        return default_model()[0]
+    except SettingsError as error:
+        say("warning", str(error))
+        return ""
+
+
+def _listing(models: Sequence[ModelFacts], here: dict[str, bool], default: str) -> Table:
     published = read_catalogue()["sources"]["imagenet_top1"]
     table = Table(
         box=box.SIMPLE_HEAD,
@@ -87,8 +91,8 @@ def _listing(models: Sequence[ModelFacts], here: dict[str, bool]) -> Table:
         padding=(0, 1),
         header_style="bold",
         caption=Text(
-            "M: millions of parameters; px: side of the image; dim: length of the vectors; top-1: zero-shot on "
-            f"ImageNet-1k, from {published}; *: on this machine; >: the default. Also accepted: hf-hub:ORG/REPO, a "
+            "M: millions of parameters; px: side of the image; dim: length of the vectors; top-1: ImageNet-1k, "
+            f"from {published}; *: on this machine; >: the default. Also accepted: hf-hub:ORG/REPO, a "
             "model folder, a checkpoint file.",
             style="dim",
         ),

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 import typer
@@ -18,13 +18,16 @@ from clipsim.names import printable
 
 NOTHING_DONE, WRONG_USAGE, SOME_SKIPPED, INTERRUPTED = 1, 2, 3, 130
 
+AMPLE = 160  # cells
+
 messages = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 def say(kind: str, message: str) -> None:
     """Write one line to standard error; `message` is escaped already."""
     style = {"error": "bold red", "warning": "yellow"}.get(kind, "cyan")
-    messages.print(Text.assemble("clipsim: ", (f"{kind}: ", style), message))
+    with suppress(OSError, SystemExit):  # rich's word for a closed pipe; nobody listens, and the results still count
+        messages.print(Text.assemble("clipsim: ", (f"{kind}: ", style), message))
 
 
 def write(text: str) -> None:
@@ -35,9 +38,15 @@ def write(text: str) -> None:
     sys.stdout.buffer.flush()
 
 
-def print_table(table: RenderableType, width: int | None = None) -> None:
+def table_width() -> int:
+    """The width of the terminal, or of `COLUMNS`; ample where there is neither."""
+    console = Console()
+    return console.width if console.is_terminal or "COLUMNS" in os.environ else AMPLE
+
+
+def print_table(table: RenderableType) -> None:
     """Draw a rich table on standard output."""
-    console = Console(highlight=False, width=width)
+    console = Console(highlight=False, width=table_width())
     with console.capture() as drawn:  # rich itself would end the program when a pipe is closed
         console.print(table)
     sys.stdout.write(drawn.get())
@@ -79,7 +88,8 @@ _stopped_by: list[int] = []
 def catch_signals() -> None:
     """Let SIGINT and SIGTERM end the run through `exit_status`, terminal and pipes in order."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(number, _stop)
 
 
 def _stop(number: int, _: object) -> None:
@@ -95,6 +105,21 @@ def _end_stopped(number: int) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTERM)
     os._exit(INTERRUPTED)
+
+
+def end_quietly(end: SystemExit) -> None:
+    """Turn Typer's status for help that went into a closed pipe into success; pass on any other end."""
+    if isinstance(end.__context__, BrokenPipeError):
+        _forget_standard_output()
+        sys.exit(0)
+    raise end
+
+
+def open_missing_streams() -> None:
+    """Give a program that was started with closed streams null ones, lowest first, as the system numbers them."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 (for as long as the program runs)
 
 
 def _forget_standard_output() -> None:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from clipsim.cli.output import messages
 
@@ -19,17 +19,22 @@ class Bar:
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
-        self._task = progress.add_task("", total=None) if progress else None
+        self._task = progress.add_task("", total=None, count="") if progress else None
+        self._done = 0
+        self._total: int | None = None
 
     def step(self, what: str, total: int | None = None) -> None:
         """Begin a piece of work, of `total` parts when that is known."""
+        self._done, self._total = 0, total
         if self._progress is not None and self._task is not None:
-            self._progress.reset(self._task, description=what, total=total)
+            self._progress.reset(self._task, description=what, total=total, count="")
 
     def advance(self, parts: int) -> None:
         """Say that some parts are done."""
+        self._done += parts
         if self._progress is not None and self._task is not None:
-            self._progress.advance(self._task, parts)
+            count = f"{self._done:,}" if self._total is None else f"{self._done:,}/{self._total:,}"
+            self._progress.update(self._task, advance=parts, count=count)
 
 
 @contextmanager
@@ -42,7 +47,7 @@ def progress_bar(*, quiet: bool) -> Iterator[Bar]:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[count]}"),
         TimeRemainingColumn(),
         console=messages,
         transient=True,

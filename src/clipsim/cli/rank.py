@@ -16,7 +16,7 @@ def rank_command(
     images: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="IMAGES...",
+            metavar="IMAGES",
             help="Image files, folders (searched for images) or quoted globs; `-` reads paths from standard input.",
             show_default=False,
         ),
@@ -61,11 +61,15 @@ def rank_command(
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, help="Images or texts a step of the model; 32 unless given.", show_default=False),
+        typer.Option(
+            min=1, max=65536, help="Images or texts a step of the model; 32 unless given.", show_default=False
+        ),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Threads that decode images; one a processor unless given.", show_default=False),
+        typer.Option(
+            min=1, max=256, help="Threads that decode images; one a processor unless given.", show_default=False
+        ),
     ] = None,
     from_file: Annotated[
         str | None, typer.Option(help="Read image paths from a file, one a line.", metavar="FILE", show_default=False)

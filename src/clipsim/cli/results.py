@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
-
 from clipsim.cli.options import Format
-from clipsim.cli.output import print_table, write
+from clipsim.cli.output import print_table, table_width, write
 from clipsim.embed import ImageFailure
 from clipsim.ranking import ImageScores, RankResult
 from clipsim.render.data import csv_header, format_csv, format_json, format_json_line
@@ -49,4 +47,4 @@ def print_result(result: RankResult, output: Format, top: int | None) -> None:
         for scores in result.scores:
             write(format_csv(scores, result.texts, top))
     elif result.scores:
-        print_table(build_table(result, Console().width, top))
+        print_table(build_table(result, table_width(), top))

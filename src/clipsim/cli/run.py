@@ -16,12 +16,13 @@ from clipsim.cli.output import NOTHING_DONE, SOME_SKIPPED, say
 from clipsim.cli.progress import Bar, progress_bar
 from clipsim.cli.results import Done, print_json_lines, print_result
 from clipsim.embed import BATCH_SIZE, ImageFailure, embed_images
-from clipsim.errors import UsageError
+from clipsim.errors import ImageError, UsageError
 from clipsim.images import lift_pillows_limit
-from clipsim.models import BUNDLED, choose_model
+from clipsim.models import BUNDLED
 from clipsim.names import printable
 from clipsim.paths import STANDARD_INPUT, find_images, find_listed_images, read_path_list
 from clipsim.ranking import ImageScores, collect, encode_prompts, score_images
+from clipsim.settings import choose_model
 from clipsim.texts import distinct_prompts, read_prompts
 
 Outcomes = Sequence[ImageScores | ImageFailure]
@@ -39,13 +40,19 @@ def run_rank(request: RankRequest) -> None:
     _listen(request.quiet)
     prompts, repeated = distinct_prompts(chain(request.texts, *map(read_prompts, request.text_files)))
     check_request(prompts, request.templates, request.sort_by)
-    paths = _find_paths(request)
+    streamed = request.format is Format.jsonl and request.sort_by is None
+    paths: Iterable[str] = _find_paths(request)
+    total = None
+    if not streamed:
+        paths = list(paths)
+        total = len(paths)
+        if request.format is Format.table and not request.fail:
+            _check_some_exist(paths)
     spec, chosen = choose_model(request.model, request.weights)
     notices = [*([] if chosen else [MINI_NOTICE]), *repeated_notices(repeated)]
     if request.top is not None and request.format is Format.json:
         notices.append("--top does not apply to --format json, whose matrices are whole")
     batch_size = request.batch_size or BATCH_SIZE
-    streamed = request.format is Format.jsonl and request.sort_by is None
     with progress_bar(quiet=request.quiet or (streamed and sys.stdout.isatty())) as bar:
         bar.step("loading the model")
         encoder = open_encoder(spec, request.device, request.precision)
@@ -55,7 +62,7 @@ def run_rank(request: RankRequest) -> None:
             say("note", notice)
         bar.step("reading the texts")
         vectors = encode_prompts(encoder, prompts, request.templates, batch_size=batch_size, truncate=request.truncate)
-        bar.step("ranking", len(paths))
+        bar.step("ranking", total)
         features = embed_images(encoder, paths, batch_size=batch_size, workers=request.workers, fail=request.fail)
         batches = _watch(score_images(encoder, vectors, features), bar)
         if streamed:
@@ -89,20 +96,30 @@ def _check_standard_input(request: RankRequest) -> None:
         raise UsageError("standard input (-) can be read only once: for images or for texts")
 
 
-def _find_paths(request: RankRequest) -> list[str]:
+def _find_paths(request: RankRequest) -> Iterator[str]:
+    """The paths to open, lazily: a list on a pipe may have no end."""
+    if request.null and request.from_file is None and STANDARD_INPUT not in request.images:
+        raise UsageError("--null goes with a list of paths: - or --from-file")
+    if not request.images and request.from_file is None:
+        raise UsageError("no images to rank; give files, folders or quoted globs, or - to read paths from a pipe")
     named = (
         find_listed_images(read_path_list(name, null=request.null)) if name == STANDARD_INPUT else find_images([name])
         for name in request.images
     )
     listed = find_listed_images(read_path_list(request.from_file, null=request.null)) if request.from_file else ()
-    paths = list(chain(*named, listed))
-    if not paths:
-        raise UsageError("no images to rank; give files, folders or quoted globs, or - to read paths from a pipe")
-    if not any(map(os.path.lexists, paths)):  # told at once, not after a model was loaded
+    paths = chain(chain.from_iterable(named), listed)
+    first = next(paths, None)
+    if first is None:
+        raise ImageError("no images to rank: the list of paths is empty")
+    return chain((first,), paths)
+
+
+def _check_some_exist(paths: Sequence[str]) -> None:
+    """Tell at once, not after a model was loaded, when there is nothing to rank."""
+    if not any(map(os.path.lexists, paths)):
         for path in paths:
             say("skipped", f"{printable(path)}: no such file")
         _end_with_failures(Done(0, len(paths)))
-    return paths
 
 
 def _watch(batches: Iterable[Outcomes], bar: Bar) -> Iterator[Outcomes]:

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import torch
 
-from clipsim.errors import DeviceError, UsageError
-from clipsim.names import printable
+from clipsim.devices import check_device, check_precision
+from clipsim.errors import DeviceError
 
-PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def choose_device(name: str) -> torch.device:
     """Resolve "auto" to CUDA, else Apple's MPS, else the CPU; a device asked for and not there is an error."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    check_device(name)
     kind, _, index = name.partition(":")
-    shown = printable(name, 40)
-    if kind not in ("cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdecimal())):
-        raise UsageError(f"no device is called '{shown}'; there are auto, cpu, cuda, cuda:N and mps")
     if kind == "cuda":
         if not torch.cuda.is_available():
-            raise DeviceError(f"no CUDA GPU can be used here, and --device {shown} asks for one; try --device cpu")
+            raise DeviceError(f"no CUDA GPU can be used here, and --device {name} asks for one; try --device cpu")
         if index and int(index) >= torch.cuda.device_count():
             raise DeviceError(
-                f"there is no {shown}: this machine has {torch.cuda.device_count()} CUDA GPU(s), from cuda:0"
+                f"there is no {name}: this machine has {torch.cuda.device_count()} CUDA GPU(s), from cuda:0"
             )
     if kind == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("Apple's MPS is not available here; try --device cpu")
@@ -45,6 +43,5 @@ def describe_devices() -> dict[str, str]:
 def choose_precision(name: str | None, device: torch.device) -> tuple[str, torch.dtype]:
     """The precision asked for; by default fp16 on CUDA, as OpenAI's own code computes there, and fp32 elsewhere."""
     name = name or ("fp16" if device.type == "cuda" else "fp32")
-    if name not in PRECISIONS:
-        raise UsageError(f"no precision is called '{printable(name, 40)}'; there are {', '.join(PRECISIONS)}")
-    return name, PRECISIONS[name]
+    check_precision(name)
+    return name, _DTYPES[name]

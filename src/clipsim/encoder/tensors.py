@@ -27,6 +27,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises WeightsError for a file that is missing, damaged, holds no tensors, or holds more than tensors.
     """
     shown = printable(str(path))
+    if path.exists() and not path.is_file():
+        raise WeightsError(f"{shown}: not a regular file, so no checkpoint")
     try:
         with path.open("rb") as file:
             head = file.read(256)

@@ -52,5 +52,5 @@ def format_csv(outcome: ImageScores, texts: Sequence[str], top: int | None = Non
 
 def _csv_line(fields: Iterable[object]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(fields)
-    return line.getvalue()
+    csv.writer(line).writerow(fields)  # with its usual line end, so that it quotes a carriage return in a name
+    return line.getvalue().removesuffix("\r\n") + "\n"
