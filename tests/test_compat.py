@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import pytest
 import torch
-from checkpoints import CONFIGS, random_model, state_of
+from checkpoints import CONFIGS, random_model, state_of, write_folder
+from open_clip.model import build_model_from_openai_state_dict
 from PIL import Image
 from torch.nn.functional import cosine_similarity
 
@@ -34,9 +36,7 @@ def checkpoint(tmp_path: Path, family: str) -> Path:
 
 def plain_model(family: str) -> Any:
     """The same weights in OpenCLIP's own class, with OpenAI's activation."""
-    model = open_clip.CLIP(**CONFIGS[family], quick_gelu=True)
-    model.load_state_dict(state_of(random_model(family)))
-    return model.eval()
+    return build_model_from_openai_state_dict(state_of(random_model(family))).float()
 
 
 @pytest.mark.parametrize("jit", [False, True])
@@ -80,6 +80,38 @@ def test_the_attributes_that_scripts_read(checkpoint: Path) -> None:
     assert model.float().encode_image(pixels[None].double()).dtype == torch.float32
 
 
+@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("jit", [False, True])
+def test_every_family_can_be_called(tmp_path: Path, family: str, jit: bool) -> None:
+    """Models that OpenAI never had give logits too, with SigLIP's bias."""
+    model, preprocess = clipsim.load(str(write_folder(tmp_path, family)), device="cpu", jit=jit)
+    tokens = clipsim.tokenize(["a", "b c"], context_length=model.context_length)
+    images = torch.stack([preprocess(Image.new("RGB", (90, 60), colour)) for colour in ("red", "blue", "green")])
+    with torch.no_grad():
+        per_image, per_text = model(images, tokens)
+        cosine = cosine_similarity(model.encode_image(images)[:, None], model.encode_text(tokens)[None], dim=-1)
+
+    bias = -10.0 if family == "siglip" else 0.0
+    assert torch.allclose(per_image, torch.tensor(3.7).exp() * cosine + bias, atol=1e-4)
+    assert torch.equal(per_text, per_image.T)
+    assert model.vocab_size == 49408
+
+
+def test_models_can_be_saved_over_their_file_copied_and_pickled(checkpoint: Path) -> None:
+    """The usual end of a fine-tuning script destroys nothing."""
+    model, _ = clipsim.load(str(checkpoint), device="cpu")
+    tokens = clipsim.tokenize(["a dog"])
+    expected = model.encode_text(tokens)
+
+    torch.save(model.state_dict(), checkpoint)
+    assert torch.equal(clipsim.load(checkpoint, device="cpu")[0].encode_text(tokens), expected)
+    assert torch.equal(copy.deepcopy(model).encode_text(tokens), expected)
+    assert torch.equal(pickle.loads(pickle.dumps(model)).encode_text(tokens), expected)
+    model.train()
+    expected.sum().backward()
+    assert model.text_projection.grad is not None
+
+
 def test_tokens() -> None:
     """OpenAI's ids, as its README shows them."""
     tokens = clipsim.tokenize(["a diagram", "a dog"])
@@ -90,6 +122,8 @@ def test_tokens() -> None:
     assert tokens[1, :5].tolist() == [49406, 320, 1929, 49407, 0]
     assert clipsim.tokenize("a dog", context_length=5).tolist() == [[49406, 320, 1929, 49407, 0]]
     assert clipsim.tokenize("<|endoftext|>")[0, :3].tolist() == [49406, 49407, 49407]
+    assert clipsim.tokenize("Hello!<|endoftext|>")[0, :6].tolist() == [49406, 3306, 0, 27, 347, 40786]
+    assert 49406 not in clipsim.tokenize("<start_of_text>")[0, 1:]
 
 
 def test_too_long_a_text_is_a_runtime_error() -> None:
@@ -114,6 +148,7 @@ def test_the_names_that_can_be_loaded() -> None:
 SCRIPT = """
 import torch
 import clipsim as clip
+from open_clip.model import build_model_from_openai_state_dict
 from PIL import Image
 
 device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,7 +86,8 @@ def test_images_are_read_only_a_little_ahead(encoder: FakeEncoder, colours: Path
 
     assert asked <= 3 * 4 + 4 + 2
     batches.close()  # type: ignore[attr-defined]  # a generator
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode") and thread.daemon]
+    time.sleep(0.5)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
 
 
 def test_texts_come_in_blocks_with_their_templates(encoder: FakeEncoder) -> None:

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from clipsim.errors import ImageError, UsageError
-from clipsim.images import load_image, to_rgb, trim
+from clipsim.images import convert_picture, load_image
+from clipsim.pixels import to_rgb
 
 
 def difference(left: Image.Image, right: Image.Image) -> float:
@@ -125,14 +126,75 @@ def test_the_first_frame_counts(tmp_path: Path) -> None:
         assert blue < 15, suffix
 
 
-def test_an_extreme_aspect_is_trimmed_to_its_middle() -> None:
-    """100 : 1 stays as it is; beyond, the middle is kept."""
-    assert trim(Image.new("RGB", (1000, 10))).size == (1000, 10)
-    assert trim(Image.new("RGB", (1, 65500))).size == (1, 100)
+def test_a_transparent_colour_of_an_rgb_png(tmp_path: Path) -> None:
+    """TRNS in a PNG without an alpha channel is white too."""
+    image = Image.new("RGB", (30, 20), (0, 0, 0))
+    image.paste((0, 0, 200), (0, 0, 10, 20))
+    image.save(tmp_path / "trns.png", transparency=(0, 0, 0))
 
-    wide = Image.new("RGB", (3000, 10), "red")
-    wide.paste("blue", (1000, 0, 2000, 10))
-    assert trim(wide).getcolors() == [(10_000, (0, 0, 255))]
+    rgb = load_image(str(tmp_path / "trns.png"))
+
+    assert rgb.getpixel((25, 5)) == (255, 255, 255)
+    assert rgb.getpixel((2, 5)) == (0, 0, 200)
+
+
+def test_an_overshoot_does_not_change_the_scale(tmp_path: Path) -> None:
+    """One value a little over 1 leaves a float picture bright."""
+    values = np.full((10, 20), 0.8, np.float32)
+    values[0, 0] = 1.02
+    Image.fromarray(values).save(tmp_path / "float.tif")
+
+    assert load_image(str(tmp_path / "float.tif")).getpixel((5, 5)) == (204, 204, 204)
+
+
+def test_a_cmyk_jpeg_without_adobes_marker(tmp_path: Path) -> None:
+    """Pillow takes every CMYK JPEG for an inverted one; only Adobe's are."""
+    Image.new("RGB", (20, 10), (250, 10, 10)).convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
+    data = (tmp_path / "cmyk.jpg").read_bytes()
+    start = data.index(b"\xff\xee")
+    plain = data[:start] + data[start + 16 :]  # without the marker the same bytes mean the opposite
+    (tmp_path / "plain.jpg").write_bytes(plain)
+
+    adobe, other = (load_image(str(tmp_path / name)).getpixel((5, 5)) for name in ("cmyk.jpg", "plain.jpg"))
+    assert isinstance(adobe, tuple)
+    assert isinstance(other, tuple)
+    assert adobe[0] > 200
+    assert other[0] < 100
+
+
+def test_a_photo_with_a_film_behind_it(tmp_path: Path, photo: Image.Image) -> None:
+    """What follows a JPEG's end (as in phones' motion photos) does not count, whatever bytes it has."""
+    photo.resize((3000, 2000)).save(tmp_path / "motion.jpg", progressive=True)
+    with (tmp_path / "motion.jpg").open("ab") as file:
+        file.write(b"\xff\xda\x00\x0c" * 100_000)
+
+    assert load_image(str(tmp_path / "motion.jpg")).size == (3000, 2000)
+
+
+def test_a_jpeg_of_endless_scans_is_refused(tmp_path: Path, photo: Image.Image) -> None:
+    """Hundreds of scans over a large picture would take minutes."""
+    photo.resize((5000, 4000)).save(tmp_path / "slow.jpg", progressive=True)
+    data = (tmp_path / "slow.jpg").read_bytes()
+    last = data[data.rindex(b"\xff\xda") : -2]
+    (tmp_path / "slow.jpg").write_bytes(data[:-2] + last * 200 + data[-2:])
+
+    with pytest.raises(ImageError, match="scans over 20,000,000 pixels"):
+        load_image(str(tmp_path / "slow.jpg"))
+
+
+def test_pictures_that_a_program_gives(tmp_path: Path, photo: Image.Image) -> None:
+    """Lazily opened ones are decoded and turned; those without pixels or with damaged data are errors."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo.save(tmp_path / "turned.jpg", exif=exif)
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "turned.jpg").read_bytes()[:1000])
+
+    with Image.open(tmp_path / "turned.jpg") as lazy:
+        assert convert_picture(lazy).size == (120, 180)
+    with Image.open(tmp_path / "cut.jpg") as lazy, pytest.raises(ImageError, match="truncated"):
+        convert_picture(lazy)
+    with pytest.raises(ImageError, match="without pixels"):
+        convert_picture(Image.new("RGB", (0, 5)))
 
 
 HTML = b"<!DOCTYPE html>\n<html><body>404</body></html>"

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from clipsim.devices import check_device
-from clipsim.embed import BATCH_SIZE, embed_images
+from clipsim.embed import BATCH_SIZE
 from clipsim.errors import UsageError
 from clipsim.hub import find_files
 from clipsim.models import ModelSpec
 from clipsim.names import printable
 from clipsim.paths import find_images
-from clipsim.ranking import RankResult, collect, encode_prompts, score_images
+from clipsim.ranking import RankResult, collect, rank_sources
 from clipsim.settings import choose_model
 from clipsim.texts import LONGEST_SHOWN, check_templates, distinct_prompts
 
@@ -49,7 +49,7 @@ def rank(
     images: Iterable[str | Path | Image.Image] | str | Path | Image.Image,
     texts: Iterable[str] | str,
     *,
-    model: str | None = None,
+    model: str | Path | None = None,
     weights: str | None = None,
     device: str = "auto",
     precision: str | None = None,
@@ -80,21 +80,22 @@ def rank(
     if on_error not in ("skip", "fail"):
         raise UsageError(f"on_error is 'skip' or 'fail', not {printable(repr(on_error), 40)}")
     sources = list(_expand(images))
-    spec, _ = choose_model(model, weights)
+    spec, _ = choose_model(None if model is None else str(model), weights)
     encoder = open_encoder(spec, str(device), precision)
-    vectors = encode_prompts(encoder, prompts, templates, batch_size=batch_size, truncate=truncate)
-    batches = embed_images(encoder, sources, batch_size=batch_size, workers=workers, fail=on_error == "fail")
     notices = repeated_notices(repeated)
     if len(prompts) == 1 and encoder.head == "softmax":
         notices.append(NO_SHARE)
-    return collect(
+    batches = rank_sources(
         encoder,
+        sources,
         prompts,
-        score_images(encoder, vectors, batches),
-        templates=templates,
-        warnings=notices,
-        sort_by=sort_by,
+        templates,
+        batch_size=batch_size,
+        workers=workers,
+        truncate=truncate,
+        fail=on_error == "fail",
     )
+    return collect(encoder, prompts, batches, templates=templates, warnings=notices, sort_by=sort_by)
 
 
 def _expand(images: Iterable[object] | object) -> Iterator[str | Image.Image]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -28,7 +28,7 @@ def available_models() -> list[str]:
 
 
 def load(
-    name: str, device: Any = None, jit: bool = False, download_root: str | None = None
+    name: str | os.PathLike[str], device: Any = None, jit: bool = False, download_root: str | None = None
 ) -> tuple[Any, Callable[[Image.Image], Tensor]]:
     """Load a model by name or from a checkpoint file, as `clip.load` does.
 
@@ -39,16 +39,22 @@ def load(
 
     Raises ModelError and its family (RuntimeErrors) as the command line reports them.
     """
+    import torch
+
     from clipsim.encoder.build import build_model
     from clipsim.encoder.devices import choose_device, choose_precision
 
-    target = choose_device("auto" if device is None else str(device))
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    target = choose_device(f"cuda:{device}" if isinstance(device, int) else str(device))
     _, dtype = choose_precision(None, target)
-    spec, _ = choose_model(name)
-    model, preprocess, config = build_model(spec, find_files(spec, download_root))
+    spec, _ = choose_model(os.fspath(name))
+    # not mapped: a script may well save over the file that it has loaded
+    model, preprocess, config = build_model(spec, find_files(spec, download_root), mapped=False)
     model = model.to(target, dtype)
     model.__class__ = _openai_class(type(model))
     size = model.visual.image_size
+    model.vocab_size = config["text_cfg"].get("vocab_size", 49408)  # not every class has it
     resolution = size if isinstance(size, int) or size[0] != size[1] else size[0]
     if jit:
         model = _trace(model, config["text_cfg"].get("context_length", CONTEXT_LENGTH))
@@ -58,11 +64,15 @@ def load(
 
 def _openai_class(kind: Any) -> Any:
     """An OpenCLIP model class with the call, the casts and the attributes of OpenAI's."""
+    if kind.__name__ in _openai_classes:
+        return _openai_classes[kind.__name__]
+    from torch.nn.functional import normalize as unit
 
     class OpenAIModel(kind):  # type: ignore[misc]  # the base is known at run time only
         @property
         def dtype(self) -> Any:
-            return self.logit_scale.dtype
+            first = getattr(self.visual, "conv1", None)
+            return self.logit_scale.dtype if first is None else first.weight.dtype
 
         def encode_image(self, image: Tensor, normalize: bool = False) -> Tensor:
             features: Tensor = super().encode_image(image.to(self.dtype), normalize=normalize)
@@ -73,11 +83,28 @@ def _openai_class(kind: Any) -> Any:
             return features
 
         def forward(self, image: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
-            logits_per_image, logits_per_text = self.get_logits(image, text)
-            return logits_per_image, logits_per_text
+            images, texts = unit(self.encode_image(image), dim=-1), unit(self.encode_text(text), dim=-1)
+            logits = self.logit_scale.exp() * images @ texts.T
+            if getattr(self, "logit_bias", None) is not None:
+                logits = logits + self.logit_bias
+            return logits, logits.T
 
-    OpenAIModel.__name__ = OpenAIModel.__qualname__ = kind.__name__
+    OpenAIModel.__name__ = OpenAIModel.__qualname__ = f"OpenAI{kind.__name__}"
+    _openai_classes[kind.__name__] = OpenAIModel
     return OpenAIModel
+
+
+_openai_classes: dict[str, Any] = {}
+
+
+def __getattr__(name: str) -> Any:
+    """The classes of loaded models, for pickle, which looks for them by name."""
+    import open_clip
+
+    kind = getattr(open_clip, name.removeprefix("OpenAI"), None) if name.startswith("OpenAI") else None
+    if kind is None:
+        raise AttributeError(f"module 'clipsim.compat' has no attribute '{name}'")
+    return _openai_class(kind)
 
 
 def _trace(model: Any, context_length: int) -> Any:
@@ -90,21 +117,29 @@ def _trace(model: Any, context_length: int) -> Any:
     # more than one row, of different numbers: a batch of one would be baked into the trace
     images = torch.rand(2, 3, height, width, device=parameter.device, dtype=parameter.dtype)
     tokens = torch.zeros(3, context_length, dtype=torch.long, device=parameter.device)
-    tokens[:, 0], tokens[:, 1] = 49406, 49407
+    tokens[:, 0], tokens[:, 1] = 1, 2  # any text that ends; the last id is the greatest
     inputs = {"forward": (images, tokens), "encode_image": (images,), "encode_text": (tokens,)}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch deprecates tracing, and warns of shapes that are fixed anyway
         trace: Any = torch.jit.trace_module
         traced = trace(model, inputs, check_trace=False)
-    traced.context_length, traced.vocab_size = model.context_length, model.vocab_size
+    traced.context_length, traced.vocab_size = context_length, model.vocab_size
     return traced
 
 
 @cache
 def _tokenizer() -> Any:
+    """OpenCLIP's byte-pair tokenizer with OpenAI's spelling of the two markers, which it reads inside a text too."""
+    import regex
     from open_clip.tokenizer import SimpleTokenizer
 
-    return SimpleTokenizer()
+    tokenizer = SimpleTokenizer()
+    markers = {"<|startoftext|>": tokenizer.sot_token_id, "<|endoftext|>": tokenizer.eot_token_id}
+    tokenizer.encoder |= markers
+    tokenizer.cache = {marker: marker for marker in markers}
+    pattern = tokenizer.pat.pattern.replace("<start_of_text>|<end_of_text>", "|".join(map(regex.escape, markers)))
+    tokenizer.pat = regex.compile(pattern, regex.IGNORECASE)
+    return tokenizer
 
 
 def tokenize(texts: str | Sequence[str], context_length: int = CONTEXT_LENGTH, truncate: bool = False) -> LongTensor:
@@ -118,9 +153,7 @@ def tokenize(texts: str | Sequence[str], context_length: int = CONTEXT_LENGTH, t
     given = [texts] if isinstance(texts, str) else list(texts)
     result = torch.zeros(len(given), context_length, dtype=torch.long)
     for row, text in zip(result, given, strict=True):
-        # OpenAI's markers, which its tokenizer reads inside a text, in OpenCLIP's spelling
-        marked = re.sub(r"<\|(start|end)oftext\|>", r"<\1_of_text>", text, flags=re.IGNORECASE)
-        ids = [tokenizer.sot_token_id, *tokenizer.encode(marked), tokenizer.eot_token_id]
+        ids = [tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id]
         if len(ids) > context_length:
             if not truncate:
                 shown = printable(text, LONGEST_SHOWN)

@@ -8,7 +8,7 @@ from clipsim.errors import UsageError
 from clipsim.names import printable
 
 PRECISIONS = ("fp32", "fp16", "bf16")
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
+_DEVICE = re.compile(r"auto|cpu(:0)?|mps(:0)?|cuda(:[0-9]{1,3})?")
 
 
 def check_device(name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -12,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from clipsim.api import open_encoder
-from clipsim.embed import embed_images
 from clipsim.errors import ClipsimError
 from clipsim.hub import find_weights
 from clipsim.mini.probe import TEXTS, known_answers, probe_pictures
 from clipsim.models import BUNDLED, BUNDLED_PATH, find_model, list_models
-from clipsim.ranking import collect, encode_prompts, score_images
+from clipsim.ranking import collect, rank_sources
 from clipsim.settings import default_model, settings_path
 
 SCHEMA = "clipsim.doctor/1"
@@ -109,7 +109,7 @@ def examine() -> Report:
         default_chosen=chosen,
         folders={"settings": str(settings_path()), "weights": _hub_cache(), "bundled model": str(BUNDLED_PATH)},
         environment={
-            key: value
+            key: re.sub(r"//[^/@]*@", "//…@", value)  # a password in an address is nobody's business
             for key, value in sorted(os.environ.items())
             if key.startswith(("CLIPSIM_", "HF_H", "HF_E")) or key in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
         },
@@ -123,10 +123,7 @@ def check_machine(device: str, precision: str) -> Check:
     """Ask the bundled model what it was asked when it was made, and compare."""
     try:
         encoder = open_encoder(find_model(BUNDLED), device, precision)
-        vectors = encode_prompts(encoder, TEXTS)
-        result = collect(
-            encoder, TEXTS, score_images(encoder, vectors, embed_images(encoder, probe_pictures(), fail=True))
-        )
+        result = collect(encoder, TEXTS, rank_sources(encoder, probe_pictures(), TEXTS, fail=True))
     except Exception as error:  # whatever it is, the report is the place to say so
         return Check(device, precision, False, None, f"{type(error).__name__}: {error}")
     difference = float(np.abs(result.similarity - np.array(known_answers())).max())

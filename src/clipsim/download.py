@@ -53,24 +53,24 @@ def fetch_file(repository: str, candidates: Sequence[str], cache_dir: str | None
     )
 
 
-def fetch_folder(repository: str, patterns: Sequence[str], needed: str, cache_dir: str | None) -> Path:
+def fetch_folder(repository: str, patterns: Sequence[str], needed: Sequence[str], cache_dir: str | None) -> Path:
     """The local folder with a repository's small files, those that fit the patterns.
 
-    Raises DownloadError when they cannot be had, or none of them fits the pattern `needed`.
+    Raises DownloadError when they cannot be had, or none of them fits a pattern of `needed`.
     """
     from huggingface_hub import snapshot_download
 
     with suppress(Exception):  # not here: whatever the reason, the download below says it better
         found = snapshot_download(repository, allow_patterns=list(patterns), cache_dir=cache_dir, local_files_only=True)
-        if any(Path(found).glob(needed)):
+        if any(any(Path(found).glob(pattern)) for pattern in needed):
             return Path(found)
     try:
         with _quiet():
             folder = Path(snapshot_download(repository, allow_patterns=list(patterns), cache_dir=cache_dir))
     except Exception as error:
         raise DownloadError(_explain(error, repository, "the same command")) from error
-    if not any(folder.glob(needed)):
-        raise DownloadError(f"{printable(repository)}: has no {needed}, which the model's text side needs")
+    if not any(any(folder.glob(pattern)) for pattern in needed):
+        raise DownloadError(f"{printable(repository)}: has no {needed[0]}, which the model's text side needs")
     return folder
 
 

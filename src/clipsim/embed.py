@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clipsim.errors import ImageError, PromptError
-from clipsim.images import decoded_image, to_rgb, trim
+from clipsim.images import convert_picture, decoded_image
 from clipsim.names import printable
 from clipsim.texts import LONGEST_SHOWN, fill_templates
 
@@ -133,7 +133,7 @@ def _prepare(
     def prepare(source: Source) -> Pixels | ImageError:
         try:
             if not isinstance(source, str):
-                return encoder.prepare_image(trim(to_rgb(source)))
+                return encoder.prepare_image(convert_picture(source))
             with decoded_image(source) as image:
                 return encoder.prepare_image(image)
         except ImageError as error:

@@ -14,7 +14,15 @@ from clipsim.names import printable
 
 # What OpenCLIP's repositories call their weights, best first.
 WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
-LOCAL_WEIGHTS_FILES = (*WEIGHTS_FILES, "model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.pth")
+# … and the names that OpenCLIP takes in a folder, in its order.
+LOCAL_WEIGHTS_FILES = (
+    *WEIGHTS_FILES,
+    "open_clip_pytorch_model.pth",
+    "model.safetensors",
+    "pytorch_model.bin",
+    "pytorch_model.pth",
+    "model.pth",
+)
 # Everything that a tokenizer or the configuration of a text tower can consist of; never code, never weights.
 TOKENIZER_FILES = ("*.json", "*.txt", "*.model")
 
@@ -94,6 +102,10 @@ def read_config(path: Path) -> dict[str, Any]:
         raise WeightsError(f"{shown}: not a configuration of OpenCLIP's (no complete 'model_cfg' in it)")
     if "trust_remote_code" in json.dumps(config):  # not in the file's text, where an escape could hide it
         raise WeightsError(f"{shown}: asks for 'trust_remote_code'; clipsim runs no code that comes with a model")
+    if ":" in str(model["vision_cfg"].get("timm_model_name") or ""):
+        raise WeightsError(f"{shown}: takes its image tower from elsewhere; clipsim reads only what is in the folder")
+    if not isinstance(config.get("preprocess_cfg") or {}, dict):
+        raise WeightsError(f"{shown}: its 'preprocess_cfg' is no table of settings")
     checked: dict[str, Any] = config
     return checked
 
@@ -105,12 +117,15 @@ def _directory_files(folder: Path, cache_dir: str | None) -> ModelFiles:
         raise WeightsError(f"{shown}: no {CONFIG_FILE} in this folder, so it is not a model of OpenCLIP's")
     text = read_config(config)["model_cfg"]["text_cfg"]
     weights = next((folder / name for name in LOCAL_WEIGHTS_FILES if (folder / name).is_file()), None)
+    if weights is None:  # OpenCLIP takes any other checkpoint too; here it must be the only one
+        others = [path for suffix in ("safetensors", "bin", "pth") for path in sorted(folder.glob(f"*.{suffix}"))]
+        weights = others[0] if len(others) == 1 else None
     if weights is None:
         raise WeightsError(f"{shown}: no weights in this folder; expected {LOCAL_WEIGHTS_FILES[0]}")
     return ModelFiles(
         weights,
         config,
-        folder if text.get("hf_tokenizer_name") else None,
+        _without_code(folder) if text.get("hf_tokenizer_name") else None,
         _text_model_folder(text.get("hf_model_name"), cache_dir),
     )
 
@@ -125,8 +140,20 @@ def _text_files(architecture: str | None, cache_dir: str | None) -> tuple[Path |
 
 
 def _tokenizer_folder(repository: str | None, cache_dir: str | None) -> Path | None:
-    return fetch_folder(repository, TOKENIZER_FILES, "token*", cache_dir) if repository else None
+    needed = ("tokenizer.json", "*.model", "vocab*")
+    return _without_code(fetch_folder(repository, TOKENIZER_FILES, needed, cache_dir)) if repository else None
 
 
 def _text_model_folder(repository: str | None, cache_dir: str | None) -> Path | None:
-    return fetch_folder(repository, TOKENIZER_FILES, "config.json", cache_dir) if repository else None
+    needed = ("config.json",)
+    return _without_code(fetch_folder(repository, TOKENIZER_FILES, needed, cache_dir)) if repository else None
+
+
+def _without_code(folder: Path) -> Path:
+    """The folder, unless a file in it asks `transformers` to run code that comes with it."""
+    for path in folder.glob("*config.json"):
+        if "auto_map" in path.read_text(encoding="utf-8", errors="replace"):
+            raise WeightsError(
+                f"{printable(str(path))}: asks for code of its own ('auto_map'); clipsim runs no code of a model's"
+            )
+    return folder

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from clipsim.errors import ClipsimError, ImageError, UsageError
 from clipsim.names import printable
+from clipsim.pixels import to_rgb, upright
 
 # Pillow's raster decoders (MPO comes with JPEG). EPS is left out because Pillow starts Ghostscript for it; the others
 # because nobody has photos in them.
@@ -27,9 +27,16 @@ MAX_PIXELS = 178_000_000  # Pillow's own limit of refusal, 2 × 89 478 485, roun
 LARGE = 25_000_000  # pixels; pictures beyond are decoded one at a time, so that workers cannot fill the memory
 USUAL_SCANS = 64  # of a progressive JPEG; encoders write about ten
 MAX_SCANNED = 2_000_000_000  # scans × pixels beyond the usual number of scans; some twenty seconds
-MAX_ASPECT = 100  # longer : shorter side; beyond it only the middle is kept
+MAX_RUN_LENGTH_CODED = 16_000_000  # pixels of a BMP that Pillow decodes in Python
+# What a pixel takes while it is decoded and converted, as measured; a picture counts against the limit in proportion.
+USUAL_BYTES = 12
+_BYTES_PER_PIXEL = {"JPEG2000": 22, "WEBP": 20, "AVIF": 18, "HEIF": 18, "progressive": 16}
+_RAISE = "CLIPSIM_MAX_PIXELS raises it"
+_TILE_WIDTH, _TILE_LENGTH = 322, 323  # tags of TIFF 6.0
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # but not the restarts, which stand within a scan
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _large_ones = threading.Lock()
-_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
 
 
 def max_pixels() -> int:
@@ -49,7 +56,7 @@ def load_image(path: str) -> Image.Image:
     """Decode the first frame of an image file.
 
     The content decides the format, whatever the name. The picture comes back upright (EXIF orientation applied), in
-    mode RGB, transparency on white, deep and float grey scaled to 8 bits; see `to_rgb` and `trim`.
+    mode RGB, transparency on white, deep and float grey scaled to 8 bits; see `pixels`.
 
     Raises ImageError, naming the cause but not the path, for anything that is not a readable regular image file
     within `max_pixels()`.
@@ -84,18 +91,32 @@ def _decode(file: BinaryIO, head: bytes, held: ExitStack) -> Image.Image:
     formats = _formats_for(head)
     image = Image.open(file, formats=formats)
     pixels = _check_size(image)
-    if image.format in ("JPEG", "MPO"):
-        _check_scans(file, pixels)
-    elif image.format == "PNG":
+    _check_cost(image, file, pixels)
+    if image.format == "PNG":
         image.verify()  # the checksums, which decoding leaves out
         file.seek(0)
         image = Image.open(file, formats=formats)
     if pixels > LARGE:
         held.enter_context(_large_ones)
     image.load()
-    with suppress(Exception):  # a broken EXIF block says nothing about which way is up
-        ImageOps.exif_transpose(image, in_place=True)
-    return trim(to_rgb(image))
+    return to_rgb(upright(image))
+
+
+def convert_picture(image: Image.Image) -> Image.Image:
+    """As `load_image`, for a picture that a program has opened or made; lazily opened ones are decoded now.
+
+    Raises ImageError for one without pixels or that cannot be decoded.
+    """
+    try:
+        with _large_ones:  # the same picture may be given twice, and decodes in one thread only
+            image.load()
+        if not (image.width and image.height):
+            raise ImageError("a picture without pixels")
+        return to_rgb(upright(image))
+    except ClipsimError:
+        raise
+    except Exception as error:
+        raise ImageError(_damage(error)) from error
 
 
 def lift_pillows_limit() -> None:
@@ -120,7 +141,8 @@ def _open_regular(path: str) -> BinaryIO:
 
 
 def _formats_for(head: bytes) -> tuple[str, ...]:
-    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
+    brands = {head[place : place + 4] for place in range(8, min(int.from_bytes(head[:4], "big"), 64), 4)}
+    if head[4:8] == b"ftyp" and brands & _HEIF_BRANDS and not brands & {b"avif", b"avis"}:
         try:
             import pillow_heif
         except ImportError as error:
@@ -138,82 +160,41 @@ def _check_size(image: Image.Image) -> int:
 
 
 def _too_large() -> str:
-    return f"more pixels than the limit of {max_pixels():,}; CLIPSIM_MAX_PIXELS raises it"
+    return f"more pixels than the limit of {max_pixels():,}; {_RAISE}"
 
 
-def _check_scans(file: BinaryIO, pixels: int) -> None:
-    """Refuse a progressive JPEG that would take minutes: each of its scans goes over all pixels again."""
-    place = file.tell()
-    file.seek(0)
-    scans, last = 0, b""
-    while chunk := file.read(1 << 20):
-        scans += (last + chunk).count(b"\xff\xda")  # the marker of a scan; inside the data it cannot occur
-        last = chunk[-1:]
-    file.seek(place)
-    if scans > USUAL_SCANS and scans * pixels > MAX_SCANNED:
-        raise ImageError(f"a JPEG of {scans} scans over {pixels:,} pixels would take minutes to decode")
+def _check_cost(image: Image.Image, file: BinaryIO, pixels: int) -> None:
+    """Refuse what a short file can make expensive: in memory by its format, in time by its structure."""
+    kind = "progressive" if image.info.get("progressive") else image.format or ""
+    if pixels * _BYTES_PER_PIXEL.get(kind, USUAL_BYTES) > max_pixels() * USUAL_BYTES:
+        raise ImageError(f"{pixels:,} pixels take more memory in this format ({kind}) than the limit allows; {_RAISE}")
+    tags = getattr(image, "tag_v2", {})
+    tile = tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_LENGTH, 0)
+    if tile > max(LARGE, 4 * pixels):
+        raise ImageError(f"a TIFF with tiles of {tile:,} pixels for a picture of {pixels:,}")
+    if image.format == "BMP" and image.info.get("compression") in (1, 2) and pixels > MAX_RUN_LENGTH_CODED:
+        raise ImageError(f"a run-length coded BMP of {pixels:,} pixels would take minutes to decode")
+    if kind == "progressive":
+        place = file.tell()
+        file.seek(0)
+        scans = _count_scans(file.read())
+        file.seek(place)
+        if scans > USUAL_SCANS and scans * pixels > MAX_SCANNED:  # each scan goes over all pixels again
+            raise ImageError(f"a JPEG of {scans} scans over {pixels:,} pixels would take minutes to decode")
 
 
-def trim(image: Image.Image) -> Image.Image:
-    """Cut a picture longer than 100 : 1 to its middle 100 : 1; any other comes back as it is.
-
-    A model sees the middle square of it anyway, and resizing the whole would take gigabytes.
-    """
-    width, height = image.size
-    long, short = max(width, height), min(width, height)
-    if long <= MAX_ASPECT * short:
-        return image
-    start = (long - MAX_ASPECT * short) // 2
-    stop = start + MAX_ASPECT * short
-    return image.crop((start, 0, stop, height) if width > height else (0, start, width, stop))
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert a decoded picture of any mode to RGB.
-
-    Transparency is composited on white. 16-bit grey is scaled by its full range. 32-bit and float grey say nothing
-    of their range: values within 0 to 1, 0 to 255 or 0 to 65535 are read as that scale, others are stretched from
-    their least to their greatest. LAB goes through its colour profile; CMYK is converted by Pillow.
-    """
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return _grey(image).convert("RGB")
-    if image.mode == "LAB":
-        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
-        assert converted is not None  # None only when converting in place
-        return converted
-    if image.has_transparency_data:
-        picture = image if image.mode == "RGBA" else image.convert("RGBA")
-        background = Image.new("RGB", picture.size, "white")
-        background.paste(picture, mask=picture.getchannel("A"))
-        return background
-    return image.convert("RGB")
-
-
-def _grey(image: Image.Image) -> Image.Image:
-    """Scale deep grey to mode L, a band of rows at a time: whole float copies would take gigabytes."""
-    width, height = image.size
-    rows = max(1, (1 << 22) // width)
-    bands = [(0, top, width, min(height, top + rows)) for top in range(0, height, rows)]
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
-        low, high = 0.0, 65535.0
-    else:
-        extremes = [(float(part.min()), float(part.max())) for part in (_finite(image.crop(band)) for band in bands)]
-        low, high = min(least for least, _ in extremes), max(most for _, most in extremes)
-        if low >= 0.0 and high <= 65535.0:
-            low, high = 0.0, next(top for top in (1.0, 255.0, 65535.0) if high <= top)
-    scale = 255.0 / (high - low if high > low else 1.0)
-    grey = Image.new("L", image.size)
-    for band in bands:
-        scaled = (_finite(image.crop(band)) - low) * scale
-        grey.paste(Image.fromarray(np.clip(scaled + 0.5, 0, 255).astype(np.uint8)), band)
-    return grey
-
-
-def _finite(image: Image.Image) -> NDArray[np.float32]:
-    return np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+def _count_scans(data: bytes) -> int:
+    """The scans of a JPEG up to its first end marker; what follows (a video, another picture) is not decoded."""
+    place, scans = 2, 0
+    while (marker := _MARKER.search(data, place)) is not None:
+        code = data[marker.end() - 1]
+        place = marker.end()
+        if code == _END_OF_IMAGE:
+            break
+        if code == _START_OF_SCAN:
+            scans += 1
+        place += int.from_bytes(data[place : place + 2], "big")  # the segment; coded data follows only a scan's
+    return scans
 
 
 def _describe(head: bytes) -> str:

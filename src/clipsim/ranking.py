@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.embed import BATCH_SIZE, Encoder, ImageFailure, ImageFeatures, embed_texts
+from clipsim.embed import BATCH_SIZE, Encoder, ImageFailure, ImageFeatures, Source, embed_images, embed_texts
 from clipsim.similarity import Vectors, best_text, cosine, mean_of_templates, order_texts, probabilities, unit_rows
 
 SCHEMA = "clipsim.rank/1"
@@ -165,6 +165,23 @@ def score_images(
                 for column, (outcome, best) in enumerate(zip(good, best_text(similarity), strict=True))
             )
         yield [outcome if isinstance(outcome, ImageFailure) else next(scored) for outcome in batch]
+
+
+def rank_sources(
+    encoder: Encoder,
+    sources: Iterable[Source],
+    prompts: Sequence[str],
+    templates: Sequence[str] = (),
+    *,
+    batch_size: int = BATCH_SIZE,
+    workers: int | None = None,
+    truncate: bool = False,
+    fail: bool = False,
+) -> Iterator[list[ImageScores | ImageFailure]]:
+    """Encode the prompts, then embed and score the sources in batches; see `embed_images` for sources and failures."""
+    vectors = encode_prompts(encoder, prompts, templates, batch_size=batch_size, truncate=truncate)
+    features = embed_images(encoder, sources, batch_size=batch_size, workers=workers, fail=fail)
+    return score_images(encoder, vectors, features)
 
 
 def collect(

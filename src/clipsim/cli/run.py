@@ -15,13 +15,13 @@ from clipsim.cli.options import Format, RankRequest
 from clipsim.cli.output import NOTHING_DONE, SOME_SKIPPED, say
 from clipsim.cli.progress import Bar, progress_bar
 from clipsim.cli.results import Done, print_json_lines, print_result
-from clipsim.embed import BATCH_SIZE, ImageFailure, embed_images
+from clipsim.embed import BATCH_SIZE, ImageFailure
 from clipsim.errors import ImageError, UsageError
 from clipsim.images import lift_pillows_limit
 from clipsim.models import BUNDLED
 from clipsim.names import printable
 from clipsim.paths import STANDARD_INPUT, find_images, find_listed_images, read_path_list
-from clipsim.ranking import ImageScores, collect, encode_prompts, score_images
+from clipsim.ranking import ImageScores, collect, rank_sources
 from clipsim.settings import choose_model
 from clipsim.texts import distinct_prompts, read_prompts
 
@@ -52,7 +52,6 @@ def run_rank(request: RankRequest) -> None:
     notices = [*([] if chosen else [MINI_NOTICE]), *repeated_notices(repeated)]
     if request.top is not None and request.format is Format.json:
         notices.append("--top does not apply to --format json, whose matrices are whole")
-    batch_size = request.batch_size or BATCH_SIZE
     with progress_bar(quiet=request.quiet or (streamed and sys.stdout.isatty())) as bar:
         bar.step("loading the model")
         encoder = open_encoder(spec, request.device, request.precision)
@@ -60,11 +59,20 @@ def run_rank(request: RankRequest) -> None:
             notices.append(NO_SHARE)
         for notice in () if request.quiet else notices:
             say("note", notice)
-        bar.step("reading the texts")
-        vectors = encode_prompts(encoder, prompts, request.templates, batch_size=batch_size, truncate=request.truncate)
         bar.step("ranking", total)
-        features = embed_images(encoder, paths, batch_size=batch_size, workers=request.workers, fail=request.fail)
-        batches = _watch(score_images(encoder, vectors, features), bar)
+        batches = _watch(
+            rank_sources(
+                encoder,
+                paths,
+                prompts,
+                request.templates,
+                batch_size=request.batch_size or BATCH_SIZE,
+                workers=request.workers,
+                truncate=request.truncate,
+                fail=request.fail,
+            ),
+            bar,
+        )
         if streamed:
             done = print_json_lines(batches, prompts, request.top)
         else:

@@ -17,9 +17,10 @@ from torch import Tensor
 from clipsim.encoder.build import build_model
 from clipsim.encoder.devices import choose_device, choose_precision
 from clipsim.encoder.tokens import Tokenizer
-from clipsim.errors import DeviceError
+from clipsim.errors import DeviceError, WeightsError
 from clipsim.hub import ModelFiles
 from clipsim.models import BUNDLED, ModelSpec
+from clipsim.names import printable
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ class ClipEncoder:
         model.requires_grad_(False)
         self.logit_scale = float(model.logit_scale.exp())  # before the model is cast down
         self.logit_bias = None if getattr(model, "logit_bias", None) is None else float(model.logit_bias)
+        if not np.isfinite([self.logit_scale, self.logit_bias or 0.0]).all():
+            raise WeightsError(f"{printable(spec.name)}: its logit scale is no finite number; the weights are damaged")
         self.head = "softmax" if self.logit_bias is None else "sigmoid"
         self.device = str(target)
         self.tokenizer = Tokenizer(config, files)

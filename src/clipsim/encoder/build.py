@@ -52,12 +52,32 @@ class _NoRandomNumbers(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def build_model(spec: ModelSpec, files: ModelFiles) -> tuple[Any, Preprocess, dict[str, Any]]:
+class _Trimmed:
+    """A transform that resizes the shorter side and crops, for pictures so long that resizing them would not end.
+
+    Of a picture longer than 100 : 1 the middle 100 : 1 is enough: the crop takes the middle square of it.
+    """
+
+    MAX_ASPECT = 100
+
+    def __init__(self, transform: Preprocess) -> None:
+        self.transform = transform
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        width, height = image.size
+        short = self.MAX_ASPECT * min(width, height)
+        left, top = max(0, width - short) // 2, max(0, height - short) // 2
+        if left or top:
+            image = image.crop((left, top, left + min(width, short), top + min(height, short)))
+        return self.transform(image)
+
+
+def build_model(spec: ModelSpec, files: ModelFiles, *, mapped: bool = True) -> tuple[Any, Preprocess, dict[str, Any]]:
     """The model in evaluation mode, fp32 on the CPU, its inference transform, and its configuration (`model_cfg`).
 
     Raises WeightsError when the weights do not fit, ModelError when the architecture cannot be built here.
     """
-    tensors = read_tensors(files.weights)
+    tensors = read_tensors(files.weights, mapped=mapped)
     config, preprocess = _configure(spec, files, tensors)
     try:
         model = _instantiate(config, files)
@@ -66,12 +86,20 @@ def build_model(spec: ModelSpec, files: ModelFiles) -> tuple[Any, Preprocess, di
     except Exception as error:
         said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 160)
         raise ModelError(f"{printable(spec.name)}: OpenCLIP cannot build this architecture ({said})") from error
-    if spec.kind == "checkpoint":
+    if spec.kind in ("checkpoint", "weights"):
         tensors = drop_extras(tensors)
     _fill(model, tensors, files.weights, config)
+    if spec.kind == "checkpoint":
+        # OpenAI's code, and OpenCLIP's after it, hold these matrices in fp16 before they make them fp32 on a CPU
+        open_clip.convert_weights_to_fp16(model)
+        model.float()
     model.eval()
-    settings = PreprocessCfg(size=model.visual.image_size, **preprocess)
-    return model, image_transform_v2(settings, is_train=False), config
+    try:
+        transform = image_transform_v2(PreprocessCfg(size=model.visual.image_size, **preprocess), is_train=False)
+        transform(Image.new("RGB", (8, 8)))  # some settings only fail when they are used
+    except Exception as error:
+        raise WeightsError(f"{printable(spec.name)}: its preprocessing settings are not OpenCLIP's") from error
+    return model, _Trimmed(transform) if preprocess.get("resize_mode", "shortest") == "shortest" else transform, config
 
 
 def _configure(spec: ModelSpec, files: ModelFiles, tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -141,6 +169,8 @@ def _fill(model: Any, tensors: dict[str, Tensor], path: Path, config: dict[str, 
             f"{shown}: the weights are not of this architecture ({printable(str(error), 120)})"
         ) from error
     expected = model.state_dict()
+    if "logit_bias" in expected and "logit_bias" not in tensors:  # a model that is trained on with another loss
+        tensors["logit_bias"] = torch.zeros_like(expected["logit_bias"])
     missing = [name for name in expected if name not in tensors and not name.endswith("num_batches_tracked")]
     extra = [name for name in tensors if name not in expected]
     wrong = [name for name in expected if name in tensors and tensors[name].shape != expected[name].shape]

@@ -41,7 +41,7 @@ def infer_config(tensors: dict[str, Tensor], path: Path) -> dict[str, Any]:
                 "layers": _count(tensors, "transformer.resblocks."),
             },
         }
-    except (KeyError, IndexError) as error:
+    except (KeyError, IndexError, ValueError) as error:
         raise WeightsError(
             f"{printable(str(path))}: not a checkpoint in OpenAI's layout (no {error}); for a state dict of OpenCLIP's "
             "give its architecture too: --model ARCH --weights FILE"

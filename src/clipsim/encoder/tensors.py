@@ -18,11 +18,12 @@ from clipsim.names import printable
 _NESTS = ("state_dict", "model_state_dict", "model")  # where training programs put the model's tensors
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path, *, mapped: bool = True) -> dict[str, Tensor]:
     """The tensors of a safetensors file, a pickled state dict or a TorchScript archive, on the CPU.
 
-    The content decides what the file is. Files that allow it are mapped into memory, not read. A state dict may
-    be nested under "state_dict" or "model"; a "module." before every name is dropped; what is no tensor is left out.
+    The content decides what the file is. Files that allow it are mapped into memory, not read, if `mapped`; such
+    tensors die with the file when it is overwritten in place. A state dict may be nested under "state_dict" or "model";
+    a "module." before every name is dropped; what is no tensor is left out.
 
     Raises WeightsError for a file that is missing, damaged, holds no tensors, or holds more than tensors.
     """
@@ -37,7 +38,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if cause := _not_weights(head):
         raise WeightsError(f"{shown}: {cause}")
     try:
-        found = _read(path, head)
+        found = _read(path, head, mapped)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{shown}: holds more than tensors, or is damaged; nothing in it was run. Ask for a safetensors file"
@@ -51,8 +52,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not tensors:
         raise WeightsError(f"{shown}: no tensors in it")
     for name, tensor in tensors.items():
-        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-            raise WeightsError(f"{shown}: the tensor {printable(name, 60)} claims more numbers than the file has")
+        plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+        if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise WeightsError(f"{shown}: the tensor {printable(name, 60)} is no plain array of numbers in the file")
     return tensors
 
 
@@ -67,16 +69,17 @@ def _not_weights(head: bytes) -> str | None:
     return None
 
 
-def _read(path: Path, head: bytes) -> Any:
+def _read(path: Path, head: bytes, mapped: bool) -> Any:
     if head[8:9] == b"{" or path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
-        return load_file(path)
+        tensors = load_file(path)
+        return tensors if mapped else {name: tensor.clone() for name, tensor in tensors.items()}
     if head.startswith(b"PK"):
         _check_archive(path)
         if is_torchscript(path):
             return read_torchscript(path)
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     return torch.load(path, map_location="cpu", weights_only=True)
 
 

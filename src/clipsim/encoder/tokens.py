@@ -13,6 +13,7 @@ from clipsim.hub import ModelFiles
 from clipsim.names import printable
 
 LONGEST_SHOWN = 60
+_OPTIONS = {"clean", "strip_sep_token", "language"}  # those that draw nothing at random
 
 
 class Tokenizer:
@@ -22,6 +23,8 @@ class Tokenizer:
         text = config["text_cfg"]
         self.context_length: int = text.get("context_length", DEFAULT_CONTEXT_LENGTH)
         options = dict(text.get("tokenizer_kwargs") or {})
+        if unknown := options.keys() - _OPTIONS:
+            raise WeightsError(f"the tokenizer option '{printable(min(unknown), 40)}' of this model is not supported")
         try:
             if files.tokenizer is None:
                 self.tokenize = SimpleTokenizer(context_length=self.context_length, **options)
@@ -30,6 +33,7 @@ class Tokenizer:
                     str(files.tokenizer),
                     context_length=self.context_length,
                     tokenizer_mode=text.get("tokenizer_mode"),
+                    trust_remote_code=False,
                     **options,
                 )
         except ImportError as error:
@@ -39,6 +43,11 @@ class Tokenizer:
         except Exception as error:
             said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 160)
             raise WeightsError(f"{printable(str(files.tokenizer))}: cannot load the tokenizer ({said})") from error
+        if files.tokenizer is None and text.get("vocab_size", self.tokenize.vocab_size) < self.tokenize.vocab_size:
+            raise WeightsError(
+                f"this model has a vocabulary of {text['vocab_size']} words and names no tokenizer for it; "
+                f"OpenCLIP's has {self.tokenize.vocab_size}"
+            )
 
     def __call__(self, texts: Sequence[str], *, truncate: bool) -> Tensor:
         """N texts → (n, context_length) int64 token ids, padded; a text that is cut keeps its end token.

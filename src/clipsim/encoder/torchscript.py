@@ -9,7 +9,9 @@ torch/csrc/jit/docs/serialization.md.
 from __future__ import annotations
 
 import collections
+import io
 import pickle
+import pickletools
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -62,8 +64,11 @@ def read_torchscript(path: Path) -> dict[str, Tensor]:
     """
     with zipfile.ZipFile(path) as archive:
         name = next(name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl"))
-        with archive.open(name) as pickled:
-            root = _Unpickler(pickled, archive, name.removesuffix("data.pkl")).load()
+        pickled = archive.read(name)
+        for code, argument, _ in pickletools.genops(pickled):
+            if "PUT" in code.name and isinstance(argument, int) and argument > len(pickled):
+                raise pickle.UnpicklingError("a memo index beyond the pickle")  # the unpickler would make room for it
+        root = _Unpickler(io.BytesIO(pickled), archive, name.removesuffix("data.pkl")).load()
     return dict(_walk(root, ""))
 
 
