@@ -201,6 +201,42 @@ def test_too_long_a_prompt_is_never_silently_cut(tmp_path: Path) -> None:
     assert encoder.encode_texts([long], truncate=True) == pytest.approx(encoder.encode_texts([fits]), abs=1e-6)
 
 
+def test_a_megabyte_is_no_prompt(tmp_path: Path) -> None:
+    """It is refused or cut at once, however it is made up; white space does not count."""
+    encoder = open_path(write_folder(tmp_path, "vit"))
+    word = "".join(chr(97 + number * number % 26) for number in range(1_000_000))
+
+    with pytest.raises(PromptError, match="has 1,000,000 characters, more than the 77 tokens"):
+        encoder.encode_texts([word])
+    assert encoder.encode_texts([word], truncate=True).shape == (1, 32)
+    spaced = " " * 1_000_000 + "cat"
+    assert encoder.encode_texts([spaced]) == pytest.approx(encoder.encode_texts(["cat"]), abs=1e-6)
+
+
+def test_truncation_templates_order_and_workers(tmp_path: Path, pictures: list[Image.Image]) -> None:
+    """Cut texts and prompt ensembles are OpenCLIP's; orders and workers change nothing."""
+    folder = write_folder(tmp_path, "vit")
+    texts = ["a " * 74, "a " * 75, "a " * 76 + "end"]
+    expected = reference(folder, pictures, texts)
+    cut = clipsim.rank(pictures, [text.strip() for text in texts], model=str(folder), truncate=True, workers=3)
+    assert cut.similarity == pytest.approx(expected, abs=1e-5)
+
+    templates = ["a photo of a {}.", "{}", "the {} in a game"]
+    ensemble = clipsim.rank(pictures, ["maze", "cat"], model=str(folder), templates=templates, workers=1)
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    with torch.no_grad():
+        images = model.eval().encode_image(torch.stack([preprocess(picture) for picture in pictures]), normalize=True)
+        for row, prompt in enumerate(("maze", "cat")):
+            filled = [template.replace("{}", prompt) for template in templates]
+            mean = model.encode_text(open_clip.tokenize(filled), normalize=True).mean(dim=0)
+            assert ensemble.similarity[row] == pytest.approx((images @ (mean / mean.norm())).numpy(), abs=1e-5)
+
+    back = clipsim.rank(
+        pictures[::-1], ["cat", "maze"], model=str(folder), templates=templates, workers=4, batch_size=2
+    )
+    assert back.similarity[::-1, ::-1] == pytest.approx(ensemble.similarity, abs=1e-5)
+
+
 def test_weights_of_another_architecture(tmp_path: Path) -> None:
     """The error counts the tensors that do not fit and names one."""
     folder = write_folder(tmp_path / "model", "vit")

@@ -13,6 +13,7 @@ from clipsim.hub import ModelFiles
 from clipsim.names import printable
 
 LONGEST_SHOWN = 60
+LONGEST_TOKEN = 33  # bytes, of OpenCLIP's vocabulary, and a space
 _OPTIONS = {"clean", "strip_sep_token", "language"}  # those that draw nothing at random
 
 
@@ -54,7 +55,7 @@ class Tokenizer:
 
         Raises PromptError for a text with more tokens than the context, unless `truncate`.
         """
-        tokens: Tensor = self.tokenize(list(texts))
+        tokens: Tensor = self.tokenize([self._bounded(text, truncate) for text in texts])
         if not truncate:
             for text, row in zip(texts, tokens, strict=True):
                 if self._may_be_cut(row) and (count := self.count(text)) > self.context_length:
@@ -63,6 +64,19 @@ class Tokenizer:
                         f"{self.context_length}; shorten it, or give --truncate to cut it"
                     )
         return tokens
+
+    def _bounded(self, text: str, truncate: bool) -> str:
+        """A text that OpenCLIP's own tokenizer can take: its time grows with the square of a word's length."""
+        most = self.context_length * LONGEST_TOKEN
+        if not isinstance(self.tokenize, SimpleTokenizer) or len(text) <= most:
+            return text
+        text = self.tokenize.clean_fn(text)
+        if len(text) > most and not truncate:
+            raise PromptError(
+                f"the prompt '{printable(text, LONGEST_SHOWN)}' has {len(text):,} characters, more than the "
+                f"{self.context_length} tokens that this model reads; shorten it, or give --truncate to cut it"
+            )
+        return text[:most]
 
     def _may_be_cut(self, row: Tensor) -> bool:
         # OpenCLIP's own tokenizer pads with zeros; the others' padding can look like their end token
