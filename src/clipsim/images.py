@@ -14,6 +14,7 @@ from typing import BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from clipsim.errors import ClipsimError, ImageError, UsageError
+from clipsim.memory import MemoryBudget
 from clipsim.names import printable
 from clipsim.pixels import to_rgb, upright
 
@@ -24,18 +25,20 @@ FORMATS = (
     "ICO", "ICNS", "TGA", "QOI", "PCX", "SGI", "DDS",
 )  # fmt: skip
 MAX_PIXELS = 178_000_000  # Pillow's own limit of refusal, 2 × 89 478 485, rounded
-LARGE = 25_000_000  # pixels; pictures beyond are decoded one at a time, so that workers cannot fill the memory
+BUDGET = 1_400_000_000  # bytes for all pictures that are being decoded; one alone may have more
 USUAL_SCANS = 64  # of a progressive JPEG; encoders write about ten
 MAX_SCANNED = 2_000_000_000  # scans × pixels beyond the usual number of scans; some twenty seconds
 MAX_RUN_LENGTH_CODED = 16_000_000  # pixels of a BMP that Pillow decodes in Python
-# What a pixel takes while it is decoded and converted, as measured; a picture counts against the limit in proportion.
+USUAL_TILE = 25_000_000  # pixels of a TIFF's tile; larger ones only in larger pictures
+# Bytes a pixel takes at the worst moment, as measured; what takes more than usual has a lower limit on pixels.
 USUAL_BYTES = 12
 _BYTES_PER_PIXEL = {"JPEG2000": 22, "WEBP": 20, "AVIF": 18, "HEIF": 18, "progressive": 16}
 _RAISE = "CLIPSIM_MAX_PIXELS raises it"
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # tags of TIFF 6.0
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # but not the restarts, which stand within a scan
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-_large_ones = threading.Lock()
+_lazy = threading.Lock()
+_memory = MemoryBudget(BUDGET)
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
 
 
@@ -67,7 +70,7 @@ def load_image(path: str) -> Image.Image:
 
 @contextmanager
 def decoded_image(path: str) -> Iterator[Image.Image]:
-    """As `load_image`, for as long as the picture is needed; one large picture at a time is given to all threads."""
+    """As `load_image`, for as long as the picture is needed; the threads share a budget of memory."""
     with ExitStack() as held:
         with _open_regular(path) as file:
             head = file.read(512)
@@ -91,13 +94,16 @@ def _decode(file: BinaryIO, head: bytes, held: ExitStack) -> Image.Image:
     formats = _formats_for(head)
     image = Image.open(file, formats=formats)
     pixels = _check_size(image)
-    _check_cost(image, file, pixels)
+    kind = "progressive" if image.info.get("progressive") else image.format
+    needed = pixels * _BYTES_PER_PIXEL.get(kind, USUAL_BYTES)
+    if needed > max_pixels() * USUAL_BYTES:
+        raise ImageError(f"{pixels:,} pixels take more memory in this format than the limit allows; {_RAISE}")
+    _check_structure(image, file, pixels)
     if image.format == "PNG":
         image.verify()  # the checksums, which decoding leaves out
         file.seek(0)
         image = Image.open(file, formats=formats)
-    if pixels > LARGE:
-        held.enter_context(_large_ones)
+    held.enter_context(_memory.take(needed))
     image.load()
     return to_rgb(upright(image))
 
@@ -108,7 +114,7 @@ def convert_picture(image: Image.Image) -> Image.Image:
     Raises ImageError for one without pixels or that cannot be decoded.
     """
     try:
-        with _large_ones:  # the same picture may be given twice, and decodes in one thread only
+        with _lazy:  # the same picture may be given twice, and decodes in one thread only
             image.load()
         if not (image.width and image.height):
             raise ImageError("a picture without pixels")
@@ -163,18 +169,15 @@ def _too_large() -> str:
     return f"more pixels than the limit of {max_pixels():,}; {_RAISE}"
 
 
-def _check_cost(image: Image.Image, file: BinaryIO, pixels: int) -> None:
-    """Refuse what a short file can make expensive: in memory by its format, in time by its structure."""
-    kind = "progressive" if image.info.get("progressive") else image.format or ""
-    if pixels * _BYTES_PER_PIXEL.get(kind, USUAL_BYTES) > max_pixels() * USUAL_BYTES:
-        raise ImageError(f"{pixels:,} pixels take more memory in this format ({kind}) than the limit allows; {_RAISE}")
+def _check_structure(image: Image.Image, file: BinaryIO, pixels: int) -> None:
+    """Refuse what a short file can make expensive by the way it is built."""
     tags = getattr(image, "tag_v2", {})
     tile = tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_LENGTH, 0)
-    if tile > max(LARGE, 4 * pixels):
+    if tile > max(USUAL_TILE, 4 * pixels):
         raise ImageError(f"a TIFF with tiles of {tile:,} pixels for a picture of {pixels:,}")
     if image.format == "BMP" and image.info.get("compression") in (1, 2) and pixels > MAX_RUN_LENGTH_CODED:
         raise ImageError(f"a run-length coded BMP of {pixels:,} pixels would take minutes to decode")
-    if kind == "progressive":
+    if image.info.get("progressive"):
         place = file.tell()
         file.seek(0)
         scans = _count_scans(file.read())
