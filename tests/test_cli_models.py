@@ -189,8 +189,9 @@ def test_settings_that_are_damaged_or_in_the_way_are_one_line(tmp_path: Path) ->
     kept.parent.mkdir(parents=True)
     kept.write_text("{")
     done = models(tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"clipsim: error: {kept}: cannot read the settings")
+    assert done.returncode == 0  # the names are what a new default is chosen from
+    assert "clipsim-mini" in done.stdout
+    assert done.stderr.startswith(f"clipsim: warning: {kept}: cannot read the settings")
     assert models(tmp_path, "use", "RN50").returncode == 0
     assert models(tmp_path).returncode == 0
     kept.unlink()

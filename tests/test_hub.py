@@ -243,7 +243,7 @@ def test_a_tokenizer_that_cannot_be_had_is_one_line(hub: FakeHub, tmp_path: Path
     assert error_line(pull(hub, tmp_path, facts.name)).startswith("roberta-base: the Hub has no such repository")
     assert error_line(pull(CLOSED_PORT, tmp_path, facts.name)).startswith("roberta-base: not on this machine")
     hub.repositories["roberta-base"] = {"config.json": b"{}"}
-    assert error_line(pull(hub, tmp_path, facts.name)).startswith("roberta-base: has no token*")
+    assert error_line(pull(hub, tmp_path, facts.name)).startswith("roberta-base: has no tokenizer.json")
 
 
 def test_a_tokenizer_is_pulled_with_the_weights_once(hub: FakeHub, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def _decode(file: BinaryIO, head: bytes, held: ExitStack) -> Image.Image:
     formats = _formats_for(head)
     image = Image.open(file, formats=formats)
     pixels = _check_size(image)
-    kind = "progressive" if image.info.get("progressive") else image.format
+    kind = "progressive" if image.info.get("progressive") else image.format or ""
     needed = pixels * _BYTES_PER_PIXEL.get(kind, USUAL_BYTES)
     if needed > max_pixels() * USUAL_BYTES:
         raise ImageError(f"{pixels:,} pixels take more memory in this format than the limit allows; {_RAISE}")

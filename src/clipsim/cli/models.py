@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from clipsim.cli.output import exit_status, print_table, say, write
 from clipsim.errors import SettingsError
-from clipsim.hub import find_files, find_weights
+from clipsim.hub import find_files, find_weights, read_config
 from clipsim.models import (
     BUNDLED,
     OPENAI_NAMES,
@@ -27,6 +28,8 @@ from clipsim.models import (
 from clipsim.names import printable
 from clipsim.render.plain import to_json
 from clipsim.settings import default_model, save_default
+
+_YES_NO = {True: "yes", False: "no"}
 
 models_app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
 
@@ -66,7 +69,7 @@ def list_command(
             and any((text or "").lower() in name.lower() for name in (facts.name, *facts.aliases))
         ]
         if as_json:
-            write(to_json([_record(facts, here[facts.name]) for facts in chosen]) + "\n")
+            write(to_json([_record(facts) for facts in chosen]) + "\n")
             return
         if not chosen:
             say("note", "no model fits; 'clipsim models' lists them all")
@@ -122,10 +125,13 @@ def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
-def _record(facts: ModelFacts, cached: bool) -> dict[str, Any]:
-    record = asdict(facts) | {"aliases": list(facts.aliases), "cached": cached}
-    record["needs_transformers"] = facts.needs_transformers
-    return record
+def _record(facts: ModelFacts) -> dict[str, Any]:
+    return asdict(facts) | {
+        "aliases": list(facts.aliases),
+        "needs_transformers": facts.needs_transformers,
+        "cached": find_weights(facts) is not None,
+        "default": _default_or_warning() in (facts.name, *facts.aliases),
+    }
 
 
 @models_app.command("show")
@@ -137,14 +143,18 @@ def show_command(name: Name, as_json: AsJson = False) -> None:
     with exit_status():
         spec = find_model(name)
         facts = find_facts(spec.name)
-        record = _record(facts, find_weights(facts) is not None) if facts else _local_record(spec)
+        record = _record(facts) if facts else _local_record(spec)
         if as_json:
             write(to_json(record) + "\n")
             return
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         for key, value in record.items():
             if value not in (None, [], ""):
-                shown = ", ".join(value) if isinstance(value, list) else str(value)
+                shown = (
+                    ", ".join(value)
+                    if isinstance(value, list)
+                    else (_YES_NO[value] if isinstance(value, bool) else str(value))
+                )
                 table.add_row(Text(key, style="bold"), Text(printable(shown)))
         if facts and facts.imagenet_top1 is not None:
             table.add_row(Text("source", style="bold"), Text(read_catalogue()["sources"]["imagenet_top1"]))
@@ -153,12 +163,21 @@ def show_command(name: Name, as_json: AsJson = False) -> None:
 
 def _local_record(spec: ModelSpec) -> dict[str, Any]:
     """What can be said of a model that the catalogue does not list, without opening its weights."""
-    return {
+    record: dict[str, Any] = {
         "name": spec.name,
         "kind": spec.kind,
         "repository": spec.repository,
         "path": None if spec.path is None else str(spec.path),
     }
+    if spec.kind == "directory":
+        files = find_files(spec)
+        assert files.config is not None
+        config = read_config(files.config)["model_cfg"]
+        record["image_size"] = config["vision_cfg"].get("image_size", 224)
+        record["embed_dim"] = config["embed_dim"]
+        record["context_length"] = config["text_cfg"].get("context_length", 77)
+        record["weights"] = str(files.weights)
+    return record
 
 
 @models_app.command("pull")
@@ -180,9 +199,13 @@ def use_command(name: Name) -> None:
     Example: `clipsim models use ViT-B-32/openai`
     """
     with exit_status():
-        path = save_default(name)
         spec = find_model(name)
+        if spec.kind == "directory":
+            find_files(spec)  # what could not be loaded is no default
+        path = save_default(name)
         say("note", f"the default model is now {printable(spec.name)} (kept in {printable(str(path))})")
+        if os.environ.get("CLIPSIM_MODEL"):
+            say("note", "CLIPSIM_MODEL is set and goes before it; unset it for this choice to count")
         facts = find_facts(spec.name)
         if facts is not None and find_weights(facts) is None:
             say("note", f"it is downloaded when first used, or now with 'clipsim models pull {printable(spec.name)}'")
