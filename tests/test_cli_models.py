@@ -102,6 +102,7 @@ def test_json_is_a_list_of_records(tmp_path: Path) -> None:
         "tokenizer": None,
         "text_model": None,
         "cached": False,
+        "default": False,
         "needs_transformers": False,
     }
 
@@ -133,14 +134,23 @@ def test_show_knows_the_bundled_model(tmp_path: Path) -> None:
 
 
 def test_show_says_what_can_be_said_of_models_that_are_not_listed(tmp_path: Path) -> None:
-    """A folder and a repository have a kind and a place; their weights are not opened."""
+    """A folder has the facts of its configuration, a repository a kind and a place; their weights are not opened."""
     folder = tmp_path / "own model"
     folder.mkdir()
+    assert models(tmp_path, "show", str(folder)).returncode == 1
+    assert models(tmp_path, "use", str(folder)).returncode == 1
+    config = {"embed_dim": 8, "vision_cfg": {"image_size": 64}, "text_cfg": {"context_length": 32}}
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
+    (folder / "model.safetensors").touch()
     assert json.loads(models(tmp_path, "show", str(folder), "--json").stdout) == {
         "name": str(folder),
         "kind": "directory",
         "repository": None,
         "path": str(folder),
+        "image_size": 64,
+        "embed_dim": 8,
+        "context_length": 32,
+        "weights": str(folder / "model.safetensors"),
     }
     shown = models(tmp_path, "show", "hf-hub:someone/model").stdout
     assert [line.split() for line in shown.splitlines()] == [

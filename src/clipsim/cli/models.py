@@ -68,13 +68,14 @@ def list_command(
             if (here[facts.name] or not cached)
             and any((text or "").lower() in name.lower() for name in (facts.name, *facts.aliases))
         ]
+        default = _default_or_warning()
         if as_json:
-            write(to_json([_record(facts) for facts in chosen]) + "\n")
+            write(to_json([_record(facts, default) for facts in chosen]) + "\n")
             return
         if not chosen:
             say("note", "no model fits; 'clipsim models' lists them all")
             return
-        print_table(_listing(chosen, here, _default_or_warning()))
+        print_table(_listing(chosen, here, default))
 
 
 def _default_or_warning() -> str:
@@ -125,12 +126,12 @@ def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
-def _record(facts: ModelFacts) -> dict[str, Any]:
+def _record(facts: ModelFacts, default: str) -> dict[str, Any]:
     return asdict(facts) | {
         "aliases": list(facts.aliases),
         "needs_transformers": facts.needs_transformers,
         "cached": find_weights(facts) is not None,
-        "default": _default_or_warning() in (facts.name, *facts.aliases),
+        "default": default in (facts.name, *facts.aliases),
     }
 
 
@@ -143,7 +144,7 @@ def show_command(name: Name, as_json: AsJson = False) -> None:
     with exit_status():
         spec = find_model(name)
         facts = find_facts(spec.name)
-        record = _record(facts) if facts else _local_record(spec)
+        record = _record(facts, _default_or_warning()) if facts else _local_record(spec)
         if as_json:
             write(to_json(record) + "\n")
             return
