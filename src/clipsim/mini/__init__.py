@@ -1,0 +1,1 @@
+"""The bundled model clipsim-mini: its weights, its pictures, its training and its scoring."""

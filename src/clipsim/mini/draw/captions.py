@@ -1,0 +1,155 @@
+"""Turns what is true of a picture into captions, from bare words to sentences."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from .registry import THINGS, Thing
+
+NUMBERS = {1: "one", 2: "two", 3: "three"}
+_IRREGULAR = {
+    "mouse": "mice",
+    "fish": "fish",
+    "sheep": "sheep",
+    "leaf": "leaves",
+    "scissors": "scissors",
+    "glasses": "glasses",
+    "knife": "knives",
+    "dice": "dice",
+    "die": "dice",
+    "goose": "geese",
+    "foot": "feet",
+    "tooth": "teeth",
+    "person": "people",
+    "child": "children",
+    "man": "men",
+    "woman": "women",
+    "aircraft": "aircraft",
+    "cactus": "cacti",
+    "bus": "buses",
+    "wolf": "wolves",
+    "loaf": "loaves",
+    "snowman": "snowmen",
+}
+_NO_ARTICLE = frozenset(
+    ("scissors", "glasses", "sunglasses", "text", "lightning", "stripes", "dots", "waves", "bricks", "spots", "lines")
+)
+_FRAMES = (
+    "a photo of {}",
+    "a photo of {}.",
+    "a picture of {}",
+    "a drawing of {}",
+    "an image of {}",
+    "an illustration of {}",
+    "a cartoon of {}",
+    "an icon of {}",
+    "a sketch of {}",
+    "a painting of {}",
+    "clip art of {}",
+    "a picture showing {}",
+    "this is {}",
+    "this is a photo of {}.",
+    "a rendering of {}",
+    "a good photo of {}.",
+)
+_MOODS = ("big", "small", "nice", "simple", "cute", "little", "beautiful")
+
+
+@dataclass(frozen=True)
+class Caption:
+    """Words, and what they claim: `thing` is None where a hypernym stands for it, the others where nothing is said."""
+
+    words: str
+    thing: str | None
+    kind: str | None = None
+    colour: str | None = None
+    count: int | None = None
+    background: str | None = None
+
+
+def make_plural(noun: str) -> str:
+    """Return the plural of a noun; the last word changes, or the one before "of".
+
+    >>> make_plural("cat"), make_plural("bunch of grapes"), make_plural("butterfly"), make_plural("light switch")
+    ('cats', 'bunches of grapes', 'butterflies', 'light switches')
+    """
+    if " of " in noun:
+        head, rest = noun.split(" of ", 1)
+        return f"{make_plural(head)} of {rest}"
+    *before, last = noun.split(" ")
+    if last in _IRREGULAR:
+        last = _IRREGULAR[last]
+    elif last.endswith(("s", "x", "ch", "sh")):
+        last += "es"
+    elif last.endswith("y") and last[-2:-1] not in "aeiou":
+        last = last[:-1] + "ies"
+    else:
+        last += "s"
+    return " ".join([*before, last])
+
+
+def add_article(words: str) -> str:
+    """Return the words with "a" or "an" before them, where they take one.
+
+    >>> add_article("red apple"), add_article("apple"), add_article("scissors")
+    ('a red apple', 'an apple', 'scissors')
+    """
+    if words.split(" ")[-1] in _NO_ARTICLE:
+        return words
+    vowel = words[0].lower() in "aeiou" and not words.lower().startswith(("uni", "one", "eu"))
+    return f"{'an' if vowel else 'a'} {words}"
+
+
+def _pick_noun(thing: Thing, rng: random.Random) -> tuple[str, bool]:
+    """Return the thing's name most often, a synonym at times, a hypernym (True) now and then."""
+    draw = rng.random()
+    if thing.kinds and draw < 0.05:
+        return rng.choice(thing.kinds), True
+    if thing.synonyms and draw < 0.32:
+        return rng.choice(thing.synonyms), False
+    return thing.name, False
+
+
+def write_caption(name: str, colour: str | None, count: int, background: str | None, rng: random.Random) -> Caption:
+    """Return a random caption that is true of a picture of `count` things; unknown facts are None."""
+    noun, hypernym = _pick_noun(THINGS[name], rng)
+    said_colour = colour if colour and rng.random() < 0.55 else None
+    shade = rng.choice(("gray", "gray", "grey")) if said_colour == "gray" else said_colour
+    said_count = count if count > 1 and rng.random() < 0.7 else None
+    phrase = make_plural(noun) if count > 1 and (said_count or rng.random() < 0.5) else noun
+    if said_colour:
+        phrase = f"{shade} {phrase}"
+    elif rng.random() < 0.06:
+        phrase = f"{rng.choice(_MOODS)} {phrase}"
+    if said_count:
+        phrase = f"{NUMBERS[count] if rng.random() < 0.85 else count} {phrase}"
+    elif count == 1 and not THINGS[name].whole and rng.random() < 0.05:
+        phrase, said_count = f"one {phrase}", 1
+    plain = rng.random()
+    if plain > 0.3 and said_count is None and not phrase.endswith("s"):
+        phrase = add_article(phrase) if plain > 0.35 else f"the {phrase}"
+    said_background = background if background and rng.random() < 0.12 else None
+    if said_background:
+        phrase += f" on {add_article(said_background)} background"
+    elif rng.random() < 0.03:
+        phrase = rng.choice(("{} icon", "{} emoji", "{} drawing", "{} picture", "{} cartoon")).format(phrase)
+    if plain > 0.55:
+        phrase = rng.choice(_FRAMES).format(phrase)
+        if rng.random() < 0.1:
+            phrase = phrase[0].upper() + phrase[1:]
+    return Caption(
+        phrase, None if hypernym else name, noun if hypernym else None, said_colour, said_count, said_background
+    )
+
+
+def is_true(caption: Caption, name: str, colour: str | None, count: int, background: str | None) -> bool:
+    """Return whether a caption may be true of a picture; facts that are unknown may be anything."""
+    thing = THINGS[name]
+    right = caption.thing == name if caption.thing else caption.kind in (name, *thing.kinds, *thing.synonyms)
+    return (
+        right
+        and (caption.colour is None or colour is None or caption.colour == colour)
+        and (caption.count is None or caption.count == count)
+        and (caption.background is None or background is None or caption.background == background)
+    )

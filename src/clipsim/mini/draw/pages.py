@@ -1,0 +1,225 @@
+"""Draws printed matter: pages of text, newspapers, signs, calendars, maps, QR codes and barcodes."""
+
+from __future__ import annotations
+
+import math
+
+from .colours import any_colour, brightness, mix
+from .pen import Ink, Pen
+from .registry import thing
+
+_WORDS = (
+    "the",
+    "of",
+    "and",
+    "a",
+    "to",
+    "in",
+    "is",
+    "was",
+    "that",
+    "for",
+    "on",
+    "with",
+    "as",
+    "by",
+    "at",
+    "from",
+    "it",
+    "an",
+    "be",
+    "this",
+    "which",
+    "or",
+    "his",
+    "are",
+    "have",
+    "new",
+    "first",
+    "one",
+    "also",
+    "their",
+    "after",
+    "who",
+    "two",
+    "city",
+    "year",
+    "world",
+)
+
+
+def _ink(pen: Pen) -> Ink:
+    """Return the colour of the letters."""
+    return (30, 30, 32) if brightness(pen.colour("paper")) > 110 else (230, 230, 230)
+
+
+def write_lines(pen: Pen, box: tuple[float, float, float, float], height: float, ink: Ink) -> None:
+    """Fill a box with lines of words, or with bars where words would be too small to read."""
+    left, top, right, bottom = box
+    y = top + height
+    words = pen.chance(0.6)
+    gap = height * pen.rng.uniform(1.7, 2.4)
+    while y < bottom - height / 2:
+        end = right if pen.chance(0.85) else left + (right - left) * pen.rng.uniform(0.3, 0.8)
+        if words:
+            line = ""
+            while len(line) * height * 0.72 < end - left:
+                line += pen.rng.choice(_WORDS) + " "
+            pen.text((left + end) / 2, y, height, line[: max(2, int((end - left) / height / 0.72))].strip() or "a", ink)
+        else:
+            x = left
+            while x < end:
+                long = min(end, x + height * pen.rng.uniform(1, 5))
+                pen.line([(x, y), (long, y)], height * 0.6, ink)
+                x = long + height * 0.9
+        y += gap
+        if pen.chance(0.08):
+            y += gap * 0.6
+
+
+@thing(
+    "page of text",
+    synonyms=("text", "document", "page", "page of a book", "printed text"),
+    coloured=False,
+    whole=True,
+)
+def page(pen: Pen) -> None:
+    """Draw a page with lines of words, at times with a heading."""
+    width, height = pen.frame
+    edge = pen.rng.uniform(0.08, 0.25)
+    if pen.chance(0.3):
+        width = min(width, height * 0.75)
+        sheet = mix(pen.colour("paper"), (255, 255, 255), 0.8)
+        pen.rectangle(-width, -height, width, height, sheet, outline=pen.chance(0.5))
+        ink: Ink = (30, 30, 30)
+    else:
+        ink = _ink(pen)
+    top = -height + edge
+    if pen.chance(0.4):
+        pen.text(
+            0, top + 0.06, pen.rng.uniform(0.08, 0.13), pen.rng.choice(("Chapter 1", "Introduction", "Report")), ink
+        )
+        top += 0.22
+    write_lines(pen, (-width + edge, top, width - edge, height - edge), pen.rng.uniform(0.035, 0.09), ink)
+
+
+@thing("newspaper", synonyms=("newspaper page", "front page"), coloured=False, whole=True)
+def newspaper(pen: Pen) -> None:
+    """Draw a title across narrow columns of text, with a picture."""
+    width, height = pen.frame
+    width = min(width, height * 1.1)
+    sheet = mix((245, 240, 228), (215, 210, 200), pen.rng.random())
+    pen.rectangle(-width, -height, width, height, sheet, outline=False)
+    ink: Ink = (35, 33, 30)
+    pen.text(
+        0,
+        -height + 0.2,
+        pen.rng.uniform(0.14, 0.22),
+        pen.rng.choice(("THE NEWS", "Daily Post", "TIMES", "Herald")),
+        ink,
+    )
+    pen.line([(-width + 0.06, -height + 0.38), (width - 0.06, -height + 0.38)], 0.02, ink)
+    top = -height + 0.44
+    columns = pen.rng.randint(2, 4)
+    each = 2 * (width - 0.06) / columns
+    picture = pen.rng.randrange(columns) if pen.chance(0.8) else -1
+    for i in range(columns):
+        x0, y0 = -width + 0.06 + i * each, top
+        if i == picture:
+            pen.rectangle(x0 + 0.03, y0, x0 + each - 0.03, y0 + 0.5, mix((90, 90, 90), any_colour(pen.rng), 0.3))
+            y0 += 0.55
+        write_lines(pen, (x0 + 0.03, y0, x0 + each - 0.03, height - 0.06), 0.04, ink)
+
+
+@thing("stop sign", kinds=("sign", "traffic sign"), natural=((205, 25, 30),), coloured=False)
+def stop_sign(pen: Pen) -> None:
+    """Draw a red octagon with the word STOP, at times on a pole."""
+    pole = pen.chance(0.4)
+    r, cy = (0.68, -0.3) if pole else (0.95, 0.0)
+    if pole:
+        pen.rectangle(-0.06, cy, 0.06, 1.0, (140, 140, 145))
+    for scale, ink in ((1.0, "light"), (0.92, (205, 25, 30))):
+        corners = [
+            (r * scale * math.sin(math.pi * (k + 0.5) / 4), cy - r * scale * math.cos(math.pi * (k + 0.5) / 4))
+            for k in range(8)
+        ]
+        pen.polygon(corners, ink, outline=scale == 1.0)
+    pen.text(0, cy, r * 0.5, "STOP", (255, 255, 255))
+
+
+@thing("calendar", synonyms=("calendar page", "month calendar"), natural=((214, 50, 50), (50, 100, 200)))
+def calendar(pen: Pen) -> None:
+    """Draw a sheet with a coloured head and the days in rows, or one large day."""
+    w, h = pen.rng.uniform(0.75, 0.95), pen.rng.uniform(0.75, 0.95)
+    pen.rectangle(-w, -h, w, h, "light", radius=pen.rng.choice((0.0, 0.1)))
+    head = -h + pen.rng.uniform(0.35, 0.55)
+    pen.rectangle(-w, -h, w, head, "main", radius=0.06)
+    for x in (-0.4, 0.4) if pen.chance(0.6) else ():
+        pen.line([(x, -h - 0.1), (x, -h + 0.12)], 0.1, "dark")
+    month = pen.rng.choice(("JULY", "MAY", "17 JUN", "JAN", "OCT", "2025"))
+    pen.text(0, (-h + head) / 2 + 0.05, 0.16, month, "light")
+    if pen.chance(0.4):
+        pen.text(0, (head + h) / 2, 0.5, str(pen.rng.randint(1, 31)), "dark")
+        return
+    for j in range(4):
+        for i in range(6):
+            x, y = -w + 2 * w * (i + 0.5) / 6, head + (h - head) * (j + 0.5) / 4
+            pen.rectangle(x - 0.07, y - 0.06, x + 0.07, y + 0.06, "main" if pen.chance(0.1) else "dark", outline=False)
+
+
+@thing("QR code", synonyms=("qr code", "barcode square"), whole=True, natural=((0, 0, 0), (10, 10, 40)))
+def qr_code(pen: Pen) -> None:
+    """Draw a square of random modules with three corner marks."""
+    count = pen.rng.choice((21, 25, 29))
+    half = pen.rng.uniform(0.75, 1.0)
+    cell = 2 * half / count
+    for j in range(count):
+        for i in range(count):
+            corner = (i < 8 and (j < 8 or j >= count - 8)) or (i >= count - 8 and j < 8)
+            if not corner and pen.chance(0.5):
+                x, y = -half + i * cell, -half + j * cell
+                pen.rectangle(x, y, x + cell, y + cell, "main", outline=False)
+    for i, j in ((0, 0), (count - 7, 0), (0, count - 7)):
+        for inset, ink in ((0, "main"), (1, "paper"), (2, "main")):
+            x, y, size = -half + (i + inset) * cell, -half + (j + inset) * cell, (7 - 2 * inset) * cell
+            pen.rectangle(x, y, x + size, y + size, ink, outline=False)
+
+
+@thing("barcode", synonyms=("bar code",), natural=((0, 0, 0),))
+def barcode(pen: Pen) -> None:
+    """Draw upright black lines of many widths above digits."""
+    h = pen.rng.uniform(0.4, 0.7)
+    x = -0.95
+    while x < 0.95:
+        wide = pen.rng.choice((0.02, 0.03, 0.05, 0.07))
+        pen.rectangle(x, -h, min(0.97, x + wide), h, "main", outline=False)
+        x += wide + pen.rng.choice((0.03, 0.04, 0.07))
+    if pen.chance(0.8):
+        pen.text(0, h + 0.12, 0.14, " ".join(str(pen.rng.randrange(10)) for _ in range(11)), "main")
+
+
+@thing("map", synonyms=("street map", "road map"), coloured=False, whole=True)
+def street_map(pen: Pen) -> None:
+    """Draw land, water, parks and roads seen from above, with a pin."""
+    width, height = pen.frame
+    ground = pen.rng.choice(((242, 239, 230), (235, 230, 215), (225, 235, 215)))
+    pen.rectangle(-width, -height, width, height, ground, outline=False)
+    for ink in ((170, 211, 223), (190, 225, 170), (200, 230, 180)):
+        x, y = pen.rng.uniform(-width, width), pen.rng.uniform(-height, height)
+        spots = [
+            (x + pen.rng.uniform(0.3, 0.7) * math.cos(a), y + pen.rng.uniform(0.3, 0.7) * math.sin(a)) for a in range(6)
+        ]
+        pen.blob(spots, ink, outline=False)
+    for k in range(pen.rng.randint(5, 11)):
+        a, b = pen.rng.uniform(-height, height), pen.rng.uniform(-height, height)
+        path = [(-width - 0.1, a), (pen.jitter(0.5), (a + b) / 2 + pen.jitter(0.3)), (width + 0.1, b)]
+        if k % 2:
+            path = [(y * width / height, x * height / width) for x, y in path]
+        wide = pen.rng.choice((0.03, 0.05, 0.09))
+        pen.line(path, wide * 1.5, (190, 180, 160), smooth=True)
+        pen.line(path, wide, pen.rng.choice(((255, 255, 255), (255, 255, 255), (253, 214, 104))), smooth=True)
+    if pen.chance(0.5):
+        x, y = pen.jitter(0.5), pen.jitter(0.5)
+        pen.polygon([(x - 0.14, y - 0.22), (x + 0.14, y - 0.22), (x, y + 0.1)], (220, 40, 40), outline=False)
+        pen.circle(x, y - 0.25, 0.15, (220, 40, 40), outline=False)
+        pen.circle(x, y - 0.25, 0.06, "light", outline=False)
