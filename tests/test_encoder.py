@@ -139,10 +139,7 @@ def _write_torchscript(model: Any, path: Path) -> None:
 
 def test_an_openclip_state_dict_with_its_architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """--model ARCH --weights FILE is what OpenCLIP's `pretrained=FILE` loads."""
-    config = tmp_path / "configs" / "ViT-S-32-tiny.json"
-    config.parent.mkdir()
-    config.write_text(json.dumps(CONFIGS["vit"]))
-    open_clip.add_model_config(config)
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "ViT-S-32-tiny", CONFIGS["vit"])
     monkeypatch.setitem(_architectures(), "ViT-S-32-tiny", {})
     save_file(state_of(random_model("vit")), tmp_path / "own.safetensors")
     torch.save(state_of(random_model("vit")), tmp_path / "own.pt")

@@ -153,6 +153,9 @@ def test_the_gallery_has_mazes_cats_a_dog_a_chart_a_diagram_and_a_chessboard(tmp
     assert {"maze1.jpeg", "maze2.jpeg", "cat1.jpeg", "cat2.jpeg", "dog1.jpeg", "diagram.jpeg"} <= set(GALLERY)
     assert {"bar_chart.jpeg", "chessboard.jpeg"} <= set(GALLERY)
     paths = draw_gallery(tmp_path)
-    sizes = {Image.open(path).size for path in paths}
+    sizes = set()
+    for path in paths:
+        with Image.open(path) as image:
+            sizes.add(image.size)
     assert len(paths) == len(GALLERY) >= 10
     assert any(width != height for width, height in sizes)
