@@ -45,25 +45,20 @@ def run_on_terminal(arguments: list[str], env: dict[str, str]) -> tuple[int, byt
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_at_any_moment(colours: Path, number: signal.Signals) -> None:
+def test_a_signal_at_any_moment(colours: Path, tmp_path: Path, number: signal.Signals) -> None:
     """130 for Ctrl-C, the signal itself for SIGTERM; at most one line, and every line of JSON is whole."""
-    moments = [0.4, 1.5, 3.0, *(random.Random(1).uniform(3.5, 9.0) for _ in range(2))]
-    for moment in moments:
-        process = subprocess.Popen(
-            [*RANK, "-", "-t", "red", "-t", "blue", "-q", "--format", "jsonl"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        assert process.stdin is not None
-        process.stdin.write(many(colours, 30_000))
-        process.stdin.close()
-        process.stdin = None
+    (tmp_path / "list").write_bytes(many(colours, 200_000))
+    command = [*RANK, "--from-file", str(tmp_path / "list"), "-t", "red", "-t", "blue", "-q", "--format", "jsonl"]
+    for moment in (0.4, 1.5, 3.0, *(random.Random(1).uniform(3.5, 9.0) for _ in range(2))):
+        with (tmp_path / "scores.jsonl").open("wb") as file:
+            process = subprocess.Popen(command, stdout=file, stderr=subprocess.PIPE)
         time.sleep(moment)
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=60)
 
         assert process.returncode in ((130, -signal.SIGINT) if number == signal.SIGINT else (-signal.SIGTERM,)), moment
         assert err in (b"", b"clipsim: error: interrupted\n", b"clipsim: error: terminated\n"), moment
-        for line in out.splitlines():
+        for line in (tmp_path / "scores.jsonl").read_text().splitlines():
             assert json.loads(line)["best"] in ("red", "blue")
 
 
