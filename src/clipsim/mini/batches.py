@@ -1,4 +1,4 @@
-"""Turns pool pictures into training batches: shifted pixels, fresh captions, and who may not be held against whom."""
+"""Turns pool pictures into training batches: warped pixels, fresh captions, and who may not be held against whom."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 from .draw import THINGS
-from .draw.captions import Caption, write_caption
+from .draw.captions import Caption, recolour, write_caption
 from .network import MEAN, STD
 from .pool import COLOUR_NAMES, KINDS, NAMES, Pool
 
 Tokenize = Callable[[list[str]], torch.Tensor]
 _HAS_KIND = np.array(
-    [[kind in (name, *THINGS[name].kinds, *THINGS[name].synonyms) for kind in KINDS] for name in NAMES], bool
+    [[kind in (name, *THINGS[name].kinds, *THINGS[name].synonyms) for kind in KINDS] for name in NAMES],
+    bool,
 )
 _BARE = [Caption(name, name) for name in NAMES]
 
@@ -40,12 +41,19 @@ class Batch:
     owned: torch.Tensor
 
 
-def shift_pictures(pictures: NDArray[np.uint8], rng: np.random.Generator, most: int = 4) -> NDArray[np.uint8]:
-    """Return the pictures, each moved by up to `most` pixels; the edge fills what comes in."""
-    size = pictures.shape[1]
-    padded = np.pad(pictures, ((0, 0), (most, most), (most, most), (0, 0)), mode="edge")
-    corners = rng.integers(0, 2 * most + 1, (len(pictures), 2))
-    return np.stack([picture[y : y + size, x : x + size] for picture, (y, x) in zip(padded, corners, strict=True)])
+def warp_pictures(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Return (n, 3, s, s) images, each a little moved; most also turned, stretched, sheared. Edges fill gaps."""
+    count, size = len(images), images.shape[-1]
+    turn = rng.normal(0, np.radians(7), count)
+    wide, tall = np.exp(rng.normal(0, 0.09, (2, count)))
+    shear = rng.normal(0, 0.06, count)
+    theta = np.zeros((count, 2, 3), np.float32)
+    theta[:, 0, 0], theta[:, 0, 1] = np.cos(turn) * wide, (shear - np.sin(turn)) * tall
+    theta[:, 1, 0], theta[:, 1, 1] = np.sin(turn) * wide, np.cos(turn) * tall
+    theta[rng.random(count) < 0.3, :, :2] = np.eye(2)
+    theta[:, :, 2] = rng.integers(-4, 5, (count, 2)) * 2 / size
+    grid = torch.nn.functional.affine_grid(torch.from_numpy(theta), list(images.shape), align_corners=False)
+    return torch.nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 def normalise(pictures: NDArray[np.uint8]) -> torch.Tensor:
@@ -100,11 +108,19 @@ def make_batch(pool: Pool, size: int, seed: int, tokenize: Tokenize) -> Batch:
     rng, words = np.random.default_rng(seed), random.Random(seed)
     pictures, facts = pool.sample(rng, size)
     captions = [_write(row, words) for row in facts.tolist()]
-    wrong = [_write(_change(row, words), words) for row in facts[::2].tolist()]
+    wrong = [_write(_change(row, words), words) for row in facts[::4].tolist()]
+    for caption in captions:
+        if caption.colour:
+            others = [colour for colour in COLOUR_NAMES if colour != caption.colour]
+            wrong += [recolour(caption, colour) for colour in words.sample(others, 3)]
     unique = list(
         {
             caption.words: caption
-            for caption in [*captions, *wrong, *words.sample(_BARE, min(len(_BARE), len(captions) // 2))]
+            for caption in [
+                *captions,
+                *wrong,
+                *words.sample(_BARE, min(len(_BARE), len(captions) // 2)),
+            ]
         }.values()
     )
     place = {caption.words: i for i, caption in enumerate(unique)}
@@ -113,7 +129,7 @@ def make_batch(pool: Pool, size: int, seed: int, tokenize: Tokenize) -> Batch:
     longest = int(tokens.argmax(dim=-1).max()) + 1
     true, hypernym = may_be_true(unique, facts)
     own = torch.nn.functional.one_hot(target, len(unique)).bool()
-    images = normalise(shift_pictures(pictures, rng))
+    images = warp_pictures(normalise(pictures), rng)
     gain = torch.from_numpy(rng.uniform(0.9, 1.1, (len(images), 1, 1, 1)).astype(np.float32))
     offset = torch.from_numpy(rng.uniform(-0.12, 0.12, (len(images), 3, 1, 1)).astype(np.float32))
     return Batch(

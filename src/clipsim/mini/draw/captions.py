@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .registry import THINGS, Thing
 
@@ -114,7 +114,7 @@ def _pick_noun(thing: Thing, rng: random.Random) -> tuple[str, bool]:
 def write_caption(name: str, colour: str | None, count: int, background: str | None, rng: random.Random) -> Caption:
     """Return a random caption that is true of a picture of `count` things; unknown facts are None."""
     noun, hypernym = _pick_noun(THINGS[name], rng)
-    said_colour = colour if colour and rng.random() < 0.55 else None
+    said_colour = colour if colour and rng.random() < 0.75 else None
     shade = rng.choice(("gray", "gray", "grey")) if said_colour == "gray" else said_colour
     said_count = count if count > 1 and rng.random() < 0.7 else None
     phrase = make_plural(noun) if count > 1 and (said_count or rng.random() < 0.5) else noun
@@ -141,6 +141,16 @@ def write_caption(name: str, colour: str | None, count: int, background: str | N
     return Caption(
         phrase, None if hypernym else name, noun if hypernym else None, said_colour, said_count, said_background
     )
+
+
+def recolour(caption: Caption, colour: str) -> Caption:
+    """Return the caption with another colour for the thing, so that it is wrong in this one word.
+
+    >>> recolour(Caption("a grey cat", "cat", colour="gray"), "red").words
+    'a red cat'
+    """
+    said = next(word for word in caption.words.split() if word.lower().replace("grey", "gray") == caption.colour)
+    return replace(caption, words=caption.words.replace(said, colour, 1), colour=colour)
 
 
 def is_true(caption: Caption, name: str, colour: str | None, count: int, background: str | None) -> bool:

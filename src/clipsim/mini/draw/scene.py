@@ -69,7 +69,7 @@ def _plan(thing: Thing, rng: random.Random, tidy: bool) -> Plan:
     elif kind not in SIMPLE and style in ("line", "silhouette"):
         style = "outlined"
     colour = None
-    if thing.coloured and rng.random() < (0.3 if tidy or thing.natural else 0.6):
+    if thing.coloured and rng.random() < (0.3 if tidy else 0.4 if thing.natural else 0.65):
         colour = rng.choice(_ALL)
         main = pick_colour(colour, rng)
     elif thing.natural and rng.random() < 0.9:
@@ -117,7 +117,7 @@ def _draw_things(image: Image.Image, plan: Plan, rng: random.Random, tidy: bool)
             plan.style,
             centre=(middle[0] + x * side / 2, middle[1] + y * side / 2),
             size=share * side / 2,
-            turn=rng.gauss(0, 18) if not tidy and rng.random() < 0.08 else rng.gauss(0, 4),
+            turn=rng.gauss(0, 18) if not tidy and rng.random() < 0.08 else rng.gauss(0, 4 if tidy else 8),
             flip=rng.random() < 0.5,
             shear=rng.gauss(0, 0.05),
             stretch=rng.uniform(0.88, 1.12),
