@@ -20,7 +20,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import clipsim
-from clipsim.encoder import ClipEncoder, load_encoder
+from clipsim.encoder import ClipEncoder
 from clipsim.encoder.build import build_model
 from clipsim.encoder.tensors import read_tensors
 from clipsim.errors import DeviceError, ModelError, PromptError, UsageError, WeightsError
@@ -44,7 +44,7 @@ def pictures() -> list[Image.Image]:
 def open_path(path: Path, **options: str) -> ClipEncoder:
     """The encoder for a path, as the command line opens it."""
     spec = find_model(str(path))
-    return load_encoder(spec, find_files(spec), **options)
+    return ClipEncoder(spec, find_files(spec), **options)
 
 
 def reference(folder: Path, pictures: list[Image.Image], texts: list[str]) -> NDArray[np.float32]:
@@ -153,7 +153,7 @@ def test_an_openclip_state_dict_with_its_architecture(tmp_path: Path, monkeypatc
 
     for name in ("own.safetensors", "own.pt"):
         spec = find_model("ViT-S-32-tiny", str(tmp_path / name))
-        encoder = load_encoder(spec, find_files(spec))
+        encoder = ClipEncoder(spec, find_files(spec))
         assert encoder.encode_images(encoder.prepare_image(picture)[None]) == pytest.approx(expected, abs=1e-5)
 
 

@@ -31,9 +31,9 @@ def open_encoder(spec: ModelSpec, device: str = "auto", precision: str | None = 
     """Find or download a model's files and load it; the first call imports torch."""
     check_device(device)  # before anything is downloaded
     files = find_files(spec)
-    from clipsim.encoder import load_encoder
+    from clipsim.encoder import ClipEncoder
 
-    return load_encoder(spec, files, device=device, precision=precision)
+    return ClipEncoder(spec, files, device=device, precision=precision)
 
 
 def repeated_notices(repeated: Sequence[str]) -> list[str]:

@@ -24,11 +24,15 @@ from clipsim.names import printable
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["ClipEncoder", "load_encoder"]
+__all__ = ["ClipEncoder"]
 
 
 class ClipEncoder:
-    """A CLIP-like model that takes PIL pictures and texts and gives NumPy vectors; see `embed.Encoder`."""
+    """A CLIP-like model that takes PIL pictures and texts and gives NumPy vectors; see `embed.Encoder`.
+
+    `device` is "auto", "cpu", "cuda", "cuda:N" or "mps"; a `precision` of None is the device's usual one. Raises
+    ModelError and its family for the model, DeviceError for the device.
+    """
 
     def __init__(
         self, spec: ModelSpec, files: ModelFiles, *, device: str = "auto", precision: str | None = None
@@ -94,13 +98,3 @@ def _encode_in_parts(encode: Callable[[Tensor], Tensor], batch: Tensor) -> NDArr
     half = len(batch) // 2
     _log.warning("too little memory on the device for a batch of %d; going on with %d", len(batch), half)
     return np.concatenate([_encode_in_parts(encode, part) for part in (batch[:half], batch[half:])])
-
-
-def load_encoder(
-    spec: ModelSpec, files: ModelFiles, *, device: str = "auto", precision: str | None = None
-) -> ClipEncoder:
-    """Build a model on a device ("auto", "cpu", "cuda", "cuda:N", "mps") in a precision (None: the device's usual).
-
-    Raises ModelError and its family for the model, DeviceError for the device.
-    """
-    return ClipEncoder(spec, files, device=device, precision=precision)
