@@ -13,6 +13,8 @@ from typing import Any
 import open_clip
 import torch
 
+from clipsim.preprocess import DEFAULTS
+
 DATA = Path(__file__).parent / "data"
 TARGET = Path(__file__).parents[1] / "src" / "clipsim" / "catalogue.json"
 
@@ -48,7 +50,14 @@ def architecture_facts(architecture: str, parameters: dict[str, float]) -> dict[
         "head": "sigmoid" if config.get("init_logit_bias") is not None else "softmax",
         "tokenizer": text.get("hf_tokenizer_name"),
         "text_model": text.get("hf_model_name"),
+        "timm": "timm_model_name" in config["vision_cfg"],
     }
+
+
+def preprocess_settings(source: dict[str, Any]) -> dict[str, Any]:
+    """What published weights are preprocessed with, where it is not the default."""
+    given = {key: source[key] for key in DEFAULTS if source.get(key) is not None}
+    return {key: value for key, value in given.items() if value != DEFAULTS[key]}
 
 
 def main() -> None:
@@ -58,9 +67,11 @@ def main() -> None:
     for row in read_figures("openclip_zero_shot.csv"):
         scores[row["architecture"], row["pretrained"]] = float(row["imagenet_top1"])
         parameters.setdefault(row["architecture"], float(row["params_millions"]))
-    weights = []
+    weights, preprocess = [], {}
     for architecture, tag in open_clip.list_pretrained():
         source = open_clip.get_pretrained_cfg(architecture, tag)
+        if settings := preprocess_settings(source):
+            preprocess[f"{architecture}/{tag}"] = settings
         repository, _, file = source["hf_hub"].rpartition("/")
         # the figure of weights trained with QuickGELU stands under the architecture's QuickGELU name, where that exists
         quick = scores.get((f"{architecture}-quickgelu", tag)) if source.get("quick_gelu") else None
@@ -78,9 +89,10 @@ def main() -> None:
         },
         "architectures": architectures,
         "weights": weights,
+        "preprocess": preprocess,
     }
     lines = json.dumps(catalogue, indent=None, ensure_ascii=False)
-    for mark in ('"architectures": {', '"weights": [', "}, "):
+    for mark in ('"architectures": {', '"weights": [', '"preprocess": {', "}, "):
         lines = lines.replace(mark, mark + "\n")
     TARGET.write_text(lines + "\n", encoding="utf-8")
     print(f"{TARGET.name}: {len(weights)} pretrained models, {len(architectures)} architectures")

@@ -41,7 +41,7 @@ def load(
     """
     import torch
 
-    from clipsim.encoder.build import build_model
+    from clipsim.encoder.build import build_model, openclip_transform
     from clipsim.encoder.devices import choose_device, choose_precision
 
     if device is None:
@@ -50,7 +50,7 @@ def load(
     _, dtype = choose_precision(None, target)
     spec, _ = choose_model(os.fspath(name))
     # not mapped: a script may well save over the file that it has loaded
-    model, preprocess, config = build_model(spec, find_files(spec, download_root), mapped=False)
+    model, preprocessing, config = build_model(spec, find_files(spec, download_root), mapped=False)
     model = model.to(target, dtype)
     model.__class__ = _openai_class(type(model))
     size = model.visual.image_size
@@ -59,7 +59,7 @@ def load(
     if jit:
         model = _trace(model, config["text_cfg"].get("context_length", CONTEXT_LENGTH))
     model.visual.input_resolution = resolution  # OpenAI's name for it
-    return model, preprocess
+    return model, openclip_transform(preprocessing)
 
 
 def _openai_class(kind: Any) -> Any:

@@ -20,7 +20,7 @@ from clipsim.names import printable
 from clipsim.texts import LONGEST_SHOWN, fill_templates
 
 BATCH_SIZE = 32
-Pixels = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
 Features = NDArray[np.float32]
 Source = str | Image.Image
 
@@ -39,11 +39,11 @@ class Encoder(Protocol):
     precision: str
 
     def prepare_image(self, image: Image.Image) -> Pixels:
-        """RGB picture → (3, h, w) float32, as the model's own preprocessing gives it; called from many threads."""
+        """RGB picture → (h, w, 3) uint8, resized and cropped as the model wants it; called from many threads."""
         ...
 
     def encode_images(self, pixels: Pixels) -> Features:
-        """(n, 3, h, w) → (n, embed_dim) float32, not normalised."""
+        """(n, h, w, 3) prepared pixels → (n, embed_dim) float32, not normalised."""
         ...
 
     def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> Features:

@@ -69,6 +69,7 @@ class ModelFacts:
     file: str | None
     tokenizer: str | None  # the Hub repository of a tokenizer that needs `transformers`
     text_model: str | None  # the Hub repository of a text tower's configuration, likewise
+    timm: bool  # whether timm builds the image tower
 
     @property
     def needs_transformers(self) -> bool:
@@ -114,6 +115,7 @@ def _bundled_facts() -> ModelFacts:
         file=None,
         tokenizer=None,
         text_model=None,
+        timm=False,
     )
 
 

@@ -24,9 +24,7 @@ from clipsim.errors import ModelError, WeightsError
 from clipsim.hub import ModelFiles, read_config
 from clipsim.models import ModelSpec
 from clipsim.names import printable
-
-Preprocess = Callable[[Image.Image], Tensor]
-_PREPROCESS_KEYS = ("mean", "std", "interpolation", "resize_mode", "fill_color")
+from clipsim.preprocess import Preprocessing, find_settings
 
 
 class _NoRandomNumbers(TorchFunctionMode):
@@ -52,33 +50,16 @@ class _NoRandomNumbers(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-class _Trimmed:
-    """A transform that resizes the shorter side and crops, for pictures so long that resizing them would not end.
-
-    Of a picture longer than 100 : 1 the middle 100 : 1 is enough: the crop takes the middle square of it.
-    """
-
-    MAX_ASPECT = 100
-
-    def __init__(self, transform: Preprocess) -> None:
-        self.transform = transform
-
-    def __call__(self, image: Image.Image) -> Tensor:
-        width, height = image.size
-        short = self.MAX_ASPECT * min(width, height)
-        left, top = max(0, width - short) // 2, max(0, height - short) // 2
-        if left or top:
-            image = image.crop((left, top, left + min(width, short), top + min(height, short)))
-        return self.transform(image)
-
-
-def build_model(spec: ModelSpec, files: ModelFiles, *, mapped: bool = True) -> tuple[Any, Preprocess, dict[str, Any]]:
-    """The model in evaluation mode, fp32 on the CPU, its inference transform, and its configuration (`model_cfg`).
+def build_model(
+    spec: ModelSpec, files: ModelFiles, *, mapped: bool = True
+) -> tuple[Any, Preprocessing, dict[str, Any]]:
+    """The model in evaluation mode, fp32 on the CPU, its preprocessing, and its configuration (`model_cfg`).
 
     Raises WeightsError when the weights do not fit, ModelError when the architecture cannot be built here.
     """
     tensors = read_tensors(files.weights, mapped=mapped)
-    config, preprocess = _configure(spec, files, tensors)
+    given = None if files.config is None else read_config(files.config)
+    config = _configure(spec, files, tensors) if given is None else given["model_cfg"]
     try:
         model = _instantiate(config, files)
     except ImportError as error:
@@ -95,37 +76,29 @@ def build_model(spec: ModelSpec, files: ModelFiles, *, mapped: bool = True) -> t
         model.float()
     model.eval()
     try:
-        transform = image_transform_v2(PreprocessCfg(size=model.visual.image_size, **preprocess), is_train=False)
-        transform(Image.new("RGB", (8, 8)))  # some settings only fail when they are used
-    except Exception as error:
+        preprocessing = Preprocessing.of(model.visual.image_size, find_settings(spec, given))
+    except (TypeError, ValueError) as error:
         raise WeightsError(f"{printable(spec.name)}: its preprocessing settings are not OpenCLIP's") from error
-    return model, _Trimmed(transform) if preprocess.get("resize_mode", "shortest") == "shortest" else transform, config
+    return model, preprocessing, config
 
 
-def _configure(spec: ModelSpec, files: ModelFiles, tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """OpenCLIP's `model_cfg`, and what its preprocessing departs from the default in."""
-    if files.config is not None:
-        given = read_config(files.config)
-        return given["model_cfg"], _preprocess_settings(given.get("preprocess_cfg") or {})
+def openclip_transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
+    """OpenCLIP's own transform of these settings, for programs that call it themselves."""
+    settings = vars(preprocessing)
+    transform: Callable[[Image.Image], Tensor] = image_transform_v2(PreprocessCfg(**settings), is_train=False)
+    return transform
+
+
+def _configure(spec: ModelSpec, files: ModelFiles, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """OpenCLIP's `model_cfg` for a model that brings none."""
     if spec.kind == "checkpoint":
-        return infer_config(drop_extras(tensors), files.weights), {}
-    config = open_clip.get_model_config(spec.architecture)
+        return infer_config(drop_extras(tensors), files.weights)
+    config: dict[str, Any] = open_clip.get_model_config(spec.architecture)
     if spec.pretrained is not None:
         tag = open_clip.get_pretrained_cfg(spec.architecture, spec.pretrained)
         # the weights decide the activation: OpenAI's were trained with QuickGELU, whatever the configuration says
         config["quick_gelu"] = tag.get("quick_gelu", False) or config.get("quick_gelu", False)
-        return config, _preprocess_settings(tag)
-    # a state dict of one's own: the preprocessing that all published weights of the architecture agree on
-    published = [
-        _preprocess_settings(open_clip.get_pretrained_cfg(spec.architecture, tag))
-        for tag in open_clip.list_pretrained_tags_by_model(spec.architecture)
-    ]
-    agreed = published[:1] if all(settings == published[0] for settings in published) else []
-    return config, agreed[0] if agreed else {}
-
-
-def _preprocess_settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: given[key] for key in _PREPROCESS_KEYS if given.get(key) is not None}
+    return config
 
 
 def _instantiate(config: dict[str, Any], files: ModelFiles) -> Any:

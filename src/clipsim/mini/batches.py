@@ -30,7 +30,8 @@ class Batch:
     Besides the images' own captions there are bare names of things, and captions of the same things in other colours
     and counts. `ignore_texts` (n, m) marks captions that may be true of an image without being its own, and
     `ignore_images` the same for the other direction, where hypernyms are included; `owned` (m,) marks captions that
-    are some image's own.
+    are some image's own. `coloured` (k,) are images whose caption names a colour, and `colours` (k, 12) that caption
+    with each of the colours in its place, the true one first.
     """
 
     images: torch.Tensor
@@ -39,6 +40,8 @@ class Batch:
     ignore_texts: torch.Tensor
     ignore_images: torch.Tensor
     owned: torch.Tensor
+    coloured: torch.Tensor
+    colours: torch.Tensor
 
 
 def warp_pictures(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -109,16 +112,17 @@ def make_batch(pool: Pool, size: int, seed: int, tokenize: Tokenize) -> Batch:
     pictures, facts = pool.sample(rng, size)
     captions = [_write(row, words) for row in facts.tolist()]
     wrong = [_write(_change(row, words), words) for row in facts[::4].tolist()]
-    for caption in captions:
-        if caption.colour:
-            others = [colour for colour in COLOUR_NAMES if colour != caption.colour]
-            wrong += [recolour(caption, colour) for colour in words.sample(others, 3)]
+    coloured = [i for i, caption in enumerate(captions) if caption.colour][: size // 4]
+    recoloured = [
+        [recolour(captions[i], colour) for colour in COLOUR_NAMES if colour != captions[i].colour] for i in coloured
+    ]
     unique = list(
         {
             caption.words: caption
             for caption in [
                 *captions,
                 *wrong,
+                *(caption for row in recoloured for caption in row),
                 *words.sample(_BARE, min(len(_BARE), len(captions) // 2)),
             ]
         }.values()
@@ -139,4 +143,12 @@ def make_batch(pool: Pool, size: int, seed: int, tokenize: Tokenize) -> Batch:
         torch.from_numpy(true & ~hypernym) & ~own,
         torch.from_numpy(true.copy()) & ~own,
         own.any(dim=0),
+        torch.tensor(coloured, dtype=torch.int64),
+        torch.tensor(
+            [
+                [place[caption.words] for caption in (captions[i], *row)]
+                for i, row in zip(coloured, recoloured, strict=True)
+            ],
+            dtype=torch.int64,
+        ).view(-1, len(COLOUR_NAMES)),
     )

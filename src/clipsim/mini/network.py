@@ -38,7 +38,19 @@ def build_network(config: dict[str, Any], seed: int) -> CLIP:
 
 
 def encode_captions(model: CLIP, tokens: torch.Tensor) -> torch.Tensor:
-    """Return unit text features of (n, length) tokens, cut after the longest; the causal mask keeps them exact."""
+    """Return unit text features of (n, length) tokens.
+
+    The shorter half and the longer half are each cut after their longest; the causal mask keeps them exact.
+    """
+    ends = tokens.argmax(dim=-1)
+    order = ends.argsort()
+    halves = [part for part in order.chunk(2) if len(part)]
+    features = torch.cat([_encode_cut(model, tokens[part, : int(ends[part].max()) + 1]) for part in halves])
+    return features[order.argsort()]
+
+
+def _encode_cut(model: CLIP, tokens: torch.Tensor) -> torch.Tensor:
+    """Return unit text features of (n, length) tokens that all end within the length."""
     length = tokens.shape[1]
     x = model.token_embedding(tokens) + model.positional_embedding[:length]
     x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))

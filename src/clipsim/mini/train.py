@@ -45,7 +45,10 @@ def tokenizer() -> Any:
 
 
 def contrast(model: CLIP, batch: Batch) -> torch.Tensor:
-    """Return the contrastive loss; what may be true without being the target is left out of the comparison."""
+    """Return the contrastive loss; what may be true without being the target is left out of the comparison.
+
+    Captions that name a colour are also compared with themselves in the other colours alone, the second term.
+    """
     with torch.autocast("cpu", torch.bfloat16):
         image_features = model.visual(batch.images)
         text_features = encode_captions(model, batch.tokens)
@@ -56,6 +59,9 @@ def contrast(model: CLIP, batch: Batch) -> torch.Tensor:
     own = torch.nn.functional.one_hot(batch.target, len(batch.tokens)).T.bool()[batch.owned]
     text_loss = (by_text.logsumexp(dim=-1) - by_text.masked_fill(~own, -torch.inf).logsumexp(dim=-1)).mean()
     loss: torch.Tensor = (torch.nn.functional.cross_entropy(by_image, batch.target) + text_loss) / 2
+    if len(batch.coloured):
+        by_colour = logits[batch.coloured[:, None], batch.colours]
+        loss = loss + torch.nn.functional.cross_entropy(by_colour, torch.zeros_like(batch.coloured)) / 2
     return loss
 
 

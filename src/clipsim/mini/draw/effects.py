@@ -43,12 +43,20 @@ def shade(image: Image.Image, bare: Image.Image, rng: random.Random) -> None:
     if rng.random() < 0.3:
         ramp = Image.radial_gradient("L")
     ramp = ramp.resize((width, height), Image.Resampling.BILINEAR)
-    strength = rng.uniform(0.2, 0.6)
+    strength = rng.uniform(0.15, 0.45)
     part = image.crop(box)
     for tone, light in (((255, 255, 255), ImageChops.invert(ramp)), ((0, 0, 0), ramp)):
         level = light.point(lambda x: round(max(0, x - 110) * strength))
         part.paste(tone, (0, 0, width, height), level)
     image.paste(part, box, drawn.crop(box))
+
+
+def measure_share(image: Image.Image, bare: Image.Image, colour: RGB) -> float:
+    """Return the share of what was drawn onto a bare background that has nearly the given colour, 0 to 1."""
+    drawn = np.asarray(image, np.int16)
+    changed = np.abs(drawn - np.asarray(bare, np.int16)).max(axis=-1) > 3
+    near = np.abs(drawn - np.array(colour, np.int16)).max(axis=-1) < 40
+    return float((changed & near).sum() / max(1, changed.sum()))
 
 
 def press_jpeg(image: Image.Image, quality: int) -> Image.Image:
@@ -74,9 +82,9 @@ def wear(image: Image.Image, rng: random.Random, strength: float = 1.0) -> Image
         radius = rng.uniform(0.2, 0.8) * min(image.size) / 64
         image = image.filter(ImageFilter.GaussianBlur(radius))
     if rng.random() < 0.2 * strength:
-        image = ImageEnhance.Brightness(image).enhance(rng.uniform(0.75, 1.15))
+        image = ImageEnhance.Brightness(image).enhance(rng.uniform(0.85, 1.12))
     if rng.random() < 0.15 * strength:
-        image = ImageEnhance.Contrast(image).enhance(rng.uniform(0.75, 1.2))
+        image = ImageEnhance.Contrast(image).enhance(rng.uniform(0.85, 1.15))
     if rng.random() < 0.09 * strength:
         image = add_noise(image, rng.uniform(3, 15), rng)
     if rng.random() < 0.3 * strength:

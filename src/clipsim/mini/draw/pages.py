@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .colours import any_colour, brightness, mix
+from .colours import brightness, mix
 from .pen import Ink, Pen
 from .registry import thing
 
@@ -101,34 +101,6 @@ def page(pen: Pen) -> None:
         )
         top += 0.22
     write_lines(pen, (-width + edge, top, width - edge, height - edge), pen.rng.uniform(0.035, 0.09), ink)
-
-
-@thing("newspaper", synonyms=("newspaper page", "front page"), coloured=False, whole=True)
-def newspaper(pen: Pen) -> None:
-    """Draw a title across narrow columns of text, with a picture."""
-    width, height = pen.frame
-    width = min(width, height * 1.1)
-    sheet = mix((245, 240, 228), (215, 210, 200), pen.rng.random())
-    pen.rectangle(-width, -height, width, height, sheet, outline=False)
-    ink: Ink = (35, 33, 30)
-    pen.text(
-        0,
-        -height + 0.2,
-        pen.rng.uniform(0.14, 0.22),
-        pen.rng.choice(("THE NEWS", "Daily Post", "TIMES", "Herald")),
-        ink,
-    )
-    pen.line([(-width + 0.06, -height + 0.38), (width - 0.06, -height + 0.38)], 0.02, ink)
-    top = -height + 0.44
-    columns = pen.rng.randint(2, 4)
-    each = 2 * (width - 0.06) / columns
-    picture = pen.rng.randrange(columns) if pen.chance(0.8) else -1
-    for i in range(columns):
-        x0, y0 = -width + 0.06 + i * each, top
-        if i == picture:
-            pen.rectangle(x0 + 0.03, y0, x0 + each - 0.03, y0 + 0.5, mix((90, 90, 90), any_colour(pen.rng), 0.3))
-            y0 += 0.55
-        write_lines(pen, (x0 + 0.03, y0, x0 + each - 0.03, height - 0.06), 0.04, ink)
 
 
 @thing("stop sign", kinds=("sign", "traffic sign"), natural=((205, 25, 30),), coloured=False)

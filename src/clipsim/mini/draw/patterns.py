@@ -53,30 +53,6 @@ def grid(pen: Pen) -> None:
         pen.line([(left, y), (right, y)], thick, "main")
 
 
-@thing("spiral", synonyms=("swirl", "coil"), kinds=("pattern", "shape"))
-def spiral_round(pen: Pen) -> None:
-    """Draw a round spiral."""
-    turns, start = pen.rng.uniform(2, 5.5), pen.rng.uniform(0, 6.28)
-    steps = int(turns * 26)
-    points = []
-    for i in range(steps + 1):
-        angle, r = start + 2 * math.pi * turns * i / steps, 0.95 * i / steps
-        points.append((r * math.cos(angle), r * math.sin(angle)))
-    pen.line(points, 0.95 / turns * pen.rng.uniform(0.2, 0.6), "main")
-
-
-@thing("spiral")
-def spiral_square(pen: Pen) -> None:
-    """Draw a square spiral."""
-    turns = pen.rng.randint(3, 6)
-    step = 0.95 / turns
-    points = [(0.0, 0.0)]
-    for i in range(1, turns + 1):
-        r = i * step
-        points += [(r, -(r - step)), (r, r), (-r, r), (-r, -r)]
-    pen.line(points, step * pen.rng.uniform(0.25, 0.5), "main")
-
-
 @thing("target", synonyms=("bullseye", "concentric circles", "dartboard"), kinds=("pattern", "shape"))
 def target(pen: Pen) -> None:
     """Draw rings inside each other."""
@@ -87,21 +63,6 @@ def target(pen: Pen) -> None:
     if pen.chance(0.2):
         pen.line([(0, 0), (0.75, -0.75)], 0.06, "dark")
         pen.polygon([(0.7, -0.85), (0.95, -0.95), (0.85, -0.7)], "second")
-
-
-@thing("zigzag", synonyms=("waves", "wavy lines", "zig zag pattern"), kinds=("pattern",), whole=True)
-def zigzag(pen: Pen) -> None:
-    """Draw rows of zigzag or wave lines."""
-    width, height = pen.frame
-    step, length = pen.rng.uniform(0.2, 0.5), pen.rng.uniform(0.25, 0.7)
-    rise = step * pen.rng.uniform(0.3, 0.7)
-    thick, round_ = step * pen.rng.uniform(0.2, 0.5), pen.chance(0.4)
-    count = int(2 * width / length) + 4
-    for j in range(-int(height / step) - 2, int(height / step) + 3):
-        points = [
-            (-width + (i - 2) * length / 1.0, j * step + (rise if i % 2 else -rise) / 2) for i in range(count + 2)
-        ]
-        pen.line(points, thick, "main", smooth=round_)
 
 
 @thing(

@@ -9,12 +9,14 @@ from PIL import Image
 
 from .backgrounds import SIMPLE, paint_background, pick_paper
 from .colours import COLOURS, any_colour, difference, make_palette, pick_colour, vary
-from .effects import shade, tilt, wear
+from .effects import measure_share, shade, tilt, wear
 from .pen import STYLES, Pen
 from .registry import RGB, THINGS, Thing
 
 EVALUATION_SEEDS = 1 << 41
 GALLERY_SEEDS = 1 << 42
+# A thing is "a red cat" only where red covers at least this share of it.
+LEAST_SHARE = 0.4
 _ALL = tuple(COLOURS)
 _PLACES = {
     1: (((0.0, 0.0),),),
@@ -69,7 +71,7 @@ def _plan(thing: Thing, rng: random.Random, tidy: bool) -> Plan:
     elif kind not in SIMPLE and style in ("line", "silhouette"):
         style = "outlined"
     colour = None
-    if thing.coloured and rng.random() < (0.3 if tidy else 0.4 if thing.natural else 0.65):
+    if thing.coloured and rng.random() < (0.3 if tidy else 0.6 if thing.natural else 0.75):
         colour = rng.choice(_ALL)
         main = pick_colour(colour, rng)
     elif thing.natural and rng.random() < 0.9:
@@ -86,14 +88,15 @@ def _plan(thing: Thing, rng: random.Random, tidy: bool) -> Plan:
             style = "outlined"
             break
         paper, background = pick_paper(kind, rng, _ALL)
-    if style == "line" and colour and difference(main, paper) < 60:
+    # black and white lines say nothing of a colour, and pale ones are not seen
+    if style == "line" and colour and (colour in ("black", "white") or difference(main, paper) < 60):
         style = "outlined"
     count = 1 if thing.whole or tidy else rng.choices((1, 2, 3), (83, 9, 8))[0]
     return Plan(thing, style, colour, main, kind, paper, background, count)
 
 
-def _draw_things(image: Image.Image, plan: Plan, rng: random.Random, tidy: bool) -> None:
-    """Draw the plan's things, all in one style, onto a painted background."""
+def _draw_things(image: Image.Image, plan: Plan, rng: random.Random, tidy: bool) -> float:
+    """Draw the plan's things, all in one style, onto a painted background; return the main colour's share of them."""
     side = min(image.size)
     middle = (image.width / 2, image.height / 2)
     line_in_main = plan.style == "line" and plan.colour is not None
@@ -102,7 +105,8 @@ def _draw_things(image: Image.Image, plan: Plan, rng: random.Random, tidy: bool)
     big = tidy or rng.random() < 0.82
     way = rng.choice(plan.thing.ways)
     places = rng.choice(_PLACES[plan.count])
-    bare = image.copy() if not tidy and rng.random() < 0.25 else None
+    bare = image.copy()
+    shaded = not tidy and rng.random() < 0.25
     for x, y in places:
         if plan.count == 1:
             share = rng.uniform(0.72, 1.0) if big else rng.uniform(0.45, 0.75)
@@ -124,12 +128,14 @@ def _draw_things(image: Image.Image, plan: Plan, rng: random.Random, tidy: bool)
             stroke=stroke,
         )
         (way if rng.random() < 0.9 else rng.choice(plan.thing.ways))(pen)
-    if bare and plan.style in ("flat", "outlined"):
+    shown = measure_share(image, bare, plan.main)
+    if shaded and plan.style in ("flat", "outlined"):
         shade(image, bare, rng)
+    return shown
 
 
-def _draw_whole(image: Image.Image, plan: Plan, rng: random.Random) -> None:
-    """Draw a thing that fills its frame, at times as a picture with a margin."""
+def _draw_whole(image: Image.Image, plan: Plan, rng: random.Random) -> float:
+    """Draw a thing that fills its frame, at times as a picture with a margin; return the main colour's share of it."""
     side = min(image.size)
     palette = make_palette(plan.main, plan.paper, "outlined", False, rng)
     margin = rng.random() < 0.3
@@ -146,7 +152,9 @@ def _draw_whole(image: Image.Image, plan: Plan, rng: random.Random) -> None:
         stroke=rng.choice((0.01, 0.015, 0.02, 0.03)),
         frame=frame,
     )
+    bare = image.copy()
     rng.choice(plan.thing.ways)(pen)
+    return measure_share(image, bare, plan.main)
 
 
 def draw_picture(
@@ -167,10 +175,7 @@ def draw_picture(
     factor = max(2.0, 192 / min(size))
     canvas = Image.new("RGB", (round(size[0] * factor), round(size[1] * factor)), plan.paper)
     paint_background(canvas, "plain" if thing.whole and rng.random() < 0.8 else plan.kind, plan.paper, rng)
-    if thing.whole:
-        _draw_whole(canvas, plan, rng)
-    else:
-        _draw_things(canvas, plan, rng, tidy)
+    shown = _draw_whole(canvas, plan, rng) if thing.whole else _draw_things(canvas, plan, rng, tidy)
     if not tidy and rng.random() < (0.1 if thing.whole else 0.04):
         canvas = tilt(canvas, 0.07, vary((128, 128, 128), rng, 100), rng)
     image = canvas.resize(size, Image.Resampling.LANCZOS if tidy else Image.Resampling.BOX)
@@ -179,7 +184,7 @@ def draw_picture(
     return Picture(
         image,
         thing.name,
-        plan.colour,
+        plan.colour if shown >= LEAST_SHARE else None,
         plan.count,
         plan.background if plan.kind in SIMPLE and not (thing.whole and not thing.coloured) else None,
     )

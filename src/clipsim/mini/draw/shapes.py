@@ -42,37 +42,6 @@ def circle_line(pen: Pen) -> None:
     pen.arc(0, 0, 0.88, 0.88, 0, 360, 0.05 + pen.jitter(0.02), "main" if pen.style != "line" else "line")
 
 
-@thing("oval", synonyms=("ellipse",), kinds=SHAPE)
-def oval_full(pen: Pen) -> None:
-    """Draw a filled ellipse, clearly longer than high."""
-    pen.ellipse(0, 0, 0.95, 0.52 + pen.jitter(0.09), "main", pen.rng.choice((0, 0, 0, 90, 30)))
-
-
-@thing("oval")
-def oval_rim(pen: Pen) -> None:
-    """Draw an ellipse with a rim."""
-    turn = pen.rng.choice((0, 0, 90, -20))
-    pen.ellipse(0, 0, 0.95, 0.56, pen.rng.choice(("shade", "tint", "second")), turn)
-    pen.ellipse(0, 0, 0.8, 0.41, "main", turn, outline=False)
-
-
-@thing("oval")
-def oval_line(pen: Pen) -> None:
-    """Draw an ellipse as a line."""
-    wide = pen.chance(0.6)
-    rx, ry = (0.92, 0.5) if wide else (0.5, 0.92)
-    pen.arc(
-        0,
-        0,
-        rx + pen.jitter(0.04),
-        ry + pen.jitter(0.04),
-        0,
-        360,
-        0.08 + pen.jitter(0.03),
-        "main" if pen.style != "line" else "line",
-    )
-
-
 @thing("square", kinds=SHAPE)
 def square_full(pen: Pen) -> None:
     """Draw a filled square."""

@@ -163,27 +163,3 @@ def ring_pair(pen: Pen) -> None:
     for s in (-1, 1):
         pen.arc(s * 0.33, 0.08 * s, 0.48, 0.48, 0, 360, 0.12, stroke(pen))
     pen.polygon([(0.18, -0.62), (0.5, -0.62), (0.34, -0.38)], (150, 220, 250))
-
-
-@thing("check mark", synonyms=("checkmark", "tick"), kinds=("symbol",), natural=((70, 160, 70), (40, 170, 90)))
-def check_stroke(pen: Pen) -> None:
-    """Draw a tick of two strokes."""
-    pen.line(points(pen, "-.8 .1 -.25 .65 .85 -.6", 0.05), 0.2 + pen.jitter(0.08), stroke(pen))
-
-
-@thing("check mark")
-def check_badge(pen: Pen) -> None:
-    """Draw a tick on a disc or a tile."""
-    if pen.chance(0.6):
-        pen.circle(0, 0, 0.92)
-    else:
-        pen.rectangle(-0.88, -0.88, 0.88, 0.88, "main", 0.15)
-    pen.line(points(pen, "-.48 .05 -.12 .4 .5 -.35", 0.03), 0.17, "light")
-
-
-@thing("check mark")
-def check_box(pen: Pen) -> None:
-    """Draw a box with a tick in it that sticks out."""
-    pen.rectangle(-0.85, -0.6, 0.6, 0.85, "light", 0.06)
-    pen.line([(-0.85, -0.6), (0.6, -0.6), (0.6, 0.85), (-0.85, 0.85)], 0.07, "line", closed=True)
-    pen.line(points(pen, "-.55 .05 -.15 .45 .85 -.75", 0.03), 0.16, stroke(pen))
