@@ -126,7 +126,7 @@ def _three_numbers(values: Any) -> tuple[float, ...]:
 
 
 def _trim(image: Image.Image) -> Image.Image:
-    """The middle 100 : 1 of a longer picture: the crop takes the middle square of it, and resizing it all would not end."""
+    """The middle 100 : 1 of a longer picture: the crop takes its middle, and resizing all of it would not end."""
     short = MAX_ASPECT * min(image.size)
     left, top = max(0, image.width - short) // 2, max(0, image.height - short) // 2
     if not (left or top):
