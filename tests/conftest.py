@@ -16,6 +16,14 @@ from PIL import Image
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of each test's own."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("CLIPSIM_CACHE_DIR", str(folder))
+    return folder
+
+
 @pytest.fixture
 def encoder() -> FakeEncoder:
     """An encoder that knows colours."""

@@ -101,6 +101,7 @@ def test_json_is_a_list_of_records(tmp_path: Path) -> None:
         "file": None,
         "tokenizer": None,
         "text_model": None,
+        "timm": False,
         "cached": False,
         "default": False,
         "needs_transformers": False,

@@ -29,7 +29,7 @@ def rank(
     encoder: FakeEncoder, colours: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> Rank:
     """Run `clipsim rank …` in this process with the colour encoder: exit status, standard output, standard error."""
-    monkeypatch.setattr(clipsim.cli.run, "open_encoder", lambda *_: encoder)
+    monkeypatch.setattr(clipsim.cli.run, "open_cached", lambda *_, **__: (encoder, None))
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.delenv("CLIPSIM_MODEL", raising=False)
     monkeypatch.setenv("HOME", str(colours.parent))
@@ -224,10 +224,10 @@ def test_names_cannot_act_on_the_terminal(rank: Rank, colours: Path) -> None:
 def test_a_bug_keeps_its_traceback(rank: Rank, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not the user's doing is not dressed up as it."""
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(clipsim.cli.run, "open_encoder", broken)
+    monkeypatch.setattr(clipsim.cli.run, "open_cached", broken)
     monkeypatch.setattr(sys, "argv", ["clipsim", "rank", "red.png", "-t", "red"])
     with pytest.raises(ZeroDivisionError):
         main()

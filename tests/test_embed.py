@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +14,27 @@ from PIL import Image
 
 from clipsim.embed import ImageFailure, ImageFeatures, embed_images, embed_texts
 from clipsim.errors import ImageError, PromptError
+from clipsim.pipeline import Pipeline
+
+
+def embed(
+    encoder: FakeEncoder,
+    sources: Iterable[str | Image.Image],
+    *,
+    batch_size: int = 32,
+    workers: int | None = None,
+    fail: bool = False,
+) -> Iterator[list[ImageFeatures | ImageFailure]]:
+    """Prepare and encode."""
+    pipeline = Pipeline(encoder, sources, batch_size=batch_size, workers=workers)
+    return embed_images(encoder, pipeline, batch_size=batch_size, fail=fail)
 
 
 def test_images_keep_their_order(encoder: FakeEncoder, colours: Path) -> None:
     """Many workers and small batches give the images in the order asked for."""
     paths = [str(colours / f"{name}.png") for name in ("blue", "red", "green", "red", "blue")]
 
-    outcomes = [item for batch in embed_images(encoder, paths, batch_size=2, workers=4) for item in batch]
+    outcomes = [item for batch in embed(encoder, paths, batch_size=2, workers=4) for item in batch]
 
     assert [Path(item.image).stem for item in outcomes if isinstance(item, ImageFeatures)] == [
         "blue", "red", "green", "red", "blue",
@@ -37,7 +51,7 @@ def test_a_bad_image_costs_only_itself(encoder: FakeEncoder, colours: Path, batc
     names = ["red.png", "text.png", "nope.png", "blue.png"]
     paths = [str(colours / name) for name in names]
 
-    outcomes = [item for batch in embed_images(encoder, paths, batch_size=batch_size) for item in batch]
+    outcomes = [item for batch in embed(encoder, paths, batch_size=batch_size) for item in batch]
 
     assert [type(item) for item in outcomes] == [ImageFeatures, ImageFailure, ImageFailure, ImageFeatures]
     assert outcomes[1] == ImageFailure(paths[1], "plain text, not an image")
@@ -47,7 +61,7 @@ def test_a_bad_image_costs_only_itself(encoder: FakeEncoder, colours: Path, batc
 def test_failing_at_the_first_bad_image(encoder: FakeEncoder, colours: Path) -> None:
     """With `fail`, the error names the path and the cause."""
     with pytest.raises(ImageError, match=r"nope\.png: no such file"):
-        list(embed_images(encoder, [str(colours / "red.png"), str(colours / "nope.png")], fail=True))
+        list(embed(encoder, [str(colours / "red.png"), str(colours / "nope.png")], fail=True))
 
 
 def test_vectors_that_are_not_finite_are_never_given_on(encoder: FakeEncoder, colours: Path) -> None:
@@ -55,17 +69,17 @@ def test_vectors_that_are_not_finite_are_never_given_on(encoder: FakeEncoder, co
     Image.new("RGB", (9, 5)).save(colours / "black.png")
     paths = [str(colours / "black.png"), str(colours / "red.png")]
 
-    (outcomes,) = embed_images(encoder, paths)
+    (outcomes,) = embed(encoder, paths)
 
     assert outcomes[0] == ImageFailure(paths[0], "the model gives it a vector that is not finite")
     assert isinstance(outcomes[1], ImageFeatures)
     with pytest.raises(ImageError, match="not finite"):
-        list(embed_images(encoder, paths, fail=True))
+        list(embed(encoder, paths, fail=True))
 
 
 def test_pictures_from_python(encoder: FakeEncoder) -> None:
     """PIL pictures of any mode are taken as they are, and named by their place."""
-    (outcomes,) = embed_images(encoder, [Image.new("L", (30, 10), 255), Image.new("RGBA", (9, 9), (255, 0, 0, 255))])
+    (outcomes,) = embed(encoder, [Image.new("L", (30, 10), 255), Image.new("RGBA", (9, 9), (255, 0, 0, 255))])
 
     assert [item.image for item in outcomes if isinstance(item, ImageFeatures)] == ["image 1", "image 2"]
 
@@ -80,7 +94,7 @@ def test_images_are_read_only_a_little_ahead(encoder: FakeEncoder, colours: Path
             asked += 1
             yield str(colours / "red.png")
 
-    batches = embed_images(encoder, endless(), batch_size=4, workers=2)
+    batches = embed(encoder, endless(), batch_size=4, workers=2)
     for _ in range(3):
         next(batches)
 

@@ -11,16 +11,14 @@ from PIL import Image
 
 import clipsim
 from clipsim import api
-from clipsim.embed import embed_images
 from clipsim.errors import UsageError
-from clipsim.ranking import RankResult, collect, encode_prompts, score_images
+from clipsim.ranking import RankResult, collect, encode_prompts, rank_sources
 
 
 def rank_colours(encoder: FakeEncoder, folder: Path, texts: list[str], **options: str) -> RankResult:
     """Rank the red, green and blue pictures."""
     paths = [str(folder / f"{name}.png") for name in ("red", "green", "blue")]
-    vectors = encode_prompts(encoder, texts)
-    return collect(encoder, texts, score_images(encoder, vectors, embed_images(encoder, paths)), **options)
+    return collect(encoder, texts, rank_sources(encoder, paths, texts), **options)
 
 
 def test_every_colour_finds_its_picture(encoder: FakeEncoder, colours: Path) -> None:
@@ -53,7 +51,7 @@ def test_a_prompt_ensemble_lies_between_its_templates(encoder: FakeEncoder) -> N
 
 def test_the_record_as_json(encoder: FakeEncoder, colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`clipsim.rank` gives the record of the contract, its numbers to seven digits."""
-    monkeypatch.setattr(api, "open_encoder", lambda *_: encoder)
+    monkeypatch.setattr(api, "open_cached", lambda *_, **__: (encoder, None))
     result = clipsim.rank([colours / "red.png", colours / "nope.png"], ["red", "blue", "red"], model="clipsim-mini")
 
     assert result.to_dict() == {
@@ -82,7 +80,7 @@ def test_the_record_as_json(encoder: FakeEncoder, colours: Path, monkeypatch: py
 
 def test_one_text_has_no_probability(encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     """The probability is null, and a warning says why; a sigmoid head has one all the same."""
-    monkeypatch.setattr(api, "open_encoder", lambda *_: encoder)
+    monkeypatch.setattr(api, "open_cached", lambda *_, **__: (encoder, None))
     picture = Image.new("RGB", (20, 10), "red")
 
     alone = clipsim.rank(picture, "red", model="clipsim-mini").to_dict()
@@ -97,7 +95,7 @@ def test_one_text_has_no_probability(encoder: FakeEncoder, monkeypatch: pytest.M
 
 def test_globs_and_folders_from_python(encoder: FakeEncoder, colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Paths are expanded as on the command line; one string is one path."""
-    monkeypatch.setattr(api, "open_encoder", lambda *_: encoder)
+    monkeypatch.setattr(api, "open_cached", lambda *_, **__: (encoder, None))
 
     assert len(clipsim.rank(str(colours / "*.png"), ["red"], model="clipsim-mini").images) == 3
     assert len(clipsim.rank(colours, ["red"], model="clipsim-mini").images) == 3

@@ -6,15 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from clipsim.devices import check_device
+from clipsim.cache import EmbeddingCache
+from clipsim.devices import check_device, check_precision
 from clipsim.embed import BATCH_SIZE
 from clipsim.errors import UsageError
-from clipsim.hub import find_files
+from clipsim.hub import ModelFiles, find_files, needs_timm
+from clipsim.lazy import LazyEncoder, open_lazily
+from clipsim.lean import import_open_clip
 from clipsim.models import ModelSpec
 from clipsim.names import printable
 from clipsim.paths import find_images
 from clipsim.ranking import RankResult, collect, rank_sources
-from clipsim.settings import choose_model
+from clipsim.settings import cache_folder, choose_model
 from clipsim.texts import LONGEST_SHOWN, check_templates, distinct_prompts
 
 if TYPE_CHECKING:
@@ -30,10 +33,44 @@ NO_SHARE = (
 def open_encoder(spec: ModelSpec, device: str = "auto", precision: str | None = None) -> ClipEncoder:
     """Find or download a model's files and load it; the first call imports torch."""
     check_device(device)  # before anything is downloaded
-    files = find_files(spec)
+    return _load(spec, find_files(spec), device, precision)
+
+
+def _load(spec: ModelSpec, files: ModelFiles, device: str, precision: str | None, lean: bool = False) -> ClipEncoder:
+    if lean:
+        import_open_clip(timm=needs_timm(spec, files))
     from clipsim.encoder import ClipEncoder
 
     return ClipEncoder(spec, files, device=device, precision=precision)
+
+
+def open_cached(
+    spec: ModelSpec,
+    device: str = "auto",
+    precision: str | None = None,
+    *,
+    exact: bool = False,
+    cache: bool = True,
+    lean: bool = False,
+) -> tuple[LazyEncoder, EmbeddingCache | None]:
+    """As `open_encoder`, but the model is loaded only when a vector is missing in the cache that comes with it.
+
+    `lean` imports open_clip without what this model does not need, which a program of other people's may need later.
+    """
+    check_device(device)
+    if precision is not None:
+        check_precision(precision)
+    files = find_files(spec)
+    return open_lazily(
+        spec,
+        files,
+        lambda target: _load(spec, files, target, precision, lean),
+        engine="torch",
+        device=device,
+        precision=precision,
+        exact=exact,
+        folder=cache_folder() if cache else None,
+    )
 
 
 def repeated_notices(repeated: Sequence[str]) -> list[str]:
@@ -59,11 +96,14 @@ def rank(
     on_error: Literal["skip", "fail"] = "skip",
     truncate: bool = False,
     sort_by: str | None = None,
+    exact: bool = False,
+    cache: bool = True,
 ) -> RankResult:
     """Score every image against every text.
 
     Images are paths (files, directories, globs) or PIL pictures; `model` is what `--model` accepts, None the
     default. An image that cannot be used is in the result's `errors`, or raises ImageError with on_error="fail".
+    `exact` decodes large JPEGs in full; `cache` finds and keeps the vectors of files and texts in the user's cache.
 
     Raises UsageError for no texts, an empty text or a `sort_by` that is none of the texts, PromptError, ModelError
     and DeviceError as the command line reports them.
@@ -81,21 +121,27 @@ def rank(
         raise UsageError(f"on_error is 'skip' or 'fail', not {printable(repr(on_error), 40)}")
     sources = list(_expand(images))
     spec, _ = choose_model(None if model is None else str(model), weights)
-    encoder = open_encoder(spec, str(device), precision)
-    notices = repeated_notices(repeated)
-    if len(prompts) == 1 and encoder.head == "softmax":
-        notices.append(NO_SHARE)
-    batches = rank_sources(
-        encoder,
-        sources,
-        prompts,
-        templates,
-        batch_size=batch_size,
-        workers=workers,
-        truncate=truncate,
-        fail=on_error == "fail",
-    )
-    return collect(encoder, prompts, batches, templates=templates, warnings=notices, sort_by=sort_by)
+    encoder, store = open_cached(spec, str(device), precision, exact=exact, cache=cache)
+    try:
+        notices = repeated_notices(repeated)
+        if len(prompts) == 1 and encoder.head == "softmax":
+            notices.append(NO_SHARE)
+        batches = rank_sources(
+            encoder,
+            sources,
+            prompts,
+            templates,
+            batch_size=batch_size,
+            workers=workers,
+            exact=exact,
+            truncate=truncate,
+            fail=on_error == "fail",
+            cache=store,
+        )
+        return collect(encoder, prompts, batches, templates=templates, warnings=notices, sort_by=sort_by)
+    finally:
+        if store is not None:
+            store.close()
 
 
 def _expand(images: Iterable[object] | object) -> Iterator[str | Image.Image]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 
 from clipsim.errors import UsageError
 from clipsim.names import printable
 
 PRECISIONS = ("fp32", "fp16", "bf16")
+# What drivers of GPUs that PyTorch can use put there: NVIDIA's, also on Jetson and in WSL, and AMD's.
+_GPU_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvmap", "/dev/dxg", "/dev/kfd")
 _DEVICE = re.compile(r"auto|cpu(:0)?|mps(:0)?|cuda(:[0-9]{1,3})?")
 
 
@@ -27,3 +31,26 @@ def check_precision(name: str) -> None:
     """
     if name not in PRECISIONS:
         raise UsageError(f"no precision is called '{printable(name, 40)}'; there are {', '.join(PRECISIONS)}")
+
+
+def default_precision(device: str) -> str:
+    """The precision unless one is asked for: fp16 on CUDA, as OpenAI's own code computes there, and fp32 elsewhere.
+
+    >>> default_precision("cuda:1")
+    'fp16'
+    """
+    return "fp16" if device.startswith("cuda") else "fp32"
+
+
+def guess_device(name: str) -> str | None:
+    """The device that a name stands for, where that is certain without asking torch: "auto" is, without any GPU."""
+    if name != "auto":
+        return name
+    no_gpu = sys.platform == "linux" and not any(map(os.path.exists, _GPU_NODES))
+    return "cpu" if no_gpu else None
+
+
+def describe_gpus() -> str:
+    """What decides which device "auto" stands for, apart from torch's version: a later run compares it."""
+    visible = [f"{name}={os.environ.get(name)}" for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")]
+    return " ".join([sys.platform, *visible, *filter(os.path.exists, _GPU_NODES)])

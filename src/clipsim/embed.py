@@ -1,42 +1,77 @@
-"""Paths and prompts → feature vectors: batches, decode workers, and what to do with what cannot be used."""
+"""Inputs and prompts → feature vectors: batches, the cache, and what to do with what cannot be used."""
 
 from __future__ import annotations
 
-import os
-from collections import deque
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from clipsim.cache import EmbeddingCache, Stamp
 from clipsim.errors import ImageError, PromptError
-from clipsim.images import convert_picture, decoded_image
 from clipsim.names import printable
+from clipsim.pipeline import Prepared
 from clipsim.texts import LONGEST_SHOWN, fill_templates
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 BATCH_SIZE = 32
 Pixels = NDArray[np.uint8]
 Features = NDArray[np.float32]
-Source = str | Image.Image
 
 
 class Encoder(Protocol):
     """What `embed` and `rank` need of a model; `encoder.ClipEncoder` is the real one."""
 
-    name: str  # as the user may give it to --model
-    pretrained: str | None  # OpenCLIP's tag of the weights
-    embed_dim: int
-    image_size: int  # pixels, of the side
-    logit_scale: float  # the factor itself, after the exponential
-    logit_bias: float | None
-    head: str  # "softmax" or "sigmoid"
-    device: str
-    precision: str
+    @property
+    def name(self) -> str:
+        """As the user may give it to --model."""
+        ...
+
+    @property
+    def pretrained(self) -> str | None:
+        """OpenCLIP's tag of the weights."""
+        ...
+
+    @property
+    def embed_dim(self) -> int:
+        """The length of the vectors."""
+        ...
+
+    @property
+    def image_size(self) -> int:
+        """Pixels, of the side."""
+        ...
+
+    @property
+    def logit_scale(self) -> float:
+        """The factor itself, after the exponential."""
+        ...
+
+    @property
+    def logit_bias(self) -> float | None:
+        """What SigLIP's logits are shifted by."""
+        ...
+
+    @property
+    def head(self) -> str:
+        """How logits become probabilities: "softmax" or "sigmoid"."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """What it computes in."""
+        ...
 
     def prepare_image(self, image: Image.Image) -> Pixels:
         """RGB picture → (h, w, 3) uint8, resized and cropped as the model wants it; called from many threads."""
@@ -67,12 +102,6 @@ class ImageFailure:
     error: str
 
 
-def default_workers() -> int:
-    """Threads that decode: one a processor this process may use, at most eight."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, usable)
-
-
 def embed_texts(
     encoder: Encoder,
     prompts: Sequence[str],
@@ -80,6 +109,7 @@ def embed_texts(
     *,
     batch_size: int = BATCH_SIZE,
     truncate: bool = False,
+    cache: EmbeddingCache | None = None,
 ) -> Iterator[Features]:
     """Encode the prompts, each in every template, in blocks of (k, t, embed_dim); k · t is about a batch.
 
@@ -89,8 +119,18 @@ def embed_texts(
     rest = iter(prompts)
     while block := list(islice(rest, a_time)):
         filled = [text for prompt in block for text in fill_templates(prompt, templates)]
-        batches = [filled[start : start + batch_size] for start in range(0, len(filled), batch_size)]
-        features: Features = np.concatenate([encoder.encode_texts(batch, truncate=truncate) for batch in batches])
+        contents = [_digest_text(text, truncate) for text in filled]
+        known = {} if cache is None else cache.texts.find(contents)
+        missing = {content: text for content, text in zip(contents, filled, strict=True) if content not in known}
+        if missing:
+            texts = list(missing.values())
+            batches = [texts[start : start + batch_size] for start in range(0, len(texts), batch_size)]
+            encoded = np.concatenate([encoder.encode_texts(batch, truncate=truncate) for batch in batches])
+            fresh = dict(zip(missing, encoded, strict=True))
+            if cache is not None:
+                cache.texts.add(fresh)
+            known |= fresh
+        features = np.stack([known[content] for content in contents])
         features = features.reshape(len(block), -1, features.shape[-1])
         for prompt, vectors in zip(block, features, strict=True):
             if not np.isfinite(vectors).all():
@@ -99,78 +139,60 @@ def embed_texts(
         yield features
 
 
+def _digest_text(text: str, truncate: bool) -> bytes:
+    # whether it may be cut is part of it: without leave, too long a text must be refused, cached or not
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass") + (b"\0cut" if truncate else b"")).digest()
+
+
 def embed_images(
     encoder: Encoder,
-    sources: Iterable[Source],
+    inputs: Iterable[Prepared],
     *,
     batch_size: int = BATCH_SIZE,
-    workers: int | None = None,
     fail: bool = False,
+    cache: EmbeddingCache | None = None,
 ) -> Iterator[list[ImageFeatures | ImageFailure]]:
-    """Decode and encode the images, lazily, in batches, in the order given.
+    """Encode prepared inputs, lazily, in batches, in the order given.
 
-    Sources are paths or PIL pictures (named "image 1", "image 2", … by position). `workers` threads decode ahead of
-    the model, never by more than about two batches, so memory does not grow with the number of images. What cannot
-    be used comes out as an ImageFailure in its place; with `fail`, as an ImageError at once.
+    What cannot be used comes out as an ImageFailure in its place; with `fail`, as an ImageError at once.
     """
-    batch: list[tuple[str, Pixels | ImageError]] = []
-    for name, pixels in _prepare(encoder, sources, batch_size, workers or default_workers()):
-        if fail and isinstance(pixels, ImageError):
-            raise ImageError(f"{printable(name)}: {pixels}") from pixels
-        batch.append((name, pixels))
+    batch: list[Prepared] = []
+    for prepared in inputs:
+        if fail and prepared.error is not None:
+            raise ImageError(f"{printable(prepared.name)}: {prepared.error}") from prepared.error
+        batch.append(prepared)
         if len(batch) == batch_size:
-            yield _encode(encoder, batch, fail)
+            yield _encode(encoder, batch, fail, cache)
             batch = []
     if batch:
-        yield _encode(encoder, batch, fail)
-
-
-def _prepare(
-    encoder: Encoder, sources: Iterable[Source], batch_size: int, workers: int
-) -> Iterator[tuple[str, Pixels | ImageError]]:
-    """Names and pixels (or what was wrong) in the order of the sources, decoded ahead by a pool of threads."""
-
-    def prepare(source: Source) -> Pixels | ImageError:
-        try:
-            if not isinstance(source, str):
-                return encoder.prepare_image(convert_picture(source))
-            with decoded_image(source) as image:
-                return encoder.prepare_image(image)
-        except ImageError as error:
-            return error
-
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-    waiting: deque[tuple[str, Future[Pixels | ImageError]]] = deque()
-    try:
-        for number, source in enumerate(sources, start=1):
-            name = source if isinstance(source, str) else f"image {number}"
-            waiting.append((name, pool.submit(prepare, source)))
-            if len(waiting) >= batch_size + workers:
-                name, future = waiting.popleft()
-                yield name, future.result()
-        while waiting:
-            name, future = waiting.popleft()
-            yield name, future.result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        yield _encode(encoder, batch, fail, cache)
 
 
 def _encode(
-    encoder: Encoder, batch: Sequence[tuple[str, Pixels | ImageError]], fail: bool
+    encoder: Encoder, batch: Sequence[Prepared], fail: bool, cache: EmbeddingCache | None
 ) -> list[ImageFeatures | ImageFailure]:
-    good = [pixels for _, pixels in batch if not isinstance(pixels, ImageError)]
-    rows = iter(encoder.encode_images(np.stack(good)) if good else ())
+    pixels = [prepared.pixels for prepared in batch if prepared.pixels is not None]
+    rows = iter(encoder.encode_images(np.stack(pixels)) if pixels else ())
     outcomes: list[ImageFeatures | ImageFailure] = []
-    for name, pixels in batch:
-        if isinstance(pixels, ImageError):
-            outcomes.append(ImageFailure(name, str(pixels)))
+    fresh: dict[bytes, Features] = {}
+    read: list[tuple[str, Stamp, bytes]] = []
+    for prepared in batch:
+        if prepared.error is not None:
+            outcomes.append(ImageFailure(prepared.name, str(prepared.error)))
             continue
-        features: Features = next(rows)
+        features: Features = next(rows) if prepared.features is None else prepared.features
         if np.isfinite(features).all():
-            outcomes.append(ImageFeatures(name, features))
+            outcomes.append(ImageFeatures(prepared.name, features))
+            if prepared.content is not None:
+                if prepared.features is None:
+                    fresh[prepared.content] = features
+                if prepared.stamp is not None:
+                    read.append((prepared.name, prepared.stamp, prepared.content))
             continue
         cause = "the model gives it a vector that is not finite"
         if fail:
-            raise ImageError(f"{printable(name)}: {cause}")
-        outcomes.append(ImageFailure(name, cause))
+            raise ImageError(f"{printable(prepared.name)}: {cause}")
+        outcomes.append(ImageFailure(prepared.name, cause))
+    if cache is not None and (fresh or read):
+        cache.images.add(fresh, read)
     return outcomes

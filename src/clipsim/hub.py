@@ -110,6 +110,13 @@ def read_config(path: Path) -> dict[str, Any]:
     return checked
 
 
+def needs_timm(spec: ModelSpec, files: ModelFiles) -> bool:
+    """Whether the image tower is one that the package timm builds."""
+    if files.config is not None:
+        return bool(read_config(files.config)["model_cfg"]["vision_cfg"].get("timm_model_name"))
+    return bool(read_catalogue()["architectures"].get(spec.architecture, {}).get("timm"))
+
+
 def _directory_files(folder: Path, cache_dir: str | None) -> ModelFiles:
     config = folder / CONFIG_FILE
     shown = printable(str(folder))

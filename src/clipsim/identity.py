@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
+import sys
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from clipsim.hub import TOKENIZER_FILES, ModelFiles
@@ -48,11 +50,20 @@ def identify_model(spec: ModelSpec, files: ModelFiles, digest: Callable[[Path], 
 
 @cache
 def package_version(name: str) -> str | None:
-    """The installed version of a package, without importing it."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+    """The installed version of a package, from the name of its folder of metadata; None where there is none.
+
+    As importlib.metadata finds it, but that takes longer than all else that a run on cached vectors does.
+    """
+    pattern = re.compile(re.escape(name.lower()) + r"-([^-]+)\.dist-info")
+    for folder in sys.path:
+        try:
+            entries = os.listdir(folder or ".")  # noqa: PTH208 (a Path for each costs more)
+        except OSError:
+            continue
+        for entry in entries:
+            if match := pattern.fullmatch(entry.lower()):
+                return match[1]
+    return None
 
 
 def _digest_folder(folder: Path | None, digest: Callable[[Path], str]) -> dict[str, str] | None:

@@ -34,6 +34,7 @@ USUAL_TILE = 25_000_000  # pixels of a TIFF's tile; larger ones only in larger p
 USUAL_BYTES = 12
 _BYTES_PER_PIXEL = {"JPEG2000": 22, "WEBP": 20, "AVIF": 18, "HEIF": 18, "progressive": 16}
 _RAISE = "CLIPSIM_MAX_PIXELS raises it"
+LARGE = 4_000_000  # pixels of a JPEG that need not be decoded in full
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # tags of TIFF 6.0
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # but not the restarts, which stand within a scan
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
@@ -71,26 +72,36 @@ def load_image(path: str) -> Image.Image:
 @contextmanager
 def decoded_image(path: str) -> Iterator[Image.Image]:
     """As `load_image`, for as long as the picture is needed; the threads share a budget of memory."""
-    with ExitStack() as held:
-        with _open_regular(path) as file:
-            head = file.read(512)
-            file.seek(0)
-            try:
-                picture = _decode(file, head, held)
-            except ClipsimError:
-                raise
-            except UnidentifiedImageError as error:
-                raise ImageError(_describe(head)) from error
-            except Image.DecompressionBombError as error:
-                raise ImageError(_too_large()) from error
-            except MemoryError as error:
-                raise ImageError("not enough memory to decode it") from error
-            except Exception as error:  # decoders raise anything on damaged files
-                raise ImageError(_damage(error)) from error
+    with open_regular(path) as file, decoded_file(file) as picture:
         yield picture
 
 
-def _decode(file: BinaryIO, head: bytes, held: ExitStack) -> Image.Image:
+@contextmanager
+def decoded_file(file: BinaryIO, enough: int | None = None) -> Iterator[Image.Image]:
+    """As `decoded_image`, from an open file.
+
+    With `enough`, a large JPEG is decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size that leaves its sides
+    at least that many pixels: the decoder then averages blocks of pixels instead of writing all of them out.
+    """
+    with ExitStack() as held:
+        head = file.read(512)
+        file.seek(0)
+        try:
+            picture = _decode(file, head, enough, held)
+        except ClipsimError:
+            raise
+        except UnidentifiedImageError as error:
+            raise ImageError(_describe(head)) from error
+        except Image.DecompressionBombError as error:
+            raise ImageError(_too_large()) from error
+        except MemoryError as error:
+            raise ImageError("not enough memory to decode it") from error
+        except Exception as error:  # decoders raise anything on damaged files
+            raise ImageError(_damage(error)) from error
+        yield picture
+
+
+def _decode(file: BinaryIO, head: bytes, enough: int | None, held: ExitStack) -> Image.Image:
     formats = _formats_for(head)
     image = Image.open(file, formats=formats)
     pixels = _check_size(image)
@@ -103,6 +114,10 @@ def _decode(file: BinaryIO, head: bytes, held: ExitStack) -> Image.Image:
         image.verify()  # the checksums, which decoding leaves out
         file.seek(0)
         image = Image.open(file, formats=formats)
+    if enough is not None and pixels >= LARGE and image.format in ("JPEG", "MPO"):
+        image.draft(None, (enough, enough))
+        if kind != "progressive":
+            needed = image.width * image.height * USUAL_BYTES
     held.enter_context(_memory.take(needed))
     image.load()
     return to_rgb(upright(image))
@@ -130,7 +145,8 @@ def lift_pillows_limit() -> None:
     Image.MAX_IMAGE_PIXELS = max_pixels()  # it refuses at twice that; a picture inside a picture is held to it too
 
 
-def _open_regular(path: str) -> BinaryIO:
+def open_regular(path: str) -> BinaryIO:
+    """Open a regular file, and nothing else. Raises ImageError, naming the cause but not the path."""
     try:
         # O_NONBLOCK: opening a FIFO that nobody writes to must not wait
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from clipsim.models import ModelSpec, read_catalogue
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 Pixels = NDArray[np.uint8]
+_BILINEAR, _BICUBIC = 2, 3  # Pillow's numbers; a run whose vectors are all cached does without Pillow
 # What OpenAI trained with, and what OpenCLIP's configurations leave unsaid.
 DEFAULTS: dict[str, Any] = {
     "mean": (0.48145466, 0.4578275, 0.40821073),
@@ -40,13 +43,13 @@ class Preprocessing:
     fill_color: int
 
     @classmethod
-    def of(cls, size: int | tuple[int, int], settings: Mapping[str, Any]) -> Preprocessing:
+    def of(cls, size: int | Sequence[int], settings: Mapping[str, Any]) -> Preprocessing:
         """Those of OpenCLIP's `preprocess_cfg`, with its defaults for what is not said.
 
         Raises ValueError for settings that OpenCLIP does not have.
         """
         chosen = DEFAULTS | {key: settings[key] for key in DEFAULTS if settings.get(key) is not None}
-        height, width = (size, size) if isinstance(size, int) else size
+        height, width = size if isinstance(size, (list, tuple)) else (size, size)
         made = cls(
             (int(height), int(width)),
             _three_numbers(chosen["mean"]),
@@ -78,7 +81,7 @@ class Preprocessing:
     def _fit(self, image: Image.Image) -> Image.Image:
         high, wide = self.size
         # only torchvision's own resize, for square crops, asks which filter; OpenCLIP's other one is bicubic
-        usual = Image.Resampling.BILINEAR if self.interpolation == "bilinear" else Image.Resampling.BICUBIC
+        usual = _BILINEAR if self.interpolation == "bilinear" else _BICUBIC
         if self.resize_mode == "squash":
             return image.resize((wide, high), usual)
         if self.resize_mode == "longest":
@@ -91,7 +94,7 @@ class Preprocessing:
             other = int(high * long / short)
             size = (high, other) if image.width <= image.height else (other, high)
         else:
-            usual = Image.Resampling.BICUBIC
+            usual = _BICUBIC
             ratio = min(image.height / high, image.width / wide)
             size = (round(image.width / ratio), round(image.height / ratio))
         if size != image.size:
@@ -138,6 +141,8 @@ def _crop_or_pad(image: Image.Image, wide: int, high: int, fill: int) -> Image.I
     """The middle of a picture, on grey where it is too small."""
     if image.width < wide or image.height < high:
         left, top = max(0, wide - image.width) // 2, max(0, high - image.height) // 2
+        from PIL import Image
+
         padded = Image.new("RGB", (max(wide, image.width), max(high, image.height)), (fill, fill, fill))
         padded.paste(image, (left, top))
         image = padded

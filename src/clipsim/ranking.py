@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.embed import BATCH_SIZE, Encoder, ImageFailure, ImageFeatures, Source, embed_images, embed_texts
+from clipsim.cache import EmbeddingCache
+from clipsim.embed import BATCH_SIZE, Encoder, ImageFailure, ImageFeatures, embed_images, embed_texts
+from clipsim.pipeline import Pipeline
 from clipsim.similarity import Vectors, best_text, cosine, mean_of_templates, order_texts, probabilities, unit_rows
+
+if TYPE_CHECKING:
+    from clipsim.pipeline import Source
 
 SCHEMA = "clipsim.rank/1"
 
@@ -140,9 +145,10 @@ def encode_prompts(
     *,
     batch_size: int = BATCH_SIZE,
     truncate: bool = False,
+    cache: EmbeddingCache | None = None,
 ) -> Vectors:
     """M prompts → (m, embed_dim) unit vectors, the mean over the templates where there are any."""
-    blocks = embed_texts(encoder, prompts, templates, batch_size=batch_size, truncate=truncate)
+    blocks = embed_texts(encoder, prompts, templates, batch_size=batch_size, truncate=truncate, cache=cache)
     return np.concatenate([mean_of_templates(block) for block in blocks])
 
 
@@ -175,13 +181,29 @@ def rank_sources(
     *,
     batch_size: int = BATCH_SIZE,
     workers: int | None = None,
+    exact: bool = False,
     truncate: bool = False,
     fail: bool = False,
+    cache: EmbeddingCache | None = None,
+    initializer: Callable[[], None] | None = None,
 ) -> Iterator[list[ImageScores | ImageFailure]]:
-    """Encode the prompts, then embed and score the sources in batches; see `embed_images` for sources and failures."""
-    vectors = encode_prompts(encoder, prompts, templates, batch_size=batch_size, truncate=truncate)
-    features = embed_images(encoder, sources, batch_size=batch_size, workers=workers, fail=fail)
-    return score_images(encoder, vectors, features)
+    """Encode the prompts, then embed and score the sources in batches; see `Pipeline` for the options."""
+    pipeline = Pipeline(
+        encoder,
+        sources,
+        batch_size=batch_size,
+        workers=workers,
+        exact=exact,
+        cache=cache,
+        initializer=initializer,
+    )
+    try:
+        pipeline.start()  # pictures are decoded while the model is loaded for the prompts
+        vectors = encode_prompts(encoder, prompts, templates, batch_size=batch_size, truncate=truncate, cache=cache)
+        features = embed_images(encoder, pipeline, batch_size=batch_size, fail=fail, cache=cache)
+        yield from score_images(encoder, vectors, features)
+    finally:
+        pipeline.close()
 
 
 def collect(

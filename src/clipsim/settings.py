@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -62,6 +63,19 @@ def settings_path() -> Path:
     import typer  # knows the place on every system
 
     return Path(typer.get_app_dir("clipsim")) / "settings.json"
+
+
+def cache_folder() -> Path:
+    """The folder for what clipsim can make anew: `CLIPSIM_CACHE_DIR`, else the system's usual place for caches."""
+    if own := os.environ.get("CLIPSIM_CACHE_DIR"):
+        return Path(own)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "clipsim"
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        return (Path(local) if local else Path.home() / "AppData" / "Local") / "clipsim" / "cache"
+    shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (shared if shared.is_absolute() else Path.home() / ".cache") / "clipsim"
 
 
 def choose_model(name: str | None, weights: str | None = None) -> tuple[ModelSpec, bool]:

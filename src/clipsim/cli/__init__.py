@@ -11,6 +11,7 @@ import typer
 from clipsim.cli.doctor import doctor_command
 from clipsim.cli.models import models_app
 from clipsim.cli.output import catch_signals, end_quietly, exit_status, open_missing_streams
+from clipsim.cli.quick import QuickCommand, QuickGroup
 from clipsim.cli.rank import rank_command
 from clipsim.version import __version__
 
@@ -18,12 +19,13 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="clipsim",
+    cls=QuickGroup,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,  # a bug keeps its plain traceback
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("rank")(rank_command)
+app.command("rank", cls=QuickCommand)(rank_command)
 app.command("doctor")(doctor_command)
 app.add_typer(models_app, name="models")
 

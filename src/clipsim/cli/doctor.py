@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from clipsim.cli.output import NOTHING_DONE, exit_status, print_table, say, write
 from clipsim.cli.progress import progress_bar
@@ -15,6 +13,8 @@ from clipsim.names import printable
 from clipsim.render.plain import to_json
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from clipsim.doctor import Report
 
 
@@ -39,6 +39,9 @@ def doctor_command(as_json: Annotated[bool, typer.Option("--json", help="Print J
 
 
 def _draw(report: Report) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
     chosen = "chosen by you" if report.default_chosen else "the bundled one, as none was chosen"
     table = Table.grid(padding=(0, 2))
     _section(table, "system", report.system.items())
@@ -63,6 +66,8 @@ def _draw(report: Report) -> Table:
 
 
 def _section(table: Table, title: str, rows: Iterable[tuple[str, str]]) -> None:
+    from rich.text import Text
+
     table.add_row(Text(title, style="bold"), "")
     for name, value in rows:
         table.add_row(Text(f"  {name}"), Text(printable(value)))

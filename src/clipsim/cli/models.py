@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
 from clipsim.cli.output import exit_status, print_table, say, write
+from clipsim.cli.quick import QuickCommand, QuickGroup
 from clipsim.errors import SettingsError
 from clipsim.hub import find_files, find_weights, read_config
 from clipsim.models import (
@@ -29,9 +27,12 @@ from clipsim.names import printable
 from clipsim.render.plain import to_json
 from clipsim.settings import default_model, save_default
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 _YES_NO = {True: "yes", False: "no"}
 
-models_app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
+models_app = typer.Typer(cls=QuickGroup, context_settings={"help_option_names": ["-h", "--help"]})
 
 
 def complete_model(incomplete: str) -> list[str]:
@@ -88,6 +89,10 @@ def _default_or_warning() -> str:
 
 
 def _listing(models: Sequence[ModelFacts], here: dict[str, bool], default: str) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
     published = read_catalogue()["sources"]["imagenet_top1"]
     table = Table(
         box=box.SIMPLE_HEAD,
@@ -135,7 +140,7 @@ def _record(facts: ModelFacts, default: str) -> dict[str, Any]:
     }
 
 
-@models_app.command("show")
+@models_app.command("show", cls=QuickCommand)
 def show_command(name: Name, as_json: AsJson = False) -> None:
     """Show the facts of one model.
 
@@ -148,6 +153,9 @@ def show_command(name: Name, as_json: AsJson = False) -> None:
         if as_json:
             write(to_json(record) + "\n")
             return
+        from rich.table import Table
+        from rich.text import Text
+
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         for key, value in record.items():
             if value not in (None, [], ""):
@@ -181,7 +189,7 @@ def _local_record(spec: ModelSpec) -> dict[str, Any]:
     return record
 
 
-@models_app.command("pull")
+@models_app.command("pull", cls=QuickCommand)
 def pull_command(name: Name) -> None:
     """Download a model into the Hugging Face cache; what was begun before is resumed.
 
@@ -193,7 +201,7 @@ def pull_command(name: Name) -> None:
         say("note", f"{printable(spec.name)} is on this machine: {printable(str(files.weights))}")
 
 
-@models_app.command("use")
+@models_app.command("use", cls=QuickCommand)
 def use_command(name: Name) -> None:
     """Make a model the default of `clipsim rank`.
 

@@ -50,5 +50,7 @@ class RankRequest:
     top: int | None
     sort_by: str | None
     fail: bool
+    exact: bool
+    cache: bool
     truncate: bool
     quiet: bool

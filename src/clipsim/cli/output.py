@@ -7,27 +7,37 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import NoReturn
+from functools import cache
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
-from rich.console import Console, RenderableType
-from rich.text import Text
 
 from clipsim.errors import ClipsimError, UsageError
 from clipsim.names import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
 
 NOTHING_DONE, WRONG_USAGE, SOME_SKIPPED, INTERRUPTED = 1, 2, 3, 130
 
 AMPLE = 160  # cells
 
-messages = Console(stderr=True, soft_wrap=True, highlight=False)
+
+@cache
+def messages() -> Console:
+    """The console on standard error; rich is for runs that have something to say."""
+    from rich.console import Console
+
+    return Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 def say(kind: str, message: str) -> None:
     """Write one line to standard error; `message` is escaped already."""
+    from rich.text import Text
+
     style = {"error": "bold red", "warning": "yellow"}.get(kind, "cyan")
     with suppress(OSError, SystemExit):  # rich's word for a closed pipe; nobody listens, and the results still count
-        messages.print(Text.assemble("clipsim: ", (f"{kind}: ", style), message))
+        messages().print(Text.assemble("clipsim: ", (f"{kind}: ", style), message))
 
 
 def write(text: str) -> None:
@@ -40,12 +50,16 @@ def write(text: str) -> None:
 
 def table_width() -> int:
     """The width of the terminal, or of `COLUMNS`; ample where there is neither."""
+    from rich.console import Console
+
     console = Console()
     return console.width if console.is_terminal or "COLUMNS" in os.environ else AMPLE
 
 
 def print_table(table: RenderableType) -> None:
     """Draw a rich table on standard output."""
+    from rich.console import Console
+
     console = Console(highlight=False, width=table_width())
     with console.capture() as drawn:  # rich itself would end the program when a pipe is closed
         console.print(table)

@@ -6,10 +6,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING
 
 from clipsim.cli.output import messages
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 PATIENCE = 1.0  # seconds
 
@@ -40,16 +42,18 @@ class Bar:
 @contextmanager
 def progress_bar(*, quiet: bool) -> Iterator[Bar]:
     """A bar that disappears when the work is done."""
-    if quiet or not sys.stderr.isatty() or messages.is_dumb_terminal:
+    if quiet or not sys.stderr.isatty() or messages().is_dumb_terminal:
         yield Bar(None)
         return
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
     progress = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[count]}"),
         TimeRemainingColumn(),
-        console=messages,
+        console=messages(),
         transient=True,
     )
     timer = threading.Timer(PATIENCE, progress.start)

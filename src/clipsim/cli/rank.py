@@ -90,6 +90,10 @@ def rank_command(
     on_error: Annotated[
         OnError, typer.Option(help="Skip an input that cannot be used, or fail at the first.")
     ] = OnError.skip,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Decode JPEGs of more than 4 megapixels in full: slower, hardly different.")
+    ] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Neither find nor keep vectors in the cache.")] = False,
     truncate: Annotated[bool, typer.Option("--truncate", help="Cut texts that are too long for the model.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notices and no progress bar.")] = False,
 ) -> None:
@@ -119,6 +123,8 @@ def rank_command(
             top=top,
             sort_by=sort_by,
             fail=on_error is OnError.fail,
+            exact=exact,
+            cache=not no_cache,
             truncate=truncate,
             quiet=quiet,
         )

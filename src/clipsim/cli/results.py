@@ -10,7 +10,6 @@ from clipsim.cli.output import print_table, table_width, write
 from clipsim.embed import ImageFailure
 from clipsim.ranking import ImageScores, RankResult
 from clipsim.render.data import csv_header, format_csv, format_json, format_json_line
-from clipsim.render.table import build_table
 
 
 @dataclass(frozen=True)
@@ -47,4 +46,6 @@ def print_result(result: RankResult, output: Format, top: int | None) -> None:
         for scores in result.scores:
             write(format_csv(scores, result.texts, top))
     elif result.scores:
+        from clipsim.render.table import build_table
+
         print_table(build_table(result, table_width(), top))

@@ -10,14 +10,13 @@ from itertools import chain
 
 import typer
 
-from clipsim.api import NO_SHARE, check_request, open_encoder, repeated_notices
+from clipsim.api import NO_SHARE, check_request, open_cached, repeated_notices
 from clipsim.cli.options import Format, RankRequest
 from clipsim.cli.output import NOTHING_DONE, SOME_SKIPPED, say
 from clipsim.cli.progress import Bar, progress_bar
 from clipsim.cli.results import Done, print_json_lines, print_result
 from clipsim.embed import BATCH_SIZE, ImageFailure
 from clipsim.errors import ImageError, UsageError
-from clipsim.images import lift_pillows_limit
 from clipsim.models import BUNDLED
 from clipsim.names import printable
 from clipsim.paths import STANDARD_INPUT, find_images, find_listed_images, read_path_list
@@ -36,7 +35,6 @@ MINI_NOTICE = (
 def run_rank(request: RankRequest) -> None:
     """Do what was asked; raises ClipsimError, or typer.Exit with the status of a run that skipped inputs."""
     _check_standard_input(request)
-    lift_pillows_limit()
     _listen(request.quiet)
     prompts, repeated = distinct_prompts(chain(request.texts, *map(read_prompts, request.text_files)))
     check_request(prompts, request.templates, request.sort_by)
@@ -54,12 +52,13 @@ def run_rank(request: RankRequest) -> None:
         notices.append("--top does not apply to --format json, whose matrices are whole")
     with progress_bar(quiet=request.quiet or (streamed and sys.stdout.isatty())) as bar:
         bar.step("loading the model")
-        encoder = open_encoder(spec, request.device, request.precision)
+        encoder, cache = open_cached(
+            spec, request.device, request.precision, exact=request.exact, cache=request.cache, lean=True
+        )
         if len(prompts) == 1 and encoder.head == "softmax":
             notices.append(NO_SHARE)
         for notice in () if request.quiet else notices:
             say("note", notice)
-        bar.step("ranking", total)
         batches = _watch(
             rank_sources(
                 encoder,
@@ -68,10 +67,14 @@ def run_rank(request: RankRequest) -> None:
                 request.templates,
                 batch_size=request.batch_size or BATCH_SIZE,
                 workers=request.workers,
+                exact=request.exact,
                 truncate=request.truncate,
                 fail=request.fail,
+                cache=cache,
+                initializer=_lift_pillows_limit,
             ),
             bar,
+            total,
         )
         if streamed:
             done = print_json_lines(batches, prompts, request.top)
@@ -80,10 +83,18 @@ def run_rank(request: RankRequest) -> None:
                 encoder, prompts, batches, templates=request.templates, warnings=notices, sort_by=request.sort_by
             )
             done = Done(len(result.scores), len(result.errors))
+        if cache is not None:
+            cache.close()
     if not streamed:
         print_result(result, request.format, request.top)
     if done.failed:
         _end_with_failures(done)
+
+
+def _lift_pillows_limit() -> None:
+    from clipsim.images import lift_pillows_limit  # imports Pillow, which a run on cached vectors does without
+
+    lift_pillows_limit()
 
 
 class _Notices(logging.Handler):
@@ -130,9 +141,11 @@ def _check_some_exist(paths: Sequence[str]) -> None:
         _end_with_failures(Done(0, len(paths)))
 
 
-def _watch(batches: Iterable[Outcomes], bar: Bar) -> Iterator[Outcomes]:
+def _watch(batches: Iterable[Outcomes], bar: Bar, total: int | None) -> Iterator[Outcomes]:
     """Pass the batches on; tell each failure as it comes, and move the bar."""
-    for batch in batches:
+    for number, batch in enumerate(batches):
+        if number == 0:
+            bar.step("ranking", total)
         for outcome in batch:
             if isinstance(outcome, ImageFailure):
                 say("skipped", f"{printable(outcome.path)}: {outcome.error}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from clipsim.devices import check_device, check_precision
+from clipsim.devices import check_device, check_precision, default_precision
 from clipsim.errors import DeviceError
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -41,7 +41,7 @@ def describe_devices() -> dict[str, str]:
 
 
 def choose_precision(name: str | None, device: torch.device) -> tuple[str, torch.dtype]:
-    """The precision asked for; by default fp16 on CUDA, as OpenAI's own code computes there, and fp32 elsewhere."""
-    name = name or ("fp16" if device.type == "cuda" else "fp32")
+    """The precision asked for, or the device's usual one."""
+    name = name or default_precision(device.type)
     check_precision(name)
     return name, _DTYPES[name]
