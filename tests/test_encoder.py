@@ -49,7 +49,8 @@ def open_path(path: Path, **options: str) -> ClipEncoder:
 
 def as_floats(encoder: ClipEncoder, picture: Image.Image) -> NDArray[np.float32]:
     """The picture as the network is given it, (3, h, w)."""
-    return encoder.preprocessing.normalise(encoder.prepare_image(picture)[None])[0]
+    floats: NDArray[np.float32] = encoder.preprocessing.normalise(encoder.prepare_image(picture)[None])[0]
+    return floats
 
 
 def reference(folder: Path, pictures: list[Image.Image], texts: list[str]) -> NDArray[np.float32]:

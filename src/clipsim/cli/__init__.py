@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from clipsim.cli.cache import cache_app
 from clipsim.cli.doctor import doctor_command
 from clipsim.cli.models import models_app
 from clipsim.cli.output import catch_signals, end_quietly, exit_status, open_missing_streams
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command("rank", cls=QuickCommand)(rank_command)
 app.command("doctor")(doctor_command)
 app.add_typer(models_app, name="models")
+app.add_typer(cache_app, name="cache")
 
 
 def _print_version(wanted: bool) -> None:

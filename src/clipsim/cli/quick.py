@@ -12,7 +12,21 @@ from clipsim.cli.options import Format, OnError, Precision
 
 # Parameters whose values are text, and those that are one of a few words.
 TEXTS = frozenset(
-    ("images", "text", "text_file", "template", "model", "weights", "device", "engine", "from_file", "sort_by", "name")
+    (
+        "images",
+        "text",
+        "text_file",
+        "template",
+        "model",
+        "weights",
+        "device",
+        "engine",
+        "from_file",
+        "sort_by",
+        "name",
+        "older_than",
+        "max_size",
+    )
 )
 CHOICES: dict[str, type[Enum]] = {"output": Format, "precision": Precision, "on_error": OnError}
 

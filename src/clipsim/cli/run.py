@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,6 +10,7 @@ from itertools import chain
 import typer
 
 from clipsim.api import NO_SHARE, check_request, open_cached, repeated_notices
+from clipsim.cli.notices import listen
 from clipsim.cli.options import Format, RankRequest
 from clipsim.cli.output import NOTHING_DONE, SOME_SKIPPED, say
 from clipsim.cli.progress import Bar, progress_bar
@@ -35,7 +35,7 @@ MINI_NOTICE = (
 def run_rank(request: RankRequest) -> None:
     """Do what was asked; raises ClipsimError, or typer.Exit with the status of a run that skipped inputs."""
     _check_standard_input(request)
-    _listen(request.quiet)
+    listen(quiet=request.quiet)
     prompts, repeated = distinct_prompts(chain(request.texts, *map(read_prompts, request.text_files)))
     check_request(prompts, request.templates, request.sort_by)
     streamed = request.format is Format.jsonl and request.sort_by is None
@@ -95,19 +95,6 @@ def _lift_pillows_limit() -> None:
     from clipsim.images import lift_pillows_limit  # imports Pillow, which a run on cached vectors does without
 
     lift_pillows_limit()
-
-
-class _Notices(logging.Handler):
-    """What the library logs becomes a note on standard error."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        say("note", printable(record.getMessage()))
-
-
-def _listen(quiet: bool) -> None:
-    log = logging.getLogger("clipsim")
-    log.handlers = [_Notices(logging.CRITICAL if quiet else logging.WARNING)]
-    log.propagate = False
 
 
 def _check_standard_input(request: RankRequest) -> None:

@@ -1,0 +1,116 @@
+"""`clipsim cache`: what the cache of vectors holds, and how to make it smaller."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clipsim.cli.output import NOTHING_DONE, exit_status, say, write
+from clipsim.cli.quick import QuickGroup
+from clipsim.errors import UsageError
+from clipsim.names import printable
+from clipsim.render.plain import to_json
+from clipsim.settings import cache_folder
+
+if TYPE_CHECKING:
+    from clipsim.cache import Database
+
+_SECONDS: dict[str, float] = {"h": 3600, "d": 86_400, "w": 604_800}
+_BYTES: dict[str, float] = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+
+cache_app = typer.Typer(cls=QuickGroup, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+
+
+@cache_app.callback()
+def _cache() -> None:
+    """Look at or empty the cache of vectors, which makes repeated runs instant.
+
+    It is one file in CLIPSIM_CACHE_DIR, or in the system's place for caches; `rank --no-cache` does without.
+
+    Example: `clipsim cache info`
+    """
+
+
+@cache_app.command("info")
+def info_command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Say where the cache is and what it holds.
+
+    Example: `clipsim cache info`
+    """
+    with exit_status():
+        from clipsim.cache.upkeep import describe
+
+        found = describe(_open())
+        if as_json:
+            write(to_json(vars(found)) + "\n")
+            return
+        write(
+            f"{printable(found.path)}\n"
+            f"{found.bytes / 1e6:,.1f} MB; {found.vectors:,} vectors in {found.spaces:,} sets (a model's texts or its "
+            f"images, in one precision, on one kind of device); {found.files:,} files known\n"
+        )
+
+
+@cache_app.command("clear")
+def clear_command() -> None:
+    """Remove all vectors.
+
+    Example: `clipsim cache clear`
+    """
+    with exit_status():
+        from clipsim.cache.upkeep import clear
+
+        removed = clear(_open())
+        say("note", f"{removed:,} vectors removed")
+
+
+@cache_app.command("prune")
+def prune_command(
+    older_than: Annotated[
+        str | None,
+        typer.Option(metavar="AGE", help="Remove what was not used for so long: 12h, 30d, 8w.", show_default=False),
+    ] = None,
+    max_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Then remove what was used least lately until no more is left: 500MB, 2GB.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Remove the vectors that were not used lately.
+
+    Example: `clipsim cache prune --older-than 30d --max-size 2GB`
+    """
+    with exit_status():
+        if older_than is None and max_size is None:
+            raise UsageError("give --older-than AGE, --max-size SIZE or both; 'clipsim cache clear' removes everything")
+        age = None if older_than is None else _parse(older_than, _SECONDS, "an age is written like 12h, 30d or 8w")
+        size = None if max_size is None else _parse(max_size, _BYTES, "a size is written like 500MB or 2GB", "b?")
+        from clipsim.cache.upkeep import prune
+
+        database = _open()
+        removed = prune(database, older_than=age, max_bytes=None if size is None else int(size))
+        say("note", f"{removed:,} vectors removed")
+
+
+def _open() -> Database:
+    """The cache; where it cannot be used, the notice that says why is printed, and the run ends."""
+    from clipsim.cache import Database
+    from clipsim.cli.notices import listen
+
+    listen()
+    database = Database(cache_folder())
+    if not database.usable:
+        raise typer.Exit(NOTHING_DONE)
+    return database
+
+
+def _parse(text: str, units: dict[str, float], rule: str, end: str = "") -> float:
+    match = re.fullmatch(rf"(\d+(?:\.\d+)?) ?([a-z]?){end}", text.strip().lower())
+    if match is None or match[2] not in units:
+        raise UsageError(f"'{printable(text, 40)}': {rule}")
+    return float(match[1]) * units[match[2]]
