@@ -1,7 +1,7 @@
 """clipsim and the hand-written script on the same weights, pictures and texts, in turn → a table of ratios.
 
-`python -m benchmarks.bench [--runs N] [--json]`. Each side runs as a fresh process; the figures are medians, the ratios
-theirs. The numbers of both sides are compared too.
+`python -m benchmarks.bench [--runs N] [--cases TEXT] [--json]`. Each side runs as a fresh process, in turn, and the
+figures are medians. The numbers of both sides are compared too. Takes a quarter of an hour and 2 GB of disk.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -27,8 +30,42 @@ BATCH = 32
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Medians of both sides: seconds from start to end, and the peak of resident memory in MB."""
+class Case:
+    """One way to run clipsim on some pictures; `warm` runs find their vectors in the cache, others have none."""
+
+    name: str
+    pictures: str
+    options: tuple[str, ...] = ()
+    warm: bool = False
+    tolerance: float = 1e-5  # of the cosines, against the script's
+
+
+CASES = (
+    Case("cold, 2 pictures", "two"),
+    Case("warm, 2 pictures", "two", warm=True),
+    Case("cold, fp32 export", "two", ("--engine", "onnx")),
+    Case("cold, int8 export", "two", ("--engine", "onnx-int8"), tolerance=0.2),
+    Case("256 small, fp32", "small"),
+    Case("256 small, bf16", "small", ("--precision", "bf16"), tolerance=0.05),
+    Case("256 small, int8 export", "small", ("--engine", "onnx-int8"), tolerance=0.2),
+    Case("96 large, fp32", "large", tolerance=1e-3),
+    Case("96 large, fp32, --exact", "large", ("--exact",)),
+    Case("96 large, bf16", "large", ("--precision", "bf16"), tolerance=0.05),
+)
+
+
+@dataclass
+class Runs:
+    """Seconds and peak megabytes of each run of a command, and the cosines of the last."""
+
+    seconds: list[float] = field(default_factory=list)
+    memory: list[float] = field(default_factory=list)
+    cosines: Any = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """Medians of both sides."""
 
     case: str
     by_hand_seconds: float
@@ -38,78 +75,152 @@ class Comparison:
     greatest_difference: float  # of the cosines
 
     @property
-    def time_ratio(self) -> float:
-        """The time of clipsim as a share of the script's; less is better."""
-        return self.clipsim_seconds / self.by_hand_seconds
-
-    @property
-    def memory_ratio(self) -> float:
-        """The peak of clipsim as a share of the script's."""
-        return self.clipsim_memory / self.by_hand_memory
+    def faster(self) -> float:
+        """How many times faster clipsim was."""
+        return self.by_hand_seconds / self.clipsim_seconds
 
 
-def measure(command: list[str]) -> tuple[float, float, bytes]:
-    """Seconds, peak memory in MB and standard output of a command."""
+def measure(command: list[str], environment: dict[str, str], runs: Runs) -> None:
+    """Run a command; note seconds, peak memory in MB and the matrix that it prints."""
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=HERE.parent)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=HERE.parent, env=os.environ | environment
+    )
     assert process.stdout is not None
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise SystemExit(f"status {process.returncode}: {' '.join(command[:6])} …")
-    return time.perf_counter() - start, usage.ru_maxrss / 1024, output
+        raise SystemExit(f"status {process.returncode}: {' '.join(command[:9])} …")
+    runs.seconds.append(time.perf_counter() - start)
+    runs.memory.append(usage.ru_maxrss / 1024)
+    printed = json.loads(output)
+    runs.cosines = np.array(printed["similarity"] if isinstance(printed, dict) else printed)
 
 
-def compare(case: str, weights: Path, pictures: list[Path], runs: int) -> Comparison:
-    """Run both sides in turn."""
-    paths = [str(path) for path in pictures]
-    texts = [part for text in TEXTS for part in ("--text", text)]
-    by_hand = [sys.executable, str(HERE / "by_hand.py"), str(weights), str(BATCH), *paths, "--", *TEXTS]
-    clipsim = [sys.executable, "-m", "clipsim", "rank", *paths, *texts, "--model", ARCHITECTURE]
-    clipsim += ["--weights", str(weights), "--batch-size", str(BATCH), "--device", "cpu", "--json"]
-    hand, ours = [], []
-    for _ in range(runs):
-        hand.append(measure(by_hand))
-        ours.append(measure(clipsim))
-    expected, got = json.loads(hand[0][2]), json.loads(ours[0][2])["similarity"]
-    return Comparison(
-        case,
-        statistics.median(seconds for seconds, _, _ in hand),
-        statistics.median(seconds for seconds, _, _ in ours),
-        statistics.median(memory for _, memory, _ in hand),
-        statistics.median(memory for _, memory, _ in ours),
-        float(np.abs(np.array(expected) - np.array(got)).max()),
-    )
+class Bench:
+    """The inputs, and the commands of both sides."""
+
+    def __init__(self, inputs: Path) -> None:
+        inputs.mkdir(parents=True, exist_ok=True)
+        self.weights = make_weights(inputs)
+        small = make_pictures(inputs, 256, (640, 480))
+        self.pictures = {"two": small[:2], "small": small, "large": make_pictures(inputs, 96, (4032, 3024))}
+        self.cache = inputs / "cache"
+        self.model = ["--model", ARCHITECTURE, "--weights", str(self.weights)]
+
+    def export(self) -> bool:
+        """Export the model both ways; whether that can be done here."""
+        if not all(map(find_spec, ("onnxruntime", "onnx", "tokenizers"))):
+            return False
+        for flags in ([], ["--int8"]):
+            command = ["models", "export", ARCHITECTURE, "--weights", str(self.weights), *flags]
+            environment = os.environ | {"CLIPSIM_CACHE_DIR": str(self.cache)}
+            subprocess.run([sys.executable, "-m", "clipsim", *command], check=True, cwd=HERE.parent, env=environment)
+        return True
+
+    def by_hand(self, pictures: str, runs: Runs) -> None:
+        """Run the script."""
+        paths = map(str, self.pictures[pictures])
+        measure(
+            [sys.executable, str(HERE / "by_hand.py"), str(self.weights), str(BATCH), *paths, "--", *TEXTS], {}, runs
+        )
+
+    def clipsim(self, case: Case, runs: Runs) -> None:
+        """Run clipsim once more; before the first warm run, once to fill the cache."""
+        texts = [part for text in TEXTS for part in ("--text", text)]
+        command = [
+            sys.executable,
+            "-m",
+            "clipsim",
+            "rank",
+            *map(str, self.pictures[case.pictures]),
+            *texts,
+            *self.model,
+        ]
+        command += ["--batch-size", str(BATCH), "--device", "cpu", "--json", *case.options]
+        database = self.cache / "embeddings.db"
+        if case.warm:
+            measure(command, {"CLIPSIM_CACHE_DIR": str(self.cache)}, Runs())
+        else:
+            for path in self.cache.glob(f"{database.name}*"):
+                path.unlink()
+        measure(command, {"CLIPSIM_CACHE_DIR": str(self.cache)}, runs)
+
+
+def run_cases(bench: Bench, cases: list[Case], count: int) -> list[Result]:
+    """Run all sides in turn, `count` rounds of them."""
+    by_hand = {case.pictures: Runs() for case in cases}
+    ours = {case.name: Runs() for case in cases}
+    for _ in range(count):
+        for pictures, runs in by_hand.items():
+            bench.by_hand(pictures, runs)
+            for case in cases:
+                if case.pictures == pictures:
+                    bench.clipsim(case, ours[case.name])
+    results = []
+    for case in cases:
+        hand, own = by_hand[case.pictures], ours[case.name]
+        difference = float(np.abs(hand.cosines - own.cosines).max())
+        if difference > case.tolerance:
+            print(f"{case.name}: cosines differ by {difference:.1e}", file=sys.stderr)
+        medians = (statistics.median(part) for part in (hand.seconds, own.seconds, hand.memory, own.memory))
+        results.append(Result(case.name, *medians, difference))
+    return results
+
+
+def measure_growth(inputs: Path) -> dict[str, float]:
+    """Peak memory (MB) and warm seconds of the bundled model on few and on many pictures."""
+    figures = {}
+    folder = inputs / "growth"
+    shutil.rmtree(folder, ignore_errors=True)
+    source = make_pictures(inputs, 1000, (160, 120))
+    for count in (2, 1000, 10_000):
+        part = folder / str(count)
+        part.mkdir(parents=True)
+        for number in range(count):
+            data = source[number % len(source)].read_bytes()
+            (part / f"{number:05}.jpg").write_bytes(data + number.to_bytes(4, "big"))  # each a file of its own content
+        command = [sys.executable, "-m", "clipsim", "rank", str(part), "-t", "a maze", "-t", "a cat", "--json"]
+        command += ["--model", "clipsim-mini", "--device", "cpu"]
+        environment = {"CLIPSIM_CACHE_DIR": str(folder / "cache")}
+        cold, warm = Runs(), Runs()
+        measure(command, environment, cold)
+        for _ in range(3):
+            measure(command, environment, warm)
+        figures |= {f"cold MB, {count}": cold.memory[0], f"warm s, {count}": statistics.median(warm.seconds)}
+    return figures
 
 
 def main() -> None:
-    """Make the inputs, run the cases, print the table."""
+    """Make the inputs, run the cases, print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="of each side of each case")
+    parser.add_argument("--cases", default="", help="only cases with this in their names; 'growth' for that alone")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     parser.add_argument("--inputs", type=Path, default=HERE / "inputs", help="where weights and pictures are kept")
     options = parser.parse_args()
-    options.inputs.mkdir(parents=True, exist_ok=True)
-    weights = make_weights(options.inputs)
-    small = make_pictures(options.inputs, 256, (640, 480))
-    large = make_pictures(options.inputs, 32, (4032, 3024))
-    cases = [("2 small pictures", small[:2]), ("256 small pictures", small), ("32 large pictures", large)]
-    done = [compare(case, weights, pictures, options.runs) for case, pictures in cases]
+    bench = Bench(options.inputs)
+    exported = bench.export()
+    cases = [case for case in CASES if options.cases in case.name and (exported or "export" not in case.name)]
+    results = run_cases(bench, cases, options.runs)
+    growth = measure_growth(options.inputs) if options.cases in "growth" else {}
     if options.json:
-        print(json.dumps([asdict(result) for result in done], indent=1))
+        print(json.dumps({"cases": [asdict(result) for result in results], "growth": growth}, indent=1))
         return
-    table = Table("case", "by hand", "clipsim", "time", "memory", "difference", title=f"{ARCHITECTURE}, fp32, CPU")
-    for result in done:
+    table = Table("case", "by hand", "clipsim", "faster", "memory", "difference", title=f"{ARCHITECTURE}, CPU")
+    for result in results:
         table.add_row(
             result.case,
             f"{result.by_hand_seconds:.1f} s",
-            f"{result.clipsim_seconds:.1f} s",
-            f"{result.time_ratio:.2f} ×",
-            f"{result.memory_ratio:.2f} ×",
+            f"{result.clipsim_seconds:.2f} s",
+            f"{result.faster:.1f} ×",
+            f"{result.clipsim_memory / result.by_hand_memory:.2f} ×",
             f"{result.greatest_difference:.0e}",
         )
-    Console().print(table)
+    Console(width=100).print(table)
+    for name, figure in growth.items():
+        print(f"clipsim-mini, {name} pictures: {figure:,.2f}")
 
 
 if __name__ == "__main__":

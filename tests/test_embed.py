@@ -98,7 +98,7 @@ def test_images_are_read_only_a_little_ahead(encoder: FakeEncoder, colours: Path
     for _ in range(3):
         next(batches)
 
-    assert asked <= 3 * 4 + 4 + 2
+    assert asked <= 3 * 4 + 2 * 4
     batches.close()  # type: ignore[attr-defined]  # a generator
     time.sleep(0.5)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]

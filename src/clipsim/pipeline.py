@@ -93,8 +93,7 @@ class Pipeline:
 
     def start(self) -> None:
         """Begin to prepare, without waiting for anything but the names of the first inputs."""
-        ahead = self._batch_size + self._workers
-        while len(self._waiting) < ahead and self._take(min(self._batch_size, ahead - len(self._waiting))):
+        while len(self._waiting) < max(self._batch_size, self._workers) and self._take(self._batch_size):
             pass
 
     def close(self) -> None:
@@ -108,8 +107,7 @@ class Pipeline:
             while self._waiting:
                 first = self._waiting.popleft()
                 yield first if isinstance(first, Prepared) else first.result()
-                if len(self._waiting) < self._batch_size:
-                    self.start()
+                self.start()
         finally:
             self.close()
 
