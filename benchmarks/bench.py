@@ -164,14 +164,15 @@ def run_cases(bench: Bench, cases: list[Case], count: int) -> list[Result]:
         difference = float(np.abs(hand.cosines - own.cosines).max())
         if difference > case.tolerance:
             print(f"{case.name}: cosines differ by {difference:.1e}", file=sys.stderr)
-        medians = (statistics.median(part) for part in (hand.seconds, own.seconds, hand.memory, own.memory))
-        results.append(Result(case.name, *medians, difference))
+        seconds = statistics.median(hand.seconds), statistics.median(own.seconds)
+        memory = statistics.median(hand.memory), statistics.median(own.memory)
+        results.append(Result(case.name, *seconds, *memory, difference))
     return results
 
 
 def measure_growth(inputs: Path) -> dict[str, float]:
     """Peak memory (MB) and warm seconds of the bundled model on few and on many pictures."""
-    figures = {}
+    figures: dict[str, float] = {}
     folder = inputs / "growth"
     shutil.rmtree(folder, ignore_errors=True)
     source = make_pictures(inputs, 1000, (160, 120))

@@ -14,12 +14,12 @@ ARCHITECTURE = "ViT-B-32"
 TEXTS = ("a maze", "a photo of a cat", "a dog", "a bar chart")
 
 
-def make_weights(folder: Path) -> Path:
-    """A state dict of ViT-B-32 in OpenCLIP's layout, its features spread enough for a wrong number to show."""
-    path = folder / "vit-b-32.safetensors"
+def make_weights(folder: Path, architecture: str = ARCHITECTURE) -> Path:
+    """A state dict in OpenCLIP's layout, its features spread enough for a wrong number to show."""
+    path = folder / f"{architecture.lower()}.safetensors"
     if not path.exists():
         torch.manual_seed(0)
-        model = open_clip.create_model(ARCHITECTURE, load_weights=False)
+        model = open_clip.create_model(architecture, load_weights=False)
         state = {name: tensor.clone().contiguous() for name, tensor in model.state_dict().items()}
         for name, tensor in state.items():
             if tensor.dim() > 1 and "embedding" not in name:

@@ -68,7 +68,16 @@ class ClipEncoder:
 
         def encode(part: Tensor) -> Tensor:
             # normalised in fp32 as OpenCLIP does, on the device: bytes are a quarter of what would be copied
-            scaled = part.to(self.device).permute(0, 3, 1, 2).float().div_(255).sub_(self._mean).div_(self._std)
+            if self.device.startswith("cuda"):
+                part = part.pin_memory()  # copied without the processor, while the work before it still runs
+            scaled = (
+                part.to(self.device, non_blocking=True)
+                .permute(0, 3, 1, 2)
+                .float()
+                .div_(255)
+                .sub_(self._mean)
+                .div_(self._std)
+            )
             features: Tensor = self.model.encode_image(scaled.to(self.dtype).contiguous())
             return features
 
