@@ -10,11 +10,12 @@ and imports no torch. A script written for OpenAI's `clip` runs with `import cli
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from clipsim.version import __version__ as __version__
 
+TYPE_CHECKING = False  # as `typing` has it, whose import would come before `__main__` can catch an interrupt
 if TYPE_CHECKING:
+    from typing import Any
+
     from clipsim.api import rank as rank
     from clipsim.compat import available_models as available_models
     from clipsim.compat import load as load

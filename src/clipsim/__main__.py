@@ -1,14 +1,13 @@
 """The entry point of `clipsim` and of `python -m clipsim`."""
 
-import sys
+from clipsim.signals import catch_signals
 
 
 def main() -> None:
     """Run the command line; an interrupt while it is still being imported ends as quietly as a later one."""
-    try:
-        from clipsim.cli import main as run
-    except KeyboardInterrupt:
-        sys.exit(130)
+    catch_signals()
+    from clipsim.cli import main as run
+
     run()
 
 

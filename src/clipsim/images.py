@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import re
-import stat
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from PIL import Image, UnidentifiedImageError
 
-from clipsim.errors import ClipsimError, ImageError, UsageError
+from clipsim.errors import ClipsimError, ImageError
+from clipsim.files import max_pixels, open_regular
 from clipsim.memory import MemoryBudget
 from clipsim.names import printable
 from clipsim.pixels import to_rgb, upright
+from clipsim.structure import HeaderFile, check_container, check_cost, without_remarks
 
 # Pillow's raster decoders (MPO comes with JPEG). EPS is left out because Pillow starts Ghostscript for it; the others
 # because nobody has photos in them.
@@ -24,36 +22,19 @@ FORMATS = (
     "JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF",
     "ICO", "ICNS", "TGA", "QOI", "PCX", "SGI", "DDS",
 )  # fmt: skip
-MAX_PIXELS = 178_000_000  # Pillow's own limit of refusal, 2 × 89 478 485, rounded
 BUDGET = 1_400_000_000  # bytes for all pictures that are being decoded; one alone may have more
-USUAL_SCANS = 64  # of a progressive JPEG; encoders write about ten
-MAX_SCANNED = 2_000_000_000  # scans × pixels beyond the usual number of scans; some twenty seconds
-MAX_RUN_LENGTH_CODED = 16_000_000  # pixels of a BMP that Pillow decodes in Python
-USUAL_TILE = 25_000_000  # pixels of a TIFF's tile; larger ones only in larger pictures
 # Bytes a pixel takes at the worst moment, as measured; what takes more than usual has a lower limit on pixels.
 USUAL_BYTES = 12
+LARGE = 4_000_000  # pixels of a JPEG that need not be decoded in full
 _BYTES_PER_PIXEL = {"JPEG2000": 22, "WEBP": 20, "AVIF": 18, "HEIF": 18, "progressive": 16}
 _RAISE = "CLIPSIM_MAX_PIXELS raises it"
-LARGE = 4_000_000  # pixels of a JPEG that need not be decoded in full
-_TILE_WIDTH, _TILE_LENGTH = 322, 323  # tags of TIFF 6.0
-_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # but not the restarts, which stand within a scan
-_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _lazy = threading.Lock()
 _memory = MemoryBudget(BUDGET)
+_STARTS = (
+    (b"\xff\xd8", "JPEG"), (b"\x89PNG", "PNG"), (b"GIF8", "GIF"), (b"RIFF", "WebP"), (b"BM", "BMP"),
+    (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"), (b"II+\0", "TIFF"), (b"MM\0+", "TIFF"),
+)  # fmt: skip
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
-
-
-def max_pixels() -> int:
-    """The limit on width × height: `CLIPSIM_MAX_PIXELS`, else 178 million.
-
-    Raises UsageError when the variable is not a positive whole number.
-    """
-    setting = os.environ.get("CLIPSIM_MAX_PIXELS", "")
-    if not setting:
-        return MAX_PIXELS
-    if not setting.isdecimal() or int(setting) == 0:
-        raise UsageError(f"CLIPSIM_MAX_PIXELS is '{printable(setting, 40)}'; it must be a whole number of pixels")
-    return int(setting)
 
 
 def load_image(path: str) -> Image.Image:
@@ -84,8 +65,7 @@ def decoded_file(file: BinaryIO, enough: int | None = None) -> Iterator[Image.Im
     at least that many pixels: the decoder then averages blocks of pixels instead of writing all of them out.
     """
     with ExitStack() as held:
-        head = file.read(512)
-        file.seek(0)
+        head = _read_head(file)
         try:
             picture = _decode(file, head, enough, held)
         except ClipsimError:
@@ -103,17 +83,14 @@ def decoded_file(file: BinaryIO, enough: int | None = None) -> Iterator[Image.Im
 
 def _decode(file: BinaryIO, head: bytes, enough: int | None, held: ExitStack) -> Image.Image:
     formats = _formats_for(head)
-    image = Image.open(file, formats=formats)
+    check_container(file, head)
+    image = _open_picture(file, head, formats)
     pixels = _check_size(image)
     kind = "progressive" if image.info.get("progressive") else image.format or ""
     needed = pixels * _BYTES_PER_PIXEL.get(kind, USUAL_BYTES)
     if needed > max_pixels() * USUAL_BYTES:
         raise ImageError(f"{pixels:,} pixels take more memory in this format than the limit allows; {_RAISE}")
-    _check_structure(image, file, pixels)
-    if image.format == "PNG":
-        image.verify()  # the checksums, which decoding leaves out
-        file.seek(0)
-        image = Image.open(file, formats=formats)
+    check_cost(image, file, pixels)
     if enough is not None and pixels >= LARGE and image.format in ("JPEG", "MPO"):
         image.draft(None, (enough, enough))
         if kind != "progressive":
@@ -121,6 +98,19 @@ def _decode(file: BinaryIO, head: bytes, enough: int | None, held: ExitStack) ->
     held.enter_context(_memory.take(needed))
     image.load()
     return to_rgb(upright(image))
+
+
+def _open_picture(file: BinaryIO, head: bytes, formats: tuple[str, ...]) -> Image.Image:
+    bounded = HeaderFile(file)
+    try:
+        image = Image.open(cast(BinaryIO, bounded), formats=formats)
+    except UnidentifiedImageError:
+        if not head.startswith(b"\xff\xd8\xff"):
+            raise
+        bounded = HeaderFile(without_remarks(file))
+        image = Image.open(cast(BinaryIO, bounded), formats=("JPEG",))
+    bounded.release()
+    return image
 
 
 def convert_picture(image: Image.Image) -> Image.Image:
@@ -145,21 +135,13 @@ def lift_pillows_limit() -> None:
     Image.MAX_IMAGE_PIXELS = max_pixels()  # it refuses at twice that; a picture inside a picture is held to it too
 
 
-def open_regular(path: str) -> BinaryIO:
-    """Open a regular file, and nothing else. Raises ImageError, naming the cause but not the path."""
+def _read_head(file: BinaryIO) -> bytes:
     try:
-        # O_NONBLOCK: opening a FIFO that nobody writes to must not wait
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except FileNotFoundError as error:
-        cause = "a link to nothing" if Path(path).is_symlink() else "no such file"
-        raise ImageError(cause) from error
-    except (OSError, ValueError) as error:
-        raise ImageError(f"cannot open it: {getattr(error, 'strerror', None) or error}") from error
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return os.fdopen(descriptor, "rb")
-    os.close(descriptor)
-    raise ImageError("a directory without image files" if stat.S_ISDIR(mode) else "not a regular file")
+        head = file.read(512) or b""
+        file.seek(0)
+    except OSError as error:  # what only looks like a regular file, as in /proc
+        raise ImageError(f"cannot read it: {error.strerror or error}") from error
+    return head
 
 
 def _formats_for(head: bytes) -> tuple[str, ...]:
@@ -185,37 +167,6 @@ def _too_large() -> str:
     return f"more pixels than the limit of {max_pixels():,}; {_RAISE}"
 
 
-def _check_structure(image: Image.Image, file: BinaryIO, pixels: int) -> None:
-    """Refuse what a short file can make expensive by the way it is built."""
-    tags = getattr(image, "tag_v2", {})
-    tile = tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_LENGTH, 0)
-    if tile > max(USUAL_TILE, 4 * pixels):
-        raise ImageError(f"a TIFF with tiles of {tile:,} pixels for a picture of {pixels:,}")
-    if image.format == "BMP" and image.info.get("compression") in (1, 2) and pixels > MAX_RUN_LENGTH_CODED:
-        raise ImageError(f"a run-length coded BMP of {pixels:,} pixels would take minutes to decode")
-    if image.info.get("progressive"):
-        place = file.tell()
-        file.seek(0)
-        scans = _count_scans(file.read())
-        file.seek(place)
-        if scans > USUAL_SCANS and scans * pixels > MAX_SCANNED:  # each scan goes over all pixels again
-            raise ImageError(f"a JPEG of {scans} scans over {pixels:,} pixels would take minutes to decode")
-
-
-def _count_scans(data: bytes) -> int:
-    """The scans of a JPEG up to its first end marker; what follows (a video, another picture) is not decoded."""
-    place, scans = 2, 0
-    while (marker := _MARKER.search(data, place)) is not None:
-        code = data[marker.end() - 1]
-        place = marker.end()
-        if code == _END_OF_IMAGE:
-            break
-        if code == _START_OF_SCAN:
-            scans += 1
-        place += int.from_bytes(data[place : place + 2], "big")  # the segment; coded data follows only a scan's
-    return scans
-
-
 def _describe(head: bytes) -> str:
     """Say what a file is that no decoder wanted."""
     start = head.lstrip().lower()
@@ -229,6 +180,9 @@ def _describe(head: bytes) -> str:
         return "SVG or XML, not a raster image; convert it to PNG"
     if head.startswith((b"%!PS", b"\xc5\xd0\xd3\xc6", b"%PDF", b"8BPS")):
         return "PostScript, PDF or PSD, which clipsim does not open; convert it to PNG"
+    for start_of_it, kind in _STARTS:
+        if head.startswith(start_of_it):
+            return f"a damaged {kind}, or of a kind that clipsim cannot read"
     if b"\0" not in head and not any(byte > 126 for byte in head):
         return "plain text, not an image"
     return "not an image that clipsim can read, or damaged at its start"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from clipsim.cache import EmbeddingCache, Stamp
 from clipsim.errors import ImageError
+from clipsim.files import open_regular
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -146,8 +147,6 @@ class Pipeline:
             return Prepared(name, error=error)
 
     def _prepare_file(self, path: str) -> Prepared:
-        from clipsim.images import decoded_file, open_regular
-
         content = stamp = None
         with open_regular(path) as file:
             picture_file: BinaryIO = file
@@ -159,6 +158,8 @@ class Pipeline:
                 stamp = before if unchanged else None
                 if features is not None:
                     return Prepared(path, features=features, content=content, stamp=stamp)
+            from clipsim.images import decoded_file  # imports Pillow
+
             enough = None if self._exact else AMPLE * self._encoder.image_size
             with decoded_file(picture_file, enough) as image:
                 pixels = self._encoder.prepare_image(image)

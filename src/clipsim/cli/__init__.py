@@ -11,7 +11,7 @@ import typer
 from clipsim.cli.cache import cache_app
 from clipsim.cli.doctor import doctor_command
 from clipsim.cli.models import models_app
-from clipsim.cli.output import catch_signals, end_quietly, exit_status, open_missing_streams
+from clipsim.cli.output import end_quietly, exit_status, open_missing_streams
 from clipsim.cli.quick import QuickCommand, QuickGroup
 from clipsim.cli.rank import rank_command
 from clipsim.version import __version__
@@ -57,7 +57,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # an ASCII terminal gets escapes, not a crash
-    catch_signals()
     try:
         with exit_status():
             app()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -18,7 +17,7 @@ from clipsim.names import printable
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-NOTHING_DONE, WRONG_USAGE, SOME_SKIPPED, INTERRUPTED = 1, 2, 3, 130
+NOTHING_DONE, WRONG_USAGE, SOME_SKIPPED = 1, 2, 3
 
 AMPLE = 160  # cells
 
@@ -69,12 +68,10 @@ def print_table(table: RenderableType) -> None:
 
 @contextmanager
 def exit_status() -> Iterator[None]:
-    """Turn what the library raises, and the signals that end a run, into one line and the promised exit status."""
+    """Turn what the library raises into one line and the promised exit status."""
     try:
         yield
     except BaseException as error:
-        if _stopped_by:  # first, since libraries make errors of their own out of an interrupt
-            _end_stopped(_stopped_by[0])
         status = _tell(error)
         if status is None:
             raise
@@ -94,31 +91,6 @@ def _tell(error: BaseException) -> int | None:
         say("error", f"cannot write the results: {error.strerror}")
         return NOTHING_DONE
     return None
-
-
-_stopped_by: list[int] = []
-
-
-def catch_signals() -> None:
-    """Let SIGINT and SIGTERM end the run through `exit_status`, terminal and pipes in order."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves it
-            signal.signal(number, _stop)
-
-
-def _stop(number: int, _: object) -> None:
-    _stopped_by.append(number)
-    raise KeyboardInterrupt
-
-
-def _end_stopped(number: int) -> NoReturn:
-    """End at once, without waiting for pictures that are still being decoded."""
-    say("error", "interrupted" if number == signal.SIGINT else "terminated")
-    sys.stderr.flush()
-    if number == signal.SIGTERM:  # by the signal itself, so that whoever sent it sees that it worked
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGTERM)
-    os._exit(INTERRUPTED)
 
 
 def end_quietly(end: SystemExit) -> None:
