@@ -70,7 +70,7 @@ class Pipeline:
     """Inputs that threads prepare, never more than about two batches ahead of whoever iterates.
 
     Sources are paths or PIL pictures (named "image 1", "image 2", … by position). With `exact`, large JPEGs are decoded
-    in full. `initializer` is called in each thread before its first input.
+    in full. `before_decoding` is called before each file that is decoded.
     """
 
     def __init__(
@@ -82,13 +82,13 @@ class Pipeline:
         workers: int | None = None,
         exact: bool = False,
         cache: EmbeddingCache | None = None,
-        initializer: Callable[[], None] | None = None,
+        before_decoding: Callable[[], None] | None = None,
     ) -> None:
         self._encoder, self._cache, self._exact = encoder, cache, exact
         self._sources = enumerate(sources, start=1)
         self._workers = workers or default_workers()
         self._batch_size = batch_size
-        self._initializer = initializer
+        self._before_decoding = before_decoding
         self._pool: ThreadPoolExecutor | None = None
         self._waiting: deque[Prepared | Future[Prepared]] = deque()
 
@@ -129,7 +129,7 @@ class Pipeline:
         if self._pool is None:
             from concurrent.futures import ThreadPoolExecutor
 
-            self._pool = ThreadPoolExecutor(self._workers, "decode", self._initializer)
+            self._pool = ThreadPoolExecutor(self._workers, "decode")
         return self._pool
 
     def _prepare(self, number: int, source: Source) -> Prepared:
@@ -160,6 +160,8 @@ class Pipeline:
                     return Prepared(path, features=features, content=content, stamp=stamp)
             from clipsim.images import decoded_file  # imports Pillow
 
+            if self._before_decoding is not None:
+                self._before_decoding()
             enough = None if self._exact else AMPLE * self._encoder.image_size
             with decoded_file(picture_file, enough) as image:
                 pixels = self._encoder.prepare_image(image)

@@ -185,7 +185,7 @@ def rank_sources(
     truncate: bool = False,
     fail: bool = False,
     cache: EmbeddingCache | None = None,
-    initializer: Callable[[], None] | None = None,
+    before_decoding: Callable[[], None] | None = None,
 ) -> Iterator[list[ImageScores | ImageFailure]]:
     """Encode the prompts, then embed and score the sources in batches; see `Pipeline` for the options."""
     pipeline = Pipeline(
@@ -195,7 +195,7 @@ def rank_sources(
         workers=workers,
         exact=exact,
         cache=cache,
-        initializer=initializer,
+        before_decoding=before_decoding,
     )
     try:
         pipeline.start()  # pictures are decoded while the model is loaded for the prompts

@@ -71,7 +71,7 @@ def run_rank(request: RankRequest) -> None:
                 truncate=request.truncate,
                 fail=request.fail,
                 cache=cache,
-                initializer=_lift_pillows_limit,
+                before_decoding=_lift_pillows_limit,
             ),
             bar,
             total,
