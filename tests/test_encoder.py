@@ -435,7 +435,7 @@ def test_a_batch_too_large_for_the_device_is_halved(
     encoder = open_path(write_folder(tmp_path, "vit"))
     pixels = np.stack([encoder.prepare_image(picture) for picture in pictures * 2])
     expected = encoder.encode_images(pixels)
-    encode_image, room = encoder.model.encode_image, 2
+    encode_image, room = encoder.towers.model.encode_image, 2
 
     def limited(batch: torch.Tensor) -> torch.Tensor:
         if len(batch) > room:
@@ -443,10 +443,49 @@ def test_a_batch_too_large_for_the_device_is_halved(
         features: torch.Tensor = encode_image(batch)
         return features
 
-    monkeypatch.setattr(encoder.model, "encode_image", limited)
+    monkeypatch.setattr(encoder.towers.model, "encode_image", limited)
 
     assert encoder.encode_images(pixels) == pytest.approx(expected, abs=1e-5)
     assert "a batch of 6; going on with 3" in caplog.text
     room = 0
     with pytest.raises(DeviceError, match="too little memory"):
         encoder.encode_images(pixels)
+
+
+def test_short_texts_cost_no_padding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A causal tower sees no more tokens than the longest text has, and says the same."""
+    folder = write_folder(tmp_path, "vit")
+    encoder = open_path(folder)
+    lengths = []
+    transformer = encoder.towers.model.transformer
+
+    def watched(x: torch.Tensor, **mask: torch.Tensor) -> torch.Tensor:
+        lengths.append(x.shape[1])
+        encoded: torch.Tensor = type(transformer).forward(transformer, x, **mask)
+        return encoded
+
+    monkeypatch.setattr(transformer, "forward", watched)
+    texts = ["cat", "a photo of a maze"]
+
+    features = encoder.encode_texts(texts)
+
+    assert lengths == [7]
+    plain, _, _ = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    with torch.no_grad():
+        expected = plain.encode_text(open_clip.tokenize(texts)).numpy()
+    assert features == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("family", ["vit", "siglip", "coca"])
+def test_the_side_that_is_not_needed_stays_as_it_was(tmp_path: Path, family: str) -> None:
+    """A tower is cast when it is first used."""
+    encoder = open_path(write_folder(tmp_path, family), precision="bf16")
+    model = encoder.towers.model
+
+    def kinds(image: bool) -> set[torch.dtype]:
+        return {p.dtype for name, p in model.named_parameters() if name.startswith("visual.") == image}
+
+    encoder.encode_texts(["cat"])
+    assert (kinds(image=True), kinds(image=False)) == ({torch.float32}, {torch.bfloat16})
+    encoder.encode_images(encoder.prepare_image(Image.new("RGB", (9, 9)))[None])
+    assert kinds(image=True) == {torch.bfloat16}

@@ -17,6 +17,7 @@ from torch import Tensor
 from clipsim.encoder.build import build_model
 from clipsim.encoder.devices import choose_device, choose_precision
 from clipsim.encoder.tokens import Tokenizer
+from clipsim.encoder.towers import Towers
 from clipsim.errors import DeviceError, WeightsError
 from clipsim.hub import ModelFiles
 from clipsim.models import BUNDLED, ModelSpec
@@ -53,8 +54,7 @@ class ClipEncoder:
         self.head = "softmax" if self.logit_bias is None else "sigmoid"
         self.device = str(target)
         self.tokenizer = Tokenizer(config, files)
-        self.model = model.to(target, dtype)
-        self.dtype = dtype
+        self.towers = Towers(model, target, dtype)
 
         self._mean = torch.tensor(self.preprocessing.mean, device=target).view(3, 1, 1)
         self._std = torch.tensor(self.preprocessing.std, device=target).view(3, 1, 1)
@@ -78,8 +78,7 @@ class ClipEncoder:
                 .sub_(self._mean)
                 .div_(self._std)
             )
-            features: Tensor = self.model.encode_image(scaled.to(self.dtype).contiguous())
-            return features
+            return self.towers.encode_images(scaled)
 
         return _encode_in_parts(encode, torch.from_numpy(pixels))
 
@@ -88,12 +87,7 @@ class ClipEncoder:
 
         Raises PromptError for a text longer than the model's context, unless `truncate`.
         """
-
-        def encode(part: Tensor) -> Tensor:
-            features: Tensor = self.model.encode_text(part.to(self.device))
-            return features
-
-        return _encode_in_parts(encode, self.tokenizer(texts, truncate=truncate))
+        return _encode_in_parts(self.towers.encode_texts, self.tokenizer(texts, truncate=truncate))
 
 
 def _encode_in_parts(encode: Callable[[Tensor], Tensor], batch: Tensor) -> NDArray[np.float32]:
