@@ -362,6 +362,12 @@ def test_a_scale_that_is_no_number(tmp_path: Path) -> None:
         ({"model_cfg": {"text_cfg": {"tokenizer_kwargs": {"reduction_mask": "random"}}}}, "reduction_mask"),
         ({"model_cfg": {"vision_cfg": {"timm_model_name": "hf-hub:a/b"}}}, "from elsewhere"),
         ({"model_cfg": {"vision_cfg": {"layers": "many"}}}, "cannot build this architecture"),
+        ({"model_cfg": {"vision_cfg": {"layers": 10**6}}}, "far larger than the weights"),
+        ({"model_cfg": {"text_cfg": {"layers": 10**6}}}, "far larger than the weights"),
+        ({"model_cfg": {"vision_cfg": {"image_size": 100_000}}}, "far larger than the weights"),
+        ({"model_cfg": {"text_cfg": {"context_length": 100_000}}}, "far larger than the weights"),
+        ({"model_cfg": {"text_cfg": {"vocab_size": 10**12}}}, "far larger than the weights"),
+        ({"model_cfg": {"embed_dim": 10**12}}, "far larger than the weights"),
     ],
 )
 def test_configurations_that_make_no_sense(tmp_path: Path, change: dict[str, Any], cause: str) -> None:
@@ -401,6 +407,40 @@ def test_code_beside_a_tokenizer_is_never_run(tmp_path: Path) -> None:
     (folder / "tokenizer_config.json").write_text('{"auto_map": {"AutoTokenizer": ["evil.Tokenizer", null]}}')
 
     with pytest.raises(WeightsError, match=r"tokenizer_config\.json: asks for code of its own"):
+        open_path(folder)
+
+
+@pytest.mark.parametrize("text", ['{"auto\\u005fmap": {"AutoTokenizer": ["evil.Tokenizer", null]}}', "{", "[" * 10**6])
+def test_settings_beside_a_tokenizer_that_hide_something(tmp_path: Path, text: str) -> None:
+    """An escape in a name does not hide it, and what cannot be read is not handed on."""
+    folder = write_folder(tmp_path, "vit")
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    config["model_cfg"]["text_cfg"]["hf_tokenizer_name"] = "own"
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    (folder / "tokenizer_config.json").write_text(text)
+
+    with pytest.raises(WeightsError, match=r"tokenizer_config\.json: (asks for code|cannot read)"):
+        open_path(folder)
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.bool, torch.complex64])
+def test_weights_that_are_no_real_numbers(tmp_path: Path, kind: torch.dtype) -> None:
+    """Whole numbers that stand for others, or complex ones, are not taken at their face value."""
+    folder = write_folder(tmp_path, "vit")
+    state = {name: tensor.to(kind) for name, tensor in state_of(random_model("vit")).items()}
+    save_file(state, folder / "open_clip_model.safetensors")
+
+    with pytest.raises(WeightsError, match="of another kind of number"):
+        open_path(folder)
+
+
+def test_a_configuration_without_end(tmp_path: Path) -> None:
+    """A file of gigabytes is not read to find that it is none of OpenCLIP's."""
+    folder = write_folder(tmp_path, "vit")
+    with (folder / "open_clip_config.json").open("r+b") as file:
+        file.truncate(40 << 30)
+
+    with pytest.raises(WeightsError, match="cannot read the configuration"):
         open_path(folder)
 
 

@@ -25,6 +25,7 @@ LOCAL_WEIGHTS_FILES = (
 )
 # Everything that a tokenizer or the configuration of a text tower can consist of; never code, never weights.
 TOKENIZER_FILES = ("*.json", "*.txt", "*.model")
+MOST_SETTINGS = 1 << 24  # bytes of a configuration file; usual ones have a few thousand
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,7 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises WeightsError when it is damaged, is not OpenCLIP's, or asks for code to be run.
     """
     shown = printable(str(path))
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{shown}: cannot read the configuration: {printable(str(error), 120)}") from error
+    config = _read_settings(path)
     model = config.get("model_cfg") if isinstance(config, dict) else None
     if not (
         isinstance(model, dict)
@@ -115,6 +113,20 @@ def needs_timm(spec: ModelSpec, files: ModelFiles) -> bool:
     if files.config is not None:
         return bool(read_config(files.config)["model_cfg"]["vision_cfg"].get("timm_model_name"))
     return bool(read_catalogue()["architectures"].get(spec.architecture, {}).get("timm"))
+
+
+def _read_settings(path: Path) -> Any:
+    """What a file of settings holds, which is never large."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_SETTINGS + 1)
+        if len(content) > MOST_SETTINGS:
+            raise ValueError(f"it has more than {MOST_SETTINGS:,} bytes")
+        return json.loads(content.decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(
+            f"{printable(str(path))}: cannot read the configuration: {printable(str(error), 120)}"
+        ) from error
 
 
 def _directory_files(folder: Path, cache_dir: str | None) -> ModelFiles:
@@ -159,7 +171,7 @@ def _text_model_folder(repository: str | None, cache_dir: str | None) -> Path | 
 def _without_code(folder: Path) -> Path:
     """The folder, unless a file in it asks `transformers` to run code that comes with it."""
     for path in folder.glob("*config.json"):
-        if "auto_map" in path.read_text(encoding="utf-8", errors="replace"):
+        if "auto_map" in json.dumps(_read_settings(path)):  # not in the file's text, where an escape could hide it
             raise WeightsError(
                 f"{printable(str(path))}: asks for code of its own ('auto_map'); clipsim runs no code of a model's"
             )

@@ -28,7 +28,12 @@ from clipsim.preprocess import Preprocessing, find_settings
 
 
 class _NoRandomNumbers(TorchFunctionMode):
-    """While it is entered, parameters are left as the allocator gives them: the weights follow at once."""
+    """While it is entered, parameters are left as the allocator gives them: the weights follow at once.
+
+    A configuration that asks for a model far larger than the weights is stopped before its memory is touched.
+    """
+
+    SPARE_NUMBERS, SPARE_TENSORS = 1 << 28, 5_000
 
     SKIPPED = frozenset(
         (
@@ -38,6 +43,13 @@ class _NoRandomNumbers(TorchFunctionMode):
         )
     )  # fmt: skip
 
+    ALLOCATING = frozenset((torch.empty, torch.zeros, torch.ones, torch.full, torch.randn))
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.numbers = self.SPARE_NUMBERS + 4 * sum(tensor.numel() for tensor in tensors.values())
+        self.tensors = self.SPARE_TENSORS + 20 * len(tensors)
+
     def __torch_function__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
@@ -45,6 +57,11 @@ class _NoRandomNumbers(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in self.SKIPPED:
             return args[0] if args else kwargs["tensor"]
+        if func in self.ALLOCATING:
+            self.numbers -= func(*args, **{**kwargs, "device": "meta"}).numel()
+            self.tensors -= 1
+            if self.numbers < 0 or self.tensors < 0:
+                raise ValueError("it would be far larger than the weights")
         if func is torch.randn:
             return torch.empty(*args, **kwargs)
         return func(*args, **kwargs)
@@ -61,7 +78,7 @@ def build_model(
     given = None if files.config is None else read_config(files.config)
     config = _configure(spec, files, tensors) if given is None else given["model_cfg"]
     try:
-        model = _instantiate(config, files)
+        model = _instantiate(config, files, tensors)
     except ImportError as error:
         raise ModelError(f"{spec.name}: needs 'transformers': pip install 'clipsim[transformers]'") from error
     except Exception as error:
@@ -101,7 +118,7 @@ def _configure(spec: ModelSpec, files: ModelFiles, tensors: dict[str, Tensor]) -
     return config
 
 
-def _instantiate(config: dict[str, Any], files: ModelFiles) -> Any:
+def _instantiate(config: dict[str, Any], files: ModelFiles, tensors: Mapping[str, Tensor]) -> Any:
     """An OpenCLIP model whose parameters hold nothing yet."""
     arguments = copy.deepcopy(config)
     text, vision = arguments["text_cfg"], arguments["vision_cfg"]
@@ -116,7 +133,7 @@ def _instantiate(config: dict[str, Any], files: ModelFiles) -> Any:
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)  # OpenCLIP and timm talk about initialising; the weights follow
     try:
-        with _NoRandomNumbers():
+        with _NoRandomNumbers(tensors):
             model = kind(**arguments)
     finally:
         logging.disable(level)
@@ -147,7 +164,17 @@ def _fill(model: Any, tensors: dict[str, Tensor], path: Path, config: dict[str, 
     missing = [name for name in expected if name not in tensors and not name.endswith("num_batches_tracked")]
     extra = [name for name in tensors if name not in expected]
     wrong = [name for name in expected if name in tensors and tensors[name].shape != expected[name].shape]
-    for names, what in ((missing, "missing"), (extra, "unknown to it"), (wrong, "of another shape")):
+    coded = [  # quantised, say: numbers that stand for others
+        name for name in expected
+        if name in tensors and tensors[name].is_floating_point() != expected[name].is_floating_point()
+    ]  # fmt: skip
+    kinds = (
+        (missing, "missing"),
+        (extra, "unknown to it"),
+        (wrong, "of another shape"),
+        (coded, "of another kind of number"),
+    )
+    for names, what in kinds:
         if names:
             example = printable(names[0], 60)
             raise WeightsError(
