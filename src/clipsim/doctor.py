@@ -18,12 +18,12 @@ from clipsim.hub import find_weights
 from clipsim.mini.probe import TEXTS, known_answers, probe_pictures
 from clipsim.models import BUNDLED, BUNDLED_PATH, find_model, list_models
 from clipsim.ranking import collect, rank_sources
-from clipsim.settings import default_model, settings_path
+from clipsim.settings import cache_folder, default_model, settings_path
 
 SCHEMA = "clipsim.doctor/1"
 PACKAGES = (
     "clipsim", "torch", "torchvision", "open_clip_torch", "timm", "huggingface_hub", "safetensors", "Pillow", "numpy",
-    "typer", "rich", "pillow-heif", "transformers",
+    "typer", "rich", "pillow-heif", "transformers", "onnxruntime", "tokenizers",
 )  # fmt: skip
 # How far a cosine may be from the known answer; fp32 differs by the order of sums, the others by their rounding.
 TOLERANCE = {"fp32": 1e-4, "fp16": 5e-3, "bf16": 3e-2}
@@ -107,7 +107,12 @@ def examine() -> Report:
         precision=choose_precision(None, device)[0],
         default_model=name,
         default_chosen=chosen,
-        folders={"settings": str(settings_path()), "weights": _hub_cache(), "bundled model": str(BUNDLED_PATH)},
+        folders={
+            "settings": str(settings_path()),
+            "weights": _hub_cache(),
+            "vectors": str(cache_folder()),
+            "bundled model": str(BUNDLED_PATH),
+        },
         environment={
             key: re.sub(r"//[^/@]*@", "//…@", value)  # a password in an address is nobody's business
             for key, value in sorted(os.environ.items())
