@@ -26,6 +26,7 @@ BUDGET = 1_400_000_000  # bytes for all pictures that are being decoded; one alo
 # Bytes a pixel takes at the worst moment, as measured; what takes more than usual has a lower limit on pixels.
 USUAL_BYTES = 12
 LARGE = 4_000_000  # pixels of a JPEG that need not be decoded in full
+BLOCK = 1 << 26  # of Pillow's memory; beyond 32 MiB the C library gives what is freed back to the system at once
 _BYTES_PER_PIXEL = {"JPEG2000": 22, "WEBP": 20, "AVIF": 18, "HEIF": 18, "progressive": 16}
 _RAISE = "CLIPSIM_MAX_PIXELS raises it"
 _lazy = threading.Lock()
@@ -133,6 +134,7 @@ def convert_picture(image: Image.Image) -> Image.Image:
 def lift_pillows_limit() -> None:
     """Leave the limit on pixels to `max_pixels()`; for a program of our own, since Pillow's is one for all."""
     Image.MAX_IMAGE_PIXELS = max_pixels()  # it refuses at twice that; a picture inside a picture is held to it too
+    Image.core.set_block_size(BLOCK)  # type: ignore[attr-defined]  # the only way in, but for the environment
 
 
 def _read_head(file: BinaryIO) -> bytes:
