@@ -22,6 +22,7 @@ from clipsim.encoder import ClipEncoder
 from clipsim.errors import ModelError, PromptError, UsageError
 from clipsim.exports import Export, find_export, list_exports
 from clipsim.hub import find_files
+from clipsim.identity import digest_file
 from clipsim.models import ModelSpec, find_model
 
 pytest.importorskip("onnx")
@@ -149,7 +150,7 @@ def test_unchanged_weights_are_not_read_again(copy: Made, monkeypatch: pytest.Mo
 
     def digest(path: Path) -> str:
         read.append(path)
-        return exporting.digest_file(path)
+        return digest_file(path)
 
     assert find_export(copy.spec, copy.files, "onnx", digest=digest) == export
     assert copy.files.weights not in read
@@ -243,7 +244,7 @@ def test_what_cannot_be_exported_or_written_is_one_line(
     monkeypatch.setattr(exporting, "export_tower", lambda *_, **__: 1 / 0)
     with pytest.raises(ModelError, match="this model cannot be exported"):
         export_model(made.spec, made.files, tmp_path / "exports", int8=False)
-    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
     with pytest.raises(ModelError, match="GB are free"):
         export_model(made.spec, made.files, tmp_path / "exports", int8=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -136,7 +137,7 @@ def test_another_vocabulary_keeps_its_marks_and_padding(tmp_path: Path, side: st
             tokenizer=theirs, tokenizer_mode="", strip_sep_token=strip, clean_fn=lambda text: clean_text(text, "lower")
         )
 
-        def __call__(self, texts: object, *, truncate: bool) -> SimpleNamespace:
+        def __call__(self, texts: Sequence[str], *, truncate: bool) -> SimpleNamespace:
             from tokenizers import Tokenizer
 
             reference = Tokenizer.from_str(theirs.backend_tokenizer.to_str())
@@ -145,7 +146,7 @@ def test_another_vocabulary_keeps_its_marks_and_padding(tmp_path: Path, side: st
             rows = [
                 [0 if strip and number == 4 else number for number in reference.encode(self.clean(text)).ids]
                 for text in texts
-            ]  # type: ignore[attr-defined]
+            ]
             return SimpleNamespace(numpy=lambda: np.array(rows))
 
         def clean(self, text: str) -> str:

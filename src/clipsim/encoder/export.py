@@ -103,9 +103,9 @@ def _write_towers(encoder: ClipEncoder, draft: Path, own: bool, int8: bool, tell
     size = encoder.preprocessing.size
     tell("exporting the image tower")
     pixels = torch.zeros((2, *size, 3), dtype=torch.uint8)
-    export_tower(ImageTower(encoder.model, encoder.preprocessing), pixels, (0,), draft / "image.onnx", int8=int8)
+    export_tower(ImageTower(encoder.towers.model, encoder.preprocessing), pixels, (0,), draft / "image.onnx", int8=int8)
     tell("exporting the text tower")
-    tower, shorten = text_tower(encoder.model, padded_with_zeros=own)
+    tower, shorten = text_tower(encoder.towers.model, padded_with_zeros=own)
     tokens = encoder.tokenizer(["a cat", "two dogs"], truncate=True)
     if shorten:
         tokens = tokens[:, : max(4, tokens.shape[1] // 2)]  # a length that is none of the model's own
