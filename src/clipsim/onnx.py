@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,21 +84,28 @@ class OnnxEncoder:
 
     def _open(self, file: str) -> Any:
         try:
-            return open_session(self._runtime, self._export.folder / file)
+            threads = _usable_cores() if self.precision == "fp32" else 1  # … in each of `_threads`
+            return open_session(self._runtime, self._export.folder / file, threads)
         except Exception as error:  # ONNX Runtime's own, which have no common base
             raise self._damaged(error) from error
 
     def _encode(self, tower: Any, rows: list[NDArray[Any]]) -> NDArray[np.float32]:
-        # int8 scales its activations by what is in the batch: alone, an input's vector is always the same
-        step = 1 if self.precision == "int8" else len(rows)
-        parts = []
-        for start in range(0, len(rows), step):
-            batch = np.stack(rows[start : start + step])
-            if tower is self.__dict__.get("_text_tower") and self._export.texts_shorten:
-                batch = without_padding(batch)
-            parts.append(tower.run(None, {"input": batch})[0])
-        features: NDArray[np.float32] = np.concatenate(parts)
+        features: NDArray[np.float32]
+        if self.precision == "fp32":
+            features = self._run(tower, np.stack(rows))
+        else:
+            # int8 scales its activations by what is in the batch: alone, an input's vector is always the same
+            features = np.concatenate(list(self._threads.map(lambda row: self._run(tower, row[None]), rows)))
         return features
+
+    def _run(self, tower: Any, batch: NDArray[Any]) -> Any:
+        if batch.ndim == 2 and self._export.texts_shorten:
+            batch = without_padding(batch)
+        return tower.run(None, {"input": batch})[0]
+
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(_usable_cores(), "int8")
 
     def _damaged(self, error: Exception) -> ModelError:
         said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 120)
@@ -116,12 +124,12 @@ def without_padding(tokens: NDArray[np.int64]) -> NDArray[np.int64]:
     return tokens[:, : int(np.flatnonzero(tokens.any(axis=0))[-1]) + 1]
 
 
-def open_session(runtime: Any, path: Path) -> Any:
+def open_session(runtime: Any, path: Path, threads: int) -> Any:
     """Open a tower as `encoder.graphs` left it: optimised already, its weights mapped and used where they lie."""
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = _usable_cores()
+    options.intra_op_num_threads = threads
     options.add_session_config_entry("session.disable_prepacking", "1")
     return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 

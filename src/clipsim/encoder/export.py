@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -156,7 +156,8 @@ def _unfinished(folder: Path, needed: int) -> Iterator[Path]:
             f"{printable(str(folder))}: an export needs {needed / 1e9:.1f} GB while it is written, and only "
             f"{free / 1e9:.1f} GB are free; CLIPSIM_CACHE_DIR moves it"
         )
-    draft = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
+    draft = folder / f"{_UNFINISHED}{os.getpid()}-{time.time_ns()}"
+    draft.mkdir()
     try:
         yield draft
     finally:
