@@ -25,6 +25,7 @@ class FakeEncoder:
     head = "softmax"
     device = "cpu"
     precision = "fp32"
+    engine = "torch"
 
     def __init__(self) -> None:
         self.image_batches: list[int] = []

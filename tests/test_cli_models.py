@@ -122,8 +122,9 @@ def test_show_prints_the_facts_under_either_name(tmp_path: Path, name: str) -> N
 
 
 def test_show_json_is_the_record_of_the_listing(tmp_path: Path) -> None:
-    """One form for one model and for many."""
+    """One form for one model and for many; exports, of which there are none here, are told of one alone."""
     record = json.loads(models(tmp_path, "show", "RN50", "--json").stdout)
+    assert record.pop("exports") == []
     assert [record] == json.loads(models(tmp_path, "--filter", "RN50/openai", "--json").stdout)[:1]
 
 
@@ -152,6 +153,7 @@ def test_show_says_what_can_be_said_of_models_that_are_not_listed(tmp_path: Path
         "embed_dim": 8,
         "context_length": 32,
         "weights": str(folder / "model.safetensors"),
+        "exports": [],
     }
     shown = models(tmp_path, "show", "hf-hub:someone/model").stdout
     assert [line.split() for line in shown.splitlines()] == [

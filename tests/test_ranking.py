@@ -67,6 +67,7 @@ def test_the_record_as_json(encoder: FakeEncoder, colours: Path, monkeypatch: py
         },
         "device": "cpu",
         "precision": "fp32",
+        "engine": "torch",
         "templates": [],
         "texts": ["red", "blue"],
         "images": [str(colours / "red.png")],

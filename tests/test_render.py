@@ -31,7 +31,7 @@ def result_of(images: list[str], texts: list[str], head: str = "softmax") -> Ran
         scores.append(ImageScores(image, similarity, shares, number % len(texts)))
     bias = -10.0 if head == "sigmoid" else None
     model = ModelRecord("ViT-B-32", "openai", 512, 224, 100.0, bias, head)
-    return RankResult(model, "cpu", "fp32", (), tuple(texts), tuple(scores), (), ())
+    return RankResult(model, "cpu", "fp32", "torch", (), tuple(texts), tuple(scores), (), ())
 
 
 def draw(result: RankResult, width: int, top: int | None = None) -> list[str]:

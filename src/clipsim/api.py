@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 from clipsim.cache import EmbeddingCache
 from clipsim.devices import check_device, check_precision
-from clipsim.embed import BATCH_SIZE
+from clipsim.embed import BATCH_SIZE, Encoder
+from clipsim.engines import check_engine, choose_export
 from clipsim.errors import UsageError
 from clipsim.hub import ModelFiles, find_files, needs_timm
+from clipsim.identity import package_version
 from clipsim.lazy import LazyEncoder, open_lazily
 from clipsim.lean import import_open_clip
 from clipsim.models import ModelSpec
@@ -49,25 +51,38 @@ def open_cached(
     device: str = "auto",
     precision: str | None = None,
     *,
+    engine: str = "auto",
     exact: bool = False,
     cache: bool = True,
     lean: bool = False,
 ) -> tuple[LazyEncoder, EmbeddingCache | None]:
     """As `open_encoder`, but the model is loaded only when a vector is missing in the cache that comes with it.
 
-    `lean` imports open_clip without what this model does not need, which a program of other people's may need later.
+    `engine` is "auto", "torch", "onnx" or "onnx-int8"; on an export, no torch is imported. `lean` imports open_clip
+    without what this model does not need, which a program of other people's may need later.
     """
     check_device(device)
     if precision is not None:
         check_precision(precision)
+    check_engine(engine, device, precision)
     files = find_files(spec)
+    export = choose_export(spec, files, engine, device, precision)
+
+    def open_model(target: str) -> Encoder:
+        if export is None:
+            return _load(spec, files, target, precision, lean)
+        from clipsim.onnx import OnnxEncoder
+
+        return OnnxEncoder(spec, export)
+
     return open_lazily(
         spec,
         files,
-        lambda target: _load(spec, files, target, precision, lean),
-        engine="torch",
-        device=device,
-        precision=precision,
+        open_model,
+        engine=export.engine if export else "torch",
+        runtime=f"{package_version('onnxruntime')} {export.made}" if export else package_version("torch"),
+        device="cpu" if export else device,
+        precision=export.precision if export else precision,
         exact=exact,
         folder=cache_folder() if cache else None,
     )
@@ -90,6 +105,7 @@ def rank(
     weights: str | None = None,
     device: str = "auto",
     precision: str | None = None,
+    engine: str = "auto",
     templates: Sequence[str] = (),
     batch_size: int = BATCH_SIZE,
     workers: int | None = None,
@@ -102,7 +118,8 @@ def rank(
     """Score every image against every text.
 
     Images are paths (files, directories, globs) or PIL pictures; `model` is what `--model` accepts, None the
-    default. An image that cannot be used is in the result's `errors`, or raises ImageError with on_error="fail".
+    default. `engine` is "auto" (an fp32 export of the model where there is one), "torch", "onnx" or "onnx-int8". An
+    image that cannot be used is in the result's `errors`, or raises ImageError with on_error="fail".
     `exact` decodes large JPEGs in full; `cache` finds and keeps the vectors of files and texts in the user's cache.
 
     Raises UsageError for no texts, an empty text or a `sort_by` that is none of the texts, PromptError, ModelError
@@ -121,7 +138,7 @@ def rank(
         raise UsageError(f"on_error is 'skip' or 'fail', not {printable(repr(on_error), 40)}")
     sources = list(_expand(images))
     spec, _ = choose_model(None if model is None else str(model), weights)
-    encoder, store = open_cached(spec, str(device), precision, exact=exact, cache=cache)
+    encoder, store = open_cached(spec, str(device), precision, engine=engine, exact=exact, cache=cache)
     try:
         notices = repeated_notices(repeated)
         if len(prompts) == 1 and encoder.head == "softmax":

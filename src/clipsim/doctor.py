@@ -23,7 +23,7 @@ from clipsim.settings import cache_folder, default_model, settings_path
 SCHEMA = "clipsim.doctor/1"
 PACKAGES = (
     "clipsim", "torch", "torchvision", "open_clip_torch", "timm", "huggingface_hub", "safetensors", "Pillow", "numpy",
-    "typer", "rich", "pillow-heif", "transformers", "onnxruntime", "tokenizers",
+    "typer", "rich", "pillow-heif", "transformers", "onnxruntime", "tokenizers", "onnx",
 )  # fmt: skip
 # How far a cosine may be from the known answer; fp32 differs by the order of sums, the others by their rounding.
 TOLERANCE = {"fp32": 1e-4, "fp16": 5e-3, "bf16": 3e-2}

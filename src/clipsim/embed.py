@@ -73,6 +73,11 @@ class Encoder(Protocol):
         """What it computes in."""
         ...
 
+    @property
+    def engine(self) -> str:
+        """What runs it: "torch", "onnx" or "onnx-int8"."""
+        ...
+
     def prepare_image(self, image: Image.Image) -> Pixels:
         """RGB picture → (h, w, 3) uint8, resized and cropped as the model wants it; called from many threads."""
         ...

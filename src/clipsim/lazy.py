@@ -38,13 +38,14 @@ class LazyEncoder:
         spec: ModelSpec,
         open_model: Callable[[], Encoder],
         *,
+        engine: str,
         device: str,
         precision: str,
         preprocessing: Preprocessing | None,
     ) -> None:
         self.name = spec.architecture or spec.name
         self.pretrained = "bundled" if spec.name == BUNDLED else spec.pretrained
-        self.device, self.precision = device, precision
+        self.engine, self.device, self.precision = engine, device, precision
         self._open_model, self._preprocessing = open_model, preprocessing
         self._facts: dict[str, Any] | None = None
         self._space: Space | None = None
@@ -137,6 +138,7 @@ def open_lazily(
     open_model: Callable[[str], Encoder],
     *,
     engine: str,
+    runtime: str | None,
     device: str,
     precision: str | None,
     exact: bool = False,
@@ -144,7 +146,8 @@ def open_lazily(
 ) -> tuple[LazyEncoder, EmbeddingCache | None]:
     """An encoder for a model, and the cache in `folder` for its vectors; no cache without a folder.
 
-    `open_model` takes the device and gives the encoder itself. Raises WeightsError for files that cannot be read.
+    `open_model` takes the device and gives the encoder itself; `runtime` is the version of what runs it.
+    Raises WeightsError for files that cannot be read.
     """
     database = None if folder is None else Database(folder)
     certain = guess_device(device) or (database and _recall_device(database))
@@ -157,7 +160,12 @@ def open_lazily(
     given = None if files.config is None else read_config(files.config)
     preprocessing = _find_preprocessing(spec, given)
     encoder = LazyEncoder(
-        spec, lambda: open_model(certain), device=certain, precision=precision, preprocessing=preprocessing
+        spec,
+        lambda: open_model(certain),
+        engine=engine,
+        device=certain,
+        precision=precision,
+        preprocessing=preprocessing,
     )
     if database is None or not database.usable:
         encoder.start()
@@ -174,7 +182,7 @@ def open_lazily(
         "engine": engine,
         "device": certain.partition(":")[0],
         "precision": precision,
-        "torch": package_version("torch"),
+        "runtime": runtime,
     }
     rules = {
         "rules": DECODING_RULES,

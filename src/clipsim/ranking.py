@@ -80,6 +80,7 @@ class RankResult:
     model: ModelRecord
     device: str
     precision: str
+    engine: str
     templates: tuple[str, ...]
     texts: tuple[str, ...]
     scores: tuple[ImageScores, ...]
@@ -116,6 +117,7 @@ class RankResult:
             "model": {**vars(self.model), "logit_scale": significant(self.model.logit_scale)},
             "device": self.device,
             "precision": self.precision,
+            "engine": self.engine,
             "templates": list(self.templates),
             "texts": list(self.texts),
             "images": list(self.images),
@@ -225,6 +227,7 @@ def collect(
         ModelRecord.of(encoder),
         encoder.device,
         encoder.precision,
+        encoder.engine,
         tuple(templates),
         tuple(texts),
         tuple(scores),

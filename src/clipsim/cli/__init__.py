@@ -10,6 +10,7 @@ import typer
 
 from clipsim.cli.cache import cache_app
 from clipsim.cli.doctor import doctor_command
+from clipsim.cli.export import export_command
 from clipsim.cli.models import models_app
 from clipsim.cli.output import end_quietly, exit_status, open_missing_streams
 from clipsim.cli.quick import QuickCommand, QuickGroup
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.command("rank", cls=QuickCommand)(rank_command)
 app.command("doctor")(doctor_command)
+models_app.command("export", cls=QuickCommand)(export_command)
 app.add_typer(models_app, name="models")
 app.add_typer(cache_app, name="cache")
 

@@ -12,6 +12,7 @@ import typer
 from clipsim.cli.output import exit_status, print_table, say, write
 from clipsim.cli.quick import QuickCommand, QuickGroup
 from clipsim.errors import SettingsError
+from clipsim.exports import list_exports
 from clipsim.hub import find_files, find_weights, read_config
 from clipsim.models import (
     BUNDLED,
@@ -150,6 +151,8 @@ def show_command(name: Name, as_json: AsJson = False) -> None:
         spec = find_model(name)
         facts = find_facts(spec.name)
         record = _record(facts, _default_or_warning()) if facts else _local_record(spec)
+        exports = [export for export in list_exports() if export.is_of(spec)]
+        record["exports"] = [{"folder": str(export.folder), **export.to_dict()} for export in exports]
         if as_json:
             write(to_json(record) + "\n")
             return
@@ -158,7 +161,7 @@ def show_command(name: Name, as_json: AsJson = False) -> None:
 
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         for key, value in record.items():
-            if value not in (None, [], ""):
+            if key != "exports" and value not in (None, [], ""):
                 shown = (
                     ", ".join(value)
                     if isinstance(value, list)
@@ -167,6 +170,8 @@ def show_command(name: Name, as_json: AsJson = False) -> None:
                 table.add_row(Text(key, style="bold"), Text(printable(shown)))
         if facts and facts.imagenet_top1 is not None:
             table.add_row(Text("source", style="bold"), Text(read_catalogue()["sources"]["imagenet_top1"]))
+        for export in exports:
+            table.add_row(Text("export", style="bold"), Text(str(export)))
         print_table(table)
 
 

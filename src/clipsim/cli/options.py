@@ -42,6 +42,7 @@ class RankRequest:
     weights: str | None
     device: str
     precision: str | None
+    engine: str
     batch_size: int | None
     workers: int | None
     from_file: str | None

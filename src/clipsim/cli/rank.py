@@ -59,6 +59,14 @@ def rank_command(
         Precision | None,
         typer.Option(help="What the model computes in; fp16 on CUDA, else fp32, unless given.", show_default=False),
     ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="auto, torch, onnx or onnx-int8: what runs the model. auto takes an fp32 export where there is one "
+            "(`clipsim models export`).",
+            metavar="ENGINE",
+        ),
+    ] = "auto",
     batch_size: Annotated[
         int | None,
         typer.Option(
@@ -115,6 +123,7 @@ def rank_command(
             weights=weights,
             device=device,
             precision=precision.value if precision else None,
+            engine=engine,
             batch_size=batch_size,
             workers=workers,
             from_file=from_file,

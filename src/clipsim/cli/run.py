@@ -53,7 +53,13 @@ def run_rank(request: RankRequest) -> None:
     with progress_bar(quiet=request.quiet or (streamed and sys.stdout.isatty())) as bar:
         bar.step("loading the model")
         encoder, cache = open_cached(
-            spec, request.device, request.precision, exact=request.exact, cache=request.cache, lean=True
+            spec,
+            request.device,
+            request.precision,
+            engine=request.engine,
+            exact=request.exact,
+            cache=request.cache,
+            lean=True,
         )
         if len(prompts) == 1 and encoder.head == "softmax":
             notices.append(NO_SHARE)

@@ -35,6 +35,8 @@ class ClipEncoder:
     ModelError and its family for the model, DeviceError for the device.
     """
 
+    engine = "torch"
+
     def __init__(
         self, spec: ModelSpec, files: ModelFiles, *, device: str = "auto", precision: str | None = None
     ) -> None:

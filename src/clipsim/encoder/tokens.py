@@ -8,12 +8,11 @@ from typing import Any
 from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer, SimpleTokenizer
 from torch import Tensor
 
-from clipsim.errors import ModelError, PromptError, WeightsError
+from clipsim.errors import ModelError, WeightsError
 from clipsim.hub import ModelFiles
 from clipsim.names import printable
+from clipsim.tokens import bound_text, too_many_tokens
 
-LONGEST_SHOWN = 60
-LONGEST_TOKEN = 33  # bytes, of OpenCLIP's vocabulary, and a space
 _OPTIONS = {"clean", "strip_sep_token", "language"}  # those that draw nothing at random
 
 
@@ -59,24 +58,14 @@ class Tokenizer:
         if not truncate:
             for text, row in zip(texts, tokens, strict=True):
                 if self._may_be_cut(row) and (count := self.count(text)) > self.context_length:
-                    raise PromptError(
-                        f"the prompt '{printable(text, LONGEST_SHOWN)}' has {count} tokens and this model reads "
-                        f"{self.context_length}; shorten it, or give --truncate to cut it"
-                    )
+                    raise too_many_tokens(text, count, self.context_length)
         return tokens
 
     def _bounded(self, text: str, truncate: bool) -> str:
-        """A text that OpenCLIP's own tokenizer can take: its time grows with the square of a word's length."""
-        most = self.context_length * LONGEST_TOKEN
-        if not isinstance(self.tokenize, SimpleTokenizer) or len(text) <= most:
+        """A text that OpenCLIP's own tokenizer can take."""
+        if not isinstance(self.tokenize, SimpleTokenizer):
             return text
-        text = self.tokenize.clean_fn(text)
-        if len(text) > most and not truncate:
-            raise PromptError(
-                f"the prompt '{printable(text, LONGEST_SHOWN)}' has {len(text):,} characters, more than the "
-                f"{self.context_length} tokens that this model reads; shorten it, or give --truncate to cut it"
-            )
-        return text[:most]
+        return bound_text(text, self.tokenize.clean_fn, self.context_length, truncate)
 
     def _may_be_cut(self, row: Tensor) -> bool:
         # OpenCLIP's own tokenizer pads with zeros; the others' padding can look like their end token

@@ -112,6 +112,7 @@ def _framed(result: RankResult, table: Table, layout: str) -> Group:
     """The table under the model's name and over a sentence that says what its numbers are."""
     model = result.model
     title = [model.name, *([model.pretrained] if model.pretrained else []), result.device, result.precision]
+    title += [result.engine] if result.engine != "torch" else []
     return Group(
         Text(" · ".join(printable(part, 2 * LABEL) for part in title), style="bold"),
         table,

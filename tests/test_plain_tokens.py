@@ -1,0 +1,170 @@
+"""Token ids without torch: the very ids that OpenCLIP's own tokenizer gives, and the same errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import ftfy
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from open_clip.tokenizer import SimpleTokenizer
+
+from clipsim.encoder.tokens import Tokenizer
+from clipsim.errors import ModelError, PromptError
+from clipsim.hub import ModelFiles
+from clipsim.tokens import PlainTokenizer, clean_text
+
+pytest.importorskip("tokenizers")
+from clipsim.encoder.vocabulary import NASTY_TEXTS, write_vocabulary
+
+CLEANINGS = ("lower", "whitespace", "canonicalize")
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+WORDS = st.lists(st.sampled_from(["it's", "I'LL", "<end_of_text>", "&amp;", "_", "É", "猫", "42", "…", "\t", "a"])).map(
+    "".join
+)
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Tokenizer, PlainTokenizer]]:
+    """OpenCLIP's tokenizer and ours, for each way of cleaning."""
+    made = {}
+    for clean in CLEANINGS:
+        theirs = Tokenizer({"text_cfg": {"context_length": 20, "tokenizer_kwargs": {"clean": clean}}}, files())
+        path = tmp_path_factory.mktemp("vocabulary") / "tokenizer.json"
+        made[clean] = theirs, PlainTokenizer(path, write_vocabulary(theirs, path))
+    return made
+
+
+def files() -> ModelFiles:
+    """A model's files without a tokenizer of its own."""
+    return ModelFiles(Path("weights"))
+
+
+@pytest.mark.parametrize("clean", CLEANINGS)
+def test_nasty_texts_have_the_ids_that_openclip_gives(
+    pairs: dict[str, tuple[Tokenizer, PlainTokenizer]], clean: str
+) -> None:
+    """Scripts, entities, controls, contractions, marks in the text, long words."""
+    theirs, ours = pairs[clean]
+
+    assert (theirs(NASTY_TEXTS, truncate=True).numpy() == ours(NASTY_TEXTS, truncate=True)).all()
+
+
+@settings(deadline=None, max_examples=150)
+@given(text=TEXTS | WORDS, clean=st.sampled_from(CLEANINGS))
+def test_any_text_has_the_ids_that_openclip_gives(
+    pairs: dict[str, tuple[Tokenizer, PlainTokenizer]], text: str, clean: str
+) -> None:
+    """The number of tokens too, for texts that are not cut."""
+    theirs, ours = pairs[clean]
+
+    assert theirs([text], truncate=True).tolist() == ours([text], truncate=True).tolist()
+    assert clean_text(text, clean) == theirs.tokenize.clean_fn(text)
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="&")))
+def test_plain_ascii_needs_no_mending(text: str) -> None:
+    """What spares the import of ftfy."""
+    assert ftfy.fix_text(text) == text
+
+
+@pytest.mark.parametrize("text", ["cat " * 30, "x" * 5000, "猫" * 700, "&lt;" * 300, "9 " * 400])
+def test_too_long_a_text_is_refused_in_the_same_words(
+    pairs: dict[str, tuple[Tokenizer, PlainTokenizer]], text: str
+) -> None:
+    """The count of tokens, or of characters where there are too many to count; and cut at the same place."""
+    theirs, ours = pairs["lower"]
+    with pytest.raises(PromptError) as wanted:
+        theirs(["a cat", text], truncate=False)
+    with pytest.raises(PromptError) as given_:
+        ours(["a cat", text], truncate=False)
+
+    assert str(given_.value) == str(wanted.value)
+    assert ours([text], truncate=True).tolist() == theirs([text], truncate=True).tolist()
+    assert ours([text], truncate=True)[0, -1] == SimpleTokenizer().eot_token_id
+
+
+def test_a_text_at_the_limit_is_not_refused(pairs: dict[str, tuple[Tokenizer, PlainTokenizer]]) -> None:
+    """Eighteen words and the two marks."""
+    _, ours = pairs["lower"]
+
+    assert np.count_nonzero(ours(["cat " * 18], truncate=False)) == 20
+    with pytest.raises(PromptError, match="has 21 tokens and this model reads 20"):
+        ours(["cat " * 19], truncate=False)
+
+
+def test_a_tokenizer_that_differs_is_refused(
+    pairs: dict[str, tuple[Tokenizer, PlainTokenizer]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The comparison before an export is accepted can fail."""
+    theirs, _ = pairs["lower"]
+    monkeypatch.setattr("clipsim.tokens.WORD", r"\p{L}+|\S")
+    monkeypatch.setattr("clipsim.tokens._word_pattern", lambda: __import__("regex").compile(r"\p{L}+|\S"))
+
+    with pytest.raises(ModelError, match="gives other ids"):
+        write_vocabulary(theirs, tmp_path / "tokenizer.json")
+
+
+class Theirs:
+    """As much of a tokenizer of transformers' as is looked at."""
+
+    is_fast = True
+    pad_token_id, sep_token_id, padding_side = 1, 4, "right"
+
+    def __init__(self) -> None:
+        from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+        words = {word: number for number, word in enumerate(["?", "<pad>", "a", "cat", "</s>", "dog"])}
+        self.backend_tokenizer = Tokenizer(models.WordLevel(words, unk_token="?"))
+        self.backend_tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+        self.backend_tokenizer.post_processor = processors.TemplateProcessing("$A </s>", special_tokens=[("</s>", 4)])
+
+
+@pytest.mark.parametrize(("side", "strip"), [("right", False), ("left", False), ("right", True)])
+def test_another_vocabulary_keeps_its_marks_and_padding(tmp_path: Path, side: str, strip: bool) -> None:
+    """Padding and cutting as transformers' `padding="max_length", truncation=True`; a separator may become zero."""
+    theirs = Theirs()
+    theirs.padding_side = side
+
+    class Fake:
+        context_length = 5
+        tokenize = SimpleNamespace(
+            tokenizer=theirs, tokenizer_mode="", strip_sep_token=strip, clean_fn=lambda text: clean_text(text, "lower")
+        )
+
+        def __call__(self, texts: Sequence[str], *, truncate: bool) -> SimpleNamespace:
+            from tokenizers import Tokenizer
+
+            reference = Tokenizer.from_str(theirs.backend_tokenizer.to_str())
+            reference.enable_truncation(5)
+            reference.enable_padding(direction=side, pad_id=1, pad_token="<pad>", length=5)
+            rows = [
+                [0 if strip and number == 4 else number for number in reference.encode(self.clean(text)).ids]
+                for text in texts
+            ]
+            return SimpleNamespace(numpy=lambda: np.array(rows))
+
+        def clean(self, text: str) -> str:
+            return clean_text(text, "lower")
+
+    path = tmp_path / "tokenizer.json"
+    ours = PlainTokenizer(path, write_vocabulary(Fake(), path))  # type: ignore[arg-type]
+
+    end = 0 if strip else 4
+    assert ours(["A  cat"], truncate=False).tolist() == [[1, 1, 2, 3, end] if side == "left" else [2, 3, end, 1, 1]]
+    assert ours(["a cat a dog a"], truncate=True).tolist() == [[2, 3, 2, 5, end]]
+    with pytest.raises(PromptError, match="has 6 tokens and this model reads 5"):
+        ours(["a cat a dog a"], truncate=False)
+
+
+def test_a_slow_tokenizer_cannot_be_exported(tmp_path: Path) -> None:
+    """One that has no file that another library reads."""
+    theirs = SimpleNamespace(tokenizer=SimpleNamespace(is_fast=False), tokenizer_mode="")
+
+    with pytest.raises(ModelError, match="works only within 'transformers'"):
+        write_vocabulary(SimpleNamespace(tokenize=theirs), tmp_path / "tokenizer.json")  # type: ignore[arg-type]
