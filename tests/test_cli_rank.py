@@ -70,8 +70,8 @@ def test_json_is_the_record(rank: Rank) -> None:
 
     assert status == 0
     assert list(record) == [
-        "schema", "model", "device", "precision", "engine", "templates", "texts", "images", "similarity", "probabilities",
-        "best", "errors", "warnings",
+        "schema", "model", "device", "precision", "engine", "templates", "texts", "images", "similarity",
+        "probabilities", "best", "errors", "warnings",
     ]  # fmt: skip
     assert record["images"] == ["./blue.png", "./green.png", "./red.png"]
     assert record["texts"] == ["red", "blue"]
