@@ -23,7 +23,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.make_inputs import ARCHITECTURE, TEXTS, make_pictures, make_weights
+from benchmarks.make_inputs import ARCHITECTURE, TEXTS, make_elsewhere, make_pictures, make_weights
 
 HERE = Path(__file__).parent
 BATCH = 32
@@ -103,7 +103,11 @@ class Bench:
     """The inputs, and the commands of both sides."""
 
     def __init__(self, inputs: Path) -> None:
+        inputs = inputs.resolve()
         inputs.mkdir(parents=True, exist_ok=True)
+        folder = f"Path({str(inputs)!r})"
+        for call in ("make_weights({})", "make_pictures({}, 256, (640, 480))", "make_pictures({}, 96, (4032, 3024))"):
+            make_elsewhere(call.format(folder))
         self.weights = make_weights(inputs)
         small = make_pictures(inputs, 256, (640, 480))
         self.pictures = {"two": small[:2], "small": small, "large": make_pictures(inputs, 96, (4032, 3024))}
@@ -176,6 +180,7 @@ def measure_growth(inputs: Path) -> dict[str, float]:
     figures: dict[str, float] = {}
     folder = inputs / "growth"
     shutil.rmtree(folder, ignore_errors=True)
+    make_elsewhere(f"make_pictures(Path({str(inputs.resolve())!r}), 1000, (160, 120))")
     source = make_pictures(inputs, 1000, (160, 120))
     for count in (2, 1000, 10_000):
         part = folder / str(count)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
-import open_clip
-import torch
 from PIL import Image, ImageFilter
-from safetensors.torch import save_file
 
 ARCHITECTURE = "ViT-B-32"
 TEXTS = ("a maze", "a photo of a cat", "a dog", "a bar chart")
@@ -18,6 +17,10 @@ def make_weights(folder: Path, architecture: str = ARCHITECTURE) -> Path:
     """A state dict in OpenCLIP's layout, its features spread enough for a wrong number to show."""
     path = folder / f"{architecture.lower()}.safetensors"
     if not path.exists():
+        import open_clip
+        import torch
+        from safetensors.torch import save_file
+
         torch.manual_seed(0)
         model = open_clip.create_model(architecture, load_weights=False)
         state = {name: tensor.clone().contiguous() for name, tensor in model.state_dict().items()}
@@ -46,3 +49,9 @@ def make_pictures(folder: Path, count: int, size: tuple[int, int]) -> list[Path]
             noisy = np.clip(np.asarray(mixed, np.float32) + grain, 0, 255).astype(np.uint8)
             Image.fromarray(noisy).save(path, quality=90)
     return paths
+
+
+def make_elsewhere(call: str) -> None:
+    """Run a call of this module in a process of its own: what is measured later must not inherit its memory."""
+    code = f"from pathlib import Path; from benchmarks.make_inputs import make_pictures, make_weights; {call}"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])

@@ -83,6 +83,7 @@ def open_cached(
         runtime=f"{package_version('onnxruntime')} {export.made}" if export else package_version("torch"),
         device="cpu" if export else device,
         precision=export.precision if export else precision,
+        identity=export.identity if export else None,
         exact=exact,
         folder=cache_folder() if cache else None,
     )

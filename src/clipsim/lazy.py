@@ -141,12 +141,14 @@ def open_lazily(
     runtime: str | None,
     device: str,
     precision: str | None,
+    identity: str | None = None,
     exact: bool = False,
     folder: Path | None = None,
 ) -> tuple[LazyEncoder, EmbeddingCache | None]:
     """An encoder for a model, and the cache in `folder` for its vectors; no cache without a folder.
 
-    `open_model` takes the device and gives the encoder itself; `runtime` is the version of what runs it.
+    `open_model` takes the device and gives the encoder itself; `runtime` is the version of what runs it; `identity` is
+    the model's, where it is known.
     Raises WeightsError for files that cannot be read.
     """
     database = None if folder is None else Database(folder)
@@ -171,10 +173,10 @@ def open_lazily(
         encoder.start()
         return encoder, None
     digests = FileDigests(database)
-    if not digests.find([str(files.weights)]):
+    if identity is None and not digests.find([str(files.weights)]):
         encoder.start()  # never seen before: while its gigabytes are read for their digest, it can be loaded too
     try:
-        identity = identify_model(spec, files, digests.digest)
+        identity = identity or identify_model(spec, files, digests.digest)
     except OSError as error:
         raise WeightsError(f"{printable(str(error.filename))}: cannot read it: {error.strerror}") from error
     key = {

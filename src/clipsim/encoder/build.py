@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,13 +59,19 @@ class _NoRandomNumbers(TorchFunctionMode):
         if func in self.SKIPPED:
             return args[0] if args else kwargs["tensor"]
         if func in self.ALLOCATING:
-            self.numbers -= func(*args, **{**kwargs, "device": "meta"}).numel()
+            self.numbers -= _count_numbers(kwargs.get("size", args[:1] if func is torch.full else args))
             self.tensors -= 1
             if self.numbers < 0 or self.tensors < 0:
                 raise ValueError("it would be far larger than the weights")
         if func is torch.randn:
             return torch.empty(*args, **kwargs)
         return func(*args, **kwargs)
+
+
+def _count_numbers(size: Sequence[Any]) -> int:
+    """How many numbers an allocation of this size is for; the size is whole numbers, or one sequence of them."""
+    whole = size[0] if len(size) == 1 and isinstance(size[0], Sequence) else size
+    return math.prod(int(length) for length in whole)
 
 
 def build_model(
