@@ -17,6 +17,7 @@ from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
+from clipsim.encoder.towers import TextTower
 from clipsim.preprocess import Preprocessing
 
 OPSET = 17
@@ -35,19 +36,6 @@ class ImageTower(nn.Module):
         """Normalise and encode."""
         scaled = pixels.float().div(255).sub(self.mean).div(self.std)
         features: Tensor = self.model.encode_image(scaled.permute(0, 3, 1, 2))
-        return features
-
-
-class TextTower(nn.Module):
-    """(n, context_length) int64 token ids → (n, embed_dim) features."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Encode."""
-        features: Tensor = self.model.encode_text(tokens)
         return features
 
 

@@ -19,7 +19,7 @@ class Towers:
         self._causal = (
             type(model) is open_clip.CLIP and model.text_pool_type == "argmax" and model.attn_mask is not None
         )
-        self._text = _TextTower(model)
+        self._text = TextTower(model)
 
     def encode_images(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) → (n, d)."""
@@ -58,13 +58,14 @@ class Towers:
         self._placed.add("text")
 
 
-class _TextTower(nn.Module):
-    """Makes a method what `functional_call` calls."""
+class TextTower(nn.Module):
+    """(n, length) token ids → (n, embed_dim): a method as the module that `functional_call` and exporters want."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """Encode."""
         features: Tensor = self.model.encode_text(tokens)
         return features
