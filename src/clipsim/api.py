@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from clipsim.cache import EmbeddingCache
-from clipsim.devices import check_device, check_precision
-from clipsim.embed import BATCH_SIZE, Encoder
+from clipsim.devices import check_device, check_precision, default_batch_size
+from clipsim.embed import Encoder
 from clipsim.engines import check_engine, choose_export
 from clipsim.errors import UsageError
 from clipsim.hub import ModelFiles, find_files, needs_timm
@@ -108,7 +108,7 @@ def rank(
     precision: str | None = None,
     engine: str = "auto",
     templates: Sequence[str] = (),
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
     workers: int | None = None,
     on_error: Literal["skip", "fail"] = "skip",
     truncate: bool = False,
@@ -133,7 +133,7 @@ def rank(
     """
     prompts, repeated = distinct_prompts([texts] if isinstance(texts, str) else texts)
     check_request(prompts, templates, sort_by)
-    if batch_size < 1 or (workers is not None and workers < 1):
+    if (batch_size is not None and batch_size < 1) or (workers is not None and workers < 1):
         raise UsageError("batch_size and workers are at least 1")
     if on_error not in ("skip", "fail"):
         raise UsageError(f"on_error is 'skip' or 'fail', not {printable(repr(on_error), 40)}")
@@ -149,7 +149,7 @@ def rank(
             sources,
             prompts,
             templates,
-            batch_size=batch_size,
+            batch_size=batch_size or default_batch_size(encoder.device),
             workers=workers,
             exact=exact,
             truncate=truncate,

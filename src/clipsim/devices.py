@@ -42,6 +42,17 @@ def default_precision(device: str) -> str:
     return "fp16" if device.startswith("cuda") else "fp32"
 
 
+def default_batch_size(device: str) -> int:
+    """Images or texts a step of the model, unless asked otherwise: a GPU wants more at once than a processor.
+
+    On a CPU, 8 to 64 were equally fast within what measurements there vary by.
+
+    >>> default_batch_size("cuda"), default_batch_size("cpu")
+    (128, 32)
+    """
+    return 32 if device.startswith("cpu") else 128
+
+
 def guess_device(name: str) -> str | None:
     """The device that a name stands for, where that is certain without asking torch: "auto" is, without any GPU."""
     if name != "auto":

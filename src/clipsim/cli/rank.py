@@ -70,7 +70,10 @@ def rank_command(
     batch_size: Annotated[
         int | None,
         typer.Option(
-            min=1, max=65536, help="Images or texts a step of the model; 32 unless given.", show_default=False
+            min=1,
+            max=65536,
+            help="Images or texts a step of the model; 32 unless given, 128 on a GPU.",
+            show_default=False,
         ),
     ] = None,
     workers: Annotated[

@@ -15,7 +15,8 @@ from clipsim.cli.options import Format, RankRequest
 from clipsim.cli.output import NOTHING_DONE, SOME_SKIPPED, say
 from clipsim.cli.progress import Bar, progress_bar
 from clipsim.cli.results import Done, print_json_lines, print_result
-from clipsim.embed import BATCH_SIZE, ImageFailure
+from clipsim.devices import default_batch_size
+from clipsim.embed import ImageFailure
 from clipsim.errors import ImageError, UsageError
 from clipsim.models import BUNDLED
 from clipsim.names import printable
@@ -71,7 +72,7 @@ def run_rank(request: RankRequest) -> None:
                 paths,
                 prompts,
                 request.templates,
-                batch_size=request.batch_size or BATCH_SIZE,
+                batch_size=request.batch_size or default_batch_size(encoder.device),
                 workers=request.workers,
                 exact=request.exact,
                 truncate=request.truncate,
