@@ -22,10 +22,10 @@ from rich.table import Table
 
 from benchmarks.make_inputs import make_pictures, make_weights
 from clipsim.api import open_encoder
-from clipsim.embed import embed_images
-from clipsim.encoder import ClipEncoder
-from clipsim.models import find_model
-from clipsim.pipeline import Pipeline, default_workers
+from clipsim.embedding.encode import embed_images
+from clipsim.engines.torch.encoder import ClipEncoder
+from clipsim.models.names import find_model
+from clipsim.embedding.pipeline import Pipeline, default_workers
 
 HERE = Path(__file__).parent
 

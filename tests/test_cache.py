@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clipsim.cache import Database, EmbeddingCache, FileDigests, Space, Stamp
+from clipsim.cache.database import Database
+from clipsim.cache.vectors import EmbeddingCache, Space
+from clipsim.cache.files import FileDigests
+from clipsim.cache import Stamp
 from clipsim.cache.database import FILE, SCHEMA
 from clipsim.cache.vectors import today
 

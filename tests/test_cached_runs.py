@@ -212,7 +212,8 @@ def test_pruning_to_a_size(cache_folder: Path) -> None:
     """The file really becomes smaller, and keeps what was used last."""
     import numpy as np
 
-    from clipsim.cache import Database, Space
+    from clipsim.cache.database import Database
+    from clipsim.cache.vectors import Space
 
     space = Space(Database(cache_folder), b"model")
     space.add({number.to_bytes(32, "big"): np.ones(512, np.float32) for number in range(2000)})

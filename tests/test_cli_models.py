@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from hub_server import clean_environment, run_clipsim
 
-from clipsim.cli.models import complete_model
-from clipsim.models import OPENAI_NAMES, list_models
+from clipsim.cli.completion import complete_model
+from clipsim.models.catalogue import OPENAI_NAMES, list_models
 
 REPOSITORY = "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"
 

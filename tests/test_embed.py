@@ -12,9 +12,10 @@ import pytest
 from fake_encoder import FakeEncoder
 from PIL import Image
 
-from clipsim.embed import ImageFailure, ImageFeatures, embed_images, embed_texts
+from clipsim.scoring.records import ImageFailure
+from clipsim.embedding.encode import ImageFeatures, embed_images, embed_texts
 from clipsim.errors import ImageError, PromptError
-from clipsim.pipeline import Pipeline
+from clipsim.embedding.pipeline import Pipeline
 
 
 def embed(

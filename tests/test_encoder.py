@@ -20,12 +20,12 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import clipsim
-from clipsim.encoder import ClipEncoder
-from clipsim.encoder.build import build_model, openclip_transform
-from clipsim.encoder.tensors import read_tensors
+from clipsim.engines.torch.encoder import ClipEncoder
+from clipsim.engines.torch.build import build_model, openclip_transform
+from clipsim.engines.torch.checkpoints import read_tensors
 from clipsim.errors import DeviceError, ModelError, PromptError, UsageError, WeightsError
-from clipsim.hub import find_files
-from clipsim.models import find_model
+from clipsim.models.files import find_files
+from clipsim.models.names import find_model
 
 TEXTS = ["maze", "a photo of a cat", "two words & more, isn't it?", "x " * 30]
 
@@ -164,7 +164,7 @@ def test_an_openclip_state_dict_with_its_architecture(tmp_path: Path, monkeypatc
 
 
 def _architectures() -> dict[str, Any]:
-    from clipsim.models import read_catalogue
+    from clipsim.models.catalogue import read_catalogue
 
     architectures: dict[str, Any] = read_catalogue()["architectures"]
     return architectures

@@ -18,18 +18,18 @@ from PIL import Image
 
 import clipsim
 from clipsim.api import open_cached
-from clipsim.encoder import ClipEncoder
+from clipsim.engines.torch.encoder import ClipEncoder
 from clipsim.errors import ModelError, PromptError, UsageError
-from clipsim.exports import Export, find_export, list_exports
-from clipsim.hub import find_files
-from clipsim.identity import digest_file
-from clipsim.models import ModelSpec, find_model
+from clipsim.engines.onnx.exports import Export, find_export, list_exports
+from clipsim.models.files import find_files
+from clipsim.models.digests import digest_file
+from clipsim.models.names import ModelSpec, find_model
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
-from clipsim.encoder import export as exporting
-from clipsim.encoder.export import export_model
-from clipsim.onnx import OnnxEncoder
+from clipsim.engines.torch.encoder import export as exporting
+from clipsim.engines.onnx.export import export_model
+from clipsim.engines.onnx.encoder import OnnxEncoder
 
 TEXTS = ["a cat", "!", "a small red house by the sea, two boats & a lighthouse", "猫 😀", "dog " * 200]
 SHORTEN = {"vit": True, "resnet": True, "quickgelu": True, "timm": True, "siglip": False, "coca": False}
@@ -222,7 +222,7 @@ def test_an_export_that_is_too_far_from_torch_leaves_nothing(
 def test_a_wrong_graph_is_not_accepted(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison is with torch's own vectors, not with the graph's."""
     monkeypatch.setattr(exporting, "ImageTower", lambda model, preprocessing: wrong(model, preprocessing))
-    from clipsim.encoder.graphs import ImageTower
+    from clipsim.engines.torch.graphs import ImageTower
 
     def wrong(model: object, preprocessing: object) -> ImageTower:
         tower = ImageTower(model, preprocessing)  # type: ignore[arg-type]
@@ -253,7 +253,7 @@ def test_what_cannot_be_exported_or_written_is_one_line(
 
 def test_auto_takes_the_export_and_never_int8(copy: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     """And torch where the run would be on a GPU or in another precision, or where it is asked for."""
-    monkeypatch.setattr("clipsim.engines.guess_device", lambda name: "cpu" if name == "auto" else name)
+    monkeypatch.setattr("clipsim.engines.choice.guess_device", lambda name: "cpu" if name == "auto" else name)
 
     def engine(**options: str) -> str:
         encoder, cache = open_cached(copy.spec, cache=False, **options)  # type: ignore[arg-type]
@@ -272,9 +272,9 @@ def test_auto_takes_the_export_and_never_int8(copy: Made, monkeypatch: pytest.Mo
         engine(engine="onnx", device="cuda")
     with pytest.raises(UsageError, match="no engine is called 'tensorrt'"):
         engine(engine="tensorrt")
-    monkeypatch.setattr("clipsim.engines.guess_device", lambda name: None if name == "auto" else name)
+    monkeypatch.setattr("clipsim.engines.choice.guess_device", lambda name: None if name == "auto" else name)
     assert engine() == "torch"
-    monkeypatch.setattr("clipsim.engines.find_spec", lambda name: None)
+    monkeypatch.setattr("clipsim.engines.choice.find_spec", lambda name: None)
     assert engine(device="cpu") == "torch"
     with pytest.raises(ModelError, match=r"needs onnxruntime and tokenizers: pip install 'clipsim\[onnx\]'"):
         engine(engine="onnx")

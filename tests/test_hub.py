@@ -16,8 +16,9 @@ from hub_server import CLOSED_PORT, COMMIT, FakeHub, Fault, clean_environment, r
 from PIL import Image
 
 from clipsim.errors import WeightsError
-from clipsim.hub import find_files, find_weights, read_config, weights_candidates
-from clipsim.models import CONFIG_FILE, ModelSpec, find_facts
+from clipsim.models.files import find_files, find_weights, read_config, weights_candidates
+from clipsim.models.catalogue import CONFIG_FILE, find_facts
+from clipsim.models.names import ModelSpec
 
 NAME = "ViT-B-32/laion2b_s34b_b79k"
 REPOSITORY = "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from clipsim.errors import ImageError, UsageError
-from clipsim.images import convert_picture, load_image
-from clipsim.pixels import to_rgb
+from clipsim.images.decode import convert_picture, load_image
+from clipsim.images.colour import to_rgb
 
 
 def difference(left: Image.Image, right: Image.Image) -> float:

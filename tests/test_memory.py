@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from clipsim.memory import MemoryBudget
+from clipsim.images.memory import MemoryBudget
 
 
 def test_memory_is_shared_out() -> None:

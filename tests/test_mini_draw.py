@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipsim.mini.draw import COLOURS, EVALUATION_SEEDS, GALLERY_SEEDS, THINGS, draw_picture
-from clipsim.mini.draw.backgrounds import paint_background
-from clipsim.mini.draw.captions import NUMBERS, add_article, is_true, make_plural, write_caption
-from clipsim.mini.draw.colours import difference, make_palette, pick_colour
-from clipsim.mini.draw.gallery import GALLERY, draw_gallery
-from clipsim.mini.draw.maze_grid import carve, hexagon_graph, round_graph, solve, square_graph
-from clipsim.mini.draw.pen import STYLES, Pen
+from training.draw import COLOURS, EVALUATION_SEEDS, GALLERY_SEEDS, THINGS, draw_picture
+from training.draw.backgrounds import paint_background
+from training.draw.captions import NUMBERS, add_article, is_true, make_plural, write_caption
+from training.draw.colours import difference, make_palette, pick_colour
+from training.draw.gallery import GALLERY, draw_gallery
+from training.draw.maze_grid import carve, hexagon_graph, round_graph, solve, square_graph
+from training.draw.pen import STYLES, Pen
 
 EVERYDAY = {"maze", "cat", "dog", "circle", "house", "tree", "car", "star", "bar chart", "diagram", "chessboard"}
 

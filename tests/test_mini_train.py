@@ -13,9 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
-from clipsim.mini import batches, evaluate, network, pool, train
-from clipsim.mini.draw import EVALUATION_SEEDS, draw_picture
-from clipsim.mini.draw.captions import Caption
+from training import batches, evaluate, network, pool, train
+from training.draw import EVALUATION_SEEDS, draw_picture
+from training.draw.captions import Caption
 
 TINY: dict[str, Any] = {
     "embed_dim": 16,

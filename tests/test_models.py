@@ -8,17 +8,9 @@ from pathlib import Path
 import pytest
 
 from clipsim.errors import SettingsError, UnknownModelError, UsageError
-from clipsim.models import (
-    BUNDLED,
-    BUNDLED_PATH,
-    OPENAI_NAMES,
-    ModelSpec,
-    find_facts,
-    find_model,
-    list_models,
-    read_catalogue,
-)
-from clipsim.settings import choose_model, default_model, save_default, settings_path
+from clipsim.models.catalogue import BUNDLED, BUNDLED_PATH, OPENAI_NAMES, find_facts, list_models, read_catalogue
+from clipsim.models.names import ModelSpec, find_model
+from clipsim.models.settings import choose_model, default_model, save_default, settings_path
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clipsim.names import printable
+from clipsim.errors import printable
 
 
 @pytest.mark.parametrize(

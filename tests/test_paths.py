@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clipsim.errors import ImageError, UsageError
-from clipsim.paths import find_images, find_listed_images, read_path_list
+from clipsim.inputs.paths import find_images, find_listed_images, read_path_list
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from open_clip.tokenizer import SimpleTokenizer
 
-from clipsim.encoder.tokens import Tokenizer
+from clipsim.engines.torch.tokenizer import Tokenizer
 from clipsim.errors import ModelError, PromptError
-from clipsim.hub import ModelFiles
-from clipsim.tokens import PlainTokenizer, clean_text
+from clipsim.models.files import ModelFiles
+from clipsim.engines.onnx.tokenizer import PlainTokenizer, clean_text
 
 pytest.importorskip("tokenizers")
-from clipsim.encoder.vocabulary import NASTY_TEXTS, write_vocabulary
+from clipsim.engines.torch.vocabulary import NASTY_TEXTS, write_vocabulary
 
 CLEANINGS = ("lower", "whitespace", "canonicalize")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -103,8 +103,8 @@ def test_a_tokenizer_that_differs_is_refused(
 ) -> None:
     """The comparison before an export is accepted can fail."""
     theirs, _ = pairs["lower"]
-    monkeypatch.setattr("clipsim.tokens.WORD", r"\p{L}+|\S")
-    monkeypatch.setattr("clipsim.tokens._word_pattern", lambda: __import__("regex").compile(r"\p{L}+|\S"))
+    monkeypatch.setattr("clipsim.engines.onnx.tokenizer.WORD", r"\p{L}+|\S")
+    monkeypatch.setattr("clipsim.engines.onnx.tokenizer._word_pattern", lambda: __import__("regex").compile(r"\p{L}+|\S"))
 
     with pytest.raises(ModelError, match="gives other ids"):
         write_vocabulary(theirs, tmp_path / "tokenizer.json")

@@ -10,8 +10,9 @@ import pytest
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
-from clipsim.models import find_model, list_models
-from clipsim.preprocess import Preprocessing, find_settings
+from clipsim.models.names import find_model
+from clipsim.models.catalogue import list_models
+from clipsim.engines.preprocessing import Preprocessing, find_settings
 
 SIZES = [(64, 64), (48, 48), (180, 70), (50, 120), (33, 31), (1000, 20), (7, 5), (224, 223)]
 

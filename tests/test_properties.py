@@ -12,9 +12,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from clipsim.names import UNSAFE, printable
-from clipsim.similarity import best_text, cosine, mean_of_templates, order_texts, probabilities, unit_rows
-from clipsim.texts import distinct_prompts, fill_templates, read_prompts
+from clipsim.errors import UNSAFE, printable
+from clipsim.scoring.similarity import best_text, cosine, mean_of_templates, order_texts, probabilities, unit_rows
+from clipsim.inputs.prompts import distinct_prompts, fill_templates, read_prompts
 
 NUMBERS = st.floats(-1e3, 1e3, width=32)
 COSINES = arrays(np.float32, st.tuples(st.integers(2, 9), st.integers(1, 6)), elements=st.floats(-1, 1, width=32))

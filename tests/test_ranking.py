@@ -12,7 +12,7 @@ from PIL import Image
 import clipsim
 from clipsim import api
 from clipsim.errors import UsageError
-from clipsim.ranking import RankResult, collect, encode_prompts, rank_sources
+from clipsim.scoring.records import RankResult, collect, encode_prompts, rank_sources
 
 
 def rank_colours(encoder: FakeEncoder, folder: Path, texts: list[str], **options: str) -> RankResult:

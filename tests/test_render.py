@@ -12,9 +12,10 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from clipsim.embed import ImageFailure
-from clipsim.ranking import ImageScores, ModelRecord, RankResult
-from clipsim.render.data import csv_header, format_csv, format_json, format_json_line
+from clipsim.scoring.records import ImageFailure
+from clipsim.scoring.records import ImageScores, ModelRecord, RankResult
+from clipsim.render.csv import csv_header, format_csv
+from clipsim.render.json import format_json, format_json_line
 from clipsim.render.table import build_table
 
 NASTY = ["[red]x[/red].png", "a\x1b[2Jb\n.png", "猫の写真.png", "😀.png", "rtl\u202egpj.exe", "caf\udce9.png", "[/]"]

@@ -11,7 +11,7 @@ import pytest
 # A library that swallows every exception, and one that an exception in a destructor does not stop.
 SWALLOWS = """
 import sys, time
-from clipsim.signals import catch_signals
+from clipsim.cli.signals import catch_signals
 catch_signals()
 class Held:
     def __del__(self):

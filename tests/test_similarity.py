@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clipsim.similarity import best_text, cosine, mean_of_templates, order_texts, probabilities, unit_rows
+from clipsim.scoring.similarity import best_text, cosine, mean_of_templates, order_texts, probabilities, unit_rows
 
 
 def test_cosine_of_known_vectors() -> None:

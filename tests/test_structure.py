@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from clipsim.errors import ImageError
-from clipsim.images import load_image
+from clipsim.images.decode import load_image
 
 
 def saved(image: Image.Image, kind: str, **options: object) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clipsim.errors import PromptError, UsageError
-from clipsim.texts import check_templates, distinct_prompts, fill_templates, read_prompts
+from clipsim.inputs.prompts import check_templates, distinct_prompts, fill_templates, read_prompts
 
 
 def test_prompt_file_with_everything_editors_do(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ import torch
 from checkpoints import PREPROCESS, TEXT, VIT, state_of
 from safetensors.torch import save_file
 
-from clipsim.encoder import ClipEncoder
+from clipsim.engines.torch.encoder import ClipEncoder
 from clipsim.errors import PromptError
-from clipsim.hub import find_files
-from clipsim.models import find_model
+from clipsim.models.files import find_files
+from clipsim.models.names import find_model
 
 transformers = pytest.importorskip("transformers", reason="needs 'clipsim[transformers]'")
 tokenizers = pytest.importorskip("tokenizers", reason="needs 'clipsim[transformers]'")

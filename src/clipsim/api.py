@@ -1,184 +1,271 @@
-"""The main job in one call: images and texts → `RankResult`; what `clipsim.rank` is."""
+"""One call a command: what a Python caller passes → records. The command line runs this code too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from clipsim.cache import EmbeddingCache
-from clipsim.devices import check_device, check_precision, default_batch_size
-from clipsim.embed import Encoder
-from clipsim.engines import check_engine, choose_export
-from clipsim.errors import UsageError
-from clipsim.hub import ModelFiles, find_files, needs_timm
-from clipsim.identity import package_version
-from clipsim.lazy import LazyEncoder, open_lazily
-from clipsim.lean import import_open_clip
-from clipsim.models import ModelSpec
-from clipsim.names import printable
-from clipsim.paths import find_images
-from clipsim.ranking import RankResult, collect, rank_sources
-from clipsim.settings import cache_folder, choose_model
-from clipsim.texts import LONGEST_SHOWN, check_templates, distinct_prompts
+import numpy as np
+
+from clipsim.embedding.encode import FailedInput, ImageVector, Outcome
+from clipsim.embedding.session import Session as EmbeddingSession
+from clipsim.engines.encoder import Encoder
+from clipsim.errors import NoInputError, UsageError, printable
+from clipsim.inputs.prompts import MAX_SHOWN, check_templates, clean_prompts
+from clipsim.inputs.sources import FileSource, Source, make_sources
+from clipsim.options import ModelOptions, RunOptions
+from clipsim.scoring.records import ImageFailure, ImageScores, ModelRecord, RankResult
+from clipsim.scoring.similarity import best_text, mean_of_templates, score_images
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from PIL import Image
+    from typing_extensions import TypedDict, Unpack
 
-    from clipsim.encoder import ClipEncoder
+    class OpenOptions(TypedDict, total=False):
+        """The keyword arguments of `clipsim.open`."""
 
-NO_SHARE = (
-    "with one text there is no probability: it is a share among texts; give another, such as --text 'something else'"
-)
+        model: str | os.PathLike[str] | None
+        weights: str | os.PathLike[str] | None
+        device: str
+        precision: str | None
+        engine: str
+        batch_size: int | None
+        workers: int | None
+        exact: bool
+        truncate: bool
+        on_error: Literal["skip", "fail"]
+        cache: bool
+
+    Images: TypeAlias = Iterable["str | os.PathLike[str] | Image.Image | Source"] | str | Path | Image.Image
+
+NO_PROBABILITY = "with one text there is no probability, which is a share among the texts; give another text to get one"
+NOTHING_USABLE = "none of the inputs could be used"
+
+RankOutcome = ImageScores | ImageFailure
 
 
-def open_encoder(spec: ModelSpec, device: str = "auto", precision: str | None = None) -> ClipEncoder:
-    """Find or download a model's files and load it; the first call imports torch."""
-    check_device(device)  # before anything is downloaded
-    return _load(spec, find_files(spec), device, precision)
+@dataclass(frozen=True)
+class RankRequest:
+    """Texts, templates and order of a ranking, checked: everything that can be checked before a model is opened."""
+
+    texts: tuple[str, ...]
+    templates: tuple[str, ...] = ()
+    sort_by: str | None = None
+    notices: tuple[str, ...] = ()
+
+    @classmethod
+    def check(
+        cls, texts: Iterable[str] | str, templates: Iterable[str] | str = (), sort_by: str | None = None
+    ) -> RankRequest:
+        """Strip and deduplicate the texts.
+
+        Raises UsageError for no texts, an empty one or one that is no string, a template without `{}`, and a `sort_by`
+        that is not one of the texts.
+        """
+        prompts, notices = clean_prompts([texts] if isinstance(texts, str) else texts)
+        if not prompts:
+            raise UsageError("no texts to compare with; give at least one")
+        checked = check_templates([templates] if isinstance(templates, str) else templates)
+        if sort_by is not None and sort_by.strip() not in prompts:
+            raise UsageError(f"sort_by='{printable(sort_by, MAX_SHOWN)}' is not one of the texts")
+        return cls(tuple(prompts), checked, None if sort_by is None else sort_by.strip(), tuple(notices))
 
 
-def _load(spec: ModelSpec, files: ModelFiles, device: str, precision: str | None, lean: bool = False) -> ClipEncoder:
-    if lean:
-        import_open_clip(timm=needs_timm(spec, files))
-    from clipsim.encoder import ClipEncoder
+@dataclass
+class Ranking:
+    """A ranking as it runs: iterate over its batches of outcomes, or `collect` them into a result."""
 
-    return ClipEncoder(spec, files, device=device, precision=precision)
+    session: Session
+    sources: Iterable[Source]
+    request: RankRequest
+    live: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Note what the caller should know."""
+        self.warnings += self.request.notices
+        if len(self.request.texts) == 1 and self.session.encoder.head == "softmax":
+            self.warnings.append(NO_PROBABILITY)
+
+    def __iter__(self) -> Generator[list[RankOutcome], None, None]:
+        """Encode the texts, then embed and score the sources in batches; failures keep their places."""
+        session = self.session
+        pipeline = session.open_pipeline(self.sources, live=self.live)
+        try:
+            pipeline.start()  # pictures are decoded while the model is loaded for the texts
+            vectors = mean_of_templates(session.embed_texts(self.request.texts, self.request.templates))
+            for batch in session.embed_images(pipeline):
+                yield _score_batch(session.encoder, vectors, batch)
+        finally:
+            pipeline.close()
+
+    def collect(self, batches: Iterable[Sequence[RankOutcome]] | None = None) -> RankResult:
+        """Gather all batches into one result, its images ordered by `sort_by` where that was asked for.
+
+        `batches` are those of this ranking, for a caller that watches them pass.
+        """
+        outcomes = [outcome for batch in (self if batches is None else batches) for outcome in batch]
+        if self.session.device_changed:  # meanwhile, so that some of the vectors are another device's
+            self.session.device_changed = False
+            outcomes = [outcome for batch in self for outcome in batch]
+        scores = [outcome for outcome in outcomes if isinstance(outcome, ImageScores)]
+        if self.request.sort_by is not None:
+            row = self.request.texts.index(self.request.sort_by)
+            scores.sort(key=lambda image: -float(image.similarity[row]))
+        encoder = self.session.encoder
+        return RankResult(
+            model=describe_model(encoder),
+            device=encoder.device,
+            precision=encoder.precision,
+            engine=encoder.engine,
+            templates=self.request.templates,
+            texts=self.request.texts,
+            scores=tuple(scores),
+            errors=tuple(outcome for outcome in outcomes if isinstance(outcome, ImageFailure)),
+            warnings=tuple(self.warnings),
+        )
 
 
-def open_cached(
-    spec: ModelSpec,
+class Session(EmbeddingSession):
+    """A model that stays loaded, and the calls that use it; see `clipsim.open`."""
+
+    def rank(
+        self,
+        images: Images,
+        texts: Iterable[str] | str,
+        *,
+        templates: Iterable[str] | str = (),
+        sort_by: str | None = None,
+    ) -> RankResult:
+        """Score every image against every text; see `clipsim.rank`."""
+        request = RankRequest.check(texts, templates, sort_by)
+        sources = list(make_sources(images))
+        result = self.open_ranking(sources, request).collect()
+        if result.errors and not result.scores:
+            first = result.errors[0]
+            more = f" (and {len(result.errors) - 1} more)" if len(result.errors) > 1 else ""
+            raise NoInputError(f"{NOTHING_USABLE}: {printable(first.path)}: {first.error}{more}", result.errors)
+        return result
+
+    def open_ranking(self, sources: Iterable[Source], request: RankRequest, *, live: bool = False) -> Ranking:
+        """A ranking to iterate over, in memory that does not grow with the number of sources.
+
+        With `live`, results do not wait for sources that have not come yet, as from a pipe.
+        """
+        return Ranking(self, sources, request, live)
+
+
+def open(
+    model: str | os.PathLike[str] | None = None,
+    *,
+    weights: str | os.PathLike[str] | None = None,
     device: str = "auto",
     precision: str | None = None,
-    *,
     engine: str = "auto",
+    batch_size: int | None = None,
+    workers: int | None = None,
     exact: bool = False,
+    truncate: bool = False,
+    on_error: Literal["skip", "fail"] = "skip",
     cache: bool = True,
-    lean: bool = False,
-) -> tuple[LazyEncoder, EmbeddingCache | None]:
-    """As `open_encoder`, but the model is loaded only when a vector is missing in the cache that comes with it.
+) -> Session:
+    """Open a model once, for several calls: `with clipsim.open("ViT-B/32") as session: session.rank(images, texts)`.
 
-    `engine` is "auto", "torch", "onnx" or "onnx-int8"; on an export, no torch is imported. `lean` imports open_clip
-    without what this model does not need, which a program of other people's may need later.
+    `model` is what `clipsim rank --model` accepts, None the default model; `weights` a state dict for the architecture
+    in `model`. `engine` is "auto" (an fp32 export of the model where there is one), "torch", "onnx" or "onnx-int8".
+    `exact` decodes large JPEGs in full; `truncate` cuts texts that are too long; with `on_error="fail"` the first image
+    that cannot be used raises ImageError; `cache` reads and keeps vectors in the user's cache.
+
+    Raises UsageError for options that contradict each other, ModelError and its family for the model. DeviceError is
+    raised when the model is loaded, with the first vector that is not in the cache.
     """
-    check_device(device)
-    if precision is not None:
-        check_precision(precision)
-    check_engine(engine, device, precision)
-    files = find_files(spec)
-    export = choose_export(spec, files, engine, device, precision)
-
-    def open_model(target: str) -> Encoder:
-        if export is None:
-            return _load(spec, files, target, precision, lean)
-        from clipsim.onnx import OnnxEncoder
-
-        return OnnxEncoder(spec, export)
-
-    return open_lazily(
-        spec,
-        files,
-        open_model,
-        engine=export.engine if export else "torch",
-        runtime=f"{package_version('onnxruntime')} {export.made}" if export else package_version("torch"),
-        device="cpu" if export else device,
-        precision=export.precision if export else precision,
-        identity=export.identity if export else None,
-        exact=exact,
-        folder=cache_folder() if cache else None,
+    return Session(
+        ModelOptions(
+            None if model is None else os.fspath(model),
+            None if weights is None else os.fspath(weights),
+            str(device),
+            precision,
+            engine,
+        ),
+        RunOptions(
+            batch_size=batch_size, workers=workers, exact=exact, truncate=truncate, on_error=on_error, cache=cache
+        ),
     )
 
 
-def repeated_notices(repeated: Sequence[str]) -> list[str]:
-    """What to tell of prompts that were given more than once."""
-    if not repeated:
-        return []
-    shown = ", ".join(f"'{printable(prompt, LONGEST_SHOWN)}'" for prompt in repeated[:3])
-    more = f" and {len(repeated) - 3} others" if len(repeated) > 3 else ""
-    return [f"given more than once, counted once: {shown}{more}"]
-
-
 def rank(
-    images: Iterable[str | Path | Image.Image] | str | Path | Image.Image,
+    images: Images,
     texts: Iterable[str] | str,
     *,
-    model: str | Path | None = None,
-    weights: str | None = None,
-    device: str = "auto",
-    precision: str | None = None,
-    engine: str = "auto",
-    templates: Sequence[str] = (),
-    batch_size: int | None = None,
-    workers: int | None = None,
-    on_error: Literal["skip", "fail"] = "skip",
-    truncate: bool = False,
+    templates: Iterable[str] | str = (),
     sort_by: str | None = None,
-    exact: bool = False,
-    cache: bool = True,
+    **options: Unpack[OpenOptions],
 ) -> RankResult:
     """Score every image against every text.
 
-    Images are paths (files, directories, globs) or PIL pictures; `model` is what `--model` accepts, None the
-    default. `engine` is "auto" (an fp32 export of the model where there is one), "torch", "onnx" or "onnx-int8". An
-    image that cannot be used is in the result's `errors`, or raises ImageError with on_error="fail".
-    `exact` decodes large JPEGs in full; `cache` finds and keeps the vectors of files and texts in the user's cache.
+    Images are paths (files, folders, globs) or PIL pictures; texts are stripped at both ends, and a repeated one counts
+    once. Each text is put into every template, and the unit vectors are averaged. `sort_by`, one of the texts, orders
+    the images. `options` are those of `clipsim.open`, which opens the model; it is closed afterwards.
 
-    Raises UsageError for no texts, an empty text or a `sort_by` that is none of the texts, PromptError, ModelError
-    and DeviceError as the command line reports them.
+    An image that cannot be used is in the result's `errors`; where none can be used, NoInputError is raised. Raises
+    UsageError for no texts, an empty text or a `sort_by` that is not one of the texts, PromptError for a text that is
+    too long, and what `clipsim.open` raises.
 
     >>> from PIL import Image
     >>> picture = Image.new("RGB", (64, 48), "white")
     >>> rank(picture, ["maze", "cat"], model="clipsim-mini").similarity.shape
     (2, 1)
     """
-    prompts, repeated = distinct_prompts([texts] if isinstance(texts, str) else texts)
-    check_request(prompts, templates, sort_by)
-    if (batch_size is not None and batch_size < 1) or (workers is not None and workers < 1):
-        raise UsageError("batch_size and workers are at least 1")
-    if on_error not in ("skip", "fail"):
-        raise UsageError(f"on_error is 'skip' or 'fail', not {printable(repr(on_error), 40)}")
-    sources = list(_expand(images))
-    spec, _ = choose_model(None if model is None else str(model), weights)
-    encoder, store = open_cached(spec, str(device), precision, engine=engine, exact=exact, cache=cache)
-    try:
-        notices = repeated_notices(repeated)
-        if len(prompts) == 1 and encoder.head == "softmax":
-            notices.append(NO_SHARE)
-        batches = rank_sources(
-            encoder,
-            sources,
-            prompts,
-            templates,
-            batch_size=batch_size or default_batch_size(encoder.device),
-            workers=workers,
-            exact=exact,
-            truncate=truncate,
-            fail=on_error == "fail",
-            cache=store,
+    texts = [texts] if isinstance(texts, str) else list(texts)
+    templates = [templates] if isinstance(templates, str) else list(templates)
+    RankRequest.check(texts, templates, sort_by)  # before a model is looked for
+    with open(**options) as session:
+        return session.rank(images, texts, templates=templates, sort_by=sort_by)
+
+
+def find_missing(sources: Iterable[Source]) -> tuple[ImageFailure, ...]:
+    """The sources that are files and do not exist, without opening any."""
+    return tuple(
+        ImageFailure(source.name, "no such file")
+        for source in sources
+        if isinstance(source, FileSource) and not os.path.lexists(source.name)
+    )
+
+
+def describe_model(encoder: Encoder) -> ModelRecord:
+    """The record of the model that results carry."""
+    return ModelRecord(
+        name=encoder.name,
+        pretrained=encoder.pretrained,
+        embed_dim=encoder.embed_dim,
+        image_size=encoder.image_size,
+        logit_scale=encoder.logit_scale,
+        logit_bias=encoder.logit_bias,
+        head=encoder.head,
+    )
+
+
+def _score_batch(encoder: Encoder, text_vectors: np.ndarray[Any, Any], batch: Sequence[Outcome]) -> list[RankOutcome]:
+    good = [outcome for outcome in batch if isinstance(outcome, ImageVector)]
+    scored: Iterator[ImageScores] = iter(())
+    if good:
+        similarity, shares = score_images(
+            text_vectors,
+            np.stack([outcome.features for outcome in good]),
+            head=encoder.head,
+            logit_scale=encoder.logit_scale,
+            logit_bias=encoder.logit_bias,
         )
-        return collect(encoder, prompts, batches, templates=templates, warnings=notices, sort_by=sort_by)
-    finally:
-        if store is not None:
-            store.close()
-
-
-def _expand(images: Iterable[object] | object) -> Iterator[str | Image.Image]:
-    from PIL import Image
-
-    given = images if isinstance(images, Iterable) and not isinstance(images, str | Image.Image) else [images]
-    for image in given:
-        if isinstance(image, str | Path):
-            yield from find_images([str(image)])
-        elif isinstance(image, Image.Image):
-            yield image
-        else:
-            raise UsageError(f"an image is a path or a PIL picture, not {type(image).__name__}")
-
-
-def check_request(prompts: Sequence[str], templates: Sequence[str], sort_by: str | None) -> None:
-    """Raise UsageError for a request that contradicts itself, before anything is loaded."""
-    if not prompts:
-        raise UsageError("no texts to compare with; give --text TEXT or --text-file FILE")
-    check_templates(templates)
-    if sort_by is not None and sort_by not in prompts:
-        raise UsageError(f"--sort-by '{printable(sort_by, LONGEST_SHOWN)}' is none of the texts given")
+        scored = (
+            ImageScores(outcome.name, similarity[:, column], None if shares is None else shares[:, column], int(best))
+            for column, (outcome, best) in enumerate(zip(good, best_text(similarity), strict=True))
+        )
+    return [
+        ImageFailure(outcome.name, outcome.error) if isinstance(outcome, FailedInput) else next(scored)
+        for outcome in batch
+    ]

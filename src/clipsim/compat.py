@@ -8,12 +8,11 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from clipsim.errors import PromptError
-from clipsim.hub import find_files
-from clipsim.models import OPENAI_NAMES, list_models
-from clipsim.names import printable
-from clipsim.settings import choose_model
-from clipsim.texts import LONGEST_SHOWN
+from clipsim.errors import PromptError, printable
+from clipsim.inputs.prompts import MAX_SHOWN
+from clipsim.models.catalogue import OPENAI_NAMES, list_models
+from clipsim.models.files import find_files
+from clipsim.models.settings import choose_model
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,8 +40,8 @@ def load(
     """
     import torch
 
-    from clipsim.encoder.build import build_model, openclip_transform
-    from clipsim.encoder.devices import choose_device, choose_precision
+    from clipsim.engines.torch.build import build_model, openclip_transform
+    from clipsim.engines.torch.devices import choose_device, choose_precision
 
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -156,7 +155,7 @@ def tokenize(texts: str | Sequence[str], context_length: int = CONTEXT_LENGTH, t
         ids = [tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id]
         if len(ids) > context_length:
             if not truncate:
-                shown = printable(text, LONGEST_SHOWN)
+                shown = printable(text, MAX_SHOWN)
                 raise PromptError(f"Input '{shown}' is too long for context length {context_length}: {len(ids)} tokens")
             ids = [*ids[: context_length - 1], tokenizer.eot_token_id]
         row[: len(ids)] = torch.tensor(ids)

@@ -1,21 +1,24 @@
-"""What can go wrong, as one family of exceptions.
+"""Text from outside → one safe line; and everything clipsim raises on purpose, as one family of exceptions.
 
 ClipsimError (a RuntimeError)
-├── UsageError          the request contradicts itself or asks for nothing
-├── ImageError          a file or picture that cannot be used
-├── PromptError         a prompt, template or prompt file that cannot be used
+├── UsageError          the request is contradictory or empty
+├── ImageError          an image file or picture cannot be used
+│   └── NoInputError    none of the inputs can be used
+├── PromptError         a prompt, template or prompt file cannot be used
 ├── SettingsError       the user's settings cannot be read or written
-├── DeviceError         the device or precision asked for is not to be had here
-└── ModelError          a model that cannot be used
-    ├── UnknownModelError   nothing answers to that name
+├── DeviceError         the requested device or precision is not available
+└── ModelError          a model cannot be used
+    ├── UnknownModelError   no model has that name
     ├── WeightsError        the weights are missing, damaged, unsafe or of another architecture
-    └── DownloadError       the weights are not on this machine and could not be fetched
+    └── DownloadError       the weights are not on this machine and could not be downloaded
 
-Every message is one line that names the input, the cause and, where there is one, the remedy. Text from outside
-is escaped in it (`names.printable`), so a message can be written to a terminal as it is.
+Every message is one line that names the input, the cause and, where there is one, the remedy. Text from outside is
+escaped with `printable`, so a message can be written to a terminal unchanged.
 """
 
 from __future__ import annotations
+
+import re
 
 
 class ClipsimError(RuntimeError):
@@ -23,15 +26,23 @@ class ClipsimError(RuntimeError):
 
 
 class UsageError(ClipsimError):
-    """The request contradicts itself or asks for nothing."""
+    """The request is contradictory or empty."""
 
 
 class ImageError(ClipsimError):
-    """A file or picture that cannot be used."""
+    """An image file or picture cannot be used."""
+
+
+class NoInputError(ImageError):
+    """None of the inputs can be used; `failures` holds the record of each."""
+
+    def __init__(self, message: str, failures: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.failures = failures
 
 
 class PromptError(ClipsimError):
-    """A prompt, template or prompt file that cannot be used."""
+    """A prompt, template or prompt file cannot be used."""
 
 
 class SettingsError(ClipsimError):
@@ -39,15 +50,15 @@ class SettingsError(ClipsimError):
 
 
 class DeviceError(ClipsimError):
-    """The device or precision asked for is not to be had here."""
+    """The requested device or precision is not available."""
 
 
 class ModelError(ClipsimError):
-    """A model that cannot be used."""
+    """A model cannot be used."""
 
 
 class UnknownModelError(ModelError):
-    """Nothing answers to that name."""
+    """No model has that name."""
 
 
 class WeightsError(ModelError):
@@ -55,4 +66,37 @@ class WeightsError(ModelError):
 
 
 class DownloadError(ModelError):
-    """The weights are not on this machine and could not be fetched."""
+    """The weights are not on this machine and could not be downloaded."""
+
+
+# C0 and C1 controls, line and paragraph separators, directional marks and overrides, the byte-order mark, and lone
+# surrogates (how Python carries the bytes of a file name that is not UTF-8).
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return match.group().encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def printable(text: str, limit: int | None = None) -> str:
+    r"""Escape everything that could move a cursor, colour a terminal or change the direction of a line.
+
+    With `limit`, a longer result keeps its beginning and its end around an ellipsis.
+
+    >>> printable("a\x1b[31m\n.jpg")
+    'a\\x1b[31m\\n.jpg'
+    >>> printable("caf\udce9.jpg")
+    'caf\\xe9.jpg'
+    >>> printable("a very long name.jpeg", limit=12)
+    'a very….jpeg'
+    """
+    if limit is not None and len(text) > 4 * limit:  # never escape a megabyte to show a line of it
+        text = text[: 2 * limit] + text[-2 * limit :]
+    text = UNSAFE.sub(_escape, text)
+    if limit is None or len(text) <= limit:
+        return text
+    tail = (limit - 1) // 2
+    return f"{text[: limit - 1 - tail]}…{text[len(text) - tail :]}"

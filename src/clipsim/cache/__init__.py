@@ -1,26 +1,8 @@
-"""Vectors that were computed before: one SQLite file, keyed by content and by everything that decides a vector."""
+"""Vectors that were computed before: one SQLite file, keyed by content and by everything that decides a vector.
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
-from clipsim.cache.database import Database
-from clipsim.cache.files import FileDigests, Stamp
-from clipsim.cache.vectors import Space
-
-__all__ = ["Database", "EmbeddingCache", "FileDigests", "Space", "Stamp"]
-
-
-@dataclass(frozen=True)
-class EmbeddingCache:
-    """What a run may find and keep: the vectors of its model, and the digests of files."""
-
-    texts: Space
-    images: Space
-    files: FileDigests
-
-    def close(self) -> None:
-        """Note what was used, and let go of the file."""
-        self.texts.note_use()
-        self.images.note_use()
-        self.files.database.close()
+- `keys`: the keys that say which vectors belong to which model, text and file
+- `vectors`: the vectors of one model, and `EmbeddingCache`, what a run may find and keep
+- `files`: the digests of files that were read before
+- `database`: the SQLite file itself; it survives damage, full disks and other processes
+- `maintenance`: what the cache holds, and how to make it smaller
+"""

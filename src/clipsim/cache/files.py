@@ -1,44 +1,19 @@
-"""Files → digests of their content, remembered as long as nothing about a file has changed."""
+"""Names and stamps of files → the digests of their content, as long as nothing about a file has changed."""
 
 from __future__ import annotations
 
 import os
 import time
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
-from clipsim.cache.database import Database
-from clipsim.identity import digest_file
+from clipsim.cache.database import MAX_QUERY_VALUES, Database
+from clipsim.models.digests import FileStamp, digest_file
 
-# A file may change again within one tick of the clock that stamps it, and nobody could tell. FAT's ticks are 2 s.
-GRAIN = 2_000_000_000  # nanoseconds
-MOST = 400  # values in one query
-
-
-@dataclass(frozen=True)
-class Stamp:
-    """What tells a changed file from an unchanged one: size, times in ns, and which file it is."""
-
-    size: int
-    mtime: int
-    ctime: int  # when the file was last written to, whatever mtime was set to afterwards
-    inode: int
-    device: int
-
-    @classmethod
-    def of(cls, facts: os.stat_result) -> Stamp:
-        """From what the system says of a file."""
-        return cls(facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino, facts.st_dev)
-
-    def settled(self, when: int) -> bool:
-        """Whether the last change was so long before `when` (ns) that a later one must show."""
-        return max(self.mtime, self.ctime) + GRAIN < when
-
-    def packed(self) -> bytes:
-        """As the database keeps it."""
-        return f"{self.size} {self.mtime} {self.ctime} {self.inode} {self.device}".encode()
+DIGEST_BYTES = 32
+FileRecord = tuple[str, FileStamp, bytes]  # a source's name, the stamp of its file, the digest of its content
 
 
 class FileDigests:
@@ -47,48 +22,72 @@ class FileDigests:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def find(self, paths: Sequence[str]) -> dict[str, bytes]:
-        """The digests (32 bytes) of those files that are as they were when they were read."""
-        stamps = {}
-        for path in paths:
-            try:
-                stamps[path] = Stamp.of(os.stat(path)).packed()  # noqa: PTH116 (a million times; a Path costs more)
-            except (OSError, ValueError):
-                continue
-        found = {}
-        for start in range(0, len(paths), MOST):
-            keys = {_key(path): path for path in paths[start : start + MOST] if path in stamps}
-            marks = ",".join("?" * len(keys))
-            rows = self.database.select(f"SELECT * FROM files WHERE path IN ({marks})", list(keys))
-            for key, stamp, content, checksum in rows:
-                path = keys[key]
-                if stamp == stamps[path] and checksum == zlib.crc32(key + stamp + content):
-                    found[path] = bytes(content)
+    def find(self, stamps: Mapping[str, FileStamp]) -> dict[str, bytes]:
+        """The digests (32 bytes) of those names whose files have the stamp they had when they were read."""
+        found: dict[str, bytes] = {}
+        names = iter(stamps)
+        while block := {_key(name): name for name in islice(names, MAX_QUERY_VALUES)}:
+            marks = ",".join("?" * len(block))
+            for row in self.database.select(f"SELECT * FROM files WHERE path IN ({marks})", list(block)):
+                if not self._is_sound(row) or row[0] not in block:
+                    self.database.report_damage("a row of the table of files is wrong")
+                    continue
+                name = block[row[0]]
+                if row[1] == stamps[name].packed():
+                    found[name] = row[2]
         return found
 
-    def add(self, digests: Sequence[tuple[str, Stamp, bytes]]) -> None:
-        """Remember digests, each with the stamp that its file had before and after it was read."""
-        self.database.write([self.statement(digests)])
-
     @staticmethod
-    def statement(digests: Sequence[tuple[str, Stamp, bytes]]) -> tuple[str, list[tuple[bytes, bytes, bytes, int]]]:
-        """What `add` writes, for a transaction that writes more."""
+    def statement(records: Sequence[FileRecord]) -> tuple[str, list[tuple[bytes, bytes, bytes, int]]]:
+        """The statement and rows that store digests, each with the stamp its file had before and after reading."""
         rows = []
-        for path, stamp, content in digests:
-            key, packed = _key(path), stamp.packed()
+        for name, stamp, content in records:
+            key, packed = _key(name), stamp.packed()
             rows.append((key, packed, content, zlib.crc32(key + packed + content)))
         return "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows
 
+    def is_known(self, path: Path) -> bool:
+        """Whether `digest` need not read the file."""
+        return self._recall(path) is not None
+
     def digest(self, path: Path) -> str:
-        """The SHA-256 of a file in hex, read only if it is not known. Raises OSError."""
-        if known := self.find([str(path)]):
-            return known[str(path)].hex()
-        begun, before = time.time_ns(), Stamp.of(path.stat())
+        """The SHA-256 of a model's file in hex, read only if it is not known. Raises OSError.
+
+        These digests are kept apart from those of image files, so that pruning vectors does not forget them.
+        """
+        if known := self._recall(path):
+            return known
+        begun, before = time.time_ns(), FileStamp.of(path.stat())
         digest = digest_file(path)
-        if before.settled(begun) and before == Stamp.of(path.stat()):
-            self.add([(str(path), before, bytes.fromhex(digest))])
+        if before.is_settled(begun) and before == FileStamp.of(path.stat()):
+            self.database.write_note(_note(path), f"{before.packed().decode()} {digest}")
         return digest
 
+    def _recall(self, path: Path) -> str | None:
+        note = self.database.read_note(_note(path))
+        try:
+            stamp = FileStamp.of(path.stat()).packed().decode()
+        except OSError:
+            return None
+        if note is None or not note.startswith(f"{stamp} "):
+            return None
+        return note.removeprefix(f"{stamp} ")
 
-def _key(path: str) -> bytes:
-    return os.fsencode(os.path.abspath(path))  # noqa: PTH100 (os.path keeps names that are not UTF-8, and is quick)
+    @staticmethod
+    def _is_sound(row: tuple[object, ...]) -> bool:
+        key, stamp, content, checksum = row
+        return (
+            isinstance(key, bytes)
+            and isinstance(stamp, bytes)
+            and isinstance(content, bytes)
+            and len(content) == DIGEST_BYTES
+            and checksum == zlib.crc32(key + stamp + content)
+        )
+
+
+def _key(name: str) -> bytes:
+    return os.fsencode(os.path.abspath(name))  # noqa: PTH100 (os.path keeps names that are not UTF-8, and is fast)
+
+
+def _note(path: Path) -> str:
+    return f"file {os.path.abspath(path)!a}"  # noqa: PTH100

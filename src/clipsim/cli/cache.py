@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clipsim.cli.output import NOTHING_DONE, exit_status, say, write
-from clipsim.cli.quick import QuickGroup
-from clipsim.errors import UsageError
-from clipsim.names import printable
-from clipsim.render.plain import to_json
-from clipsim.settings import cache_folder
+from clipsim.cli import parameters as shared
+from clipsim.cli.exit_status import NOTHING_DONE, exit_status
+from clipsim.cli.output import print_library_notices, print_message, write
+from clipsim.cli.parsing import FastGroup
+from clipsim.errors import UsageError, printable
+from clipsim.models.settings import cache_folder
+from clipsim.render.safe_json import to_json
 
 if TYPE_CHECKING:
-    from clipsim.cache import Database
+    from clipsim.cache.database import Database
 
 _SECONDS: dict[str, float] = {"h": 3600, "d": 86_400, "w": 604_800}
 _BYTES: dict[str, float] = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 
-cache_app = typer.Typer(cls=QuickGroup, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+cache_app = typer.Typer(cls=FastGroup, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
 
 
 @cache_app.callback()
@@ -34,13 +35,13 @@ def _cache() -> None:
 
 
 @cache_app.command("info")
-def info_command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def info_command(as_json: shared.AsJson = False) -> None:
     """Say where the cache is and what it holds.
 
     Example: `clipsim cache info`
     """
     with exit_status():
-        from clipsim.cache.upkeep import describe
+        from clipsim.cache.maintenance import describe
 
         found = describe(_open())
         if as_json:
@@ -60,23 +61,23 @@ def clear_command() -> None:
     Example: `clipsim cache clear`
     """
     with exit_status():
-        from clipsim.cache.upkeep import clear
+        from clipsim.cache.maintenance import clear
 
         removed = clear(_open())
-        say("note", f"{removed:,} vectors removed")
+        print_message("note", f"{removed:,} vectors removed")
 
 
 @cache_app.command("prune")
 def prune_command(
     older_than: Annotated[
         str | None,
-        typer.Option(metavar="AGE", help="Remove what was not used for so long: 12h, 30d, 8w.", show_default=False),
+        typer.Option(metavar="AGE", help="Remove what was not used for that long: 12h, 30d, 8w.", show_default=False),
     ] = None,
     max_size: Annotated[
         str | None,
         typer.Option(
             metavar="SIZE",
-            help="Then remove what was used least lately until no more is left: 500MB, 2GB.",
+            help="Then remove the least recently used until no more is left: 500MB, 2GB.",
             show_default=False,
         ),
     ] = None,
@@ -90,19 +91,19 @@ def prune_command(
             raise UsageError("give --older-than AGE, --max-size SIZE or both; 'clipsim cache clear' removes everything")
         age = None if older_than is None else _parse(older_than, _SECONDS, "an age is written like 12h, 30d or 8w")
         size = None if max_size is None else _parse(max_size, _BYTES, "a size is written like 500MB or 2GB", "b?")
-        from clipsim.cache.upkeep import prune
+        from clipsim.cache.maintenance import prune, size_on_disk
 
         database = _open()
         removed = prune(database, older_than=age, max_bytes=None if size is None else int(size))
-        say("note", f"{removed:,} vectors removed")
+        left = size_on_disk(database.path)
+        print_message("note", f"{removed:,} vectors removed; {left / 1e6:,.1f} MB left")
 
 
 def _open() -> Database:
     """The cache; where it cannot be used, the notice that says why is printed, and the run ends."""
-    from clipsim.cache import Database
-    from clipsim.cli.notices import listen
+    from clipsim.cache.database import Database
 
-    listen()
+    print_library_notices()
     database = Database(cache_folder())
     if not database.usable:
         raise typer.Exit(NOTHING_DONE)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from clipsim.cli.output import NOTHING_DONE, exit_status, print_table, say, write
+from clipsim.cli import parameters as shared
+from clipsim.cli.exit_status import NOTHING_DONE, exit_status
+from clipsim.cli.output import print_message, print_table, write
 from clipsim.cli.progress import progress_bar
-from clipsim.names import printable
-from clipsim.render.plain import to_json
+from clipsim.errors import printable
+from clipsim.render.safe_json import to_json
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from clipsim.doctor import Report
+    from clipsim.cli.diagnosis import Report
 
 
-def doctor_command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def doctor_command(as_json: shared.AsJson = False) -> None:
     """Say what clipsim runs on here, and check the bundled model against known answers.
 
     Example: `clipsim doctor` (its output is what a bug report needs)
@@ -26,7 +28,7 @@ def doctor_command(as_json: Annotated[bool, typer.Option("--json", help="Print J
     with exit_status():
         with progress_bar(quiet=False) as bar:
             bar.step("looking at everything")
-            from clipsim.doctor import examine  # imports torch
+            from clipsim.cli.diagnosis import examine  # imports torch
 
             report = examine()
         if as_json:
@@ -34,7 +36,7 @@ def doctor_command(as_json: Annotated[bool, typer.Option("--json", help="Print J
         else:
             print_table(_draw(report))
         if not report.passed:
-            say("error", "something is wrong here; the lines above say what")
+            print_message("error", "something is wrong here; the lines above say what")
             raise typer.Exit(NOTHING_DONE)
 
 

@@ -8,25 +8,21 @@ from typing import Annotated
 
 import typer
 
-from clipsim.cli.models import Name
-from clipsim.cli.notices import listen
-from clipsim.cli.output import exit_status, say
+from clipsim.cli import parameters as shared
+from clipsim.cli.exit_status import exit_status
+from clipsim.cli.output import print_library_notices, print_message
 from clipsim.cli.progress import progress_bar
-from clipsim.errors import ModelError
-from clipsim.exports import EXTRA, Export, exports_folder, list_exports
-from clipsim.hub import find_files
-from clipsim.models import find_model
-from clipsim.names import printable
+from clipsim.engines.onnx.exports import EXTRA, Export, exports_folder, list_exports
+from clipsim.errors import ModelError, printable
+from clipsim.models.files import find_files
+from clipsim.models.names import find_model
 
 NEEDED = ("onnx", "onnxruntime", "tokenizers")
 
 
 def export_command(
-    name: Name,
-    weights: Annotated[
-        str | None,
-        typer.Option(help="An OpenCLIP state dict for the architecture NAME.", metavar="FILE", show_default=False),
-    ] = None,
+    name: shared.ModelName,
+    weights: shared.Weights = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="Quantise to 8 bits: faster and smaller, and other numbers.")
     ] = False,
@@ -44,23 +40,23 @@ def export_command(
             return
         if missing := [package for package in NEEDED if find_spec(package) is None]:
             raise ModelError(f"an export needs {' and '.join(missing)}: {EXTRA}")
-        listen()
+        print_library_notices()
         files = find_files(spec)
         with progress_bar(quiet=False) as bar:
             bar.step("importing torch")
-            from clipsim.encoder.export import export_model
+            from clipsim.engines.onnx.export import export_model
 
-            export = export_model(spec, files, exports_folder(), int8=int8, tell=bar.step)
-        say("note", f"{printable(export.name)}: {export}")
+            export = export_model(spec, files, exports_folder(), int8=int8, on_step=bar.step)
+        print_message("note", f"{printable(export.name)}: {export}")
 
 
 def _remove(exports: list[Export]) -> None:
     if not exports:
-        say("note", "there is no such export")
+        print_message("note", "there is no such export")
     for export in exports:
         try:
             shutil.rmtree(export.folder)
         except OSError as error:
             shown = printable(str(export.folder))
             raise ModelError(f"{shown}: cannot remove the export: {error.strerror or error}") from error
-        say("note", f"removed {printable(str(export.folder))}, {export.bytes / 1e6:,.0f} MB")
+        print_message("note", f"removed {printable(str(export.folder))}, {export.bytes / 1e6:,.0f} MB")

@@ -9,41 +9,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clipsim.cli.output import exit_status, print_table, say, write
-from clipsim.cli.quick import QuickCommand, QuickGroup
-from clipsim.errors import SettingsError
-from clipsim.exports import list_exports
-from clipsim.hub import find_files, find_weights, read_config
-from clipsim.models import (
-    BUNDLED,
-    OPENAI_NAMES,
-    ModelFacts,
-    ModelSpec,
-    find_facts,
-    find_model,
-    list_models,
-    read_catalogue,
-)
-from clipsim.names import printable
-from clipsim.render.plain import to_json
-from clipsim.settings import default_model, save_default
+from clipsim.cli import parameters as shared
+from clipsim.cli.diagnosis import check_loads
+from clipsim.cli.exit_status import exit_status
+from clipsim.cli.output import print_message, print_table, write
+from clipsim.cli.parsing import FastCommand, FastGroup
+from clipsim.cli.progress import progress_bar
+from clipsim.engines.onnx.exports import list_exports
+from clipsim.errors import SettingsError, UsageError, printable
+from clipsim.models.catalogue import BUNDLED, ModelFacts, find_facts, list_models, read_catalogue
+from clipsim.models.files import find_files, find_weights, read_config
+from clipsim.models.names import ModelSpec, find_model
+from clipsim.models.settings import default_model, save_default
+from clipsim.render.safe_json import to_json
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _YES_NO = {True: "yes", False: "no"}
 
-models_app = typer.Typer(cls=QuickGroup, context_settings={"help_option_names": ["-h", "--help"]})
-
-
-def complete_model(incomplete: str) -> list[str]:
-    """Names for the shell to complete."""
-    names = [*OPENAI_NAMES, *(facts.name for facts in list_models())]
-    return [name for name in names if name.lower().startswith(incomplete.lower())]
-
-
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A name as --model takes it.", autocompletion=complete_model)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+models_app = typer.Typer(cls=FastGroup, context_settings={"help_option_names": ["-h", "--help"]})
 
 
 @models_app.callback(invoke_without_command=True)
@@ -54,15 +39,16 @@ def list_command(
         typer.Option("--filter", metavar="TEXT", help="Only names with this in them.", show_default=False),
     ] = None,
     cached: Annotated[bool, typer.Option("--cached", help="Only models that are on this machine.")] = False,
-    as_json: AsJson = False,
+    as_json: shared.AsJson = False,
 ) -> None:
     """List the models that --model accepts; show, pull or use one.
 
     Example: `clipsim models --filter ViT-B-32`
     """
-    if context.invoked_subcommand is not None:
-        return
     with exit_status():
+        if context.invoked_subcommand is not None:
+            _refuse_misplaced_options(context)
+            return
         here = {facts.name: find_weights(facts) is not None for facts in list_models()}
         chosen = [
             facts
@@ -75,9 +61,19 @@ def list_command(
             write(to_json([_record(facts, default) for facts in chosen]) + "\n")
             return
         if not chosen:
-            say("note", "no model fits; 'clipsim models' lists them all")
+            print_message("note", "no model fits; 'clipsim models' lists them all")
             return
         print_table(_listing(chosen, here, default))
+
+
+def _refuse_misplaced_options(context: typer.Context) -> None:
+    """Raise UsageError for an option of the list that stands before a subcommand that does not have it."""
+    options = {"text": "--filter", "cached": "--cached"}
+    if context.invoked_subcommand != "show":
+        options["as_json"] = "--json"
+    for name, option in options.items():
+        if context.params.get(name):
+            raise UsageError(f"{option} goes with the list, not with 'clipsim models {context.invoked_subcommand}'")
 
 
 def _default_or_warning() -> str:
@@ -85,7 +81,7 @@ def _default_or_warning() -> str:
     try:
         return default_model()[0]
     except SettingsError as error:
-        say("warning", str(error))
+        print_message("warning", str(error))
         return ""
 
 
@@ -141,8 +137,8 @@ def _record(facts: ModelFacts, default: str) -> dict[str, Any]:
     }
 
 
-@models_app.command("show", cls=QuickCommand)
-def show_command(name: Name, as_json: AsJson = False) -> None:
+@models_app.command("show", cls=FastCommand)
+def show_command(context: typer.Context, name: shared.ModelName, as_json: shared.AsJson = False) -> None:
     """Show the facts of one model.
 
     Example: `clipsim models show ViT-B/32`
@@ -153,7 +149,7 @@ def show_command(name: Name, as_json: AsJson = False) -> None:
         record = _record(facts, _default_or_warning()) if facts else _local_record(spec)
         exports = [export for export in list_exports() if export.is_of(spec)]
         record["exports"] = [{"folder": str(export.folder), **export.to_dict()} for export in exports]
-        if as_json:
+        if as_json or (context.parent is not None and context.parent.params.get("as_json")):
             write(to_json(record) + "\n")
             return
         from rich.table import Table
@@ -194,8 +190,8 @@ def _local_record(spec: ModelSpec) -> dict[str, Any]:
     return record
 
 
-@models_app.command("pull", cls=QuickCommand)
-def pull_command(name: Name) -> None:
+@models_app.command("pull", cls=FastCommand)
+def pull_command(name: shared.ModelName) -> None:
     """Download a model into the Hugging Face cache; what was begun before is resumed.
 
     Example: `clipsim models pull ViT-B-32/laion2b_s34b_b79k`
@@ -203,23 +199,26 @@ def pull_command(name: Name) -> None:
     with exit_status():
         spec = find_model(name)
         files = find_files(spec)
-        say("note", f"{printable(spec.name)} is on this machine: {printable(str(files.weights))}")
+        print_message("note", f"{printable(spec.name)} is on this machine: {printable(str(files.weights))}")
 
 
-@models_app.command("use", cls=QuickCommand)
-def use_command(name: Name) -> None:
+@models_app.command("use", cls=FastCommand)
+def use_command(name: shared.ModelName) -> None:
     """Make a model the default of `clipsim rank`.
 
     Example: `clipsim models use ViT-B-32/openai`
     """
     with exit_status():
         spec = find_model(name)
-        if spec.kind == "directory":
-            find_files(spec)  # what could not be loaded is no default
+        if spec.kind in ("directory", "checkpoint") and spec.name != BUNDLED:
+            with progress_bar(quiet=False) as bar:
+                bar.step("loading the model")
+                check_loads(spec)
         path = save_default(name)
-        say("note", f"the default model is now {printable(spec.name)} (kept in {printable(str(path))})")
+        print_message("note", f"the default model is now {printable(spec.name)} (kept in {printable(str(path))})")
         if os.environ.get("CLIPSIM_MODEL"):
-            say("note", "CLIPSIM_MODEL is set and goes before it; unset it for this choice to count")
+            print_message("note", "CLIPSIM_MODEL is set and goes before it; unset it for this choice to count")
         facts = find_facts(spec.name)
         if facts is not None and find_weights(facts) is None:
-            say("note", f"it is downloaded when first used, or now with 'clipsim models pull {printable(spec.name)}'")
+            pull = f"'clipsim models pull {printable(spec.name)}'"
+            print_message("note", f"it is downloaded when first used, or now with {pull}")

@@ -13,11 +13,11 @@ from clipsim.cli.output import messages
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-PATIENCE = 1.0  # seconds
+DELAY_SECONDS = 1.0
 
 
 class Bar:
-    """One line that says what is going on; silent until `PATIENCE` is over, or for good."""
+    """One line that says what is going on; hidden until `DELAY_SECONDS` have passed, or for good."""
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
@@ -32,7 +32,7 @@ class Bar:
             self._progress.reset(self._task, description=what, total=total, count="")
 
     def advance(self, parts: int) -> None:
-        """Say that some parts are done."""
+        """Count parts as done."""
         self._done += parts
         if self._progress is not None and self._task is not None:
             count = f"{self._done:,}" if self._total is None else f"{self._done:,}/{self._total:,}"
@@ -41,22 +41,28 @@ class Bar:
 
 @contextmanager
 def progress_bar(*, quiet: bool) -> Iterator[Bar]:
-    """A bar that disappears when the work is done."""
+    """A bar that disappears when the work is done; one line on a terminal of any width."""
     if quiet or not sys.stderr.isatty() or messages().is_dumb_terminal:
         yield Bar(None)
         return
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
+    def one_line(shrinks: bool = False) -> Column:
+        return Column(no_wrap=True, overflow="ellipsis" if shrinks else "crop", ratio=1 if shrinks else None)
+
+    wide = messages().width >= 60
     progress = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[count]}"),
-        TimeRemainingColumn(),
+        SpinnerColumn(table_column=one_line()),
+        TextColumn("{task.description}", table_column=one_line(shrinks=not wide)),
+        *([BarColumn(bar_width=None, table_column=Column(ratio=1))] if wide else []),
+        TextColumn("{task.fields[count]}", table_column=one_line()),
+        *([TimeRemainingColumn(table_column=one_line())] if wide else []),
         console=messages(),
         transient=True,
+        expand=True,
     )
-    timer = threading.Timer(PATIENCE, progress.start)
+    timer = threading.Timer(DELAY_SECONDS, progress.start)
     timer.daemon = True
     timer.start()
     try:

@@ -1,1 +1,7 @@
-"""Records → text: JSON, JSON lines, CSV and the table; nothing here computes or prints."""
+"""Records → text: one module a format; nothing here computes or prints.
+
+- `table`: the rich table of the terminal, with `labels` for names that must be shortened
+- `json`: the JSON object and the JSON lines
+- `csv`: CSV
+- `safe_json`: any value → JSON that is safe to print
+"""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.cells import cell_len, set_cell_size
 
-from clipsim.names import printable
+from clipsim.errors import printable
 
 
 def fit(name: str, width: int) -> str:

@@ -1,0 +1,82 @@
+"""What the cache holds and how large it is; making it smaller."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipsim.cache.database import Database
+from clipsim.cache.vectors import SECONDS_PER_DAY
+
+BLOCK = 2000  # rows removed in one transaction, so that other processes wait little
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What there is: bytes on the disk, vectors, sets (a model's texts or images, as it runs), known files."""
+
+    path: str
+    bytes: int
+    vectors: int
+    spaces: int
+    files: int
+
+
+def describe(database: Database) -> Contents:
+    """What the cache holds now."""
+    counts = [database.select(f"SELECT count(*) FROM {table}") for table in ("vectors", "spaces", "files")]
+    vectors, spaces, files = (rows[0][0] if rows else 0 for rows in counts)
+    return Contents(str(database.path), size_on_disk(database.path), vectors, spaces, files)
+
+
+def size_on_disk(path: Path) -> int:
+    """The bytes of a database and its journal."""
+    parts = (path, path.with_name(f"{path.name}-wal"))
+    return sum(part.stat().st_size for part in parts if part.exists())
+
+
+def clear(database: Database) -> int:
+    """Remove everything; the number of vectors that were removed."""
+    removed = describe(database).vectors
+    database.write([(f"DELETE FROM {table}", [()]) for table in ("vectors", "spaces", "files", "notes")])
+    _shrink(database)
+    return removed
+
+
+def prune(database: Database, *, older_than: float | None = None, max_bytes: int | None = None) -> int:
+    """Remove vectors not used for `older_than` seconds, then the least recently used ones until `max_bytes` suffice.
+
+    What is known of files goes with their vectors. The last use is noted by the day, so ages are rounded up to days.
+    Returns the number of vectors removed; an empty cache still takes some 150 kB.
+    """
+    before = describe(database).vectors
+    if older_than is not None:
+        oldest = (time.time() - older_than) // SECONDS_PER_DAY
+        while database.select("SELECT 1 FROM vectors WHERE used < ? LIMIT 1", [oldest]):
+            statement = f"DELETE FROM vectors WHERE rowid IN (SELECT rowid FROM vectors WHERE used < ? LIMIT {BLOCK})"
+            if not database.write([(statement, [(oldest,)])]):
+                break
+        _shrink(database)
+    while max_bytes is not None and (found := describe(database)).bytes > max_bytes:
+        share = 1 - max_bytes / found.bytes
+        vectors = min(found.vectors, int(found.vectors * share * 1.05) + 1)
+        oldest_first = f"SELECT rowid FROM vectors ORDER BY used, rowid LIMIT {vectors}"
+        if not database.write([(f"DELETE FROM vectors WHERE rowid IN ({oldest_first})", [()])]):
+            break
+        _shrink(database)
+        left = describe(database)
+        if left.vectors == 0 or left == found:
+            break
+    return before - describe(database).vectors
+
+
+def _shrink(database: Database) -> None:
+    """Forget files and models without vectors, and return the space that rows took to the disk."""
+    orphans = (
+        "DELETE FROM files WHERE content NOT IN (SELECT content FROM vectors)",
+        "DELETE FROM spaces WHERE id NOT IN (SELECT space FROM vectors)",
+    )
+    database.write([(statement, [()]) for statement in orphans])
+    database.run_alone("VACUUM")
+    database.run_alone("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,0 +1,70 @@
+"""All commands as one Typer app, and the process around them: streams, environment, exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+
+from clipsim import __version__
+from clipsim.cli.cache import cache_app
+from clipsim.cli.doctor import doctor_command
+from clipsim.cli.exit_status import end_quietly, exit_status
+from clipsim.cli.export import export_command
+from clipsim.cli.models import models_app
+from clipsim.cli.output import open_missing_streams
+from clipsim.cli.parsing import FastCommand, FastGroup
+from clipsim.cli.rank import rank_command
+
+app = typer.Typer(
+    name="clipsim",
+    cls=FastGroup,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,  # a bug keeps its plain traceback
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("rank", cls=FastCommand)(rank_command)
+app.command("doctor", cls=FastCommand)(doctor_command)
+models_app.command("export", cls=FastCommand)(export_command)
+app.add_typer(models_app, name="models")
+app.add_typer(cache_app, name="cache")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"clipsim {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _clipsim(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Rank images against texts with CLIP models.
+
+    Example: `clipsim rank images/*.jpeg --text maze --text cat`
+    """
+
+
+def run() -> None:
+    """Run the command line and end the process."""
+    open_missing_streams()
+    warnings.simplefilter("ignore")  # other libraries' warnings are for programmers
+    # threads that wait for work must not take the cores from those that decode; read when torch is imported
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # an ASCII terminal gets escapes, not a crash
+    try:
+        with exit_status():
+            app()
+    except typer.Exit as end:  # raised outside any command, by help and version
+        sys.exit(end.exit_code)
+    except SystemExit as end:
+        end_quietly(end)

@@ -1,0 +1,172 @@
+"""The machine → a report of what clipsim runs on here, and whether it computes what it should."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from clipsim.api import Session
+from clipsim.errors import ClipsimError
+from clipsim.mini.probe import TEXTS, known_answers, probe_pictures
+from clipsim.models.catalogue import BUNDLED, BUNDLED_PATH, find_facts, list_models
+from clipsim.models.files import find_files, find_weights
+from clipsim.models.names import ModelSpec, find_model
+from clipsim.models.settings import cache_folder, default_model, settings_path
+from clipsim.options import ModelOptions, RunOptions
+
+SCHEMA = "clipsim.doctor/1"
+PACKAGES = (
+    "clipsim", "torch", "torchvision", "open_clip_torch", "timm", "huggingface_hub", "safetensors", "Pillow", "numpy",
+    "typer", "rich", "pillow-heif", "transformers", "onnxruntime", "tokenizers", "onnx",
+)  # fmt: skip
+# How far a cosine may be from the known answer; fp32 differs by the order of sums, the others by their rounding.
+TOLERANCE = {"fp32": 1e-4, "fp16": 5e-3, "bf16": 3e-2}
+
+
+@dataclass(frozen=True)
+class Check:
+    """The bundled model on one device in one precision: the greatest difference from the known cosines, or an error."""
+
+    device: str
+    precision: str
+    passed: bool
+    difference: float | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """A model whose weights are on this machine."""
+
+    name: str
+    path: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a bug report needs to say."""
+
+    system: dict[str, str]
+    packages: dict[str, str | None]
+    device: str
+    precision: str
+    default_model: str
+    default_chosen: bool
+    folders: dict[str, str]
+    environment: dict[str, str]
+    models: tuple[FoundModel, ...]
+    checks: tuple[Check, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether all is well."""
+        return not self.problems and all(check.passed for check in self.checks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of the schema `clipsim.doctor/1`."""
+        return {
+            "schema": SCHEMA,
+            "passed": self.passed,
+            **vars(self),
+            "models": [vars(model) for model in self.models],
+            "checks": [vars(check) for check in self.checks],
+            "problems": list(self.problems),
+        }
+
+
+def examine() -> Report:
+    """Look at everything and run the checks; takes as long as loading torch and a little model."""
+    from clipsim.engines.torch.devices import choose_device, choose_precision, describe_devices
+
+    problems = []
+    name, chosen = BUNDLED, False
+    try:
+        name, chosen = default_model()
+        _check_default(name)
+    except ClipsimError as error:
+        problems.append(f"default model: {error}")
+    devices = describe_devices()
+    device = choose_device("auto")
+    return Report(
+        system={
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "processors": str(os.cpu_count()),
+            **{f"device {key}": value for key, value in devices.items()},
+        },
+        packages={package: _version(package) for package in PACKAGES},
+        device=str(device),
+        precision=choose_precision(None, device)[0],
+        default_model=name,
+        default_chosen=chosen,
+        folders={
+            "settings": str(settings_path()),
+            "weights": _hub_cache(),
+            "vectors": str(cache_folder()),
+            "bundled model": str(BUNDLED_PATH),
+        },
+        environment={
+            key: re.sub(r"//[^/@]*@", "//…@", value)  # a password in an address is not for a report
+            for key, value in sorted(os.environ.items())
+            if key.startswith(("CLIPSIM_", "HF_H", "HF_E")) or key in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
+        },
+        models=tuple(_found_models()),
+        checks=tuple(check_machine(device, precision) for device in devices for precision in TOLERANCE),
+        problems=tuple(problems),
+    )
+
+
+def check_machine(device: str, precision: str) -> Check:
+    """Ask the bundled model what it was asked when it was made, and compare."""
+    try:
+        options = ModelOptions(BUNDLED, device=device, precision=precision, engine="torch")
+        with Session(options, RunOptions(cache=False, on_error="fail")) as session:
+            result = session.rank(probe_pictures(), TEXTS)
+    except Exception as error:  # whatever it is, the report is the place to say so
+        return Check(device, precision, False, None, f"{type(error).__name__}: {error}")
+    difference = float(np.abs(result.similarity - np.array(known_answers())).max())
+    return Check(device, precision, difference <= TOLERANCE[precision], round(difference, 7), None)
+
+
+def check_loads(spec: ModelSpec) -> None:
+    """Load a model from its files and drop it. Raises ModelError and its family where that fails."""
+    from clipsim.engines.torch.encoder import ClipEncoder
+
+    ClipEncoder(spec, find_files(spec), device="cpu", precision="fp32")
+
+
+def _check_default(name: str) -> None:
+    """Raise ClipsimError where the default model cannot be loaded; one that is not downloaded yet is not."""
+    spec = find_model(name)
+    facts = find_facts(spec.name)
+    if spec.kind in ("directory", "checkpoint") or (facts is not None and find_weights(facts) is not None):
+        check_loads(spec)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _hub_cache() -> str:
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return str(HF_HUB_CACHE)
+
+
+def _found_models() -> Iterator[FoundModel]:
+    for facts in list_models():
+        path = find_weights(facts)
+        if path is not None:
+            yield FoundModel(facts.name, str(path), path.stat().st_size)

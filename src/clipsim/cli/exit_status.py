@@ -1,0 +1,77 @@
+"""What the library raises → one line on standard error, and the exit status that is promised."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from clipsim.cli.output import WriteError, print_message
+from clipsim.errors import ClipsimError, UsageError
+
+NOTHING_DONE, WRONG_USAGE, SOME_SKIPPED = 1, 2, 3
+_PARAMETER = re.compile(
+    r"\b(weights|device|precision|engine|batch_size|workers|truncate|sort_by|exact|on_error)="
+    r"(?:(True)|'([^' ]*)'|('[^']*'))"
+)
+
+
+@contextmanager
+def exit_status() -> Iterator[None]:
+    """Turn what the library raises into one line and the exit status."""
+    try:
+        yield
+    except BaseException as error:
+        status = report_error(error)
+        if status is None:
+            raise
+        raise typer.Exit(status) from error
+
+
+def report_error(error: BaseException) -> int | None:
+    """Print the line for an error and return the status; None for a bug, which keeps its traceback."""
+    if isinstance(error, ClipsimError):
+        print_message("error", name_options(str(error)))
+        return WRONG_USAGE if isinstance(error, UsageError) else NOTHING_DONE
+    if isinstance(error, BrokenPipeError):  # the reader has closed the pipe, which is no failure
+        discard_output()
+        return 0
+    if isinstance(error, WriteError):
+        discard_output()
+        print_message("error", f"cannot write the results: {error.cause.strerror}")
+        return NOTHING_DONE
+    if isinstance(error, MemoryError):
+        print_message("error", "not enough memory")
+        return NOTHING_DONE
+    return None
+
+
+def name_options(message: str) -> str:
+    """The parameters that a library message names, as the options of the command line.
+
+    >>> name_options("no CUDA GPU for device='cuda'; try device='cpu', or truncate=True")
+    'no CUDA GPU for --device cuda; try --device cpu, or --truncate'
+    """
+
+    def option(match: re.Match[str]) -> str:
+        name = f"--{match[1].replace('_', '-')}"
+        return name if match[2] else f"{name} {match[3] or match[4]}"
+
+    return _PARAMETER.sub(option, message)
+
+
+def end_quietly(end: SystemExit) -> None:
+    """Turn Typer's status for help that went into a closed pipe into success; pass on any other end."""
+    if isinstance(end.__context__, BrokenPipeError):
+        discard_output()
+        sys.exit(0)
+    raise end
+
+
+def discard_output() -> None:
+    """Keep the interpreter from flushing into a pipe or disk that takes nothing more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,147 @@
+"""Options that several commands share, each declared once, and the records that they make up."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from clipsim.cli.completion import complete_device, complete_engine, complete_model
+from clipsim.options import MAX_BATCH_SIZE, MAX_WORKERS
+
+
+class Format(str, Enum):
+    """What standard output carries."""
+
+    table = "table"
+    json = "json"
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+class Precision(str, Enum):
+    """What the model computes in."""
+
+    fp32 = "fp32"
+    fp16 = "fp16"
+    bf16 = "bf16"
+
+
+class OnError(str, Enum):
+    """What an input that cannot be used does to the run."""
+
+    skip = "skip"
+    fail = "fail"
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ModelName = Annotated[
+    str, typer.Argument(metavar="NAME", help="A name as --model takes it.", autocompletion=complete_model)
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        help="A name from `clipsim models`, hf-hub:ORG/REPO, a model folder or a checkpoint file; CLIPSIM_MODEL sets "
+        "it too.",
+        autocompletion=complete_model,
+        show_default=False,
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(help="An OpenCLIP state dict for the architecture that is named.", metavar="FILE", show_default=False),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="auto, cpu, cuda, cuda:N or mps.",
+        envvar="CLIPSIM_DEVICE",
+        metavar="DEVICE",
+        autocompletion=complete_device,
+    ),
+]
+PrecisionOption = Annotated[
+    Precision | None,
+    typer.Option(
+        "--precision", help="What the model computes in: fp16 on CUDA, else fp32, unless given.", show_default=False
+    ),
+]
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="auto, torch, onnx or onnx-int8: what runs the model. auto takes an fp32 export where there is one "
+        "(`clipsim models export`).",
+        metavar="ENGINE",
+        autocompletion=complete_engine,
+    ),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=MAX_BATCH_SIZE,
+        metavar="N",
+        help="Images or texts per step of the model; 32 unless given, 128 on a GPU.",
+        show_default=False,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=MAX_WORKERS,
+        metavar="N",
+        help="Threads that decode images; one per core unless given.",
+        show_default=False,
+    ),
+]
+OnErrorOption = Annotated[
+    OnError, typer.Option("--on-error", help="Skip an input that cannot be used, or fail at the first.")
+]
+Exact = Annotated[
+    bool, typer.Option("--exact", help="Decode JPEGs of more than 4 megapixels in full: slower, hardly different.")
+]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor keep vectors in the cache.")]
+Truncate = Annotated[bool, typer.Option("--truncate", help="Cut texts that are too long for the model.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notices and no progress bar.")]
+Texts = Annotated[
+    list[str] | None,
+    typer.Option("--text", "-t", metavar="TEXT", help="A text to compare with; repeat it.", show_default=False),
+]
+TextFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--text-file",
+        metavar="FILE",
+        help="A UTF-8 file with one text a line; `-` is standard input.",
+        show_default=False,
+    ),
+]
+Templates = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--template",
+        metavar="TEMPLATE",
+        help="Put each text in place of the `{}`, as in 'a photo of a {}.'; several are averaged.",
+        show_default=False,
+    ),
+]
+Images = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="IMAGES",
+        help="Image files, folders (searched for images) or quoted globs; `-` reads paths from standard input.",
+        show_default=False,
+    ),
+]
+FromFile = Annotated[
+    str | None,
+    typer.Option("--from-file", help="Read image paths from a file, one a line.", metavar="FILE", show_default=False),
+]
+Null = Annotated[
+    bool, typer.Option("--null", "-0", help="Paths that are read end in NUL, as `find -print0` writes them.")
+]

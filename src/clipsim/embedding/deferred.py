@@ -1,0 +1,127 @@
+"""A model that can be opened → an encoder that is opened, in the background, when the first vector is missing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from clipsim.cache.vectors import Space
+from clipsim.engines.encoder import Encoder, Features, Pixels
+from clipsim.engines.preprocessing import Preprocessing
+from clipsim.models.names import ModelSpec
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_FACTS = ("embed_dim", "image_size", "logit_scale", "logit_bias", "head")
+
+
+class DeferredEncoder:
+    """An `engines.Encoder` whose facts may be known before its model is loaded, if it ever is.
+
+    Asking for a fact that no earlier run has kept opens the model, and so does everything that encodes. `device` and
+    `precision` are what the model is expected to run in; once it is open, they are what it does run in, and
+    `on_open` is called with the encoder itself.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        open_model: Callable[[], Encoder],
+        *,
+        engine: str,
+        device: str,
+        precision: str,
+        preprocessing: Preprocessing | None,
+        on_open: Callable[[Encoder], None] = lambda _: None,
+    ) -> None:
+        self.name, self.pretrained = spec.reported_name, spec.reported_tag
+        self.engine, self.device, self.precision = engine, device, precision
+        self._open_model, self._on_open, self._preprocessing = open_model, on_open, preprocessing
+        self._facts: dict[str, Any] | None = None
+        self._space: Space | None = None
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._opened: Encoder | None = None
+        self._error: BaseException | None = None
+
+    def use_facts_of(self, space: Space) -> None:
+        """Take the facts from a space of the cache, or store them there once they are known."""
+        self._space = space
+        self._facts = self._facts or space.facts
+
+    def start(self) -> None:
+        """Begin to open the model, unless it has begun."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._open, name="open the model", daemon=True)
+                self._thread.start()
+
+    def _open(self) -> None:
+        try:
+            opened = self._open_model()
+            self.device, self.precision = opened.device, opened.precision
+            self._on_open(opened)
+            self._opened = opened
+        except BaseException as error:  # raised where the model is waited for
+            self._error = error
+
+    def _wait(self) -> Encoder:
+        self.start()
+        assert self._thread is not None
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        assert self._opened is not None
+        with self._lock:
+            if self._facts is None:
+                self._facts = {name: getattr(self._opened, name) for name in _FACTS}
+                if self._space is not None:
+                    self._space.keep_facts(self._facts)
+        return self._opened
+
+    def _fact(self, name: str) -> Any:
+        if self._facts is None:
+            self._wait()
+        assert self._facts is not None
+        return self._facts[name]
+
+    @property
+    def embed_dim(self) -> int:
+        """The length of the vectors."""
+        return int(self._fact("embed_dim"))
+
+    @property
+    def image_size(self) -> int:
+        """Pixels, of the side."""
+        return max(self._preprocessing.size) if self._preprocessing else int(self._fact("image_size"))
+
+    @property
+    def logit_scale(self) -> float:
+        """The factor itself, after the exponential."""
+        return float(self._fact("logit_scale"))
+
+    @property
+    def logit_bias(self) -> float | None:
+        """What SigLIP's logits are shifted by."""
+        bias: float | None = self._fact("logit_bias")
+        return bias
+
+    @property
+    def head(self) -> str:
+        """How logits become probabilities."""
+        return str(self._fact("head"))
+
+    def prepare_image(self, image: Image.Image) -> Pixels:
+        """RGB picture → (h, w, 3) uint8; the model need not be there for it, but will be needed."""
+        self.start()
+        return self._preprocessing.prepare(image) if self._preprocessing else self._wait().prepare_image(image)
+
+    def encode_images(self, pixels: Pixels) -> Features:
+        """(n, h, w, 3) prepared pixels → (n, embed_dim) float32."""
+        return self._wait().encode_images(pixels)
+
+    def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> Features:
+        """N texts → (n, embed_dim) float32."""
+        return self._wait().encode_texts(texts, truncate=truncate)

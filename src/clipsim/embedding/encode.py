@@ -1,0 +1,140 @@
+"""Prepared inputs and prompts → feature vectors: in batches, through the cache, each failure in its place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from clipsim.cache.files import FileRecord
+from clipsim.cache.keys import text_key
+from clipsim.cache.vectors import EmbeddingCache
+from clipsim.embedding.pipeline import Prepared
+from clipsim.engines.encoder import Encoder, Features
+from clipsim.errors import ImageError, PromptError, printable
+from clipsim.inputs.prompts import MAX_SHOWN, fill_templates
+
+FLUSH_SECONDS = 0.5  # how long a batch that is not full waits for an input that does not come
+NOT_FINITE = "the model returns a vector that is not finite for it"
+
+
+@dataclass(frozen=True, eq=False)
+class ImageVector:
+    """One input's feature vector, (embed_dim,) float32, finite, not normalised; `digest` is its file's SHA-256."""
+
+    name: str
+    features: Features
+    digest: bytes | None = None
+
+
+@dataclass(frozen=True)
+class FailedInput:
+    """One input that could not be used, and why (one escaped line)."""
+
+    name: str
+    error: str
+
+
+Outcome = ImageVector | FailedInput
+
+
+def embed_texts(
+    encoder: Encoder,
+    prompts: Sequence[str],
+    templates: Sequence[str] = (),
+    *,
+    batch_size: int,
+    truncate: bool = False,
+    cache: EmbeddingCache | None = None,
+) -> Iterator[Features]:
+    """Encode the prompts, each in every template, in blocks of (k, t, embed_dim); k · t is about a batch.
+
+    Raises PromptError for a prompt that is too long (unless `truncate`) or whose features are not finite.
+    """
+    prompts_per_block = max(1, batch_size // max(1, len(templates)))
+    rest = iter(prompts)
+    while block := list(islice(rest, prompts_per_block)):
+        filled = [text for prompt in block for text in fill_templates(prompt, templates)]
+        keys = [text_key(text, truncate=truncate) for text in filled]
+        known = {} if cache is None else cache.texts.find(keys)
+        missing = {key: text for key, text in zip(keys, filled, strict=True) if key not in known}
+        if missing:
+            texts = list(missing.values())
+            batches = [texts[start : start + batch_size] for start in range(0, len(texts), batch_size)]
+            encoded = np.concatenate([encoder.encode_texts(batch, truncate=truncate) for batch in batches])
+            fresh = dict(zip(missing, encoded, strict=True))
+            if cache is not None:
+                cache.texts.add(fresh)
+            known |= fresh
+        features = np.stack([known[key] for key in keys])
+        features = features.reshape(len(block), -1, features.shape[-1])
+        for prompt, vectors in zip(block, features, strict=True):
+            if not np.isfinite(vectors).all():
+                shown = printable(prompt, MAX_SHOWN)
+                raise PromptError(
+                    f"the model returns a vector that is not finite for '{shown}'; its weights may be damaged"
+                )
+        yield features
+
+
+def embed_images(
+    encoder: Encoder,
+    inputs: Iterable[Prepared | None],
+    *,
+    batch_size: int,
+    fail: bool = False,
+    cache: EmbeddingCache | None = None,
+) -> Iterator[list[Outcome]]:
+    """Encode prepared inputs, lazily, in batches, in the order given.
+
+    A None among the inputs says that the next one has not come yet: a batch that has waited for `FLUSH_SECONDS` is then
+    encoded as it is. An input that cannot be used becomes a FailedInput in its place, or with `fail` an ImageError.
+    """
+    batch: list[Prepared] = []
+    begun = 0.0
+    for prepared in inputs:
+        if prepared is None:
+            if batch and time.monotonic() - begun >= FLUSH_SECONDS:
+                yield _encode(encoder, batch, fail, cache)
+                batch = []
+            continue
+        if fail and prepared.error is not None:
+            raise ImageError(f"{printable(prepared.name)}: {prepared.error}") from prepared.error
+        if not batch:
+            begun = time.monotonic()
+        batch.append(prepared)
+        if len(batch) == batch_size:
+            yield _encode(encoder, batch, fail, cache)
+            batch = []
+    if batch:
+        yield _encode(encoder, batch, fail, cache)
+
+
+def _encode(encoder: Encoder, batch: Sequence[Prepared], fail: bool, cache: EmbeddingCache | None) -> list[Outcome]:
+    pixels = [prepared.pixels for prepared in batch if prepared.pixels is not None]
+    rows = iter(encoder.encode_images(np.stack(pixels)) if pixels else ())
+    outcomes: list[Outcome] = []
+    fresh: dict[bytes, Features] = {}
+    read: list[FileRecord] = []
+    for prepared in batch:
+        if prepared.error is not None:
+            outcomes.append(FailedInput(prepared.name, str(prepared.error)))
+            continue
+        features: Features = next(rows) if prepared.features is None else prepared.features
+        if not np.isfinite(features).all():
+            if fail:
+                raise ImageError(f"{printable(prepared.name)}: {NOT_FINITE}")
+            outcomes.append(FailedInput(prepared.name, NOT_FINITE))
+            continue
+        outcomes.append(ImageVector(prepared.name, features, prepared.digest))
+        if prepared.digest is not None:
+            if prepared.cacheable:
+                fresh[prepared.digest] = features
+            if prepared.stamp is not None:
+                read.append((prepared.name, prepared.stamp, prepared.digest))
+    if cache is not None and (fresh or read):
+        cache.images.add(fresh, read)
+    return outcomes

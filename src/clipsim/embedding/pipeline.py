@@ -1,0 +1,213 @@
+"""Sources → prepared pixels, or vectors from the cache: by threads ahead of the model, in order, in bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, BinaryIO
+
+from clipsim.cache.vectors import EmbeddingCache
+from clipsim.embedding.feed import Feed
+from clipsim.engines.devices import usable_cores
+from clipsim.engines.encoder import Encoder, Features, Pixels
+from clipsim.errors import ImageError
+from clipsim.images.limits import DecodingRules, check_file_size
+from clipsim.inputs.sources import FileSource, Source
+from clipsim.models.digests import FileStamp, digest_stream
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+WHOLE_FILE_BYTES = 32_000_000  # a file up to this size is read once, into memory
+# A large JPEG is decoded at no less than this many times the side of the model's pictures.
+DRAFT_OVERSAMPLING = 2
+MAX_DEFAULT_WORKERS = 8
+DECODING_NICENESS = 10
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One input: its pixels, or the vector that was cached for it, or what was wrong with it.
+
+    `digest` is the SHA-256 of the file's content, None where the input has no file; `stamp` is the file's stamp where
+    it may be kept.
+    """
+
+    name: str
+    pixels: Pixels | None = None
+    features: Features | None = None
+    error: ImageError | None = None
+    digest: bytes | None = None
+    stamp: FileStamp | None = None
+    cacheable: bool = False
+
+
+class Pipeline:
+    """Inputs that threads prepare, never more than about two batches ahead of the consumer.
+
+    Iterating gives a `Prepared` for each source, in order. With `live`, sources are read by a thread of their own, and
+    a None is given about every tenth of a second while the next source has not arrived, so that the consumer can go on
+    with what it has. With `own_process`, decoding threads get a lower priority and Pillow's limits are set.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        sources: Iterable[Source],
+        *,
+        rules: DecodingRules,
+        batch_size: int,
+        workers: int | None = None,
+        cache: EmbeddingCache | None = None,
+        live: bool = False,
+        own_process: bool = False,
+    ) -> None:
+        self._encoder, self._cache, self._rules = encoder, cache, rules
+        self._feed = Feed(sources) if live else None
+        self._sources = iter(() if live else sources)
+        self._workers = workers or default_workers()
+        self._batch_size = batch_size
+        self._own_process = own_process
+        self._started = False
+        self._pool: ThreadPoolExecutor | None = None
+        self._waiting: deque[Prepared | Future[Prepared]] = deque()
+
+    def start(self) -> None:
+        """Begin to prepare, without waiting for anything but the names of the first inputs."""
+        if self._feed is not None and not self._started:
+            self._feed.wait(POLL_SECONDS)
+        self._started = True
+        while len(self._waiting) < max(self._batch_size, self._workers) and self._take():
+            pass
+
+    def close(self) -> None:
+        """Drop what has not been prepared yet."""
+        if self._feed is not None:
+            self._feed.close()
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def __iter__(self) -> Iterator[Prepared | None]:
+        try:
+            self.start()
+            while self._waiting or (self._feed is not None and not self._feed.ended):
+                if not self._waiting:
+                    assert self._feed is not None
+                    if not self._feed.wait(POLL_SECONDS):
+                        yield None
+                else:
+                    first = self._waiting.popleft()
+                    yield first if isinstance(first, Prepared) else first.result()
+                self.start()
+        finally:
+            self.close()
+
+    def _take(self) -> bool:
+        """Put some more inputs into the queue; whether there were any."""
+        taken = (
+            list(islice(self._sources, self._batch_size)) if self._feed is None else self._feed.take(self._batch_size)
+        )
+        digests, vectors = self._find_cached(taken)
+        for source in taken:
+            digest = digests.get(source.name)
+            if digest is not None and (features := vectors.get(digest)) is not None:
+                self._waiting.append(Prepared(source.name, features=features, digest=digest))
+            else:
+                self._waiting.append(self._threads().submit(self._prepare, source))
+        return bool(taken)
+
+    def _find_cached(self, sources: list[Source]) -> tuple[dict[str, bytes], dict[bytes, Features]]:
+        """The digests of files that have not changed since they were read, and the vectors of those."""
+        if self._cache is None:
+            return {}, {}
+        stamps = {
+            source.name: FileStamp.of(found)
+            for source in sources
+            if isinstance(source, FileSource) and (found := source.stat()) is not None
+        }
+        digests = self._cache.files.find(stamps)
+        return digests, self._cache.images.find(list(digests.values())) if digests else {}
+
+    def _threads(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            initializer = None
+            if self._own_process:
+                from clipsim.images.decode import configure_pillow  # imports Pillow, which cached runs do without
+
+                configure_pillow()
+                initializer = _lower_priority
+            self._pool = ThreadPoolExecutor(self._workers, "decode", initializer)
+        return self._pool
+
+    def _prepare(self, source: Source) -> Prepared:
+        try:
+            if isinstance(source, FileSource):
+                return self._prepare_file(source)
+            from clipsim.images.decode import convert_picture
+
+            return Prepared(source.name, self._encoder.prepare_image(convert_picture(source.picture)))
+        except ImageError as error:
+            return Prepared(source.name, error=error)
+
+    def _prepare_file(self, source: FileSource) -> Prepared:
+        with source.open() as file:
+            begun, before = time.time_ns(), FileStamp.of(os.fstat(file.fileno()))
+            check_file_size(before.size)
+            digest, content = _read(file, before.size)
+            cached = None if self._cache is None else self._cache.images.find([digest]).get(digest)
+            settled = before.is_settled(begun) and before == FileStamp.of(os.fstat(file.fileno()))
+            stamp = before if settled else None
+            if cached is not None:
+                return Prepared(source.name, features=cached, digest=digest, stamp=stamp)
+            from clipsim.images.decode import decoded_file  # imports Pillow
+
+            min_side = None if self._rules.exact else DRAFT_OVERSAMPLING * self._encoder.image_size
+            with decoded_file(content, min_side) as image:
+                pixels = self._encoder.prepare_image(image)
+            # a file that was read twice may not have been the same both times
+            cacheable = content is not file or (stamp is not None and stamp == FileStamp.of(os.fstat(file.fileno())))
+        return Prepared(source.name, pixels, digest=digest, stamp=stamp if cacheable else None, cacheable=cacheable)
+
+
+def default_workers() -> int:
+    """Threads that decode: one a core this process may use, at most eight."""
+    return min(MAX_DEFAULT_WORKERS, usable_cores())
+
+
+def _lower_priority() -> None:
+    """Let the model's threads go first where threads have priorities of their own (Linux).
+
+    The model's threads work in step: one that waits for a core keeps all of them waiting. When the model waits for
+    pictures, nothing competes with the threads that decode them.
+    """
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + DECODING_NICENESS)
+
+
+def _read(file: BinaryIO, size: int) -> tuple[bytes, BinaryIO]:
+    """The SHA-256 of an open file, and the stream to decode: its bytes in memory, unless they are too many."""
+    try:
+        if size <= WHOLE_FILE_BYTES:
+            data = file.read(WHOLE_FILE_BYTES + 1)
+            if len(data) <= WHOLE_FILE_BYTES:
+                return hashlib.sha256(data).digest(), io.BytesIO(data)
+            file.seek(0)
+        digest = bytes.fromhex(digest_stream(file))
+        file.seek(0)
+    except OSError as error:
+        raise ImageError(f"cannot read it: {error.strerror or error}") from error
+    return digest, file

@@ -1,0 +1,216 @@
+"""`ModelOptions` and `RunOptions` → `Session`: an encoder and its cache, opened together, used by every command."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clipsim.cache.database import Database
+from clipsim.cache.files import FileDigests
+from clipsim.cache.keys import image_space_key, text_space_key
+from clipsim.cache.vectors import EmbeddingCache, Space
+from clipsim.embedding.deferred import DeferredEncoder
+from clipsim.embedding.encode import Outcome, embed_images, embed_texts
+from clipsim.embedding.pipeline import Pipeline
+from clipsim.engines.choice import EnginePlan, plan_engine
+from clipsim.engines.devices import default_batch_size, default_precision, describe_gpus, guess_device
+from clipsim.engines.encoder import Encoder, Features
+from clipsim.engines.preprocessing import find_preprocessing
+from clipsim.errors import UsageError, WeightsError, printable
+from clipsim.images.limits import DecodingRules
+from clipsim.inputs.sources import Source
+from clipsim.models.files import find_files, read_config
+from clipsim.models.identity import identify_model, package_version
+from clipsim.models.settings import cache_folder, choose_model
+from clipsim.options import ModelOptions, RunOptions, check_device
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+_log = logging.getLogger(__name__)
+
+
+class Session:
+    """One model, ready to embed sources and texts; a context manager that closes the cache.
+
+    Opening finds the model's files, downloading those of a named model that are missing, but imports no torch: the
+    model itself is loaded when the first vector is missing in the cache. With `own_process`, settings of the whole
+    process may be changed to start and run faster; a library must not.
+
+    Raises ModelError and its family for the model, UsageError for options that contradict each other; DeviceError
+    comes with the first vector that is missing.
+    """
+
+    def __init__(
+        self, model: ModelOptions | None = None, run: RunOptions | None = None, *, own_process: bool = False
+    ) -> None:
+        self.model_options, self.run_options = model or ModelOptions(), run or RunOptions()
+        self.own_process = own_process
+        self.decoding = DecodingRules(exact=self.run_options.exact)
+        self.spec, self.model_was_chosen = choose_model(self.model_options.model, self.model_options.weights)
+        self._files = find_files(self.spec)
+        self._plan: EnginePlan = plan_engine(self.spec, self._files, self.model_options, own_process=own_process)
+        database = Database(cache_folder()) if self.run_options.cache else None
+        self._database = database if database is not None and database.usable else None
+        self.device_changed = False
+        self._closed = False
+        self._cache_is_open = threading.Event()
+        self._deferred = self._defer()
+        try:
+            self.cache = self._open_cache()
+        finally:
+            self._cache_is_open.set()
+        if self.cache is None:
+            self._deferred.start()
+
+    @property
+    def encoder(self) -> Encoder:
+        """The model, which is loaded when it is first needed. Raises UsageError when the session is closed."""
+        if self._closed:
+            raise UsageError("the session is closed")
+        return self._deferred
+
+    @property
+    def batch_size(self) -> int:
+        """Images or texts per step of the model."""
+        return self.run_options.batch_size or default_batch_size(self._deferred.device)
+
+    def embed_texts(self, prompts: Sequence[str], templates: Sequence[str] = ()) -> Features:
+        """M prompts in T templates (or none: T = 1) → (m, t, embed_dim) float32 features, not normalised.
+
+        Raises PromptError for a prompt that is too long, unless the run truncates, or without a finite vector.
+        """
+        blocks = embed_texts(
+            self.encoder,
+            prompts,
+            templates,
+            batch_size=self.batch_size,
+            truncate=self.run_options.truncate,
+            cache=self.cache,
+        )
+        return np.concatenate(list(blocks))
+
+    def open_pipeline(self, sources: Iterable[Source], *, live: bool = False) -> Pipeline:
+        """A pipeline over the sources; its `start` begins to decode while the model is still being loaded."""
+        return Pipeline(
+            self.encoder,
+            sources,
+            rules=self.decoding,
+            batch_size=self.batch_size,
+            workers=self.run_options.workers,
+            cache=self.cache,
+            live=live,
+            own_process=self.own_process,
+        )
+
+    def embed_images(self, pipeline: Pipeline) -> Iterator[list[Outcome]]:
+        """Batches of vectors, lazily and in order; each input is an ImageVector, or a FailedInput in its place.
+
+        With `on_error="fail"`, the first input that cannot be used raises ImageError.
+        """
+        return embed_images(
+            self.encoder,
+            pipeline,
+            batch_size=self.batch_size,
+            fail=self.run_options.on_error == "fail",
+            cache=self.cache,
+        )
+
+    def close(self) -> None:
+        """Close the cache; nothing can be embedded afterwards. Closing twice does nothing."""
+        if not self._closed and self.cache is not None:
+            self.cache.close()
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        """The session itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the session."""
+        self.close()
+
+    def _defer(self) -> DeferredEncoder:
+        options, plan = self.model_options, self._plan
+        expected = plan.device or guess_device(options.device) or self._recall_device()
+        opened: Encoder | None = None
+        if expected is None:  # only torch knows what "auto" is here
+            opened = plan.open_encoder()
+            expected = opened.device
+            self._note_device(expected)
+        precision = plan.precision or default_precision(expected)
+        config = None if self._files.config is None else read_config(self._files.config)
+        return DeferredEncoder(
+            self.spec,
+            plan.open_encoder if opened is None else lambda: opened,
+            engine=plan.engine,
+            device=expected,
+            precision=precision,
+            preprocessing=find_preprocessing(self.spec, config),
+            on_open=self._check_device,
+        )
+
+    def _check_device(self, opened: Encoder) -> None:
+        """Use other keys where "auto" stands for another device than in the run before: its driver came or went."""
+        self._cache_is_open.wait()  # this runs in the thread that opens the model
+        if self.cache is None or opened.device == self._expected_device:
+            return
+        self.device_changed = True
+        self._note_device(opened.device)
+        _log.warning("the device that 'auto' stands for has changed: it is now %s", opened.device)
+        texts, images = self._keys(opened.device, opened.precision)
+        self.cache.texts.change_key(texts)
+        self.cache.images.change_key(images)
+
+    def _open_cache(self) -> EmbeddingCache | None:
+        self._expected_device = self._deferred.device
+        if self._database is None:
+            return None
+        digests = FileDigests(self._database)
+        if self._plan.identity is None and not digests.is_known(self._files.weights):
+            self._deferred.start()  # it will be needed: load it while the weights are read for their digest
+        try:
+            self._identity = self._plan.identity or identify_model(self.spec, self._files, digests.digest)
+        except OSError as error:
+            raise WeightsError(f"{printable(str(error.filename))}: cannot read it: {error.strerror}") from error
+        texts, images = self._keys(self._deferred.device, self._deferred.precision)
+        cache = EmbeddingCache(Space(self._database, texts), Space(self._database, images), digests)
+        self._deferred.use_facts_of(cache.texts)
+        return cache
+
+    def _keys(self, device: str, precision: str) -> tuple[bytes, bytes]:
+        facts: dict[str, Any] = {
+            "identity": self._identity,
+            "engine": self._plan.engine,
+            "device": device,
+            "precision": precision,
+            "runtime": self._plan.runtime,
+        }
+        return text_space_key(**facts), image_space_key(**facts, decoding=self.decoding.as_key())
+
+    def _recall_device(self) -> str | None:
+        """The device that "auto" stood for in an earlier run on this hardware; checked when torch is loaded."""
+        if self._database is None:
+            return None
+        name = self._database.read_note(_device_note())
+        try:
+            check_device(name or "")
+        except UsageError:
+            return None
+        return name
+
+    def _note_device(self, device: str) -> None:
+        if self._database is not None:
+            self._database.write_note(_device_note(), device)
+
+
+def _device_note() -> str:
+    return f"auto: {package_version('torch')} {describe_gpus()}"

@@ -1,0 +1,82 @@
+"""A model's files and `ModelOptions` → `EnginePlan`: which engine runs the model, and how to open it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from clipsim.engines.devices import guess_device
+from clipsim.engines.encoder import Encoder
+from clipsim.engines.onnx.exports import EXTRA, Export, find_export, missing_export
+from clipsim.errors import ModelError
+from clipsim.models.files import ModelFiles, needs_timm
+from clipsim.models.identity import package_version
+from clipsim.models.names import ModelSpec
+from clipsim.options import ModelOptions
+
+REQUIRED_PACKAGES = ("onnxruntime", "tokenizers")
+
+
+@dataclass(frozen=True)
+class EnginePlan:
+    """What runs a model, before it is opened.
+
+    `device` and `precision` are None where the engine decides when it is opened, or the device's default applies;
+    `identity` is the model's digest where it is known already; `runtime` is the version of what runs it.
+    """
+
+    engine: str
+    runtime: str | None
+    device: str | None
+    precision: str | None
+    identity: str | None
+    open_encoder: Callable[[], Encoder]
+
+
+def plan_engine(spec: ModelSpec, files: ModelFiles, options: ModelOptions, *, own_process: bool = False) -> EnginePlan:
+    """Choose the engine; nothing is loaded. Raises ModelError for an export that is asked for and not there."""
+    export = choose_export(spec, files, options)
+    if export is None:
+
+        def open_torch() -> Encoder:
+            if own_process:
+                from clipsim.engines.torch.imports import import_open_clip
+
+                import_open_clip(timm=needs_timm(spec, files), transformers=files.needs_transformers)
+            from clipsim.engines.torch.encoder import ClipEncoder
+
+            return ClipEncoder(spec, files, device=options.device, precision=options.precision)
+
+        return EnginePlan("torch", package_version("torch"), None, options.precision, None, open_torch)
+
+    def open_onnx() -> Encoder:
+        from clipsim.engines.onnx.encoder import OnnxEncoder
+
+        return OnnxEncoder(spec, export)
+
+    runtime = f"{package_version('onnxruntime')} {export.made}"
+    return EnginePlan(export.engine, runtime, "cpu", export.precision, export.identity, open_onnx)
+
+
+def choose_export(spec: ModelSpec, files: ModelFiles, options: ModelOptions) -> Export | None:
+    """The export that a run uses; None for torch.
+
+    "auto" takes an fp32 export of exactly this model where there is one, on a machine where the run would be on the
+    CPU in fp32 anyway; never int8. Raises ModelError where an export is asked for that does not exist, or the packages
+    that run it are missing.
+    """
+    engine = options.engine
+    if engine == "torch":
+        return None
+    missing = [name for name in REQUIRED_PACKAGES if find_spec(name) is None]
+    if engine == "auto":
+        on_cpu = (guess_device(options.device) or "").partition(":")[0] == "cpu"
+        usable = on_cpu and options.precision in (None, "fp32") and not missing
+        return find_export(spec, files, "onnx") if usable else None
+    if missing:
+        raise ModelError(f"engine='{engine}' needs {' and '.join(missing)}: {EXTRA}")
+    export = find_export(spec, files, engine)
+    if export is None:
+        raise missing_export(spec, engine)
+    return export

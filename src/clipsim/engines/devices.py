@@ -1,0 +1,48 @@
+"""A device's name → its default precision and batch size; which device "auto" is, where that needs no torch."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# Device nodes of the GPU drivers that PyTorch supports: NVIDIA's, also on Jetson and in WSL, and AMD's.
+_GPU_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvmap", "/dev/dxg", "/dev/kfd")
+
+
+def default_precision(device: str) -> str:
+    """The precision unless one is chosen: fp16 on CUDA, as in OpenAI's own code, and fp32 elsewhere.
+
+    >>> default_precision("cuda:1")
+    'fp16'
+    """
+    return "fp16" if device.startswith("cuda") else "fp32"
+
+
+def default_batch_size(device: str) -> int:
+    """Images or texts per step of the model, unless chosen: a GPU needs larger batches than a CPU.
+
+    On a CPU, 8 to 64 were equally fast within the noise of the measurements.
+
+    >>> default_batch_size("cuda"), default_batch_size("cpu")
+    (128, 32)
+    """
+    return 32 if device.startswith("cpu") else 128
+
+
+def guess_device(name: str) -> str | None:
+    """The device that a name stands for, known without torch; None for "auto" on a machine with a GPU."""
+    if name != "auto":
+        return name
+    no_gpu = sys.platform == "linux" and not any(map(os.path.exists, _GPU_NODES))
+    return "cpu" if no_gpu else None
+
+
+def describe_gpus() -> str:
+    """What decides which device "auto" stands for, apart from torch's version; a later run compares it."""
+    visible = [f"{name}={os.environ.get(name)}" for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")]
+    return " ".join([sys.platform, *visible, *filter(os.path.exists, _GPU_NODES)])
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,137 @@
+"""An accepted export → an encoder that ONNX Runtime runs on the CPU, without torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsim.engines.onnx.exports import EXTRA, TOKENIZER_FILE, Export
+from clipsim.engines.onnx.tokenizer import PlainTokenizer, TokenRules
+from clipsim.engines.preprocessing import Preprocessing
+from clipsim.errors import ModelError, printable
+from clipsim.models.names import ModelSpec
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+class OnnxEncoder:
+    """A CLIP-like model as ONNX Runtime runs it; see `embed.Encoder`.
+
+    A tower is opened when it is first needed. Raises ModelError where ONNX Runtime is missing or the export damaged.
+    """
+
+    device = "cpu"
+
+    def __init__(self, spec: ModelSpec, export: Export) -> None:
+        self.name = spec.reported_name
+        self.pretrained = spec.reported_tag
+        self.engine, self.precision = export.engine, export.precision
+        self.embed_dim, self.image_size = export.embed_dim, export.image_size
+        self.logit_scale, self.logit_bias, self.head = export.logit_scale, export.logit_bias, export.head
+        self._export = export
+        try:
+            import onnxruntime
+
+            self._runtime: Any = onnxruntime
+            self.preprocessing = Preprocessing(**(export.preprocessing | {"size": tuple(export.preprocessing["size"])}))
+            self.rules = TokenRules(**export.token_rules)
+        except ImportError as error:
+            raise ModelError(f"--engine {self.engine} needs ONNX Runtime: {EXTRA}") from error
+        except (KeyError, TypeError) as error:
+            raise self._damaged(error) from error
+
+    def prepare_image(self, image: Image.Image) -> NDArray[np.uint8]:
+        """RGB picture → (h, w, 3) uint8: the model's own resize and crop."""
+        return self.preprocessing.prepare(image)
+
+    def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(n, h, w, 3) prepared pixels → (n, embed_dim) float32, not normalised."""
+        return self._encode(self._image_tower, list(pixels))
+
+    def encode_texts(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.float32]:
+        """N texts → (n, embed_dim) float32, not normalised.
+
+        Raises PromptError for a text longer than the model's context, unless `truncate`.
+        """
+        return self._encode(self._text_tower, list(self.tokenizer(texts, truncate=truncate)))
+
+    @cached_property
+    def tokenizer(self) -> PlainTokenizer:
+        """The model's tokenizer."""
+        try:
+            return PlainTokenizer(self._export.folder / TOKENIZER_FILE, self.rules)
+        except ImportError as error:
+            raise ModelError(f"--engine {self.engine} needs 'tokenizers': {EXTRA}") from error
+        except Exception as error:
+            raise self._damaged(error) from error
+
+    @cached_property
+    def _image_tower(self) -> Any:
+        return self._open("image.onnx")
+
+    @cached_property
+    def _text_tower(self) -> Any:
+        return self._open("text.onnx")
+
+    def _open(self, file: str) -> Any:
+        try:
+            threads = _usable_cores() if self.precision == "fp32" else 1  # … in each of `_threads`
+            return open_session(self._runtime, self._export.folder / file, threads)
+        except Exception as error:  # ONNX Runtime's own, which have no common base
+            raise self._damaged(error) from error
+
+    def _encode(self, tower: Any, rows: list[NDArray[Any]]) -> NDArray[np.float32]:
+        features: NDArray[np.float32]
+        if self.precision == "fp32":
+            features = self._run(tower, np.stack(rows))
+        else:
+            # int8 scales its activations by what is in the batch: alone, an input's vector is always the same
+            features = np.concatenate(list(self._threads.map(lambda row: self._run(tower, row[None]), rows)))
+        return features
+
+    def _run(self, tower: Any, batch: NDArray[Any]) -> Any:
+        if batch.ndim == 2 and self._export.texts_shorten:
+            batch = without_padding(batch)
+        return tower.run(None, {"input": batch})[0]
+
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(_usable_cores(), "int8")
+
+    def _damaged(self, error: Exception) -> ModelError:
+        said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 120)
+        return ModelError(
+            f"{printable(str(self._export.folder))}: this export is damaged ({said}); make it anew with "
+            "'clipsim models export', or give --engine torch"
+        )
+
+
+def without_padding(tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Token rows that end in zeros, cut behind the longest; a causal model never looks further than a text's end.
+
+    >>> without_padding(np.array([[7, 0, 9, 0], [7, 9, 0, 0]])).tolist()
+    [[7, 0, 9], [7, 9, 0]]
+    """
+    return tokens[:, : int(np.flatnonzero(tokens.any(axis=0))[-1]) + 1]
+
+
+def open_session(runtime: Any, path: Path, threads: int) -> Any:
+    """Open a tower as `encoder.graphs` left it: optimised already, its weights mapped and used where they lie."""
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

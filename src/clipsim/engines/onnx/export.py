@@ -1,0 +1,207 @@
+"""A model → an accepted export in its folder: both towers written, compared with torch, and only then put in place."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsim.engines.onnx.encoder import OnnxEncoder
+from clipsim.engines.onnx.exports import (
+    DAMAGED,
+    FACTS_FILE,
+    TOKENIZER_FILE,
+    UNFINISHED,
+    Agreement,
+    Export,
+    describe_source,
+    now,
+)
+from clipsim.engines.onnx.graphs import finish_graph
+from clipsim.engines.onnx.tokenizer import PlainTokenizer, TokenRules
+from clipsim.engines.torch.encoder import ClipEncoder
+from clipsim.engines.torch.graphs import write_towers
+from clipsim.engines.torch.vocabulary import TOKENIZER_CHECK_TEXTS, write_vocabulary
+from clipsim.errors import ClipsimError, ModelError, printable
+from clipsim.models.digests import digest_file
+from clipsim.models.files import ModelFiles
+from clipsim.models.identity import identify_model, package_version
+from clipsim.models.names import ModelSpec
+
+# What the cosines between the export's vectors and torch's must reach: the least of all in fp32, the mean in int8.
+MIN_COSINE_FP32, MIN_MEAN_COSINE_INT8 = 0.9999, 0.98
+PACKAGES = ("clipsim", "torch", "open_clip_torch", "onnx", "onnxruntime", "tokenizers")
+_ABANDONED_SECONDS = 24 * 3600  # after which a folder that is not finished is removed
+CHECK_TEXTS = (
+    "cat", "a photo of a dog", "!", "A small, red house by the sea; two boats & a lighthouse in the evening light.",
+    "naïve café 猫 😀", "x", "the quick brown fox jumps over the lazy dog " * 3, "word " * 200,
+)  # fmt: skip
+
+
+def export_model(
+    spec: ModelSpec,
+    files: ModelFiles,
+    folder: Path,
+    *,
+    int8: bool,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> Export:
+    """Write a model's export under `folder`, in place of an earlier one; `on_step` is called with each step.
+
+    Raises ModelError and its family for a model that cannot be loaded or exported, that comes out too different from
+    what torch computes, or that cannot be written; nothing of it is left then.
+    """
+    engine = "onnx-int8" if int8 else "onnx"
+    shown = printable(spec.name)
+    digests: dict[Path, str] = {}
+    try:
+        begun = time.time_ns()
+        identity = identify_model(spec, files, lambda path: digests.setdefault(path, digest_file(path)))
+        source = describe_source(files.weights, digests[files.weights], begun)
+        with _unfinished(folder, 3 * files.weights.stat().st_size) as draft:
+            on_step("loading the model")
+            encoder = ClipEncoder(spec, files, device="cpu", precision="fp32")
+            rules = write_vocabulary(encoder.tokenizer, draft / TOKENIZER_FILE)
+            _check_vocabulary(encoder, draft / TOKENIZER_FILE, rules)
+            on_step("exporting the model")
+            towers = ("image.onnx", "text.onnx")
+            raw = [draft / f"raw-{name}" for name in towers]
+            shortens = write_towers(encoder, *raw)
+            for name, graph in zip(towers, raw, strict=True):
+                finish_graph(graph, draft / name, int8=int8)
+            written = sorted(draft.iterdir())
+            export = Export(
+                folder=draft,
+                engine=engine,
+                identity=identity,
+                name=spec.name,
+                kind=spec.kind,
+                embed_dim=encoder.embed_dim,
+                image_size=encoder.image_size,
+                logit_scale=encoder.logit_scale,
+                logit_bias=encoder.logit_bias,
+                head=encoder.head,
+                preprocessing=asdict(encoder.preprocessing) | {"size": list(encoder.preprocessing.size)},
+                token_rules=asdict(rules),
+                texts_shorten=shortens,
+                images=Agreement(0, 0, 0),
+                texts=Agreement(0, 0, 0),
+                source=source,
+                files={path.name: path.stat().st_size for path in written},
+                digests={path.name: digest_file(path) for path in written},
+                versions={name: package_version(name) for name in PACKAGES},
+                made=now(),
+            )
+            on_step("comparing it with torch")
+            export = _check(encoder, spec, export)
+            (draft / FACTS_FILE).write_text(json.dumps(export.to_dict(), indent=1) + "\n", encoding="utf-8")
+            return _put_in_place(export, folder / f"{identity}-{engine}")
+    except ClipsimError:
+        raise
+    except OSError as error:
+        where = printable(str(error.filename or folder))
+        raise ModelError(f"{where}: cannot write the export: {error.strerror or error}") from error
+    except Exception as error:
+        said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 160)
+        raise ModelError(f"{shown}: this model cannot be exported ({said}); engine='torch' runs it") from error
+
+
+def _check_vocabulary(encoder: ClipEncoder, path: Path, rules: TokenRules) -> None:
+    """Raise ModelError where the ids of the exported tokenizer differ from the model's own."""
+    plain = PlainTokenizer(path, rules)
+    texts = (*TOKENIZER_CHECK_TEXTS, " ".join(TOKENIZER_CHECK_TEXTS[:6]))
+    wanted, given = encoder.tokenizer(texts, truncate=True).numpy(), plain(texts, truncate=True)
+    if wanted.shape != given.shape or (wanted != given).any():
+        raise ModelError("this model's tokenizer gives other ids without 'transformers', so it cannot be exported")
+
+
+def _check(encoder: ClipEncoder, spec: ModelSpec, export: Export) -> Export:
+    """The export with its figures, which are good enough; raises ModelError if they are not."""
+    made = OnnxEncoder(spec, export)
+    pictures = check_pictures(*encoder.preprocessing.size)
+    images = _compare(encoder.encode_images(pictures), _in_batches(made.encode_images, pictures))
+    texts = _compare(
+        encoder.encode_texts(CHECK_TEXTS, truncate=True),
+        _in_batches(lambda part: made.encode_texts(part, truncate=True), CHECK_TEXTS),
+    )
+    for what, check in (("images", images), ("texts", texts)):
+        figure, least = (
+            (check.mean, MIN_MEAN_COSINE_INT8) if export.engine == "onnx-int8" else (check.least, MIN_COSINE_FP32)
+        )
+        if not figure >= least:  # nor is a NaN
+            raise ModelError(
+                f"{printable(spec.name)}: the {export.engine} export of its {what} is too far from torch "
+                f"(cosine {figure:.6f}, needed {least}), so it is not kept; engine='torch' runs it"
+            )
+    return replace(export, images=images, texts=texts)
+
+
+def _in_batches(encode: Callable[[Any], NDArray[np.float32]], inputs: Any) -> NDArray[np.float32]:
+    """Eight inputs in batches of one and of three."""
+    return np.concatenate([encode(inputs[start:end]) for start, end in ((0, 1), (1, 4), (4, 7), (7, 8))])
+
+
+def _compare(wanted: NDArray[np.float32], given: NDArray[np.float32]) -> Agreement:
+    a, b = wanted.astype(np.float64), given.astype(np.float64)
+    cosines = (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    return Agreement(len(cosines), round(float(cosines.min()), 7), round(float(cosines.mean()), 7))
+
+
+@contextmanager
+def _unfinished(folder: Path, needed: int) -> Iterator[Path]:
+    """A folder to write in, gone afterwards unless it was renamed; what killed exports have left goes too."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob(f"{UNFINISHED}*"):
+        if path.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ModelError(
+            f"{printable(str(folder))}: an export needs {needed / 1e9:.1f} GB while it is written, and only "
+            f"{free / 1e9:.1f} GB are free; CLIPSIM_CACHE_DIR moves it"
+        )
+    draft = folder / f"{UNFINISHED}{os.getpid()}-{time.time_ns()}"
+    draft.mkdir()
+    try:
+        yield draft
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _put_in_place(export: Export, target: Path) -> Export:
+    """Rename the folder to its final name, in place of an earlier one."""
+    old = export.folder.with_name(f"{export.folder.name}-old")
+    if target.exists():
+        target.replace(old)
+    export.folder.replace(target)
+    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(target.with_name(f"{DAMAGED}{target.name}"), ignore_errors=True)
+    return Export.read(target)
+
+
+def check_pictures(height: int, width: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Eight drawn pictures of several kinds, (8, h, w, 3) uint8: noise, gradients, stripes, a field of colour."""
+    random = np.random.default_rng(4)
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float64)
+    down, right = rows / max(1, height - 1), columns / max(1, width - 1)
+    made = [
+        random.integers(0, 256, (height, width, 3)),
+        np.repeat(random.integers(0, 256, (height, width, 1)), 3, axis=2),
+        255 * np.stack([down, right, 1 - down], axis=2),
+        255 * np.stack([right * down, 1 - right, 0.5 + 0 * down], axis=2),
+        np.where(((rows // 8 + columns // 8) % 2 == 0)[..., None], (250, 240, 30), (20, 30, 90)),
+        127 + 127 * np.sin(np.stack([columns / 3, rows / 5, (rows + columns) / 9], axis=2)),
+        np.full((height, width, 3), (200, 30, 60)),
+        255 * np.exp(-((down - 0.5) ** 2 + (right - 0.4) ** 2) * 12)[..., None] * (1.0, 0.7, 0.2),
+    ]
+    pictures: np.ndarray[Any, np.dtype[np.uint8]] = np.stack(made).clip(0, 255).astype(np.uint8)
+    return pictures

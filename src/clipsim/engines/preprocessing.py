@@ -1,0 +1,168 @@
+"""An RGB picture → the pixels that a model wants: OpenCLIP's inference transforms, in Pillow and NumPy, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsim.models.catalogue import read_catalogue
+from clipsim.models.names import ModelSpec
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Pixels = NDArray[np.uint8]
+_BILINEAR, _BICUBIC = 2, 3  # Pillow's numbers; a run whose vectors are all cached does without Pillow
+# OpenAI's settings, which OpenCLIP's configurations leave out.
+DEFAULTS: dict[str, Any] = {
+    "mean": (0.48145466, 0.4578275, 0.40821073),
+    "std": (0.26862954, 0.26130258, 0.27577711),
+    "interpolation": "bicubic",
+    "resize_mode": "shortest",
+    "fill_color": 0,
+}
+MAX_ASPECT_RATIO = 100
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a model's pictures are resized, cropped and normalised.
+
+    `size` is height and width in pixels; `mean` and `std` are of red, green and blue, 0 to 1. `resize_mode` is
+    "shortest" (then the middle is cropped), "longest" (then padded with the grey level `fill_color`) or "squash".
+    """
+
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str
+    resize_mode: str
+    fill_color: int
+
+    @classmethod
+    def of(cls, size: int | Sequence[int], settings: Mapping[str, Any]) -> Preprocessing:
+        """Those of OpenCLIP's `preprocess_cfg`, with its defaults for what is not said.
+
+        Raises ValueError for settings that OpenCLIP does not have.
+        """
+        chosen = DEFAULTS | {key: settings[key] for key in DEFAULTS if settings.get(key) is not None}
+        height, width = size if isinstance(size, (list, tuple)) else (size, size)
+        made = cls(
+            (int(height), int(width)),
+            _three_numbers(chosen["mean"]),
+            _three_numbers(chosen["std"]),
+            str(chosen["interpolation"]),
+            str(chosen["resize_mode"]),
+            int(chosen["fill_color"]),
+        )
+        if not (
+            min(made.size) > 0
+            and min(made.std) > 0
+            and made.interpolation in ("bicubic", "bilinear", "random")
+            and made.resize_mode in ("shortest", "longest", "squash")
+        ):
+            raise ValueError("unknown preprocessing settings")
+        return made
+
+    def prepare(self, image: Image.Image) -> Pixels:
+        """RGB picture → (height, width, 3) uint8."""
+        return np.array(self._fit(image))
+
+    def normalise(self, pixels: Pixels) -> NDArray[np.float32]:
+        """(n, height, width, 3) uint8 → (n, 3, height, width) float32."""
+        scaled = pixels.astype(np.float32) / np.float32(255)
+        scaled -= np.array(self.mean, np.float32)
+        scaled /= np.array(self.std, np.float32)
+        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+
+    def _fit(self, image: Image.Image) -> Image.Image:
+        high, wide = self.size
+        # only torchvision's own resize, for square crops, asks which filter; OpenCLIP's other one is bicubic
+        usual = _BILINEAR if self.interpolation == "bilinear" else _BICUBIC
+        if self.resize_mode == "squash":
+            return image.resize((wide, high), usual)
+        if self.resize_mode == "longest":
+            ratio = max(image.height / high, image.width / wide)
+            size = (round(image.width / ratio), round(image.height / ratio))
+            return _crop_or_pad(image.resize(size, usual), wide, high, self.fill_color)
+        image = _trim(image)
+        if high == wide:
+            short, long = sorted(image.size)
+            other = int(high * long / short)
+            size = (high, other) if image.width <= image.height else (other, high)
+        else:
+            usual = _BICUBIC
+            ratio = min(image.height / high, image.width / wide)
+            size = (round(image.width / ratio), round(image.height / ratio))
+        if size != image.size:
+            image = image.resize(size, usual)
+        return _crop_or_pad(image, wide, high, 0)
+
+
+def find_settings(spec: ModelSpec, config: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a model's preprocessing departs from the defaults in; `config` is its open_clip_config.json, if it has one.
+
+    A state dict given by the user gets the preprocessing that all published weights of its architecture agree on.
+    """
+    if config is not None:
+        return dict(config.get("preprocess_cfg") or {})
+    published = read_catalogue()["preprocess"]
+    if spec.kind == "tag":
+        return dict(published.get(spec.name, {}))
+    names = [
+        f"{entry['architecture']}/{entry['pretrained']}"
+        for entry in read_catalogue()["weights"]
+        if entry["architecture"] == spec.architecture
+    ]
+    found = [published.get(name, {}) for name in names]
+    return dict(found[0]) if found and all(settings == found[0] for settings in found) else {}
+
+
+def find_preprocessing(spec: ModelSpec, config: Mapping[str, Any] | None) -> Preprocessing | None:
+    """A model's preprocessing where it is known without loading the model; None where only the model can tell.
+
+    `config` is the model's open_clip_config.json, if it has one. Settings that are wrong are refused when the model is
+    built.
+    """
+    size: Any = None
+    if config is not None:
+        size = config["model_cfg"]["vision_cfg"].get("image_size", 224)
+    elif spec.architecture is not None:
+        size = read_catalogue()["architectures"].get(spec.architecture, {}).get("image_size")
+    try:
+        return None if size is None else Preprocessing.of(size, find_settings(spec, config))
+    except (TypeError, ValueError):
+        return None
+
+
+def _three_numbers(values: Any) -> tuple[float, ...]:
+    numbers = tuple(float(value) for value in values)
+    if len(numbers) != 3:
+        raise ValueError("mean and std have three numbers each")
+    return numbers
+
+
+def _trim(image: Image.Image) -> Image.Image:
+    """The middle 100 : 1 of a longer picture: the crop takes its middle, and resizing all of it would not end."""
+    short = MAX_ASPECT_RATIO * min(image.size)
+    left, top = max(0, image.width - short) // 2, max(0, image.height - short) // 2
+    if not (left or top):
+        return image
+    return image.crop((left, top, left + min(image.width, short), top + min(image.height, short)))
+
+
+def _crop_or_pad(image: Image.Image, wide: int, high: int, fill: int) -> Image.Image:
+    """The middle of a picture, on grey where it is too small."""
+    if image.width < wide or image.height < high:
+        left, top = max(0, wide - image.width) // 2, max(0, high - image.height) // 2
+        from PIL import Image
+
+        padded = Image.new("RGB", (max(wide, image.width), max(high, image.height)), (fill, fill, fill))
+        padded.paste(image, (left, top))
+        image = padded
+    left, top = round((image.width - wide) / 2), round((image.height - high) / 2)
+    return image.crop((left, top, left + wide, top + high))

@@ -1,0 +1,12 @@
+"""The torch engine: checkpoint files → an OpenCLIP model → feature vectors. Importing its modules costs seconds.
+
+- `encoder`: `ClipEncoder`, the engine itself
+- `build`: a model's files → an OpenCLIP model with its weights
+- `checkpoints`, `torchscript`: a checkpoint file → its tensors, without running code from the file
+- `openai_layout`: OpenAI's tensors → the OpenCLIP configuration they belong to
+- `tokenizer`, `vocabulary`: texts → token ids; the same tokenizer as a file for exports
+- `towers`: the image and the text side, each moved to the device when first used
+- `devices`: the devices and precisions of this machine
+- `graphs`: towers → ONNX graphs
+- `imports`: open_clip imported without what most models do not need
+"""

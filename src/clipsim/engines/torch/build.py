@@ -1,0 +1,191 @@
+"""A `ModelSpec` and its files → an OpenCLIP model with its weights in it, and its own preprocessing."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.convert import convert_state_dict
+from open_clip.factory import resize_pos_embed, resize_text_pos_embed
+from open_clip.model import convert_to_custom_text_state_dict
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from clipsim.engines.preprocessing import Preprocessing, find_settings
+from clipsim.engines.torch.checkpoints import read_tensors
+from clipsim.engines.torch.openai_layout import drop_extras, infer_config
+from clipsim.errors import ModelError, WeightsError, printable
+from clipsim.models.files import ModelFiles, read_config
+from clipsim.models.names import ModelSpec
+
+
+class _NoRandomNumbers(TorchFunctionMode):
+    """While it is entered, parameters are left as the allocator gives them: the weights follow at once.
+
+    A configuration that asks for a model far larger than the weights is stopped before its memory is touched.
+    """
+
+    SPARE_NUMBERS, SPARE_TENSORS = 1 << 28, 5_000
+
+    SKIPPED = frozenset(
+        (
+            nn.init.normal_, nn.init.uniform_, nn.init.trunc_normal_, nn.init.kaiming_uniform_, nn.init.kaiming_normal_,
+            nn.init.xavier_uniform_, nn.init.xavier_normal_,
+            Tensor.normal_, Tensor.uniform_, Tensor.erfinv_,
+        )
+    )  # fmt: skip
+
+    ALLOCATING = frozenset((torch.empty, torch.zeros, torch.ones, torch.full, torch.randn))
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.numbers = self.SPARE_NUMBERS + 4 * sum(tensor.numel() for tensor in tensors.values())
+        self.tensors = self.SPARE_TENSORS + 20 * len(tensors)
+
+    def __torch_function__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Leave random fills out; make `torch.randn` an allocation."""
+        kwargs = kwargs or {}
+        if func in self.SKIPPED:
+            return args[0] if args else kwargs["tensor"]
+        if func in self.ALLOCATING:
+            self.numbers -= _count_numbers(kwargs.get("size", args[:1] if func is torch.full else args))
+            self.tensors -= 1
+            if self.numbers < 0 or self.tensors < 0:
+                raise ValueError("it would be far larger than the weights")
+        if func is torch.randn:
+            return torch.empty(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
+def _count_numbers(size: Sequence[Any]) -> int:
+    """How many numbers an allocation of this size is for; the size is whole numbers, or one sequence of them."""
+    whole = size[0] if len(size) == 1 and isinstance(size[0], Sequence) else size
+    return math.prod(int(length) for length in whole)
+
+
+def build_model(
+    spec: ModelSpec, files: ModelFiles, *, mapped: bool = True
+) -> tuple[Any, Preprocessing, dict[str, Any]]:
+    """The model in evaluation mode, fp32 on the CPU, its preprocessing, and its configuration (`model_cfg`).
+
+    Raises WeightsError when the weights do not fit, ModelError when the architecture cannot be built here.
+    """
+    tensors = read_tensors(files.weights, mapped=mapped)
+    given = None if files.config is None else read_config(files.config)
+    config = _configure(spec, files, tensors) if given is None else given["model_cfg"]
+    try:
+        model = _instantiate(config, files, tensors)
+    except ImportError as error:
+        raise ModelError(f"{spec.name}: needs 'transformers': pip install 'clipsim[transformers]'") from error
+    except Exception as error:
+        said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 160)
+        raise ModelError(f"{printable(spec.name)}: OpenCLIP cannot build this architecture ({said})") from error
+    if spec.kind in ("checkpoint", "weights"):
+        tensors = drop_extras(tensors)
+    _fill(model, tensors, files.weights, config)
+    if spec.kind == "checkpoint":
+        # OpenAI's code, and OpenCLIP's after it, hold these matrices in fp16 before they make them fp32 on a CPU
+        open_clip.convert_weights_to_fp16(model)
+        model.float()
+    model.eval()
+    try:
+        preprocessing = Preprocessing.of(model.visual.image_size, find_settings(spec, given))
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{printable(spec.name)}: its preprocessing settings are not OpenCLIP's") from error
+    return model, preprocessing, config
+
+
+def openclip_transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
+    """OpenCLIP's own transform of these settings, for programs that call it themselves."""
+    settings = vars(preprocessing)
+    transform: Callable[[Image.Image], Tensor] = image_transform_v2(PreprocessCfg(**settings), is_train=False)
+    return transform
+
+
+def _configure(spec: ModelSpec, files: ModelFiles, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """OpenCLIP's `model_cfg` for a model that brings none."""
+    if spec.kind == "checkpoint":
+        return infer_config(drop_extras(tensors), files.weights)
+    config: dict[str, Any] = open_clip.get_model_config(spec.architecture)
+    if spec.pretrained is not None:
+        tag = open_clip.get_pretrained_cfg(spec.architecture, spec.pretrained)
+        # the weights decide the activation: OpenAI's were trained with QuickGELU, whatever the configuration says
+        config["quick_gelu"] = tag.get("quick_gelu", False) or config.get("quick_gelu", False)
+    return config
+
+
+def _instantiate(config: dict[str, Any], files: ModelFiles, tensors: Mapping[str, Tensor]) -> Any:
+    """An OpenCLIP model whose parameters hold nothing yet."""
+    arguments = copy.deepcopy(config)
+    text, vision = arguments["text_cfg"], arguments["vision_cfg"]
+    custom = arguments.pop("custom_text", False) or "hf_model_name" in text
+    if files.text_model is not None:
+        text["hf_model_name"] = str(files.text_model)  # its configuration only; never a download
+    if "hf_model_name" in text:
+        text["hf_model_pretrained"] = False
+    if "timm_model_name" in vision:
+        vision["timm_model_pretrained"] = False
+    kind = (open_clip.CoCa if "multimodal_cfg" in arguments else open_clip.CustomTextCLIP) if custom else open_clip.CLIP
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # OpenCLIP and timm talk about initialising; the weights follow
+    try:
+        with _NoRandomNumbers(tensors):
+            model = kind(**arguments)
+    finally:
+        logging.disable(level)
+    return model
+
+
+def _fill(model: Any, tensors: dict[str, Tensor], path: Path, config: dict[str, Any]) -> None:
+    """Put the tensors into the model, all of them, in the forms that OpenCLIP has written over the years."""
+    shown = printable(str(path))
+    try:
+        tensors = convert_state_dict(model, dict(tensors))
+        if "positional_embedding" in tensors and not hasattr(model, "positional_embedding"):
+            tensors = convert_to_custom_text_state_dict(tensors)
+        for name in ("logit_scale", "logit_bias"):
+            own = getattr(model, name, None)
+            if name in tensors and own is not None:
+                tensors[name] = tensors[name].reshape(own.shape)
+        tensors.pop("text.transformer.embeddings.position_ids", None)  # older transformers wrote it
+        resize_pos_embed(tensors, model)
+        resize_text_pos_embed(tensors, model)
+    except Exception as error:
+        raise WeightsError(
+            f"{shown}: the weights are not of this architecture ({printable(str(error), 120)})"
+        ) from error
+    expected = model.state_dict()
+    if "logit_bias" in expected and "logit_bias" not in tensors:  # a model that is trained on with another loss
+        tensors["logit_bias"] = torch.zeros_like(expected["logit_bias"])
+    missing = [name for name in expected if name not in tensors and not name.endswith("num_batches_tracked")]
+    extra = [name for name in tensors if name not in expected]
+    wrong = [name for name in expected if name in tensors and tensors[name].shape != expected[name].shape]
+    coded = [  # quantised, print_message: numbers that stand for others
+        name for name in expected
+        if name in tensors and tensors[name].is_floating_point() != expected[name].is_floating_point()
+    ]  # fmt: skip
+    kinds = (
+        (missing, "missing"),
+        (extra, "unknown to it"),
+        (wrong, "of another shape"),
+        (coded, "of another kind of number"),
+    )
+    for names, what in kinds:
+        if names:
+            example = printable(names[0], 60)
+            raise WeightsError(
+                f"{shown}: the weights are not of this architecture (embed_dim {config['embed_dim']}): "
+                f"{len(names)} tensors are {what}, {example} for one"
+            )
+    tensors = {name: tensor.to(expected[name].dtype) for name, tensor in tensors.items()}
+    model.load_state_dict(tensors, strict=False, assign=True)

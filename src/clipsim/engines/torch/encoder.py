@@ -1,0 +1,108 @@
+"""A model's spec and files → an encoder: PIL pictures and texts in, float32 feature vectors out.
+
+With `compat`, the only place where torch and open_clip are imported; importing it costs seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from clipsim.engines.torch.build import build_model
+from clipsim.engines.torch.devices import choose_device, choose_precision
+from clipsim.engines.torch.tokenizer import Tokenizer
+from clipsim.engines.torch.towers import Towers
+from clipsim.errors import DeviceError, WeightsError, printable
+from clipsim.models.files import ModelFiles
+from clipsim.models.names import ModelSpec
+
+_log = logging.getLogger(__name__)
+
+__all__ = ["ClipEncoder"]
+
+
+class ClipEncoder:
+    """A CLIP-like model that takes PIL pictures and texts and gives NumPy vectors; see `embed.Encoder`.
+
+    `device` is "auto", "cpu", "cuda", "cuda:N" or "mps"; a `precision` of None is the device's usual one. Raises
+    ModelError and its family for the model, DeviceError for the device.
+    """
+
+    engine = "torch"
+
+    def __init__(
+        self, spec: ModelSpec, files: ModelFiles, *, device: str = "auto", precision: str | None = None
+    ) -> None:
+        target = choose_device(device)
+        self.precision, dtype = choose_precision(precision, target)
+        model, self.preprocessing, config = build_model(spec, files)
+        self.name = spec.reported_name
+        self.pretrained = spec.reported_tag
+        self.embed_dim: int = config["embed_dim"]
+        size = model.visual.image_size
+        self.image_size = int(size if isinstance(size, int) else max(size))
+        model.requires_grad_(False)
+        self.logit_scale = float(model.logit_scale.exp())  # before the model is cast down
+        self.logit_bias = None if getattr(model, "logit_bias", None) is None else float(model.logit_bias)
+        if not np.isfinite([self.logit_scale, self.logit_bias or 0.0]).all():
+            raise WeightsError(f"{printable(spec.name)}: its logit scale is no finite number; the weights are damaged")
+        self.head = "softmax" if self.logit_bias is None else "sigmoid"
+        self.device = str(target)
+        self.tokenizer = Tokenizer(config, files)
+        self.towers = Towers(model, target, dtype)
+
+        self._mean = torch.tensor(self.preprocessing.mean, device=target).view(3, 1, 1)
+        self._std = torch.tensor(self.preprocessing.std, device=target).view(3, 1, 1)
+
+    def prepare_image(self, image: Image.Image) -> NDArray[np.uint8]:
+        """RGB picture → (h, w, 3) uint8: the model's own resize and crop."""
+        return self.preprocessing.prepare(image)
+
+    def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(n, h, w, 3) prepared pixels → (n, embed_dim) float32, not normalised."""
+
+        def encode(part: Tensor) -> Tensor:
+            # normalised in fp32 as OpenCLIP does, on the device: bytes are a quarter of what would be copied
+            if self.device.startswith("cuda"):
+                part = part.pin_memory()  # copied without the processor, while the work before it still runs
+            scaled = (
+                part.to(self.device, non_blocking=True)
+                .permute(0, 3, 1, 2)
+                .float()
+                .div_(255)
+                .sub_(self._mean)
+                .div_(self._std)
+            )
+            return self.towers.encode_images(scaled)
+
+        return _encode_in_parts(encode, torch.from_numpy(pixels))
+
+    def encode_texts(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.float32]:
+        """N texts → (n, embed_dim) float32, not normalised.
+
+        Raises PromptError for a text longer than the model's context, unless `truncate`.
+        """
+        return _encode_in_parts(self.towers.encode_texts, self.tokenizer(texts, truncate=truncate))
+
+
+def _encode_in_parts(encode: Callable[[Tensor], Tensor], batch: Tensor) -> NDArray[np.float32]:
+    """Encode a batch; where the device's memory is too small for it, its halves one after the other."""
+    try:
+        with torch.inference_mode():
+            features: NDArray[np.float32] = encode(batch).float().cpu().numpy()
+        return features
+    except torch.OutOfMemoryError as error:
+        if len(batch) == 1:
+            raise DeviceError(
+                "the device has too little memory for this model; try --device cpu or --precision fp16"
+            ) from error
+    torch.cuda.empty_cache()  # outside the handler, which keeps the failed attempt's tensors alive
+    half = len(batch) // 2
+    _log.warning("too little memory on the device for a batch of %d; going on with %d", len(batch), half)
+    return np.concatenate([_encode_in_parts(encode, part) for part in (batch[:half], batch[half:])])

@@ -1,0 +1,72 @@
+"""Tensors in the layout of OpenAI's checkpoints → the OpenCLIP configuration of the model they belong to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from clipsim.errors import WeightsError, printable
+
+# Numbers that OpenAI's archives carry beside the weights, and masks that scripted modules keep.
+_NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
+_HEAD_WIDTH = 64  # of every attention head in OpenAI's models
+_STRIDE = 32  # of OpenAI's ResNets, from pixels to the grid that is pooled
+
+
+def drop_extras(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights alone."""
+    return {
+        name: tensor for name, tensor in tensors.items() if name not in _NOT_WEIGHTS and not name.endswith("attn_mask")
+    }
+
+
+def infer_config(tensors: dict[str, Tensor], path: Path) -> dict[str, Any]:
+    """OpenCLIP's `model_cfg` for a checkpoint of OpenAI's, from the names and shapes of its tensors.
+
+    The activation is QuickGELU, as in all of OpenAI's models. Raises WeightsError when the layout is another.
+    """
+    try:
+        return {
+            "embed_dim": tensors["text_projection"].shape[1],
+            "quick_gelu": True,
+            "vision_cfg": _vit(tensors) if "visual.proj" in tensors else _resnet(tensors),
+            "text_cfg": {
+                "context_length": tensors["positional_embedding"].shape[0],
+                "vocab_size": tensors["token_embedding.weight"].shape[0],
+                "width": tensors["ln_final.weight"].shape[0],
+                "heads": tensors["ln_final.weight"].shape[0] // _HEAD_WIDTH,
+                "layers": _count(tensors, "transformer.resblocks."),
+            },
+        }
+    except (KeyError, IndexError, ValueError) as error:
+        raise WeightsError(
+            f"{printable(str(path))}: not a checkpoint in OpenAI's layout (no {error}); for a state dict of OpenCLIP's "
+            "give its architecture too: --model ARCH --weights FILE"
+        ) from error
+
+
+def _vit(tensors: dict[str, Tensor]) -> dict[str, Any]:
+    width, _, _, patch = tensors["visual.conv1.weight"].shape
+    grid = round((tensors["visual.positional_embedding"].shape[0] - 1) ** 0.5)
+    return {
+        "layers": _count(tensors, "visual.transformer.resblocks."),
+        "width": width,
+        "patch_size": patch,
+        "image_size": patch * grid,
+    }
+
+
+def _resnet(tensors: dict[str, Tensor]) -> dict[str, Any]:
+    grid = round((tensors["visual.attnpool.positional_embedding"].shape[0] - 1) ** 0.5)
+    return {
+        "layers": [_count(tensors, f"visual.layer{stage}.") for stage in (1, 2, 3, 4)],
+        "width": tensors["visual.layer1.0.conv1.weight"].shape[0],
+        "image_size": grid * _STRIDE,
+    }
+
+
+def _count(tensors: dict[str, Tensor], prefix: str) -> int:
+    """How many numbered blocks stand under a prefix."""
+    return len({name.removeprefix(prefix).split(".")[0] for name in tensors if name.startswith(prefix)})

@@ -1,0 +1,82 @@
+"""Texts → token ids, by the model's own tokenizer, and never silently cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer, SimpleTokenizer
+from torch import Tensor
+
+from clipsim.engines.text_limits import bound_text, too_many_tokens
+from clipsim.errors import ModelError, WeightsError, printable
+from clipsim.models.files import ModelFiles
+
+_OPTIONS = {"clean", "strip_sep_token", "language"}  # those without randomness
+
+
+class Tokenizer:
+    """The tokenizer that an OpenCLIP configuration names; it refuses what it would cut."""
+
+    def __init__(self, config: dict[str, Any], files: ModelFiles) -> None:
+        text = config["text_cfg"]
+        self.context_length: int = text.get("context_length", DEFAULT_CONTEXT_LENGTH)
+        options = dict(text.get("tokenizer_kwargs") or {})
+        if unknown := options.keys() - _OPTIONS:
+            raise WeightsError(f"the tokenizer option '{printable(min(unknown), 40)}' of this model is not supported")
+        try:
+            if files.tokenizer is None:
+                self.tokenize = SimpleTokenizer(context_length=self.context_length, **options)
+            else:
+                self.tokenize = HFTokenizer(
+                    str(files.tokenizer),
+                    context_length=self.context_length,
+                    tokenizer_mode=text.get("tokenizer_mode"),
+                    trust_remote_code=False,
+                    **options,
+                )
+        except ImportError as error:
+            raise ModelError(
+                "this model's tokenizer needs 'transformers': pip install 'clipsim[transformers]'"
+            ) from error
+        except Exception as error:
+            said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 160)
+            raise WeightsError(f"{printable(str(files.tokenizer))}: cannot load the tokenizer ({said})") from error
+        if files.tokenizer is None and text.get("vocab_size", self.tokenize.vocab_size) < self.tokenize.vocab_size:
+            raise WeightsError(
+                f"this model has a vocabulary of {text['vocab_size']} words and names no tokenizer for it; "
+                f"OpenCLIP's has {self.tokenize.vocab_size}"
+            )
+
+    @property
+    def is_openclips(self) -> bool:
+        """Whether it is OpenCLIP's own tokenizer, which pads with zeros, and not one of `transformers`."""
+        return isinstance(self.tokenize, SimpleTokenizer)
+
+    def __call__(self, texts: Sequence[str], *, truncate: bool) -> Tensor:
+        """N texts → (n, context_length) int64 token ids, padded; a text that is cut keeps its end token.
+
+        Raises PromptError for a text with more tokens than the context, unless `truncate`.
+        """
+        tokens: Tensor = self.tokenize([self._bounded(text, truncate) for text in texts])
+        if not truncate:
+            for text, row in zip(texts, tokens, strict=True):
+                if self._may_be_cut(row) and (count := self.count(text)) > self.context_length:
+                    raise too_many_tokens(text, count, self.context_length)
+        return tokens
+
+    def _bounded(self, text: str, truncate: bool) -> str:
+        """The text, cut where OpenCLIP's own tokenizer would take too long."""
+        if not self.is_openclips:
+            return text
+        return bound_text(text, self.tokenize.clean_fn, self.context_length, truncate)
+
+    def _may_be_cut(self, row: Tensor) -> bool:
+        # OpenCLIP's own tokenizer pads with zeros; the others' padding can look like their end token
+        return not self.is_openclips or bool(row[-1] != 0)
+
+    def count(self, text: str) -> int:
+        """How many tokens a text has, the start and end tokens included."""
+        if self.is_openclips:
+            return len(self.tokenize.encode(text)) + 2
+        return len(self.tokenize.tokenizer(self.tokenize.clean_fn(text)).input_ids)

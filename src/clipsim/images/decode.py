@@ -1,0 +1,202 @@
+"""One image file of any supported format → an upright RGB picture (PIL), or one ImageError that says what is wrong."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import BinaryIO, cast
+
+from PIL import Image, UnidentifiedImageError
+
+from clipsim.errors import ClipsimError, ImageError, printable
+from clipsim.images.colour import to_rgb, upright
+from clipsim.images.containers import HeaderFile, check_container, check_cost, strip_metadata_segments
+from clipsim.images.limits import check_file_size, max_pixels
+from clipsim.images.memory import MemoryBudget
+from clipsim.inputs.sources import open_regular
+
+# Pillow's raster decoders (MPO comes with JPEG). EPS is left out because Pillow starts Ghostscript for it; the others
+# because photos are not kept in them.
+FORMATS = (
+    "JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF",
+    "ICO", "ICNS", "TGA", "QOI", "PCX", "SGI", "DDS",
+)  # fmt: skip
+MEMORY_BUDGET = 1_400_000_000  # bytes for all pictures that are being decoded; a single one may take more
+# Peak memory of decoding, as measured; formats that take more than most have a lower limit on pixels.
+BYTES_PER_PIXEL = 12
+DRAFT_PIXELS = 4_000_000  # a larger JPEG may be decoded at a fraction of its size
+BLOCK_BYTES = 1 << 26  # of Pillow's memory; the C library returns freed blocks of more than 32 MiB to the system
+_BYTES_PER_PIXEL = {"JPEG2000": 22, "WEBP": 20, "AVIF": 18, "HEIF": 18, "progressive": 16}
+_RAISE = "CLIPSIM_MAX_PIXELS raises it"
+_lazy = threading.Lock()
+_memory = MemoryBudget(MEMORY_BUDGET)
+_STARTS = (
+    (b"\xff\xd8", "JPEG"), (b"\x89PNG", "PNG"), (b"GIF8", "GIF"), (b"RIFF", "WebP"), (b"BM", "BMP"),
+    (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"), (b"II+\0", "TIFF"), (b"MM\0+", "TIFF"),
+)  # fmt: skip
+_HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
+
+
+def load_image(path: str) -> Image.Image:
+    """Decode the first frame of an image file.
+
+    The content decides the format, whatever the name. The picture comes back upright (EXIF orientation applied), in
+    mode RGB, transparency on white, deep and float grey scaled to 8 bits; see `colour`.
+
+    Raises ImageError, naming the cause but not the path, for anything that is not a readable regular image file
+    within `max_pixels()`.
+    """
+    with decoded_image(path) as image:
+        return image
+
+
+@contextmanager
+def decoded_image(path: str) -> Iterator[Image.Image]:
+    """As `load_image`, for as long as the picture is needed; all threads share a budget of memory."""
+    with open_regular(path) as file:
+        check_file_size(os.fstat(file.fileno()).st_size)
+        with decoded_file(file) as picture:
+            yield picture
+
+
+@contextmanager
+def decoded_file(file: BinaryIO, min_side: int | None = None) -> Iterator[Image.Image]:
+    """As `decoded_image`, from an open file.
+
+    With `min_side`, a large JPEG is decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size that leaves its sides
+    at least that many pixels: the decoder then averages blocks of pixels instead of writing all of them out.
+    """
+    with ExitStack() as held:
+        head = _read_head(file)
+        try:
+            picture = _decode(file, head, min_side, held)
+        except ClipsimError:
+            raise
+        except UnidentifiedImageError as error:
+            raise ImageError(_describe(head)) from error
+        except Image.DecompressionBombError as error:
+            raise ImageError(f"more pixels than Pillow allows ({printable(str(error), 120)})") from error
+        except MemoryError as error:
+            raise ImageError("not enough memory to decode it") from error
+        except Exception as error:  # decoders raise anything on damaged files
+            raise ImageError(_damage(error)) from error
+        yield picture
+
+
+def _decode(file: BinaryIO, head: bytes, min_side: int | None, held: ExitStack) -> Image.Image:
+    formats = _formats_for(head)
+    check_container(file, head)
+    image = _open_picture(file, head, formats)
+    pixels = _check_size(image)
+    kind = "progressive" if image.info.get("progressive") else image.format or ""
+    needed = pixels * _BYTES_PER_PIXEL.get(kind, BYTES_PER_PIXEL)
+    if needed > max_pixels() * BYTES_PER_PIXEL:
+        raise ImageError(f"{pixels:,} pixels take more memory in this format than the limit allows; {_RAISE}")
+    check_cost(image, file, pixels)
+    if min_side is not None and pixels >= DRAFT_PIXELS and image.format in ("JPEG", "MPO"):
+        image.draft(None, (min_side, min_side))
+        if kind != "progressive":
+            needed = image.width * image.height * BYTES_PER_PIXEL
+    held.enter_context(_memory.take(needed))
+    image.load()
+    return to_rgb(upright(image))
+
+
+def _open_picture(file: BinaryIO, head: bytes, formats: tuple[str, ...]) -> Image.Image:
+    if os.environ.get("CLIPSIM_MAX_PIXELS") and 2 * (Image.MAX_IMAGE_PIXELS or max_pixels()) < max_pixels():
+        Image.MAX_IMAGE_PIXELS = max_pixels() // 2 + 1  # Pillow refuses at twice its own limit
+    bounded = HeaderFile(file)
+    try:
+        image = Image.open(cast(BinaryIO, bounded), formats=formats)
+    except UnidentifiedImageError:
+        if not head.startswith(b"\xff\xd8\xff"):
+            raise
+        bounded = HeaderFile(strip_metadata_segments(file))
+        image = Image.open(cast(BinaryIO, bounded), formats=("JPEG",))
+    bounded.release()
+    return image
+
+
+def convert_picture(image: Image.Image) -> Image.Image:
+    """As `load_image`, for a picture that a program has opened or made; lazily opened ones are decoded now.
+
+    Raises ImageError for one without pixels or that cannot be decoded.
+    """
+    try:
+        with _lazy:  # the same picture may be given twice, and decodes in one thread only
+            image.load()
+        if not (image.width and image.height):
+            raise ImageError("a picture without pixels")
+        return to_rgb(upright(image))
+    except ClipsimError:
+        raise
+    except Exception as error:
+        raise ImageError(_damage(error)) from error
+
+
+def configure_pillow() -> None:
+    """Set Pillow's process-wide limit and memory blocks; for the command line's own process, not for a library."""
+    Image.MAX_IMAGE_PIXELS = max_pixels()  # it refuses at twice that; applies to a picture within a picture too
+    Image.core.set_block_size(BLOCK_BYTES)  # type: ignore[attr-defined]  # there is no other way but the environment
+
+
+def _read_head(file: BinaryIO) -> bytes:
+    try:
+        head = file.read(512) or b""
+        file.seek(0)
+    except OSError as error:  # what only looks like a regular file, as in /proc
+        raise ImageError(f"cannot read it: {error.strerror or error}") from error
+    return head
+
+
+def _formats_for(head: bytes) -> tuple[str, ...]:
+    brands = {head[place : place + 4] for place in range(8, min(int.from_bytes(head[:4], "big"), 64), 4)}
+    if head[4:8] == b"ftyp" and brands & _HEIF_BRANDS and not brands & {b"avif", b"avis"}:
+        try:
+            import pillow_heif
+        except ImportError as error:
+            raise ImageError("a HEIC picture; to read these: pip install 'clipsim[heic]'") from error
+        pillow_heif.register_heif_opener()
+        return ("HEIF",)
+    return FORMATS
+
+
+def _check_size(image: Image.Image) -> int:
+    width, height = image.size
+    if width * height > max_pixels():
+        raise ImageError(f"{width} × {height}: {_too_large()}")
+    return width * height
+
+
+def _too_large() -> str:
+    return f"more pixels than the limit of {max_pixels():,}; {_RAISE}"
+
+
+def _describe(head: bytes) -> str:
+    """Say what a file is that no decoder wanted."""
+    start = head.lstrip().lower()
+    if not head:
+        return "an empty file"
+    if head.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the picture; fetch it with 'git lfs pull'"
+    if start.startswith((b"<!doctype html", b"<html", b"<head")):
+        return "an HTML page, not an image"
+    if start.startswith((b"<svg", b"<?xml")):
+        return "SVG or XML, not a raster image; convert it to PNG"
+    if head.startswith((b"%!PS", b"\xc5\xd0\xd3\xc6", b"%PDF", b"8BPS")):
+        return "PostScript, PDF or PSD, which clipsim does not open; convert it to PNG"
+    for start_of_it, kind in _STARTS:
+        if head.startswith(start_of_it):
+            return f"a damaged {kind}, or of a kind that clipsim cannot read"
+    if b"\0" not in head and not any(byte > 126 for byte in head):
+        return "plain text, not an image"
+    return "not an image that clipsim can read, or damaged at its start"
+
+
+def _damage(error: Exception) -> str:
+    said = printable(str(error).strip() or type(error).__name__, 120)
+    if "truncated" in said.lower() or isinstance(error, EOFError):
+        return f"truncated: the file ends before the picture does ({said})"
+    return f"damaged or unsupported: {said}"

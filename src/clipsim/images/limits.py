@@ -1,0 +1,49 @@
+"""The environment and a run's options → `DecodingRules`: what decides which pixels a file gives."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from clipsim.errors import ImageError, UsageError, printable
+
+MAX_PIXELS = 178_000_000  # Pillow's own limit of refusal, 2 × 89 478 485, rounded
+MAX_FILE_BYTES_PER_PIXEL = 24
+# Increase it when the same file gives other pixels than before: another order of steps, another format.
+VERSION = 1
+
+
+def max_pixels() -> int:
+    """The limit on width × height: `CLIPSIM_MAX_PIXELS`, else 178 million.
+
+    Raises UsageError when the variable is not a positive whole number.
+    """
+    setting = os.environ.get("CLIPSIM_MAX_PIXELS", "")
+    if not setting:
+        return MAX_PIXELS
+    if not setting.isdecimal() or int(setting) == 0:
+        raise UsageError(f"CLIPSIM_MAX_PIXELS is '{printable(setting, 40)}'; it must be a whole number of pixels")
+    return int(setting)
+
+
+def check_file_size(size: int) -> None:
+    """Raise ImageError for a file of more bytes than any picture within the limit on pixels."""
+    if size > max_pixels() * MAX_FILE_BYTES_PER_PIXEL:
+        raise ImageError(f"a file of {size:,} bytes, larger than any picture of {max_pixels():,} pixels")
+
+
+@dataclass(frozen=True)
+class DecodingRules:
+    """How files are decoded; every field is part of the cache's key of an image's vector.
+
+    `exact` decodes large JPEGs in full; without it, at the smallest fraction that leaves their sides `min_side` pixels.
+    """
+
+    exact: bool = False
+    max_pixels: int = field(default_factory=max_pixels)
+    version: int = VERSION
+
+    def as_key(self) -> dict[str, Any]:
+        """The rules as plain values."""
+        return asdict(self)

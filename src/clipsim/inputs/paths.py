@@ -1,0 +1,141 @@
+"""What the user named (files, directories, globs, lists of paths) → one path an image, in order."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from clipsim.errors import ImageError, UsageError, printable
+
+# What a directory is searched for; a file named by the user is opened whatever it is called.
+SUFFIXES = frozenset(
+    (
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".webp", ".bmp", ".dib", ".tif", ".tiff",
+        ".pgm", ".ppm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".jpf", ".jpx", ".avif", ".avifs", ".ico", ".icns",
+        ".tga", ".qoi", ".mpo", ".pcx", ".sgi", ".dds", ".heic", ".heif",
+    )
+)  # fmt: skip
+STANDARD_INPUT = "-"
+CHUNK = 1 << 16
+
+
+def find_images(inputs: Iterable[str]) -> Iterator[str]:
+    """Expand what was named into the paths to open, lazily and in the order given.
+
+    A directory is walked: files with an image suffix, in order of name, hidden ones left out, links to directories
+    not followed. A name that does not exist but holds `*`, `?` or `[` is a pattern (`**` reaches into folders, and
+    follows no links either) and gives the files it matches, sorted. Anything else is given back as it is, so that
+    whoever opens it can say what is wrong with it; so are a directory without images, one that cannot be read, and
+    a pattern without a match.
+    """
+    for name in inputs:
+        if _is_folder(name):
+            yield from _or_itself(_walk(name), name)
+        elif glob.has_magic(name) and not os.path.lexists(name):
+            matches = sorted({match for match in _expand(name) if not _is_folder(match)})
+            yield from _or_itself(iter(matches), name)
+        else:
+            yield name
+
+
+def find_listed_images(names: Iterable[str]) -> Iterator[str]:
+    """As `find_images`, for names from a list: directories are walked, but no name is a pattern."""
+    for name in names:
+        yield from _or_itself(_walk(name), name) if _is_folder(name) else (name,)
+
+
+def _is_folder(name: str) -> bool:
+    return os.path.isdir(name)  # noqa: PTH112 (a Path raises for names that are too long or may not be looked at)
+
+
+def _expand(pattern: str) -> Iterator[str]:
+    """What a glob matches; `**` is walked here, since glob.glob would follow links in circles."""
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        yield from glob.glob(pattern)
+        return
+    place = parts.index("**")
+    rest = parts[place + 1 :] or ("*",)
+    for base in glob.glob(os.path.join(*parts[:place])) if place else [""]:  # noqa: PTH118 (keeps "" and a leading /)
+        for folder in (base, *_folders_below(base)):
+            yield from _expand(os.path.join(glob.escape(folder), *rest))  # noqa: PTH118
+
+
+def _folders_below(folder: str) -> Iterator[str]:
+    with suppress(OSError), os.scandir(folder or ".") as found:
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+                path = os.path.join(folder, entry.name)  # noqa: PTH118 (keeps names without a leading ./)
+                yield path
+                yield from _folders_below(path)
+
+
+def _or_itself(paths: Iterator[str], name: str) -> Iterator[str]:
+    first = next(paths, None)
+    if first is None:
+        yield name
+    else:
+        yield first
+        yield from paths
+
+
+def _walk(folder: str) -> Iterator[str]:
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda e: e.name)
+    except OSError:
+        yield folder  # whoever opens it can say what is wrong
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path)
+        elif _has_image_suffix(entry.name) and not (entry.is_symlink() and _is_folder(entry.path)):
+            yield entry.path
+
+
+def _has_image_suffix(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (a million times; a Path costs more)
+
+
+def read_path_list(source: str, *, null: bool = False) -> Iterator[str]:
+    """The paths listed in a file (`-`: standard input), lazily: one a line, or NUL-separated with `null`.
+
+    Names are bytes, as the system has them; those that are not UTF-8 are kept by `os.fsdecode`. Empty entries are
+    left out, and a carriage return at a line's end is dropped.
+
+    Raises ImageError for a list that cannot be read, UsageError for NUL in a list of lines.
+    """
+    shown = "standard input" if source == STANDARD_INPUT else printable(source)
+    try:
+        if source == STANDARD_INPUT:
+            yield from _split(sys.stdin.buffer, null)
+        else:
+            with Path(source).open("rb") as file:
+                yield from _split(file, null)
+    except OSError as error:
+        raise ImageError(f"{shown}: cannot read the list of paths: {error.strerror or error}") from error
+
+
+def _split(file: BinaryIO, null: bool) -> Iterator[str]:
+    separator = b"\0" if null else b"\n"
+    rest = b""
+    read = getattr(file, "read1", file.read)  # what a pipe holds now, not only full buffers
+    while chunk := read(CHUNK):
+        *names, rest = (rest + chunk).split(separator)
+        yield from _names(names, null)
+    yield from _names([rest], null)
+
+
+def _names(raw: Iterable[bytes], null: bool) -> Iterator[str]:
+    for name in raw:
+        if not null:
+            name = name.removesuffix(b"\r")
+            if b"\0" in name:
+                raise UsageError("the list of paths is separated by NUL; give --null (-0) to read it")
+        if name:
+            yield os.fsdecode(name)

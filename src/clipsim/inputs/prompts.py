@@ -1,0 +1,116 @@
+"""Options and prompt files → the prompts to encode, and the templates they are put into."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from clipsim.errors import PromptError, UsageError, printable
+
+PLACE = "{}"
+MAX_SHOWN = 60  # characters of a prompt that a message quotes
+
+
+def read_prompts(path: str) -> list[str]:
+    """The prompts of a text file, one a line, in order; `-` is standard input.
+
+    The file is UTF-8; a byte-order mark and carriage returns are dropped, and so are blank lines. White space inside
+    a line stays as it is.
+
+    Raises PromptError for a file that cannot be read, is not UTF-8 (naming the line), or holds no prompt.
+    """
+    shown = "standard input" if path == "-" else printable(path)
+    try:
+        if path == "-":
+            prompts = _read_lines(sys.stdin.buffer, shown)
+        else:
+            with Path(path).open("rb") as file:
+                prompts = _read_lines(file, shown)
+    except OSError as error:
+        raise PromptError(f"{shown}: cannot read the prompts: {error.strerror or error}") from error
+    if not prompts:
+        raise PromptError(f"{shown}: no prompt in it; write one a line")
+    return prompts
+
+
+def _read_lines(file: BinaryIO, shown: str) -> list[str]:
+    prompts = []
+    for number, line in enumerate(file, start=1):
+        if number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)
+        try:
+            prompt = line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise PromptError(
+                f"{shown}: line {number} is not UTF-8 (byte {line[error.start]:#04x}); save the file as UTF-8"
+            ) from error
+        if prompt.strip():
+            prompts.append(prompt)
+    return prompts
+
+
+def clean_prompts(prompts: Iterable[object]) -> tuple[list[str], list[str]]:
+    """The prompts stripped at both ends and without repetition, in order; and notices of what that changed.
+
+    Raises UsageError for a prompt that is no string, is empty or blank, or is not UTF-8.
+
+    >>> clean_prompts(["maze", "cat ", "maze"])
+    (['maze', 'cat'], ["blanks removed around: 'cat '", "given more than once, counted once: 'maze'"])
+    """
+    seen: dict[str, int] = {}
+    stripped = []
+    for given in prompts:
+        if not isinstance(given, str):
+            raise UsageError(f"a text is a string, not {type(given).__name__}")
+        given = _as_unicode(given)
+        prompt = given.strip()
+        if not prompt:
+            raise UsageError("a text is empty")
+        if prompt != given:
+            stripped.append(given)
+        seen[prompt] = seen.get(prompt, 0) + 1
+    repeated = [prompt for prompt, count in seen.items() if count > 1]
+    notices = [f"blanks removed around: {_quote(stripped)}"] if stripped else []
+    notices += [f"given more than once, counted once: {_quote(repeated)}"] if repeated else []
+    return list(seen), notices
+
+
+def _quote(prompts: Sequence[str]) -> str:
+    """The first three prompts, and how many more there are."""
+    shown = ", ".join(f"'{printable(prompt, MAX_SHOWN)}'" for prompt in prompts[:3])
+    return shown + (f" and {len(prompts) - 3} more" if len(prompts) > 3 else "")
+
+
+def _as_unicode(prompt: str) -> str:
+    """Decode again what an ASCII locale left of an argument in UTF-8; raises UsageError for other encodings."""
+    try:
+        return prompt.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError as error:
+        raise UsageError(f"the prompt '{printable(prompt, MAX_SHOWN)}' is not UTF-8") from error
+
+
+def check_templates(templates: Iterable[object]) -> tuple[str, ...]:
+    """The templates. Raises UsageError for one that is no string or has no place for the prompt."""
+    checked = []
+    for template in templates:
+        if not isinstance(template, str):
+            raise UsageError(f"a template is a string, not {type(template).__name__}")
+        if PLACE not in template:
+            shown = printable(template, MAX_SHOWN)
+            raise UsageError(f"the template '{shown}' has no {PLACE}; write it like 'a photo of a {PLACE}.'")
+        checked.append(template)
+    return tuple(checked)
+
+
+def fill_templates(prompt: str, templates: Sequence[str]) -> list[str]:
+    """The prompt put into each template; without templates, the prompt as it is.
+
+    >>> fill_templates("cat", ["a photo of a {}.", "a drawing of a {}."])
+    ['a photo of a cat.', 'a drawing of a cat.']
+    >>> fill_templates("cat", [])
+    ['cat']
+    """
+    return [template.replace(PLACE, prompt) for template in templates] or [prompt]

@@ -1,0 +1,94 @@
+"""One input → `Source`: its name, a way to open it as a stream, and what the system says of its file.
+
+Sources are the only things that the rooms behind this one accept: `FileSource` for a path, `PictureSource` for a
+picture that a program holds already.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+
+from clipsim.errors import ImageError, UsageError
+from clipsim.inputs.paths import find_images
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """An image file; `name` is its path as the user wrote it or as it was found."""
+
+    name: str
+
+    def open(self) -> BinaryIO:
+        """Open the file. Raises ImageError, naming the cause but not the path."""
+        return open_regular(self.name)
+
+    def stat(self) -> os.stat_result | None:
+        """What the system says of the file now; None where it says nothing."""
+        try:
+            return os.stat(self.name)  # noqa: PTH116 (called a million times; a Path costs more)
+        except (OSError, ValueError):
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSource:
+    """A PIL picture of the calling program, named by its position."""
+
+    name: str
+    picture: Image.Image
+
+
+Source: TypeAlias = FileSource | PictureSource
+
+
+def make_sources(images: object) -> Iterator[Source]:
+    """What a Python caller passed as images → sources, lazily and in order.
+
+    `images` is a path, a PIL picture, a `Source`, or an iterable of these. Paths are expanded as on the command line:
+    files, folders and globs. A PIL picture at position n (from 1) is named "image n". Raises UsageError for other
+    types.
+    """
+    from PIL import Image
+
+    single = isinstance(images, str | os.PathLike | Image.Image | FileSource | PictureSource)
+    number = 0
+    for image in images if isinstance(images, Iterable) and not single else [images]:
+        if isinstance(image, FileSource | PictureSource):
+            found: Iterable[Source] = (image,)
+        elif isinstance(image, Image.Image):
+            found = (PictureSource(f"image {number + 1}", image),)
+        elif isinstance(image, str | Path) or (isinstance(image, os.PathLike) and isinstance(os.fspath(image), str)):
+            found = map(FileSource, find_images([os.fspath(image)]))
+        else:
+            raise UsageError(f"an image is a path or a PIL picture, not {type(image).__name__}")
+        for source in found:
+            number += 1
+            yield source
+
+
+def open_regular(path: str) -> BinaryIO:
+    """Open a regular file, and nothing else: a FIFO or a device never blocks a run.
+
+    Raises ImageError, naming the cause but not the path.
+    """
+    try:
+        # O_NONBLOCK: opening a FIFO without a writer must not wait
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError as error:
+        cause = "a broken symbolic link" if Path(path).is_symlink() else "no such file"
+        raise ImageError(cause) from error
+    except (OSError, ValueError) as error:
+        raise ImageError(f"cannot open it: {getattr(error, 'strerror', None) or error}") from error
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise ImageError("a directory without image files" if stat.S_ISDIR(mode) else "not a regular file")
+    return os.fdopen(descriptor, "rb")

@@ -1,0 +1,99 @@
+"""The packaged catalogue → `ModelFacts`: OpenCLIP's published models, OpenAI's names for them, the bundled one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+BUNDLED = "clipsim-mini"
+BUNDLED_PATH = Path(__file__).parents[1] / "mini" / "model"
+CONFIG_FILE = "open_clip_config.json"
+
+# OpenAI's own nine names, in the order of its package, and what OpenCLIP calls them.
+OPENAI_NAMES = {
+    "RN50": "RN50",
+    "RN101": "RN101",
+    "RN50x4": "RN50x4",
+    "RN50x16": "RN50x16",
+    "RN50x64": "RN50x64",
+    "ViT-B/32": "ViT-B-32",
+    "ViT-B/16": "ViT-B-16",
+    "ViT-L/14": "ViT-L-14",
+    "ViT-L/14@336px": "ViT-L-14-336",
+}
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """One line of `clipsim models`; None where a fact is not published."""
+
+    name: str
+    architecture: str
+    pretrained: str
+    aliases: tuple[str, ...]
+    parameters_millions: float | None
+    image_size: int
+    embed_dim: int
+    context_length: int
+    head: str
+    imagenet_top1: float | None  # zero-shot, as OpenCLIP publishes it; 0 to 1
+    repository: str | None
+    file: str | None
+    tokenizer: str | None  # the Hub repository of a tokenizer that needs `transformers`
+    text_model: str | None  # the Hub repository of a text tower's configuration, likewise
+    timm: bool  # whether timm builds the image tower
+
+    @property
+    def needs_transformers(self) -> bool:
+        """Whether the optional package `transformers` must be installed."""
+        return bool(self.tokenizer or self.text_model)
+
+
+@cache
+def read_catalogue() -> dict[str, Any]:
+    """The facts file of the package, as scripts/make_catalogue.py wrote it."""
+    text = (Path(__file__).parent / "catalogue.json").read_text(encoding="utf-8")
+    catalogue: dict[str, Any] = json.loads(text)
+    return catalogue
+
+
+@cache
+def list_models() -> tuple[ModelFacts, ...]:
+    """Every model with a name, the bundled one first, the others in OpenCLIP's order."""
+    architectures = read_catalogue()["architectures"]
+    openai = {architecture: alias for alias, architecture in OPENAI_NAMES.items()}
+    found = [_bundled_facts()]
+    for entry in read_catalogue()["weights"]:
+        name, tag = entry["architecture"], entry["pretrained"]
+        aliases = (openai[name],) if tag == "openai" and name in openai else ()
+        found.append(ModelFacts(f"{name}/{tag}", aliases=aliases, **entry, **architectures[name]))
+    return tuple(found)
+
+
+def _bundled_facts() -> ModelFacts:
+    config = json.loads((BUNDLED_PATH / CONFIG_FILE).read_text(encoding="utf-8"))["model_cfg"]
+    return ModelFacts(
+        name=BUNDLED,
+        architecture=BUNDLED,
+        pretrained="bundled",
+        aliases=(),
+        parameters_millions=round((BUNDLED_PATH / "open_clip_model.safetensors").stat().st_size / 2e6, 1),  # fp16
+        image_size=config["vision_cfg"]["image_size"],
+        embed_dim=config["embed_dim"],
+        context_length=config["text_cfg"].get("context_length", 77),
+        head="softmax",
+        imagenet_top1=None,
+        repository=None,
+        file=None,
+        tokenizer=None,
+        text_model=None,
+        timm=False,
+    )
+
+
+def find_facts(name: str) -> ModelFacts | None:
+    """The facts of a model by its name or OpenAI's name for it; None for what the catalogue does not list."""
+    return next((facts for facts in list_models() if name in (facts.name, *facts.aliases)), None)

@@ -1,0 +1,183 @@
+"""`ModelSpec` → the files it needs on this machine: found where they are, or downloaded into the Hugging Face cache."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clipsim.errors import WeightsError, printable
+from clipsim.models.catalogue import BUNDLED_PATH, CONFIG_FILE, ModelFacts, find_facts, read_catalogue
+from clipsim.models.download import fetch_file, fetch_folder, find_cached
+from clipsim.models.names import ModelSpec
+
+# What OpenCLIP's repositories call their weights, best first.
+WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
+# … and the names that OpenCLIP takes in a folder, in its order.
+LOCAL_WEIGHTS_FILES = (
+    *WEIGHTS_FILES,
+    "open_clip_pytorch_model.pth",
+    "model.safetensors",
+    "pytorch_model.bin",
+    "pytorch_model.pth",
+    "model.pth",
+)
+# Everything that a tokenizer or the configuration of a text tower can consist of; never code, never weights.
+TOKENIZER_FILES = ("*.json", "*.txt", "*.model")
+MOST_SETTINGS = 1 << 24  # bytes of a configuration file; usual ones have a few thousand
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The local files of a model; folders for what `transformers` reads, None for what the model does not need."""
+
+    weights: Path
+    config: Path | None = None
+    tokenizer: Path | None = None
+    text_model: Path | None = None
+
+    @property
+    def needs_transformers(self) -> bool:
+        """Whether the tokenizer or the text tower is one of the package transformers."""
+        return self.tokenizer is not None or self.text_model is not None
+
+
+def find_files(spec: ModelSpec, cache_dir: str | None = None) -> ModelFiles:
+    """The files of a model, downloading those that are not here yet.
+
+    The network is touched only for what is missing; `cache_dir` takes the place of the Hugging Face cache.
+
+    Raises WeightsError for a directory without weights or with a damaged configuration, DownloadError (saying how to
+    pull it) when something cannot be fetched.
+    """
+    if spec.kind in ("checkpoint", "weights"):
+        assert spec.path is not None
+        return ModelFiles(spec.path, None, *_text_files(spec.architecture, cache_dir))
+    if spec.kind == "directory":
+        assert spec.path is not None
+        return _directory_files(spec.path, cache_dir)
+    assert spec.repository is not None
+    if spec.kind == "hub":
+        config = fetch_file(spec.repository, (CONFIG_FILE,), cache_dir, spec.name)
+        text = read_config(config)["model_cfg"]["text_cfg"]  # refused before gigabytes of weights are fetched
+        weights = fetch_file(spec.repository, WEIGHTS_FILES, cache_dir, spec.name)
+        # OpenCLIP's repositories carry the tokenizer that their configuration names
+        tokenizer = _tokenizer_folder(spec.repository if text.get("hf_tokenizer_name") else None, cache_dir)
+        text_model = _text_model_folder(text.get("hf_model_name"), cache_dir)
+        return ModelFiles(weights, config, tokenizer, text_model)
+    facts = find_facts(spec.name)
+    assert facts is not None
+    weights = fetch_file(spec.repository, weights_candidates(facts), cache_dir, spec.name)
+    return ModelFiles(weights, None, *_text_files(spec.architecture, cache_dir))
+
+
+def weights_candidates(facts: ModelFacts) -> tuple[str, ...]:
+    """The names that a repository's weights may have, best first."""
+    if facts.file is None:
+        return WEIGHTS_FILES
+    return (f"{facts.file.removesuffix('.bin')}.safetensors", facts.file)
+
+
+def find_weights(facts: ModelFacts) -> Path | None:
+    """Where a listed model's weights are on this machine; None when they are not here."""
+    if facts.repository is None:
+        return BUNDLED_PATH / WEIGHTS_FILES[0]
+    paths = (find_cached(facts.repository, file) for file in weights_candidates(facts))
+    return next((path for path in paths if path is not None), None)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A model's open_clip_config.json, checked.
+
+    Raises WeightsError when it is damaged, is not OpenCLIP's, or asks for code to be run.
+    """
+    shown = printable(str(path))
+    config = _read_settings(path)
+    model = config.get("model_cfg") if isinstance(config, dict) else None
+    if not (
+        isinstance(model, dict)
+        and isinstance(model.get("embed_dim"), int)
+        and isinstance(model.get("vision_cfg"), dict)
+        and isinstance(model.get("text_cfg"), dict)
+        and isinstance(model["text_cfg"].get("hf_model_name") or "", str)
+    ):
+        raise WeightsError(f"{shown}: not a configuration of OpenCLIP's (no complete 'model_cfg' in it)")
+    if "trust_remote_code" in json.dumps(config):  # not in the file's text, where an escape could hide it
+        raise WeightsError(f"{shown}: asks for 'trust_remote_code'; clipsim runs no code that comes with a model")
+    if ":" in str(model["vision_cfg"].get("timm_model_name") or ""):
+        raise WeightsError(f"{shown}: takes its image tower from elsewhere; clipsim reads only what is in the folder")
+    if not isinstance(config.get("preprocess_cfg") or {}, dict):
+        raise WeightsError(f"{shown}: its 'preprocess_cfg' is no table of settings")
+    checked: dict[str, Any] = config
+    return checked
+
+
+def needs_timm(spec: ModelSpec, files: ModelFiles) -> bool:
+    """Whether the image tower is one that the package timm builds."""
+    if files.config is not None:
+        return bool(read_config(files.config)["model_cfg"]["vision_cfg"].get("timm_model_name"))
+    return bool(read_catalogue()["architectures"].get(spec.architecture, {}).get("timm"))
+
+
+def _read_settings(path: Path) -> Any:
+    """What a file of settings holds, which is never large."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_SETTINGS + 1)
+        if len(content) > MOST_SETTINGS:
+            raise ValueError(f"it has more than {MOST_SETTINGS:,} bytes")
+        return json.loads(content.decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(
+            f"{printable(str(path))}: cannot read the configuration: {printable(str(error), 120)}"
+        ) from error
+
+
+def _directory_files(folder: Path, cache_dir: str | None) -> ModelFiles:
+    config = folder / CONFIG_FILE
+    shown = printable(str(folder))
+    if not config.is_file():
+        raise WeightsError(f"{shown}: no {CONFIG_FILE} in this folder, so it is not a model of OpenCLIP's")
+    text = read_config(config)["model_cfg"]["text_cfg"]
+    weights = next((folder / name for name in LOCAL_WEIGHTS_FILES if (folder / name).is_file()), None)
+    if weights is None:  # OpenCLIP takes any other checkpoint too; here it must be the only one
+        others = [path for suffix in ("safetensors", "bin", "pth") for path in sorted(folder.glob(f"*.{suffix}"))]
+        weights = others[0] if len(others) == 1 else None
+    if weights is None:
+        raise WeightsError(f"{shown}: no weights in this folder; expected {LOCAL_WEIGHTS_FILES[0]}")
+    return ModelFiles(
+        weights,
+        config,
+        _without_code(folder) if text.get("hf_tokenizer_name") else None,
+        _text_model_folder(text.get("hf_model_name"), cache_dir),
+    )
+
+
+def _text_files(architecture: str | None, cache_dir: str | None) -> tuple[Path | None, Path | None]:
+    """Folders of the tokenizer and of the text tower's configuration, for architectures that take them from the Hub."""
+    facts = read_catalogue()["architectures"].get(architecture, {})
+    return (
+        _tokenizer_folder(facts.get("tokenizer"), cache_dir),
+        _text_model_folder(facts.get("text_model"), cache_dir),
+    )
+
+
+def _tokenizer_folder(repository: str | None, cache_dir: str | None) -> Path | None:
+    needed = ("tokenizer.json", "*.model", "vocab*")
+    return _without_code(fetch_folder(repository, TOKENIZER_FILES, needed, cache_dir)) if repository else None
+
+
+def _text_model_folder(repository: str | None, cache_dir: str | None) -> Path | None:
+    needed = ("config.json",)
+    return _without_code(fetch_folder(repository, TOKENIZER_FILES, needed, cache_dir)) if repository else None
+
+
+def _without_code(folder: Path) -> Path:
+    """The folder, unless a file in it asks `transformers` to run code that comes with it."""
+    for path in folder.glob("*config.json"):
+        if "auto_map" in json.dumps(_read_settings(path)):  # not in the file's text, where an escape could hide it
+            raise WeightsError(
+                f"{printable(str(path))}: asks for code of its own ('auto_map'); clipsim runs no code of a model's"
+            )
+    return folder

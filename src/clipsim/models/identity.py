@@ -1,0 +1,64 @@
+"""A model's files → one digest, which changes whenever the vectors that the model gives may change."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from clipsim.models.digests import digest_file
+from clipsim.models.files import TOKENIZER_FILES, ModelFiles
+from clipsim.models.names import ModelSpec
+
+# Increase it when clipsim makes other vectors of the same files: another way to build, tokenize or normalise.
+ENCODING_RULES = 1
+
+
+def identify_model(spec: ModelSpec, files: ModelFiles, digest: Callable[[Path], str] = digest_file) -> str:
+    """The digest of a model: of its weights, configuration and tokenizer, whatever their names, and of the rules.
+
+    `digest` gives a file's; one that remembers spares reading gigabytes of weights again. Raises OSError.
+    """
+    facts = {
+        "rules": ENCODING_RULES,
+        "open_clip": package_version("open_clip_torch"),
+        "kind": spec.kind,
+        # a configuration in open_clip's own files is known by its name
+        "architecture": spec.architecture,
+        "pretrained": spec.pretrained,
+        "weights": digest(files.weights),
+        "config": None if files.config is None else digest(files.config),
+        "tokenizer": _digest_folder(files.tokenizer, digest),
+        "text_model": _digest_folder(files.text_model, digest),
+    }
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+@cache
+def package_version(name: str) -> str | None:
+    """The installed version of a package, from the name of its folder of metadata; None where there is none.
+
+    As importlib.metadata finds it, but that takes longer than all else that a run on cached vectors does.
+    """
+    pattern = re.compile(re.escape(name.lower()) + r"-([^-]+)\.dist-info")
+    for folder in sys.path:
+        try:
+            entries = os.listdir(folder or ".")  # noqa: PTH208 (a Path for each costs more)
+        except OSError:
+            continue
+        for entry in entries:
+            if match := pattern.fullmatch(entry.lower()):
+                return match[1]
+    return None
+
+
+def _digest_folder(folder: Path | None, digest: Callable[[Path], str]) -> dict[str, str] | None:
+    if folder is None:
+        return None
+    paths = {path for pattern in TOKENIZER_FILES for path in folder.glob(pattern) if path.is_file()}
+    return {path.name: digest(path) for path in sorted(paths)}

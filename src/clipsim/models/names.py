@@ -1,0 +1,104 @@
+"""A model's name, folder or checkpoint file → `ModelSpec`; nothing is opened or downloaded."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from clipsim.errors import UnknownModelError, printable
+from clipsim.models.catalogue import BUNDLED, BUNDLED_PATH, OPENAI_NAMES, find_facts, list_models, read_catalogue
+
+HUB_PREFIX = "hf-hub:"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Where a model's architecture and weights come from.
+
+    tag         OpenCLIP's `architecture` with the weights `pretrained`, from `repository`
+    hub         a Hugging Face repository that carries its own configuration
+    directory   `path` with open_clip_config.json and weights (the bundled model too)
+    checkpoint  the file `path` in OpenAI's layout, its architecture inferred from the tensors
+    weights     OpenCLIP's `architecture` with the state dict in the file `path`
+    """
+
+    name: str
+    kind: Literal["tag", "hub", "directory", "checkpoint", "weights"]
+    architecture: str | None = None
+    pretrained: str | None = None
+    repository: str | None = None
+    path: Path | None = None
+
+    @property
+    def reported_name(self) -> str:
+        """The name that results give: the architecture where there is one, else what the user named."""
+        return self.architecture or self.name
+
+    @property
+    def reported_tag(self) -> str | None:
+        """The pretrained tag that results give; "bundled" for the bundled model."""
+        return "bundled" if self.name == BUNDLED else self.pretrained
+
+
+def find_model(name: str, weights: str | None = None) -> ModelSpec:
+    """Resolve what the user gives to --model (and --weights).
+
+    In this order: the bundled model, `hf-hub:ORG/REPO`, a name of the catalogue or one of OpenAI's, an architecture
+    that has a single pretrained tag, a directory, a checkpoint file. Nothing is opened or downloaded.
+
+    Raises UnknownModelError, with the nearest names, for anything else.
+    """
+    if weights is not None:
+        return _find_architecture(name, weights)
+    if name.startswith(HUB_PREFIX):
+        repository = name.removeprefix(HUB_PREFIX)
+        if repository.count("/") != 1 or not all(repository.split("/")):
+            raise UnknownModelError(f"'{printable(name, 80)}': a Hub model is written hf-hub:ORG/REPO")
+        return ModelSpec(name, "hub", repository=repository)
+    facts = find_facts(name)
+    if facts is None:
+        tags = [facts for facts in list_models() if facts.architecture == name]
+        facts = tags[0] if len(tags) == 1 else None
+    if facts is not None and facts.name == BUNDLED:
+        return ModelSpec(BUNDLED, "directory", path=BUNDLED_PATH)
+    if facts is not None:
+        return ModelSpec(facts.name, "tag", facts.architecture, facts.pretrained, facts.repository)
+    if os.path.isdir(name):  # noqa: PTH112 - unlike Path's, false for whatever cannot be a path
+        return ModelSpec(name, "directory", path=Path(name))
+    if os.path.exists(name):  # noqa: PTH110
+        return ModelSpec(name, "checkpoint", path=Path(name))
+    raise UnknownModelError(_unknown(name))
+
+
+def _find_architecture(name: str, weights: str) -> ModelSpec:
+    architecture = OPENAI_NAMES.get(name, name)
+    if architecture not in read_catalogue()["architectures"]:
+        raise UnknownModelError(
+            f"--weights goes with an OpenCLIP architecture, and '{printable(name, 80)}' is none; "
+            "'clipsim models' lists them (ViT-B-32, …)"
+        )
+    if not os.path.exists(weights):  # noqa: PTH110
+        raise UnknownModelError(f"{printable(weights)}: no such file of weights")
+    return ModelSpec(architecture, "weights", architecture, None, path=Path(weights))
+
+
+def _unknown(name: str) -> str:
+    shown = printable(name, 80)
+    tags = [facts.name for facts in list_models() if facts.architecture == name]
+    if tags:
+        more = f" and {len(tags) - 4} more" if len(tags) > 4 else ""
+        return (
+            f"'{shown}' has several sets of weights; choose one: {', '.join(tags[:4])}{more} "
+            f"('clipsim models --filter {shown}' lists them)"
+        )
+    if name in read_catalogue()["architectures"]:
+        return f"'{shown}' is an architecture without published weights; give it yours with --weights FILE"
+    if os.sep in name.rstrip(os.sep) and Path(name).suffix in (".pt", ".pth", ".bin", ".safetensors"):
+        return f"{shown}: no such file or directory"
+    known = {alias.lower(): alias for facts in list_models() for alias in (facts.name, *facts.aliases)}
+    near = difflib.get_close_matches(name.lower().replace(":", "/"), known, n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(known[match] for match in near)}? " if near else ""
+    return f"no model, file or folder is called '{shown}'; {hint}'clipsim models' lists the names"

@@ -1,0 +1,105 @@
+"""What was asked for → frozen, checked records: `ModelOptions` (which model, on what) and `RunOptions` (how to run it).
+
+Both are checked where they are made, without importing torch; what the machine has is checked by `engines`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from clipsim.errors import UsageError, printable
+
+PRECISIONS = ("fp32", "fp16", "bf16")
+EXPORT_ENGINES = ("onnx", "onnx-int8")
+ENGINES = ("auto", "torch", *EXPORT_ENGINES)
+MAX_BATCH_SIZE = 65_536
+MAX_WORKERS = 256
+_DEVICE = re.compile(r"auto|cpu(:0)?|mps(:0)?|cuda(:[0-9]{1,3})?")
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which model runs, on which device, in which precision, by which engine.
+
+    `model` is a name, folder or checkpoint file, None for the default; `weights` is an OpenCLIP state dict for the
+    architecture in `model`; a `precision` of None is the device's default. Raises UsageError for names that do not
+    exist and for combinations that contradict each other.
+    """
+
+    model: str | None = None
+    weights: str | None = None
+    device: str = "auto"
+    precision: str | None = None
+    engine: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Check the names and their combination."""
+        for name in ("model", "weights"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise UsageError(f"{name} is a string or a path, not {type(value).__name__}")
+        check_device(self.device)
+        if self.precision is not None:
+            check_precision(self.precision)
+        check_engine(self.engine, self.device, self.precision)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How inputs are read, batched and kept.
+
+    `batch_size` and `workers` of None are chosen by the device and the cores; `exact` decodes large JPEGs in full;
+    `truncate` cuts texts that are too long; `on_error` is "skip" or "fail"; `cache` reads and keeps vectors in the
+    user's cache. Raises UsageError for values out of range.
+    """
+
+    batch_size: int | None = None
+    workers: int | None = None
+    exact: bool = False
+    truncate: bool = False
+    on_error: Literal["skip", "fail"] = "skip"
+    cache: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name, limit in (("batch_size", MAX_BATCH_SIZE), ("workers", MAX_WORKERS)):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int) and 1 <= value <= limit):
+                raise UsageError(f"{name} is a whole number from 1 to {limit:,}, not {printable(repr(value), 40)}")
+        if self.on_error not in ("skip", "fail"):
+            raise UsageError(f"on_error is 'skip' or 'fail', not {printable(repr(cast(object, self.on_error)), 40)}")
+
+
+def check_device(name: str) -> None:
+    """Raise UsageError for what is not the name of a device.
+
+    >>> check_device("cuda:1")
+    """
+    if not _DEVICE.fullmatch(name):
+        raise UsageError(f"unknown device '{printable(name, 40)}'; choose auto, cpu, cuda, cuda:N or mps")
+
+
+def check_precision(name: str) -> None:
+    """Raise UsageError for what is not the name of a precision.
+
+    >>> check_precision("fp16")
+    """
+    if name not in PRECISIONS:
+        raise UsageError(f"unknown precision '{printable(name, 40)}'; choose {', '.join(PRECISIONS)}")
+
+
+def check_engine(engine: str, device: str, precision: str | None) -> None:
+    """Raise UsageError for what is not the name of an engine, or contradicts the device or precision.
+
+    >>> check_engine("onnx", "cpu", "fp32")
+    """
+    if engine not in ENGINES:
+        raise UsageError(f"unknown engine '{printable(engine, 40)}'; choose {', '.join(ENGINES)}")
+    if engine in EXPORT_ENGINES:
+        if device not in ("auto", "cpu", "cpu:0"):
+            raise UsageError(f"engine {engine} runs on the CPU only, not on device {printable(device, 40)}")
+        if precision not in ((None, "fp32") if engine == "onnx" else (None,)):
+            computes = "fp32" if engine == "onnx" else "int8"
+            raise UsageError(f"engine {engine} computes in {computes}, not in {printable(str(precision), 40)}")

@@ -1,0 +1,33 @@
+"""Records → one JSON object, or a line of JSON an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from clipsim.render.safe_json import to_json
+from clipsim.scoring.records import ImageFailure, ImageScores, RankResult, Score, round_significant
+
+
+def format_json(result: RankResult) -> str:
+    """The whole result as one JSON object, a key a line."""
+    lines = (f"  {to_json(key)}: {to_json(value)}" for key, value in result.to_dict().items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def format_json_line(outcome: ImageScores | ImageFailure, texts: Sequence[str], top: int | None = None) -> str:
+    """One image as one line of JSON, its texts best first; a failed input as its error."""
+    if isinstance(outcome, ImageFailure):
+        return to_json({"image": outcome.path, "error": outcome.error}) + "\n"
+    scores = outcome.ranked(texts, top)
+    record = {"image": outcome.image, "best": scores[0].text, "scores": [score_fields(score) for score in scores]}
+    return to_json(record) + "\n"
+
+
+def score_fields(score: Score) -> dict[str, Any]:
+    """One score as plain values; numbers have seven significant digits."""
+    return {
+        "text": score.text,
+        "similarity": round_significant(score.similarity),
+        "probability": None if score.probability is None else round_significant(score.probability),
+    }

@@ -1,0 +1,180 @@
+"""Scores and names → frozen records: one image's scores, and the whole result of a ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsim.scoring.similarity import order_texts
+
+RANK_SCHEMA = "clipsim.rank/1"
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """The model that gave the numbers; `logit_scale` is the factor itself, `head` is "softmax" or "sigmoid"."""
+
+    name: str
+    pretrained: str | None
+    embed_dim: int
+    image_size: int
+    logit_scale: float
+    logit_bias: float | None
+    head: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object "model" of the JSON schemas; numbers have seven significant digits."""
+        bias = None if self.logit_bias is None else round_significant(self.logit_bias)
+        return {**vars(self), "logit_scale": round_significant(self.logit_scale), "logit_bias": bias}
+
+
+@dataclass(frozen=True)
+class Score:
+    """One text's score for one image; the probability is None where it would say nothing."""
+
+    text: str
+    similarity: float
+    probability: float | None
+
+
+@dataclass(frozen=True)
+class ImageFailure:
+    """One input that could not be used, and why (one escaped line)."""
+
+    path: str
+    error: str
+
+
+@dataclass(frozen=True, eq=False)
+class ImageScores:
+    """One image against all texts: (m,) cosines, (m,) probabilities or None, and the index of the best text.
+
+    The arrays are read-only. Records are equal, and hash equally, when all their numbers are equal.
+    """
+
+    image: str
+    similarity: NDArray[np.float32]
+    probabilities: NDArray[np.float64] | None
+    best: int
+
+    def __post_init__(self) -> None:
+        """Make the arrays read-only."""
+        self.similarity.flags.writeable = False
+        if self.probabilities is not None:
+            self.probabilities.flags.writeable = False
+
+    def _values(self) -> tuple[object, ...]:
+        shares = None if self.probabilities is None else self.probabilities.tobytes()
+        return self.image, self.similarity.tobytes(), shares, self.best
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the names and all numbers are equal."""
+        return isinstance(other, ImageScores) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        """A hash of the name and all numbers."""
+        return hash(self._values())
+
+    def __repr__(self) -> str:
+        """Short, whatever the number of texts."""
+        return f"ImageScores(image={self.image!r}, texts={len(self.similarity)}, best={self.best})"
+
+    def ranked(self, texts: Sequence[str], top: int | None = None) -> list[Score]:
+        """The scores, best first; only the first `top` when given."""
+        return [self.score(texts, index) for index in self.order(top)]
+
+    def order(self, top: int | None = None) -> list[int]:
+        """The indices of the texts, best first; only the first `top` when given."""
+        return [int(index) for index in order_texts(self.similarity)[:top]]
+
+    def score(self, texts: Sequence[str], index: int) -> Score:
+        """The score of one text."""
+        probability = None if self.probabilities is None else float(self.probabilities[index])
+        return Score(texts[index], float(self.similarity[index]), probability)
+
+
+@dataclass(frozen=True, repr=False)
+class RankResult:
+    """All images against all texts; what the command line renders, in whichever format.
+
+    Records are equal, and hash equally, when all their numbers are equal.
+    """
+
+    model: ModelRecord
+    device: str
+    precision: str
+    engine: str
+    templates: tuple[str, ...]
+    texts: tuple[str, ...]
+    scores: tuple[ImageScores, ...]
+    errors: tuple[ImageFailure, ...]
+    warnings: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Short, whatever the number of images."""
+        model = self.model.name + (f"/{self.model.pretrained}" if self.model.pretrained else "")
+        return (
+            f"RankResult(model={model!r}, texts={len(self.texts)}, images={len(self.scores)}, "
+            f"errors={len(self.errors)})"
+        )
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The images that were scored, in order."""
+        return tuple(scores.image for scores in self.scores)
+
+    @property
+    def similarity(self) -> NDArray[np.float32]:
+        """(texts, images) cosines, read-only."""
+        columns = [scores.similarity for scores in self.scores]
+        return _read_only(np.stack(columns, axis=1) if columns else np.zeros((len(self.texts), 0), np.float32))
+
+    @property
+    def probabilities(self) -> NDArray[np.float64] | None:
+        """(texts, images) probabilities, read-only; None where they would say nothing."""
+        columns = [scores.probabilities for scores in self.scores if scores.probabilities is not None]
+        return _read_only(np.stack(columns, axis=1)) if columns else None
+
+    @property
+    def best(self) -> tuple[int, ...]:
+        """For each image, the index of its best text."""
+        return tuple(scores.best for scores in self.scores)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of the schema `clipsim.rank/1`; numbers have seven significant digits."""
+        shares = self.probabilities
+        return {
+            "schema": RANK_SCHEMA,
+            "model": self.model.to_dict(),
+            "device": self.device,
+            "precision": self.precision,
+            "engine": self.engine,
+            "templates": list(self.templates),
+            "texts": list(self.texts),
+            "images": list(self.images),
+            "similarity": [[round_significant(value) for value in row] for row in self.similarity],
+            "probabilities": [[None] * len(self.scores)] * len(self.texts)
+            if shares is None
+            else [[round_significant(value) for value in row] for row in shares],
+            "best": list(self.best),
+            "errors": [vars(failure) for failure in self.errors],
+            "warnings": list(self.warnings),
+        }
+
+
+def round_significant(value: float) -> float:
+    """The number to seven significant digits, which is what float32 holds.
+
+    >>> round_significant(0.29314836859703064)
+    0.2931484
+    """
+    return float(f"{value:.7g}")
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    array.flags.writeable = False
+    return array

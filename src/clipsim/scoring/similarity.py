@@ -1,0 +1,85 @@
+"""Feature vectors → cosine similarities, probabilities and the best text of each image; pure NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float32]
+
+
+def unit_rows(features: NDArray[np.floating]) -> Vectors:
+    """Scale the vectors along the last axis to length one.
+
+    >>> unit_rows(np.array([[3.0, 4.0]])).tolist()
+    [[0.6000000238418579, 0.800000011920929]]
+    """
+    wide = features.astype(np.float64)
+    length = np.linalg.norm(wide, axis=-1, keepdims=True)
+    unit: Vectors = (wide / np.maximum(length, np.finfo(np.float64).tiny)).astype(np.float32)
+    return unit
+
+
+def mean_of_templates(features: NDArray[np.floating]) -> Vectors:
+    """(m, t, d) features of m prompts in t templates → (m, d) unit vectors: the mean of each prompt's unit vectors.
+
+    The prompt ensemble of Radford et al. 2021, "Learning Transferable Visual Models From Natural Language
+    Supervision", section 3.1.4.
+    """
+    return unit_rows(unit_rows(features).astype(np.float64).mean(axis=1))
+
+
+def cosine(text_vectors: Vectors, image_vectors: Vectors) -> Vectors:
+    """(m, d) and (n, d) unit vectors → (m, n) cosines in [-1, 1]."""
+    similarity: Vectors = np.clip(text_vectors @ image_vectors.T, -1.0, 1.0)
+    return similarity
+
+
+def probabilities(
+    similarity: Vectors, *, head: str, logit_scale: float, logit_bias: float | None = None
+) -> NDArray[np.float64] | None:
+    """(m, n) cosines → (m, n) probabilities, or None where they would say nothing.
+
+    `logit_scale` is the factor itself, after the exponential. With the head "softmax" each column sums to one, and
+    a single text has no probability; with "sigmoid" (SigLIP) each pair stands alone.
+
+    >>> probabilities(np.array([[0.3], [0.2]], np.float32), head="softmax", logit_scale=100.0).round(4).tolist()
+    [[1.0], [0.0]]
+    >>> probabilities(np.array([[0.1]], np.float32), head="sigmoid", logit_scale=10.0, logit_bias=-1.0).tolist()
+    [[0.5000000037252903]]
+    """
+    if head == "softmax" and len(similarity) < 2:
+        return None
+    logits: NDArray[np.float64] = logit_scale * similarity.astype(np.float64) + (logit_bias or 0.0)
+    if head == "sigmoid":
+        return 0.5 * (1.0 + np.tanh(0.5 * logits))  # the logistic function, without overflow
+    share: NDArray[np.float64] = np.exp(logits - logits.max(axis=0, keepdims=True))
+    share /= share.sum(axis=0, keepdims=True)
+    return share
+
+
+def best_text(similarity: Vectors) -> NDArray[np.intp]:
+    """(m, n) cosines → (n,) index of each image's best text; the first of equals.
+
+    >>> best_text(np.array([[0.1, 0.4], [0.3, 0.4]], np.float32)).tolist()
+    [1, 0]
+    """
+    best: NDArray[np.intp] = similarity.argmax(axis=0)
+    return best
+
+
+def order_texts(similarity: NDArray[np.floating]) -> NDArray[np.intp]:
+    """(m,) cosines of one image → (m,) indices of the texts, best first, equals in the order given.
+
+    >>> order_texts(np.array([0.1, 0.3, 0.3])).tolist()
+    [1, 2, 0]
+    """
+    return np.argsort(-similarity, kind="stable")
+
+
+def score_images(
+    text_vectors: Vectors, features: NDArray[np.floating], *, head: str, logit_scale: float, logit_bias: float | None
+) -> tuple[Vectors, NDArray[np.float64] | None]:
+    """(m, d) unit text vectors, (n, d) image features → (m, n) cosines, and (m, n) probabilities or None."""
+    similarity = cosine(text_vectors, unit_rows(features))
+    return similarity, probabilities(similarity, head=head, logit_scale=logit_scale, logit_bias=logit_bias)
