@@ -55,9 +55,10 @@ def clipsim(
     def run_clipsim(*arguments: str | Path, stdin: bytes = b"") -> Ended:
         monkeypatch.setattr(sys, "argv", ["clipsim", *map(str, arguments)])
         (home / "stdin").write_bytes(stdin)
-        with (home / "stdin").open() as file, pytest.raises(SystemExit) as ended:
+        with (home / "stdin").open() as file:
             monkeypatch.setattr(sys, "stdin", file)
-            run()
+            with pytest.raises(SystemExit) as ended:
+                run()
         sys.stdout.flush()
         out, err = capfdbinary.readouterr()
         return Ended(int(ended.value.code or 0), out.decode(), err.decode())
