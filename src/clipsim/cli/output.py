@@ -59,7 +59,7 @@ def write(text: str) -> None:
     """Write results to standard output as UTF-8, whatever the locale; names that are not UTF-8 as their bytes."""
     if sys.stdout.isatty():  # a name in CSV must not act on the terminal
         text = "\n".join(map(printable, text.split("\n")))
-    with _write_errors():
+    with write_errors():
         sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
         sys.stdout.buffer.flush()
 
@@ -83,24 +83,28 @@ def print_table(*parts: RenderableType) -> None:
 
     width = table_width()
     console = Console(highlight=False, width=width)
-    with console.capture() as drawn:  # rich itself would end the program when a pipe is closed
+    with write_errors(), console.capture() as drawn:  # rich itself would end the program when a pipe is closed
         for part in parts:
             if isinstance(part, Table) and not console.is_terminal:
                 wide = Console(width=100_000)
                 console.print(part, width=max(width, wide.measure(part).maximum), crop=False, soft_wrap=False)
             else:
                 console.print(part)
-    with _write_errors():
+    with write_errors():
         sys.stdout.write(drawn.get())
         sys.stdout.flush()
 
 
 @contextmanager
-def _write_errors() -> Iterator[None]:
+def write_errors() -> Iterator[None]:
     """Mark errors of standard output, so that no other OSError is taken for one."""
     try:
         yield
     except BrokenPipeError:
+        raise
+    except SystemExit as end:  # rich's answer to a closed pipe
+        if isinstance(end.__context__, BrokenPipeError):
+            raise end.__context__ from None
         raise
     except OSError as error:
         raise WriteError(error) from error

@@ -9,6 +9,8 @@ from typing import Any, get_args
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from clipsim.cli.output import write_errors
+
 
 class FastCommand(TyperCommand):
     """As `TyperCommand`, but text, words and whole numbers are converted without pydantic."""
@@ -16,6 +18,11 @@ class FastCommand(TyperCommand):
     def get_params(self, ctx: Any) -> Any:
         """The parameters, the one for help included, with the fast conversion."""
         return _speed_up(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help; an error of standard output is marked as one."""
+        with write_errors():
+            super().format_help(ctx, formatter)
 
 
 class FastGroup(TyperGroup):
@@ -25,12 +32,25 @@ class FastGroup(TyperGroup):
         """The parameters, the one for help included, with the fast conversion."""
         return _speed_up(super().get_params(ctx))
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help; an error of standard output is marked as one."""
+        with write_errors():
+            super().format_help(ctx, formatter)
+
 
 def _speed_up(parameters: Any) -> Any:
     for parameter in parameters:
         if "process_value" not in vars(parameter):
             parameter.process_value = _fast_conversion(parameter)
+            if parameter.param_type_name == "argument":
+                parameter.display_type_rich = _show_no_type
+            elif parameter.type_descriptor.annotation is bool:
+                parameter.metavar = ""  # a flag takes no value, and its help shows no type
     return parameters
+
+
+def _show_no_type(ctx: Any) -> None:
+    """The type that help shows beside an argument: its name says enough."""
 
 
 def _fast_conversion(parameter: Any) -> Callable[[Any, Any], Any]:
