@@ -18,6 +18,7 @@ from clipsim.cli.models import models_app
 from clipsim.cli.output import open_missing_streams, write
 from clipsim.cli.parsing import FastCommand, FastGroup
 from clipsim.cli.rank import rank_command
+from clipsim.cli.remove import remove_command
 
 app = typer.Typer(
     name="clipsim",
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.command("rank", cls=FastCommand)(rank_command)
 app.command("doctor", cls=FastCommand)(doctor_command)
 models_app.command("export", cls=FastCommand)(export_command)
+models_app.command("rm", cls=FastCommand)(remove_command)
 app.add_typer(models_app, name="models")
 app.add_typer(cache_app, name="cache")
 

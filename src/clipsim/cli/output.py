@@ -15,6 +15,7 @@ from clipsim.errors import printable
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+MAX_TABLE_WIDTH = 100_000  # cells, of a table that is not printed to a terminal
 DEFAULT_WIDTH = 160  # cells, where neither standard output nor standard error is a terminal
 
 
@@ -82,16 +83,16 @@ def print_table(*parts: RenderableType) -> None:
     from rich.table import Table
 
     width = table_width()
-    console = Console(highlight=False, width=width)
-    with write_errors(), console.capture() as drawn:  # rich itself would end the program when a pipe is closed
-        for part in parts:
-            if isinstance(part, Table) and not console.is_terminal:
-                wide = Console(width=100_000)
-                console.print(part, width=max(width, wide.measure(part).maximum), crop=False, soft_wrap=False)
-            else:
+    for part in parts:
+        console = Console(highlight=False, width=width)
+        if isinstance(part, Table) and not console.is_terminal:
+            needed = Console(width=MAX_TABLE_WIDTH).measure(part).maximum
+            console = Console(highlight=False, width=max(width, needed))
+        with write_errors():
+            with console.capture() as drawn:  # rich itself would end the program when a pipe is closed
                 console.print(part)
+            sys.stdout.write(drawn.get())
     with write_errors():
-        sys.stdout.write(drawn.get())
         sys.stdout.flush()
 
 
