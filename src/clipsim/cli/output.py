@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -15,6 +16,7 @@ from clipsim.errors import printable
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+SECONDS_PER_DAY = 86_400
 MAX_TABLE_WIDTH = 100_000  # cells, of a table that is not printed to a terminal
 DEFAULT_WIDTH = 160  # cells, where neither standard output nor standard error is a terminal
 
@@ -94,6 +96,24 @@ def print_table(*parts: RenderableType) -> None:
             sys.stdout.write(drawn.get())
     with write_errors():
         sys.stdout.flush()
+
+
+def legend_is_due() -> bool:
+    """Whether to explain a table: on a terminal once a day, elsewhere always."""
+    if not sys.stdout.isatty():
+        return True
+    from clipsim.models.settings import cache_folder
+
+    marker = cache_folder() / "legend-shown"
+    try:
+        shown = time.time() - marker.stat().st_mtime < SECONDS_PER_DAY
+    except OSError:
+        shown = False
+    if not shown:
+        with suppress(OSError):  # where the folder cannot be written to, it is shown each time
+            marker.parent.mkdir(parents=True, exist_ok=True)
+            marker.touch()
+    return not shown
 
 
 @contextmanager

@@ -168,21 +168,23 @@ def _empty_table(headings: Sequence[str], least: int | None = None) -> Table:
 
 def _framed(result: RankResult, table: Table, layout: str) -> Parts:
     """The table under the model's name and over a sentence that says what its numbers are."""
+    return title_of(result), table, Text(f"{layout}: {explain(result)}", style="dim")
+
+
+def title_of(result: RankResult) -> Text:
+    """The model, and what it ran on."""
     model = result.model
     title = [model.name, *([model.pretrained] if model.pretrained else []), result.device, result.precision]
     title += [result.engine] if result.engine != "torch" else []
-    return (
-        Text(" · ".join(printable(part, 64) for part in title), style="bold"),
-        table,
-        Text(f"{layout}: {_explain(result)}", style="dim"),
-    )
+    return Text(" · ".join(printable(part, 64) for part in title), style="bold")
 
 
-def _explain(result: RankResult) -> str:
+def explain(result: RankResult, *, marked: bool = True) -> str:
+    """What the numbers are, in one sentence; `marked` where the best texts have a mark."""
     model, count = result.model, len(result.texts)
     if result.probabilities is None:
         return "the cosine similarity; a single text has no probability."
-    mark = "; * is an image's best text." if count > 1 else "."
+    mark = "; * is an image's best text." if count > 1 and marked else "."
     if model.head == "sigmoid":
         return (
             "the cosine similarity, and the probability of each pair by itself (sigmoid, scale "
