@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -135,11 +136,7 @@ def rank_command(
                     print_message("note", notice)
                 counts = RunCounts()
                 total = None if streamed else len(list(sources))
-                if (
-                    streamed
-                    and STANDARD_INPUT not in (images or ())
-                    and (from_file is None or os.path.isfile(from_file))
-                ):
+                if streamed and _can_be_counted(images or (), from_file):
                     bar.count_total(lambda: sum(1 for _ in _find_paths(images or (), from_file, null)))
                 with closing(_watch(ranking, bar, counts, total)) as batches:
                     if streamed:
@@ -169,6 +166,11 @@ def _find_paths(images: Sequence[str], from_file: str | None, null: bool) -> Ite
     if first is None:
         raise ImageError("no images to rank: the list of paths is empty")
     return chain((first,), paths)
+
+
+def _can_be_counted(images: Sequence[str], from_file: str | None) -> bool:
+    """Whether the paths can be found twice, which a pipe's cannot."""
+    return STANDARD_INPUT not in images and (from_file is None or Path(from_file).is_file())
 
 
 def _print_failure(failure: ImageFailure) -> None:
