@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich import box
 from rich.cells import cell_len
@@ -11,14 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from clipsim.errors import printable
-from clipsim.render.labels import fit, labels, without_common_folder
+from clipsim.render.labels import labels, without_common_folder
 from clipsim.scoring.records import ImageScores, RankResult
 
 Parts = tuple[Text, Table, Text]
 
 BEST_STYLE = "bold green"
-LABEL = 32  # cells; the greatest width of a name or text at the side
-HEADING = 18  # cells; the greatest width over a column
+HEADING = 18  # cells; a longer name over a column is not shortened below this
 NARROWEST = 14  # cells; a longer name at the side is not shortened below this
 GAP = 3  # cells between columns
 MARGIN = 2  # cells around the labels
@@ -28,56 +27,78 @@ def build_table(result: RankResult, width: int, top: int | None = None, *, whole
     """Lay the result out for `width` cells: title, table, and a sentence that explains the numbers.
 
     With `top`, the best few texts of each image: in columns if they fit, else on lines of their own. Without, all
-    of them, a column an image or a row an image; where neither fits, a row an image with as many as do. Names are
-    shortened to fit, unless `whole_names`: then the table may be wider.
+    of them: a column an image if that fits, else a row an image, else the same with shortened names; where no layout
+    fits, a row an image with as many texts as do. With `whole_names` no name is shortened: the table may be wider.
     """
     cell = 8 if result.probabilities is None else 15
-    names = _Names(whole_names)
-    files = names.of_files(result.images)
+    result = _order_by_only_text(result)
+    files = list(result.images) if whole_names else without_common_folder(result.images)
     if top is None:
-        headings = names.fit(files, HEADING)
-        if side := _room(width, headings, cell, result.texts, names):
-            return _column_an_image(result, names.fit(result.texts, side), headings, cell)
-        headings = names.fit(result.texts, HEADING)
-        if side := _room(width, headings, cell, files, names):
-            return _row_an_image(result, headings, names.fit(files, side), cell)
-    texts = names.fit(result.texts, HEADING)
+        columns = _Layout(files, result.texts, cell, width)  # a column an image
+        rows = _Layout(result.texts, files, cell, width)  # a row an image
+        if fitted := columns.whole():
+            return _column_an_image(result, *fitted, cell)
+        if fitted := rows.whole():
+            return _row_an_image(result, *fitted, cell)
+        if not whole_names and (fitted := columns.shortened()):
+            return _column_an_image(result, *fitted, cell)
+        if not whole_names and (fitted := rows.shortened()):
+            return _row_an_image(result, *fitted, cell)
+    texts = _fit(result.texts, HEADING, whole_names)
     place = max(map(cell_len, texts), default=0) + 1 + cell + GAP
-    beside = min(NARROWEST, names.widest(files))
+    beside = min(NARROWEST, _widest(files))
     fitting = (width - MARGIN - beside) // place
     count = min(top or fitting, len(texts))
     if count > fitting or count < 1:
-        beside_texts = names.fit(result.texts, LABEL)
-        return _line_a_score(result, names.fit(files, LABEL), beside_texts, min(top or 1, len(texts)))
-    side = min(LABEL, max(NARROWEST, width - MARGIN - count * place))
-    return _best_few(result, names.fit(files, side), texts, count, asked=top is not None)
+        names = _fit(files, width // 3, whole_names)
+        beside_texts = _fit(result.texts, width - MARGIN - 2 * GAP - _widest(names) - cell, whole_names)
+        return _line_a_score(result, names, beside_texts, min(top or 1, len(texts)))
+    side = max(NARROWEST, width - MARGIN - count * place)
+    return _best_few(result, _fit(files, side, whole_names), texts, count, asked=top is not None)
 
 
 @dataclass(frozen=True)
-class _Names:
-    """How names are shown: whole and escaped, or shortened to a width and still different from each other."""
+class _Layout:
+    """Names over columns and names at the side of a table, for a terminal of a width."""
 
-    whole: bool
+    over: Sequence[str]
+    beside: Sequence[str]
+    cell: int
+    width: int
 
-    def of_files(self, images: Sequence[str]) -> Sequence[str]:
-        """Paths; when they are shortened anyway, without the folder that all of them share."""
-        return images if self.whole else without_common_folder(images)
+    def whole(self) -> tuple[list[str], list[str]] | None:
+        """The labels at the side and the headings, where the names fit as they are."""
+        side, headings = [printable(name) for name in self.beside], [printable(name) for name in self.over]
+        return (side, headings) if self._room(headings) >= _widest(self.beside) else None
 
-    def fit(self, names: Sequence[str], width: int) -> list[str]:
-        """The labels of names in columns of that width."""
-        return [printable(name) for name in names] if self.whole else labels(names, width)
+    def shortened(self) -> tuple[list[str], list[str]] | None:
+        """The same with names shortened as little as is needed, where that suffices."""
+        least = min(NARROWEST, _widest(self.beside))
+        for cap in range(max(HEADING, min(_widest(self.over), self.width)), HEADING - 1, -1):
+            headings = labels(self.over, cap)
+            room = self._room(headings)
+            if room >= (least if cap == HEADING else _widest(self.beside)):
+                return labels(self.beside, max(1, room)), headings
+        return None
 
-    def widest(self, names: Sequence[str]) -> int:
-        """Cells of the widest label at the side."""
-        return max((cell_len(printable(name) if self.whole else fit(name, LABEL)) for name in names), default=0)
+    def _room(self, headings: Sequence[str]) -> int:
+        """Cells that are left at the side."""
+        return self.width - MARGIN - sum(max(self.cell, cell_len(heading)) + GAP for heading in headings)
 
 
-def _room(width: int, headings: Sequence[str], cell: int, side: Sequence[str], names: _Names) -> int | None:
-    """How wide the labels at the side may be beside columns under these headings; None when that is too narrow."""
-    room = width - MARGIN - sum(max(cell, cell_len(heading)) + GAP for heading in headings)
-    wanted = names.widest(side)
-    least = wanted if names.whole else min(wanted, NARROWEST)
-    return max(1, min(room, LABEL)) if room >= least else None
+def _widest(names: Sequence[str]) -> int:
+    return max((cell_len(printable(name)) for name in names), default=0)
+
+
+def _fit(names: Sequence[str], width: int, whole: bool) -> list[str]:
+    return [printable(name) for name in names] if whole else labels(names, max(1, width))
+
+
+def _order_by_only_text(result: RankResult) -> RankResult:
+    """The result with its images in order of the text, where there is only one: nothing else is to be seen then."""
+    if len(result.texts) != 1:
+        return result
+    return replace(result, scores=tuple(sorted(result.scores, key=lambda image: -float(image.similarity[0]))))
 
 
 def _column_an_image(result: RankResult, texts: Sequence[str], headings: Sequence[str], cell: int) -> Parts:
@@ -88,7 +109,7 @@ def _column_an_image(result: RankResult, texts: Sequence[str], headings: Sequenc
     return _framed(result, table, "One row a text, one column an image")
 
 
-def _row_an_image(result: RankResult, headings: Sequence[str], images: Sequence[str], cell: int) -> Parts:
+def _row_an_image(result: RankResult, images: Sequence[str], headings: Sequence[str], cell: int) -> Parts:
     table = _empty_table(headings, cell)
     for name, image in zip(images, result.scores, strict=True):
         cells = [_cell(result, image, row) for row in range(len(headings))]
@@ -147,21 +168,23 @@ def _empty_table(headings: Sequence[str], least: int | None = None) -> Table:
 
 def _framed(result: RankResult, table: Table, layout: str) -> Parts:
     """The table under the model's name and over a sentence that says what its numbers are."""
+    return title_of(result), table, Text(f"{layout}: {explain(result)}", style="dim")
+
+
+def title_of(result: RankResult) -> Text:
+    """The model, and what it ran on."""
     model = result.model
     title = [model.name, *([model.pretrained] if model.pretrained else []), result.device, result.precision]
     title += [result.engine] if result.engine != "torch" else []
-    return (
-        Text(" · ".join(printable(part, 2 * LABEL) for part in title), style="bold"),
-        table,
-        Text(f"{layout}: {_explain(result)}", style="dim"),
-    )
+    return Text(" · ".join(printable(part, 64) for part in title), style="bold")
 
 
-def _explain(result: RankResult) -> str:
+def explain(result: RankResult, *, marked: bool = True) -> str:
+    """What the numbers are, in one sentence; `marked` where the best texts have a mark."""
     model, count = result.model, len(result.texts)
     if result.probabilities is None:
         return "the cosine similarity; a single text has no probability."
-    mark = "; * is an image's best text." if count > 1 else "."
+    mark = "; * is an image's best text." if count > 1 and marked else "."
     if model.head == "sigmoid":
         return (
             "the cosine similarity, and the probability of each pair by itself (sigmoid, scale "
