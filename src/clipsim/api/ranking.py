@@ -12,6 +12,7 @@ from clipsim.embedding.encode import FailedInput, ImageVector, Outcome
 from clipsim.embedding.session import Session
 from clipsim.engines.encoder import Encoder
 from clipsim.errors import UsageError, printable
+from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.prompts import MAX_SHOWN, check_templates, clean_prompts
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.scoring.records import ImageFailure, ImageScores, ModelRecord, RankResult
@@ -58,6 +59,7 @@ class Ranking:
     sources: Iterable[Source]
     request: RankRequest
     live: bool = False
+    thumbnails: ThumbnailRules | None = None
     warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -72,7 +74,7 @@ class Ranking:
         """Encode the texts, then embed and score the sources in batches; failures keep their places."""
         session = self.session
         self._device = session.encoder.device
-        pipeline = session.open_pipeline(self.sources, live=self.live)
+        pipeline = session.open_pipeline(self.sources, live=self.live, thumbnails=self.thumbnails)
         try:
             pipeline.start()  # images are decoded while the model is loaded for the texts
             vectors, device = self._embed_texts()
@@ -152,7 +154,13 @@ def _score_batch(encoder: Encoder, text_vectors: Vectors, batch: Sequence[Outcom
             logit_bias=encoder.logit_bias,
         )
         scored = (
-            ImageScores(outcome.name, similarity[:, column], None if shares is None else shares[:, column], int(best))
+            ImageScores(
+                outcome.name,
+                similarity[:, column],
+                None if shares is None else shares[:, column],
+                int(best),
+                outcome.thumbnail,
+            )
             for column, (outcome, best) in enumerate(zip(good, best_text(similarity), strict=True))
         )
     return [

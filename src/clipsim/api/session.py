@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from clipsim.api.ranking import NOTHING_USABLE, Ranking, RankRequest
 from clipsim.embedding.session import Session as EmbeddingSession
 from clipsim.errors import NoInputError, printable
+from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.sources import Source, make_sources
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.scoring.records import RankResult
@@ -61,12 +62,20 @@ class Session(EmbeddingSession):
             raise NoInputError(f"{NOTHING_USABLE}: {printable(first.path)}: {first.error}{more}", result.errors)
         return result
 
-    def open_ranking(self, sources: Iterable[Source], request: RankRequest, *, live: bool = False) -> Ranking:
+    def open_ranking(
+        self,
+        sources: Iterable[Source],
+        request: RankRequest,
+        *,
+        live: bool = False,
+        thumbnails: ThumbnailRules | None = None,
+    ) -> Ranking:
         """A ranking to iterate over, in memory that does not grow with the number of sources.
 
-        With `live`, results do not wait for sources that have not come yet, as from a pipe.
+        With `live`, results do not wait for sources that have not come yet, as from a pipe. With `thumbnails`, each
+        image's scores hold a small image file; every source is then decoded, even where its vector is cached.
         """
-        return Ranking(self, sources, request, live)
+        return Ranking(self, sources, request, live, thumbnails)
 
 
 def open(

@@ -2,6 +2,7 @@
 
 - `app`: all commands put together, and how a run ends
 - `rank`, `models`, `export`, `cache`, `doctor`: the commands
+- `rank_output`, `page`, `preview`: what of a ranking is printed, and whether its pictures are
 - `parameters`: options that several commands share
 - `parsing`: Typer commands that start fast
 - `output`, `progress`, `exit_status`, `signals`: what a terminal, a pipe and a shell get to see

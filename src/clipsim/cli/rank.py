@@ -15,9 +15,12 @@ import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED, exit_status
-from clipsim.cli.output import legend_is_due, print_library_notices, print_message, print_table, table_width, write
+from clipsim.cli.output import legend_is_due, print_library_notices, print_message
+from clipsim.cli.page import MAX_PICTURES, MaxPictures, check_page, check_terminal
 from clipsim.cli.parameters import Format, OnError
+from clipsim.cli.preview import MAX_PREVIEWS, PreviewMode, PreviewOption, choose_preview, preview_rules
 from clipsim.cli.progress import Bar, progress_bar
+from clipsim.cli.rank_output import RankView, print_json_lines, print_result
 from clipsim.errors import ImageError, UsageError, printable
 from clipsim.inputs.paths import STANDARD_INPUT, find_images, find_listed_images, read_path_list
 from clipsim.inputs.prompts import read_prompts
@@ -26,9 +29,9 @@ from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
     from clipsim.api import Ranking, RankOutcome
+    from clipsim.images.thumbnails import ThumbnailRules
     from clipsim.inputs.sources import Source
-    from clipsim.render.table import Parts
-    from clipsim.scoring.records import ImageFailure, RankResult
+    from clipsim.scoring.records import ImageFailure
 
 MINI_NOTICE = (
     f"using {BUNDLED}, the small bundled model: it knows simple drawings, not photographs; "
@@ -74,6 +77,8 @@ def rank_command(
         str | None,
         typer.Option(help="Order the images by this text, best first.", metavar="TEXT", show_default=False),
     ] = None,
+    max_pictures: MaxPictures = MAX_PICTURES,
+    preview: PreviewOption = PreviewMode.off,
     on_error: shared.OnErrorOption = OnError.skip,
     exact: shared.Exact = False,
     no_cache: shared.NoCache = False,
@@ -97,6 +102,9 @@ def rank_command(
         output = Format.json if as_json else output
         if [*(images or ()), *(text_file or ()), from_file].count(STANDARD_INPUT) > 1:
             raise UsageError("standard input (-) can be read only once: for images or for texts")
+        if output is Format.html:
+            check_terminal()
+        preview = choose_preview(preview) if output is Format.table else PreviewMode.off
         print_library_notices(quiet=quiet)
         paths = _find_paths(images or (), from_file, null)
         texts = list(chain(text or (), *map(read_prompts, text_file or ())))
@@ -119,15 +127,23 @@ def rank_command(
         sources: Iterable[Source] = map(FileSource, paths)
         if not streamed:
             sources = list(sources)
-            missing = find_missing(sources) if output is Format.table and on_error is OnError.skip else ()
+            for_people = output in (Format.table, Format.html)
+            missing = find_missing(sources) if for_people and on_error is OnError.skip else ()
             if len(missing) == len(sources):  # known before a model is loaded
                 for failure in missing:
                     _print_failure(failure)
                 _end_with_failures(RunCounts(failed=len(missing)))
+            if output is Format.html:
+                check_page(len(sources), min(top or len(request.texts), len(request.texts)), max_pictures)
+            if preview is not PreviewMode.off and len(sources) > MAX_PREVIEWS:
+                print_message("note", f"no pictures in the terminal for more than {MAX_PREVIEWS:,} images")
+                preview = PreviewMode.off
         with progress_bar(quiet=quiet or (streamed and sys.stdout.isatty())) as bar:
             bar.step("loading the model")
             with Session(model_options, run_options, own_process=True) as session:
-                ranking = session.open_ranking(sources, request, live=streamed)
+                ranking = session.open_ranking(
+                    sources, request, live=streamed, thumbnails=_choose_thumbnails(output, preview)
+                )
                 if not session.model_was_chosen:
                     ranking.warnings.insert(0, MINI_NOTICE)
                 if (top or top_images) and output is Format.json:
@@ -140,12 +156,13 @@ def rank_command(
                     bar.count_total(lambda: sum(1 for _ in _find_paths(images or (), from_file, null)))
                 with closing(_watch(ranking, bar, counts, total)) as batches:
                     if streamed:
-                        _print_json_lines(batches, request.texts, top)
+                        print_json_lines(batches, request.texts, top)
                         result = None
                     else:
                         result = ranking.collect(batches)
         if result is not None:
-            _print_result(result, output, top, top_images, legend=not quiet and legend_is_due())
+            view = RankView(output, top, top_images, preview, f"best for: {sort_by}" if sort_by else "as given")
+            print_result(result, view, legend=not quiet and legend_is_due())
         if counts.failed:
             _end_with_failures(counts)
 
@@ -173,6 +190,15 @@ def _can_be_counted(images: Sequence[str], from_file: str | None) -> bool:
     return STANDARD_INPUT not in images and (from_file is None or Path(from_file).is_file())
 
 
+def _choose_thumbnails(output: Format, preview: PreviewMode) -> ThumbnailRules | None:
+    """The thumbnails to make while decoding, if any."""
+    from clipsim.images.thumbnails import ThumbnailRules
+
+    if output is Format.html:
+        return ThumbnailRules()
+    return None if preview is PreviewMode.off else preview_rules(preview)
+
+
 def _print_failure(failure: ImageFailure) -> None:
     print_message("skipped", f"{printable(failure.path)}: {failure.error}")
 
@@ -194,55 +220,6 @@ def _watch(
             counts.scored += len(batch) - len(failures)
             bar.advance(len(batch))
             yield batch
-
-
-def _print_json_lines(batches: Iterable[list[RankOutcome]], texts: Sequence[str], top: int | None) -> None:
-    """Write each batch as soon as it is scored; nothing is kept."""
-    from clipsim.render.json import format_json_line
-
-    for batch in batches:
-        for outcome in batch:  # line by line: a pipe takes a short line whole or, when the run is killed, not at all
-            write(format_json_line(outcome, texts, top))
-
-
-def _print_result(result: RankResult, output: Format, top: int | None, top_images: int | None, *, legend: bool) -> None:
-    """Write the whole result; without a single score, only the formats for programs write anything."""
-    if output is Format.json:
-        from clipsim.render.json import format_json
-
-        write(format_json(result))
-    elif output is Format.jsonl:
-        if top_images is None:
-            _print_json_lines([[*result.scores, *result.errors]], result.texts, top)
-        else:
-            from clipsim.render.top_images import format_top_images_lines
-
-            write(format_top_images_lines(result, top_images))
-            _print_json_lines([list(result.errors)], result.texts, None)
-    elif output is Format.csv:
-        if top_images is None:
-            from clipsim.render.csv import csv_header, format_csv
-
-            write(csv_header())
-            for scores in result.scores:
-                write(format_csv(scores, result.texts, top))
-        else:
-            from clipsim.render.top_images import format_top_images_csv
-
-            write(format_top_images_csv(result, top_images))
-    elif result.scores:
-        print_table(*_draw(result, top, top_images)[: None if legend else 2])
-
-
-def _draw(result: RankResult, top: int | None, top_images: int | None) -> Parts:
-    width, whole = table_width(), not sys.stdout.isatty()
-    if top_images is None:
-        from clipsim.render.table import build_table
-
-        return build_table(result, width, top, whole_names=whole)
-    from clipsim.render.top_images import build_top_images_table
-
-    return build_top_images_table(result, top_images, width, whole_names=whole)
 
 
 def _end_with_failures(counts: RunCounts) -> None:

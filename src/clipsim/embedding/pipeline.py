@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from clipsim.cache.vectors import EmbeddingCache
 from clipsim.embedding.feed import Feed
+from clipsim.embedding.thumbnails import decode_thumbnail
 from clipsim.engines.devices import usable_cores
 from clipsim.engines.encoder import Encoder, Features, Pixels
 from clipsim.errors import ImageError
 from clipsim.images.limits import DecodingRules, check_file_size
+from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.models.digests import FileStamp, digest_stream
 
@@ -40,7 +42,7 @@ class Prepared:
     """One input: its pixels, or the vector that was cached for it, or what was wrong with it.
 
     `digest` is the SHA-256 of the file's content, None where the input has no file; `stamp` is the file's stamp where
-    it may be kept.
+    it may be kept; `thumbnail` is a small image file, where the pipeline makes them.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Prepared:
     digest: bytes | None = None
     stamp: FileStamp | None = None
     cacheable: bool = False
+    thumbnail: bytes | None = None
 
 
 class Pipeline:
@@ -57,8 +60,9 @@ class Pipeline:
 
     Iterating gives a `Prepared` for each source, in order; an error of the iterable of sources is raised after those
     before it. With `live`, sources are read by a separate thread, and a None is given about every tenth of a second
-    while the next input is not ready, so that the consumer can continue with what it has. With `own_process`, decoding
-    threads get a lower priority and Pillow's limits are set.
+    while the next input is not ready, so that the consumer can continue with what it has. With `thumbnails`, every file
+    is decoded, even where its vector is cached, and its thumbnail is made of the bytes that were read for it. With
+    `own_process`, decoding threads get a lower priority and Pillow's limits are set.
     """
 
     def __init__(
@@ -71,9 +75,10 @@ class Pipeline:
         workers: int | None = None,
         cache: EmbeddingCache | None = None,
         live: bool = False,
+        thumbnails: ThumbnailRules | None = None,
         own_process: bool = False,
     ) -> None:
-        self._encoder, self._cache, self._rules = encoder, cache, rules
+        self._encoder, self._cache, self._rules, self._thumbnails = encoder, cache, rules, thumbnails
         self._feed = Feed(sources) if live else None
         self._sources = iter(() if live else sources)
         self._workers = workers or default_workers()
@@ -157,7 +162,7 @@ class Pipeline:
 
     def _find_cached(self, sources: list[Source]) -> tuple[dict[str, bytes], dict[bytes, Features]]:
         """The digests of files that have not changed since they were read, and the vectors of those."""
-        if self._cache is None:
+        if self._cache is None or self._thumbnails is not None:
             return {}, {}
         stamps = {
             source.name: FileStamp.of(found)
@@ -186,7 +191,9 @@ class Pipeline:
                 return self._prepare_file(source)
             from clipsim.images.decode import convert_picture
 
-            return Prepared(source.name, self._encoder.prepare_image(convert_picture(source.picture)))
+            picture = convert_picture(source.picture)
+            pixels = self._encoder.prepare_image(picture)
+            return Prepared(source.name, pixels, thumbnail=make_thumbnail(picture, self._thumbnails))
         except ImageError as error:
             return Prepared(source.name, error=error)
 
@@ -199,15 +206,18 @@ class Pipeline:
             settled = before.is_settled(begun) and before == FileStamp.of(os.fstat(file.fileno()))
             stamp = before if settled else None
             if cached is not None:
-                return Prepared(source.name, features=cached, digest=digest, stamp=stamp)
+                small = decode_thumbnail(content, self._thumbnails)
+                return Prepared(source.name, features=cached, digest=digest, stamp=stamp, thumbnail=small)
             from clipsim.images.decode import decoded_file  # imports Pillow
 
             min_side = None if self._rules.exact else DRAFT_OVERSAMPLING * self._encoder.image_size
             with decoded_file(content, min_side) as image:
                 pixels = self._encoder.prepare_image(image)
+                small = make_thumbnail(image, self._thumbnails)
             # a file that was read twice may not have been the same both times
             cacheable = content is not file or (stamp is not None and stamp == FileStamp.of(os.fstat(file.fileno())))
-        return Prepared(source.name, pixels, digest=digest, stamp=stamp if cacheable else None, cacheable=cacheable)
+        stamp = stamp if cacheable else None
+        return Prepared(source.name, pixels, digest=digest, stamp=stamp, cacheable=cacheable, thumbnail=small)
 
 
 def default_workers() -> int:

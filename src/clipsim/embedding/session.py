@@ -22,6 +22,7 @@ from clipsim.engines.encoder import Encoder, Features
 from clipsim.engines.preprocessing import find_preprocessing
 from clipsim.errors import UsageError, WeightsError, printable
 from clipsim.images.limits import DecodingRules
+from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.sources import Source
 from clipsim.models.files import find_files, read_config
 from clipsim.models.identity import identify_model, package_version
@@ -99,7 +100,9 @@ class Session:
         )
         return np.concatenate(list(blocks))
 
-    def open_pipeline(self, sources: Iterable[Source], *, live: bool = False) -> Pipeline:
+    def open_pipeline(
+        self, sources: Iterable[Source], *, live: bool = False, thumbnails: ThumbnailRules | None = None
+    ) -> Pipeline:
         """A pipeline over the sources; its `start` begins to decode while the model is still being loaded."""
         return Pipeline(
             self.encoder,
@@ -109,6 +112,7 @@ class Session:
             workers=self.run_options.workers,
             cache=self.cache,
             live=live,
+            thumbnails=thumbnails,
             own_process=self.own_process,
         )
 

@@ -89,9 +89,7 @@ def decoded_file(
         yield picture
 
 
-def _decode(
-    file: BinaryIO, head: bytes, min_side: int | None, draft_pixels: int, held: ExitStack
-) -> Image.Image:
+def _decode(file: BinaryIO, head: bytes, min_side: int | None, draft_pixels: int, held: ExitStack) -> Image.Image:
     formats = _formats_for(head)
     check_container(file, head)
     image = _open_picture(file, head, formats)

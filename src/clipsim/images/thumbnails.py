@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from clipsim.errors import UsageError
 
@@ -34,8 +34,17 @@ class ThumbnailRules:
             raise UsageError(f"no thumbnails of {self.side} pixels in the format '{self.format}'")
 
 
-def make_thumbnail(picture: Image.Image, rules: ThumbnailRules) -> bytes:
-    """The file of a picture that is at most `side` pixels wide and high, in its own proportions, never enlarged."""
+@overload
+def make_thumbnail(picture: Image.Image, rules: ThumbnailRules) -> bytes: ...
+@overload
+def make_thumbnail(picture: Image.Image, rules: ThumbnailRules | None) -> bytes | None: ...
+def make_thumbnail(picture: Image.Image, rules: ThumbnailRules | None) -> bytes | None:
+    """The file of a picture that is at most `side` pixels wide and high, in its own proportions, never enlarged.
+
+    None where there are no rules.
+    """
+    if rules is None:
+        return None
     scale = min(1.0, rules.side / max(picture.size))
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     small = picture if size == picture.size else picture.resize(size, _LANCZOS, reducing_gap=2.0)

@@ -3,5 +3,7 @@
 - `table`: the rich table of the terminal, with `labels` for names that must be shortened
 - `json`: the JSON object and the JSON lines
 - `csv`: CSV
+- `rank_page`, `gallery_page`: HTML pages with pictures, made by `page` from `templates`
+- `preview_table`: a table for the terminal with pictures, drawn by `preview`
 - `safe_json`: any value → JSON that is safe to print
 """

@@ -53,13 +53,15 @@ class ImageFailure:
 class ImageScores:
     """One image against all texts: (m,) cosines, (m,) probabilities or None, and the index of the best text.
 
-    The arrays are read-only copies. Records are equal, and hash equally, when their names and numbers are equal.
+    The arrays are read-only copies. `thumbnail` is a small image file, where thumbnails were asked for. Records are
+    equal, and hash equally, when their names and numbers are equal.
     """
 
     image: str
     similarity: NDArray[np.float32]
     probabilities: NDArray[np.float64] | None
     best: int
+    thumbnail: bytes | None = None
 
     def __post_init__(self) -> None:
         """Copy the arrays, and make the copies read-only."""
