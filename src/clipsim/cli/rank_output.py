@@ -13,7 +13,7 @@ from clipsim.cli.preview import PreviewMode, make_preview
 
 if TYPE_CHECKING:
     from clipsim.api import RankOutcome
-    from clipsim.render.table import Parts
+    from clipsim.render.table import TableParts
     from clipsim.scoring.records import RankResult
 
 
@@ -79,7 +79,7 @@ def _draw_page(result: RankResult, view: RankView) -> Iterable[str]:
     return format_top_images_page(result, view.top_images)
 
 
-def _draw_table(result: RankResult, view: RankView) -> Parts:
+def _draw_table(result: RankResult, view: RankView) -> TableParts:
     width, whole = table_width(), not sys.stdout.isatty()
     if view.preview is not PreviewMode.off:
         from clipsim.render.preview_table import build_preview_table, build_preview_top_images

@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from clipsim.errors import printable
-from clipsim.render.labels import fit, labels, without_common_folder
+from clipsim.render.labels import shorten, shorten_all, strip_common_folder
 from clipsim.render.preview import COLUMNS, ROWS
-from clipsim.render.table import BEST_STYLE, Parts, explain, title_of
+from clipsim.render.table import BEST_STYLE, TableParts, explain, title_of
 from clipsim.scoring.records import ImageScores, RankResult, Score
 
 Preview = Callable[[bytes], RenderableType]
@@ -22,7 +22,7 @@ SCORE = 17  # cells of a mark, a similarity and a probability
 NARROWEST = 8  # cells of a text beside its score
 
 
-def build_preview_table(result: RankResult, preview: Preview, width: int, top: int | None = None) -> Parts:
+def build_preview_table(result: RankResult, preview: Preview, width: int, top: int | None = None) -> TableParts:
     """Lay the result out for `width` cells: title, table, and a sentence that explains the numbers.
 
     An image's best texts are beside its picture, as many as fit its height, or `top`.
@@ -31,7 +31,7 @@ def build_preview_table(result: RankResult, preview: Preview, width: int, top: i
     shown = _fit_texts(result.texts, width)
     entries = (
         (image.thumbnail, name, [_score_line(result, image, index, shown[index]) for index in image.order(count)])
-        for name, image in zip(without_common_folder(result.images), result.scores, strict=True)
+        for name, image in zip(strip_common_folder(result.images), result.scores, strict=True)
     )
     some = f"The best {count} of {len(result.texts)} texts for each image" if count < len(result.texts) else ""
     hint = f" (--top {len(result.texts)} shows all)" if some and top is None else ""
@@ -39,9 +39,9 @@ def build_preview_table(result: RankResult, preview: Preview, width: int, top: i
     return title_of(result), _table(entries, preview, width), Text(f"{layout}: {explain(result)}", style="dim")
 
 
-def build_preview_top_images(result: RankResult, preview: Preview, count: int, width: int) -> Parts:
+def build_preview_top_images(result: RankResult, preview: Preview, count: int, width: int) -> TableParts:
     """The `count` best images of each text, with their pictures."""
-    names = dict(zip(result.images, without_common_folder(result.images), strict=True))
+    names = dict(zip(result.images, strip_common_folder(result.images), strict=True))
     entries = (
         (
             image.thumbnail,
@@ -59,7 +59,7 @@ def build_preview_top_images(result: RankResult, preview: Preview, count: int, w
 def _fit_texts(texts: Sequence[str], width: int) -> list[str]:
     room = max(NARROWEST, width - COLUMNS - PADDING - SCORE)
     widest = min(room, max((cell_len(printable(text)) for text in texts), default=0))
-    return [label + " " * (widest - cell_len(label)) for label in labels(texts, widest)]
+    return [label + " " * (widest - cell_len(label)) for label in shorten_all(texts, widest)]
 
 
 def _score_line(result: RankResult, image: ImageScores, index: int, text: str, *, marked: bool = True) -> Text:
@@ -75,6 +75,6 @@ def _table(entries: Iterable[tuple[bytes | None, str, Sequence[Text]]], preview:
     table.add_column(no_wrap=True, min_width=COLUMNS)
     table.add_column(no_wrap=True)
     for thumbnail, name, lines in entries:
-        heading = Text(fit(name, max(1, width - COLUMNS - PADDING)), style="bold")
+        heading = Text(shorten(name, max(1, width - COLUMNS - PADDING)), style="bold")
         table.add_row("" if thumbnail is None else preview(thumbnail), Group(heading, *lines, ""))
     return table

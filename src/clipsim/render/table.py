@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from clipsim.errors import printable
-from clipsim.render.labels import labels, without_common_folder
+from clipsim.render.labels import shorten_all, strip_common_folder
 from clipsim.scoring.records import ImageScores, RankResult
 
-Parts = tuple[Text, Table, Text]
+TableParts = tuple[Text, Table, Text]  # title, table, caption
 
 BEST_STYLE = "bold green"
 HEADING = 18  # cells; a longer name over a column is not shortened below this
@@ -23,7 +23,7 @@ GAP = 3  # cells between columns
 MARGIN = 2  # cells around the labels
 
 
-def build_table(result: RankResult, width: int, top: int | None = None, *, whole_names: bool = False) -> Parts:
+def build_table(result: RankResult, width: int, top: int | None = None, *, whole_names: bool = False) -> TableParts:
     """Lay the result out for `width` cells: title, table, and a sentence that explains the numbers.
 
     With `top`, the best few texts of each image: in columns if they fit, else on lines of their own. Without, all
@@ -32,7 +32,7 @@ def build_table(result: RankResult, width: int, top: int | None = None, *, whole
     """
     cell = 8 if result.probabilities is None else 15
     result = _order_by_only_text(result)
-    files = list(result.images) if whole_names else without_common_folder(result.images)
+    files = list(result.images) if whole_names else strip_common_folder(result.images)
     if top is None:
         columns = _Layout(files, result.texts, cell, width)  # a column an image
         rows = _Layout(result.texts, files, cell, width)  # a row an image
@@ -75,10 +75,10 @@ class _Layout:
         """The same with names shortened as little as is needed, where that suffices."""
         least = min(NARROWEST, _widest(self.beside))
         for cap in range(max(HEADING, min(_widest(self.over), self.width)), HEADING - 1, -1):
-            headings = labels(self.over, cap)
+            headings = shorten_all(self.over, cap)
             room = self._room(headings)
             if room >= (least if cap == HEADING else _widest(self.beside)):
-                return labels(self.beside, max(1, room)), headings
+                return shorten_all(self.beside, max(1, room)), headings
         return None
 
     def _room(self, headings: Sequence[str]) -> int:
@@ -91,7 +91,7 @@ def _widest(names: Sequence[str]) -> int:
 
 
 def _fit(names: Sequence[str], width: int, whole: bool) -> list[str]:
-    return [printable(name) for name in names] if whole else labels(names, max(1, width))
+    return [printable(name) for name in names] if whole else shorten_all(names, max(1, width))
 
 
 def _order_by_only_text(result: RankResult) -> RankResult:
@@ -101,7 +101,7 @@ def _order_by_only_text(result: RankResult) -> RankResult:
     return replace(result, scores=tuple(sorted(result.scores, key=lambda image: -float(image.similarity[0]))))
 
 
-def _column_an_image(result: RankResult, texts: Sequence[str], headings: Sequence[str], cell: int) -> Parts:
+def _column_an_image(result: RankResult, texts: Sequence[str], headings: Sequence[str], cell: int) -> TableParts:
     table = _empty_table(headings, cell)
     for row, text in enumerate(texts):
         cells = [_cell(result, image, row) for image in result.scores]
@@ -109,7 +109,7 @@ def _column_an_image(result: RankResult, texts: Sequence[str], headings: Sequenc
     return _framed(result, table, "One row a text, one column an image")
 
 
-def _row_an_image(result: RankResult, images: Sequence[str], headings: Sequence[str], cell: int) -> Parts:
+def _row_an_image(result: RankResult, images: Sequence[str], headings: Sequence[str], cell: int) -> TableParts:
     table = _empty_table(headings, cell)
     for name, image in zip(images, result.scores, strict=True):
         cells = [_cell(result, image, row) for row in range(len(headings))]
@@ -117,7 +117,7 @@ def _row_an_image(result: RankResult, images: Sequence[str], headings: Sequence[
     return _framed(result, table, "One row an image, one column a text")
 
 
-def _best_few(result: RankResult, images: Sequence[str], texts: Sequence[str], count: int, asked: bool) -> Parts:
+def _best_few(result: RankResult, images: Sequence[str], texts: Sequence[str], count: int, asked: bool) -> TableParts:
     table = _empty_table([f"{place}." if place > 1 else "best" for place in range(1, count + 1)])
     widest = max(map(cell_len, texts), default=0)
     for name, image in zip(images, result.scores, strict=True):
@@ -128,14 +128,10 @@ def _best_few(result: RankResult, images: Sequence[str], texts: Sequence[str], c
             cells.append(Text(" ").join((label, _cell(result, image, index))))
         table.add_row(Text(name), *cells)
     all_of_them = "" if asked else f" (--top {len(texts)} shows all)"
-    return _framed(result, table, _best_of(count, len(texts)) + all_of_them)
+    return _framed(result, table, _describe_top(count, len(texts)) + all_of_them)
 
 
-def _best_of(count: int, texts: int) -> str:
-    return f"The best {count} of {texts} texts for each image" if count < texts else "Each image's texts, best first"
-
-
-def _line_a_score(result: RankResult, images: Sequence[str], texts: Sequence[str], count: int) -> Parts:
+def _line_a_score(result: RankResult, images: Sequence[str], texts: Sequence[str], count: int) -> TableParts:
     table = _empty_table(["text", "score"])
     for name, image in zip(images, result.scores, strict=True):
         for place, index in enumerate(image.order(count)):
@@ -143,7 +139,13 @@ def _line_a_score(result: RankResult, images: Sequence[str], texts: Sequence[str
             table.add_row(
                 Text(name if place == 0 else ""), Text(texts[index], style=style), _cell(result, image, index)
             )
-    return _framed(result, table, f"{_best_of(count, len(texts))}, a line each")
+    return _framed(result, table, f"{_describe_top(count, len(texts))}, a line each")
+
+
+def _describe_top(count: int, texts: int) -> str:
+    if texts == 1:
+        return "One row an image"
+    return f"The best {count} of {texts} texts for each image" if count < texts else "Each image's texts, best first"
 
 
 def _stands_out(result: RankResult, image: ImageScores, index: int) -> bool:
@@ -166,7 +168,7 @@ def _empty_table(headings: Sequence[str], least: int | None = None) -> Table:
     return table
 
 
-def _framed(result: RankResult, table: Table, layout: str) -> Parts:
+def _framed(result: RankResult, table: Table, layout: str) -> TableParts:
     """The table under the model's name and over a sentence that says what its numbers are."""
     return title_of(result), table, Text(f"{layout}: {explain(result)}", style="dim")
 
@@ -186,9 +188,10 @@ def explain(result: RankResult, *, marked: bool = True) -> str:
         return "the cosine similarity; a single text has no probability."
     mark = "; * is an image's best text." if count > 1 and marked else "."
     if model.head == "sigmoid":
+        bias = "" if model.logit_bias is None else f", bias {model.logit_bias:.4g}"
         return (
             "the cosine similarity, and the probability of each pair by itself (sigmoid, scale "
-            f"{model.logit_scale:.4g}, bias {model.logit_bias:.4g}){mark}"
+            f"{model.logit_scale:.4g}{bias}){mark}"
         )
     return (
         f"the cosine similarity, and the probability, which is the text's share of its image among these {count} texts "

@@ -9,23 +9,23 @@ from rich.text import Text
 from clipsim.errors import printable
 from clipsim.render.csv import CSV_FIELDS, csv_line
 from clipsim.render.json import score_fields
-from clipsim.render.labels import labels, without_common_folder
+from clipsim.render.labels import shorten_all, strip_common_folder
 from clipsim.render.safe_json import to_json
-from clipsim.render.table import Parts, explain, title_of
+from clipsim.render.table import TableParts, explain, title_of
 from clipsim.scoring.records import ImageScores, RankResult
 
 PLACE_WIDTH, SCORE_WIDTH, GAPS = 4, 16, 12  # cells of the other columns, and between columns
 
 
-def build_top_images_table(result: RankResult, count: int, width: int, *, whole_names: bool = False) -> Parts:
+def build_top_images_table(result: RankResult, count: int, width: int, *, whole_names: bool = False) -> TableParts:
     """Lay out the `count` best images of each text, a line each, the text in the first line of its group."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1), header_style="bold")
     for heading in ("text", "", "image", "score"):
         table.add_column(heading, no_wrap=True, justify="right" if heading == "" else "left")
-    files = result.images if whole_names else without_common_folder(result.images)
+    files = result.images if whole_names else strip_common_folder(result.images)
     room = max(8, (width - PLACE_WIDTH - SCORE_WIDTH - GAPS) // 2)
-    texts = [printable(text) for text in result.texts] if whole_names else labels(result.texts, room)
-    shown = [printable(name) for name in files] if whole_names else labels(files, room)
+    texts = [printable(text) for text in result.texts] if whole_names else shorten_all(result.texts, room)
+    shown = [printable(name) for name in files] if whole_names else shorten_all(files, room)
     names = dict(zip(result.images, shown, strict=True))
     for row, text in enumerate(texts):
         for place, image in enumerate(result.top_images(row, count), start=1):
