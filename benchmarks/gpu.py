@@ -75,7 +75,7 @@ def measure(encoder: ClipEncoder, paths: list[str], batch_size: int, workers: in
         return Pipeline(encoder, sources, rules=DecodingRules(), batch_size=batch_size, workers=workers)
 
     pixels = np.random.default_rng(0).integers(0, 256, (batch_size, *encoder.preprocessing.size, 3), dtype=np.uint8)
-    batches = max(1, min(20, 2048 // batch_size))
+    batches = max(1, min(20, len(paths) // batch_size))
     return Speed(
         encoder.name,
         encoder.device,
