@@ -25,7 +25,7 @@ NOT_FINITE = "the model returns a vector that is not finite for it"
 class ImageVector:
     """One input's feature vector, (embed_dim,) float32, finite, not normalised.
 
-    `digest` is its file's SHA-256; `thumbnail` is a small image file, where the pipeline makes them.
+    `digest` is the SHA-256 of its file; `thumbnail` is a small image file, where the pipeline makes them.
     """
 
     name: str
