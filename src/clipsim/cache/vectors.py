@@ -7,7 +7,7 @@ import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +106,32 @@ class Space:
             rows = [(today(), self._id, content) for content in self._stale]
             self.database.write([("UPDATE vectors SET used = ? WHERE space = ? AND content = ?", rows)])
             self._stale = set()
+
+
+class VectorStore(Protocol):
+    """Vectors by the key of what they were made from."""
+
+    def find(self, contents: Sequence[bytes]) -> dict[bytes, Features]:
+        """The vectors of those contents that have one."""
+        ...
+
+    def add(self, vectors: Mapping[bytes, Features], files: Sequence[FileRecord] = ()) -> None:
+        """Keep vectors, and with them the digests of the files they were made from."""
+        ...
+
+
+class ImageCache(Protocol):
+    """What a run over images may find and keep; the part of `EmbeddingCache` that a pipeline needs."""
+
+    @property
+    def images(self) -> VectorStore:
+        """The vectors of images."""
+        ...
+
+    @property
+    def files(self) -> FileDigests:
+        """The digests of files."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Sources and texts → feature vectors, in order: everything between what was asked for and what is scored.
 
+- `joint`: several sessions over the same sources, each picture decoded once
 - `session`: `Session`, which owns options, encoder and cache; the one way in for everything above
 - `pipeline`: sources → prepared pixels or cached vectors, by threads, ahead of the model
 - `encode`: prepared pixels and prompts → vectors, in batches, through the cache
