@@ -15,7 +15,8 @@ from clipsim.errors import ClipsimError, UsageError
 
 NOTHING_DONE, WRONG_USAGE, SOME_SKIPPED = 1, 2, 3
 _PARAMETER = re.compile(
-    r"\b(weights|device|precision|engine|batch_size|workers|truncate|sort_by|exact|on_error)="
+    r"\b(weights|device|precision|engine|batch_size|workers|truncate|sort_by|exact|on_error|image_column|label_column|"
+    r"caption_column|none|recall|false_alarms)="
     r"(?:(True)|'([^' ]*)'|('[^']*'))"
 )
 

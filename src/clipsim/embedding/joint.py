@@ -1,4 +1,4 @@
-"""Several sessions and the same sources → the vectors of each, with every picture decoded once for models of one size."""
+"""Several sessions and the same sources → the vectors of each, every picture decoded once for models of one size."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from clipsim.inputs.sources import FileSource, Source
 from clipsim.models.digests import FileStamp
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from PIL import Image
 
 BLOCK = 2000  # sources looked up at once
@@ -65,33 +67,47 @@ def is_cached(session: Session, sources: Sequence[Source]) -> bool:
     return True
 
 
-def embed_jointly(
-    sessions: Sequence[Session], sources: Iterable[Source], work: Sequence[Work]
-) -> Iterator[list[tuple[Outcome, ...]]]:
-    """Batches of the outcomes of each source, one for each session, lazily and in order.
+class JointEmbedding:
+    """The outcomes of each source, one for each session, in batches and in order; a context manager.
 
-    A picture that fails for one of the sessions fails for all. `work`, one for each session, is added to. Batches,
-    workers and the answer to failures are those of the first session.
+    A picture that fails for one of the sessions fails for all. `work`, one for each session, is added to. Pictures are
+    decoded from the moment it is opened, while models are loaded. Batches, workers and the answer to failures are those
+    of the first session.
     """
-    first = sessions[0]
-    encoder = _JointEncoder(sessions, work)
-    cache = _JointCache(sessions) if all(session.cache is not None for session in sessions) else None
-    pipeline = Pipeline(
-        encoder,
-        sources,
-        rules=first.decoding,
-        batch_size=first.batch_size,
-        workers=first.run_options.workers,
-        cache=cache,
-        own_process=first.own_process,
-    )
-    try:
-        pipeline.start()
+
+    def __init__(self, sessions: Sequence[Session], sources: Iterable[Source], work: Sequence[Work]) -> None:
+        self._sessions = sessions
+        self._encoder = _JointEncoder(sessions, work)
+        self._cache = _JointCache(sessions) if all(session.cache is not None for session in sessions) else None
+        first = sessions[0]
+        self._pipeline = Pipeline(
+            self._encoder,
+            sources,
+            rules=first.decoding,
+            batch_size=first.batch_size,
+            workers=first.run_options.workers,
+            cache=self._cache,
+            own_process=first.own_process,
+        )
+
+    def __enter__(self) -> Iterator[list[tuple[Outcome, ...]]]:
+        """Begin to decode; the batches."""
+        self._pipeline.start()
+        return self._batches()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Drop what has not been decoded yet."""
+        self._pipeline.close()
+
+    def _batches(self) -> Iterator[list[tuple[Outcome, ...]]]:
+        first = self._sessions[0]
         fail = first.run_options.on_error == "fail"
-        for batch in embed_images(encoder, pipeline, batch_size=first.batch_size, fail=fail, cache=cache):
-            yield [_split(outcome, sessions) for outcome in batch]
-    finally:
-        pipeline.close()
+        for batch in embed_images(
+            self._encoder, self._pipeline, batch_size=first.batch_size, fail=fail, cache=self._cache
+        ):
+            yield [_split(outcome, self._sessions) for outcome in batch]
 
 
 def _split(outcome: Outcome, sessions: Sequence[Session]) -> tuple[Outcome, ...]:
@@ -131,7 +147,9 @@ class _JointEncoder:
         if len(self._sessions) > 1:
             ends = np.cumsum([np.prod(shape) for shape in self._shapes])[:-1]
             flat = np.split(pixels, ends, axis=1)
-            parts = [np.ascontiguousarray(part).reshape(-1, *shape) for part, shape in zip(flat, self._shapes, strict=True)]
+            parts = [
+                np.ascontiguousarray(part).reshape(-1, *shape) for part, shape in zip(flat, self._shapes, strict=True)
+            ]
         return np.concatenate(
             [
                 self._encode(session, work, part)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from clipsim.errors import DataError, UsageError, printable
@@ -44,7 +44,7 @@ class LabelledRequest:
 
     path: str
     task: str = "auto"
-    columns: Columns = Columns()
+    columns: Columns = field(default_factory=Columns)
     root: str | None = None
     labels: str | None = None
     none: str | None = None
@@ -92,7 +92,9 @@ def read_labelled(request: LabelledRequest) -> LabelledData:
         raise DataError(f"{printable(request.path)}: no image with a {reading.kind} in it{why}")
     if reading.kind == "caption":
         if request.task == CLASSIFY:
-            raise DataError(f"{printable(request.path)}: images have captions, not labels, so that nothing is classified")
+            raise DataError(
+                f"{printable(request.path)}: images have captions, not labels, so that nothing is classified"
+            )
         task = RETRIEVE if request.task == "auto" else request.task
         return LabelledData(reading.layout, task, reading.images, (), reading.failures, reading.notices)
     return _with_labels(request, reading)

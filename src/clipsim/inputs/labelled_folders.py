@@ -17,8 +17,8 @@ CAPTION_SUFFIX = ".txt"
 def read_folder(folder: str, wants: str | None) -> Reading:
     """The images below a folder and their labels or captions; where both are there, captions unless labels are wanted.
 
-    A class is a folder right below, with all images in it; `_` and `-` in its name become spaces. Raises DataError for a
-    folder of neither layout, and for one that cannot be read.
+    A class is a folder right below, with all images in it; `_` and `-` in its name become spaces. Raises DataError for
+    a folder of neither layout, and for one that cannot be read.
     """
     paths = _images_below(folder)
     beside = [path for path in paths if os.path.isfile(_caption_file(path))]  # noqa: PTH113 (for each image)

@@ -50,7 +50,8 @@ def _coco(value: dict[str, Any], shown: str, failures: list[RowFailure]) -> Iter
             continue
         yield name, own
     failures += [
-        RowFailure(f"{shown}: image_id {printable(str(key), 40)}", "no such image, but it has captions") for key in captions
+        RowFailure(f"{shown}: image_id {printable(str(key), 40)}", "no such image, but it has captions")
+        for key in captions
     ]
 
 

@@ -111,9 +111,14 @@ class _Collected:
             return self._add_label(path, values.get(label))
         found = values.get(caption or "")
         texts = found if isinstance(found, list) else [found]
-        if not texts or not all(is_text(text) and text.strip() for text in texts):
-            return "no caption" if not any(isinstance(text, str) and text.strip() for text in texts) else "not UTF-8"
-        self.captions.setdefault(path, []).extend(text.strip() for text in texts)
+        captions = [text.strip() for text in texts if isinstance(text, str) and text.strip()]
+        if not captions:
+            return "no caption"
+        if len(captions) < len(texts):
+            return "one of its captions is empty, or not a string"
+        if not all(map(is_text, captions)):
+            return "the caption is not UTF-8"
+        self.captions.setdefault(path, []).extend(captions)
         return None
 
     def _add_label(self, path: str, label: Any) -> str | None:

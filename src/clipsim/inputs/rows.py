@@ -1,4 +1,4 @@
-"""A table of text (CSV, TSV, JSON lines, JSON) → its rows as mappings, each with its place, the broken ones as errors."""
+"""A table of text (CSV, TSV, JSON lines, JSON) → its rows as mappings with their place, broken ones as errors."""
 
 from __future__ import annotations
 

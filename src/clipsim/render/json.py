@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from clipsim.render.safe_json import to_json
-from clipsim.scoring.records import ImageFailure, ImageScores, RankResult, Score, round_significant
+from clipsim.scoring.records import ImageFailure, ImageScores, RankResult, Score
+from clipsim.scoring.similarity import round_significant
 
 
 def format_json(result: RankResult) -> str:
@@ -19,8 +20,9 @@ def format_json_line(outcome: ImageScores | ImageFailure, texts: Sequence[str], 
     """One image as one line of JSON, its texts best first; a failed input as its error."""
     if isinstance(outcome, ImageFailure):
         return to_json({"image": outcome.path, "error": outcome.error}) + "\n"
-    scores = outcome.ranked(texts, top)
-    record = {"image": outcome.image, "best": scores[0].text, "scores": [score_fields(score) for score in scores]}
+    best = None if outcome.best is None else texts[outcome.best]
+    scores = [score_fields(score) for score in outcome.ranked(texts, top)]
+    record = {"image": outcome.image, "best": best, "scores": scores}
     return to_json(record) + "\n"
 
 

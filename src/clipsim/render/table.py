@@ -21,6 +21,7 @@ LABEL = 32  # cells; the greatest width of a name or text at the side
 HEADING = 18  # cells; the greatest width over a column
 NARROWEST = 14  # cells; a longer name at the side is not shortened below this
 GAP = 3  # cells between columns
+NONE = "none"  # what an image is whose texts all miss their thresholds
 MARGIN = 2  # cells around the labels
 
 
@@ -38,7 +39,7 @@ def build_table(result: RankResult, width: int, top: int | None = None, *, whole
         headings = names.fit(files, HEADING)
         if side := _room(width, headings, cell, result.texts, names):
             return _column_an_image(result, names.fit(result.texts, side), headings, cell)
-        headings = names.fit(result.texts, HEADING)
+        headings = names.fit(result.texts, HEADING) + ([NONE] if result.thresholds else [])
         if side := _room(width, headings, cell, files, names):
             return _row_an_image(result, headings, names.fit(files, side), cell)
     texts = names.fit(result.texts, HEADING)
@@ -85,14 +86,16 @@ def _column_an_image(result: RankResult, texts: Sequence[str], headings: Sequenc
     for row, text in enumerate(texts):
         cells = [_cell(result, image, row) for image in result.scores]
         table.add_row(Text(text), *cells)
+    if result.thresholds:
+        table.add_row(Text(NONE), *map(_none_cell, result.scores))
     return _framed(result, table, "One row a text, one column an image")
 
 
 def _row_an_image(result: RankResult, headings: Sequence[str], images: Sequence[str], cell: int) -> Parts:
     table = _empty_table(headings, cell)
     for name, image in zip(images, result.scores, strict=True):
-        cells = [_cell(result, image, row) for row in range(len(headings))]
-        table.add_row(Text(name), *cells)
+        cells = [_cell(result, image, row) for row in range(len(result.texts))]
+        table.add_row(Text(name), *cells, *([_none_cell(image)] if result.thresholds else []))
     return _framed(result, table, "One row an image, one column a text")
 
 
@@ -100,8 +103,8 @@ def _best_few(result: RankResult, images: Sequence[str], texts: Sequence[str], c
     table = _empty_table([f"{place}." if place > 1 else "best" for place in range(1, count + 1)])
     widest = max(map(cell_len, texts), default=0)
     for name, image in zip(images, result.scores, strict=True):
-        cells = []
-        for index in image.order(count):
+        cells = [_none_cell(image)] if image.best is None else []
+        for index in image.order(count - len(cells)):
             label = Text(texts[index], style=BEST_STYLE if _stands_out(result, image, index) else "")
             label.truncate(widest, pad=True)
             cells.append(Text(" ").join((label, _cell(result, image, index))))
@@ -117,7 +120,9 @@ def _best_of(count: int, texts: int) -> str:
 def _line_a_score(result: RankResult, images: Sequence[str], texts: Sequence[str], count: int) -> Parts:
     table = _empty_table(["text", "score"])
     for name, image in zip(images, result.scores, strict=True):
-        for place, index in enumerate(image.order(count)):
+        if image.best is None:
+            table.add_row(Text(name), Text(NONE, style=BEST_STYLE), _none_cell(image))
+        for place, index in enumerate(image.order(count), start=int(image.best is None)):
             style = BEST_STYLE if _stands_out(result, image, index) else ""
             table.add_row(
                 Text(name if place == 0 else ""), Text(texts[index], style=style), _cell(result, image, index)
@@ -126,8 +131,13 @@ def _line_a_score(result: RankResult, images: Sequence[str], texts: Sequence[str
 
 
 def _stands_out(result: RankResult, image: ImageScores, index: int) -> bool:
-    """Whether a text is an image's best; a single text is not worth a mark."""
-    return image.best == index and len(result.texts) > 1
+    """Whether a text is an image's best; a single text without a threshold is not worth a mark."""
+    return image.best == index and (len(result.texts) > 1 or result.thresholds is not None)
+
+
+def _none_cell(image: ImageScores) -> Text:
+    """The mark of an image none of whose texts reaches its threshold."""
+    return Text(f"* {NONE}" if image.best is None else "", style=BEST_STYLE)
 
 
 def _cell(result: RankResult, image: ImageScores, index: int) -> Text:
@@ -159,9 +169,11 @@ def _framed(result: RankResult, table: Table, layout: str) -> Parts:
 
 def _explain(result: RankResult) -> str:
     model, count = result.model, len(result.texts)
-    if result.probabilities is None:
-        return "the cosine similarity; a single text has no probability."
     mark = "; * is an image's best text." if count > 1 else "."
+    if result.thresholds is not None:
+        mark = f"; * is an image's best text of those that reach their thresholds, or {NONE}."
+    if result.probabilities is None:
+        return f"the cosine similarity; a single text has no probability{mark}"
     if model.head == "sigmoid":
         return (
             "the cosine similarity, and the probability of each pair by itself (sigmoid, scale "

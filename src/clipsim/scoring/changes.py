@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from clipsim.errors import DataError
 from clipsim.scoring.contests import Comparison, compare_runs
 from clipsim.scoring.outcomes import enter_contest, find_contested
-from clipsim.scoring.records import round_significant
 from clipsim.scoring.saved import SavedEvaluation, SavedRanking, SavedRun
+from clipsim.scoring.similarity import round_significant
 
 COMPARE_SCHEMA = "clipsim.compare/1"
 NONE = "none"  # what an image is taken for whose texts all miss their thresholds

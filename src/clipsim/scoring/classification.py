@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from clipsim.scoring.calibration import BINS, expected_calibration_error
 from clipsim.scoring.estimates import Estimate, estimate_mean_share, estimate_share
-from clipsim.scoring.records import ImageScores, round_significant
+from clipsim.scoring.records import ImageScores
 from clipsim.scoring.rejection import Rejection
+from clipsim.scoring.similarity import round_significant
 
 MAX_CONTRADICTED = 20
 MAX_CONFUSED = 50

@@ -76,4 +76,6 @@ def _compare(metric: str, a: Contestant, b: Contestant, seed: int) -> Comparison
     difference = b.sums - a.sums
     low, high = bootstrap_interval(difference, a.counts, seed=seed)
     value = float(difference.sum() / np.sum(a.counts))
-    return Comparison(metric, a.name, b.name, only_a, only_b, exact_mcnemar(only_a, only_b), Difference(value, low, high))
+    return Comparison(
+        metric, a.name, b.name, only_a, only_b, exact_mcnemar(only_a, only_b), Difference(value, low, high)
+    )

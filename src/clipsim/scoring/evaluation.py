@@ -75,7 +75,7 @@ class RunResult:
 
     def to_dict(self, task: str) -> dict[str, Any]:
         """One of the "results" of the JSON schema."""
-        fields = {
+        fields: dict[str, Any] = {
             "name": self.name,
             "model": self.model.to_dict(),
             "device": self.device,

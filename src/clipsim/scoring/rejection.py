@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.errors import ClipsimError, printable
-from clipsim.scoring.records import round_significant
+from clipsim.scoring.similarity import round_significant
 
 FOLDS = 5
 FIXED, CROSS_FITTED = "given", f"chosen on the other {FOLDS - 1} of {FOLDS} parts of the pictures"

@@ -54,9 +54,9 @@ class Gallery:
 
     def chance(self, k: int, direction: str) -> float:
         """The recall at k of a random order: the mean of 1 - C(g - r, k) / C(g, k) for r right ones of g."""
-        right, size = (
-            (self.right_images(), self.n_images) if direction == TEXT_TO_IMAGE else (self.right_captions(), len(self.texts))
-        )
+        right, size = self.right_images(), self.n_images
+        if direction == IMAGE_TO_TEXT:
+            right, size = self.right_captions(), len(self.texts)
         misses: dict[int, float] = {}
         for count in {len(found) for found in right}:
             misses[count] = math.prod((size - count - place) / (size - place) for place in range(min(k, size)))
@@ -66,9 +66,7 @@ class Gallery:
 def _groups(keys: Indices, values: Indices) -> dict[int, Indices]:
     order = np.lexsort((values, keys))
     found, starts = np.unique(keys[order], return_index=True)
-    return {
-        int(key): np.unique(part) for key, part in zip(found, np.split(values[order], starts[1:]), strict=True)
-    }
+    return {int(key): np.unique(part) for key, part in zip(found, np.split(values[order], starts[1:]), strict=True)}
 
 
 def rank_right(queries: Vectors, gallery: Vectors, right: Sequence[Indices]) -> Indices:
@@ -85,7 +83,7 @@ def rank_right(queries: Vectors, gallery: Vectors, right: Sequence[Indices]) -> 
         bests = np.array([row[found].max() for row, found in zip(scores, wanted, strict=True)])
         higher = (scores > bests[:, None]).sum(axis=1)
         equal = (scores >= bests[:, None]).sum(axis=1) - higher
-        for place in np.flatnonzero(equal > 1):
+        for place in np.flatnonzero(equal > 1).tolist():
             row, found = scores[place], wanted[place]
             first = found[row[found] == bests[place]][0]
             higher[place] += (row[:first] == bests[place]).sum()
@@ -94,7 +92,14 @@ def rank_right(queries: Vectors, gallery: Vectors, right: Sequence[Indices]) -> 
 
 
 def measure_retrieval(
-    ranks: Indices, images: Indices, n_images: int, *, direction: str, gallery_size: int, recall_k: Sequence[int], seed: int
+    ranks: Indices,
+    images: Indices,
+    n_images: int,
+    *,
+    direction: str,
+    gallery_size: int,
+    recall_k: Sequence[int],
+    seed: int,
 ) -> dict[str, Estimate | None]:
     """(q,) ranks and the image that each query belongs to → recall at each k as a hit rate, and the median rank.
 
@@ -103,7 +108,7 @@ def measure_retrieval(
     counts = np.bincount(images, minlength=n_images).astype(np.float64)
     metrics: dict[str, Estimate | None] = {}
     for k in recall_k:
-        hits = np.bincount(images, ranks <= k, n_images)
+        hits = np.bincount(images, ranks <= k, n_images).astype(np.float64)
         name = f"{direction}_recall@{k}"
         metrics[name] = estimate_mean(hits, counts, seed=seed) if k < gallery_size else None
     metrics[f"{direction}_median_rank"] = _median(ranks, images, n_images, seed)

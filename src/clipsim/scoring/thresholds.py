@@ -10,7 +10,8 @@ from typing import Any
 from clipsim.errors import ClipsimError, UsageError, printable
 from clipsim.scoring.conformal import Cut, find_cut, smallest_sample
 from clipsim.scoring.estimates import Estimate, estimate_share
-from clipsim.scoring.records import ImageFailure, ModelRecord, round_significant
+from clipsim.scoring.records import ImageFailure, ModelRecord
+from clipsim.scoring.similarity import round_significant
 
 THRESHOLD_SCHEMA = "clipsim.thresholds/1"
 RECALL, FALSE_ALARMS = "recall", "false_alarms"
