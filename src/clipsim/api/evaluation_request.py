@@ -79,19 +79,14 @@ class EvaluationRequest:
 
         Raises UsageError for options that contradict each other or the task, DataError for a baseline that is not one.
         """
-        for name, value, tasks in (
-            ("top_k", top_k, ("auto", "classify")),
-            ("recall_k", recall_k, ("auto", "retrieve")),
-            ("clipscore_prefix", clipscore_prefix or None, ("pairs",)),
-        ):
-            if value is not None and task not in tasks:
-                raise UsageError(f"{name} goes with the task {tasks[-1]}, not with {printable(str(task), 40)}")
-        if none_below is not None and none is None:
-            raise UsageError("none_below is the threshold of none, which is not given")
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < MAX_SEED:
-            raise UsageError(f"seed is a whole number from 0 on, not {printable(repr(seed), 40)}")
+        if clipscore_prefix and task != "pairs":
+            raise UsageError("clipscore_prefix=True goes with the task pairs")
         if clipscore_prefix and (templates or template_sets):
-            raise UsageError("clipscore_prefix is a template itself; give it or templates")
+            raise UsageError("clipscore_prefix=True is a template itself; give no others")
+        if none_below is not None and none is None:
+            raise UsageError(f"none_below='{none_below}' is the threshold of none, and none is not given")
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < MAX_SEED:
+            raise UsageError(f"seed='{printable(str(seed), 40)}' is not a whole number from 0 on")
         return cls(
             LabelledRequest(
                 os.fspath(data),
@@ -103,15 +98,21 @@ class EvaluationRequest:
             ),
             find_template_sets(CLIPSCORE_TEMPLATE if clipscore_prefix else templates, template_sets),
             none_below,
-            _whole_numbers("top_k", TOP_K if top_k is None else top_k),
-            _whole_numbers("recall_k", RECALL_K if recall_k is None else recall_k),
+            _ranks("top_k", TOP_K, top_k, "classify", task),
+            _ranks("recall_k", RECALL_K, recall_k, "retrieve", task),
             None if baseline is None else read_baseline(baseline),
             seed,
         )
 
 
-def _whole_numbers(name: str, values: Iterable[Any]) -> tuple[int, ...]:
-    found = tuple(dict.fromkeys(values))
+def _ranks(name: str, usual: tuple[int, ...], given: Iterable[Any] | None, goes_with: str, task: str) -> tuple[int, ...]:
+    """The ranks to measure at, without repetition: the usual ones unless others are given."""
+    if given is None:
+        return usual
+    found = tuple(dict.fromkeys(given))
+    shown = printable(",".join(map(str, found)), 40)
+    if task not in ("auto", goes_with):
+        raise UsageError(f"{name}='{shown}' goes with the task {goes_with}, not {printable(str(task), 40)}")
     if not found or not all(isinstance(k, int) and not isinstance(k, bool) and k > 0 for k in found):
-        raise UsageError(f"{name} are whole numbers from 1 on, such as 1 and 5")
+        raise UsageError(f"{name}='{shown}' are not whole numbers from 1 on, such as 1 and 5")
     return found

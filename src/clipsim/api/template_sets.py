@@ -32,7 +32,7 @@ def find_template_sets(templates: Iterable[str] | str, sets: TemplateSets | str 
     if not sets:
         return (TemplateSet(None, own),)
     if own:
-        raise UsageError("templates and template_sets are both given; make the templates a set of their own")
+        raise UsageError("there are templates beside template sets; make them a set of their own")
     if isinstance(sets, str):
         sets = [sets]
     named = sets if isinstance(sets, Mapping) else dict.fromkeys(sets)

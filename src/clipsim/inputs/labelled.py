@@ -54,13 +54,17 @@ class LabelledRequest:
         if self.task not in TASKS:
             raise UsageError(f"unknown task '{printable(str(self.task), 40)}'; choose {', '.join(TASKS)}")
         if self.columns.label is not None and self.columns.caption is not None and self.task == "auto":
-            raise UsageError("label_column and caption_column are both given; say which task is meant")
+            raise UsageError(
+                f"label_column='{printable(self.columns.label, 40)}' and "
+                f"caption_column='{printable(self.columns.caption, 40)}' are of different tasks; say which is meant"
+            )
         if self.task in (RETRIEVE, "pairs"):
             for name, value in (("labels", self.labels), ("none", self.none), ("label_column", self.columns.label)):
                 if value is not None:
-                    raise UsageError(f"{name} goes with the task classify, not with {self.task}")
+                    raise UsageError(f"{name}='{printable(value, 40)}' goes with the task classify, not {self.task}")
         if self.task == CLASSIFY and self.columns.caption is not None:
-            raise UsageError("caption_column goes with the tasks retrieve and pairs, not with classify")
+            shown = printable(self.columns.caption, 40)
+            raise UsageError(f"caption_column='{shown}' goes with the tasks retrieve and pairs, not classify")
 
     @property
     def wants(self) -> str | None:
