@@ -105,7 +105,9 @@ class EvaluationRequest:
         )
 
 
-def _ranks(name: str, usual: tuple[int, ...], given: Iterable[Any] | None, goes_with: str, task: str) -> tuple[int, ...]:
+def _ranks(
+    name: str, usual: tuple[int, ...], given: Iterable[Any] | None, goes_with: str, task: str
+) -> tuple[int, ...]:
     """The ranks to measure at, without repetition: the usual ones unless others are given."""
     if given is None:
         return usual

@@ -36,8 +36,8 @@ def evaluate(data: str | os.PathLike[str], *, models: ModelNames = None, **optio
     What is measured: `task` ("auto", "classify", "retrieve", "pairs"); `image_column`, `label_column` and
     `caption_column` of a table, and `root`, the folder of its paths; `labels`, a file with the text of each class;
     `templates`, or `template_sets`, several of them to compare by name; `none`, the label of pictures that fit no
-    other, and `none_below`, the best cosine under which a picture is taken for one; `top_k` (1, 5); `recall_k` (1, 5, 10);
-    `clipscore_prefix`, which puts "A photo depicts " before each caption; `baseline`, an earlier result; `seed` of
+    other, and `none_below`, the best cosine under which a picture is taken for one; `top_k` (1, 5); `recall_k` (1, 5,
+    10); `clipscore_prefix`, which puts "A photo depicts " before each caption; `baseline`, an earlier result; `seed` of
     what is drawn at random. All other options are those of `clipsim.open`.
 
     Raises UsageError for options that contradict each other, DataError for data that cannot be read or have no labels,

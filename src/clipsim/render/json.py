@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from clipsim.render.safe_json import to_json
-from clipsim.scoring.records import ImageFailure, ImageScores, RankResult, Score
+from clipsim.scoring.records import ImageFailure, ImageScores, Score
 from clipsim.scoring.similarity import round_significant
 
 
-def format_json(result: RankResult) -> str:
+class Result(Protocol):
+    """A record that is the result of a command."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its JSON object."""
+        ...
+
+
+def format_json(result: Result) -> str:
     """The whole result as one JSON object, a key a line."""
     lines = (f"  {to_json(key)}: {to_json(value)}" for key, value in result.to_dict().items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
