@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from clipsim.api.evaluation_request import EvaluationRequest
+from clipsim.api.evaluation_request import EvaluationRequest, check_ranks
 from clipsim.api.evaluation_tasks import TASK_RUNS, Line, Measures, Run, TaskRun, make_gallery
 from clipsim.api.ranking import NOTHING_USABLE
 from clipsim.api.saved_files import describe_model
@@ -56,6 +56,7 @@ class Evaluation:
         if repeated := [name for name in names if names.count(name) > 1]:
             raise UsageError(f"the model '{printable(repeated[0], 60)}' is given twice")
         self.data: LabelledData = read_labelled(self.request.data)
+        check_ranks(self.request, self.data.task)
         if (baseline := self.request.baseline) is not None and baseline.task != self.data.task:
             raise DataError(f"the baseline is of the task {baseline.task}, and this is {self.data.task}")
         self.warnings += self.data.notices

@@ -51,6 +51,7 @@ class EvaluationRequest:
     none_below: float | None
     top_k: tuple[int, ...]
     recall_k: tuple[int, ...]
+    ranks_given: tuple[str, ...]  # of the two before
     baseline: SavedEvaluation | None
     seed: int
 
@@ -87,7 +88,7 @@ class EvaluationRequest:
             raise UsageError(f"none_below='{none_below}' is the threshold of none, and none is not given")
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < MAX_SEED:
             raise UsageError(f"seed='{printable(str(seed), 40)}' is not a whole number from 0 on")
-        return cls(
+        request = cls(
             LabelledRequest(
                 os.fspath(data),
                 task,
@@ -98,23 +99,31 @@ class EvaluationRequest:
             ),
             find_template_sets(CLIPSCORE_TEMPLATE if clipscore_prefix else templates, template_sets),
             none_below,
-            _ranks("top_k", TOP_K, top_k, "classify", task),
-            _ranks("recall_k", RECALL_K, recall_k, "retrieve", task),
+            _ranks("top_k", TOP_K, top_k),
+            _ranks("recall_k", RECALL_K, recall_k),
+            tuple(name for name, ranks in (("top_k", top_k), ("recall_k", recall_k)) if ranks is not None),
             None if baseline is None else read_baseline(baseline),
             seed,
         )
+        if task != "auto":
+            check_ranks(request, task)
+        return request
 
 
-def _ranks(
-    name: str, usual: tuple[int, ...], given: Iterable[Any] | None, goes_with: str, task: str
-) -> tuple[int, ...]:
+def check_ranks(request: EvaluationRequest, task: str) -> None:
+    """Raise UsageError for ranks that were given and are not those of the task."""
+    for name, ranks, goes_with in (("top_k", request.top_k, "classify"), ("recall_k", request.recall_k, "retrieve")):
+        if name in request.ranks_given and task != goes_with:
+            shown = ",".join(map(str, ranks))
+            raise UsageError(f"{name}='{shown}' goes with the task {goes_with}, and this is {task}")
+
+
+def _ranks(name: str, usual: tuple[int, ...], given: Iterable[Any] | None) -> tuple[int, ...]:
     """The ranks to measure at, without repetition: the usual ones unless others are given."""
     if given is None:
         return usual
     found = tuple(dict.fromkeys(given))
     shown = printable(",".join(map(str, found)), 40)
-    if task not in ("auto", goes_with):
-        raise UsageError(f"{name}='{shown}' goes with the task {goes_with}, not {printable(str(task), 40)}")
     if not found or not all(isinstance(k, int) and not isinstance(k, bool) and k > 0 for k in found):
         raise UsageError(f"{name}='{shown}' are not whole numbers from 1 on, such as 1 and 5")
     return found

@@ -53,8 +53,11 @@ def check_conditions(saved: SavedThresholds, encoder: Encoder, templates: tuple[
     if different is None:
         return
     was, now = (_words(conditions[different]) for conditions in (saved.conditions, here))
-    what = "weights" if different == "vectors" else different
-    raise DataError(f"the thresholds hold for {what} {was}, not for {now}; find new ones with 'clipsim threshold'")
+    what = {"model": "models", "vectors": "weights", "engine": "engines"}.get(different, different)
+    raise DataError(
+        f"the thresholds were found with other {what} ({was}) than those of this run ({now}); find new ones with "
+        "'clipsim threshold'"
+    )
 
 
 def conditions_of(encoder: Encoder, templates: tuple[str, ...]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class ThresholdRequest:
         if not prompts:
             raise UsageError("no texts; give at least one")
         if (recall is None) == (false_alarms is None):
-            raise UsageError("give either recall or false_alarms: what the threshold is to promise")
+            raise UsageError("recall='0.9' or false_alarms='0.05' says what the threshold promises; give one of them")
         promise = Promise(RECALL, recall) if recall is not None else Promise(FALSE_ALARMS, false_alarms or 0.0)
         checked = check_templates([templates] if isinstance(templates, str) else templates)
         return cls(tuple(prompts), checked, promise, tuple(notices))

@@ -165,8 +165,8 @@ def evaluate_command(
             from clipsim.render.evaluation_table import build_evaluation
 
             print_table(*build_evaluation(result, whole_names=not sys.stdout.isatty()))
-        if result.errors:
-            print_message("warning", f"{len(result.errors):,} rows or pictures skipped")
+        if skipped := len(result.errors):
+            print_message("warning", f"{skipped:,} of {skipped + len(result.images):,} rows and pictures skipped")
             raise typer.Exit(SOME_SKIPPED)
 
 

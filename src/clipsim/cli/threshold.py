@@ -108,9 +108,10 @@ def threshold_command(
             print_table(*build_thresholds(result, whole_names=not sys.stdout.isatty()))
         if save is not None:
             save_thresholds(result, save)
-            print_message("note", f"thresholds written to {printable(save)}")
-        if result.errors:
-            print_message("warning", f"{len(result.errors):,} pictures skipped")
+            if not quiet:
+                print_message("note", f"thresholds written to {printable(save)}")
+        if skipped := len(result.errors):
+            print_message("warning", f"{skipped:,} of {len(search.sources):,} pictures skipped")
             raise typer.Exit(SOME_SKIPPED)
 
 

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from clipsim.errors import printable
 from clipsim.render.figures import (
+    count,
     format_estimate,
     format_p,
     format_value,
@@ -40,8 +41,8 @@ def build_evaluation(result: EvaluationResult, *, whole_names: bool = False) -> 
 
 def _title(result: EvaluationResult) -> Text:
     data = result.data
-    things = f"{len(data.labels)} labels" if data.labels is not None else f"{data.captions:,} captions"
-    words = [result.task, f"{data.images:,} pictures", things, *([f"{data.skipped} skipped"] if data.skipped else [])]
+    things = count(data.captions or 0, "caption") if data.labels is None else count(len(data.labels), "label")
+    words = [result.task, count(data.images, "picture"), things, *([f"{data.skipped} skipped"] if data.skipped else [])]
     return Text(" · ".join(words), style="bold")
 
 

@@ -71,6 +71,15 @@ def format_p(value: float | None) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def count(n: int, word: str) -> str:
+    """A number of things.
+
+    >>> count(1, "label"), count(1200, "picture")
+    ('1 label', '1,200 pictures')
+    """
+    return f"{n:,} {word}" + ("" if n == 1 else "s")
+
+
 def make_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers_from: int = 1) -> Table:
     """A table of plain cells; columns from `numbers_from` on are aligned to the right, and their headings too."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1), header_style="bold")

@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clipsim.errors import printable
-from clipsim.render.figures import format_estimate, make_table, remark, shown_name
+from clipsim.render.figures import count, format_estimate, make_table, remark, shown_name
 from clipsim.scoring.thresholds import RECALL, ThresholdResult
 
 
@@ -23,7 +23,7 @@ def build_thresholds(result: ThresholdResult, *, whole_names: bool = False) -> l
         ]
         for found in result.thresholds
     ]
-    title = [printable(result.model.full_name, 60), result.device, result.precision, f"{n} pictures"]
+    title = [printable(result.model.full_name, 60), result.device, result.precision, count(n, "picture")]
     level = f"{100 * promise.level:g} %"
     if promise.kind == RECALL:
         wanted, of_what = f"at least {level} of new pictures that show the text pass", "positives"
