@@ -91,7 +91,7 @@ class _Collected:
     """The images met so far, in the order in which they came first."""
 
     def __init__(self, shown: str, folder: Path) -> None:
-        self.shown, self.folder = shown, folder
+        self.shown, self.folder = shown, "" if folder == Path() else str(folder)
         self.labels: dict[str, str] = {}
         self.captions: dict[str, list[str]] = {}
         self.failures: list[RowFailure] = []
