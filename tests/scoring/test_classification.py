@@ -34,7 +34,7 @@ def measured(similarity: NDArray[np.float32], truth: list[int], top_k: tuple[int
 @pytest.fixture
 def scores() -> NDArray[np.float32]:
     """Random cosines of 6 labels and 200 images, some of them equal."""
-    return np.random.default_rng(5).integers(-20, 20, (6, 200)).astype(np.float32) / 40
+    return (np.random.default_rng(5).integers(-20, 20, (6, 200)) / 40).astype(np.float32)
 
 
 def test_random_cases_are_scikit_learns(scores: NDArray[np.float32]) -> None:

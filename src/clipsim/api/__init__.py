@@ -5,6 +5,7 @@
 - `comparison`: `compare`, two results of earlier runs
 - `ranking`: `RankRequest` (checked before a model is opened) and `Ranking`, a ranking as it runs
 - `evaluation_request`, `evaluation`: likewise for evaluations
+- `evaluation_records`: what the runs of an evaluation found → its result
 - `evaluation_tasks`: what each task of an evaluation does with the vectors
 - `template_sets`: templates and named sets of them
 - `thresholds`: likewise for thresholds, and their file

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from clipsim.api.evaluation_records import compare_results, describe_data, describe_run, digest_data
 from clipsim.api.evaluation_request import EvaluationRequest, check_ranks
-from clipsim.api.evaluation_tasks import TASK_RUNS, Line, Measures, Run, TaskRun, make_gallery
+from clipsim.api.evaluation_tasks import TASK_RUNS, Line, Measures, Run, TaskRun
 from clipsim.api.ranking import NOTHING_USABLE
-from clipsim.api.saved_files import describe_model
 from clipsim.embedding.encode import FailedInput, ImageVector, Outcome
 from clipsim.embedding.joint import JointEmbedding, Work, group_sessions
 from clipsim.embedding.session import Session
 from clipsim.errors import DataError, NoInputError, UsageError, printable
 from clipsim.inputs.labelled import LabelledData, read_labelled
 from clipsim.inputs.sources import FileSource
-from clipsim.scoring.classification import MAX_CONFUSION_LABELS
-from clipsim.scoring.contests import Comparison, Contestant, compare_runs
-from clipsim.scoring.evaluation import DataRecord, EvaluationResult, RunResult
-from clipsim.scoring.outcomes import enter_contest, find_contested
+from clipsim.scoring.evaluation import EvaluationResult
 from clipsim.scoring.records import ImageFailure
-from clipsim.scoring.retrieval import IMAGE_TO_TEXT, TEXT_TO_IMAGE
 
 EARLIER = "(baseline)"
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a part of an evaluation gives: images that were read, failures, and the lines of images.
+    """What a part of an evaluation gives: images that were read, failures, and the lines of images in their order.
 
     With `restart`, all earlier steps are void: "auto" turned out to stand for another device.
     """
@@ -87,13 +82,13 @@ class Evaluation:
         """The result; `steps` are those of this evaluation, not begun yet, for a caller that watches them pass."""
         for _ in self if steps is None else steps:
             pass
-        results = tuple(self._result(run, measures) for run, measures in self._measured)
+        results = tuple(describe_run(run, measures) for run, measures in self._measured)
         return EvaluationResult(
             task=self.data.task,
-            data=self._describe_data(),
+            data=describe_data(self.data, self.request, self._kept, self._digests, skipped=len(self.failures)),
             images=tuple(self.data.images[number].path for number in self._kept),
             results=results,
-            comparisons=self._compare(results),
+            comparisons=compare_results(results, self.request.baseline, seed=self.request.seed),
             errors=tuple(self.failures),
             warnings=tuple(self.warnings),
         )
@@ -101,7 +96,7 @@ class Evaluation:
     def _run(self) -> Iterator[Step]:
         self.failures = self.failures[: len(self.data.failures)]
         self._digests, self._measured, self._kept = {}, [], []
-        yield Step(failures=tuple(self.failures))
+        yield Step(failures=tuple(self.failures), lines=tuple(map(_failure_line, self.failures)))
         runs = self._make_runs()
         failed: dict[int, ImageFailure] = {}
         sources = [FileSource(image.path) for image in self.data.images]
@@ -111,12 +106,14 @@ class Evaluation:
         if not self._kept:
             first = next(iter(failed.values()))
             raise NoInputError(f"{NOTHING_USABLE}: {printable(first.path)}: {first.error}", tuple(self.failures))
-        self._check_baseline()
+        baseline = self.request.baseline
+        if baseline is not None and baseline.digest != digest_data(self.data, self._kept, self._digests):
+            raise DataError("the baseline is of other pictures or labels, so that nothing can be compared")
         for task_run in runs:
             with task_run.run.timed():
                 measures = task_run.finish(self._kept)
             self._measured.append((task_run.run, measures))
-            yield Step(lines=self._name(measures.lines, task_run))
+            yield Step(lines=tuple(self._name(line, task_run) for line in measures.lines))
 
     def _make_runs(self) -> list[TaskRun]:
         made = []
@@ -143,110 +140,34 @@ class Evaluation:
                     run.prepare()
             for batch in batches:
                 failures = self._note(done, batch, failed)
-                lines: list[Line] = []
+                lines = [(number, _failure_line(failure)) for number, failure in failures.items()]
                 for run in runs:
                     place = group.index(run.run.session)
                     with run.run.timed():
                         found = run.add(done, [outcomes[place] for outcomes in batch])
-                    lines += self._name(found, run)
+                    lines += [(number, self._name(line, run)) for number, line in found]
                 done += len(batch)
-                yield Step(len(batch), failures, tuple(lines))
+                lines.sort(key=lambda line: line[0])
+                yield Step(len(batch), tuple(failures.values()), tuple(line for _, line in lines))
 
     def _note(
         self, done: int, batch: Sequence[Sequence[Outcome]], failed: dict[int, ImageFailure]
-    ) -> tuple[ImageFailure, ...]:
-        """Keep the digests and the new failures of a batch."""
-        new = []
+    ) -> dict[int, ImageFailure]:
+        """Keep the digests and the new failures of a batch; gives those failures by the number of their image."""
+        new = {}
         for number, (outcome, *_) in enumerate(batch, done):
             if isinstance(outcome, ImageVector):
                 self._digests[number] = outcome.digest or b""
             elif isinstance(outcome, FailedInput) and number not in failed:
-                failed[number] = ImageFailure(outcome.name, outcome.error)
-                new.append(failed[number])
-        self.failures += new
-        return tuple(new)
+                failed[number] = new[number] = ImageFailure(outcome.name, outcome.error)
+        self.failures += new.values()
+        return new
 
-    def _name(self, lines: Iterable[Line], run: TaskRun) -> tuple[Line, ...]:
-        """The lines with the run's name, where there are several."""
-        if len(self.sessions) * len(self.request.template_sets) == 1:
-            return tuple(lines)
-        return tuple({"model": run.run.name, **line} for line in lines)
+    def _name(self, line: Line, run: TaskRun) -> Line:
+        """The line with the run's name, where there are several."""
+        alone = len(self.sessions) * len(self.request.template_sets) == 1
+        return line if alone else {"model": run.run.name, **line}
 
-    def _check_baseline(self) -> None:
-        if self.request.baseline is not None and self.request.baseline.digest != self._digest():
-            raise DataError("the baseline is of other pictures or labels than these, so that nothing can be compared")
 
-    def _digest(self) -> str:
-        """The SHA-256 of the content of the images that are kept, of their labels or captions, and of all labels."""
-        digest = hashlib.sha256("\0".join([self.data.task, *self.data.labels]).encode())
-        for number in self._kept:
-            image = self.data.images[number]
-            words = "\0".join([image.label or "", *image.captions]).encode()
-            digest.update(self._digests[number] + len(words).to_bytes(8, "big") + words)
-        return digest.hexdigest()
-
-    def _describe_data(self) -> DataRecord:
-        captions = [self.data.images[number].captions for number in self._kept]
-        classify = self.data.task == "classify"
-        gallery = make_gallery(captions) if self.data.task == "retrieve" else None
-        labels = (*self.data.labels, *([self.request.data.none] if self.request.data.none else []))
-        chance: dict[str, float] = {}
-        if gallery is not None:
-            for direction, size in ((TEXT_TO_IMAGE, len(captions)), (IMAGE_TO_TEXT, len(gallery.texts))):
-                for k in self.request.recall_k:
-                    if k < size:
-                        chance[f"{direction}_recall@{k}"] = gallery.chance(k, direction)
-        elif classify:
-            chance = {f"top{k}": k / len(labels) for k in self.request.top_k if k < len(labels)}
-        return DataRecord(
-            layout=self.data.layout,
-            images=len(self._kept),
-            labels=labels if classify else None,
-            captions=None if classify else sum(map(len, captions)),
-            digest=self._digest(),
-            skipped=len(self.failures),
-            shared_captions=None if gallery is None else gallery.shared,
-            chance=chance,
-        )
-
-    def _result(self, run: Run, measures: Measures) -> RunResult:
-        encoder, found = run.session.encoder, measures.classification
-        warnings = []
-        if found is not None and found.confusion is None:
-            warnings.append(f"the confusion matrix of more than {MAX_CONFUSION_LABELS:,} labels is left out")
-        return RunResult(
-            name=run.name,
-            model=describe_model(encoder),
-            device=encoder.device,
-            precision=encoder.precision,
-            engine=encoder.engine,
-            template_set=run.template_set.name,
-            templates=run.template_set.templates,
-            seconds=run.seconds + run.work.seconds,
-            images_per_second=run.work.images / run.work.seconds if run.work.images else None,
-            metrics=measures.metrics,
-            outcomes=measures.outcomes,
-            per_class=() if found is None else found.per_class,
-            confusion=None if found is None else found.confusion,
-            confused=() if found is None else found.confused,
-            contradicted=() if found is None else found.contradicted,
-            rejection=measures.rejection,
-            warnings=tuple(warnings),
-        )
-
-    def _compare(self, results: Sequence[RunResult]) -> tuple[Comparison, ...]:
-        """Each pair of runs, earlier ones first, by the metrics that single images decide."""
-        earlier = () if self.request.baseline is None else self.request.baseline.runs
-        comparisons: list[Comparison] = []
-        for metric in find_contested([name for name, found in results[0].metrics.items() if found is not None]):
-            entered: list[Contestant | None] = []
-            for saved in earlier:
-                group = saved.model if metric == "cosine" else ""
-                name = f"{saved.name} {EARLIER}"
-                entered.append(enter_contest(metric, name, saved.outcomes, earlier=True, group=group))
-            for run in results:
-                group = run.model.full_name if metric == "cosine" else ""
-                entered.append(enter_contest(metric, run.name, run.outcomes, group=group))
-            contestants = [contestant for contestant in entered if contestant is not None]
-            comparisons += compare_runs(metric, contestants, seed=self.request.seed)
-        return tuple(comparisons)
+def _failure_line(failure: ImageFailure) -> Line:
+    return {"image": failure.path, "error": failure.error}

@@ -27,6 +27,7 @@ from clipsim.scoring.retrieval import IMAGE_TO_TEXT, TEXT_TO_IMAGE, Gallery, mea
 from clipsim.scoring.similarity import Vectors, round_significant, unit_rows
 
 Line = dict[str, Any]
+NumberedLine = tuple[int, Line]  # the number of its image
 
 
 @dataclass(eq=False)
@@ -74,7 +75,7 @@ class TaskRun:
     def prepare(self) -> None:
         """Encode what every batch is compared with."""
 
-    def add(self, start: int, batch: Sequence[Outcome]) -> list[Line]:
+    def add(self, start: int, batch: Sequence[Outcome]) -> list[NumberedLine]:
         """Note what is found of the images from number `start` on; gives the lines of those images."""
         raise NotImplementedError
 
@@ -91,7 +92,7 @@ class ClassifyRun(TaskRun):
         self.vectors = self.run.embed(self.data.labels)
         self.numbers = {label: number for number, label in enumerate(self.data.labels)}
 
-    def add(self, start: int, batch: Sequence[Outcome]) -> list[Line]:
+    def add(self, start: int, batch: Sequence[Outcome]) -> list[NumberedLine]:
         """Score a batch."""
         lines = []
         for number, scores in enumerate(score_batch(self.run.session.encoder, self.vectors, batch), start):
@@ -99,7 +100,7 @@ class ClassifyRun(TaskRun):
                 label = self.data.images[number].label
                 prediction = predict(scores, self.numbers.get(label or "", len(self.data.labels)))
                 self.found[number] = prediction
-                lines.append(self._line(prediction, label))
+                lines.append((number, self._line(prediction, label)))
         return lines
 
     def finish(self, kept: Sequence[int]) -> Measures:
@@ -133,7 +134,7 @@ class ClassifyRun(TaskRun):
 class RetrieveRun(TaskRun):
     """All images against all captions, once all vectors are there."""
 
-    def add(self, start: int, batch: Sequence[Outcome]) -> list[Line]:
+    def add(self, start: int, batch: Sequence[Outcome]) -> list[NumberedLine]:
         """Keep the vectors."""
         for number, outcome in enumerate(batch, start):
             if isinstance(outcome, ImageVector):
@@ -180,7 +181,7 @@ class RetrieveRun(TaskRun):
 class PairsRun(TaskRun):
     """Each image against its own captions."""
 
-    def add(self, start: int, batch: Sequence[Outcome]) -> list[Line]:
+    def add(self, start: int, batch: Sequence[Outcome]) -> list[NumberedLine]:
         """Score a batch with its captions."""
         good = [(number, outcome) for number, outcome in enumerate(batch, start) if isinstance(outcome, ImageVector)]
         texts = list(dict.fromkeys(text for number, _ in good for text in self.data.images[number].captions))
@@ -193,7 +194,7 @@ class PairsRun(TaskRun):
             cosines = [round_significant(float(np.clip(vectors[text] @ image, -1, 1))) for text in captions]
             self.found[number] = cosines
             lines += [
-                {"image": outcome.name, "caption": text, "similarity": cosine}
+                (number, {"image": outcome.name, "caption": text, "similarity": cosine})
                 for text, cosine in zip(captions, cosines, strict=True)
             ]
         return lines

@@ -157,6 +157,9 @@ def evaluate_command(
                 print_message("note", notice)
             writer = held.enter_context(_per_image(per_image))
             result = evaluation.collect(_watch(evaluation, bar, writer))
+        for run in () if quiet else result.results:
+            for notice in run.warnings:
+                print_message("note", f"{printable(run.name)}: {notice}")
         if as_json or output is WholeFormat.json:
             from clipsim.render.json import format_json
 
@@ -191,12 +194,11 @@ def _per_image(path: str | None) -> Iterator[Writer]:
         file = Path(path).open("w", encoding="utf-8")  # noqa: SIM115 (errors of the run are not those of this file)
 
     def write_lines(step: Step) -> None:
-        failed = ({"image": failure.path, "error": failure.error} for failure in step.failures)
         with _write_errors(path):
             if step.restart:
                 file.seek(0)
                 file.truncate()
-            file.writelines(to_json(line) + "\n" for line in (*failed, *step.lines))
+            file.writelines(to_json(line) + "\n" for line in step.lines)
             file.flush()
 
     try:

@@ -71,6 +71,8 @@ def _convert(annotation: Any, value: Any, parameter: Any) -> tuple[bool, Any]:
         number, low, high = int(value), parameter.type_descriptor.parameter_info.min, None
         high = parameter.type_descriptor.parameter_info.max
         return (low is None or number >= low) and (high is None or number <= high), number
+    if annotation in (int, float) and type(value) is annotation:  # a default
+        return True, value
     if annotation is float and isinstance(value, str) and _NUMBER.fullmatch(value):
         return True, float(value)
     if isinstance(annotation, type) and issubclass(annotation, Enum):

@@ -98,7 +98,7 @@ def _found(schema: Any) -> str:
 def _parsed(parse: Callable[[Any], Parsed], value: Any, shown: str) -> Parsed:
     try:
         return parse(value)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(f"{shown}: a damaged result of clipsim ({printable(repr(error), 80)})") from error
 
 
@@ -133,10 +133,9 @@ def _outcome(value: Any) -> Any:
 def _ranking(value: Any) -> SavedRanking:
     texts, images = _texts(value["texts"]), _texts(value["images"])
     similarity = np.array([list(map(_number, row)) for row in value["similarity"]], np.float64)
-    similarity = similarity.reshape(len(texts), len(images))
-    best = tuple(None if index is None else texts[index] for index in value["best"])
-    if len(best) != len(images):
-        raise ValueError("best texts of other images")
+    best = tuple(None if index is None else texts[range(len(texts))[index]] for index in value["best"])
+    if similarity.shape != (len(texts), len(images)) or len(best) != len(images):
+        raise ValueError("scores of other images or texts")
     return SavedRanking(_model_name(value["model"]), _texts(value["templates"]), texts, images, similarity, best)
 
 
@@ -173,6 +172,8 @@ def _text(value: Any) -> str:
 
 
 def _texts(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list | tuple):
+        raise TypeError(f"{values!r} is not a list")
     return tuple(map(_text, values))
 
 
