@@ -301,6 +301,7 @@ def test_what_is_kept_of_a_picture_does_not_grow_with_the_labels() -> None:
         ({"seed": -1}, "seed='-1' is not a whole number"),
         ({"clipscore_prefix": True}, "goes with the task pairs"),
         ({"none_below": 0.2}, "none_below='0.2'"),
+        ({"none_below": float("nan"), "none": "red"}, "none_below='nan' is not a cosine"),
         ({"template_sets": ["nothing"]}, "no template set is called 'nothing'"),
         ({"template_sets": {"a": []}}, "has no templates"),
         ({"template_sets": {"a": ["x"]}}, "has no {}"),

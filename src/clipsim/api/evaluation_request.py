@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -86,6 +87,8 @@ class EvaluationRequest:
             raise UsageError("clipscore_prefix=True is a template itself; give no others")
         if none_below is not None and none is None:
             raise UsageError(f"none_below='{none_below}' is the threshold of none, and none is not given")
+        if none_below is not None and not math.isfinite(none_below):
+            raise UsageError(f"none_below='{none_below}' is not a cosine")
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < MAX_SEED:
             raise UsageError(f"seed='{printable(str(seed), 40)}' is not a whole number from 0 on")
         request = cls(
