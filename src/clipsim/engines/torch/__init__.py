@@ -1,4 +1,4 @@
-"""The torch engine: checkpoint files → an OpenCLIP model → feature vectors. Importing its modules costs seconds.
+"""The torch engine: checkpoint files → an OpenCLIP model → feature vectors. Importing its modules takes seconds.
 
 - `encoder`: `ClipEncoder`, the engine itself
 - `build`: a model's files → an OpenCLIP model with its weights
@@ -9,5 +9,5 @@
 - `devices`: the devices and precisions of this machine
 - `graphs`: towers → ONNX graphs
 - `published_templates`: the templates that open_clip publishes for ImageNet
-- `imports`: open_clip imported without what most models do not need
+- `imports`: open_clip, imported without the packages that a model does not need
 """
