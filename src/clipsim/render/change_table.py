@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clipsim.errors import printable
-from clipsim.render.evaluation_table import comparison_table
+from clipsim.render.evaluation_table import comparison_table, explain_tests
 from clipsim.render.figures import ABSENT, format_value, heading, make_table, remark, shown_name
 from clipsim.scoring.changes import Change, CompareResult, RankChange, RunChange
 
@@ -41,13 +41,7 @@ def _run(change: RunChange, whole: bool) -> list[Part]:
     ]
     parts: list[Part] = [heading(" → ".join(names)), make_table(["", "a", "b", "b less a"], rows)]
     if tested := [metric.comparison for metric in change.metrics if metric.comparison is not None]:
-        parts += [
-            comparison_table(tested),
-            remark(
-                "In brackets the 95 % interval of the difference; p: how often chance alone gives one as large (exact "
-                "McNemar test)."
-            ),
-        ]
+        parts += [comparison_table(tested), remark(explain_tests(tested))]
     if change.per_class:
         worst = sorted(change.per_class, key=lambda label: float(label.b or 0) - float(label.a or 0))
         parts.append(heading("Recall of labels that changed, losses first"))

@@ -18,6 +18,7 @@ from clipsim.render.figures import (
     remark,
     shown_name,
 )
+from clipsim.scoring.captions import SCORES
 from clipsim.scoring.contests import Comparison
 from clipsim.scoring.evaluation import EvaluationResult, RunResult
 
@@ -31,7 +32,8 @@ def build_evaluation(result: EvaluationResult, *, whole_names: bool = False) -> 
     """All tables of a result; long lists are cut, and a line says so. Names are shortened unless `whole_names`."""
     parts: list[Part] = [_title(result), _figures(result), remark(_explain(result))]
     if result.comparisons:
-        parts += [heading("Differences (b less a)"), comparison_table(result.comparisons), remark(_EXPLAIN_TESTS)]
+        table, explanation = comparison_table(result.comparisons), explain_tests(result.comparisons)
+        parts += [heading("Differences (b less a)"), table, remark(explanation)]
     if result.task == "classify":
         parts += _labels(result, whole_names)
         for run in result.results:
@@ -102,11 +104,16 @@ def _threshold(run: RunResult) -> str:
     return "" if run.rejection is None else f"{run.rejection.threshold:.4f}"
 
 
-_EXPLAIN_TESTS = (
-    "only a, only b: pictures that only one of them gets right, or more of; p: how often chance alone gives a "
-    "difference as large (exact McNemar test); p (Holm): corrected for the number of comparisons. Below 0.05 is "
-    "usually called real."
-)
+def explain_tests(comparisons: Sequence[Comparison]) -> str:
+    """What the columns of a table of comparisons say."""
+    several = any(found.p_holm is not None for found in comparisons)
+    holm = "; p (Holm): the same, corrected for the number of comparisons" if several else ""
+    what = "has the higher cosine for" if comparisons[0].metric in SCORES else "gets right"
+    return (
+        "In brackets the 95 % interval of the difference. only a, only b: pictures that only one of them "
+        f"{what}; p: how often chance alone would part them as far (exact McNemar test){holm}. Below 0.05 is usually "
+        "called a real difference."
+    )
 
 
 def comparison_table(comparisons: Sequence[Comparison]) -> Table:
