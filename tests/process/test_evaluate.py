@@ -1,4 +1,4 @@
-"""`clipsim evaluate` as its user runs it, with the bundled model: against scikit-learn on `rank`'s numbers, and warm."""
+"""`clipsim evaluate` as its user runs it, with the bundled model: scikit-learn on `rank`'s numbers, and warm runs."""
 
 from __future__ import annotations
 

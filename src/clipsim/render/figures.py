@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clipsim.errors import printable
-from clipsim.render.labels import fit
+from clipsim.render.labels import shorten
 from clipsim.scoring.estimates import Estimate
 
 ABSENT = "–"
@@ -92,7 +92,7 @@ def make_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, number
 
 def shown_name(name: str, *, whole: bool) -> str:
     """A name, escaped; shortened unless `whole`."""
-    return printable(name) if whole else fit(name, NAME)
+    return printable(name) if whole else shorten(name, NAME)
 
 
 def heading(text: str) -> Text:
