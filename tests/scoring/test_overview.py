@@ -27,4 +27,4 @@ def test_the_range_of_all_cosines() -> None:
 
 def test_a_result_without_images() -> None:
     """Has a range all the same."""
-    assert Overview.of(make_result([], ["a"])) == Overview((0,), 0.0, 0.0)
+    assert Overview.of(make_result([], ["a"])) == Overview((0,), 0, 0.0, 0.0)

@@ -1,7 +1,8 @@
 """The command line: Typer options in, one `api` call, rendered text out, exit status.
 
 - `app`: all commands put together, and how a run ends
-- `rank`, `models`, `export`, `cache`, `doctor`: the commands
+- `rank`, `evaluate`, `threshold`, `compare`, `models`, `export`, `cache`, `doctor`: the commands
+- `model_table`, `remove`: tables of models; `models rm`
 - `rank_output`, `page`, `preview`: what of a ranking is printed, and whether its pictures are
 - `parameters`: options that several commands share
 - `parsing`: Typer commands that start fast

@@ -77,6 +77,14 @@ def rank_command(
         str | None,
         typer.Option(help="Order the images by this text, best first.", metavar="TEXT", show_default=False),
     ] = None,
+    thresholds: Annotated[
+        str | None,
+        typer.Option(
+            help="A file of `clipsim threshold`: the best text of an image is one that passes, or none.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     max_pictures: MaxPictures = MAX_PICTURES,
     preview: PreviewOption = PreviewMode.off,
     on_error: shared.OnErrorOption = OnError.skip,
@@ -122,7 +130,7 @@ def rank_command(
         from clipsim.api import RankRequest, Session, find_missing  # with NumPy, which help does without
         from clipsim.inputs.sources import FileSource
 
-        request = RankRequest.check(texts, template or (), sort_by)
+        request = RankRequest.check(texts, template or (), sort_by, thresholds)
         streamed = output is Format.jsonl and sort_by is None and top_images is None
         sources: Iterable[Source] = map(FileSource, paths)
         if not streamed:
@@ -131,8 +139,8 @@ def rank_command(
             missing = find_missing(sources) if for_people and on_error is OnError.skip else ()
             if len(missing) == len(sources):  # known before a model is loaded
                 for failure in missing:
-                    _print_failure(failure)
-                _end_with_failures(RunCounts(failed=len(missing)))
+                    print_failure(failure)
+                end_with_failures(RunCounts(failed=len(missing)))
             if output is Format.html:
                 check_page(len(sources), min(top or len(request.texts), len(request.texts)), max_pictures)
             if preview is not PreviewMode.off and len(sources) > MAX_PREVIEWS:
@@ -164,7 +172,7 @@ def rank_command(
             view = RankView(output, top, top_images, preview, f"best for: {sort_by}" if sort_by else "as given")
             print_result(result, view, legend=not quiet and legend_is_due())
         if counts.failed:
-            _end_with_failures(counts)
+            end_with_failures(counts)
 
 
 def _find_paths(images: Sequence[str], from_file: str | None, null: bool) -> Iterator[str]:
@@ -199,7 +207,7 @@ def _choose_thumbnails(output: Format, preview: PreviewMode) -> ThumbnailRules |
     return None if preview is PreviewMode.off else preview_rules(preview)
 
 
-def _print_failure(failure: ImageFailure) -> None:
+def print_failure(failure: ImageFailure) -> None:
     print_message("skipped", f"{printable(failure.path)}: {failure.error}")
 
 
@@ -215,14 +223,14 @@ def _watch(
                 bar.step("ranking", total)
             failures = [outcome for outcome in batch if isinstance(outcome, ImageFailure)]
             for failure in failures:
-                _print_failure(failure)
+                print_failure(failure)
             counts.failed += len(failures)
             counts.scored += len(batch) - len(failures)
             bar.advance(len(batch))
             yield batch
 
 
-def _end_with_failures(counts: RunCounts) -> None:
+def end_with_failures(counts: RunCounts) -> None:
     if counts.scored:
         print_message("warning", f"{counts.failed} of {counts.scored + counts.failed} inputs skipped")
         raise typer.Exit(SOME_SKIPPED)

@@ -13,7 +13,7 @@ from rich.text import Text
 from clipsim.errors import printable
 from clipsim.render.labels import shorten, shorten_all, strip_common_folder
 from clipsim.render.preview import COLUMNS, ROWS
-from clipsim.render.table import BEST_STYLE, TableParts, explain, title_of
+from clipsim.render.table import BEST_STYLE, NONE, TableParts, explain, stands_out, title_of
 from clipsim.scoring.records import ImageScores, RankResult, Score
 
 Preview = Callable[[bytes], RenderableType]
@@ -30,7 +30,14 @@ def build_preview_table(result: RankResult, preview: Preview, width: int, top: i
     count = min(top or ROWS - 1, len(result.texts))
     shown = _fit_texts(result.texts, width)
     entries = (
-        (image.thumbnail, name, [_score_line(result, image, index, shown[index]) for index in image.order(count)])
+        (
+            image.thumbnail,
+            name,
+            [
+                *([Text(f"* {NONE}", style=BEST_STYLE)] if image.best is None else []),
+                *(_score_line(result, image, index, shown[index]) for index in image.order(count)),
+            ],
+        )
         for name, image in zip(strip_common_folder(result.images), result.scores, strict=True)
     )
     some = f"The best {count} of {len(result.texts)} texts for each image" if count < len(result.texts) else ""
@@ -64,7 +71,7 @@ def _fit_texts(texts: Sequence[str], width: int) -> list[str]:
 
 def _score_line(result: RankResult, image: ImageScores, index: int, text: str, *, marked: bool = True) -> Text:
     score: Score = image.score(result.texts, index)
-    best = marked and image.best == index and len(result.texts) > 1
+    best = marked and stands_out(result, image, index)
     share = "" if score.probability is None else f" {score.probability:6.1%}"
     return Text(f"{text} {'*' if best else ' '}{score.similarity:7.4f}{share}", style=BEST_STYLE if best else "")
 

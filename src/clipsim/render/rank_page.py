@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from clipsim.render.page import HEAT_LEVELS, count_of, data_uri, heat_level, list_facts, render_page, split_name
-from clipsim.render.table import explain
+from clipsim.render.table import NONE, explain, stands_out
 from clipsim.scoring.overview import Overview
 from clipsim.scoring.records import ImageScores, RankResult
 
@@ -36,7 +36,7 @@ class _Row:
 
     name: tuple[str, str]
     source: str | None
-    best: int | None
+    best: int | str
     shown: list[_Cell]
     more: list[_Cell]
 
@@ -50,6 +50,8 @@ def format_rank_page(result: RankResult, top: int | None = None, *, given_order:
     matrix = top is None and len(result.texts) <= MATRIX_TEXTS
     rows = (_make_row(result, image, overview, matrix, top) for image in result.scores)
     mark = " ★ marks an image's best text." if len(result.texts) > 1 else ""
+    if result.thresholds is not None:
+        mark = f" ★ marks an image's best text of those that reach their thresholds; {NONE} means that none does."
     chosen = f" Only the best {count_of(top, 'text')} of each image are shown." if top else ""
     return render_page(
         "rank.html",
@@ -65,6 +67,7 @@ def format_rank_page(result: RankResult, top: int | None = None, *, given_order:
         levels=HEAT_LEVELS,
         has_shares=result.probabilities is not None,
         given_order=given_order,
+        none_label=None if result.thresholds is None else NONE,
         matrix=matrix,
         sections=iter(lambda: list(islice(rows, SECTION_ROWS)), []),
     )
@@ -74,7 +77,8 @@ def _make_row(result: RankResult, image: ImageScores, overview: Overview, matrix
     order = range(len(result.texts)) if matrix else image.order(top)
     cells = [_make_cell(result, image, index, overview) for index in order]
     listed = len(cells) if matrix or len(cells) <= LISTED_TEXTS + 1 else LISTED_TEXTS
-    return _Row(split_name(image.image), data_uri(image.thumbnail), image.best, cells[:listed], cells[listed:])
+    best = NONE if image.best is None else image.best
+    return _Row(split_name(image.image), data_uri(image.thumbnail), best, cells[:listed], cells[listed:])
 
 
 def _make_cell(result: RankResult, image: ImageScores, index: int, overview: Overview) -> _Cell:
@@ -87,17 +91,21 @@ def _make_cell(result: RankResult, image: ImageScores, index: int, overview: Ove
         None if share is None else f"{share:.1%}",
         heat_level(score.similarity, overview.low, overview.high),
         None if share is None else round(HEAT_LEVELS * share),
-        image.best == index and len(result.texts) > 1,
+        stands_out(result, image, index),
     )
 
 
 def _list_bests(result: RankResult, overview: Overview) -> list[dict[str, Any]]:
-    """How often each text is the best, most often first; nothing for a single text."""
-    if len(result.texts) < 2 or not result.scores:
+    """How often each text is the best, most often first; nothing for a single text without a threshold."""
+    if not result.scores or (len(result.texts) < 2 and result.thresholds is None):
         return []
-    listed = sorted(enumerate(overview.best_counts), key=lambda pair: -pair[1])
-    most = max(overview.best_counts)
+    counts: list[tuple[str, int | str, int]] = [
+        (text, index, count) for index, (text, count) in enumerate(zip(result.texts, overview.best_counts, strict=True))
+    ]
+    if result.thresholds is not None:
+        counts.append((NONE, NONE, overview.none_count))
+    most = max(count for _, _, count in counts)
     return [
-        {"text": result.texts[index], "index": index, "count": count, "bar": round(HEAT_LEVELS * count / most)}
-        for index, count in listed
+        {"text": text, "index": index, "count": count, "bar": round(HEAT_LEVELS * count / most)}
+        for text, index, count in sorted(counts, key=lambda entry: -entry[2])
     ]

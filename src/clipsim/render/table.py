@@ -21,6 +21,7 @@ HEADING = 18  # cells; a longer name over a column is not shortened below this
 NARROWEST = 14  # cells; a longer name at the side is not shortened below this
 GAP = 3  # cells between columns
 MARGIN = 2  # cells around the labels
+NONE = "none"  # in place of the best text of an image none of whose texts reaches its threshold
 
 
 def build_table(result: RankResult, width: int, top: int | None = None, *, whole_names: bool = False) -> TableParts:
@@ -35,7 +36,7 @@ def build_table(result: RankResult, width: int, top: int | None = None, *, whole
     files = list(result.images) if whole_names else strip_common_folder(result.images)
     if top is None:
         columns = _Layout(files, result.texts, cell, width)  # a column an image
-        rows = _Layout(result.texts, files, cell, width)  # a row an image
+        rows = _Layout([*result.texts, *([NONE] if result.thresholds else [])], files, cell, width)  # a row an image
         if fitted := columns.whole():
             return _column_an_image(result, *fitted, cell)
         if fitted := rows.whole():
@@ -106,14 +107,16 @@ def _column_an_image(result: RankResult, texts: Sequence[str], headings: Sequenc
     for row, text in enumerate(texts):
         cells = [_cell(result, image, row) for image in result.scores]
         table.add_row(Text(text), *cells)
+    if result.thresholds:
+        table.add_row(Text(NONE), *map(_none_cell, result.scores))
     return _framed(result, table, "One row a text, one column an image")
 
 
 def _row_an_image(result: RankResult, images: Sequence[str], headings: Sequence[str], cell: int) -> TableParts:
     table = _empty_table(headings, cell)
     for name, image in zip(images, result.scores, strict=True):
-        cells = [_cell(result, image, row) for row in range(len(headings))]
-        table.add_row(Text(name), *cells)
+        cells = [_cell(result, image, row) for row in range(len(result.texts))]
+        table.add_row(Text(name), *cells, *([_none_cell(image)] if result.thresholds else []))
     return _framed(result, table, "One row an image, one column a text")
 
 
@@ -121,9 +124,9 @@ def _best_few(result: RankResult, images: Sequence[str], texts: Sequence[str], c
     table = _empty_table([f"{place}." if place > 1 else "best" for place in range(1, count + 1)])
     widest = max(map(cell_len, texts), default=0)
     for name, image in zip(images, result.scores, strict=True):
-        cells = []
-        for index in image.order(count):
-            label = Text(texts[index], style=BEST_STYLE if _stands_out(result, image, index) else "")
+        cells = [_none_cell(image)] if image.best is None else []
+        for index in image.order(count - len(cells)):
+            label = Text(texts[index], style=BEST_STYLE if stands_out(result, image, index) else "")
             label.truncate(widest, pad=True)
             cells.append(Text(" ").join((label, _cell(result, image, index))))
         table.add_row(Text(name), *cells)
@@ -134,8 +137,10 @@ def _best_few(result: RankResult, images: Sequence[str], texts: Sequence[str], c
 def _line_a_score(result: RankResult, images: Sequence[str], texts: Sequence[str], count: int) -> TableParts:
     table = _empty_table(["text", "score"])
     for name, image in zip(images, result.scores, strict=True):
-        for place, index in enumerate(image.order(count)):
-            style = BEST_STYLE if _stands_out(result, image, index) else ""
+        if image.best is None:
+            table.add_row(Text(name), Text(NONE, style=BEST_STYLE), _none_cell(image))
+        for place, index in enumerate(image.order(count), start=int(image.best is None)):
+            style = BEST_STYLE if stands_out(result, image, index) else ""
             table.add_row(
                 Text(name if place == 0 else ""), Text(texts[index], style=style), _cell(result, image, index)
             )
@@ -148,13 +153,18 @@ def _describe_top(count: int, texts: int) -> str:
     return f"The best {count} of {texts} texts for each image" if count < texts else "Each image's texts, best first"
 
 
-def _stands_out(result: RankResult, image: ImageScores, index: int) -> bool:
-    """Whether a text is an image's best; a single text is not worth a mark."""
-    return image.best == index and len(result.texts) > 1
+def stands_out(result: RankResult, image: ImageScores, index: int) -> bool:
+    """Whether a text is marked as an image's best; a single text without a threshold is not."""
+    return image.best == index and (len(result.texts) > 1 or result.thresholds is not None)
+
+
+def _none_cell(image: ImageScores) -> Text:
+    """The mark of an image none of whose texts reaches its threshold."""
+    return Text(f"* {NONE}" if image.best is None else "", style=BEST_STYLE)
 
 
 def _cell(result: RankResult, image: ImageScores, index: int) -> Text:
-    best = _stands_out(result, image, index)
+    best = stands_out(result, image, index)
     score = image.score(result.texts, index)
     share = "" if score.probability is None else f" {score.probability:6.1%}"
     return Text(f"{'*' if best else ' '}{score.similarity:7.4f}{share}", style=BEST_STYLE if best else "")
@@ -184,9 +194,11 @@ def title_of(result: RankResult) -> Text:
 def explain(result: RankResult, *, marked: bool = True) -> str:
     """What the numbers are, in one sentence; `marked` where the best texts have a mark."""
     model, count = result.model, len(result.texts)
-    if result.probabilities is None:
-        return "the cosine similarity; a single text has no probability."
     mark = "; * is an image's best text." if count > 1 and marked else "."
+    if result.thresholds is not None and marked:
+        mark = f"; * is an image's best text of those that reach their thresholds, or {NONE}."
+    if result.probabilities is None:
+        return f"the cosine similarity; a single text has no probability{mark}"
     if model.head == "sigmoid":
         bias = "" if model.logit_bias is None else f", bias {model.logit_bias:.4g}"
         return (
