@@ -145,3 +145,19 @@ def test_rows_are_in_sections(images: int, sections: int) -> None:
     assert len(bodies) == sections
     assert sum(len(body.find("tr")) for body in bodies) == images
     assert page.find("h1")[0].text == f"{images} image{'' if images == 1 else 's'} against 2 texts"
+
+
+def test_an_image_without_a_text_that_reaches_its_threshold() -> None:
+    """Is marked as none, counted as none, and can be chosen as none; no cell of it is the best."""
+    result = make_result(["a.png", "b.png"], ["maze", "cat"])
+    nothing = dataclasses.replace(result.scores[1], best=None)
+    page = page_of(dataclasses.replace(result, scores=(result.scores[0], nothing), thresholds=(0.3, 0.36)))
+    rows = page.find("table", id="scores")[0].find("tr")[1:]
+
+    assert [row.attributes["data-best"] for row in rows] == ["0", "none"]
+    assert [len(row.find("td", class_="best")) for row in rows] == [1, 0]
+    assert [[mark.text for mark in row.find("span", class_="none")] for row in rows] == [[], ["★ none"]]
+    entries = page.find("section", id="bests")[0].find("li")
+    assert [entry.text for entry in entries] == ["maze 1", "none 1", "cat 0"]
+    assert page.find("select", id="best")[0].find("option", value="none")
+    assert "those that reach their thresholds" in page.find("div", id="legend")[0].text

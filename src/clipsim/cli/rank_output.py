@@ -29,7 +29,7 @@ class RankView:
 
 
 def print_json_lines(batches: Iterable[Sequence[RankOutcome]], texts: Sequence[str], top: int | None) -> None:
-    """Write each batch as soon as it is scored; nothing is kept."""
+    """Write each batch as soon as it is scored."""
     from clipsim.render.json import format_json_line
 
     for batch in batches:
