@@ -120,3 +120,18 @@ def test_the_cache_is_no_reason_for_a_page_without_pictures(clipsim: Clipsim) ->
 
     assert first.out.count("data:image/webp") == 3
     assert clipsim("rank", ".", *TEXTS, "--format", "html", "-q") == first
+
+
+def test_a_page_of_an_evaluation(clipsim: Clipsim, tmp_path: Path) -> None:
+    """With the picture of the image whose label is contradicted."""
+    for name, label in (("red", "red"), ("green", "red"), ("blue", "blue")):
+        (tmp_path / "data" / label).mkdir(parents=True, exist_ok=True)
+        Path(f"{name}.png").rename(tmp_path / "data" / label / f"{name}.png")
+    done = clipsim("evaluate", tmp_path / "data", "-q", "--format", "html")
+    tree = parse_page([done.out])
+
+    assert done.status == 0
+    assert len(tree.find("table", class_="confusion")) == 1
+    (entry,) = tree.find("ol", class_="gallery")[0].find("li")
+    assert entry.find("bdi")[0].text == str(tmp_path / "data" / "red" / "green.png")
+    assert len(entry.find("img")) == 1

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from pages import HOSTILE_NAMES
 from PIL import Image
-from results import make_result
+from results import make_evaluation, make_result, make_run
 
 from clipsim.errors import printable
 from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
+from clipsim.render.evaluation_page import format_evaluation_page
 from clipsim.render.gallery_page import format_top_images_page
 from clipsim.render.rank_page import MATRIX_TEXTS, format_rank_page
 from clipsim.scoring.records import ImageScores, RankResult
@@ -23,7 +24,7 @@ from clipsim.scoring.records import ImageScores, RankResult
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright, of clipsim[dev]")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")
-PATIENCE = 20_000  # milliseconds
+PATIENCE = 120_000  # milliseconds after which a page that hangs fails its test
 
 
 class Watched:
@@ -162,6 +163,27 @@ def test_a_score_on_a_telephone_says_what_it_is_for(open_page: Open) -> None:
     cell = watched.page.locator("#scores td").nth(3)
 
     assert cell.evaluate("cell => getComputedStyle(cell, '::before').content") == '"maze"'
+
+
+@pytest.mark.parametrize("width", [400, 1600])
+def test_a_page_of_an_evaluation(open_page: Open, width: int) -> None:
+    """Asks for nothing, complains of nothing, is as wide as the screen; its tables scroll by keyboard."""
+    labels = [*HOSTILE_NAMES, *(f"label {number}" for number in range(40))]
+    run = make_run(labels, range(len(labels)), [*range(1, len(labels)), 0], name=HOSTILE_NAMES[0])
+    thumbnail = make_thumbnail(Image.new("RGB", (60, 40), "red"), ThumbnailRules())
+    thumbnails = {found.image: thumbnail for found in run.contradicted}
+    watched = open_page(
+        format_evaluation_page(make_evaluation(run), thumbnails), viewport={"width": width, "height": 900}
+    )
+
+    assert {url for url in watched.requests if not url.startswith("data:image/webp;")} == {watched.page.url}
+    assert watched.complaints == []
+    assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
+    region = watched.page.get_by_role("region", name="Confusion matrix")
+    region.focus()
+    watched.page.keyboard.press("End")
+    assert region.evaluate("element => element === document.activeElement")
+    assert watched.page.locator(".confusion td").count() == len(labels) ** 2
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,9 +1,9 @@
-"""Sources whose vectors are known → thumbnails, decoded no larger than these need, by threads and in order."""
+"""Sources whose vectors are known → thumbnails, decoded no larger than these need, by threads."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import BinaryIO
 
 from clipsim.engines.devices import usable_cores
@@ -13,7 +13,7 @@ from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
 from clipsim.inputs.sources import FileSource, Source
 
 OVERSAMPLING = 2  # a JPEG is decoded at no less than this many times the side of the thumbnail
-MAX_DEFAULT_WORKERS = 8
+MAX_WORKERS = 8
 
 
 def decode_thumbnail(content: BinaryIO, rules: ThumbnailRules | None) -> bytes | None:
@@ -29,13 +29,10 @@ def decode_thumbnail(content: BinaryIO, rules: ThumbnailRules | None) -> bytes |
         return make_thumbnail(picture, rules)
 
 
-def read_thumbnails(
-    sources: Iterable[Source], rules: ThumbnailRules, *, workers: int | None = None
-) -> Iterator[bytes | None]:
-    """The thumbnail of each source, in order; None for one that can no longer be decoded.
+def read_thumbnails(sources: Iterable[Source], rules: ThumbnailRules) -> dict[str, bytes]:
+    """The thumbnails of sources by their names, without those that can no longer be decoded.
 
-    For results that are few among many inputs, such as those of a search: only what is shown is decoded. All thumbnails
-    are held until they are taken, so the sources must be as few as fit a page.
+    For results that show a few of many inputs, such as those of a search: only what is shown is decoded.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -51,8 +48,7 @@ def read_thumbnails(
         except ImageError:
             return None
 
-    pool = ThreadPoolExecutor(workers or min(MAX_DEFAULT_WORKERS, usable_cores()), "decode")
-    try:
-        yield from pool.map(read, sources)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    wanted = {source.name: source for source in sources}
+    with ThreadPoolExecutor(min(MAX_WORKERS, usable_cores()), "decode") as pool:
+        made = zip(wanted, pool.map(read, wanted.values()), strict=True)
+        return {name: thumbnail for name, thumbnail in made if thumbnail is not None}

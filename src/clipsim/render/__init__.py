@@ -6,7 +6,7 @@
 - `json`: the JSON object and the JSON lines
 - `csv`: CSV
 - `top_images`: the best images of each text, in those formats
-- `rank_page`, `gallery_page`: HTML pages with pictures, made by `page` from `templates`
+- `rank_page`, `gallery_page`, `evaluation_page`: HTML pages with pictures, made by `page` from `templates`
 - `preview_table`: a table for the terminal with pictures, drawn by `preview`
 - `safe_json`: any value → JSON that is safe to print
 """

@@ -14,7 +14,7 @@ from clipsim.scoring.records import RankResult
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture of a group; `heat` and `bar` are steps of scales, `note` a few words beside the score."""
+    """One picture of a group; `heat` and `bar` are steps of scales, `note` the parts of a line under the name."""
 
     name: tuple[str, str]
     source: str | None
@@ -22,7 +22,7 @@ class Picture:
     heat: int
     share: str | None = None
     bar: int | None = None
-    note: str | None = None
+    note: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
