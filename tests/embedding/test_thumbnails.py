@@ -15,7 +15,7 @@ import clipsim
 from clipsim.api import RankRequest
 from clipsim.embedding.thumbnails import decode_thumbnail, read_thumbnails
 from clipsim.errors import ImageError
-from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
+from clipsim.images.thumbnail_files import ThumbnailRules, make_thumbnail_file
 from clipsim.inputs.sources import FileSource, PictureSource, Source
 from clipsim.scoring.records import RankResult
 
@@ -94,9 +94,9 @@ def test_a_thumbnail_is_decoded_no_larger_than_it_needs(monkeypatch: pytest.Monk
 
     def watch(picture: Image.Image, rules: ThumbnailRules) -> bytes:
         sizes.append(picture.size)
-        return make_thumbnail(picture, rules)
+        return make_thumbnail_file(picture, rules)
 
-    monkeypatch.setattr("clipsim.embedding.thumbnails.make_thumbnail", watch)
+    monkeypatch.setattr("clipsim.embedding.thumbnails.make_thumbnail_file", watch)
     decode_thumbnail(io.BytesIO(saved(Image.new("RGB", (1600, 1640), "red"), "JPEG")), ThumbnailRules())
 
     assert sizes == [(200, 205)]

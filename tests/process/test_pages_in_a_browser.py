@@ -15,7 +15,7 @@ from PIL import Image
 from results import make_evaluation, make_result, make_run
 
 from clipsim.errors import printable
-from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
+from clipsim.images.thumbnail_files import ThumbnailRules, make_thumbnail_file
 from clipsim.render.evaluation_page import format_evaluation_page
 from clipsim.render.gallery_page import format_top_images_page
 from clipsim.render.rank_page import MATRIX_TEXTS, format_rank_page
@@ -84,7 +84,7 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[Open]:
 
 def pictured(result: RankResult) -> RankResult:
     """The result with a thumbnail for each image."""
-    thumbnail = make_thumbnail(Image.new("RGB", (60, 40), "red"), ThumbnailRules())
+    thumbnail = make_thumbnail_file(Image.new("RGB", (60, 40), "red"), ThumbnailRules())
     scores = (ImageScores(i.image, i.similarity, i.probabilities, i.best, thumbnail) for i in result.scores)
     return RankResult(**{**vars(result), "scores": tuple(scores)})
 
@@ -170,7 +170,7 @@ def test_a_page_of_an_evaluation(open_page: Open, width: int) -> None:
     """Asks for nothing, complains of nothing, is as wide as the screen; its tables scroll by keyboard."""
     labels = [*HOSTILE_NAMES, *(f"label {number}" for number in range(40))]
     run = make_run(labels, range(len(labels)), [*range(1, len(labels)), 0], name=HOSTILE_NAMES[0])
-    thumbnail = make_thumbnail(Image.new("RGB", (60, 40), "red"), ThumbnailRules())
+    thumbnail = make_thumbnail_file(Image.new("RGB", (60, 40), "red"), ThumbnailRules())
     thumbnails = {found.image: thumbnail for found in run.contradicted}
     watched = open_page(
         format_evaluation_page(make_evaluation(run), thumbnails), viewport={"width": width, "height": 900}

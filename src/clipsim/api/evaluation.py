@@ -14,7 +14,7 @@ from clipsim.embedding.joint import JointEmbedding, Work, group_sessions
 from clipsim.embedding.session import Session
 from clipsim.embedding.thumbnails import read_thumbnails
 from clipsim.errors import DataError, NoInputError, UsageError, printable
-from clipsim.images.thumbnails import ThumbnailRules
+from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.labelled import LabelledData, read_labelled
 from clipsim.inputs.sources import FileSource
 from clipsim.scoring.evaluation import EvaluationResult

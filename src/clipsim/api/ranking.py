@@ -13,7 +13,7 @@ from clipsim.embedding.encode import FailedInput, ImageVector, Outcome
 from clipsim.embedding.session import Session
 from clipsim.engines.encoder import Encoder
 from clipsim.errors import DataError, UsageError, printable
-from clipsim.images.thumbnails import ThumbnailRules
+from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.prompts import MAX_SHOWN, check_templates, clean_prompts
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.scoring.records import ImageFailure, ImageScores, RankResult

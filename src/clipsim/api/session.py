@@ -14,7 +14,7 @@ from clipsim.api.saved_files import Thresholds
 from clipsim.api.thresholds import Thresholding, ThresholdRequest
 from clipsim.embedding.session import Session as EmbeddingSession
 from clipsim.errors import NoInputError, printable
-from clipsim.images.thumbnails import ThumbnailRules
+from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.sources import Source, make_sources
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.scoring.evaluation import EvaluationResult

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from clipsim.images.thumbnails import ThumbnailRules
+    from clipsim.images.thumbnail_files import ThumbnailRules
     from clipsim.render.preview_table import Preview
 
 MAX_PREVIEWS = 1000  # images in a table of pictures; their files are held in memory
@@ -69,7 +69,7 @@ def _guess(environment: Mapping[str, str]) -> PreviewMode:
 
 def preview_rules(mode: PreviewMode) -> ThumbnailRules:
     """The thumbnails that a mode draws."""
-    from clipsim.images.thumbnails import ThumbnailRules
+    from clipsim.images.thumbnail_files import ThumbnailRules
     from clipsim.render.preview import HalfBlocks, InlineImage
 
     if mode is PreviewMode.blocks:

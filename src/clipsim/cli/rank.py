@@ -29,7 +29,7 @@ from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
     from clipsim.api import Ranking, RankOutcome
-    from clipsim.images.thumbnails import ThumbnailRules
+    from clipsim.images.thumbnail_files import ThumbnailRules
     from clipsim.inputs.sources import Source
     from clipsim.scoring.records import ImageFailure
 
@@ -200,7 +200,7 @@ def _can_be_counted(images: Sequence[str], from_file: str | None) -> bool:
 
 def _choose_thumbnails(output: Format, preview: PreviewMode) -> ThumbnailRules | None:
     """The thumbnails to make while decoding, if any."""
-    from clipsim.images.thumbnails import ThumbnailRules
+    from clipsim.images.thumbnail_files import ThumbnailRules
 
     if output is Format.html:
         return ThumbnailRules()

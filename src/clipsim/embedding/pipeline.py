@@ -22,7 +22,7 @@ from clipsim.engines.devices import usable_cores
 from clipsim.engines.encoder import Features, ImageEncoder, Pixels
 from clipsim.errors import ImageError
 from clipsim.images.limits import DecodingRules, check_file_size
-from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
+from clipsim.images.thumbnail_files import ThumbnailRules, make_thumbnail_file
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.models.digests import FileStamp, digest_stream
 
@@ -193,7 +193,7 @@ class Pipeline:
 
             picture = convert_picture(source.picture)
             pixels = self._encoder.prepare_image(picture)
-            return Prepared(source.name, pixels, thumbnail=make_thumbnail(picture, self._thumbnails))
+            return Prepared(source.name, pixels, thumbnail=make_thumbnail_file(picture, self._thumbnails))
         except ImageError as error:
             return Prepared(source.name, error=error)
 
@@ -213,7 +213,7 @@ class Pipeline:
             min_side = None if self._rules.exact else DRAFT_OVERSAMPLING * self._encoder.image_size
             with decoded_file(content, min_side) as image:
                 pixels = self._encoder.prepare_image(image)
-                small = make_thumbnail(image, self._thumbnails)
+                small = make_thumbnail_file(image, self._thumbnails)
             # a file that was read twice may not have been the same both times
             cacheable = content is not file or (stamp is not None and stamp == FileStamp.of(os.fstat(file.fileno())))
         stamp = stamp if cacheable else None

@@ -22,7 +22,7 @@ from clipsim.engines.encoder import Encoder, Features
 from clipsim.engines.preprocessing import find_preprocessing
 from clipsim.errors import UsageError, WeightsError, printable
 from clipsim.images.limits import DecodingRules
-from clipsim.images.thumbnails import ThumbnailRules
+from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.sources import Source
 from clipsim.models.digests import digest_file
 from clipsim.models.files import find_files, read_config

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from clipsim.engines.devices import usable_cores
 from clipsim.errors import ImageError
 from clipsim.images.limits import check_file_size
-from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
+from clipsim.images.thumbnail_files import ThumbnailRules, make_thumbnail_file
 from clipsim.inputs.sources import FileSource, Source
 
 OVERSAMPLING = 2  # a JPEG is decoded at no less than this many times the side of the thumbnail
@@ -26,7 +26,7 @@ def decode_thumbnail(content: BinaryIO, rules: ThumbnailRules | None) -> bytes |
     from clipsim.images.decode import decoded_file  # imports Pillow
 
     with decoded_file(content, OVERSAMPLING * rules.side, draft_pixels=0) as picture:
-        return make_thumbnail(picture, rules)
+        return make_thumbnail_file(picture, rules)
 
 
 def read_thumbnails(sources: Iterable[Source], rules: ThumbnailRules) -> dict[str, bytes]:
@@ -41,7 +41,7 @@ def read_thumbnails(sources: Iterable[Source], rules: ThumbnailRules) -> dict[st
             if not isinstance(source, FileSource):
                 from clipsim.images.decode import convert_picture
 
-                return make_thumbnail(convert_picture(source.picture), rules)
+                return make_thumbnail_file(convert_picture(source.picture), rules)
             with source.open() as file:
                 check_file_size(os.fstat(file.fileno()).st_size)
                 return decode_thumbnail(file, rules)

@@ -5,7 +5,7 @@
 - `containers`: refuses JPEG, PNG and TIFF files that would take a decoder too much time or memory
 - `colour`: any mode → RGB, upright
 - `memory`: the budget that decoding threads share
-- `thumbnails`: a picture → the file of a small one, for pages and terminals
+- `thumbnail_files`: a picture → the file of a small one, for pages and terminals
 
-`limits` and `thumbnails` do not import Pillow, which a run on cached vectors does not need.
+`limits` and `thumbnail_files` do not import Pillow, which a run on cached vectors does not need.
 """
