@@ -23,6 +23,7 @@ from clipsim.engines.preprocessing import find_preprocessing
 from clipsim.errors import UsageError, WeightsError, printable
 from clipsim.images.limits import DecodingRules
 from clipsim.inputs.sources import Source
+from clipsim.models.digests import digest_file
 from clipsim.models.files import find_files, read_config
 from clipsim.models.identity import identify_model, package_version
 from clipsim.models.settings import cache_folder, choose_model
@@ -60,6 +61,7 @@ class Session:
         self._database = database if database is not None and database.usable else None
         self.device_changed = False
         self._closed = False
+        self._identity: str | None = None
         self._cache_is_open = threading.Event()
         self._deferred = self._defer()
         try:
@@ -80,6 +82,14 @@ class Session:
     def batch_size(self) -> int:
         """Images or texts per step of the model."""
         return self.run_options.batch_size or default_batch_size(self._deferred.device)
+
+    @property
+    def identity(self) -> str:
+        """The digest of the model's files (`models.identity`). Raises WeightsError where they cannot be read."""
+        if self._identity is None:
+            known = FileDigests(self._database) if self._database is not None and not self._closed else None
+            self._identity = self._identify(known)
+        return self._identity
 
     def embed_texts(self, prompts: Sequence[str], templates: Sequence[str] = ()) -> Features:
         """M prompts in T templates (or none: T = 1) → (m, t, embed_dim) float32 features, not normalised.
@@ -177,18 +187,23 @@ class Session:
         digests = FileDigests(self._database)
         if self._plan.identity is None and not digests.is_known(self._files.weights):
             self._deferred.start()  # it will be needed: load it while the weights are read for their digest
-        try:
-            self._identity = self._plan.identity or identify_model(self.spec, self._files, digests.digest)
-        except OSError as error:
-            raise WeightsError(f"{printable(str(error.filename))}: cannot read it: {error.strerror}") from error
+        self._identity = self._identify(digests)
         texts, images = self._keys(self._deferred.device, self._deferred.precision)
         cache = EmbeddingCache(Space(self._database, texts), Space(self._database, images), digests)
         self._deferred.use_facts_of(cache.texts)
         return cache
 
+    def _identify(self, digests: FileDigests | None) -> str:
+        if self._plan.identity is not None:
+            return self._plan.identity
+        try:
+            return identify_model(self.spec, self._files, digest_file if digests is None else digests.digest)
+        except OSError as error:
+            raise WeightsError(f"{printable(str(error.filename))}: cannot read it: {error.strerror}") from error
+
     def _keys(self, device: str, precision: str) -> tuple[bytes, bytes]:
         facts: dict[str, Any] = {
-            "identity": self._identity,
+            "identity": self.identity,
             "engine": self._plan.engine,
             "device": device,
             "precision": precision,
