@@ -34,7 +34,6 @@ from clipsim.inputs.filters import NameFilter
         ("x[", "x[", True),
         ("[]]x", "]x", True),
         ("a**b", "a/x/b", True),
-        ("[!]", "[!]", True),
         ("[\\d]", "d", True),
         ("[\\d]", "1", False),
     ],
