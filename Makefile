@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+OLDEST ?= build/oldest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench mini catalogue clean
+.PHONY: help install demo test test-quick test-oldest lint format bench mini catalogue clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -16,20 +17,30 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev,heic]'
 	@touch $@
 
-install: $(STAMP) ## make the virtual environment with clipsim and its development tools
+install: $(STAMP) ## create the virtual environment with clipsim and its development tools
 
 demo: $(STAMP) ## rank the pictures in images/ against two words
 	$(BIN)/clipsim rank images/*.jpeg --text maze --text cat
 
-test: $(STAMP) ## run the tests
+test: $(STAMP) ## run all tests
 	$(BIN)/python -m pytest
+
+test-quick: $(STAMP) ## run the tests that start no process and load no torch
+	$(BIN)/python -m pytest -p tests.quick
+
+# every `name>=version` of pyproject.toml as `name==version`
+test-oldest: ## run all tests on the oldest versions that pyproject.toml allows (by hand: installs an old torch)
+	$(PYTHON) -m venv $(OLDEST)
+	grep -oE '"[A-Za-z_-]+>=[0-9.]+"' pyproject.toml | tr -d '"' | sed 's/>=/==/' > $(OLDEST)/bounds.txt
+	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/bounds.txt --editable '.[dev,heic]'
+	$(OLDEST)/bin/python -m pytest
 
 lint: $(STAMP) ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(STAMP) ## put the code into the house format
+format: $(STAMP) ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -37,11 +48,11 @@ bench: $(STAMP) ## time clipsim beside the usual hand-written script
 	$(BIN)/python -m benchmarks.bench
 
 mini: $(STAMP) ## retrain and score the bundled model (an hour or two on two cores)
-	$(BIN)/python -m clipsim.mini.train
-	$(BIN)/python -m clipsim.mini.evaluate
-	$(BIN)/python -m clipsim.mini.probe
+	$(BIN)/python -m training.train
+	$(BIN)/python -m training.evaluate
+	$(BIN)/python -m training.answers
 
-catalogue: $(STAMP) ## write the model facts anew from the installed open_clip
+catalogue: $(STAMP) ## write the facts of all models from the installed open_clip
 	$(BIN)/python scripts/make_catalogue.py
 
 clean: ## remove the virtual environment and everything built

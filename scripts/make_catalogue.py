@@ -1,6 +1,6 @@
-"""The installed open_clip and OpenCLIP's published figures → src/clipsim/catalogue.json, the facts of every model.
+"""The installed open_clip and OpenCLIP's published figures → models/catalogue.json, the facts of every model.
 
-Run it with `make catalogue` after an upgrade of open_clip; a test fails when the file misses a model.
+Run it with `make catalogue` after an upgrade of open_clip; a test fails when a model is missing in the file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from clipsim.engines.preprocessing import DEFAULTS
 
 DATA = Path(__file__).parent / "data"
-TARGET = Path(__file__).parents[1] / "src" / "clipsim" / "catalogue.json"
+TARGET = Path(__file__).parents[1] / "src" / "clipsim" / "models" / "catalogue.json"
 
 
 def read_figures(name: str) -> list[dict[str, str]]:
@@ -61,7 +61,7 @@ def preprocess_settings(source: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Write the file anew."""
+    """Write the file and say what it holds."""
     parameters = {row["model"]: float(row["mparams"]) for row in read_figures("openclip_profile.csv")}
     scores = {}
     for row in read_figures("openclip_zero_shot.csv"):
@@ -73,7 +73,7 @@ def main() -> None:
         if settings := preprocess_settings(source):
             preprocess[f"{architecture}/{tag}"] = settings
         repository, _, file = source["hf_hub"].rpartition("/")
-        # the figure of weights trained with QuickGELU stands under the architecture's QuickGELU name, where that exists
+        # the figure of weights trained with QuickGELU is listed under the architecture's QuickGELU name, if it has one
         quick = scores.get((f"{architecture}-quickgelu", tag)) if source.get("quick_gelu") else None
         score = quick or scores.get((architecture, tag))
         weights.append(

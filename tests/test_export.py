@@ -20,7 +20,8 @@ import clipsim
 from clipsim.api import open_cached
 from clipsim.engines.torch.encoder import ClipEncoder
 from clipsim.errors import ModelError, PromptError, UsageError
-from clipsim.engines.onnx.exports import Export, find_export, list_exports
+from clipsim.engines.onnx.record import Export
+from clipsim.engines.onnx.exports import find_export, list_exports
 from clipsim.models.files import find_files
 from clipsim.models.digests import digest_file
 from clipsim.models.names import ModelSpec, find_model

@@ -10,7 +10,7 @@ import torch
 from open_clip.model import CLIP
 from safetensors.torch import save_file
 
-MODEL_FOLDER = Path(__file__).parent / "model"
+MODEL_FOLDER = Path(__file__).parents[1] / "src" / "clipsim" / "mini" / "model"
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 MODEL_CONFIG: dict[str, Any] = {

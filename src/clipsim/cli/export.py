@@ -12,7 +12,8 @@ from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import exit_status
 from clipsim.cli.output import print_library_notices, print_message
 from clipsim.cli.progress import progress_bar
-from clipsim.engines.onnx.exports import EXTRA, Export, exports_folder, list_exports
+from clipsim.engines.onnx.exports import EXTRA, exports_folder, list_exports
+from clipsim.engines.onnx.record import Export
 from clipsim.errors import ModelError, printable
 from clipsim.models.files import find_files
 from clipsim.models.names import find_model

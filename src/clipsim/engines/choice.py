@@ -8,7 +8,8 @@ from importlib.util import find_spec
 
 from clipsim.engines.devices import guess_device
 from clipsim.engines.encoder import Encoder
-from clipsim.engines.onnx.exports import EXTRA, Export, find_export, missing_export
+from clipsim.engines.onnx.exports import EXTRA, find_export, missing_export
+from clipsim.engines.onnx.record import Export
 from clipsim.errors import ModelError
 from clipsim.models.files import ModelFiles, needs_timm
 from clipsim.models.identity import package_version

@@ -1,9 +1,10 @@
-"""What the user named (files, directories, globs, lists of paths) → one path an image, in order."""
+"""Files, directories, globs and lists of paths → one path an image, in order."""
 
 from __future__ import annotations
 
 import glob
 import os
+import select
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -12,7 +13,7 @@ from typing import BinaryIO
 
 from clipsim.errors import ImageError, UsageError, printable
 
-# What a directory is searched for; a file named by the user is opened whatever it is called.
+# The files that a directory is searched for; a file that the user names is opened whatever its suffix.
 SUFFIXES = frozenset(
     (
         ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".webp", ".bmp", ".dib", ".tif", ".tiff",
@@ -21,17 +22,17 @@ SUFFIXES = frozenset(
     )
 )  # fmt: skip
 STANDARD_INPUT = "-"
-CHUNK = 1 << 16
+CHUNK_BYTES = 1 << 16
 
 
 def find_images(inputs: Iterable[str]) -> Iterator[str]:
-    """Expand what was named into the paths to open, lazily and in the order given.
+    """Expand the inputs into the paths to open, lazily and in the order given.
 
-    A directory is walked: files with an image suffix, in order of name, hidden ones left out, links to directories
-    not followed. A name that does not exist but holds `*`, `?` or `[` is a pattern (`**` reaches into folders, and
-    follows no links either) and gives the files it matches, sorted. Anything else is given back as it is, so that
-    whoever opens it can say what is wrong with it; so are a directory without images, one that cannot be read, and
-    a pattern without a match.
+    A directory is walked recursively: files with an image suffix, sorted by name, without hidden ones, and without
+    following links to directories. A name that does not exist and contains `*`, `?` or `[` is a pattern (`**` matches
+    any directories, without following links) and gives the matching files, sorted. Any other name is returned
+    unchanged, so that opening it reports the error; so are a directory without images, one that cannot be read, and a
+    pattern without a match.
     """
     for name in inputs:
         if _is_folder(name):
@@ -44,17 +45,17 @@ def find_images(inputs: Iterable[str]) -> Iterator[str]:
 
 
 def find_listed_images(names: Iterable[str]) -> Iterator[str]:
-    """As `find_images`, for names from a list: directories are walked, but no name is a pattern."""
+    """As `find_images`, for the names in a list: directories are walked, but no name is a pattern."""
     for name in names:
         yield from _or_itself(_walk(name), name) if _is_folder(name) else (name,)
 
 
 def _is_folder(name: str) -> bool:
-    return os.path.isdir(name)  # noqa: PTH112 (a Path raises for names that are too long or may not be looked at)
+    return os.path.isdir(name)  # noqa: PTH112 (a Path raises for names that are too long or not accessible)
 
 
 def _expand(pattern: str) -> Iterator[str]:
-    """What a glob matches; `**` is walked here, since glob.glob would follow links in circles."""
+    """The matches of a pattern; `**` is expanded here, because glob.glob follows links into endless loops."""
     parts = Path(pattern).parts
     if "**" not in parts:
         yield from glob.glob(pattern)
@@ -89,7 +90,7 @@ def _walk(folder: str) -> Iterator[str]:
         with os.scandir(folder) as found:
             entries = sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda e: e.name)
     except OSError:
-        yield folder  # whoever opens it can say what is wrong
+        yield folder  # opening it reports the error
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
@@ -103,32 +104,48 @@ def _has_image_suffix(name: str) -> bool:
 
 
 def read_path_list(source: str, *, null: bool = False) -> Iterator[str]:
-    """The paths listed in a file (`-`: standard input), lazily: one a line, or NUL-separated with `null`.
+    """The paths in a list (a file, or `-` for standard input), lazily: one a line, or NUL-separated with `null`.
 
-    Names are bytes, as the system has them; those that are not UTF-8 are kept by `os.fsdecode`. Empty entries are
-    left out, and a carriage return at a line's end is dropped.
+    The bytes of a name are decoded by `os.fsdecode`, which keeps those that are not UTF-8. Empty entries are skipped,
+    and so is a carriage return at the end of a line.
 
     Raises ImageError for a list that cannot be read, UsageError for NUL in a list of lines.
     """
     shown = "standard input" if source == STANDARD_INPUT else printable(source)
     try:
         if source == STANDARD_INPUT:
-            yield from _split(sys.stdin.buffer, null)
+            yield from _split(_unbuffered(sys.stdin.buffer), null)
         else:
-            with Path(source).open("rb") as file:
+            with Path(source).open("rb", buffering=0) as file:
                 yield from _split(file, null)
     except OSError as error:
         raise ImageError(f"{shown}: cannot read the list of paths: {error.strerror or error}") from error
 
 
+def _unbuffered(file: BinaryIO) -> BinaryIO:
+    """The file under the buffer of standard input.
+
+    A thread may be waiting for paths when the process ends. In a buffered reader it would hold a lock that the
+    interpreter needs at shutdown, which is then a fatal error.
+    """
+    raw: BinaryIO = getattr(file, "raw", file)
+    return raw
+
+
 def _split(file: BinaryIO, null: bool) -> Iterator[str]:
     separator = b"\0" if null else b"\n"
     rest = b""
-    read = getattr(file, "read1", file.read)  # what a pipe holds now, not only full buffers
-    while chunk := read(CHUNK):
+    while chunk := _read(file):
         *names, rest = (rest + chunk).split(separator)
         yield from _names(names, null)
     yield from _names([rest], null)
+
+
+def _read(file: BinaryIO) -> bytes:
+    """What an unbuffered file holds now, at most `CHUNK_BYTES`; waits for the first. Empty at the end."""
+    while (chunk := file.read(CHUNK_BYTES)) is None:  # a pipe that another process has made non-blocking
+        select.select([file], [], [])
+    return chunk
 
 
 def _names(raw: Iterable[bytes], null: bool) -> Iterator[str]:
@@ -136,6 +153,6 @@ def _names(raw: Iterable[bytes], null: bool) -> Iterator[str]:
         if not null:
             name = name.removesuffix(b"\r")
             if b"\0" in name:
-                raise UsageError("the list of paths is separated by NUL; give --null (-0) to read it")
+                raise UsageError("the list of paths is separated by NUL; read it with null=True")
         if name:
             yield os.fsdecode(name)

@@ -1,1 +1,5 @@
-"""The bundled model clipsim-mini: its weights, its pictures, its training and its scoring."""
+"""The bundled model `clipsim-mini`: its files, its card and its known answers.
+
+- `model/`: configuration, weights, card, and the answers that `clipsim doctor` checks a machine against
+- `probe`: the pictures and texts of those answers
+"""

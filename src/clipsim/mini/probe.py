@@ -1,6 +1,6 @@
-"""Pictures made by arithmetic and what the bundled model says of them → the known answers that a machine is checked by.
+"""Integer arithmetic → probe pictures, and the cosines that the bundled model is known to give for them.
 
-`python -m clipsim.mini.probe` writes the answers anew, after a training, with plain OpenCLIP calls.
+`clipsim doctor` compares a machine's cosines with these. `python -m training.answers` writes them after a training.
 """
 
 from __future__ import annotations
@@ -30,21 +30,3 @@ def known_answers() -> list[list[float]]:
     """The cosines that the bundled model gives in fp32, a row a text, a column a picture."""
     answers: list[list[float]] = json.loads(ANSWERS.read_text(encoding="utf-8"))["similarity"]
     return answers
-
-
-def main() -> None:
-    """Ask the model by plain OpenCLIP calls, and write the answers."""
-    import open_clip
-    import torch
-
-    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{FOLDER}")
-    model.eval()
-    with torch.no_grad():
-        images = model.encode_image(torch.stack([preprocess(picture) for picture in probe_pictures()]), normalize=True)
-        texts = model.encode_text(open_clip.get_tokenizer(f"local-dir:{FOLDER}")(list(TEXTS)), normalize=True)
-    similarity = [[round(value, 6) for value in row] for row in (texts @ images.T).tolist()]
-    ANSWERS.write_text(json.dumps({"texts": TEXTS, "similarity": similarity}) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,5 +1,6 @@
 """The ONNX engine: a model's export, and an encoder that ONNX Runtime runs without torch.
 
+- `record`: `Export`, what an export's folder holds, checked
 - `exports`: the exports on this machine → the one that belongs to a model's files
 - `export`: a model → an export, accepted only when its vectors agree with torch's
 - `graphs`: an exported graph → a quantised, optimised one

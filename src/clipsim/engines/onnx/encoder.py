@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -12,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.engines.onnx.exports import EXTRA, TOKENIZER_FILE, Export
+from clipsim.engines.devices import usable_cores
+from clipsim.engines.onnx.exports import EXTRA, TOKENIZER_FILE
+from clipsim.engines.onnx.record import Export
 from clipsim.engines.onnx.tokenizer import PlainTokenizer, TokenRules
 from clipsim.engines.preprocessing import Preprocessing
 from clipsim.errors import ModelError, printable
@@ -83,7 +84,7 @@ class OnnxEncoder:
 
     def _open(self, file: str) -> Any:
         try:
-            threads = _usable_cores() if self.precision == "fp32" else 1  # … in each of `_threads`
+            threads = usable_cores() if self.precision == "fp32" else 1  # … in each of `_threads`
             return open_session(self._runtime, self._export.folder / file, threads)
         except Exception as error:  # ONNX Runtime's own, which have no common base
             raise self._damaged(error) from error
@@ -104,7 +105,7 @@ class OnnxEncoder:
 
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(_usable_cores(), "int8")
+        return ThreadPoolExecutor(usable_cores(), "int8")
 
     def _damaged(self, error: Exception) -> ModelError:
         said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 120)
@@ -131,7 +132,3 @@ def open_session(runtime: Any, path: Path, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.disable_prepacking", "1")
     return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -16,17 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.engines.onnx.encoder import OnnxEncoder
-from clipsim.engines.onnx.exports import (
-    DAMAGED,
-    FACTS_FILE,
-    TOKENIZER_FILE,
-    UNFINISHED,
-    Agreement,
-    Export,
-    describe_source,
-    now,
-)
+from clipsim.engines.onnx.exports import DAMAGED, TOKENIZER_FILE, UNFINISHED, describe_source, now
 from clipsim.engines.onnx.graphs import finish_graph
+from clipsim.engines.onnx.record import FACTS_FILE, Agreement, Export
 from clipsim.engines.onnx.tokenizer import PlainTokenizer, TokenRules
 from clipsim.engines.torch.encoder import ClipEncoder
 from clipsim.engines.torch.graphs import write_towers

@@ -1,0 +1,153 @@
+"""An export's folder → `Export`, the record of what it is, checked against the files in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from clipsim.errors import printable
+from clipsim.models.catalogue import BUNDLED
+from clipsim.models.digests import FileStamp, digest_file
+from clipsim.models.names import ModelSpec
+
+SCHEMA = "clipsim.export/2"
+FACTS_FILE = "export.json"
+VERIFIED_FILE = "verified.json"
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How near the export's vectors are to torch's: the least and the mean cosine over so many inputs."""
+
+    count: int
+    least: float
+    mean: float
+
+
+@dataclass(frozen=True)
+class Export:
+    """What a run needs to know of an export, and what its user may want to.
+
+    `preprocessing` and `token_rules` are the fields of `Preprocessing` and `TokenRules`. With `texts_shorten`, the text
+    tower takes rows of tokens that are cut behind the longest text. `source` says which weights were read. `files` are
+    the sizes of the files beside `FACTS_FILE`, `digests` their SHA-256.
+    """
+
+    folder: Path
+    engine: str
+    identity: str
+    name: str
+    kind: str
+    embed_dim: int
+    image_size: int
+    logit_scale: float
+    logit_bias: float | None
+    head: str
+    preprocessing: dict[str, Any]
+    token_rules: dict[str, Any]
+    texts_shorten: bool
+    images: Agreement
+    texts: Agreement
+    source: dict[str, Any]
+    files: dict[str, int]
+    digests: dict[str, str]
+    versions: dict[str, str | None]
+    made: str
+
+    @property
+    def precision(self) -> str:
+        """What it computes in."""
+        return "int8" if self.engine == "onnx-int8" else "fp32"
+
+    @property
+    def bytes(self) -> int:
+        """The size of its files."""
+        return sum(self.files.values())
+
+    @classmethod
+    def read(cls, folder: Path) -> Export:
+        """The export in a folder. Raises ValueError, saying what is wrong, for one that cannot be used."""
+        try:
+            facts = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise ValueError(f"its {FACTS_FILE} cannot be read") from error
+        if not isinstance(facts, dict) or facts.pop("schema", None) != SCHEMA:
+            raise ValueError("it was written by another version of clipsim, or is damaged")
+        if facts.pop("digest", None) != _digest_facts(facts):
+            raise ValueError(f"its {FACTS_FILE} was changed")
+        try:
+            images, texts = Agreement(**facts.pop("images")), Agreement(**facts.pop("texts"))
+            export = cls(folder=folder, images=images, texts=texts, **facts)
+            wrong = [name for name, size in export.files.items() if size_of(folder / name) != size]
+            if export.files.keys() != export.digests.keys() or not isinstance(export.source["path"], str):
+                raise TypeError
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"its {FACTS_FILE} is incomplete") from error
+        if wrong:
+            raise ValueError(f"its {printable(min(wrong), 40)} is missing or incomplete")
+        return export
+
+    def verify(self) -> None:
+        """Compare the digests of all files with those that were noted; skipped while no file's stamp has changed.
+
+        Raises ValueError, naming the first file that differs.
+        """
+        try:
+            stamps = {name: FileStamp.of((self.folder / name).stat()).packed().decode() for name in self.files}
+            if _read_verified(self.folder) == stamps:
+                return
+            for name, digest in self.digests.items():
+                if digest_file(self.folder / name) != digest:
+                    raise ValueError(f"its {printable(name, 40)} is damaged")
+        except OSError as error:
+            raise ValueError(f"it cannot be read: {error.strerror}") from error
+        with suppress(OSError):  # in a folder that cannot be written to, it is verified again next time
+            draft = self.folder / f".{VERIFIED_FILE}-{os.getpid()}"
+            draft.write_text(json.dumps(stamps), encoding="utf-8")
+            draft.replace(self.folder / VERIFIED_FILE)
+
+    def __str__(self) -> str:
+        """One line that is safe to print."""
+        figures = ", ".join(
+            f"{what} {check.mean:.5f} (least {check.least:.5f})"
+            for what, check in (("images", self.images), ("texts", self.texts))
+        )
+        return (
+            f"{self.engine}, {self.bytes / 1e6:,.0f} MB, mean cosine to torch: {figures}; {printable(str(self.folder))}"
+        )
+
+    def is_of(self, spec: ModelSpec) -> bool:
+        """Whether it was made of the model of that name or path, even if the model's files have changed since."""
+        if spec.path is None or spec.name == BUNDLED:
+            return (self.kind, self.name) == (spec.kind, spec.name)
+        source = Path(self.source["path"])
+        return self.kind == spec.kind and Path(os.path.abspath(spec.path)) in (source, source.parent)  # noqa: PTH100
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the folder, as `FACTS_FILE` has it, with a digest of the rest."""
+        facts = {key: value for key, value in asdict(self).items() if key != "folder"}
+        return {"schema": SCHEMA, **facts, "digest": _digest_facts(facts)}
+
+
+def size_of(path: Path) -> int:
+    """The bytes of a file; -1 where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _digest_facts(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _read_verified(folder: Path) -> object:
+    try:
+        return json.loads((folder / VERIFIED_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None

@@ -1,0 +1,49 @@
+"""pytest plugin for `make test-quick`: a test ends as skipped at the moment it imports torch or starts a process.
+
+Folders whose tests all do so are not even collected.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SLOW_FOLDERS = [ROOT / "training", *(ROOT / "tests" / name for name in ("process", "training"))]
+SLOW_PACKAGES = {"torch", "torchvision", "open_clip", "timm", "transformers"}
+
+
+class _Refusal:
+    """The first finder of the import system, which refuses the packages that are slow to import."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name.partition(".")[0] in SLOW_PACKAGES:
+            _skip(f"imports {name}")
+        return None
+
+
+def _skip(reason: str) -> NoReturn:
+    pytest.skip(reason, allow_module_level=True)
+
+
+def _refuse_process(*_: Any, **__: Any) -> NoReturn:
+    _skip("starts a process")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse slow packages and processes from now on."""
+    assert "torch" not in sys.modules
+    sys.meta_path.insert(0, _Refusal())
+    subprocess.Popen.__init__ = _refuse_process  # type: ignore[method-assign]
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave the slow folders out."""
+    return True if collection_path in SLOW_FOLDERS else None
