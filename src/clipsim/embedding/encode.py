@@ -23,11 +23,15 @@ NOT_FINITE = "the model returns a vector that is not finite for it"
 
 @dataclass(frozen=True, eq=False)
 class ImageVector:
-    """One input's feature vector, (embed_dim,) float32, finite, not normalised; `digest` is its file's SHA-256."""
+    """One input's feature vector, (embed_dim,) float32, finite, not normalised.
+
+    `digest` is the SHA-256 of its file, `size` the picture's width and height, where these are known.
+    """
 
     name: str
     features: Features
     digest: bytes | None = None
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ def _encode(encoder: Encoder, batch: Sequence[Prepared], fail: bool, cache: Embe
                 raise ImageError(f"{printable(prepared.name)}: {NOT_FINITE}")
             outcomes.append(FailedInput(prepared.name, NOT_FINITE))
             continue
-        outcomes.append(ImageVector(prepared.name, features, prepared.digest))
+        outcomes.append(ImageVector(prepared.name, features, prepared.digest, prepared.size))
         if prepared.digest is not None:
             if prepared.cacheable:
                 fresh[prepared.digest] = features

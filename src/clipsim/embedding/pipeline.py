@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
@@ -21,8 +23,8 @@ from clipsim.engines.devices import usable_cores
 from clipsim.engines.encoder import Encoder, Features, Pixels
 from clipsim.errors import ImageError
 from clipsim.images.limits import DecodingRules, check_file_size
-from clipsim.inputs.sources import FileSource, Source
-from clipsim.models.digests import FileStamp, digest_stream
+from clipsim.inputs.sources import Source
+from clipsim.models.digests import CHUNK_BYTES, FileStamp, digest_stream
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -40,7 +42,7 @@ class Prepared:
     """One input: its pixels, or the vector that was cached for it, or what was wrong with it.
 
     `digest` is the SHA-256 of the file's content, None where the input has no file; `stamp` is the file's stamp where
-    it may be kept.
+    it may be kept. `size` is the upright picture's width and height, where the pipeline measures.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Prepared:
     digest: bytes | None = None
     stamp: FileStamp | None = None
     cacheable: bool = False
+    size: tuple[int, int] | None = None
 
 
 class Pipeline:
@@ -57,7 +60,8 @@ class Pipeline:
 
     Iterating gives a `Prepared` for each source, in order. With `live`, sources are read by a thread of their own, and
     a None is given about every tenth of a second while the next source has not arrived, so that the consumer can go on
-    with what it has. With `own_process`, decoding threads get a lower priority and Pillow's limits are set.
+    with what it has. With `measure`, every file is read and every picture's size is found, also where its vector is
+    cached. With `own_process`, decoding threads get a lower priority and Pillow's limits are set.
     """
 
     def __init__(
@@ -70,9 +74,10 @@ class Pipeline:
         workers: int | None = None,
         cache: EmbeddingCache | None = None,
         live: bool = False,
+        measure: bool = False,
         own_process: bool = False,
     ) -> None:
-        self._encoder, self._cache, self._rules = encoder, cache, rules
+        self._encoder, self._cache, self._rules, self._measure = encoder, cache, rules, measure
         self._feed = Feed(sources) if live else None
         self._sources = iter(() if live else sources)
         self._workers = workers or default_workers()
@@ -128,13 +133,9 @@ class Pipeline:
 
     def _find_cached(self, sources: list[Source]) -> tuple[dict[str, bytes], dict[bytes, Features]]:
         """The digests of files that have not changed since they were read, and the vectors of those."""
-        if self._cache is None:
+        if self._cache is None or self._measure:
             return {}, {}
-        stamps = {
-            source.name: FileStamp.of(found)
-            for source in sources
-            if isinstance(source, FileSource) and (found := source.stat()) is not None
-        }
+        stamps = {source.name: FileStamp.of(found) for source in sources if (found := source.stat()) is not None}
         digests = self._cache.files.find(stamps)
         return digests, self._cache.images.find(list(digests.values())) if digests else {}
 
@@ -153,32 +154,44 @@ class Pipeline:
 
     def _prepare(self, source: Source) -> Prepared:
         try:
-            if isinstance(source, FileSource):
+            picture = source.decoded()
+            if picture is None:
                 return self._prepare_file(source)
             from clipsim.images.decode import convert_picture
 
-            return Prepared(source.name, self._encoder.prepare_image(convert_picture(source.picture)))
+            picture = convert_picture(picture)
+            return Prepared(source.name, self._encoder.prepare_image(picture), size=picture.size)
         except ImageError as error:
             return Prepared(source.name, error=error)
 
-    def _prepare_file(self, source: FileSource) -> Prepared:
-        with source.open() as file:
-            begun, before = time.time_ns(), FileStamp.of(os.fstat(file.fileno()))
-            check_file_size(before.size)
-            digest, content = _read(file, before.size)
+    def _prepare_file(self, source: Source) -> Prepared:
+        with source.open() as stream, ExitStack() as held:
+            begun, before = time.time_ns(), _stamp(stream)
+            size = stream.seek(0, os.SEEK_END) if before is None else before.size
+            check_file_size(size)
+            digest, content = _read(stream, size, before is not None, held)
             cached = None if self._cache is None else self._cache.images.find([digest]).get(digest)
-            settled = before.is_settled(begun) and before == FileStamp.of(os.fstat(file.fileno()))
-            stamp = before if settled else None
+            stamp = before if before is not None and before.is_settled(begun) and before == _stamp(stream) else None
             if cached is not None:
-                return Prepared(source.name, features=cached, digest=digest, stamp=stamp)
+                return Prepared(source.name, features=cached, digest=digest, stamp=stamp, size=self._size(content))
             from clipsim.images.decode import decoded_file  # imports Pillow
 
             min_side = None if self._rules.exact else DRAFT_OVERSAMPLING * self._encoder.image_size
             with decoded_file(content, min_side) as image:
                 pixels = self._encoder.prepare_image(image)
+            shape = self._size(content)
             # a file that was read twice may not have been the same both times
-            cacheable = content is not file or (stamp is not None and stamp == FileStamp.of(os.fstat(file.fileno())))
-        return Prepared(source.name, pixels, digest=digest, stamp=stamp if cacheable else None, cacheable=cacheable)
+            cacheable = content is not stream or (stamp is not None and stamp == _stamp(stream))
+        stamp = stamp if cacheable else None
+        return Prepared(source.name, pixels, digest=digest, stamp=stamp, cacheable=cacheable, size=shape)
+
+    def _size(self, content: BinaryIO) -> tuple[int, int] | None:
+        if not self._measure:
+            return None
+        from clipsim.images.decode import read_size
+
+        content.seek(0)
+        return read_size(content)
 
 
 def default_workers() -> int:
@@ -198,16 +211,30 @@ def _lower_priority() -> None:
             os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + DECODING_NICENESS)
 
 
-def _read(file: BinaryIO, size: int) -> tuple[bytes, BinaryIO]:
-    """The SHA-256 of an open file, and the stream to decode: its bytes in memory, unless they are too many."""
+def _stamp(stream: BinaryIO) -> FileStamp | None:
+    """The stamp of an open file; None where the stream is not a file of its own."""
     try:
+        return FileStamp.of(os.fstat(stream.fileno()))
+    except (OSError, AttributeError):
+        return None
+
+
+def _read(stream: BinaryIO, size: int, is_file: bool, held: ExitStack) -> tuple[bytes, BinaryIO]:
+    """The SHA-256 of a stream, and what to decode: its bytes in memory, or if they are too many, a file."""
+    try:
+        stream.seek(0)
         if size <= WHOLE_FILE_BYTES:
-            data = file.read(WHOLE_FILE_BYTES + 1)
+            data = stream.read(WHOLE_FILE_BYTES + 1)
             if len(data) <= WHOLE_FILE_BYTES:
                 return hashlib.sha256(data).digest(), io.BytesIO(data)
-            file.seek(0)
-        digest = bytes.fromhex(digest_stream(file))
-        file.seek(0)
+            stream.seek(0)
+        content = stream
+        if not is_file:
+            content = held.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (closed with the source)
+            shutil.copyfileobj(stream, content, CHUNK_BYTES)
+            content.seek(0)
+        digest = bytes.fromhex(digest_stream(content))
+        content.seek(0)
     except OSError as error:
         raise ImageError(f"cannot read it: {error.strerror or error}") from error
-    return digest, file
+    return digest, content

@@ -106,7 +106,7 @@ class Session:
         )
         return np.concatenate(list(blocks))
 
-    def open_pipeline(self, sources: Iterable[Source], *, live: bool = False) -> Pipeline:
+    def open_pipeline(self, sources: Iterable[Source], *, live: bool = False, measure: bool = False) -> Pipeline:
         """A pipeline over the sources; its `start` begins to decode while the model is still being loaded."""
         return Pipeline(
             self.encoder,
@@ -116,20 +116,22 @@ class Session:
             workers=self.run_options.workers,
             cache=self.cache,
             live=live,
+            measure=measure,
             own_process=self.own_process,
         )
 
-    def embed_images(self, pipeline: Pipeline) -> Iterator[list[Outcome]]:
+    def embed_images(self, pipeline: Pipeline, *, keep: bool = True) -> Iterator[list[Outcome]]:
         """Batches of vectors, lazily and in order; each input is an ImageVector, or a FailedInput in its place.
 
-        With `on_error="fail"`, the first input that cannot be used raises ImageError.
+        New vectors are added to the cache where there is one, unless `keep` is False. With `on_error="fail"`, the
+        first input that cannot be used raises ImageError.
         """
         return embed_images(
             self.encoder,
             pipeline,
             batch_size=self.batch_size,
             fail=self.run_options.on_error == "fail",
-            cache=self.cache,
+            cache=self.cache if keep else None,
         )
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""One input → `Source`: its name, a way to open it as a stream, and what the system says of its file.
+"""One input → `Source`: its name, a way to open it as a stream, and what is known of it beforehand.
 
-Sources are the only things that the rooms behind this one accept: `FileSource` for a path, `PictureSource` for a
-picture that a program holds already.
+Sources are the only things that the rooms behind this one accept. `FileSource` is a path, `PictureSource` a picture
+that a program holds already, `FailedSource` an input that is known to be unusable; `tars` and `urls` have others.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO
 
 from clipsim.errors import ImageError, UsageError
 from clipsim.inputs.paths import find_images
@@ -21,10 +21,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class FileSource:
-    """An image file; `name` is its path as the user wrote it or as it was found."""
+class Source:
+    """One input; `caption` is the text that came with it, `facts` (a JSON object) whatever else did."""
 
     name: str
+    caption: str | None = field(default=None, kw_only=True)
+    facts: str | None = field(default=None, kw_only=True)
+
+    def open(self) -> BinaryIO:
+        """The content as a seekable stream. Raises ImageError, naming the cause but not the source."""
+        raise NotImplementedError
+
+    def stat(self) -> os.stat_result | None:
+        """What the system says now of the file that this is; None where it is no file, or is not there."""
+        return None
+
+    def decoded(self) -> Image.Image | None:
+        """The picture, where it need not be opened."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource(Source):
+    """An image file; `name` is its path as the user wrote it or as it was found."""
 
     def open(self) -> BinaryIO:
         """Open the file. Raises ImageError, naming the cause but not the path."""
@@ -39,14 +58,25 @@ class FileSource:
 
 
 @dataclass(frozen=True, slots=True)
-class PictureSource:
+class PictureSource(Source):
     """A PIL picture of the calling program, named by its position."""
 
-    name: str
     picture: Image.Image
 
+    def decoded(self) -> Image.Image:
+        """The picture itself."""
+        return self.picture
 
-Source: TypeAlias = FileSource | PictureSource
+
+@dataclass(frozen=True, slots=True)
+class FailedSource(Source):
+    """An input that cannot be used, as its place says already: a row of a table, the rest of a torn tar."""
+
+    error: str
+
+    def open(self) -> BinaryIO:
+        """Raise ImageError with what is wrong."""
+        raise ImageError(self.error)
 
 
 def make_sources(images: object) -> Iterator[Source]:
@@ -58,10 +88,10 @@ def make_sources(images: object) -> Iterator[Source]:
     """
     from PIL import Image
 
-    single = isinstance(images, str | os.PathLike | Image.Image | FileSource | PictureSource)
+    single = isinstance(images, str | os.PathLike | Image.Image | Source)
     number = 0
     for image in images if isinstance(images, Iterable) and not single else [images]:
-        if isinstance(image, FileSource | PictureSource):
+        if isinstance(image, Source):
             found: Iterable[Source] = (image,)
         elif isinstance(image, Image.Image):
             found = (PictureSource(f"image {number + 1}", image),)
