@@ -1,74 +1,54 @@
-"""Tests of `clipsim rank`: the options with an encoder that knows colours, the streams and statuses for real."""
+"""`clipsim rank`: what its options do and what it prints, with an encoder that knows colours."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from cli.conftest import Clipsim
 from fake_encoder import FakeEncoder
 from PIL import Image
 
-import clipsim.cli.run
-from clipsim.cli import main
-
-Rank = Callable[..., "tuple[int, str, str]"]
+pytestmark = pytest.mark.usefixtures("colour_model")
 
 
-@pytest.fixture
-def rank(
-    encoder: FakeEncoder, colours: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
-) -> Rank:
-    """Run `clipsim rank …` in this process with the colour encoder: exit status, standard output, standard error."""
-    monkeypatch.setattr(clipsim.cli.run, "open_cached", lambda *_, **__: (encoder, None))
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.delenv("CLIPSIM_MODEL", raising=False)
-    monkeypatch.setenv("HOME", str(colours.parent))
+@pytest.fixture(autouse=True)
+def in_colours(colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start in the folder of coloured pictures."""
     monkeypatch.chdir(colours)
 
-    def run_rank(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["clipsim", "rank", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        sys.stdout.flush()
-        out, err = capfdbinary.readouterr()
-        return int(ended.value.code or 0), out.decode(), err.decode()
 
-    return run_rank
-
-
-def test_a_table_of_colours(rank: Rank) -> None:
+def test_a_table_of_colours(clipsim: Clipsim) -> None:
     """The default output is the table, and the notice about the bundled model goes to standard error."""
-    status, out, err = rank("red.png", "blue.png", "-t", "red", "--text", "blue")
+    done = clipsim("rank", "red.png", "blue.png", "-t", "red", "--text", "blue")
 
-    assert status == 0
-    assert out.splitlines()[0].startswith("fake · cpu · fp32")
-    assert "* 1.0000 100.0%" in out
-    assert err.count("\n") == 1
-    assert "using clipsim-mini" in err
-    assert "clipsim models use" in err
+    assert done.status == 0
+    assert done.out.splitlines()[0].startswith("clipsim-mini · bundled · cpu · fp32")
+    assert "* 1.0000 100.0%" in done.out
+    assert done.err.count("\n") == 1
+    assert "using clipsim-mini" in done.err
+    assert "clipsim models use" in done.err
 
 
-def test_quiet_says_nothing(rank: Rank) -> None:
+def test_a_chosen_model_is_used_without_a_word(clipsim: Clipsim) -> None:
+    """The notice is for those who chose nothing."""
+    assert clipsim("rank", "red.png", "-t", "red", "-t", "blue", "-m", "clipsim-mini").err == ""
+
+
+def test_quiet_leaves_the_notices_out(clipsim: Clipsim) -> None:
     """No notice is left with -q."""
-    assert rank("red.png", "-t", "red", "-t", "red", "-q")[2] == ""
+    assert clipsim("rank", "red.png", "-t", "red", "-t", "red ", "-q").err == ""
 
 
-def test_json_is_the_record(rank: Rank) -> None:
+def test_json_is_the_record(clipsim: Clipsim) -> None:
     """The object of the contract, with the notices in it."""
-    status, out, _ = rank(".", "-t", "red", "-t", "blue", "-t", "red", "--json")
-    record = json.loads(out)
+    done = clipsim("rank", ".", "-t", "red", "-t", "blue", "-t", "red", "--json")
+    record = json.loads(done.out)
 
-    assert status == 0
+    assert done.status == 0
     assert list(record) == [
         "schema", "model", "device", "precision", "engine", "templates", "texts", "images", "similarity",
         "probabilities", "best", "errors", "warnings",
@@ -78,23 +58,23 @@ def test_json_is_the_record(rank: Rank) -> None:
     assert any("counted once: 'red'" in warning for warning in record["warnings"])
 
 
-def test_json_lines_in_the_order_of_the_inputs(rank: Rank) -> None:
+def test_json_lines_in_the_order_of_the_inputs(clipsim: Clipsim) -> None:
     """One line an input, a failed one in its place."""
-    status, out, err = rank("red.png", "nope.png", "blue.png", "-t", "red", "-t", "blue", "--format", "jsonl", "-q")
-    lines = [json.loads(line) for line in out.splitlines()]
+    done = clipsim("rank", "red.png", "nope.png", "blue.png", "-t", "red", "-t", "blue", "--format", "jsonl", "-q")
+    lines = [json.loads(line) for line in done.out.splitlines()]
 
-    assert status == 3
+    assert done.status == 3
     assert [line["image"] for line in lines] == ["red.png", "nope.png", "blue.png"]
     assert lines[1]["error"] == "no such file"
     assert lines[2]["best"] == "blue"
     assert [score["text"] for score in lines[2]["scores"]] == ["blue", "red"]
-    assert "skipped: nope.png: no such file" in err
+    assert "skipped: nope.png: no such file" in done.err
 
 
-def test_csv_has_a_row_a_pair(rank: Rank) -> None:
+def test_csv_has_a_row_a_pair(clipsim: Clipsim) -> None:
     """Header and rows, images outside, texts inside."""
-    _, out, _ = rank("red.png", "blue.png", "-t", "red", "-t", "blue", "--format", "csv")
-    rows = list(csv.reader(io.StringIO(out)))
+    done = clipsim("rank", "red.png", "blue.png", "-t", "red", "-t", "blue", "--format", "csv")
+    rows = list(csv.reader(io.StringIO(done.out)))
 
     assert rows[0] == ["image", "text", "similarity", "probability"]
     assert [row[:2] for row in rows[1:]] == [
@@ -102,76 +82,110 @@ def test_csv_has_a_row_a_pair(rank: Rank) -> None:
     ]  # fmt: skip
 
 
-def test_top_and_sort_by(rank: Rank) -> None:
-    """The K best texts of each image; the images by their likeness to one text."""
-    arguments = ["red.png", "green.png", "blue.png", "-t", "red", "-t", "blue", "-t", "lime"]
-    _, out, _ = rank(*arguments, "--top", "1", "--sort-by", "blue", "--format", "csv")
-    assert out.splitlines()[1].split(",")[:2] == ["blue.png", "blue"]
-    assert len(out.splitlines()) == 4
+def test_top_and_sort_by(clipsim: Clipsim) -> None:
+    """The K best texts of each image; the images by their similarity with one text."""
+    arguments = ["rank", "red.png", "green.png", "blue.png", "-t", "red", "-t", "blue", "-t", "lime"]
+    done = clipsim(*arguments, "--top", "1", "--sort-by", "blue", "--format", "csv")
+    assert done.out.splitlines()[1].split(",")[:2] == ["blue.png", "blue"]
+    assert len(done.out.splitlines()) == 4
 
-    _, out, _ = rank(*arguments, "--sort-by", "blue", "--format", "jsonl")
-    assert json.loads(out.splitlines()[0])["image"] == "blue.png"
+    done = clipsim(*arguments, "--sort-by", "blue", "--format", "jsonl")
+    assert json.loads(done.out.splitlines()[0])["image"] == "blue.png"
 
-    _, out, _ = rank(*arguments, "--top", "2")
-    assert "The best 2 of 3 texts" in out
+    assert "The best 2 of 3 texts" in clipsim(*arguments, "--top", "2").out
 
-    _, out, err = rank(*arguments, "--top", "2", "--json")
-    assert len(json.loads(out)["similarity"]) == 3
-    assert "--top does not apply" in err
+    done = clipsim(*arguments, "--top", "2", "--json")
+    assert len(json.loads(done.out)["similarity"]) == 3
+    assert "--top does not apply" in done.err
 
 
-def test_templates_keep_the_label(rank: Rank) -> None:
+def test_templates_keep_the_label(clipsim: Clipsim) -> None:
     """The label shown is the prompt as typed."""
-    _, out, _ = rank("red.png", "-t", "red", "-t", "blue", "--template", "a {} thing", "--template", "{}.", "--json")
-    record = json.loads(out)
+    templates = ("--template", "a {} thing", "--template", "{}.")
+    record = json.loads(clipsim("rank", "red.png", "-t", "red", "-t", "blue", *templates, "--json").out)
 
     assert record["texts"] == ["red", "blue"]
     assert record["templates"] == ["a {} thing", "{}."]
     assert record["similarity"][0][0] == pytest.approx(1, abs=1e-4)
 
 
-def test_prompts_and_paths_from_files(rank: Rank, colours: Path) -> None:
+def test_prompts_and_paths_from_files(clipsim: Clipsim, colours: Path) -> None:
     """--text-file adds to --text; --from-file adds to the images."""
     (colours / "prompts.txt").write_text("blue\nlime\n")
     (colours / "list.bin").write_bytes(b"green.png\0blue.png\0")
-    _, out, _ = rank(
-        "red.png", "-t", "red", "--text-file", "prompts.txt", "--from-file", "list.bin", "-0", "--json", "-q"
-    )
+    lists = ("--text-file", "prompts.txt", "--from-file", "list.bin", "-0")
+    record = json.loads(clipsim("rank", "red.png", "-t", "red", *lists, "--json", "-q").out)
 
-    assert json.loads(out)["texts"] == ["red", "blue", "lime"]
-    assert json.loads(out)["images"] == ["red.png", "green.png", "blue.png"]
+    assert record["texts"] == ["red", "blue", "lime"]
+    assert record["images"] == ["red.png", "green.png", "blue.png"]
 
 
-def test_a_single_text_is_explained(rank: Rank) -> None:
-    """The probability is null, and a notice says why."""
-    _, out, err = rank("red.png", "-t", "red", "--format", "jsonl")
+def test_texts_and_paths_from_standard_input(clipsim: Clipsim) -> None:
+    """`-` is standard input, for images or for texts."""
+    record = json.loads(clipsim("rank", "-", "-t", "red", "--json", "-q", stdin=b"blue.png\r\nred.png\n").out)
+    assert record["images"] == ["blue.png", "red.png"]
 
-    assert json.loads(out)["scores"][0]["probability"] is None
-    assert "there is no probability" in err
+    record = json.loads(clipsim("rank", "red.png", "--text-file", "-", "--json", stdin=b"\xef\xbb\xbfred\nblue\n").out)
+    assert record["texts"] == ["red", "blue"]
+
+
+def test_a_single_text_is_explained(clipsim: Clipsim) -> None:
+    """The probability is null, a notice says why, and no image has a star, which would say nothing."""
+    done = clipsim("rank", "red.png", "-t", "red", "--format", "jsonl")
+    assert json.loads(done.out)["scores"][0]["probability"] is None
+    assert "there is no probability" in done.err
+
+    for options in ([], ["--top", "1"]):
+        out = clipsim("rank", ".", "-t", "red", *options).out
+        assert "1.0000" in out
+        assert "*" not in out
+        assert "of 1 texts" not in out
+
+
+def test_the_cache_is_kept_and_can_be_left_out(clipsim: Clipsim, colour_model: FakeEncoder) -> None:
+    """A second run encodes nothing; --no-cache encodes again."""
+    arguments = ("rank", ".", "-t", "red", "-t", "blue", "--json")
+    first = clipsim(*arguments).out
+    assert (sum(colour_model.image_batches), sum(colour_model.text_batches)) == (3, 2)
+
+    assert clipsim(*arguments).out == first
+    assert (sum(colour_model.image_batches), sum(colour_model.text_batches)) == (3, 2)
+
+    assert clipsim(*arguments, "--no-cache").out == first
+    assert (sum(colour_model.image_batches), sum(colour_model.text_batches)) == (6, 4)
+
+
+def test_the_batch_size_is_what_was_asked_for(clipsim: Clipsim, colour_model: FakeEncoder) -> None:
+    """No batch is larger."""
+    clipsim("rank", ".", "-t", "red", "-t", "blue", "--batch-size", "2")
+
+    assert colour_model.image_batches == [2, 1]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["red.png"], "no texts to compare with"),
+        (["red.png"], "no texts to compare with; give --text TEXT or --text-file FILE"),
         (["-t", "red"], "no images to rank"),
-        (["red.png", "-t", ""], "a prompt is empty"),
-        (["red.png", "-t", "red", "--sort-by", "blue"], "'blue' is none of the texts"),
-        (["red.png", "-t", "red", "--template", "x"], "has no {}"),
-        (["red.png", "-t", "red", "--format", "csv", "--json"], "contradict"),
-        (["-", "-t", "red", "--text-file", "-"], "only once"),
-        (["red.png", "-t", "red", "--weights", "x.pt"], "--weights needs --model"),
-        (["red.png", "-t", "red", "--top", "0"], "--top"),
-        (["red.png", "-t", "red", "--precision", "int8"], "--precision"),
-        (["red.png", "-t", "red", "--no-such-option"], "--no-such-option"),
+        (["red.png", "-t", " "], "text 1 is empty"),
+        (["red.png", "-t", "red", "--sort-by", "blue"], "--sort-by blue is not one of the texts"),
+        (["red.png", "-t", "red", "--sort-by", "light blue"], "--sort-by 'light blue' is not one of the texts"),
+        (["red.png", "-t", "red", "--template", "x"], "the template 'x' has no {}"),
+        (["red.png", "-t", "red", "--format", "csv", "--json"], "--json and --format csv contradict each other"),
+        (["-", "-t", "red", "--text-file", "-"], "can be read only once"),
+        (["red.png", "-t", "red", "-0"], "--null goes with a list of paths"),
+        (["red.png", "-t", "red", "--device", "tpu"], "unknown device 'tpu'"),
+        (["red.png", "-t", "red", "--engine", "onnx", "--device", "cuda"], "runs on the CPU only"),
     ],
 )
-def test_wrong_usage_is_status_2(rank: Rank, arguments: list[str], message: str) -> None:
-    """Each contradiction says what it is, and prints nothing on standard output."""
-    status, out, err = rank(*arguments)
+def test_wrong_usage_is_status_2(clipsim: Clipsim, arguments: list[str], message: str) -> None:
+    """Each contradiction is one line that says what it is, and nothing on standard output."""
+    done = clipsim("rank", *arguments)
 
-    assert (status, out) == (2, "")
-    assert message in err
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("clipsim: error: ")
+    assert message in done.err
+    assert done.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -188,104 +202,96 @@ def test_wrong_usage_is_status_2(rank: Rank, arguments: list[str], message: str)
         (["x" * 300, "-t", "red"], "none of the inputs could be used"),
     ],
 )
-def test_nothing_done_is_status_1(rank: Rank, colours: Path, arguments: list[str], message: str) -> None:
-    """One clear line says what and why; standard output stays empty."""
+def test_nothing_done_is_status_1(clipsim: Clipsim, colours: Path, arguments: list[str], message: str) -> None:
+    """A clear line says what and why; standard output stays empty."""
     (colours / "prompts.txt").write_text("no image")
-    status, out, err = rank(*arguments, "-q")
+    done = clipsim("rank", *arguments, "-q")
 
-    assert (status, out) == (1, "")
-    assert message in err
-    assert "Traceback" not in err
+    assert (done.status, done.out) == (1, "")
+    assert message in done.err
+    assert "Traceback" not in done.err
 
 
-def test_some_skipped_is_status_3(rank: Rank, colours: Path) -> None:
+def test_files_that_are_not_there_are_named_before_a_model_is_opened(
+    clipsim: Clipsim, colour_model: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A typing error costs no import of torch."""
+    monkeypatch.setattr(colour_model, "encode_texts", None)
+    monkeypatch.setattr("clipsim.api.Session", None)
+    done = clipsim("rank", "nope.png", "-t", "red")
+
+    assert done.status == 1
+    assert done.err.splitlines()[0] == "clipsim: skipped: nope.png: no such file"
+
+
+def test_some_skipped_is_status_3(clipsim: Clipsim, colours: Path) -> None:
     """The good ones are ranked, the broken ones named and counted."""
     (colours / "broken.png").write_bytes((colours / "red.png").read_bytes()[:60])
-    status, out, err = rank(".", "-t", "red", "-t", "blue", "-q")
+    done = clipsim("rank", ".", "-t", "red", "-t", "blue", "-q")
 
-    assert status == 3
-    assert "red.png" in out
-    assert "broken.png" not in out
-    assert "skipped: ./broken.png: " in err
-    assert "1 of 4 inputs skipped" in err
+    assert done.status == 3
+    assert "red.png" in done.out
+    assert "broken.png" not in done.out
+    assert "skipped: ./broken.png: " in done.err
+    assert "1 of 4 inputs skipped" in done.err
 
 
-def test_names_cannot_act_on_the_terminal(rank: Rank, colours: Path) -> None:
+def test_names_cannot_act_on_the_terminal(clipsim: Clipsim, colours: Path) -> None:
     """Escapes in a file's name reach neither stream."""
     Image.new("RGB", (9, 5), "red").save(colours / "a\x1b[31m.png")
     (colours / "b\x1b]0;x\x07.png").touch()
-    _, out, err = rank(".", "-t", "red", "-t", "blue", "-q")
+    done = clipsim("rank", ".", "-t", "red", "-t", "blue", "-q")
 
-    assert "\x1b" not in out + err
-    assert "\\x1b[31m" in out
-    assert "\\x1b]0;x\\x07" in err
+    assert "\x1b" not in done.out + done.err
+    assert "\\x1b[31m" in done.out
+    assert "\\x1b]0;x\\x07" in done.err
 
 
-def test_a_bug_keeps_its_traceback(rank: Rank, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not the user's doing is not dressed up as it."""
+def test_off_a_terminal_names_are_whole(clipsim: Clipsim, colours: Path) -> None:
+    """A name of the table can be searched for, however long it is."""
+    name = f"{'long ' * 30}name.png"
+    Image.new("RGB", (9, 5), "red").save(colours / name)
+    text = "a text that is too long for a column of the table of which there are several"
+    done = clipsim("rank", ".", "-t", "red", "-t", text.removesuffix(" of which there are several"), "--truncate")
+
+    assert name in done.out
+    assert "…" not in done.out
+
+
+def test_a_wrong_name_in_the_environment_is_named_as_such(clipsim: Clipsim, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has typed the name, so the message says where it stands."""
+    monkeypatch.setenv("CLIPSIM_MODEL", "nope")
+    done = clipsim("rank", "red.png", "-t", "red")
+    assert done.status == 1
+    assert "'nope'" in done.err
+    assert "CLIPSIM_MODEL" in done.err
+
+    monkeypatch.setenv("CLIPSIM_MODEL", "")
+    monkeypatch.setenv("CLIPSIM_DEVICE", "tpu")
+    assert "'tpu'" in clipsim("rank", "red.png", "-t", "red").err
+
+
+def test_a_bug_keeps_its_traceback(
+    clipsim: Clipsim, colour_model: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not the user's fault is not presented as if it were."""
 
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(clipsim.cli.run, "open_cached", broken)
-    monkeypatch.setattr(sys, "argv", ["clipsim", "rank", "red.png", "-t", "red"])
+    monkeypatch.setattr(colour_model, "encode_images", broken)
     with pytest.raises(ZeroDivisionError):
-        main()
+        clipsim("rank", "red.png", "-t", "red")
 
 
-def test_the_bundled_model_end_to_end(run: Run, tmp_path: Path) -> None:
-    """The installed program, in an empty home and offline: paths from a pipe, JSON on standard output."""
-    images = Path(__file__).parents[1] / "images"
-    names = b"\0".join(os.fsencode(path) for path in sorted(images.glob("[cm]a[tz]*.jpeg")))
-    done = run("rank", "-", "-0", "-t", "maze", "-t", "cat", "--json", input=names, cwd=tmp_path)
-    record = json.loads(done.stdout)
+def test_another_failure_of_the_system_is_not_a_failure_to_write(
+    clipsim: Clipsim, colour_model: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only an error of standard output says that the results cannot be written."""
 
-    assert done.returncode == 0, done.stderr
-    assert len(record["images"]) >= 4
-    for image, best in zip(record["images"], record["best"], strict=True):
-        assert Path(image).name.startswith(record["texts"][best])
+    def unreadable(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
 
-
-@pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv"])
-def test_a_closed_pipe_and_a_full_disk(run: Run, colours: Path, form: str) -> None:
-    """A reader that has had enough ends the run quietly; a disk that is full is one line and status 1."""
-    for target, status in (("closed", 0), ("/dev/full", 1)):
-        read, write = os.pipe()
-        os.close(read)
-        stream = write if target == "closed" else os.open(target, os.O_WRONLY)
-        command = [
-            sys.executable,
-            "-m",
-            "clipsim",
-            "rank",
-            str(colours),
-            "-t",
-            "red",
-            "-t",
-            "blue",
-            "-q",
-            "--format",
-            form,
-        ]
-        done = subprocess.run(command, stdout=stream, stderr=subprocess.PIPE, timeout=300)
-        os.close(write)
-
-        assert done.returncode == status
-        assert done.stderr.count(b"\n") == status
-        assert b"Traceback" not in done.stderr
-
-
-def test_an_interrupt_is_status_130(colours: Path, tmp_path: Path) -> None:
-    """Ctrl-C ends with one line, without a traceback, and leaves valid lines behind."""
-    arguments = ["rank", *([str(colours)] * 3000), "-t", "red", "-t", "blue", "-q", "--format", "jsonl"]
-    written = tmp_path / "scores.jsonl"
-    with written.open("wb") as file:
-        process = subprocess.Popen([sys.executable, "-m", "clipsim", *arguments], stdout=file, stderr=subprocess.PIPE)
-    while process.poll() is None and not written.stat().st_size:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-
-    assert process.returncode == 130
-    assert err.decode() == "clipsim: error: interrupted\n"
-    assert all(json.loads(line)["best"] for line in written.read_text().splitlines())
+    monkeypatch.setattr(colour_model, "encode_images", unreadable)
+    with pytest.raises(OSError, match="Input/output error"):
+        clipsim("rank", "red.png", "-t", "red")

@@ -3,6 +3,6 @@
 - `keys`: the keys that say which vectors belong to which model, text and file
 - `vectors`: the vectors of one model, and `EmbeddingCache`, what a run may find and keep
 - `files`: the digests of files that were read before
-- `database`: the SQLite file itself; it survives damage, full disks and other processes
+- `database`: the SQLite file itself, its rows checked; `schema` creates its tables, `recovery` replaces a damaged one
 - `maintenance`: what the cache holds, and how to make it smaller
 """

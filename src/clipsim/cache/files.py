@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-import zlib
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
-from clipsim.cache.database import MAX_QUERY_VALUES, Database
+from clipsim.cache.database import MAX_QUERY_VALUES, Database, crc
 from clipsim.models.digests import FileStamp, digest_file
 
 DIGEST_BYTES = 32
@@ -28,22 +27,23 @@ class FileDigests:
         names = iter(stamps)
         while block := {_key(name): name for name in islice(names, MAX_QUERY_VALUES)}:
             marks = ",".join("?" * len(block))
-            for row in self.database.select(f"SELECT * FROM files WHERE path IN ({marks})", list(block)):
-                if not self._is_sound(row) or row[0] not in block:
-                    self.database.report_damage("a row of the table of files is wrong")
-                    continue
-                name = block[row[0]]
-                if row[1] == stamps[name].packed():
-                    found[name] = row[2]
+            rows = self.database.select(
+                f"SELECT path, stamp, content, checksum FROM files WHERE path IN ({marks})",
+                list(block),
+                check=lambda *row, paths=block: row[0] in paths and _is_sound(*row),
+            )
+            for path, stamp, content, _ in rows:
+                if stamp == stamps[block[path]].packed():
+                    found[block[path]] = content
         return found
 
     @staticmethod
-    def statement(records: Sequence[FileRecord]) -> tuple[str, list[tuple[bytes, bytes, bytes, int]]]:
+    def statement(records: Sequence[FileRecord]) -> tuple[str, list[tuple[object, ...]]]:
         """The statement and rows that store digests, each with the stamp its file had before and after reading."""
-        rows = []
+        rows: list[tuple[object, ...]] = []
         for name, stamp, content in records:
             key, packed = _key(name), stamp.packed()
-            rows.append((key, packed, content, zlib.crc32(key + packed + content)))
+            rows.append((key, packed, content, crc(key, packed, content)))
         return "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows
 
     def is_known(self, path: Path) -> bool:
@@ -73,16 +73,9 @@ class FileDigests:
             return None
         return note.removeprefix(f"{stamp} ")
 
-    @staticmethod
-    def _is_sound(row: tuple[object, ...]) -> bool:
-        key, stamp, content, checksum = row
-        return (
-            isinstance(key, bytes)
-            and isinstance(stamp, bytes)
-            and isinstance(content, bytes)
-            and len(content) == DIGEST_BYTES
-            and checksum == zlib.crc32(key + stamp + content)
-        )
+
+def _is_sound(path: object, stamp: object, content: object, checksum: object) -> bool:
+    return isinstance(content, bytes) and len(content) == DIGEST_BYTES and checksum == crc(path, stamp, content)
 
 
 def _key(name: str) -> bytes:

@@ -25,8 +25,7 @@ class Contents:
 
 def describe(database: Database) -> Contents:
     """What the cache holds now."""
-    counts = [database.select(f"SELECT count(*) FROM {table}") for table in ("vectors", "spaces", "files")]
-    vectors, spaces, files = (rows[0][0] if rows else 0 for rows in counts)
+    vectors, spaces, files = (_count(database, table) for table in ("vectors", "spaces", "files"))
     return Contents(str(database.path), size_on_disk(database.path), vectors, spaces, files)
 
 
@@ -47,28 +46,31 @@ def clear(database: Database) -> int:
 def prune(database: Database, *, older_than: float | None = None, max_bytes: int | None = None) -> int:
     """Remove vectors not used for `older_than` seconds, then the least recently used ones until `max_bytes` suffice.
 
-    What is known of files goes with their vectors. The last use is noted by the day, so ages are rounded up to days.
-    Returns the number of vectors removed; an empty cache still takes some 150 kB.
+    What is known of files is removed with their vectors. The last use is noted by the day, so ages are rounded up to
+    days. Returns the number of vectors removed; an empty cache still takes some 150 kB.
     """
     before = describe(database).vectors
     if older_than is not None:
         oldest = (time.time() - older_than) // SECONDS_PER_DAY
-        while database.select("SELECT 1 FROM vectors WHERE used < ? LIMIT 1", [oldest]):
+        for _ in range(0, _count(database, "vectors WHERE used < ?", oldest), BLOCK):
             statement = f"DELETE FROM vectors WHERE rowid IN (SELECT rowid FROM vectors WHERE used < ? LIMIT {BLOCK})"
-            if not database.write([(statement, [(oldest,)])]):
-                break
+            database.write([(statement, [(oldest,)])])
+    if older_than is not None or (max_bytes is not None and size_on_disk(database.path) > max_bytes):
         _shrink(database)
     while max_bytes is not None and (found := describe(database)).bytes > max_bytes:
         share = 1 - max_bytes / found.bytes
         vectors = min(found.vectors, int(found.vectors * share * 1.05) + 1)
         oldest_first = f"SELECT rowid FROM vectors ORDER BY used, rowid LIMIT {vectors}"
-        if not database.write([(f"DELETE FROM vectors WHERE rowid IN ({oldest_first})", [()])]):
-            break
+        database.write([(f"DELETE FROM vectors WHERE rowid IN ({oldest_first})", [()])])
         _shrink(database)
-        left = describe(database)
-        if left.vectors == 0 or left == found:
+        if describe(database).vectors in (0, found.vectors):
             break
     return before - describe(database).vectors
+
+
+def _count(database: Database, rows: str, *values: float) -> int:
+    found = database.select(f"SELECT count(*) FROM {rows}", values)
+    return int(found[0][0]) if found else 0
 
 
 def _shrink(database: Database) -> None:

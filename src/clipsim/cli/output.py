@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 DEFAULT_WIDTH = 160  # cells, where neither standard output nor standard error is a terminal
+MAX_TABLE_WIDTH = 100_000  # cells of a table with long names that goes into a pipe
 
 
 class WriteError(Exception):
@@ -85,11 +86,10 @@ def print_table(*parts: RenderableType) -> None:
     console = Console(highlight=False, width=width)
     with console.capture() as drawn:  # rich itself would end the program when a pipe is closed
         for part in parts:
-            if isinstance(part, Table) and not console.is_terminal:
-                wide = Console(width=100_000)
-                console.print(part, width=max(width, wide.measure(part).maximum), crop=False, soft_wrap=False)
-            else:
-                console.print(part)
+            console.width = width
+            if isinstance(part, Table) and not sys.stdout.isatty():
+                console.width = max(width, Console(width=MAX_TABLE_WIDTH).measure(part).maximum)
+            console.print(part)
     with _write_errors():
         sys.stdout.write(drawn.get())
         sys.stdout.flush()

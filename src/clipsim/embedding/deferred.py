@@ -1,4 +1,4 @@
-"""A model that can be opened → an encoder that is opened, in the background, when the first vector is missing."""
+"""A model that can be opened → an encoder that opens it in the background when the first vector is missing."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _FACTS = ("embed_dim", "image_size", "logit_scale", "logit_bias", "head")
 class DeferredEncoder:
     """An `engines.Encoder` whose facts may be known before its model is loaded, if it ever is.
 
-    Asking for a fact that no earlier run has kept opens the model, and so does everything that encodes. `device` and
-    `precision` are what the model is expected to run in; once it is open, they are what it does run in, and
-    `on_open` is called with the encoder itself.
+    Asking for a fact that is not in the cache opens the model, and so does everything that encodes. `device` and
+    `precision` are what the model is expected to run in; once it is open, they are what it does run in. `on_open` is
+    called with the opened encoder before that, in the thread that opens it.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class DeferredEncoder:
         device: str,
         precision: str,
         preprocessing: Preprocessing | None,
-        on_open: Callable[[Encoder], None] = lambda _: None,
+        on_open: Callable[[Encoder], None],
     ) -> None:
         self.name, self.pretrained = spec.reported_name, spec.reported_tag
         self.engine, self.device, self.precision = engine, device, precision
@@ -47,45 +47,51 @@ class DeferredEncoder:
         self._error: BaseException | None = None
 
     def use_facts_of(self, space: Space) -> None:
-        """Take the facts from a space of the cache, or store them there once they are known."""
-        self._space = space
-        self._facts = self._facts or space.facts
+        """Take the facts from a space of the cache, or store them there once they are known.
+
+        Called before the model is opened, or from `on_open`.
+        """
+        self._space, self._facts = space, space.facts
 
     def start(self) -> None:
-        """Begin to open the model, unless it has begun."""
+        """Begin to open the model, unless that has begun."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._open, name="open the model", daemon=True)
                 self._thread.start()
 
+    def settle(self) -> None:
+        """Wait until a model that is being opened is open, or cannot be; opens none. Raises nothing."""
+        if self._thread is not None:
+            self._thread.join()
+
     def _open(self) -> None:
         try:
             opened = self._open_model()
-            self.device, self.precision = opened.device, opened.precision
             self._on_open(opened)
+            if self._facts is None:
+                self._facts = {name: getattr(opened, name) for name in _FACTS}
+                if self._space is not None:
+                    self._space.keep_facts(self._facts)
+            self.device, self.precision = opened.device, opened.precision
             self._opened = opened
         except BaseException as error:  # raised where the model is waited for
             self._error = error
 
     def _wait(self) -> Encoder:
         self.start()
-        assert self._thread is not None
-        self._thread.join()
+        self.settle()
         if self._error is not None:
             raise self._error
         assert self._opened is not None
-        with self._lock:
-            if self._facts is None:
-                self._facts = {name: getattr(self._opened, name) for name in _FACTS}
-                if self._space is not None:
-                    self._space.keep_facts(self._facts)
         return self._opened
 
     def _fact(self, name: str) -> Any:
-        if self._facts is None:
+        if (facts := self._facts) is None:
             self._wait()
-        assert self._facts is not None
-        return self._facts[name]
+            facts = self._facts
+            assert facts is not None
+        return facts[name]
 
     @property
     def embed_dim(self) -> int:
@@ -94,7 +100,7 @@ class DeferredEncoder:
 
     @property
     def image_size(self) -> int:
-        """Pixels, of the side."""
+        """The side of the model's pictures, in pixels."""
         return max(self._preprocessing.size) if self._preprocessing else int(self._fact("image_size"))
 
     @property
@@ -104,17 +110,17 @@ class DeferredEncoder:
 
     @property
     def logit_bias(self) -> float | None:
-        """What SigLIP's logits are shifted by."""
+        """What is added to SigLIP's logits."""
         bias: float | None = self._fact("logit_bias")
         return bias
 
     @property
     def head(self) -> str:
-        """How logits become probabilities."""
+        """How logits become probabilities: "softmax" or "sigmoid"."""
         return str(self._fact("head"))
 
     def prepare_image(self, image: Image.Image) -> Pixels:
-        """RGB picture → (h, w, 3) uint8; the model need not be there for it, but will be needed."""
+        """RGB picture → (h, w, 3) uint8; begins to open the model, which will be needed."""
         self.start()
         return self._preprocessing.prepare(image) if self._preprocessing else self._wait().prepare_image(image)
 

@@ -58,10 +58,11 @@ class Prepared:
 class Pipeline:
     """Inputs that threads prepare, never more than about two batches ahead of the consumer.
 
-    Iterating gives a `Prepared` for each source, in order. With `live`, sources are read by a thread of their own, and
-    a None is given about every tenth of a second while the next source has not arrived, so that the consumer can go on
-    with what it has. With `measure`, every file is read and every picture's size is found, also where its vector is
-    cached. With `own_process`, decoding threads get a lower priority and Pillow's limits are set.
+    Iterating gives a `Prepared` for each source, in order; an error of the iterable of sources is raised after those
+    before it. With `live`, sources are read by a separate thread, and a None is given about every tenth of a second
+    while the next source has not arrived, so that the consumer can continue with what it has. With `measure`, every
+    file is read and the size of every picture is found, even where its vector is cached. With `own_process`, decoding
+    threads get a lower priority and Pillow's limits are set.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Pipeline:
         self._started = False
         self._pool: ThreadPoolExecutor | None = None
         self._waiting: deque[Prepared | Future[Prepared]] = deque()
+        self._source_error: Exception | None = None
 
     def start(self) -> None:
         """Begin to prepare, without waiting for anything but the names of the first inputs."""
@@ -114,14 +116,14 @@ class Pipeline:
                     first = self._waiting.popleft()
                     yield first if isinstance(first, Prepared) else first.result()
                 self.start()
+            if self._source_error is not None:
+                raise self._source_error
         finally:
             self.close()
 
     def _take(self) -> bool:
         """Put some more inputs into the queue; whether there were any."""
-        taken = (
-            list(islice(self._sources, self._batch_size)) if self._feed is None else self._feed.take(self._batch_size)
-        )
+        taken = self._next_sources()
         digests, vectors = self._find_cached(taken)
         for source in taken:
             digest = digests.get(source.name)
@@ -130,6 +132,18 @@ class Pipeline:
             else:
                 self._waiting.append(self._threads().submit(self._prepare, source))
         return bool(taken)
+
+    def _next_sources(self) -> list[Source]:
+        """The sources that follow, up to a batch of them; an error of their iterable is kept for later."""
+        taken: list[Source] = []
+        try:
+            if self._feed is not None:
+                return self._feed.take(self._batch_size)
+            for source in islice(self._sources, self._batch_size):
+                taken.append(source)
+        except Exception as error:
+            self._source_error = error
+        return taken
 
     def _find_cached(self, sources: list[Source]) -> tuple[dict[str, bytes], dict[bytes, Features]]:
         """The digests of files that have not changed since they were read, and the vectors of those."""

@@ -59,13 +59,16 @@ class Session:
         self._plan: EnginePlan = plan_engine(self.spec, self._files, self.model_options, own_process=own_process)
         database = Database(cache_folder()) if self.run_options.cache else None
         self._database = database if database is not None and database.usable else None
-        self.device_changed = False
         self._closed = False
         self._identity: str | None = None
         self._cache_is_open = threading.Event()
-        self._deferred = self._defer()
         try:
+            self._deferred = self._defer()
             self.cache = self._open_cache()
+        except BaseException:
+            if self._database is not None:
+                self._database.close()
+            raise
         finally:
             self._cache_is_open.set()
         if self.cache is None:
@@ -134,6 +137,16 @@ class Session:
             cache=self.cache if keep else None,
         )
 
+    def confirm_device(self) -> str:
+        """The device of the vectors, known for certain if any has been computed.
+
+        The device that "auto" stood for in an earlier run is checked when the model is loaded; where that has begun,
+        this waits for it. If it is another device now, vectors found before were computed on the earlier one.
+        """
+        if self._device_is_remembered:
+            self._deferred.settle()
+        return self.encoder.device
+
     def close(self) -> None:
         """Close the cache; nothing can be embedded afterwards. Closing twice does nothing."""
         if not self._closed and self.cache is not None:
@@ -152,12 +165,15 @@ class Session:
 
     def _defer(self) -> DeferredEncoder:
         options, plan = self.model_options, self._plan
-        expected = plan.device or guess_device(options.device) or self._recall_device()
+        expected = plan.device or guess_device(options.device)
+        remembered = self._recall_device() if expected is None else None
+        self._device_is_remembered = remembered is not None
+        expected = expected or remembered
         opened: Encoder | None = None
-        if expected is None:  # only torch knows what "auto" is here
+        if expected is None:  # only torch knows what "auto" stands for
             opened = plan.open_encoder()
             expected = opened.device
-            self._note_device(expected)
+            self._remember_device(expected)
         precision = plan.precision or default_precision(expected)
         config = None if self._files.config is None else read_config(self._files.config)
         return DeferredEncoder(
@@ -171,19 +187,16 @@ class Session:
         )
 
     def _check_device(self, opened: Encoder) -> None:
-        """Use other keys where "auto" stands for another device than in the run before: its driver came or went."""
+        """Change to the keys of the device that the model runs on, if another was expected: a driver came or went."""
         self._cache_is_open.wait()  # this runs in the thread that opens the model
-        if self.cache is None or opened.device == self._expected_device:
+        if self.cache is None or opened.device == self._deferred.device:
             return
-        self.device_changed = True
-        self._note_device(opened.device)
+        self._remember_device(opened.device)
         _log.warning("the device that 'auto' stands for has changed: it is now %s", opened.device)
-        texts, images = self._keys(opened.device, opened.precision)
-        self.cache.texts.change_key(texts)
-        self.cache.images.change_key(images)
+        self.cache.change_keys(*self._keys(opened.device, opened.precision))
+        self._deferred.use_facts_of(self.cache.texts)
 
     def _open_cache(self) -> EmbeddingCache | None:
-        self._expected_device = self._deferred.device
         if self._database is None:
             return None
         digests = FileDigests(self._database)
@@ -214,7 +227,7 @@ class Session:
         return text_space_key(**facts), image_space_key(**facts, decoding=self.decoding.as_key())
 
     def _recall_device(self) -> str | None:
-        """The device that "auto" stood for in an earlier run on this hardware; checked when torch is loaded."""
+        """The device that "auto" stood for in an earlier run on this hardware; checked when the model is loaded."""
         if self._database is None:
             return None
         name = self._database.read_note(_device_note())
@@ -224,7 +237,7 @@ class Session:
             return None
         return name
 
-    def _note_device(self, device: str) -> None:
+    def _remember_device(self, device: str) -> None:
         if self._database is not None:
             self._database.write_note(_device_note(), device)
 

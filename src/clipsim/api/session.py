@@ -1,0 +1,137 @@
+"""Models, images and texts as Python names them → `Session`, `open` and `rank`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from clipsim.api.ranking import NOTHING_USABLE, Ranking, RankRequest
+from clipsim.embedding.session import Session as EmbeddingSession
+from clipsim.errors import NoInputError, printable
+from clipsim.inputs.sources import Source, make_sources
+from clipsim.options import ModelOptions, RunOptions
+from clipsim.scoring.records import RankResult
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from PIL import Image
+    from typing_extensions import TypedDict, Unpack
+
+    class OpenOptions(TypedDict, total=False):
+        """The keyword arguments of `clipsim.open`."""
+
+        model: str | os.PathLike[str] | None
+        weights: str | os.PathLike[str] | None
+        device: str
+        precision: str | None
+        engine: str
+        batch_size: int | None
+        workers: int | None
+        exact: bool
+        truncate: bool
+        on_error: Literal["skip", "fail"]
+        cache: bool
+
+    Images: TypeAlias = Iterable["str | os.PathLike[str] | Image.Image | Source"] | str | Path | Image.Image
+
+
+class Session(EmbeddingSession):
+    """A model that stays loaded, and the calls that use it; see `clipsim.open`."""
+
+    def rank(
+        self,
+        images: Images,
+        texts: Iterable[str] | str,
+        *,
+        templates: Iterable[str] | str = (),
+        sort_by: str | None = None,
+    ) -> RankResult:
+        """Score every image against every text; see `clipsim.rank`."""
+        request = RankRequest.check(texts, templates, sort_by)
+        sources = list(make_sources(images))
+        if not sources:
+            raise NoInputError("no images to rank; give at least one")
+        result = self.open_ranking(sources, request).collect()
+        if result.errors and not result.scores:
+            first = result.errors[0]
+            more = f" (and {len(result.errors) - 1} more)" if len(result.errors) > 1 else ""
+            raise NoInputError(f"{NOTHING_USABLE}: {printable(first.path)}: {first.error}{more}", result.errors)
+        return result
+
+    def open_ranking(self, sources: Iterable[Source], request: RankRequest, *, live: bool = False) -> Ranking:
+        """A ranking to iterate over, in memory that does not grow with the number of sources.
+
+        With `live`, results do not wait for sources that have not come yet, as from a pipe.
+        """
+        return Ranking(self, sources, request, live)
+
+
+def open(
+    model: str | os.PathLike[str] | None = None,
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    engine: str = "auto",
+    batch_size: int | None = None,
+    workers: int | None = None,
+    exact: bool = False,
+    truncate: bool = False,
+    on_error: Literal["skip", "fail"] = "skip",
+    cache: bool = True,
+) -> Session:
+    """Open a model once, for several calls: `with clipsim.open("ViT-B/32") as session: session.rank(images, texts)`.
+
+    `model` is what `clipsim rank --model` accepts, None the default model; `weights` a state dict for the architecture
+    in `model`. `engine` is "auto" (an fp32 export of the model where there is one), "torch", "onnx" or "onnx-int8".
+    `exact` decodes large JPEGs in full; `truncate` cuts texts that are too long; with `on_error="fail"` the first image
+    that cannot be used raises ImageError; `cache` reads and keeps vectors in the user's cache.
+
+    Raises UsageError for options that contradict each other, ModelError and its family for the model. DeviceError is
+    raised when the model is loaded, with the first vector that is not in the cache.
+    """
+    return Session(
+        ModelOptions(
+            None if model is None else os.fspath(model),
+            None if weights is None else os.fspath(weights),
+            str(device),
+            precision,
+            engine,
+        ),
+        RunOptions(
+            batch_size=batch_size, workers=workers, exact=exact, truncate=truncate, on_error=on_error, cache=cache
+        ),
+    )
+
+
+def rank(
+    images: Images,
+    texts: Iterable[str] | str,
+    *,
+    templates: Iterable[str] | str = (),
+    sort_by: str | None = None,
+    **options: Unpack[OpenOptions],
+) -> RankResult:
+    """Score every image against every text.
+
+    Images are paths (files, folders, globs) or PIL pictures; texts are stripped at both ends, and a repeated one counts
+    once. Each text is put into every template, and the unit vectors are averaged. `sort_by`, one of the texts, orders
+    the images. `options` are those of `clipsim.open`, which opens the model; it is closed afterwards.
+
+    An image that cannot be used is in the result's `errors`; NoInputError is raised where there is no image, or none
+    can be used. Raises UsageError for no texts, an empty text or a `sort_by` that is not one of the texts, PromptError
+    for a text that is too long, and what `clipsim.open` raises.
+
+    >>> from PIL import Image
+    >>> picture = Image.new("RGB", (64, 48), "white")
+    >>> rank(picture, ["maze", "cat"], model="clipsim-mini").similarity.shape
+    (2, 1)
+    """
+    texts = [texts] if isinstance(texts, str) else list(texts)
+    templates = [templates] if isinstance(templates, str) else list(templates)
+    RankRequest.check(texts, templates, sort_by)  # before a model is looked for
+    with open(**options) as session:
+        return session.rank(images, texts, templates=templates, sort_by=sort_by)
