@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
-import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
@@ -18,18 +14,18 @@ from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 from clipsim.cache.vectors import EmbeddingCache
+from clipsim.embedding.content import read_content, stamp_of
 from clipsim.embedding.feed import Feed
 from clipsim.engines.devices import usable_cores
 from clipsim.engines.encoder import Encoder, Features, Pixels
 from clipsim.errors import ImageError
 from clipsim.images.limits import DecodingRules, check_file_size
 from clipsim.inputs.sources import Source
-from clipsim.models.digests import CHUNK_BYTES, FileStamp, digest_stream
+from clipsim.models.digests import FileStamp
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-WHOLE_FILE_BYTES = 32_000_000  # a file up to this size is read once, into memory
 # A large JPEG is decoded at no less than this many times the side of the model's pictures.
 DRAFT_OVERSAMPLING = 2
 MAX_DEFAULT_WORKERS = 8
@@ -180,12 +176,12 @@ class Pipeline:
 
     def _prepare_file(self, source: Source) -> Prepared:
         with source.open() as stream, ExitStack() as held:
-            begun, before = time.time_ns(), _stamp(stream)
+            begun, before = time.time_ns(), stamp_of(stream)
             size = stream.seek(0, os.SEEK_END) if before is None else before.size
             check_file_size(size)
-            digest, content = _read(stream, size, before is not None, held)
+            digest, content = read_content(stream, size, before is not None, held)
             cached = None if self._cache is None else self._cache.images.find([digest]).get(digest)
-            stamp = before if before is not None and before.is_settled(begun) and before == _stamp(stream) else None
+            stamp = before if before is not None and before.is_settled(begun) and before == stamp_of(stream) else None
             if cached is not None:
                 return Prepared(source.name, features=cached, digest=digest, stamp=stamp, size=self._size(content))
             from clipsim.images.decode import decoded_file  # imports Pillow
@@ -195,7 +191,7 @@ class Pipeline:
                 pixels = self._encoder.prepare_image(image)
             shape = self._size(content)
             # a file that was read twice may not have been the same both times
-            cacheable = content is not stream or (stamp is not None and stamp == _stamp(stream))
+            cacheable = content is not stream or (stamp is not None and stamp == stamp_of(stream))
         stamp = stamp if cacheable else None
         return Prepared(source.name, pixels, digest=digest, stamp=stamp, cacheable=cacheable, size=shape)
 
@@ -223,32 +219,3 @@ def _lower_priority() -> None:
         thread = threading.get_native_id()
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + DECODING_NICENESS)
-
-
-def _stamp(stream: BinaryIO) -> FileStamp | None:
-    """The stamp of an open file; None where the stream is not a file of its own."""
-    try:
-        return FileStamp.of(os.fstat(stream.fileno()))
-    except (OSError, AttributeError):
-        return None
-
-
-def _read(stream: BinaryIO, size: int, is_file: bool, held: ExitStack) -> tuple[bytes, BinaryIO]:
-    """The SHA-256 of a stream, and what to decode: its bytes in memory, or if they are too many, a file."""
-    try:
-        stream.seek(0)
-        if size <= WHOLE_FILE_BYTES:
-            data = stream.read(WHOLE_FILE_BYTES + 1)
-            if len(data) <= WHOLE_FILE_BYTES:
-                return hashlib.sha256(data).digest(), io.BytesIO(data)
-            stream.seek(0)
-        content = stream
-        if not is_file:
-            content = held.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (closed with the source)
-            shutil.copyfileobj(stream, content, CHUNK_BYTES)
-            content.seek(0)
-        digest = bytes.fromhex(digest_stream(content))
-        content.seek(0)
-    except OSError as error:
-        raise ImageError(f"cannot read it: {error.strerror or error}") from error
-    return digest, content

@@ -137,6 +137,10 @@ class Session:
             cache=self.cache if keep else None,
         )
 
+    def load_model(self) -> None:
+        """Load the model now, so that its device and precision are certain. Raises ModelError and DeviceError."""
+        self._deferred.load()
+
     def confirm_device(self) -> str:
         """The device of the vectors, known for certain if any has been computed.
 

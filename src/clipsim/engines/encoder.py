@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from PIL import Image
 
+    from clipsim.engines.preprocessing import Preprocessing
+
 Pixels = NDArray[np.uint8]
 Features = NDArray[np.float32]
 
@@ -66,6 +68,11 @@ class Encoder(Protocol):
     @property
     def engine(self) -> str:
         """What runs it: "torch", "onnx" or "onnx-int8"."""
+        ...
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How images are resized, cropped and normalised."""
         ...
 
     def prepare_image(self, image: Image.Image) -> Pixels:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from clipsim.errors import UsageError
 from clipsim.inputs.filters import NameFilter
@@ -38,6 +39,23 @@ def find_sources(names: Iterable[str], chosen: NameFilter | None = None, *, list
             for source in _open_collection(place):
                 if chosen is None or isinstance(source, FailedSource) or chosen.accepts(source.name):
                     yield source
+
+
+def make_collection(inputs: object, chosen: NameFilter | None = None) -> Iterator[Source]:
+    """What a Python caller passed to be embedded → sources, lazily and in order.
+
+    `inputs` is a name as `find_sources` takes it (a string or a path), a `Source`, or an iterable of these. Raises
+    UsageError for other types.
+    """
+    single = isinstance(inputs, str | os.PathLike | Source) or not isinstance(inputs, Iterable)
+    for given in [inputs] if single else cast("Iterable[object]", inputs):
+        if isinstance(given, Source):
+            if chosen is None or chosen.accepts(given.name):
+                yield given
+        elif isinstance(given, str | os.PathLike) and isinstance(os.fspath(given), str):
+            yield from find_sources([os.fspath(given)], chosen)
+        else:
+            raise UsageError(f"an input is a path, an address or a Source, not {type(given).__name__}")
 
 
 def _open_collection(name: str) -> Iterable[Source]:

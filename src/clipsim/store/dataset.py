@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.errors import DatasetError, printable
-from clipsim.store.layout import find_shards, import_parquet, numpy_dtype, read_facts, shard_path
+from clipsim.store.layout import find_shards, import_parquet, numpy_dtype, read_facts, shard_name
 
 BLOCK_ROWS = 65_536
 Vectors = NDArray[np.floating[Any]]
@@ -42,7 +42,7 @@ class Dataset:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.facts = read_facts(self.folder)
-        self.shards = find_shards(self.folder)
+        self.shards = find_shards(path.name for path in self.folder.glob("metadata/*"))
         self.rows = [len(self.image_vectors(shard)) for shard in self.shards]  # no file stays open
         self.starts = [0, *np.cumsum(self.rows).tolist()]
 
@@ -84,7 +84,7 @@ class Dataset:
 
     def columns(self, shard: int, columns: Sequence[str]) -> dict[str, list[Any]]:
         """Columns of one shard's metadata, as Python values, in the order of its vectors."""
-        path = shard_path(self.folder, "metadata", shard)
+        path = self.folder / shard_name("metadata", shard)
         parquet = import_parquet()
         try:
             table = parquet.read_table(path, columns=list(columns), partitioning=None)
@@ -113,7 +113,7 @@ class Dataset:
             yield self.shards[index], self.starts[index], places[index]
 
     def _map(self, kind: str, shard: int) -> Vectors:
-        path = shard_path(self.folder, kind, shard)
+        path = self.folder / shard_name(kind, shard)
         shown, shape = printable(str(path)), f"(n, {self.facts.dimensions}) {self.facts.dtype}"
         try:
             vectors: Vectors = np.load(path, mmap_mode="r", allow_pickle=False)

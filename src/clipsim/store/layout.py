@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -26,17 +27,13 @@ from clipsim.scoring.records import ModelRecord
 SCHEMA = "clipsim.embeddings/1"
 FACTS_FILE = "clipsim.json"
 ERRORS_FILE = "errors.jsonl"
+BOOKS = ".clipsim"  # the folder of what only `clipsim embed` reads
 _METADATA_NAME = re.compile(r"metadata_([0-9]{4,9})\.parquet")
 
 
 @dataclass(frozen=True)
-class DatasetFacts:
-    """What `clipsim.json` says.
-
-    `digest` is the model's (`models.identity`), `sources` the number of inputs that were named and `sources_digest`
-    the SHA-256 of their names. `images`, `captions` and `errors` are counts, None until the data set is complete;
-    `captions` is None also where no captions were embedded.
-    """
+class VectorFacts:
+    """What vectors depend on; `digest` is that of the model's files (`models.identity`)."""
 
     model: ModelRecord
     digest: str
@@ -44,7 +41,22 @@ class DatasetFacts:
     engine: str
     precision: str
     preprocessing: dict[str, Any]
-    dimensions: int
+
+    @property
+    def dimensions(self) -> int:
+        """The length of the vectors."""
+        return self.model.embed_dim
+
+
+@dataclass(frozen=True)
+class DatasetFacts(VectorFacts):
+    """What `clipsim.json` says.
+
+    `sources` is the number of inputs that were named, and `sources_digest` the SHA-256 of their names and places.
+    `images`, `captions` and `errors` are counts, None until the data set is complete; `captions` is None also where no
+    captions were embedded.
+    """
+
     dtype: str
     shard_size: int
     with_captions: bool
@@ -71,7 +83,7 @@ class DatasetFacts:
             "schema": SCHEMA,
             "complete": self.complete,
             **{key: value for key, value in asdict(self).items() if key not in (*counts, "errors")},
-            "model": asdict(self.model),
+            "dimensions": self.dimensions,
             "counts": {**counts, "shards": self.shards},
             "errors": self.errors,
         }
@@ -107,22 +119,18 @@ def read_facts(folder: Path) -> DatasetFacts:
         raise DatasetError(f"{shown}: not the facts of a data set ({SCHEMA}), or damaged") from error
 
 
-def find_shards(folder: Path) -> list[int]:
-    """The numbers of the shards that are there, in order."""
-    try:
-        entries = [entry.name for entry in (folder / "metadata").iterdir()]
-    except OSError:
-        return []
-    return sorted(int(match[1]) for name in entries if (match := _METADATA_NAME.fullmatch(name)))
+def find_shards(names: Iterable[str]) -> list[int]:
+    """The numbers of the shards that are there, in order, from the names of the files in the folder `metadata`."""
+    return sorted(int(match[1]) for name in names if (match := _METADATA_NAME.fullmatch(name)))
 
 
-def shard_path(folder: Path, kind: str, shard: int) -> Path:
-    """Where a shard's file of one kind is: "img_emb", "text_emb" or "metadata".
+def shard_name(kind: str, shard: int) -> str:
+    """The name of a shard's file of one kind: "img_emb", "text_emb" or "metadata".
 
-    >>> shard_path(Path("out"), "img_emb", 3).as_posix()
-    'out/img_emb/img_emb_0003.npy'
+    >>> shard_name("img_emb", 3)
+    'img_emb/img_emb_0003.npy'
     """
-    return folder / kind / f"{kind}_{shard:04d}.{'parquet' if kind == 'metadata' else 'npy'}"
+    return f"{kind}/{kind}_{shard:04d}.{'parquet' if kind == 'metadata' else 'npy'}"
 
 
 def numpy_dtype(name: str) -> np.dtype[Any]:
