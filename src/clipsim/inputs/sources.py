@@ -1,7 +1,7 @@
-"""One input → `Source`: its name, a way to open it as a stream, and what is known of it beforehand.
+"""One input → `Source`: its name, a way to open it as a stream, and its file's `os.stat` record.
 
-Sources are the only things that the rooms behind this one accept. `FileSource` is a path, `PictureSource` a picture
-that a program holds already, `FailedSource` an input that is known to be unusable; `tars` and `urls` have others.
+Later packages accept nothing else. `FileSource` is a path, `PictureSource` a PIL picture in memory, `FailedSource` an
+input that is known to be unusable; `tars` and `urls` define others.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One input; `caption` is the text that came with it, `facts` (a JSON object) whatever else did."""
+    """One input; `caption` is the text that came with it, `facts` the other data as a JSON object."""
 
     name: str
     caption: str | None = field(default=None, kw_only=True)
     facts: str | None = field(default=None, kw_only=True)
 
     def open(self) -> BinaryIO:
-        """The content as a seekable stream. Raises ImageError, naming the cause but not the source."""
+        """Open the content as a seekable stream. Raises ImageError, naming the cause but not the source."""
         raise NotImplementedError
 
     def stat(self) -> os.stat_result | None:
-        """What the system says now of the file that this is; None where it is no file, or is not there."""
+        """The current `os.stat` record of the file; None for other sources, and for a file that does not exist."""
         return None
 
     def decoded(self) -> Image.Image | None:
-        """The picture, where it need not be opened."""
+        """The picture, if it is in memory."""
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class FileSource(Source):
-    """An image file; `name` is its path as the user wrote it or as it was found."""
+    """An image file; `name` is its path, as the user wrote it or as it was found."""
 
     def open(self) -> BinaryIO:
         """Open the file. Raises ImageError, naming the cause but not the path."""
         return open_regular(self.name)
 
     def stat(self) -> os.stat_result | None:
-        """What the system says of the file now; None where it says nothing."""
+        """The file's current `os.stat` record; None where there is none."""
         try:
             return os.stat(self.name)  # noqa: PTH116 (called a million times; a Path costs more)
         except (OSError, ValueError):
@@ -59,7 +59,7 @@ class FileSource(Source):
 
 @dataclass(frozen=True, slots=True)
 class PictureSource(Source):
-    """A PIL picture of the calling program, named by its position."""
+    """A PIL picture of the calling program; `name` is "image n" by its position."""
 
     picture: Image.Image
 
@@ -70,21 +70,22 @@ class PictureSource(Source):
 
 @dataclass(frozen=True, slots=True)
 class FailedSource(Source):
-    """An input that cannot be used, as its place says already: a row of a table, the rest of a torn tar."""
+    """An input that is known to be unusable before it is opened, such as a row of a table or the rest of a torn tar."""
 
     error: str
 
     def open(self) -> BinaryIO:
-        """Raise ImageError with what is wrong."""
+        """Raise ImageError with the known cause."""
         raise ImageError(self.error)
 
 
 def make_sources(images: object) -> Iterator[Source]:
-    """What a Python caller passed as images → sources, lazily and in order.
+    """The `images` that a Python caller passed → sources, lazily and in order.
 
     `images` is a path, a PIL picture, a `Source`, or an iterable of these. Paths are expanded as on the command line:
-    files, folders and globs. A PIL picture at position n (from 1) is named "image n". Raises UsageError for other
-    types.
+    files, folders and globs. A PIL picture is named "image n" when it is the n-th source, counted from 1.
+
+    Raises UsageError for other types.
     """
     from PIL import Image
 
@@ -98,14 +99,14 @@ def make_sources(images: object) -> Iterator[Source]:
         elif isinstance(image, str | Path) or (isinstance(image, os.PathLike) and isinstance(os.fspath(image), str)):
             found = map(FileSource, find_images([os.fspath(image)]))
         else:
-            raise UsageError(f"an image is a path or a PIL picture, not {type(image).__name__}")
+            raise UsageError(f"an image is a path or a PIL picture, not of type {type(image).__name__}")
         for source in found:
             number += 1
             yield source
 
 
 def open_regular(path: str) -> BinaryIO:
-    """Open a regular file, and nothing else: a FIFO or a device never blocks a run.
+    """Open a regular file and nothing else, so that a FIFO or a device cannot block a run.
 
     Raises ImageError, naming the cause but not the path.
     """

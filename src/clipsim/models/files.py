@@ -1,8 +1,9 @@
-"""`ModelSpec` → the files it needs on this machine: found where they are, or downloaded into the Hugging Face cache."""
+"""`ModelSpec` → `ModelFiles`: local files, downloaded into the Hugging Face cache where they are missing."""
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from clipsim.models.names import ModelSpec
 
 # What OpenCLIP's repositories call their weights, best first.
 WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
-# … and the names that OpenCLIP takes in a folder, in its order.
+# The names that OpenCLIP looks for in a folder, in its order.
 LOCAL_WEIGHTS_FILES = (
     *WEIGHTS_FILES,
     "open_clip_pytorch_model.pth",
@@ -23,14 +24,17 @@ LOCAL_WEIGHTS_FILES = (
     "pytorch_model.pth",
     "model.pth",
 )
-# Everything that a tokenizer or the configuration of a text tower can consist of; never code, never weights.
+# Patterns for the files of a tokenizer or of a text tower's configuration; they match no code and no weights.
 TOKENIZER_FILES = ("*.json", "*.txt", "*.model")
-MOST_SETTINGS = 1 << 24  # bytes of a configuration file; usual ones have a few thousand
+MAX_CONFIG_BYTES = 1 << 24  # a typical configuration file has a few thousand
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The local files of a model; folders for what `transformers` reads, None for what the model does not need."""
+    """The local files of a model, None for those that it does not need.
+
+    `tokenizer` and `text_model` are folders that `transformers` reads.
+    """
 
     weights: Path
     config: Path | None = None
@@ -39,17 +43,17 @@ class ModelFiles:
 
     @property
     def needs_transformers(self) -> bool:
-        """Whether the tokenizer or the text tower is one of the package transformers."""
+        """Whether the optional package `transformers` provides the tokenizer or the text tower."""
         return self.tokenizer is not None or self.text_model is not None
 
 
 def find_files(spec: ModelSpec, cache_dir: str | None = None) -> ModelFiles:
-    """The files of a model, downloading those that are not here yet.
+    """Find the files of a model, and download those that are missing.
 
-    The network is touched only for what is missing; `cache_dir` takes the place of the Hugging Face cache.
+    The network is used only for missing files; `cache_dir` replaces the Hugging Face cache.
 
-    Raises WeightsError for a directory without weights or with a damaged configuration, DownloadError (saying how to
-    pull it) when something cannot be fetched.
+    Raises WeightsError for a directory without weights or with a damaged configuration, DownloadError when a file
+    cannot be downloaded.
     """
     if spec.kind in ("checkpoint", "weights"):
         assert spec.path is not None
@@ -60,9 +64,9 @@ def find_files(spec: ModelSpec, cache_dir: str | None = None) -> ModelFiles:
     assert spec.repository is not None
     if spec.kind == "hub":
         config = fetch_file(spec.repository, (CONFIG_FILE,), cache_dir, spec.name)
-        text = read_config(config)["model_cfg"]["text_cfg"]  # refused before gigabytes of weights are fetched
+        text = read_config(config)["model_cfg"]["text_cfg"]  # checked before gigabytes of weights are downloaded
         weights = fetch_file(spec.repository, WEIGHTS_FILES, cache_dir, spec.name)
-        # OpenCLIP's repositories carry the tokenizer that their configuration names
+        # OpenCLIP's repositories contain the tokenizer that their configuration names
         tokenizer = _tokenizer_folder(spec.repository if text.get("hf_tokenizer_name") else None, cache_dir)
         text_model = _text_model_folder(text.get("hf_model_name"), cache_dir)
         return ModelFiles(weights, config, tokenizer, text_model)
@@ -73,14 +77,14 @@ def find_files(spec: ModelSpec, cache_dir: str | None = None) -> ModelFiles:
 
 
 def weights_candidates(facts: ModelFacts) -> tuple[str, ...]:
-    """The names that a repository's weights may have, best first."""
+    """The possible file names of a listed model's weights in its repository, preferred first."""
     if facts.file is None:
         return WEIGHTS_FILES
     return (f"{facts.file.removesuffix('.bin')}.safetensors", facts.file)
 
 
 def find_weights(facts: ModelFacts) -> Path | None:
-    """Where a listed model's weights are on this machine; None when they are not here."""
+    """The path of a listed model's weights on this machine; None when they are missing."""
     if facts.repository is None:
         return BUNDLED_PATH / WEIGHTS_FILES[0]
     paths = (find_cached(facts.repository, file) for file in weights_candidates(facts))
@@ -88,12 +92,12 @@ def find_weights(facts: ModelFacts) -> Path | None:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A model's open_clip_config.json, checked.
+    """Read and check a model's open_clip_config.json.
 
-    Raises WeightsError when it is damaged, is not OpenCLIP's, or asks for code to be run.
+    Raises WeightsError when it is damaged, is not an OpenCLIP configuration, or asks for code to be run.
     """
     shown = printable(str(path))
-    config = _read_settings(path)
+    config = _read_json(path)
     model = config.get("model_cfg") if isinstance(config, dict) else None
     if not (
         isinstance(model, dict)
@@ -102,31 +106,33 @@ def read_config(path: Path) -> dict[str, Any]:
         and isinstance(model.get("text_cfg"), dict)
         and isinstance(model["text_cfg"].get("hf_model_name") or "", str)
     ):
-        raise WeightsError(f"{shown}: not a configuration of OpenCLIP's (no complete 'model_cfg' in it)")
-    if "trust_remote_code" in json.dumps(config):  # not in the file's text, where an escape could hide it
+        raise WeightsError(f"{shown}: not an OpenCLIP configuration ('model_cfg' is missing or incomplete)")
+    if "trust_remote_code" in json.dumps(config):  # not in the text, where an escape can hide it
         raise WeightsError(f"{shown}: asks for 'trust_remote_code'; clipsim runs no code that comes with a model")
     if ":" in str(model["vision_cfg"].get("timm_model_name") or ""):
-        raise WeightsError(f"{shown}: takes its image tower from elsewhere; clipsim reads only what is in the folder")
+        raise WeightsError(
+            f"{shown}: loads its image tower from elsewhere ('timm_model_name'); clipsim reads the model's folder only"
+        )
     if not isinstance(config.get("preprocess_cfg") or {}, dict):
-        raise WeightsError(f"{shown}: its 'preprocess_cfg' is no table of settings")
+        raise WeightsError(f"{shown}: 'preprocess_cfg' is not an object")
     checked: dict[str, Any] = config
     return checked
 
 
 def needs_timm(spec: ModelSpec, files: ModelFiles) -> bool:
-    """Whether the image tower is one that the package timm builds."""
+    """Whether the package `timm` builds the image tower."""
     if files.config is not None:
         return bool(read_config(files.config)["model_cfg"]["vision_cfg"].get("timm_model_name"))
     return bool(read_catalogue()["architectures"].get(spec.architecture, {}).get("timm"))
 
 
-def _read_settings(path: Path) -> Any:
-    """What a file of settings holds, which is never large."""
+def _read_json(path: Path) -> Any:
+    """The content of a JSON file of at most `MAX_CONFIG_BYTES`. Raises WeightsError."""
     try:
         with path.open("rb") as file:
-            content = file.read(MOST_SETTINGS + 1)
-        if len(content) > MOST_SETTINGS:
-            raise ValueError(f"it has more than {MOST_SETTINGS:,} bytes")
+            content = file.read(MAX_CONFIG_BYTES + 1)
+        if len(content) > MAX_CONFIG_BYTES:
+            raise ValueError(f"it exceeds the limit of {MAX_CONFIG_BYTES:,} bytes")
         return json.loads(content.decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(
@@ -138,24 +144,28 @@ def _directory_files(folder: Path, cache_dir: str | None) -> ModelFiles:
     config = folder / CONFIG_FILE
     shown = printable(str(folder))
     if not config.is_file():
-        raise WeightsError(f"{shown}: no {CONFIG_FILE} in this folder, so it is not a model of OpenCLIP's")
+        raise WeightsError(f"{shown}: no {CONFIG_FILE} in this folder, so it is not an OpenCLIP model")
     text = read_config(config)["model_cfg"]["text_cfg"]
     weights = next((folder / name for name in LOCAL_WEIGHTS_FILES if (folder / name).is_file()), None)
-    if weights is None:  # OpenCLIP takes any other checkpoint too; here it must be the only one
+    if weights is None:  # OpenCLIP accepts any other checkpoint too; clipsim does where it is the only one
         others = [path for suffix in ("safetensors", "bin", "pth") for path in sorted(folder.glob(f"*.{suffix}"))]
         weights = others[0] if len(others) == 1 else None
     if weights is None:
         raise WeightsError(f"{shown}: no weights in this folder; expected {LOCAL_WEIGHTS_FILES[0]}")
+    text_model = text.get("hf_model_name")
     return ModelFiles(
         weights,
         config,
         _without_code(folder) if text.get("hf_tokenizer_name") else None,
-        _text_model_folder(text.get("hf_model_name"), cache_dir),
+        # OpenCLIP takes a local folder with a config.json here, too
+        _without_code(Path(text_model))
+        if text_model and os.path.isdir(text_model)  # noqa: PTH112
+        else _text_model_folder(text_model, cache_dir),
     )
 
 
 def _text_files(architecture: str | None, cache_dir: str | None) -> tuple[Path | None, Path | None]:
-    """Folders of the tokenizer and of the text tower's configuration, for architectures that take them from the Hub."""
+    """Folders of the tokenizer and of the text tower's configuration, where the architecture uses the Hub's."""
     facts = read_catalogue()["architectures"].get(architecture, {})
     return (
         _tokenizer_folder(facts.get("tokenizer"), cache_dir),
@@ -174,10 +184,10 @@ def _text_model_folder(repository: str | None, cache_dir: str | None) -> Path | 
 
 
 def _without_code(folder: Path) -> Path:
-    """The folder, unless a file in it asks `transformers` to run code that comes with it."""
+    """The folder; raises WeightsError when a file in it asks `transformers` to run code from the repository."""
     for path in folder.glob("*config.json"):
-        if "auto_map" in json.dumps(_read_settings(path)):  # not in the file's text, where an escape could hide it
+        if "auto_map" in json.dumps(_read_json(path)):  # not in the text, where an escape can hide it
             raise WeightsError(
-                f"{printable(str(path))}: asks for code of its own ('auto_map'); clipsim runs no code of a model's"
+                f"{printable(str(path))}: asks for 'auto_map'; clipsim runs no code that comes with a model"
             )
     return folder

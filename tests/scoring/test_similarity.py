@@ -1,4 +1,4 @@
-"""Tests of `similarity`."""
+"""Tests of `scoring.similarity`: cosines and probabilities of known vectors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from clipsim.scoring.similarity import best_text, cosine, mean_of_templates, ord
 
 
 def test_cosine_of_known_vectors() -> None:
-    """The matrix has a row a text and a column an image."""
+    """The matrix has a row for each text and a column for each image."""
     texts = unit_rows(np.array([[1.0, 0.0], [1.0, 1.0]]))
     images = unit_rows(np.array([[2.0, 0.0], [0.0, 3.0], [-1.0, 0.0]]))
 
@@ -26,7 +26,7 @@ def test_cosine_never_leaves_its_range() -> None:
     assert similarity.min() >= -1.0
 
 
-def test_softmax_is_a_share_of_each_image() -> None:
+def test_softmax_gives_shares_of_each_image() -> None:
     """Columns sum to one, and the scale is the one given."""
     similarity = np.array([[0.3, 0.1], [0.2, 0.4]], np.float32)
     shares = probabilities(similarity, head="softmax", logit_scale=10.0)
@@ -36,15 +36,15 @@ def test_softmax_is_a_share_of_each_image() -> None:
     assert shares[0, 0] == pytest.approx(1 / (1 + np.exp(-1.0)), abs=1e-6)
 
 
-def test_softmax_survives_a_huge_scale() -> None:
-    """No overflow, however large the logits."""
+def test_softmax_with_a_huge_scale() -> None:
+    """Large logits do not overflow."""
     shares = probabilities(np.array([[1.0], [-1.0]], np.float32), head="softmax", logit_scale=1e5)
 
     assert shares is not None
     assert shares.tolist() == [[1.0], [0.0]]
 
 
-def test_sigmoid_judges_each_pair_alone() -> None:
+def test_sigmoid_scores_each_pair_alone() -> None:
     """SigLIP's probability is the logistic of scale × cosine + bias, whatever the other texts are."""
     one = probabilities(np.array([[0.2]], np.float32), head="sigmoid", logit_scale=100.0, logit_bias=-10.0)
     two = probabilities(np.array([[0.2], [0.9]], np.float32), head="sigmoid", logit_scale=100.0, logit_bias=-10.0)
@@ -54,7 +54,7 @@ def test_sigmoid_judges_each_pair_alone() -> None:
     assert one[0, 0] == two[0, 0] == pytest.approx(1 / (1 + np.exp(-10.0)), abs=1e-6)
 
 
-def test_a_single_text_has_no_share() -> None:
+def test_a_single_text_has_no_probability() -> None:
     """A softmax over one text would always say 100 %."""
     assert probabilities(np.array([[0.3]], np.float32), head="softmax", logit_scale=100.0) is None
 

@@ -1,4 +1,4 @@
-"""Tests of `paths`."""
+"""Tests of `inputs.paths`: files, folders, globs and lists of paths."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ def test_a_file_whose_name_is_a_pattern_is_that_file(tree: Path) -> None:
     assert list(find_images(["tree/a[1].png"])) == ["tree/a[1].png"]
 
 
-def test_what_cannot_be_expanded_is_handed_on(tree: Path) -> None:
-    """Missing files, patterns without a match and folders without images are for the opener to name."""
+def test_what_cannot_be_expanded_is_returned(tree: Path) -> None:
+    """Missing files, patterns without a match and folders without images are reported when they are opened."""
     (tree / "void").mkdir()
 
     assert list(find_images(["nope.png", "*.nope", "tree/void"])) == ["nope.png", "*.nope", "tree/void"]
 
 
-def test_the_order_given_is_kept_and_repetition_too(tree: Path) -> None:
-    """Only what is found in a folder is sorted."""
+def test_the_order_given_and_repetitions_are_kept(tree: Path) -> None:
+    """Only the files found in a folder are sorted."""
     assert list(find_images(["tree/b.JPG", "tree/a.png", "tree/b.JPG"])) == ["tree/b.JPG", "tree/a.png", "tree/b.JPG"]
 
 
-def test_listed_names_are_no_patterns(tree: Path) -> None:
-    """A list is made by a program; its folders are walked all the same."""
+def test_listed_names_are_not_patterns(tree: Path) -> None:
+    """Folders in a list are walked, but a name with a star is a file's name."""
     assert list(find_listed_images(["tree/*.png", "tree/sub"])) == [
         "tree/*.png",
         "tree/sub/c.webp",
@@ -67,7 +67,7 @@ def test_listed_names_are_no_patterns(tree: Path) -> None:
 
 
 def test_a_list_of_lines(tmp_path: Path) -> None:
-    """Empty lines and carriage returns go; bytes that are not UTF-8 survive."""
+    """Empty lines and carriage returns are dropped; bytes that are not UTF-8 are kept."""
     file = tmp_path / "list"
     file.write_bytes(b"a.png\r\n\nb c.png\ncaf\xe9.png")
 
@@ -85,8 +85,8 @@ def test_a_list_separated_by_nul(tmp_path: Path) -> None:
     assert list(read_path_list(str(file), null=True)) == ["a\nb.png", "c.png\r"]
 
 
-def test_a_list_longer_than_a_read(tmp_path: Path) -> None:
-    """Names across the edges of the chunks stay whole."""
+def test_a_list_longer_than_one_read(tmp_path: Path) -> None:
+    """Names that two chunks share are complete."""
     names = [f"folder/picture-{number:06d}.png" for number in range(20_000)]
     file = tmp_path / "list"
     file.write_text("\n".join(names))
@@ -107,16 +107,16 @@ def test_a_missing_list_is_named(tmp_path: Path) -> None:
         list(read_path_list(str(tmp_path / "nope")))
 
 
-def test_a_forgotten_separator_is_told(tmp_path: Path) -> None:
-    """A list made with -print0 and read as lines would be one name without end."""
+def test_a_list_separated_by_nul_that_is_read_as_lines(tmp_path: Path) -> None:
+    """The error names the parameter that reads it."""
     (tmp_path / "list").write_bytes(b"a.png\0b.png\0")
 
-    with pytest.raises(UsageError, match=r"give --null"):
+    with pytest.raises(UsageError, match=r"separated by NUL; read it with null=True"):
         list(read_path_list(str(tmp_path / "list")))
 
 
-def test_links_in_circles(tree: Path) -> None:
-    """`**` follows no links to folders, however many lead back."""
+def test_links_to_a_parent_folder(tree: Path) -> None:
+    """`**` follows no links to folders, so that it ends."""
     for number in range(5):
         (tree / f"loop{number}").symlink_to(tree)
 
@@ -124,14 +124,14 @@ def test_links_in_circles(tree: Path) -> None:
     assert list(find_images(["**/c.*"])) == ["tree/sub/c.webp"]
 
 
-def test_names_that_the_system_refuses_are_handed_on() -> None:
-    """Too long a name or one with NUL is for the opener to refuse."""
+def test_names_that_the_system_refuses_are_returned() -> None:
+    """A name that is too long or contains NUL is reported when it is opened."""
     assert list(find_images(["x" * 300, "a\0b"])) == ["x" * 300, "a\0b"]
     assert list(find_listed_images(["x" * 300])) == ["x" * 300]
 
 
-def test_a_folder_that_cannot_be_read_is_handed_on(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not lost among the others."""
+def test_a_folder_that_cannot_be_read_is_returned(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is among the paths, and reported when it is opened."""
     scandir = os.scandir
 
     def guarded(path: str) -> object:

@@ -1,18 +1,16 @@
-"""Tests of `preprocess`: bit for bit what OpenCLIP's own transforms give."""
+"""Tests of `engines.preprocessing`: the pixels are those of OpenCLIP's own transforms, bit for bit."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import open_clip
 import pytest
-from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
-from clipsim.models.names import find_model
-from clipsim.models.catalogue import list_models
 from clipsim.engines.preprocessing import Preprocessing, find_settings
+from clipsim.models.catalogue import list_models
+from clipsim.models.names import find_model
 
 SIZES = [(64, 64), (48, 48), (180, 70), (50, 120), (33, 31), (1000, 20), (7, 5), (224, 223)]
 
@@ -21,8 +19,10 @@ SIZES = [(64, 64), (48, 48), (180, 70), (50, 120), (33, 31), (1000, 20), (7, 5),
 @pytest.mark.parametrize("resize_mode", ["shortest", "longest", "squash"])
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
 def test_every_mode_is_openclips(size: Any, resize_mode: str, interpolation: str) -> None:
-    """Square and other targets, larger and smaller pictures, any mean and deviation."""
-    settings = {
+    """Targets that are square or not, pictures that are larger or smaller, any mean and deviation."""
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
+    settings: dict[str, Any] = {
         "resize_mode": resize_mode,
         "interpolation": interpolation,
         "mean": [0.485, 0.456, 0.406],
@@ -39,7 +39,9 @@ def test_every_mode_is_openclips(size: Any, resize_mode: str, interpolation: str
 
 
 def test_settings_of_published_weights_are_openclips() -> None:
-    """The catalogue says for every pretrained tag what the installed open_clip says."""
+    """The catalogue has the settings of every pretrained tag in the installed open_clip."""
+    import open_clip
+
     for facts in list_models()[1:]:
         theirs = open_clip.get_pretrained_cfg(facts.architecture, facts.pretrained)
         expected = Preprocessing.of(224, theirs)
@@ -51,6 +53,6 @@ def test_settings_of_published_weights_are_openclips() -> None:
     [{"mean": [1, 2]}, {"std": [0, 1, 1]}, {"interpolation": "nearest"}, {"resize_mode": "crop"}, {"mean": "red"}],
 )
 def test_unknown_settings_are_refused(settings: dict[str, Any]) -> None:
-    """Guessing would change the numbers."""
+    """An unknown setting is never replaced by a default, which would change the numbers."""
     with pytest.raises((ValueError, TypeError)):
         Preprocessing.of(224, settings)
