@@ -12,6 +12,7 @@ import typer
 from clipsim import __version__
 from clipsim.cli.cache import cache_app
 from clipsim.cli.doctor import doctor_command
+from clipsim.cli.embed import embed_command
 from clipsim.cli.exit_status import end_quietly, exit_status
 from clipsim.cli.export import export_command
 from clipsim.cli.models import models_app
@@ -28,6 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("rank", cls=FastCommand)(rank_command)
+app.command("embed", cls=FastCommand)(embed_command)
 app.command("doctor", cls=FastCommand)(doctor_command)
 models_app.command("export", cls=FastCommand)(export_command)
 app.add_typer(models_app, name="models")

@@ -18,6 +18,7 @@ from clipsim.errors import DatasetError, printable
 from clipsim.store.folders import Folder
 from clipsim.store.layout import BOOKS
 
+_REMEDY = "give another folder, or overwrite=True to start again"
 _SOURCES_NAME = re.compile(r"sources_([0-9]+)\.jsonl")
 
 
@@ -67,9 +68,9 @@ def compare_plan(
         yield plan.sources
     plan.digest = digest.hexdigest()
     if plan.sources != known.sources:
-        raise DatasetError(f"{_other(folder)}: {known.sources:,} then, {plan.sources:,} now")
+        raise DatasetError(f"{_other(folder)}: {known.sources:,} then, {plan.sources:,} now; {_REMEDY}")
     if plan.digest != known.digest:
-        raise DatasetError(_other(folder))
+        raise DatasetError(f"{_other(folder)}; {_REMEDY}")
 
 
 def read_plan(folder: Folder, shard: int) -> list[dict[str, Any]]:
@@ -109,8 +110,8 @@ def _difference(folder: Folder, stored: bytes, found: bytes, before: int) -> str
         if old != new:
             was, now = _name_in(old), _name_in(new)
             if was == now:
-                return f"{_other(folder)}: input {number:,}, {now}, has changed"
-            return f"{_other(folder)}: input {number:,} was {was}, now it is {now}"
+                return f"{_other(folder)}: input {number:,}, {now}, has changed; {_REMEDY}"
+            return f"{_other(folder)}: input {number:,} was {was}, now it is {now}; {_REMEDY}"
     return _other(folder)
 
 
@@ -118,4 +119,4 @@ def _name_in(line: bytes) -> str:
     try:
         return f"'{printable(str(json.loads(line)['name']), 80)}'"
     except (ValueError, KeyError, TypeError):
-        return "none"
+        return "missing"
