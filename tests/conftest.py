@@ -6,12 +6,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fake_encoder import FakeEncoder
 from PIL import Image
+
+from clipsim.engines.choice import EnginePlan
+from clipsim.models.files import ModelFiles
+from clipsim.models.names import ModelSpec
+from clipsim.options import ModelOptions
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
@@ -28,6 +34,40 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def encoder() -> FakeEncoder:
     """An encoder that knows colours."""
     return FakeEncoder()
+
+
+class Machine:
+    """A computer where every engine opens a `FakeEncoder`, for sessions that are real in everything else.
+
+    `device` is what "auto" stands for, and may change between sessions; `encoders` are those that were opened. The
+    model's `identity` is made up; where it is None, it is computed from the model's files.
+    """
+
+    def __init__(self) -> None:
+        self.device = "cpu"
+        self.identity: str | None = "a model of colours"
+        self.encoders: list[FakeEncoder] = []
+
+    def plan_engine(
+        self, spec: ModelSpec, files: ModelFiles, options: ModelOptions, *, own_process: bool = False
+    ) -> EnginePlan:
+        """In place of `clipsim.engines.choice.plan_engine`."""
+        opener = partial(self.open_encoder, options)
+        return EnginePlan("torch", "fake", None, options.precision, self.identity, opener)
+
+    def open_encoder(self, options: ModelOptions) -> FakeEncoder:
+        """What a session does when the first vector is missing."""
+        encoder = FakeEncoder(self.device if options.device == "auto" else options.device, options.precision)
+        self.encoders.append(encoder)
+        return encoder
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Sessions compute with a `FakeEncoder`: the model's files, its preprocessing and the cache are real."""
+    machine = Machine()
+    monkeypatch.setattr("clipsim.embedding.session.plan_engine", machine.plan_engine)
+    return machine
 
 
 @pytest.fixture

@@ -66,7 +66,8 @@ def test_every_character_that_acts_on_a_terminal_is_escaped() -> None:
         assert shown.isprintable(), hex(ord(character))
 
 
-TEXTS = st.text(st.one_of(st.characters(), st.sampled_from(ACTING)))
+PIECES = st.text(st.one_of(st.characters(), st.sampled_from(ACTING)), min_size=1)
+TEXTS = st.lists(PIECES, max_size=40).map("".join)  # also longer than the limits
 
 
 @given(TEXTS, st.integers(1, 50))

@@ -31,7 +31,7 @@ CONFIG = json.loads((BUNDLED_PATH / CONFIG_FILE).read_text(encoding="utf-8"))
         '{"model_cfg": {"embed_dim": 16, "vision_cfg": {}, "text_cfg": {"hf_model_name": {"a": 1}}}}',
         '{"a":' * 100_000,
         "\udcff",
-        " " * (MAX_CONFIG_BYTES + 1) + json.dumps(CONFIG),
+        json.dumps(CONFIG) + " " * MAX_CONFIG_BYTES,
     ],
     ids=lambda text: text[:40].strip(),
 )

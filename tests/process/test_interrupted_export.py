@@ -1,4 +1,4 @@
-"""An export that is interrupted: through the installed command, while the towers are being written."""
+"""An export that is interrupted: through the installed command, at several stages of the work."""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 
-def test_an_interrupted_export_leaves_nothing(tmp_path: Path) -> None:
-    """A signal in the middle of the work ends the process by itself, with one line, and removes what was written."""
+
+@pytest.mark.parametrize(
+    ("number", "stage", "word"),
+    [
+        (signal.SIGINT, "*", b"interrupted"),  # nothing is written yet, and torch may still be loading the model
+        (signal.SIGTERM, "*/raw-image.onnx", b"terminated"),  # standard error is redirected while torch exports
+        (signal.SIGINT, "*/text.onnx.data", b"interrupted"),  # all is written, and compared with torch
+    ],
+)
+def test_an_interrupted_export_leaves_nothing(tmp_path: Path, number: signal.Signals, stage: str, word: bytes) -> None:
+    """The process ends by the signal itself, with one line, and removes what it has written."""
     environment = {**os.environ, "CLIPSIM_CACHE_DIR": str(tmp_path)}
     process = subprocess.Popen(
         [Path(sys.executable).parent / "clipsim", "models", "export", "clipsim-mini"],
@@ -20,11 +30,14 @@ def test_an_interrupted_export_leaves_nothing(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
     )
     exports = tmp_path / "exports"
-    while process.poll() is None and not any(exports.glob(".unfinished-*/*.onnx")):
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    while process.poll() is None and not any(exports.glob(f".unfinished-{stage}")):
+        time.sleep(0.005)
+    process.send_signal(number)
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    process.send_signal(number)  # an impatient user's second Ctrl-C does not keep the folder from being removed
+    _, rest = process.communicate(timeout=60)
 
-    assert process.returncode == -signal.SIGINT
-    assert said == b"clipsim: error: interrupted\n"
+    assert process.returncode == -number
+    assert (line, rest) == (b"clipsim: error: " + word + b"\n", b"")
     assert list(exports.iterdir()) == []

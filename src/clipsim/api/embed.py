@@ -82,6 +82,10 @@ class Runner(Protocol):
         """Make the shards, and give steps as they go."""
         ...
 
+    def close(self) -> None:
+        """Give back what was opened for the run."""
+        ...
+
 
 class Embedding:
     """A data set as it is made: iterate over its progress to the end; then `result` is there.
@@ -114,10 +118,10 @@ class Embedding:
                 yield EmbedProgress(done, None)
             missing = failed = find_missing(folder, -(-plan.sources // request.shard_size))
             if missing or facts is None:
-                runner = self._open_runner()
-                facts = self._begin(runner.describe(), facts, plan)
-                with closing(self._watch(runner, facts, missing)) as steps:
-                    yield from steps
+                with closing(self._open_runner()) as runner:
+                    facts = self._begin(runner.describe(), facts, plan)
+                    with closing(self._watch(runner, facts, missing)) as steps:
+                        yield from steps
                 failed = find_missing(folder, facts.shards)
             if not failed and not facts.complete:
                 facts = finish(folder, facts)
@@ -178,7 +182,7 @@ class Embedding:
             return LocalRunner(self._session, self._folder)
         from clipsim.api.ray_runner import RayRunner
 
-        return RayRunner(self._session, self._request)
+        return RayRunner(self._session, self._folder, self._request)
 
     def _watch(
         self, runner: Runner, facts: DatasetFacts, missing: Sequence[int]

@@ -23,6 +23,9 @@ class LocalRunner:
         """What the vectors will depend on; loads the model."""
         return describe_vectors(self._session)
 
+    def close(self) -> None:
+        """Nothing: the session outlives the run."""
+
     def run(self, facts: DatasetFacts, shards: Sequence[int]) -> Generator[Step, None, None]:
         """Make the shards, in order."""
         ahead = BATCHES_AHEAD * self._session.batch_size

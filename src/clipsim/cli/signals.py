@@ -45,6 +45,8 @@ def _end(number: int, _: object) -> None:
 
     A shell ends its loop only where the process ends by the signal; an exit status of 130 does not tell it.
     """
+    for other in _WORDS:
+        signal.signal(other, signal.SIG_IGN)  # a second one must not interrupt the clean-up, or print another line
     line = f"clipsim: error: {_WORDS[signal.Signals(number)]}\n"
     with suppress(Exception):  # standard error may be closed
         if os.isatty(_standard_error) and os.environ.get("TERM", "dumb") != "dumb":

@@ -133,6 +133,7 @@ class Session:
             self.encoder,
             pipeline,
             batch_size=self.batch_size,
+            live=pipeline.live,
             fail=self.run_options.on_error == "fail",
             cache=self.cache if keep else None,
         )

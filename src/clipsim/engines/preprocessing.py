@@ -1,4 +1,4 @@
-"""An RGB picture → the pixels that a model wants: OpenCLIP's inference transforms, in Pillow and NumPy, bit for bit."""
+"""An RGB picture → the pixels that a model takes: OpenCLIP's inference transforms in Pillow and NumPy, bit for bit."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Pixels = NDArray[np.uint8]
-_BILINEAR, _BICUBIC = 2, 3  # Pillow's numbers; a run whose vectors are all cached does without Pillow
-# OpenAI's settings, which OpenCLIP's configurations leave out.
+_BILINEAR, _BICUBIC = 2, 3  # Pillow's numbers, without Pillow: a run whose vectors are all cached never imports it
+# OpenAI's settings, which OpenCLIP applies where a configuration gives none.
 DEFAULTS: dict[str, Any] = {
     "mean": (0.48145466, 0.4578275, 0.40821073),
     "std": (0.26862954, 0.26130258, 0.27577711),
@@ -33,7 +33,7 @@ class Preprocessing:
     """How a model's pictures are resized, cropped and normalised.
 
     `size` is height and width in pixels; `mean` and `std` are of red, green and blue, 0 to 1. `resize_mode` is
-    "shortest" (then the middle is cropped), "longest" (then padded with the grey level `fill_color`) or "squash".
+    "shortest" (the middle is cropped), "longest" (padded with the grey level `fill_color`) or "squash".
     """
 
     size: tuple[int, int]
@@ -45,7 +45,7 @@ class Preprocessing:
 
     @classmethod
     def of(cls, size: int | Sequence[int], settings: Mapping[str, Any]) -> Preprocessing:
-        """Those of OpenCLIP's `preprocess_cfg`, with its defaults for what is not said.
+        """The settings of OpenCLIP's `preprocess_cfg`, with its defaults for those that are missing.
 
         Raises ValueError for settings that OpenCLIP does not have.
         """
@@ -81,7 +81,7 @@ class Preprocessing:
 
     def _fit(self, image: Image.Image) -> Image.Image:
         high, wide = self.size
-        # only torchvision's own resize, for square crops, asks which filter; OpenCLIP's other one is bicubic
+        # OpenCLIP passes `interpolation` only to torchvision's resize, for square inputs; its own resize is bicubic
         usual = _BILINEAR if self.interpolation == "bilinear" else _BICUBIC
         if self.resize_mode == "squash":
             return image.resize((wide, high), usual)
@@ -104,9 +104,9 @@ class Preprocessing:
 
 
 def find_settings(spec: ModelSpec, config: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a model's preprocessing departs from the defaults in; `config` is its open_clip_config.json, if it has one.
+    """The `preprocess_cfg` of a model; `config` is its open_clip_config.json, if it has one.
 
-    A state dict given by the user gets the preprocessing that all published weights of its architecture agree on.
+    A state dict of the user's gets the preprocessing that all published weights of its architecture share.
     """
     if config is not None:
         return dict(config.get("preprocess_cfg") or {})
@@ -123,10 +123,10 @@ def find_settings(spec: ModelSpec, config: Mapping[str, Any] | None) -> dict[str
 
 
 def find_preprocessing(spec: ModelSpec, config: Mapping[str, Any] | None) -> Preprocessing | None:
-    """A model's preprocessing where it is known without loading the model; None where only the model can tell.
+    """A model's preprocessing where its files tell it; None where only the loaded model does.
 
-    `config` is the model's open_clip_config.json, if it has one. Settings that are wrong are refused when the model is
-    built.
+    `config` is the model's open_clip_config.json, if it has one. None for wrong settings too: they are an error when
+    the model is built.
     """
     size: Any = None
     if config is not None:
@@ -147,7 +147,7 @@ def _three_numbers(values: Any) -> tuple[float, ...]:
 
 
 def _trim(image: Image.Image) -> Image.Image:
-    """The middle 100 : 1 of a longer picture: the crop takes its middle, and resizing all of it would not end."""
+    """The middle 100 : 1 of a longer picture; the crop takes the middle, and resizing the rest could take hours."""
     short = MAX_ASPECT_RATIO * min(image.size)
     left, top = max(0, image.width - short) // 2, max(0, image.height - short) // 2
     if not (left or top):
@@ -156,7 +156,7 @@ def _trim(image: Image.Image) -> Image.Image:
 
 
 def _crop_or_pad(image: Image.Image, wide: int, high: int, fill: int) -> Image.Image:
-    """The middle of a picture, on grey where it is too small."""
+    """The middle of a picture, padded with grey where it is too small."""
     if image.width < wide or image.height < high:
         left, top = max(0, wide - image.width) // 2, max(0, high - image.height) // 2
         from PIL import Image

@@ -75,6 +75,7 @@ def find_differences(
 def finish(folder: Folder, facts: DatasetFacts) -> DatasetFacts:
     """Write `errors.jsonl` and the counts, once every shard is there; the facts with the counts."""
     images = captions = errors = 0
+    _remove_scratch(folder)  # of workers that died
     with folder.scratch() as scratch:
         made = scratch / ERRORS_FILE
         with made.open("w", encoding="utf-8") as file:

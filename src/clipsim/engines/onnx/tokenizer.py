@@ -1,4 +1,4 @@
-"""Texts → token ids, without torch: OpenCLIP's cleaning and cutting around a vocabulary that `tokenizers` reads."""
+"""Texts → token ids without torch: a vocabulary that `tokenizers` reads, cleaned and cut as OpenCLIP does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from clipsim.engines.text_limits import bound_text, too_many_tokens
 
 Tokens = NDArray[np.int64]
-# What OpenCLIP's own tokenizer takes for a word: a mark, the end of a contraction, letters, a digit, anything else.
+# The words of OpenCLIP's own tokenizer: a marker, the end of a contraction, letters, a digit, anything else.
 WORD = r"<start_of_text>|<end_of_text>|'(?:s|t|re|ve|m|ll|d)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -24,9 +24,9 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 class TokenRules:
     """How a model's texts become rows of token ids.
 
-    `own` is whether the tokenizer is OpenCLIP's, which splits into words first and puts `start` and `end` around the
-    ids; others bring their own marks. `clean` is "lower", "whitespace" or "canonicalize". Rows are filled with `pad`,
-    at the left if `pad_left`; `dropped`, where there is one, is an id that becomes 0.
+    With `own`, the tokenizer is OpenCLIP's, which splits a text into words and puts `start` and `end` around the ids;
+    other tokenizers add their own markers. `clean` is "lower", "whitespace" or "canonicalize". Rows are padded with
+    `pad`, at the left if `pad_left`; an id equal to `dropped` becomes 0.
     """
 
     own: bool
@@ -40,7 +40,7 @@ class TokenRules:
 
 
 class PlainTokenizer:
-    """A tokenizer file and its rules, as callable as `encoder.tokens.Tokenizer` and with the same answers."""
+    """A tokenizer file and its rules; gives the same ids as `engines.torch.tokenizer.Tokenizer`."""
 
     def __init__(self, path: Path, rules: TokenRules) -> None:
         from tokenizers import Tokenizer
@@ -71,7 +71,7 @@ class PlainTokenizer:
         return tokens
 
     def clean(self, text: str) -> str:
-        """The text as the model's tokenizer wants to read it."""
+        """The text, cleaned for the model's tokenizer."""
         return clean_text(text, self.rules.clean)
 
     def _encode_own(self, texts: Sequence[str], truncate: bool) -> list[list[int]]:
@@ -95,19 +95,20 @@ class PlainTokenizer:
 
 
 def clean_text(text: str, how: str) -> str:
-    r"""Mend the encoding, resolve HTML's entities and squeeze white space, as OpenCLIP does before it tokenizes.
+    r"""Repair the encoding, resolve HTML entities and collapse white space, as OpenCLIP does before it tokenizes.
 
-    `how` is "whitespace" for that, "lower" to lower the case too, "canonicalize" to drop punctuation as well.
+    `how` is "whitespace" for no more than that, "lower" to convert to lower case too, "canonicalize" to also remove
+    punctuation.
 
     >>> clean_text("  A  Caf&eacute;\n", "lower")
     'a café'
     >>> clean_text("Snake_case, isn't it?", "canonicalize")
     'snake case isnt it'
     """
-    if not (text.isascii() and text.isprintable() and "&" not in text):  # else there is nothing to mend
+    if not (text.isascii() and text.isprintable() and "&" not in text):  # else ftfy would change nothing
         import html
 
-        import ftfy  # 0.1 s
+        import ftfy  # takes 0.1 s
 
         text = html.unescape(html.unescape(ftfy.fix_text(text)))
     if how == "canonicalize":

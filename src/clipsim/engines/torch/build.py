@@ -1,4 +1,4 @@
-"""A `ModelSpec` and its files → an OpenCLIP model with its weights in it, and its own preprocessing."""
+"""A `ModelSpec` and its files → an OpenCLIP model with its weights, and its preprocessing."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from clipsim.models.names import ModelSpec
 
 
 class _NoRandomNumbers(TorchFunctionMode):
-    """While it is entered, parameters are left as the allocator gives them: the weights follow at once.
+    """While it is entered, parameters are allocated but not initialised: the weights replace them.
 
-    A configuration that asks for a model far larger than the weights is stopped before its memory is touched.
+    A configuration that asks for a model far larger than the weights is refused before its memory is touched.
     """
 
     SPARE_NUMBERS, SPARE_TENSORS = 1 << 28, 5_000
@@ -53,7 +53,7 @@ class _NoRandomNumbers(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Leave random fills out; make `torch.randn` an allocation."""
+        """Skip random initialisation; make `torch.randn` a plain allocation."""
         kwargs = kwargs or {}
         if func in self.SKIPPED:
             return args[0] if args else kwargs["tensor"]
@@ -68,7 +68,7 @@ class _NoRandomNumbers(TorchFunctionMode):
 
 
 def _count_numbers(size: Sequence[Any]) -> int:
-    """How many numbers an allocation of this size is for; the size is whole numbers, or one sequence of them."""
+    """How many numbers an allocation of this size holds; the size is integers, or one sequence of them."""
     whole = size[0] if len(size) == 1 and isinstance(size[0], Sequence) else size
     return math.prod(int(length) for length in whole)
 
@@ -94,26 +94,26 @@ def build_model(
         tensors = drop_extras(tensors)
     _fill(model, tensors, files.weights, config)
     if spec.kind == "checkpoint":
-        # OpenAI's code, and OpenCLIP's after it, hold these matrices in fp16 before they make them fp32 on a CPU
+        # OpenAI's code, and OpenCLIP's after it, hold these matrices in fp16 before they cast them to fp32 on a CPU
         open_clip.convert_weights_to_fp16(model)
         model.float()
     model.eval()
     try:
         preprocessing = Preprocessing.of(model.visual.image_size, find_settings(spec, given))
     except (TypeError, ValueError) as error:
-        raise WeightsError(f"{printable(spec.name)}: its preprocessing settings are not OpenCLIP's") from error
+        raise WeightsError(f"{printable(spec.name)}: OpenCLIP does not have its preprocessing settings") from error
     return model, preprocessing, config
 
 
 def openclip_transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
-    """OpenCLIP's own transform of these settings, for programs that call it themselves."""
+    """OpenCLIP's own transform with these settings, for callers of `clipsim.load`."""
     settings = vars(preprocessing)
     transform: Callable[[Image.Image], Tensor] = image_transform_v2(PreprocessCfg(**settings), is_train=False)
     return transform
 
 
 def _configure(spec: ModelSpec, files: ModelFiles, tensors: dict[str, Tensor]) -> dict[str, Any]:
-    """OpenCLIP's `model_cfg` for a model that brings none."""
+    """OpenCLIP's `model_cfg` for a model without an open_clip_config.json."""
     if spec.kind == "checkpoint":
         return infer_config(drop_extras(tensors), files.weights)
     config: dict[str, Any] = open_clip.get_model_config(spec.architecture)
@@ -125,7 +125,7 @@ def _configure(spec: ModelSpec, files: ModelFiles, tensors: dict[str, Tensor]) -
 
 
 def _instantiate(config: dict[str, Any], files: ModelFiles, tensors: Mapping[str, Tensor]) -> Any:
-    """An OpenCLIP model whose parameters hold nothing yet."""
+    """An OpenCLIP model whose parameters are not initialised."""
     arguments = copy.deepcopy(config)
     text, vision = arguments["text_cfg"], arguments["vision_cfg"]
     custom = arguments.pop("custom_text", False) or "hf_model_name" in text
@@ -137,7 +137,7 @@ def _instantiate(config: dict[str, Any], files: ModelFiles, tensors: Mapping[str
         vision["timm_model_pretrained"] = False
     kind = (open_clip.CoCa if "multimodal_cfg" in arguments else open_clip.CustomTextCLIP) if custom else open_clip.CLIP
     level = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # OpenCLIP and timm talk about initialising; the weights follow
+    logging.disable(logging.WARNING)  # OpenCLIP and timm warn that parameters are random; the weights follow
     try:
         with _NoRandomNumbers(tensors):
             model = kind(**arguments)
@@ -147,7 +147,7 @@ def _instantiate(config: dict[str, Any], files: ModelFiles, tensors: Mapping[str
 
 
 def _fill(model: Any, tensors: dict[str, Tensor], path: Path, config: dict[str, Any]) -> None:
-    """Put the tensors into the model, all of them, in the forms that OpenCLIP has written over the years."""
+    """Load the tensors, all of them, in any of the layouts that versions of OpenCLIP have written."""
     shown = printable(str(path))
     try:
         tensors = convert_state_dict(model, dict(tensors))
@@ -165,18 +165,18 @@ def _fill(model: Any, tensors: dict[str, Tensor], path: Path, config: dict[str, 
             f"{shown}: the weights are not of this architecture ({printable(str(error), 120)})"
         ) from error
     expected = model.state_dict()
-    if "logit_bias" in expected and "logit_bias" not in tensors:  # a model that is trained on with another loss
+    if "logit_bias" in expected and "logit_bias" not in tensors:  # as OpenCLIP does for weights of a softmax model
         tensors["logit_bias"] = torch.zeros_like(expected["logit_bias"])
     missing = [name for name in expected if name not in tensors and not name.endswith("num_batches_tracked")]
     extra = [name for name in tensors if name not in expected]
     wrong = [name for name in expected if name in tensors and tensors[name].shape != expected[name].shape]
-    coded = [  # quantised, print_message: numbers that stand for others
+    coded = [  # quantised weights, for example
         name for name in expected
         if name in tensors and tensors[name].is_floating_point() != expected[name].is_floating_point()
     ]  # fmt: skip
     kinds = (
         (missing, "missing"),
-        (extra, "unknown to it"),
+        (extra, "unknown"),
         (wrong, "of another shape"),
         (coded, "of another kind of number"),
     )
