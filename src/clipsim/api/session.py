@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from clipsim.api.ranking import NOTHING_USABLE, Ranking, RankRequest
-from clipsim.embedding.session import Session as EmbeddingSession
-from clipsim.errors import NoInputError, printable
+from clipsim.api.search_calls import SearchCalls, nothing_usable
+from clipsim.errors import NoInputError
 from clipsim.inputs.sources import Source, make_sources
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.scoring.records import RankResult
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     Images: TypeAlias = Iterable["str | os.PathLike[str] | Image.Image | Source"] | str | Path | Image.Image
 
 
-class Session(EmbeddingSession):
+class Session(SearchCalls):
     """A model that stays loaded, and the calls that use it; see `clipsim.open`."""
 
     def rank(
@@ -59,9 +59,7 @@ class Session(EmbeddingSession):
             raise NoInputError("no images to rank; give at least one")
         result = self.open_ranking(sources, request).collect()
         if result.errors and not result.scores:
-            first = result.errors[0]
-            more = f" (and {len(result.errors) - 1} more)" if len(result.errors) > 1 else ""
-            raise NoInputError(f"{NOTHING_USABLE}: {printable(first.path)}: {first.error}{more}", result.errors)
+            raise NoInputError(nothing_usable(result.errors), result.errors)
         return result
 
     def embed(

@@ -12,13 +12,16 @@ import typer
 from clipsim import __version__
 from clipsim.cli.cache import cache_app
 from clipsim.cli.doctor import doctor_command
+from clipsim.cli.duplicates import duplicates_command
 from clipsim.cli.embed import embed_command
 from clipsim.cli.exit_status import end_quietly, exit_status
 from clipsim.cli.export import export_command
+from clipsim.cli.index import index_command
 from clipsim.cli.models import models_app
 from clipsim.cli.output import open_missing_streams, write
 from clipsim.cli.parsing import FastCommand, FastGroup
 from clipsim.cli.rank import rank_command
+from clipsim.cli.search import search_command
 
 app = typer.Typer(
     name="clipsim",
@@ -30,6 +33,9 @@ app = typer.Typer(
 )
 app.command("rank", cls=FastCommand)(rank_command)
 app.command("embed", cls=FastCommand)(embed_command)
+app.command("search", cls=FastCommand)(search_command)
+app.command("index", cls=FastCommand)(index_command)
+app.command("duplicates", cls=FastCommand)(duplicates_command)
 app.command("doctor", cls=FastCommand)(doctor_command)
 models_app.command("export", cls=FastCommand)(export_command)
 app.add_typer(models_app, name="models")

@@ -34,15 +34,22 @@ class Nearest:
         for query in np.flatnonzero(above.any(axis=0)):
             places = np.flatnonzero(above[:, query])
             places = _best(scores[places, query], places, len(self.scores[query]))
-            self._insert(int(query), scores[places, query], places + start)
+            self.consider(int(query), scores[places, query], places + start)
 
     def merge(self, other: Nearest) -> None:
         """Take over what another one found among other rows."""
         for query in range(len(self.rows)):
             found = other.rows[query] >= 0
-            self._insert(query, other.scores[query][found], other.rows[query][found])
+            self.consider(query, other.scores[query][found], other.rows[query][found])
 
-    def _insert(self, query: int, scores: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
+    def remove(self, query: int, taken: NDArray[np.bool_]) -> None:
+        """Give up those of a query's places that `taken` says."""
+        self.scores[query][taken], self.rows[query][taken] = -np.inf, -1
+        order = np.argsort(taken, kind="stable")
+        self.scores[query], self.rows[query] = self.scores[query][order], self.rows[query][order]
+
+    def consider(self, query: int, scores: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
+        """Consider some rows for one query, in any order."""
         scores = np.concatenate([self.scores[query], scores])
         rows = np.concatenate([self.rows[query], rows])
         order = np.lexsort((rows, -scores))[: self.rows.shape[1]]

@@ -30,15 +30,32 @@ def cut_windows(picture: Grey) -> Windows:
     whole = np.stack([np.rot90(cropped[0, 0], quarter) for quarter in (1, 2, 3)])
     turned = np.einsum("iy,nyx,jx->nij", rows[0], grey.reshape(-1)[_turned_places()], rows[0], optimize=True)
     windows: Windows = np.concatenate([cropped.reshape(-1, WINDOW, WINDOW), whole, turned]).reshape(-1, WINDOW**2)
-    windows -= windows.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(windows, axis=1, keepdims=True)
-    windows /= np.maximum(length, LEAST_DEVIATION * WINDOW)
-    return windows
+    return _normalise(windows)
+
+
+def cut_whole(picture: Grey) -> Windows:
+    """(96, 96) grey → (1024,): the first row of `cut_windows`."""
+    whole = _resampling()[0]
+    window: Windows = (whole @ picture.astype(np.float32) @ whole.T).reshape(1, -1)
+    normal: Windows = _normalise(window)[0]
+    return normal
+
+
+def correlate(first: Windows, second: Windows) -> float:
+    """The correlation of two wholes."""
+    return float(first @ second)
 
 
 def fit(first: Windows, second: Windows) -> float:
     """The best correlation of a part of one picture with the whole of the other, at most 1; low for blank ones."""
     return float(max((first @ second[0]).max(), (second @ first[0]).max()))
+
+
+def _normalise(windows: Windows) -> Windows:
+    windows -= windows.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(windows, axis=1, keepdims=True)
+    normal: Windows = windows / np.maximum(length, LEAST_DEVIATION * WINDOW)
+    return normal
 
 
 @cache
