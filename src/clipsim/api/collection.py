@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from contextlib import closing
 
 import numpy as np
 
@@ -47,12 +48,13 @@ class Collection:
                 done += len(place)
                 yield Progress("reading", done, total)
                 continue
-            start = 0
-            for batch in session.embed_images(session.open_pipeline(place)):
-                failures = self._add_batch(place[start : start + len(batch)], batch)
-                start += len(batch)
-                done += len(batch)
-                yield Progress("embedding", done, total, tuple(failures))
+            with closing(session.open_pipeline(place)) as pipeline:
+                start = 0
+                for batch in session.embed_images(pipeline):
+                    failures = self._add_batch(place[start : start + len(batch)], batch)
+                    start += len(batch)
+                    done += len(batch)
+                    yield Progress("embedding", done, total, tuple(failures))
 
     def _add_batch(self, sources: Sequence[Source], outcomes: Sequence[Outcome]) -> list[ImageFailure]:
         """Append what could be used; the failures."""

@@ -152,8 +152,8 @@ class Search:
             vectors = mean_of_templates(session.embed_texts(texts, request.templates))
         queries += [Query(text, None, vector) for text, vector in zip(request.texts, vectors, strict=False)]
         if request.images:
-            pipeline = session.open_pipeline(request.images)
-            outcomes = [outcome for batch in session.embed_images(pipeline) for outcome in batch]
+            with closing(session.open_pipeline(request.images)) as pipeline:
+                outcomes = [outcome for batch in session.embed_images(pipeline) for outcome in batch]
             for source, outcome in zip(request.images, outcomes, strict=True):
                 if isinstance(outcome, FailedInput):
                     failures.append(ImageFailure(outcome.name, outcome.error))

@@ -18,8 +18,8 @@ DRAFT_OVERSAMPLING = 2  # a large JPEG is decoded at no less than this many time
 
 @dataclass(frozen=True, eq=False)
 class Thumbnail:
-    """`grey` is (side, side) uint8, the whole picture stretched to a square; `colour` (3,) float32 is the mean of its RGB
-    values, from 0 to 255; `size` its width and height in pixels.
+    """`grey` is (side, side) uint8, the whole picture stretched to a square; `colour` (3,) float32 its mean RGB value,
+    from 0 to 255; `size` its width and height in pixels.
     """
 
     grey: NDArray[np.uint8]
@@ -53,7 +53,8 @@ def measure_source(source: Source) -> tuple[int, int]:
 
 
 def _mean_colour(picture: Image.Image) -> NDArray[np.float32]:
-    return np.asarray(picture.resize((1, 1), Image.Resampling.BOX), np.float32)[0, 0]
+    colour: NDArray[np.float32] = np.asarray(picture.resize((1, 1), Image.Resampling.BOX), np.float32)[0, 0]
+    return colour
 
 
 def _shrink(picture: Image.Image, side: int) -> NDArray[np.uint8]:
