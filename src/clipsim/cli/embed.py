@@ -123,10 +123,6 @@ def embed_command(
         chosen = NameFilter(tuple(include or ()), tuple(exclude or ()))
         found = _find_sources(sources or (), from_file, null, chosen)
         on_ray = runner is RunnerName.ray
-        if on_ray:
-            os.environ.setdefault(
-                "RAY_BACKEND_LOG_LEVEL", "fatal"
-            )  # read when Ray is imported; it logs to the terminal
         model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine)
         run_options = RunOptions(
             batch_size=batch_size,
