@@ -1,6 +1,6 @@
 """Records → text: one module a format; nothing here computes or prints.
 
-- `table`: the rich table of the terminal, with `labels` for names that must be shortened
+- `table`: the rich table of the terminal; `labels` shortens its names
 - `json`: the JSON object and the JSON lines
 - `csv`: CSV
 - `safe_json`: any value → JSON that is safe to print
