@@ -3,5 +3,6 @@
 - `table`: the rich table of the terminal; `labels` shortens its names
 - `json`: the JSON object and the JSON lines
 - `csv`: CSV
+- `embed`: what `clipsim embed` made, as a table or JSON
 - `safe_json`: any value → JSON that is safe to print
 """
