@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from clipsim.api.local_runner import LocalRunner
 from clipsim.api.shard_work import Step
@@ -64,10 +64,14 @@ class EmbedRequest:
 
 @dataclass(frozen=True)
 class EmbedProgress:
-    """How far a run is: inputs that are done of `total` (None while they are listed), and those that just failed."""
+    """How far a run is: its phase, the inputs that are done in it, and those that just failed.
 
+    The phases are "listing" (whose `total` is not known), "loading" the model, and "embedding".
+    """
+
+    phase: Literal["listing", "loading", "embedding"]
     done: int
-    total: int | None
+    total: int | None = None
     failures: tuple[ImageFailure, ...] = ()
 
 
@@ -115,9 +119,10 @@ class Embedding:
                 self._check(facts, self._expected(facts))
             plan = Plan()
             for done in self._plan(chain((first,), records), facts, plan):
-                yield EmbedProgress(done, None)
+                yield EmbedProgress("listing", done)
             missing = failed = find_missing(folder, -(-plan.sources // request.shard_size))
             if missing or facts is None:
+                yield EmbedProgress("loading", 0)
                 with closing(self._open_runner()) as runner:
                     facts = self._begin(runner.describe(), facts, plan)
                     with closing(self._watch(runner, facts, missing)) as steps:
@@ -189,11 +194,11 @@ class Embedding:
     ) -> Generator[EmbedProgress, None, None]:
         size = facts.shard_size
         done = facts.sources - sum(min(size, facts.sources - shard * size) for shard in missing)
-        yield EmbedProgress(done, facts.sources)
+        yield EmbedProgress("embedding", done, facts.sources)
         with closing(runner.run(facts, missing)) as steps:
             for count, failures in steps:
                 done += count
-                yield EmbedProgress(done, facts.sources, failures)
+                yield EmbedProgress("embedding", done, facts.sources, failures)
 
     def _describe(self, facts: DatasetFacts, made: int, failed: Sequence[int], seconds: float) -> EmbedResult:
         known = {key: value for key, value in asdict(facts).items() if key in EmbedResult.__dataclass_fields__}

@@ -58,7 +58,12 @@ def embed_command(
     ] = None,
     output: Annotated[
         str,
-        typer.Option("--output", "-o", metavar="DIR", help="The folder of the vectors, or its address in a store."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="The folder of the vectors, or its address in an object store; needed.",
+        ),
     ] = "",
     from_file: shared.FromFile = None,
     null: shared.Null = False,
@@ -179,18 +184,19 @@ def _find_sources(names: Sequence[str], from_file: str | None, null: bool, chose
 
 def _watch(embedding: Embedding, bar: Bar) -> EmbedResult:
     """Run to the end; move the bar, and report each failure as it comes."""
-    done = 0
-    listing = True
-    bar.step("listing the images")
+    steps = {"listing": "listing the images", "loading": "loading the model", "embedding": "embedding"}
+    phase, done = "", 0
+    bar.step(steps["listing"])
     with closing(iter(embedding)) as passing:
         for progress in passing:
-            if listing and progress.total is not None:
-                bar.step("embedding", progress.total, progress.done)
-                listing, done = False, progress.done
+            if progress.phase != phase:
+                phase, done = progress.phase, progress.done if progress.total is not None else 0
+                bar.step(steps[phase], progress.total, done)
             for failure in progress.failures:
                 print_message("skipped", f"{printable(failure.path)}: {failure.error}")
-            bar.advance(progress.done - done)
-            done = progress.done
+            if progress.done > done:
+                bar.advance(progress.done - done)
+                done = progress.done
     assert embedding.result is not None
     return embedding.result
 

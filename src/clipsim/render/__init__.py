@@ -1,7 +1,8 @@
 """Records → text: one module a format; nothing here computes or prints.
 
-- `table`: the rich table of the terminal, with `labels` for names that must be shortened
+- `table`: the rich table of the terminal; `labels` shortens its names
 - `json`: the JSON object and the JSON lines
 - `csv`: CSV
+- `embed`: what `clipsim embed` made, as a table or JSON
 - `safe_json`: any value → JSON that is safe to print
 """

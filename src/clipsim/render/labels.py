@@ -12,10 +12,10 @@ from rich.cells import cell_len, set_cell_size
 from clipsim.errors import printable
 
 
-def fit(name: str, width: int) -> str:
+def shorten(name: str, width: int) -> str:
     """The name, escaped and in at most `width` cells: its beginning and its end around an ellipsis.
 
-    >>> fit("东京塔的照片.jpg", 9)
+    >>> shorten("东京塔的照片.jpg", 9)
     '东京….jpg'
     """
     text = printable(name, 4 * width)
@@ -26,29 +26,29 @@ def fit(name: str, width: int) -> str:
     return f"{head}…{set_cell_size(text[::-1], tail).rstrip()[::-1]}"
 
 
-def labels(names: Sequence[str], width: int) -> list[str]:
-    """The names fitted; those that come out alike are shown from where they begin to differ.
+def shorten_all(names: Sequence[str], width: int) -> list[str]:
+    """The names shortened; those that would look alike are shown from where they begin to differ.
 
-    >>> labels(["holiday_picture_0001_final.jpg", "holiday_picture_0002_final.jpg", "x.jpg"], 12)
+    >>> shorten_all(["holiday_picture_0001_final.jpg", "holiday_picture_0002_final.jpg", "x.jpg"], 12)
     ['…1_final.jpg', '…2_final.jpg', 'x.jpg']
     """
-    short = [fit(name, width) for name in names]
+    labels = [shorten(name, width) for name in names]
     alike: dict[str, list[int]] = defaultdict(list)
-    for place, label in enumerate(short):
+    for place, label in enumerate(labels):
         alike[label].append(place)
     for places in alike.values():
         group = [names[place] for place in places]
         if len(set(group)) > 1:
             start = len(os.path.commonprefix(group))  # noqa: RUF071 (characters are meant)
             for place in places:
-                short[place] = fit(f"…{names[place][start:]}", width)
-    return short
+                labels[place] = shorten(f"…{names[place][start:]}", width)
+    return labels
 
 
-def without_common_folder(names: Sequence[str]) -> list[str]:
+def strip_common_folder(names: Sequence[str]) -> list[str]:
     """The names without the folder that all of them share.
 
-    >>> without_common_folder(["a/b/x.jpg", "a/c/y.jpg"])
+    >>> strip_common_folder(["a/b/x.jpg", "a/c/y.jpg"])
     ['b/x.jpg', 'c/y.jpg']
     """
     folders = {str(Path(name).parent) for name in names}

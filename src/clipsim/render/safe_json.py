@@ -1,4 +1,4 @@
-"""Plain values → JSON that is safe to print; light enough for commands that must answer at once."""
+"""Plain values → JSON that is safe to print; imports neither NumPy nor rich, for commands that start fast."""
 
 from __future__ import annotations
 

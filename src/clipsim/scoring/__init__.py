@@ -2,4 +2,5 @@
 
 - `similarity`: cosines, probabilities and the order of texts
 - `records`: `RankResult` and what it consists of
+- `embed_records`: `EmbedResult`
 """

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from clipsim.errors import DatasetError, MissingPackageError, printable
 
+_WITHOUT_FOLDERS = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "oss", "oci"))
 SCRATCH = ".clipsim/tmp-"
 
 
@@ -180,13 +181,13 @@ class StoreFolder:
     def write(self, name: str, content: bytes) -> None:
         """Make or replace an object."""
         with self._errors("write to"):
-            self._store.makedirs(self._place(name).rpartition("/")[0], exist_ok=True)
+            self._make_room(name)
             self._store.pipe_file(self._place(name), content)
 
     def publish(self, made: Path, name: str) -> None:
         """Make or replace an object by a complete file."""
         with self._errors("write to"):
-            self._store.makedirs(self._place(name).rpartition("/")[0], exist_ok=True)
+            self._make_room(name)
             self._store.put_file(str(made), self._place(name))
 
     def remove(self, name: str) -> None:
@@ -209,6 +210,12 @@ class StoreFolder:
         """Nothing: object stores have no locks. Whoever writes a shard writes the same one."""
         yield
 
+    def _make_room(self, name: str) -> None:
+        """Make the folder of a file, where the store has folders; others would make a bucket that was mistyped."""
+        protocols = self._store.protocol
+        if _WITHOUT_FOLDERS.isdisjoint([protocols] if isinstance(protocols, str) else protocols):
+            self._store.makedirs(self._place(name).rpartition("/")[0], exist_ok=True)
+
     def _place(self, name: str) -> str:
         return f"{self._path}/{name}" if name else str(self._path)
 
@@ -217,7 +224,7 @@ class StoreFolder:
         try:
             yield
         except FileNotFoundError as error:
-            raise _NoSuchFileError(f"{self.shown}: cannot {verb} it: no such object") from error
+            raise _NoSuchFileError(f"{self.shown}: cannot {verb} it: no such object or bucket") from error
         except Exception as error:  # client libraries raise errors of their own
             said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 160)
             raise DatasetError(f"{self.shown}: cannot {verb} it: {said}") from error

@@ -56,21 +56,24 @@ def compare_plan(
     Raises DatasetError, naming the first difference.
     """
     digest = hashlib.sha256()
-    for shard, lines in enumerate(_chunks(records, shard_size)):
-        content = "".join(lines).encode()
-        digest.update(content)
-        stored = folder.read(sources_name(shard))
-        if stored != content and (stored is not None or plan.sources >= known.sources):
-            raise DatasetError(_difference(folder, stored or b"", content, plan.sources))
-        if stored is None:  # the books were lost; the digest decides
-            folder.write(sources_name(shard), content)
-        plan.sources += len(lines)
-        yield plan.sources
-    plan.digest = digest.hexdigest()
-    if plan.sources != known.sources:
-        raise DatasetError(f"{_other(folder)}: {known.sources:,} then, {plan.sources:,} now; {_REMEDY}")
-    if plan.digest != known.digest:
-        raise DatasetError(f"{_other(folder)}; {_REMEDY}")
+    with folder.scratch() as scratch:
+        for shard, lines in enumerate(_chunks(records, shard_size)):
+            content = "".join(lines).encode()
+            digest.update(content)
+            stored = folder.read(sources_name(shard))
+            if stored is None and plan.sources < known.sources:
+                (scratch / str(shard)).write_bytes(content)  # the file was lost; the digest decides
+            elif stored != content:
+                raise DatasetError(_difference(folder, stored or b"", content, plan.sources))
+            plan.sources += len(lines)
+            yield plan.sources
+        plan.digest = digest.hexdigest()
+        if plan.sources != known.sources:
+            raise DatasetError(f"{_other(folder)}: {known.sources:,} then, {plan.sources:,} now; {_REMEDY}")
+        if plan.digest != known.digest:
+            raise DatasetError(f"{_other(folder)}; {_REMEDY}")
+        for lost in scratch.iterdir():
+            folder.publish(lost, sources_name(int(lost.name)))
 
 
 def read_plan(folder: Folder, shard: int) -> list[dict[str, Any]]:

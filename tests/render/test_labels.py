@@ -1,0 +1,57 @@
+"""Tests of `render.labels`: names of a given width that stay different."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from results import NASTY_NAMES
+from rich.cells import cell_len
+
+from clipsim.errors import UNSAFE
+from clipsim.render.labels import shorten, shorten_all, strip_common_folder
+
+NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60)
+
+
+@given(name=NAMES, width=st.integers(3, 40))
+def test_a_label_is_never_wider_than_its_column(name: str, width: int) -> None:
+    """Whatever is in the name: wide characters, combining marks, controls."""
+    label = shorten(name, width)
+
+    assert cell_len(label) <= width
+    assert not UNSAFE.search(label)
+
+
+def test_a_name_that_fits_is_whole() -> None:
+    """A longer one keeps its beginning and its end."""
+    assert shorten("maze.jpeg", 9) == "maze.jpeg"
+    assert shorten("a very long name.jpeg", 12) == "a very….jpeg"
+
+
+@pytest.mark.parametrize("width", [12, 14, 18, 32])
+def test_labels_stay_different(width: int) -> None:
+    """Names that differ in the middle are shown from where they differ; equal names look equal."""
+    names = [f"holiday_2024_beach_IMG_000{n}_edited_final_version_for_print.jpg" for n in (1, 2, 3, 3)]
+    labels = shorten_all([*names, *NASTY_NAMES], width)
+
+    assert len(set(labels)) == 3 + len(NASTY_NAMES)
+    assert labels[2] == labels[3]
+    assert all(cell_len(label) <= width for label in labels)
+
+
+@pytest.mark.parametrize(
+    ("names", "stripped"),
+    [
+        (["a/b/x.jpg", "a/c/y.jpg"], ["b/x.jpg", "c/y.jpg"]),
+        (["a/x.jpg", "a/y.jpg"], ["x.jpg", "y.jpg"]),
+        (["a/x.jpg"], ["x.jpg"]),
+        (["x.jpg", "a/y.jpg"], ["x.jpg", "a/y.jpg"]),
+        (["/a/x.jpg", "a/y.jpg"], ["/a/x.jpg", "a/y.jpg"]),
+        (["/x.jpg", "/y.jpg"], ["x.jpg", "y.jpg"]),
+        ([], []),
+    ],
+)
+def test_the_folder_that_all_names_share_is_left_out(names: list[str], stripped: list[str]) -> None:
+    """Only a folder that is the same for all; absolute and relative names share none."""
+    assert strip_common_folder(names) == stripped

@@ -1,0 +1,39 @@
+"""Results with made-up scores, for tests of what is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from clipsim.scoring.records import ImageScores, ModelRecord, RankResult
+
+# Names with markup, escapes, wide characters, a change of direction, and bytes that are not UTF-8.
+NASTY_NAMES = [
+    "[red]x[/red].png",
+    "a\x1b[2Jb\n.png",
+    "猫の写真.png",
+    "😀.png",
+    "rtl\u202egpj.exe",
+    "caf\udce9.png",
+    "[/]",
+]
+
+
+def make_result(images: Sequence[str], texts: Sequence[str], head: str = "softmax") -> RankResult:
+    """A result where image i is best described by text i (modulo their number), with a cosine of 0.35."""
+    rng = np.random.default_rng(0)
+    scores = []
+    for number, image in enumerate(images):
+        similarity = rng.uniform(-0.1, 0.3, len(texts)).astype(np.float32)
+        similarity[number % len(texts)] = 0.35
+        shares = None if len(texts) == 1 and head == "softmax" else np.full(len(texts), 1 / len(texts))
+        scores.append(ImageScores(image, similarity, shares, number % len(texts)))
+    bias = -10.0 if head == "sigmoid" else None
+    model = ModelRecord("ViT-B-32", "openai", 512, 224, 100.0, bias, head)
+    return RankResult(model, "cpu", "fp32", "torch", (), tuple(texts), tuple(scores), (), ())
+
+
+def make_scores(image: str) -> ImageScores:
+    """The scores of one image against two texts, the second of which is its best."""
+    return ImageScores(image, np.array([0.25, 0.3], np.float32), np.array([0.1, 0.9]), 1)
