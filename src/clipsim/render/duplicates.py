@@ -47,7 +47,7 @@ def build_duplicates_table(
     from rich.table import Table
     from rich.text import Text
 
-    from clipsim.render.labels import labels
+    from clipsim.render.labels import shorten_all
 
     over = [] if result.threshold is None else [f"over {result.threshold:g}"]
     groups = f"{len(result.groups):,} group{'' if len(result.groups) == 1 else 's'}"
@@ -59,7 +59,7 @@ def build_duplicates_table(
     table.add_column("pixels", justify="right", no_wrap=True)
     table.add_column("image", no_wrap=True)
     names = [image.image for group in result.groups for image in group.images]
-    shown = iter(map(printable, names) if whole_names else labels(names, max(NARROWEST, width - BESIDE - 8)))
+    shown = iter(map(printable, names) if whole_names else shorten_all(names, max(NARROWEST, width - BESIDE - 8)))
     for group in result.groups:
         for place, image in enumerate(group.images):
             cosine = "same bytes" if group.same_bytes else f"{image.similarity:.4f}"

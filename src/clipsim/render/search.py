@@ -81,14 +81,14 @@ def _build_table(query: QueryMatches, width: int, whole_names: bool) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from clipsim.render.labels import labels
+    from clipsim.render.labels import shorten_all
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1), header_style="bold")
     table.add_column("rank", justify="right", no_wrap=True)
     table.add_column("similarity", justify="right", no_wrap=True)
     table.add_column("image", no_wrap=True)
     names = [match.image for match in query.results]
-    shown = list(map(printable, names)) if whole_names else labels(names, max(NARROWEST, width - BESIDE))
+    shown = list(map(printable, names)) if whole_names else shorten_all(names, max(NARROWEST, width - BESIDE))
     for match, name in zip(query.results, shown, strict=True):
         table.add_row(str(match.rank), f"{match.similarity:.4f}", Text(name))
     if not query.results:
