@@ -34,6 +34,7 @@ NEAREST = 10  # of which the recall counts how many are found
 QUERIES = 200
 TARGET_RECALL = 0.95
 MAX_SHARE_READ = 0.25  # of the lists; past that a search by the index saves too little
+CAPTION_SHARDS = 20  # that captions are taken from
 TIMED_QUERIES = 10
 SAME_SCORE = 1e-6  # cosines that differ by less are equal but for rounding
 MIN_VECTORS = 1000  # an index of fewer has no use, and too few vectors to train on
@@ -126,23 +127,30 @@ def _recall(exact: Nearest, found: Nearest, own: np.ndarray[Any, Any]) -> float:
 def _find_texts(dataset: Dataset) -> tuple[Vectors | None, list[str]]:
     """Vectors of texts to try the index with: captions of the data set, or sample texts by its model."""
     if dataset.facts.with_captions:
-        per_shard = -(-QUERIES // max(1, len(dataset.shards)))
-        found = []
-        for shard in dataset.shards:
-            vectors = np.asarray(dataset.text_vectors(shard)[:: max(1, dataset.facts.shard_size // (2 * per_shard))])
-            found.append(vectors[np.any(vectors != 0, axis=1)][:per_shard])
-        if sum(map(len, found)) >= len(SAMPLE_TEXTS):
-            return unit_rows(np.concatenate(found)[:QUERIES]), []
+        found = _sample_captions(dataset)
+        if len(found) >= len(SAMPLE_TEXTS):
+            return found, []
     name = recorded_model([str(dataset.folder)]) or ""
     try:
         if not _is_here(name):
             raise ClipsimError("it is not on this machine")
-        with Session(ModelOptions(name), RunOptions()) as session:
+        with Session(ModelOptions(name), RunOptions(truncate=True)) as session:
             if session.identity != dataset.facts.digest:
                 raise ClipsimError("its files have changed")
             return mean_of_templates(session.embed_texts(SAMPLE_TEXTS)), []
     except ClipsimError as error:
         return None, [f"recall for texts is not measured: {printable(name)}: {error}"]
+
+
+def _sample_captions(dataset: Dataset) -> Vectors:
+    """The vectors of captions, at most `QUERIES`, from all over the data set."""
+    shards = dataset.shards[:: -(-len(dataset.shards) // CAPTION_SHARDS)]
+    found = []
+    for shard in shards:
+        vectors = dataset.text_vectors(shard)
+        rows = np.flatnonzero(np.any(vectors != 0, axis=1))  # a row of zeros has no caption
+        found.append(vectors[rows[:: max(1, len(rows) * len(shards) // QUERIES)]])
+    return unit_rows(np.concatenate(found)[:QUERIES])
 
 
 def _is_here(name: str) -> bool:

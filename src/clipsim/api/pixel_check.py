@@ -39,7 +39,10 @@ class PixelCheck:
 
     def load(self, rows: Iterable[int]) -> None:
         """Decode the pictures of some rows, those that are not there yet; at most `KEPT_PICTURES` at once."""
-        wanted = [row for row in dict.fromkeys(rows) if row not in self._pictures and row not in self.missing]
+        asked = dict.fromkeys(rows)
+        for row in asked.keys() & self._pictures.keys():
+            self._pictures.move_to_end(row)
+        wanted = [row for row in asked if row not in self._pictures and row not in self.missing]
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._workers, "decode")
         for row, made in zip(wanted, self._pool.map(self._decode, wanted), strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _THINGS = (
     "apple", "airplane", "baby", "banana", "beach", "bicycle", "bird", "boat", "book", "bridge", "bus",
-    "butterfly", "cake", "candle", "car", "castle", "cat", "chair", "church", "city at night", "clock", "cloud",
+    "butterfly", "cake", "candle", "car", "castle", "cat", "chair", "church", "city", "clock", "cloud",
     "coffee", "computer", "cow", "crowd", "desert", "dog", "door", "elephant", "fire", "fish", "flower", "forest",
     "garden", "glass", "guitar", "hat", "horse", "house", "island", "kitchen", "lake", "lamp", "lion", "map",
     "market", "moon", "mountain", "office", "painting", "park", "phone", "pizza", "portrait", "rain",
