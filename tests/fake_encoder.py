@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
 from clipsim.engines.devices import default_precision
+from clipsim.engines.preprocessing import Preprocessing
 from clipsim.errors import PromptError
 
 LONGEST = 5  # words
@@ -28,6 +29,7 @@ class FakeEncoder:
     logit_bias: float | None = None
     head = "softmax"
     engine = "torch"
+    preprocessing = Preprocessing.of(8, {"resize_mode": "squash", "interpolation": "bilinear"})
 
     def __init__(self, device: str = "cpu", precision: str | None = None) -> None:
         self.device, self.precision = device, precision or default_precision(device)

@@ -11,9 +11,9 @@ from clipsim.api.evaluation import Evaluation
 from clipsim.api.evaluation_request import EvaluationRequest
 from clipsim.api.ranking import NOTHING_USABLE, Ranking, RankRequest
 from clipsim.api.saved_files import Thresholds
+from clipsim.api.search_calls import SearchCalls, nothing_usable
 from clipsim.api.thresholds import Thresholding, ThresholdRequest
-from clipsim.embedding.session import Session as EmbeddingSession
-from clipsim.errors import NoInputError, printable
+from clipsim.errors import NoInputError
 from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.sources import Source, make_sources
 from clipsim.options import ModelOptions, RunOptions
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from PIL import Image
     from typing_extensions import TypedDict, Unpack
 
+    from clipsim.api.embed import Embedding, EmbedRequest
     from clipsim.api.evaluation_request import EvaluateOptions
+    from clipsim.scoring.embed_records import EmbedResult
 
     class OpenOptions(TypedDict, total=False):
         """The keyword arguments of `clipsim.open`."""
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     Images: TypeAlias = Iterable["str | os.PathLike[str] | Image.Image | Source"] | str | Path | Image.Image
 
 
-class Session(EmbeddingSession):
+class Session(SearchCalls):
     """A model that stays loaded, and the calls that use it; see `clipsim.open`."""
 
     def rank(
@@ -66,10 +68,52 @@ class Session(EmbeddingSession):
             raise NoInputError("no images to rank; give at least one")
         result = self.open_ranking(sources, request).collect()
         if result.errors and not result.scores:
-            first = result.errors[0]
-            more = f" (and {len(result.errors) - 1} more)" if len(result.errors) > 1 else ""
-            raise NoInputError(f"{NOTHING_USABLE}: {printable(first.path)}: {first.error}{more}", result.errors)
+            raise NoInputError(nothing_usable(result.errors), result.errors)
         return result
+
+    def embed(
+        self,
+        images: Iterable[str | os.PathLike[str] | Source] | str | Path,
+        output: str | os.PathLike[str],
+        *,
+        captions: bool = False,
+        dtype: str = "fp16",
+        shard_size: int = 10_000,
+        include: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        overwrite: bool = False,
+        runner: str = "local",
+        ray_address: str | None = None,
+        actors: int | None = None,
+    ) -> EmbedResult:
+        """Write the vectors of many images into a folder, or complete what an earlier call began there.
+
+        `images` are paths and addresses of images, folders, globs, tar shards and tables; `include` and `exclude` are
+        patterns of names. `captions` embeds the text beside each image too. `dtype` is "fp16" or "fp32". `runner` "ray"
+        distributes the shards over a cluster at `ray_address`, or over `actors` processes of this machine.
+
+        Images that cannot be used are in the folder's `errors.jsonl`; NoInputError is raised where there is no image,
+        or none can be used. Raises UsageError for values out of range, DatasetError where the folder holds something
+        else or cannot be written, and MissingPackageError without the packages of an extra.
+        """
+        from clipsim.api.embed import EmbedRequest
+        from clipsim.inputs.expand import make_collection
+        from clipsim.inputs.filters import NameFilter
+
+        request = EmbedRequest(os.fspath(output), captions, dtype, shard_size, overwrite, runner, ray_address, actors)
+        embedding = self.open_embedding(make_collection(images, NameFilter(tuple(include), tuple(exclude))), request)
+        for _ in embedding:
+            pass
+        assert embedding.result is not None
+        if embedding.result.images == 0:
+            raise NoInputError(f"{NOTHING_USABLE}; errors.jsonl in {os.fspath(output)} says why")
+        return embedding.result
+
+    def open_embedding(self, sources: Iterable[Source], request: EmbedRequest) -> Embedding:
+        """A data set to make by iterating, in memory that does not grow with the number of sources."""
+        from clipsim.api.embed import Embedding
+
+        return Embedding(self, sources, request)
 
     def open_ranking(
         self,

@@ -1,9 +1,11 @@
 """The command line: Typer options in, one `api` call, rendered text out, exit status.
 
 - `app`: all commands put together, and how a run ends
-- `rank`, `evaluate`, `threshold`, `compare`, `models`, `export`, `cache`, `doctor`: the commands
+- `rank`, `embed`, `search`, `index`, `duplicates`, `evaluate`, `threshold`, `compare`, `models`, `export`, `cache`,
+  `doctor`: the commands
 - `rank_output`, `page`, `preview`: what of a ranking is printed, and whether its pictures are
 - `model_table`, `remove`: tables of models; `models rm`
+- `many`, `threads`: what commands over many images share
 - `parameters`, `completion`: options that several commands share, and what the shell completes them to
 - `parsing`: Typer's commands, without the imports that make them slow
 - `output`, `progress`, `exit_status`, `signals`: what terminals, pipes and shells get

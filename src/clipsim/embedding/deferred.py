@@ -62,6 +62,17 @@ class DeferredEncoder:
                 self._thread = threading.Thread(target=self._open, name="open the model", daemon=True)
                 self._thread.start()
 
+    def load(self) -> Encoder:
+        """Open the model and wait for it. Raises what opening it raises."""
+        self.start()
+        begun = time.perf_counter()
+        self.settle()
+        self.seconds_loading += time.perf_counter() - begun
+        if self._error is not None:
+            raise self._error
+        assert self._opened is not None
+        return self._opened
+
     def settle(self) -> None:
         """Wait until a model that is being opened is open, or cannot be; opens none. Raises nothing."""
         with self._lock:  # `start` may be called meanwhile
@@ -82,22 +93,17 @@ class DeferredEncoder:
         except BaseException as error:  # raised where the model is waited for
             self._error = error
 
-    def _wait(self) -> Encoder:
-        self.start()
-        begun = time.perf_counter()
-        self.settle()
-        self.seconds_loading += time.perf_counter() - begun
-        if self._error is not None:
-            raise self._error
-        assert self._opened is not None
-        return self._opened
-
     def _fact(self, name: str) -> Any:
         if (facts := self._facts) is None:
-            self._wait()
+            self.load()
             facts = self._facts
             assert facts is not None
         return facts[name]
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the model's images are resized, cropped and normalised."""
+        return self._preprocessing or self.load().preprocessing
 
     @property
     def embed_dim(self) -> int:
@@ -128,12 +134,12 @@ class DeferredEncoder:
     def prepare_image(self, image: Image.Image) -> Pixels:
         """RGB picture → (h, w, 3) uint8; begins to open the model, which will be needed."""
         self.start()
-        return self._preprocessing.prepare(image) if self._preprocessing else self._wait().prepare_image(image)
+        return self._preprocessing.prepare(image) if self._preprocessing else self.load().prepare_image(image)
 
     def encode_images(self, pixels: Pixels) -> Features:
         """(n, h, w, 3) prepared pixels → (n, embed_dim) float32."""
-        return self._wait().encode_images(pixels)
+        return self.load().encode_images(pixels)
 
     def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> Features:
         """N texts → (n, embed_dim) float32."""
-        return self._wait().encode_texts(texts, truncate=truncate)
+        return self.load().encode_texts(texts, truncate=truncate)

@@ -25,12 +25,14 @@ NOT_FINITE = "the model returns a vector that is not finite for it"
 class ImageVector:
     """One input's feature vector, (embed_dim,) float32, finite, not normalised.
 
-    `digest` is the SHA-256 of its file; `thumbnail` is a small image file, where the pipeline makes them.
+    `digest` is the SHA-256 of its file, `size` the picture's width and height, where these are known; `thumbnail` is a
+    small image file, where the pipeline makes them.
     """
 
     name: str
     features: Features
     digest: bytes | None = None
+    size: tuple[int, int] | None = None
     thumbnail: bytes | None = None
 
 
@@ -139,7 +141,7 @@ def _encode(encoder: ImageEncoder, batch: Sequence[Prepared], fail: bool, cache:
                 raise ImageError(f"{printable(prepared.name)}: {NOT_FINITE}")
             outcomes.append(FailedInput(prepared.name, NOT_FINITE))
             continue
-        outcomes.append(ImageVector(prepared.name, features, prepared.digest, thumbnail=prepared.thumbnail))
+        outcomes.append(ImageVector(prepared.name, features, prepared.digest, prepared.size, prepared.thumbnail))
         if prepared.digest is not None:
             if prepared.cacheable:
                 fresh[prepared.digest] = features

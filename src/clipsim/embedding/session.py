@@ -16,8 +16,9 @@ from clipsim.cache.vectors import EmbeddingCache, Space
 from clipsim.embedding.deferred import DeferredEncoder
 from clipsim.embedding.encode import Outcome, embed_images, embed_texts
 from clipsim.embedding.pipeline import Pipeline
+from clipsim.embedding.remembered_device import recall_device, remember_device
 from clipsim.engines.choice import EnginePlan, plan_engine
-from clipsim.engines.devices import default_batch_size, default_precision, describe_gpus, guess_device
+from clipsim.engines.devices import default_batch_size, default_precision, guess_device
 from clipsim.engines.encoder import Encoder, Features
 from clipsim.engines.preprocessing import find_preprocessing
 from clipsim.errors import UsageError, WeightsError, printable
@@ -26,9 +27,9 @@ from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.sources import Source
 from clipsim.models.digests import digest_file
 from clipsim.models.files import find_files, read_config
-from clipsim.models.identity import identify_model, package_version
+from clipsim.models.identity import identify_model
 from clipsim.models.settings import cache_folder, choose_model
-from clipsim.options import ModelOptions, RunOptions, check_device
+from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -61,6 +62,7 @@ class Session:
         self._database = database if database is not None and database.usable else None
         self._digests = None if self._database is None else FileDigests(self._database)
         self._closed = False
+        self._identity: str | None = None
         self._cache_is_open = threading.Event()
         try:
             self._plan: EnginePlan = plan_engine(
@@ -98,6 +100,14 @@ class Session:
         """How long callers have waited for the model to be loaded; 0 where all vectors were in the cache."""
         return self._deferred.seconds_loading
 
+    @property
+    def identity(self) -> str:
+        """The digest of the model's files (`models.identity`). Raises WeightsError where they cannot be read."""
+        if self._identity is None:
+            known = FileDigests(self._database) if self._database is not None and not self._closed else None
+            self._identity = self._identify(known)
+        return self._identity
+
     def embed_texts(self, prompts: Sequence[str], templates: Sequence[str] = ()) -> Features:
         """M prompts in T templates (or none: T = 1) → (m, t, embed_dim) float32 features, not normalised.
 
@@ -114,7 +124,12 @@ class Session:
         return np.concatenate(list(blocks))
 
     def open_pipeline(
-        self, sources: Iterable[Source], *, live: bool = False, thumbnails: ThumbnailRules | None = None
+        self,
+        sources: Iterable[Source],
+        *,
+        live: bool = False,
+        measure: bool = False,
+        thumbnails: ThumbnailRules | None = None,
     ) -> Pipeline:
         """A pipeline over the sources; its `start` begins to decode while the model is still being loaded."""
         return Pipeline(
@@ -126,13 +141,15 @@ class Session:
             cache=self.cache,
             live=live,
             thumbnails=thumbnails,
+            measure=measure,
             own_process=self.own_process,
         )
 
-    def embed_images(self, pipeline: Pipeline) -> Iterator[list[Outcome]]:
+    def embed_images(self, pipeline: Pipeline, *, keep: bool = True) -> Iterator[list[Outcome]]:
         """Batches of vectors, lazily and in order; each input is an ImageVector, or a FailedInput in its place.
 
-        With `on_error="fail"`, the first input that cannot be used raises ImageError.
+        New vectors are added to the cache where there is one, unless `keep` is False. With `on_error="fail"`, the
+        first input that cannot be used raises ImageError.
         """
         return embed_images(
             self.encoder,
@@ -140,8 +157,12 @@ class Session:
             batch_size=self.batch_size,
             live=pipeline.live,
             fail=self.run_options.on_error == "fail",
-            cache=self.cache,
+            cache=self.cache if keep else None,
         )
+
+    def load_model(self) -> None:
+        """Load the model now, so that its device and precision are certain. Raises ModelError and DeviceError."""
+        self._deferred.load()
 
     def confirm_device(self) -> str:
         """The device of the vectors, known for certain if any has been computed.
@@ -172,14 +193,14 @@ class Session:
     def _defer(self) -> DeferredEncoder:
         options, plan = self.model_options, self._plan
         expected = plan.device or guess_device(options.device)
-        remembered = self._recall_device() if expected is None else None
+        remembered = recall_device(self._database) if expected is None else None
         self._device_is_remembered = remembered is not None
         expected = expected or remembered
         opened: Encoder | None = None
         if expected is None:  # only torch knows what "auto" stands for
             opened = plan.open_encoder()
             expected = opened.device
-            self._remember_device(expected)
+            remember_device(self._database, expected)
         precision = plan.precision or default_precision(expected)
         config = None if self._files.config is None else read_config(self._files.config)
         return DeferredEncoder(
@@ -197,7 +218,7 @@ class Session:
         self._cache_is_open.wait()  # this runs in the thread that opens the model
         if self.cache is None or opened.device == self._deferred.device:
             return
-        self._remember_device(opened.device)
+        remember_device(self._database, opened.device)
         _log.warning("the device that 'auto' stands for has changed: it is now %s", opened.device)
         self.cache.change_keys(*self._keys(opened.device, opened.precision))
         self._deferred.use_facts_of(self.cache.texts)
@@ -208,40 +229,26 @@ class Session:
         digests = self._digests
         if self._plan.identity is None and not digests.is_known(self._files.weights):
             self._deferred.start()  # it will be needed: load it while the weights are read for their digest
-        try:
-            self._identity = self._plan.identity or identify_model(self.spec, self._files, digests.digest)
-        except OSError as error:
-            raise WeightsError(f"{printable(str(error.filename))}: cannot read it: {error.strerror}") from error
+        self._identity = self._identify(digests)
         texts, images = self._keys(self._deferred.device, self._deferred.precision)
         cache = EmbeddingCache(Space(self._database, texts), Space(self._database, images), digests)
         self._deferred.use_facts_of(cache.texts)
         return cache
 
+    def _identify(self, digests: FileDigests | None) -> str:
+        if self._plan.identity is not None:
+            return self._plan.identity
+        try:
+            return identify_model(self.spec, self._files, digest_file if digests is None else digests.digest)
+        except OSError as error:
+            raise WeightsError(f"{printable(str(error.filename))}: cannot read it: {error.strerror}") from error
+
     def _keys(self, device: str, precision: str) -> tuple[bytes, bytes]:
         facts: dict[str, Any] = {
-            "identity": self._identity,
+            "identity": self.identity,
             "engine": self._plan.engine,
             "device": device,
             "precision": precision,
             "runtime": self._plan.runtime,
         }
         return text_space_key(**facts), image_space_key(**facts, decoding=self.decoding.as_key())
-
-    def _recall_device(self) -> str | None:
-        """The device that "auto" stood for in an earlier run on this hardware; checked when the model is loaded."""
-        if self._database is None:
-            return None
-        name = self._database.read_note(_device_note())
-        try:
-            check_device(name or "")
-        except UsageError:
-            return None
-        return name
-
-    def _remember_device(self, device: str) -> None:
-        if self._database is not None:
-            self._database.write_note(_device_note(), device)
-
-
-def _device_note() -> str:
-    return f"auto: {package_version('torch')} {describe_gpus()}"

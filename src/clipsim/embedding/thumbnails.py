@@ -10,7 +10,7 @@ from clipsim.engines.devices import usable_cores
 from clipsim.errors import ImageError
 from clipsim.images.limits import check_file_size
 from clipsim.images.thumbnail_files import ThumbnailRules, make_thumbnail_file
-from clipsim.inputs.sources import FileSource, Source
+from clipsim.inputs.sources import Source
 
 OVERSAMPLING = 2  # a JPEG is decoded at no less than this many times the side of the thumbnail
 MAX_WORKERS = 8
@@ -38,13 +38,15 @@ def read_thumbnails(sources: Iterable[Source], rules: ThumbnailRules) -> dict[st
 
     def read(source: Source) -> bytes | None:
         try:
-            if not isinstance(source, FileSource):
+            picture = source.decoded()
+            if picture is not None:
                 from clipsim.images.decode import convert_picture
 
-                return make_thumbnail_file(convert_picture(source.picture), rules)
-            with source.open() as file:
-                check_file_size(os.fstat(file.fileno()).st_size)
-                return decode_thumbnail(file, rules)
+                return make_thumbnail_file(convert_picture(picture), rules)
+            with source.open() as stream:
+                check_file_size(stream.seek(0, os.SEEK_END))
+                stream.seek(0)
+                return decode_thumbnail(stream, rules)
         except ImageError:
             return None
 

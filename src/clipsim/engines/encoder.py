@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from PIL import Image
 
+    from clipsim.engines.preprocessing import Preprocessing
+
 Pixels = NDArray[np.uint8]
 Features = NDArray[np.float32]
 
@@ -78,6 +80,11 @@ class Encoder(ImageEncoder, Protocol):
     @property
     def engine(self) -> str:
         """The engine: "torch", "onnx" or "onnx-int8"."""
+        ...
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How images are resized, cropped and normalised."""
         ...
 
     def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> Features:

@@ -8,5 +8,6 @@
 - `top_images`: the best images of each text, in those formats
 - `rank_page`, `gallery_page`, `evaluation_page`: HTML pages with pictures, made by `page` from `templates`
 - `preview_table`: a table for the terminal with pictures, drawn by `preview`
+- `embed`: what `clipsim embed` made, as a table or JSON
 - `safe_json`: any value → JSON that is safe to print
 """
