@@ -135,3 +135,45 @@ def test_a_page_of_an_evaluation(clipsim: Clipsim, tmp_path: Path) -> None:
     (entry,) = tree.find("ol", class_="gallery")[0].find("li")
     assert entry.find("bdi")[0].text == str(tmp_path / "data" / "red" / "green.png")
     assert len(entry.find("img")) == 1
+
+
+def test_a_page_of_a_search(clipsim: Clipsim) -> None:
+    """With the pictures that were found, and that of the query; those that were not found are not decoded."""
+    done = clipsim("search", ".", "-t", "red", "--image", "blue.png", "--top", "1", "-q", "--format", "html")
+    groups = parse_page([done.out]).find("section", class_="group")
+
+    assert done.status == 0
+    assert [group.find("h2")[0].text for group in groups] == ["red", "blue.png"]
+    assert [len(group.find("img")) for group in groups] == [1, 2]
+    assert groups[0].find("li")[0].find("bdi")[0].text == "./red.png"
+    refused = clipsim("search", ".", "-t", "red", "-t", "blue", "--format", "html", "--max-pictures", "10")
+    assert refused.status == 2
+    assert "20 images are more than the 10 that a page holds" in refused.err
+
+
+def test_a_page_of_duplicates(clipsim: Clipsim) -> None:
+    """With their pictures; groups that do not fit are left out, with a note."""
+    for name in ("red", "blue"):
+        Path(f"{name}-copy.png").write_bytes(Path(f"{name}.png").read_bytes())
+    done = clipsim("duplicates", ".", "-q", "--format", "html")
+    groups = parse_page([done.out]).find("section", class_="group")
+
+    assert done.status == 0
+    assert [[name.text for name in group.find("li")[0].find("bdi")[:1]] for group in groups] == [
+        ["./blue-copy.png"], ["./red-copy.png"],
+    ]  # fmt: skip
+    assert [len(group.find("img")) for group in groups] == [2, 2]
+    few = clipsim("duplicates", ".", "-q", "--format", "html", "--max-pictures", "3")
+    assert len(parse_page([few.out]).find("section", class_="group")) == 1
+    assert "the page shows 1 of 2 groups" in few.err
+
+
+def test_a_picture_that_is_gone_has_an_empty_place(clipsim: Clipsim, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of vectors whose files have been moved is a page all the same."""
+    assert clipsim("embed", ".", "-o", "vectors", "-q").status == 0
+    Path("red.png").unlink()
+    done = clipsim("search", "vectors", "-t", "red", "--top", "2", "-q", "--format", "html")
+    (group,) = parse_page([done.out]).find("section", class_="group")
+
+    assert done.status == 0
+    assert [len(entry.find("img")) for entry in group.find("li")] == [0, 1]

@@ -130,6 +130,17 @@ class TestRank:
         assert "skipped: ./broken.png" in done.err
 
 
+def test_a_search_shows_pictures(clipsim: Clipsim, terminal: None, colour_model: object, colours: Path) -> None:
+    """Those that are found."""
+    done = clipsim("search", colours, "-t", "red", "-t", "blue", "--top", "2", "-q", "--preview", "kitty")
+
+    assert done.status == 0
+    assert done.out.count("\x1b_Ga=T") == 4
+    assert done.out.index("red.png") < done.out.index("1. 1.0000")
+    plain = clipsim("search", colours, "-t", "red", "-l", "-q", "--preview", "kitty")
+    assert "\x1b" not in plain.out
+
+
 def test_pictures_of_one_pixel(clipsim: Clipsim, terminal: None, colour_model: object, tmp_path: Path) -> None:
     """Are drawn as one cell."""
     Image.new("RGB", (1, 1), "red").save(tmp_path / "dot.png")

@@ -6,7 +6,8 @@
 - `json`: the JSON object and the JSON lines
 - `csv`: CSV
 - `top_images`: the best images of each text, in those formats
-- `rank_page`, `gallery_page`, `evaluation_page`: HTML pages with pictures, made by `page` from `templates`
+- `rank_page`, `gallery_page`, `search_page`, `duplicates_page`, `evaluation_page`: HTML pages with pictures, made by
+  `page` from `templates`
 - `preview_table`: a table for the terminal with pictures, drawn by `preview`
 - `embed`: what `clipsim embed` made, as a table or JSON
 - `safe_json`: any value → JSON that is safe to print

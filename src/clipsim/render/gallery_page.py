@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from clipsim.render.page import HEAT_LEVELS, count_of, data_uri, heat_level, list_facts, render_page, split_name
+from clipsim.render.page import HEAT_LEVELS, count_of, data_uri, heat_level, render_page, split_name
+from clipsim.render.rank_page import list_rank_facts
 from clipsim.render.table import explain
 from clipsim.scoring.overview import Overview
 from clipsim.scoring.records import RankResult
@@ -27,11 +28,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What a group is of, and its pictures in order."""
+    """What a group is of, its pictures in order, a sentence about it, and the picture it belongs to."""
 
     title: str
     pictures: list[Picture]
-    note: str | None = None
+    note: str = ""
+    source: str | None = None
 
 
 def format_top_images_page(result: RankResult, count: int) -> Iterator[str]:
@@ -54,7 +56,7 @@ def format_top_images_page(result: RankResult, count: int) -> Iterator[str]:
     number, texts = count_of(min(count, len(result.images)), "image"), count_of(len(result.texts), "text")
     return render_gallery(
         title=f"The best {number} of {len(result.images):,} for {texts}",
-        facts=list_facts(result),
+        facts=list_rank_facts(result),
         warnings=result.warnings,
         errors=result.errors,
         explanation=f"Each score is {explain(result, marked=False)}",
@@ -65,8 +67,9 @@ def format_top_images_page(result: RankResult, count: int) -> Iterator[str]:
     )
 
 
-def render_gallery(*, groups: Iterator[Group], low: float, high: float, **values: Any) -> Iterator[str]:
+def render_gallery(
+    *, groups: Iterator[Group], low: float, high: float, has_shares: bool = False, **values: Any
+) -> Iterator[str]:
     """A page of groups; `low` and `high` are the ends of its colour scale."""
-    return render_page(
-        "gallery.html", groups=groups, low=f"{low:.4f}", high=f"{high:.4f}", levels=HEAT_LEVELS, **values
-    )
+    scale = {"low": f"{low:.4f}", "high": f"{high:.4f}", "levels": HEAT_LEVELS, "has_shares": has_shares}
+    return render_page("gallery.html", groups=groups, **scale, **values)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipsim import __version__
 from clipsim.errors import printable
-from clipsim.scoring.records import RankResult
+from clipsim.scoring.records import ModelRecord
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -77,12 +77,10 @@ def split_name(name: str) -> tuple[str, str]:
     return head + separator, tail
 
 
-def list_facts(result: RankResult) -> list[tuple[str, str]]:
+def list_run_facts(model: ModelRecord, device: str, precision: str, engine: str) -> list[tuple[str, str]]:
     """What a result was computed with, as names and values."""
-    model = result.model
-    facts = [("model", model.name), ("weights", model.pretrained), ("device", result.device)]
-    facts += [("precision", result.precision), ("engine", result.engine)]
-    facts += [("template" if len(result.templates) == 1 else "templates", " · ".join(result.templates))]
+    facts = [("model", model.name), ("weights", model.pretrained), ("device", device)]
+    facts += [("precision", precision), ("engine", engine)]
     return [(name, value) for name, value in facts if value]
 
 

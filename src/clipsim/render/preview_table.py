@@ -1,8 +1,8 @@
-"""A `RankResult` with thumbnails → a rich table for the terminal: a picture, and beside it the name and the scores."""
+"""A ranking or a search with thumbnails → rich tables for the terminal: pictures, and beside them names and scores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from rich import box
 from rich.cells import cell_len
@@ -13,8 +13,10 @@ from rich.text import Text
 from clipsim.errors import printable
 from clipsim.render.labels import shorten, shorten_all, strip_common_folder
 from clipsim.render.preview import COLUMNS, ROWS
+from clipsim.render.search import title
 from clipsim.render.table import BEST_STYLE, NONE, TableParts, explain, stands_out, title_of
 from clipsim.scoring.records import ImageScores, RankResult, Score
+from clipsim.scoring.search_records import SearchResult
 
 Preview = Callable[[bytes], RenderableType]
 PADDING = 5  # cells around the picture and what is beside it
@@ -61,6 +63,21 @@ def build_preview_top_images(result: RankResult, preview: Preview, count: int, w
     layout = f"The best {min(count, len(result.images))} of {len(result.images)} images for each text, best first"
     explained = Text(f"{layout}: {explain(result, marked=False)}", style="dim")
     return title_of(result), _table(entries, preview, width), explained
+
+
+def build_preview_search(
+    result: SearchResult, thumbnails: Mapping[str, bytes], preview: Preview, width: int
+) -> Iterator[RenderableType]:
+    """Title, a table of pictures a query, and a sentence that explains the numbers; `thumbnails` are by name."""
+    yield title(result.model, result.device, result.precision, result.engine, f"{result.searched:,} images")
+    for query in result.queries:
+        yield Text(printable(query.label, width), style="bold")
+        found = (
+            (thumbnails.get(match.image), match.image, [Text(f"{match.rank}. {match.similarity:.4f}")])
+            for match in query.results
+        )
+        yield _table(found, preview, width) if query.results else Text("none", style="dim")
+    yield Text("The cosine similarity of each image and the query; compare it within a query.", style="dim")
 
 
 def _fit_texts(texts: Sequence[str], width: int) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from clipsim.render.page import HEAT_LEVELS, count_of, data_uri, heat_level, list_facts, render_page, split_name
+from clipsim.render.page import HEAT_LEVELS, count_of, data_uri, heat_level, list_run_facts, render_page, split_name
 from clipsim.render.table import NONE, explain, stands_out
 from clipsim.scoring.overview import Overview
 from clipsim.scoring.records import ImageScores, RankResult
@@ -56,7 +56,7 @@ def format_rank_page(result: RankResult, top: int | None = None, *, given_order:
     return render_page(
         "rank.html",
         title=f"{count_of(len(result.scores), 'image')} against {count_of(len(result.texts), 'text')}",
-        facts=list_facts(result),
+        facts=list_rank_facts(result),
         warnings=result.warnings,
         errors=result.errors,
         texts=result.texts,
@@ -71,6 +71,13 @@ def format_rank_page(result: RankResult, top: int | None = None, *, given_order:
         matrix=matrix,
         sections=iter(lambda: list(islice(rows, SECTION_ROWS)), []),
     )
+
+
+def list_rank_facts(result: RankResult) -> list[tuple[str, str]]:
+    """What a ranking was computed with, as names and values."""
+    facts = list_run_facts(result.model, result.device, result.precision, result.engine)
+    templates = " · ".join(result.templates)
+    return facts + ([("template" if len(result.templates) == 1 else "templates", templates)] if templates else [])
 
 
 def _make_row(result: RankResult, image: ImageScores, overview: Overview, matrix: bool, top: int | None) -> _Row:
