@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 import clipsim
 from clipsim.engines.torch.encoder import ClipEncoder
-from clipsim.engines.torch.build import build_model, openclip_transform
+from clipsim.engines.torch.build import build_model, make_transform
 from clipsim.engines.torch.checkpoints import read_tensors
 from clipsim.errors import DeviceError, ModelError, PromptError, UsageError, WeightsError
 from clipsim.models.files import find_files
@@ -395,7 +395,7 @@ def test_extreme_pictures(tmp_path: Path) -> None:
     squashes = open_path(write_folder(tmp_path / "siglip", "siglip"))
 
     assert (crops.prepare_image(long) == crops.prepare_image(Image.new("RGB", (9, 9), "blue"))).all()
-    assert (as_floats(squashes, long) == openclip_transform(squashes.preprocessing)(long).numpy()).all()
+    assert (as_floats(squashes, long) == make_transform(squashes.preprocessing)(long).numpy()).all()
 
 
 def test_code_beside_a_tokenizer_is_never_run(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ class ModelOptions:
     """Which model runs, on which device, in which precision, by which engine.
 
     `model` is a name, folder or checkpoint file, None for the default; `weights` is an OpenCLIP state dict for the
-    architecture in `model`; a `precision` of None is the device's default. Raises UsageError for names that do not
+    architecture in `model`; a `precision` of None is the device's default; `preprocess` is "tag", "default" or a JSON
+    file, None for what belongs to the model. Raises UsageError for names that do not
     exist and for combinations that contradict each other.
     """
 
@@ -33,10 +34,11 @@ class ModelOptions:
     device: str = "auto"
     precision: str | None = None
     engine: str = "auto"
+    preprocess: str | None = None
 
     def __post_init__(self) -> None:
         """Check the names and their combination."""
-        for name in ("model", "weights"):
+        for name in ("model", "weights", "preprocess"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
                 raise UsageError(f"{name} is a string or a path, not {type(value).__name__}")

@@ -18,7 +18,8 @@ from clipsim.cli.progress import progress_bar
 from clipsim.engines.onnx.exports import list_exports
 from clipsim.errors import SettingsError, UsageError, printable
 from clipsim.models.catalogue import BUNDLED, ModelFacts, find_facts, list_models, read_catalogue
-from clipsim.models.files import find_files, find_weights, read_config
+from clipsim.models.configs import read_config
+from clipsim.models.files import find_files, find_weights
 from clipsim.models.names import ModelSpec, find_model
 from clipsim.models.settings import default_model, save_default
 from clipsim.render.safe_json import to_json

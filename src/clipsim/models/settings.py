@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from clipsim.errors import SettingsError, UnknownModelError, UsageError, printable
@@ -78,21 +79,21 @@ def cache_folder() -> Path:
     return (shared if shared.is_absolute() else Path.home() / ".cache") / "clipsim"
 
 
-def choose_model(name: str | None, weights: str | None = None) -> tuple[ModelSpec, bool]:
+def choose_model(name: str | None, weights: str | None = None, preprocess: str | None = None) -> tuple[ModelSpec, bool]:
     """`find_model` for what was asked, else for the default; and whether anyone chose it.
 
     Raises UsageError for weights without an architecture.
     """
-    if weights is not None and name is None:
+    if weights is not None and name is None and not os.environ.get("CLIPSIM_MODEL"):
         raise UsageError(
             "weights need the name of their architecture as the model; a checkpoint in OpenAI's layout is given as the "
             "model itself"
         )
     if name is not None:
-        return find_model(name, weights), True
+        return replace(find_model(name, weights), preprocess=preprocess), True
     name, chosen = default_model()
     try:
-        return find_model(name), chosen
+        return replace(find_model(name, weights), preprocess=preprocess), chosen
     except UnknownModelError as error:
         source = "CLIPSIM_MODEL" if os.environ.get("CLIPSIM_MODEL") else "'clipsim models use'"
         raise UnknownModelError(f"{error} (the name comes from {source})") from error

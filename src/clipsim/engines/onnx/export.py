@@ -62,6 +62,8 @@ def export_model(
         with _unfinished(folder, 3 * files.weights.stat().st_size) as draft:
             on_step("loading the model")
             encoder = ClipEncoder(spec, files, device="cpu", precision="fp32")
+            if encoder.preprocessing.backend != "pillow":
+                raise ModelError(f"{shown}: this model's pictures are resized by torchvision, so it cannot be exported")
             rules = write_vocabulary(encoder.tokenizer, draft / TOKENIZER_FILE)
             _check_vocabulary(encoder, draft / TOKENIZER_FILE, rules)
             on_step("exporting the model")
@@ -82,9 +84,10 @@ def export_model(
                 logit_scale=encoder.logit_scale,
                 logit_bias=encoder.logit_bias,
                 head=encoder.head,
-                preprocessing=asdict(encoder.preprocessing) | {"size": list(encoder.preprocessing.size)},
+                preprocessing=encoder.preprocess,
                 token_rules=asdict(rules),
                 texts_shorten=shortens,
+                notices=list(encoder.notices),
                 images=Agreement(0, 0, 0),
                 texts=Agreement(0, 0, 0),
                 source=source,

@@ -51,6 +51,7 @@ class Export:
     preprocessing: dict[str, Any]
     token_rules: dict[str, Any]
     texts_shorten: bool
+    notices: list[str]
     images: Agreement
     texts: Agreement
     source: dict[str, Any]

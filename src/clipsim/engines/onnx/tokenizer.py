@@ -25,8 +25,8 @@ class TokenRules:
     """How a model's texts become rows of token ids.
 
     `own` is whether the tokenizer is OpenCLIP's, which splits into words first and puts `start` and `end` around the
-    ids; others bring their own marks. `clean` is "lower", "whitespace" or "canonicalize". Rows are filled with `pad`,
-    at the left if `pad_left`; `dropped`, where there is one, is an id that becomes 0.
+    ids; others bring their own marks. `clean` is "lower", "whitespace", "canonicalize" or "none". Rows are filled
+    with `pad`, at the left if `pad_left`; `dropped`, where there is one, is an id that becomes 0.
     """
 
     own: bool
@@ -97,13 +97,16 @@ class PlainTokenizer:
 def clean_text(text: str, how: str) -> str:
     r"""Mend the encoding, resolve HTML's entities and squeeze white space, as OpenCLIP does before it tokenizes.
 
-    `how` is "whitespace" for that, "lower" to lower the case too, "canonicalize" to drop punctuation as well.
+    `how` is "whitespace" for that, "lower" to lower the case too, "canonicalize" to drop punctuation as well,
+    "none" to leave the text as it is.
 
     >>> clean_text("  A  Caf&eacute;\n", "lower")
     'a café'
     >>> clean_text("Snake_case, isn't it?", "canonicalize")
     'snake case isnt it'
     """
+    if how == "none":
+        return text
     if not (text.isascii() and text.isprintable() and "&" not in text):  # else there is nothing to mend
         import html
 
