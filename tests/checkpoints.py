@@ -7,10 +7,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import open_clip
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
+
+from clipsim.engines.torch.encoder import ClipEncoder
+from clipsim.models.files import find_files
+from clipsim.models.names import find_model
 
 TEXT = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 2}
 VIT = {"image_size": 48, "layers": 2, "width": 64, "patch_size": 16}
@@ -23,12 +30,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "embed_dim": 32,
         "init_logit_bias": -10,
         "custom_text": True,
-        "vision_cfg": {
-            "image_size": 224,
-            "timm_model_name": "vit_tiny_patch16_224",
-            "timm_pool": "map",
-            "timm_proj": "none",
-        }
+        "vision_cfg": {"image_size": 160, "timm_model_name": "test_vit", "timm_pool": "map", "timm_proj": "none"}
         | {"timm_model_pretrained": False},
         "text_cfg": TEXT | {"no_causal_mask": True, "pool_type": "last", "proj_bias": True},
     },
@@ -47,15 +49,20 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "text_cfg": TEXT,
     },
 }
-CONFIGS["siglip"]["embed_dim"] = 192  # the width of the tower, which has no projection
+CONFIGS["siglip"]["embed_dim"] = 64  # the width of the tower, which has no projection
 PREPROCESS: dict[str, dict[str, Any]] = {
     "siglip": {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "squash"},
 }
 
 
 def random_model(family: str, seed: int = 0) -> Any:
+    """A model of `CONFIGS` with random weights."""
+    return build_random(CONFIGS[family], seed)
+
+
+def build_random(config: dict[str, Any], seed: int = 0) -> Any:
     """A model with random weights that are spread enough for a wrong number to show."""
-    config = copy.deepcopy(CONFIGS[family])
+    config = copy.deepcopy(config)
     custom = config.pop("custom_text", False)
     kind = open_clip.CLIP if not custom else open_clip.CoCa if "multimodal_cfg" in config else open_clip.CustomTextCLIP
     torch.manual_seed(seed)
@@ -76,14 +83,46 @@ def random_model(family: str, seed: int = 0) -> Any:
 
 
 def state_of(model: Any) -> dict[str, Tensor]:
-    """Its tensors, each with memory of its own."""
+    """The model's tensors, each with memory of its own."""
     return {name: tensor.clone().contiguous() for name, tensor in model.state_dict().items()}
 
 
 def write_folder(folder: Path, family: str, seed: int = 0) -> Path:
+    """A model folder in Hugging Face layout, of a family of `CONFIGS`."""
+    return write_model(folder, CONFIGS[family], PREPROCESS.get(family, {}), seed)
+
+
+def write_model(folder: Path, config: dict[str, Any], preprocess: dict[str, Any], seed: int = 0) -> Path:
     """A model folder in Hugging Face layout."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = {"model_cfg": CONFIGS[family], "preprocess_cfg": PREPROCESS.get(family, {})}
-    (folder / "open_clip_config.json").write_text(json.dumps(config))
-    save_file(state_of(random_model(family, seed)), folder / "open_clip_model.safetensors")
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}))
+    save_file(state_of(build_random(config, seed)), folder / "open_clip_model.safetensors")
     return folder
+
+
+def draw_pictures() -> list[Image.Image]:
+    """A square, a wide and a tall picture."""
+    rng = np.random.default_rng(3)
+    sizes = [(64, 64), (180, 70), (50, 120)]
+    return [
+        Image.fromarray(rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC)
+        for size in sizes
+    ]
+
+
+def open_path(path: Path, **options: str) -> ClipEncoder:
+    """The encoder of the model at a path, as a run opens it."""
+    spec = find_model(str(path))
+    return ClipEncoder(spec, find_files(spec), **options)
+
+
+def openclip_cosines(folder: Path, pictures: list[Image.Image], texts: list[str]) -> NDArray[np.float32]:
+    """The cosines (text, image) as OpenCLIP's documentation computes them."""
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
+    model.eval()
+    with torch.no_grad():
+        images = model.encode_image(torch.stack([preprocess(picture) for picture in pictures]), normalize=True)
+        encoded = model.encode_text(tokenizer(texts), normalize=True)
+    cosines: NDArray[np.float32] = (encoded @ images.T).numpy()
+    return cosines

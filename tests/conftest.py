@@ -13,6 +13,11 @@ import pytest
 from fake_encoder import FakeEncoder
 from PIL import Image
 
+from clipsim.engines.choice import EnginePlan
+from clipsim.models.files import ModelFiles
+from clipsim.models.names import ModelSpec
+from clipsim.options import ModelOptions
+
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
@@ -28,6 +33,37 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def encoder() -> FakeEncoder:
     """An encoder that knows colours."""
     return FakeEncoder()
+
+
+class Machine:
+    """A computer where every engine opens a `FakeEncoder`, for sessions that are real in everything else.
+
+    `device` is what "auto" stands for, and may change between sessions; `encoders` are those that were opened.
+    """
+
+    def __init__(self) -> None:
+        self.device = "cpu"
+        self.encoders: list[FakeEncoder] = []
+
+    def plan_engine(
+        self, spec: ModelSpec, files: ModelFiles, options: ModelOptions, *, own_process: bool = False
+    ) -> EnginePlan:
+        """In place of `clipsim.engines.choice.plan_engine`."""
+
+        def open_encoder() -> FakeEncoder:
+            device = self.device if options.device == "auto" else options.device
+            self.encoders.append(FakeEncoder(device, options.precision))
+            return self.encoders[-1]
+
+        return EnginePlan("torch", "fake", None, options.precision, "a model of colours", open_encoder)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Sessions compute with a `FakeEncoder`: the model's files, its preprocessing and the cache are real."""
+    machine = Machine()
+    monkeypatch.setattr("clipsim.embedding.session.plan_engine", machine.plan_engine)
+    return machine
 
 
 @pytest.fixture

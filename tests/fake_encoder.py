@@ -8,13 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
+from clipsim.engines.devices import default_precision
 from clipsim.errors import PromptError
 
 LONGEST = 5  # words
 
 
 class FakeEncoder:
-    """Vectors are (red, green, blue, 0.1); a text has the colour of the first colour word in it, else grey."""
+    """Vectors are (red, green, blue, 0.1); a text has the colour of the first colour word in it, else grey.
+
+    In fp16, the default on a GPU as for real models, the vectors are rounded to half precision.
+    """
 
     name = "fake"
     pretrained: str | None = None
@@ -23,11 +27,10 @@ class FakeEncoder:
     logit_scale = 10.0
     logit_bias: float | None = None
     head = "softmax"
-    device = "cpu"
-    precision = "fp32"
     engine = "torch"
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "cpu", precision: str | None = None) -> None:
+        self.device, self.precision = device, precision or default_precision(device)
         self.image_batches: list[int] = []
         self.text_batches: list[int] = []
 
@@ -42,14 +45,17 @@ class FakeEncoder:
         self.image_batches.append(len(pixels))
         means = (pixels / 255).astype(np.float32).mean(axis=(1, 2))
         means[means.sum(axis=1) == 0] = np.nan
-        return np.concatenate([means, np.full((len(pixels), 1), 0.1, np.float32)], axis=1)
+        return self._computed(np.concatenate([means, np.full((len(pixels), 1), 0.1, np.float32)], axis=1))
 
     def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> NDArray[np.float32]:
         """The colours of the words."""
         self.text_batches.append(len(texts))
         if not truncate and (long := [text for text in texts if len(text.split()) > LONGEST]):
             raise PromptError(f"'{long[0]}' has {len(long[0].split())} words")
-        return np.array([self._colour(text) for text in texts], dtype=np.float32)
+        return self._computed(np.array([self._colour(text) for text in texts], dtype=np.float32))
+
+    def _computed(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        return vectors.astype(np.float16).astype(np.float32) if self.precision == "fp16" else vectors
 
     def _colour(self, text: str) -> tuple[float, ...]:
         for word in text.replace(".", " ").split():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import subprocess
 import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
+import open_clip
 import pytest
 import torch
 from checkpoints import CONFIGS, random_model, state_of, write_folder
@@ -18,7 +20,8 @@ from PIL import Image
 from torch.nn.functional import cosine_similarity
 
 import clipsim
-from clipsim.errors import UnknownModelError
+from clipsim import compat
+from clipsim.errors import ClipsimError, UnknownModelError
 
 
 @pytest.fixture(params=["vit", "resnet"])
@@ -124,6 +127,23 @@ def test_tokens() -> None:
     assert clipsim.tokenize("<|endoftext|>")[0, :3].tolist() == [49406, 49407, 49407]
     assert clipsim.tokenize("Hello!<|endoftext|>")[0, :6].tolist() == [49406, 3306, 0, 27, 347, 40786]
     assert 49406 not in clipsim.tokenize("<start_of_text>")[0, 1:]
+
+
+def test_an_open_clip_that_splits_texts_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Markers would silently become other tokens; the error says which version reads them."""
+
+    class Reworded(open_clip.tokenizer.SimpleTokenizer):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.pat = re.compile("<start>|<end>|[a-z]+")
+
+    monkeypatch.setattr(open_clip.tokenizer, "SimpleTokenizer", Reworded)
+    compat._tokenizer.cache_clear()
+    try:
+        with pytest.raises(ClipsimError, match="install open_clip_torch"):
+            clipsim.tokenize("a dog")
+    finally:
+        compat._tokenizer.cache_clear()
 
 
 def test_too_long_a_text_is_a_runtime_error() -> None:

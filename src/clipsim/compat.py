@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from clipsim.errors import PromptError, printable
+from clipsim.errors import ClipsimError, PromptError, printable
 from clipsim.inputs.prompts import MAX_SHOWN
 from clipsim.models.catalogue import OPENAI_NAMES, list_models
 from clipsim.models.files import find_files
@@ -129,7 +129,10 @@ def _trace(model: Any, context_length: int) -> Any:
 
 @cache
 def _tokenizer() -> Any:
-    """OpenCLIP's byte-pair tokenizer with OpenAI's spelling of the two markers, which it reads inside a text too."""
+    """OpenCLIP's byte-pair tokenizer with OpenAI's spelling of the two markers, which it reads inside a text too.
+
+    Raises ClipsimError where OpenCLIP's pattern does not have its own spelling in the expected place.
+    """
     import regex
     from open_clip.tokenizer import SimpleTokenizer
 
@@ -137,7 +140,12 @@ def _tokenizer() -> Any:
     markers = {"<|startoftext|>": tokenizer.sot_token_id, "<|endoftext|>": tokenizer.eot_token_id}
     tokenizer.encoder |= markers
     tokenizer.cache = {marker: marker for marker in markers}
-    pattern = tokenizer.pat.pattern.replace("<start_of_text>|<end_of_text>", "|".join(map(regex.escape, markers)))
+    original = tokenizer.pat.pattern
+    pattern = original.replace("<start_of_text>|<end_of_text>", "|".join(map(regex.escape, markers)))
+    if pattern == original:
+        raise ClipsimError(
+            "the installed open_clip splits texts by a pattern that clipsim does not know; install open_clip_torch 3.3"
+        )
     tokenizer.pat = regex.compile(pattern, regex.IGNORECASE)
     return tokenizer
 

@@ -25,8 +25,8 @@ class ModelOptions:
 
     `model` is a name, folder or checkpoint file, None for the default; `weights` is an OpenCLIP state dict for the
     architecture in `model`; a `precision` of None is the device's default; `preprocess` is "tag", "default" or a JSON
-    file, None for what belongs to the model. Raises UsageError for names that do not
-    exist and for combinations that contradict each other.
+    file, None for what belongs to the model. Raises UsageError for unknown names and for options that contradict each
+    other.
     """
 
     model: str | None = None
@@ -38,10 +38,12 @@ class ModelOptions:
 
     def __post_init__(self) -> None:
         """Check the names and their combination."""
-        for name in ("model", "weights", "preprocess"):
+        for name in ("model", "weights", "device", "precision", "engine", "preprocess"):
             value = getattr(self, name)
-            if value is not None and not isinstance(value, str):
-                raise UsageError(f"{name} is a string or a path, not {type(value).__name__}")
+            if not (
+                isinstance(value, str) or (value is None and name in ("model", "weights", "precision", "preprocess"))
+            ):
+                raise UsageError(f"{name}={printable(repr(value), 40)} is not a string")
         check_device(self.device)
         if self.precision is not None:
             check_precision(self.precision)
@@ -68,14 +70,15 @@ class RunOptions:
         """Check the ranges."""
         for name, limit in (("batch_size", MAX_BATCH_SIZE), ("workers", MAX_WORKERS)):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, int) and 1 <= value <= limit):
-                raise UsageError(f"{name} is a whole number from 1 to {limit:,}, not {printable(repr(value), 40)}")
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if value is not None and not (whole and 1 <= value <= limit):
+                raise UsageError(f"{name}={printable(repr(value), 40)} is not a whole number from 1 to {limit:,}")
         if self.on_error not in ("skip", "fail"):
-            raise UsageError(f"on_error is 'skip' or 'fail', not {printable(repr(cast(object, self.on_error)), 40)}")
+            raise UsageError(f"on_error={printable(repr(cast(object, self.on_error)), 40)} is not 'skip' or 'fail'")
 
 
 def check_device(name: str) -> None:
-    """Raise UsageError for what is not the name of a device.
+    """Raise UsageError for a string that is not the name of a device.
 
     >>> check_device("cuda:1")
     """
@@ -84,7 +87,7 @@ def check_device(name: str) -> None:
 
 
 def check_precision(name: str) -> None:
-    """Raise UsageError for what is not the name of a precision.
+    """Raise UsageError for a string that is not the name of a precision.
 
     >>> check_precision("fp16")
     """
@@ -93,7 +96,7 @@ def check_precision(name: str) -> None:
 
 
 def check_engine(engine: str, device: str, precision: str | None) -> None:
-    """Raise UsageError for what is not the name of an engine, or contradicts the device or precision.
+    """Raise UsageError for a string that is not the name of an engine, or that contradicts the device or precision.
 
     >>> check_engine("onnx", "cpu", "fp32")
     """
@@ -101,7 +104,9 @@ def check_engine(engine: str, device: str, precision: str | None) -> None:
         raise UsageError(f"unknown engine '{printable(engine, 40)}'; choose {', '.join(ENGINES)}")
     if engine in EXPORT_ENGINES:
         if device not in ("auto", "cpu", "cpu:0"):
-            raise UsageError(f"engine {engine} runs on the CPU only, not on device {printable(device, 40)}")
+            raise UsageError(f"engine='{engine}' runs on the CPU only, not on device='{printable(device, 40)}'")
         if precision not in ((None, "fp32") if engine == "onnx" else (None,)):
             computes = "fp32" if engine == "onnx" else "int8"
-            raise UsageError(f"engine {engine} computes in {computes}, not in {printable(str(precision), 40)}")
+            raise UsageError(
+                f"engine='{engine}' computes in {computes}, not in precision='{printable(str(precision), 40)}'"
+            )

@@ -115,7 +115,7 @@ class Database:
                 try:
                     return work(self._connect())
                 except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-                    if not means_damage(error):
+                    if not means_damage(error, self.path):
                         raise
                     self._set_aside(error)
                     return work(self._connect())

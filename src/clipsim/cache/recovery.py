@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-# What SQLite reports as errors of the statement when the stored schema is damaged.
-_SCHEMA_ERRORS = ("no such", "malformed", "has no column", "columns but", "syntax error", "unrecognized token")
+# Errors of the statement, as SQLite sees it, where the schema or the header is damaged.
+_SCHEMA_ERRORS = (
+    "no such", "malformed", "has no column", "columns but", "syntax error", "unrecognized token",
+    "unsupported file format",
+)  # fmt: skip
 
 
 @contextmanager
@@ -56,10 +59,12 @@ def rename_damaged(path: Path) -> Path:
     return aside
 
 
-def means_damage(error: Exception) -> bool:
-    """Whether an error that SQLite reports comes from the content of the file."""
+def means_damage(error: Exception, path: Path) -> bool:
+    """Whether an error that SQLite reports comes from the content of the database at `path`."""
     if isinstance(error, UnicodeDecodeError):  # a name in the schema
         return True
-    if isinstance(error, sqlite3.OperationalError):
-        return any(words in str(error) for words in _SCHEMA_ERRORS)
-    return type(error) is sqlite3.DatabaseError or isinstance(error, sqlite3.IntegrityError | sqlite3.DataError)
+    if not isinstance(error, sqlite3.OperationalError):
+        return type(error) is sqlite3.DatabaseError or isinstance(error, sqlite3.IntegrityError | sqlite3.DataError)
+    if "readonly" in str(error):  # the header says that the file is of a format which SQLite can only read
+        return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    return any(words in str(error) for words in _SCHEMA_ERRORS)

@@ -15,7 +15,7 @@ from clipsim.cli.doctor import doctor_command
 from clipsim.cli.exit_status import end_quietly, exit_status
 from clipsim.cli.export import export_command
 from clipsim.cli.models import models_app
-from clipsim.cli.output import open_missing_streams
+from clipsim.cli.output import open_missing_streams, write
 from clipsim.cli.parsing import FastCommand, FastGroup
 from clipsim.cli.rank import rank_command
 
@@ -36,7 +36,7 @@ app.add_typer(cache_app, name="cache")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"clipsim {__version__}")
+        write(f"clipsim {__version__}\n")
         raise typer.Exit
 
 

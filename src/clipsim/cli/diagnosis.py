@@ -139,9 +139,10 @@ def check_machine(device: str, precision: str) -> Check:
 
 def check_loads(spec: ModelSpec) -> None:
     """Load a model from its files and drop it. Raises ModelError and its family where that fails."""
+    files = find_files(spec)  # before torch is imported
     from clipsim.engines.torch.encoder import ClipEncoder
 
-    ClipEncoder(spec, find_files(spec), device="cpu", precision="fp32")
+    ClipEncoder(spec, files, device="cpu", precision="fp32")
 
 
 def _check_default(name: str) -> None:

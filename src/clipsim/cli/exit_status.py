@@ -15,7 +15,7 @@ from clipsim.errors import ClipsimError, UsageError
 
 NOTHING_DONE, WRONG_USAGE, SOME_SKIPPED = 1, 2, 3
 _PARAMETER = re.compile(
-    r"\b(weights|device|precision|engine|batch_size|workers|truncate|sort_by|exact|on_error)="
+    r"\b(model|weights|device|precision|engine|batch_size|workers|truncate|sort_by|exact|on_error|null)="
     r"(?:(True)|'([^' ]*)'|('[^']*'))"
 )
 

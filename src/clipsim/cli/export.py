@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from importlib.util import find_spec
 from typing import Annotated
@@ -12,7 +13,8 @@ from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import exit_status
 from clipsim.cli.output import print_library_notices, print_message
 from clipsim.cli.progress import progress_bar
-from clipsim.engines.onnx.exports import EXTRA, exports_folder, list_exports
+from clipsim.cli.signals import clean_up_at_signal
+from clipsim.engines.onnx.exports import EXTRA, UNFINISHED, exports_folder, list_exports
 from clipsim.engines.onnx.record import Export
 from clipsim.errors import ModelError, printable
 from clipsim.models.files import find_files
@@ -43,12 +45,18 @@ def export_command(
             raise ModelError(f"an export needs {' and '.join(missing)}: {EXTRA}")
         print_library_notices()
         files = find_files(spec)
-        with progress_bar(quiet=False) as bar:
+        with progress_bar(quiet=False) as bar, clean_up_at_signal(_remove_unfinished):
             bar.step("importing torch")
             from clipsim.engines.onnx.export import export_model
 
             export = export_model(spec, files, exports_folder(), int8=int8, on_step=bar.step)
         print_message("note", f"{printable(export.name)}: {export}")
+
+
+def _remove_unfinished() -> None:
+    """Remove what this process has written of an export."""
+    for folder in exports_folder().glob(f"{UNFINISHED}{os.getpid()}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove(exports: list[Export]) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clipsim.cli import parameters as shared
-from clipsim.cli.diagnosis import check_loads
 from clipsim.cli.exit_status import exit_status
 from clipsim.cli.output import print_message, print_table, write
 from clipsim.cli.parsing import FastCommand, FastGroup
@@ -214,6 +213,8 @@ def use_command(name: shared.ModelName) -> None:
         if spec.kind in ("directory", "checkpoint") and spec.name != BUNDLED:
             with progress_bar(quiet=False) as bar:
                 bar.step("loading the model")
+                from clipsim.cli.diagnosis import check_loads  # imports NumPy
+
                 check_loads(spec)
         path = save_default(name)
         print_message("note", f"the default model is now {printable(spec.name)} (kept in {printable(str(path))})")

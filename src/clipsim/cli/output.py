@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -60,7 +61,7 @@ def write(text: str) -> None:
     """Write results to standard output as UTF-8, whatever the locale; names that are not UTF-8 as their bytes."""
     if sys.stdout.isatty():  # a name in CSV must not act on the terminal
         text = "\n".join(map(printable, text.split("\n")))
-    with _write_errors():
+    with mark_write_errors():
         sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
         sys.stdout.buffer.flush()
 
@@ -83,21 +84,34 @@ def print_table(*parts: RenderableType) -> None:
     from rich.table import Table
 
     width = table_width()
-    console = Console(highlight=False, width=width)
-    with console.capture() as drawn:  # rich itself would end the program when a pipe is closed
-        for part in parts:
-            console.width = width
-            if isinstance(part, Table) and not sys.stdout.isatty():
-                console.width = max(width, Console(width=MAX_TABLE_WIDTH).measure(part).maximum)
-            console.print(part)
-    with _write_errors():
-        sys.stdout.write(drawn.get())
+    drawn = _Drawing()
+    console = Console(file=drawn, highlight=False)
+    for part in parts:
+        console.width = width
+        if isinstance(part, Table) and not sys.stdout.isatty():
+            console.width = max(width, Console(width=MAX_TABLE_WIDTH).measure(part).maximum)
+        console.print(part)
+    with mark_write_errors():
+        sys.stdout.write(drawn.getvalue())
         sys.stdout.flush()
 
 
+class _Drawing(io.StringIO):
+    """Text in memory that is drawn as for standard output: rich itself would end the program when a pipe is closed."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """In ASCII, rich draws rules in ASCII."""
+        return sys.stdout.encoding
+
+    def isatty(self) -> bool:
+        """On a terminal, rich draws in colours."""
+        return sys.stdout.isatty()
+
+
 @contextmanager
-def _write_errors() -> Iterator[None]:
-    """Mark errors of standard output, so that no other OSError is taken for one."""
+def mark_write_errors() -> Iterator[None]:
+    """Raise WriteError for an OSError of standard output, so that no other OSError is taken for one."""
     try:
         yield
     except BrokenPipeError:

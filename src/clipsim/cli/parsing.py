@@ -9,6 +9,8 @@ from typing import Any, get_args
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from clipsim.cli.output import mark_write_errors
+
 
 class FastCommand(TyperCommand):
     """As `TyperCommand`, but text, words and whole numbers are converted without pydantic."""
@@ -17,6 +19,11 @@ class FastCommand(TyperCommand):
         """The parameters, the one for help included, with the fast conversion."""
         return _speed_up(super().get_params(ctx))
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help. Raises WriteError."""
+        with mark_write_errors():
+            super().format_help(ctx, formatter)
+
 
 class FastGroup(TyperGroup):
     """As `TyperGroup`, likewise."""
@@ -24,6 +31,11 @@ class FastGroup(TyperGroup):
     def get_params(self, ctx: Any) -> Any:
         """The parameters, the one for help included, with the fast conversion."""
         return _speed_up(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help. Raises WriteError."""
+        with mark_write_errors():
+            super().format_help(ctx, formatter)
 
 
 def _speed_up(parameters: Any) -> Any:

@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 _CLEAR_LINE = "\r\x1b[K\x1b[?25h"  # removes the line of a progress bar and shows the cursor
+_clean_ups: list[Callable[[], None]] = []
+_standard_error = 2
 
 
 def catch_signals() -> None:
     """End the process in the handler itself.
 
     An exception raised there could surface anywhere, also in a library's `except:` or in a destructor, where it is lost
-    and the run goes on. Called before anything large is imported.
+    and the run goes on. Called before anything large is imported. Standard error is duplicated for the last line: an
+    export redirects it while torch writes a graph.
     """
+    global _standard_error
+    with suppress(ImportError, OSError):  # Windows; or it is closed
+        import fcntl
+
+        _standard_error = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 3)  # not the number of a stream that is closed
     for number in _WORDS:
         if signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves it
             signal.signal(number, _end)
+
+
+@contextmanager
+def clean_up_at_signal(clean_up: Callable[[], None]) -> Iterator[None]:
+    """Call `clean_up` where a signal ends the process within the block: no `finally` of it is run then."""
+    _clean_ups.append(clean_up)
+    try:
+        yield
+    finally:
+        _clean_ups.remove(clean_up)
 
 
 def _end(number: int, _: object) -> None:
@@ -27,11 +45,16 @@ def _end(number: int, _: object) -> None:
 
     A shell ends its loop only where the process ends by the signal; an exit status of 130 does not tell it.
     """
+    for other in _WORDS:
+        signal.signal(other, signal.SIG_IGN)  # a second one must not interrupt the clean-up, or print another line
     line = f"clipsim: error: {_WORDS[signal.Signals(number)]}\n"
     with suppress(Exception):  # standard error may be closed
-        if sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+        if os.isatty(_standard_error) and os.environ.get("TERM", "dumb") != "dumb":
             line = _CLEAR_LINE + line
-        os.write(2, line.encode())  # not through the stream, which may be in the middle of a write
+        os.write(_standard_error, line.encode())  # not through the stream, which may be in the middle of a write
+    for clean_up in _clean_ups:
+        with suppress(Exception):
+            clean_up()
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     os._exit(128 + number)  # where the signal is not delivered at once

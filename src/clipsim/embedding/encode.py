@@ -17,7 +17,7 @@ from clipsim.engines.encoder import Encoder, Features
 from clipsim.errors import ImageError, PromptError, printable
 from clipsim.inputs.prompts import MAX_SHOWN, fill_templates
 
-FLUSH_SECONDS = 0.5  # how long a batch that is not full waits for an input that does not come
+FLUSH_SECONDS = 0.5  # how long a batch that is not full waits for further inputs
 NOT_FINITE = "the model returns a vector that is not finite for it"
 ZERO_LENGTH = "the model returns a vector of length zero for it"
 
@@ -83,32 +83,38 @@ def embed_images(
     inputs: Iterable[Prepared | None],
     *,
     batch_size: int,
+    live: bool = False,
     fail: bool = False,
     cache: EmbeddingCache | None = None,
 ) -> Iterator[list[Outcome]]:
     """Encode prepared inputs, lazily, in batches, in the order given.
 
-    A None among the inputs says that the next one has not come yet: a batch that has waited for `FLUSH_SECONDS` is then
-    encoded as it is. An input that cannot be used becomes a FailedInput in its place, or with `fail` an ImageError.
+    With `live`, a batch is encoded `FLUSH_SECONDS` after its first input, full or not; a None among the inputs says
+    that the next one is not ready. An input that cannot be used becomes a FailedInput in its place, or with `fail` an
+    ImageError. An error of the iterable itself is raised after the inputs before it.
     """
+    rest = iter(inputs)
     batch: list[Prepared] = []
-    begun = 0.0
-    for prepared in inputs:
-        if prepared is None:
-            if batch and time.monotonic() - begun >= FLUSH_SECONDS:
-                yield _encode(encoder, batch, fail, cache)
-                batch = []
-            continue
-        if fail and prepared.error is not None:
-            raise ImageError(f"{printable(prepared.name)}: {prepared.error}") from prepared.error
-        if not batch:
-            begun = time.monotonic()
-        batch.append(prepared)
-        if len(batch) == batch_size:
+    begun, ended, error = 0.0, False, None
+    while not ended:
+        prepared = None
+        try:
+            prepared = next(rest)
+        except StopIteration:
+            ended = True
+        except Exception as raised:
+            ended, error = True, raised
+        if prepared is not None:
+            if fail and prepared.error is not None:
+                raise ImageError(f"{printable(prepared.name)}: {prepared.error}") from prepared.error
+            begun = begun if batch else time.monotonic()
+            batch.append(prepared)
+        late = live and time.monotonic() - begun >= FLUSH_SECONDS
+        if batch and (ended or late or len(batch) == batch_size):
             yield _encode(encoder, batch, fail, cache)
             batch = []
-    if batch:
-        yield _encode(encoder, batch, fail, cache)
+    if error is not None:
+        raise error
 
 
 def find_fault(features: Features) -> str | None:

@@ -57,8 +57,8 @@ class Pipeline:
 
     Iterating gives a `Prepared` for each source, in order; an error of the iterable of sources is raised after those
     before it. With `live`, sources are read by a separate thread, and a None is given about every tenth of a second
-    while the next source has not arrived, so that the consumer can continue with what it has. With `own_process`,
-    decoding threads get a lower priority and Pillow's limits are set.
+    while the next input is not ready, so that the consumer can continue with what it has. With `own_process`, decoding
+    threads get a lower priority and Pillow's limits are set.
     """
 
     def __init__(
@@ -103,10 +103,8 @@ class Pipeline:
         try:
             self.start()
             while self._waiting or (self._feed is not None and not self._feed.ended):
-                if not self._waiting:
-                    assert self._feed is not None
-                    if not self._feed.wait(POLL_SECONDS):
-                        yield None
+                if self._feed is not None and not self._is_ready(self._feed):
+                    yield None
                 else:
                     first = self._waiting.popleft()
                     yield first if isinstance(first, Prepared) else first.result()
@@ -115,6 +113,23 @@ class Pipeline:
                 raise self._source_error
         finally:
             self.close()
+
+    @property
+    def live(self) -> bool:
+        """Whether a None is given while the next input is not ready."""
+        return self._feed is not None
+
+    def _is_ready(self, feed: Feed[Source]) -> bool:
+        """Whether the next input is prepared, after waiting for it for at most a tenth of a second."""
+        if not self._waiting:
+            feed.wait(POLL_SECONDS)
+            return False
+        first = self._waiting[0]
+        if isinstance(first, Prepared):
+            return True
+        from concurrent.futures import wait
+
+        return bool(wait([first], POLL_SECONDS).done)
 
     def _take(self) -> bool:
         """Put some more inputs into the queue; whether there were any."""

@@ -124,6 +124,7 @@ class Session:
             self.encoder,
             pipeline,
             batch_size=self.batch_size,
+            live=pipeline.live,
             fail=self.run_options.on_error == "fail",
             cache=self.cache,
         )

@@ -23,8 +23,8 @@ REQUIRED_PACKAGES = ("onnxruntime", "tokenizers")
 class EnginePlan:
     """What runs a model, before it is opened.
 
-    `device` and `precision` are None where the engine decides when it is opened, or the device's default applies;
-    `identity` is the model's digest where it is known already; `runtime` is the version of what runs it.
+    `device` is None where torch decides when the model is opened, `precision` where the device's default applies;
+    `identity` is the model's digest where it is already known; `runtime` is the version of what runs the model.
     """
 
     engine: str
@@ -36,7 +36,7 @@ class EnginePlan:
 
 
 def plan_engine(spec: ModelSpec, files: ModelFiles, options: ModelOptions, *, own_process: bool = False) -> EnginePlan:
-    """Choose the engine; nothing is loaded. Raises ModelError for an export that is asked for and not there."""
+    """Choose the engine; nothing is loaded. Raises ModelError where an export is asked for that does not exist."""
     export = choose_export(spec, files, options)
     if export is None:
 
@@ -63,9 +63,9 @@ def plan_engine(spec: ModelSpec, files: ModelFiles, options: ModelOptions, *, ow
 def choose_export(spec: ModelSpec, files: ModelFiles, options: ModelOptions) -> Export | None:
     """The export that a run uses; None for torch.
 
-    "auto" takes an fp32 export of exactly this model where there is one, on a machine where the run would be on the
-    CPU in fp32 anyway; never int8. Raises ModelError where an export is asked for that does not exist, or the packages
-    that run it are missing.
+    "auto" takes an fp32 export of exactly this model if torch would also run it on the CPU in fp32; it never takes an
+    int8 export. Raises ModelError where an export is asked for that does not exist, or the packages that run it are
+    missing.
     """
     engine = options.engine
     if engine == "torch":

@@ -1,4 +1,4 @@
-"""A device's name → its default precision and batch size; which device "auto" is, where that needs no torch."""
+"""A device's name → its default precision and batch size, and the device that "auto" stands for, without torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _GPU_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvmap", "/dev/dxg", "/dev/
 
 
 def default_precision(device: str) -> str:
-    """The precision unless one is chosen: fp16 on CUDA, as in OpenAI's own code, and fp32 elsewhere.
+    """The precision where none is chosen: fp16 on CUDA, as in OpenAI's code, and fp32 elsewhere.
 
     >>> default_precision("cuda:1")
     'fp16'
@@ -19,7 +19,7 @@ def default_precision(device: str) -> str:
 
 
 def default_batch_size(device: str) -> int:
-    """Images or texts per step of the model, unless chosen: a GPU needs larger batches than a CPU.
+    """Images or texts per step of the model where no number is chosen: a GPU needs larger batches than a CPU.
 
     On a CPU, 8 to 64 were equally fast within the noise of the measurements.
 
@@ -30,7 +30,7 @@ def default_batch_size(device: str) -> int:
 
 
 def guess_device(name: str) -> str | None:
-    """The device that a name stands for, known without torch; None for "auto" on a machine with a GPU."""
+    """The device that a name stands for; None for "auto" on a machine with a GPU, where only torch can tell."""
     if name != "auto":
         return name
     no_gpu = sys.platform == "linux" and not any(map(os.path.exists, _GPU_NODES))
@@ -38,7 +38,7 @@ def guess_device(name: str) -> str | None:
 
 
 def describe_gpus() -> str:
-    """What decides which device "auto" stands for, apart from torch's version; a later run compares it."""
+    """The facts that decide which device "auto" stands for, apart from torch's version, as one line to compare."""
     visible = [f"{name}={os.environ.get(name)}" for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")]
     return " ".join([sys.platform, *visible, *filter(os.path.exists, _GPU_NODES)])
 

@@ -1,4 +1,4 @@
-"""The protocol between engines and everything that needs vectors: prepared pixels and texts in, float32 vectors out."""
+"""Prepared pixels and texts → float32 vectors: the protocol that every engine implements."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Features = NDArray[np.float32]
 
 
 class Encoder(Protocol):
-    """What every engine offers; `torch.encoder.ClipEncoder` and `onnx.encoder.OnnxEncoder` implement it."""
+    """A loaded model; `torch.encoder.ClipEncoder` and `onnx.encoder.OnnxEncoder` implement it."""
 
     @property
     def name(self) -> str:
@@ -25,7 +25,7 @@ class Encoder(Protocol):
 
     @property
     def pretrained(self) -> str | None:
-        """OpenCLIP's tag of the weights."""
+        """OpenCLIP's tag of the weights; None where they have none."""
         ...
 
     @property
@@ -35,17 +35,17 @@ class Encoder(Protocol):
 
     @property
     def image_size(self) -> int:
-        """Pixels, of the side."""
+        """The longer side of the model's input, in pixels."""
         ...
 
     @property
     def logit_scale(self) -> float:
-        """The factor itself, after the exponential."""
+        """The factor of the cosines, after the exponential."""
         ...
 
     @property
     def logit_bias(self) -> float | None:
-        """What SigLIP's logits are shifted by."""
+        """The number added to the logits of a SigLIP model; None for other models."""
         ...
 
     @property
@@ -55,17 +55,17 @@ class Encoder(Protocol):
 
     @property
     def device(self) -> str:
-        """Where it runs."""
+        """The device that it runs on, such as "cpu" or "cuda:0"."""
         ...
 
     @property
     def precision(self) -> str:
-        """What it computes in."""
+        """The numbers that it computes in: "fp32", "fp16", "bf16" or "int8"."""
         ...
 
     @property
     def engine(self) -> str:
-        """What runs it: "torch", "onnx" or "onnx-int8"."""
+        """The engine: "torch", "onnx" or "onnx-int8"."""
         ...
 
     @property
@@ -79,7 +79,7 @@ class Encoder(Protocol):
         ...
 
     def prepare_image(self, image: Image.Image) -> Pixels:
-        """RGB picture → (h, w, 3) uint8, resized and cropped as the model wants it; called from many threads."""
+        """RGB picture → (h, w, 3) uint8, resized and cropped for the model; called from several threads."""
         ...
 
     def encode_images(self, pixels: Pixels) -> Features:
@@ -87,5 +87,8 @@ class Encoder(Protocol):
         ...
 
     def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> Features:
-        """N texts → (n, embed_dim) float32, not normalised; too long a text is a PromptError unless cut."""
+        """N texts → (n, embed_dim) float32, not normalised.
+
+        Raises PromptError for a text longer than the model's context, unless `truncate`.
+        """
         ...

@@ -1,4 +1,4 @@
-"""An RGB picture → the pixels that a model wants: OpenCLIP's inference transforms, in Pillow and NumPy, bit for bit."""
+"""An RGB picture → the pixels that a model takes: OpenCLIP's inference transforms in Pillow and NumPy, bit for bit."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Preprocessing:
 
     @classmethod
     def of(cls, size: int | Sequence[int], settings: Mapping[str, Any]) -> Preprocessing:
-        """Those of OpenCLIP's `preprocess_cfg`, with its defaults for what is not said.
+        """The settings of OpenCLIP's `preprocess_cfg`, with its defaults for those that are missing.
 
         Raises ValueError for settings that OpenCLIP does not have.
         """
@@ -93,7 +93,7 @@ class Preprocessing:
 
     def _fit(self, image: Image.Image) -> Image.Image:
         high, wide = self.size
-        # only torchvision's own resize, for square crops, asks which filter; OpenCLIP's other one is bicubic
+        # OpenCLIP passes `interpolation` only to torchvision's resize, for square inputs; its own resize is bicubic
         usual = _BILINEAR if self.interpolation == "bilinear" else _BICUBIC
         if self.resize_mode == "squash":
             return image.resize((wide, high), usual)
@@ -116,10 +116,10 @@ class Preprocessing:
 
 
 def find_preprocessing(spec: ModelSpec, config: Mapping[str, Any] | None) -> Preprocessing | None:
-    """A model's preprocessing where it is known without loading the model; None where only the model can tell.
+    """A model's preprocessing where its files tell it; None where only the loaded model does.
 
-    `config` is the model's open_clip_config.json, if it has one. Settings that are wrong are refused when the model is
-    built.
+    `config` is the model's open_clip_config.json, if it has one. None for wrong settings too: they are an error when
+    the model is built.
     """
     size: Any = None
     if config is not None:
@@ -149,7 +149,7 @@ def _colour(value: Any) -> int | tuple[int, int, int]:
 
 
 def trim_to_aspect_ratio(image: Image.Image) -> Image.Image:
-    """The middle 100 : 1 of a longer picture: the crop takes its middle, and resizing all of it would not end."""
+    """The middle 100 : 1 of a longer picture; the crop takes the middle, and resizing the rest could take hours."""
     short = MAX_ASPECT_RATIO * min(image.size)
     left, top = max(0, image.width - short) // 2, max(0, image.height - short) // 2
     if not (left or top):

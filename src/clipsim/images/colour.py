@@ -1,4 +1,4 @@
-"""A decoded picture of any mode → the same upright and in RGB, a band of rows at a time where memory is at stake."""
+"""A decoded picture of any mode → an upright RGB picture, converted in bands of rows to limit memory."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageCms, ImageOps
 
-BAND = 1 << 22  # pixels
-# Tags of TIFF 6.0.
+BAND_PIXELS = 1 << 22
+# Tags and a value of TIFF 6.0.
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """The picture turned as its EXIF orientation says; a broken EXIF block says nothing."""
+    """Apply the EXIF orientation; a damaged EXIF block is ignored."""
     turned = image
     with suppress(Exception):
         if image.getexif().get(0x0112, 1) != 1:
@@ -28,10 +28,10 @@ def upright(image: Image.Image) -> Image.Image:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert a decoded picture of any mode to RGB.
 
-    Transparency is composited on white. 16-bit grey is scaled by its full range (12-bit TIFF by its own). 32-bit and
-    float grey say nothing of their range: values that fill 0 to 1, 0 to 255 or 0 to 65535 are read as that scale,
-    others are stretched from their least to their greatest. LAB goes through its colour profile. CMYK is converted by
-    Pillow, which takes JPEGs for inverted ones; that is undone where the Adobe marker, which says so, is missing.
+    Transparency is composited on white. 16-bit grey is scaled from its full range (12-bit TIFF from its own). The range
+    of 32-bit and float grey is unknown: values that fill 0 to 1, 0 to 255 or 0 to 65535 are scaled from that range,
+    others are stretched from their minimum to their maximum. LAB is converted by its colour profile. Pillow inverts
+    every CMYK JPEG, which is right only for those with an Adobe marker; for the others it is undone.
     """
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         return _grey(image).convert("RGB")
@@ -48,7 +48,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _bands(image: Image.Image) -> Iterator[tuple[tuple[int, int, int, int], Image.Image]]:
-    rows = max(1, BAND // image.width)
+    rows = max(1, BAND_PIXELS // image.width)
     for top in range(0, image.height, rows):
         box = (0, top, image.width, min(image.height, top + rows))
         yield box, image.crop(box)
@@ -79,7 +79,7 @@ def _grey(image: Image.Image) -> Image.Image:
 
 
 def _range(image: Image.Image) -> tuple[float, float]:
-    """The values that are black and white."""
+    """The values of black and white."""
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         bits = _tags(image).get(_BITS_PER_SAMPLE, (16,))
         return 0.0, float(2 ** (bits[0] if isinstance(bits, tuple) else bits) - 1)
@@ -87,7 +87,7 @@ def _range(image: Image.Image) -> tuple[float, float]:
     low, high = min(least for least, _ in extremes), max(most for _, most in extremes)
     if low >= 0.0:
         for top in (1.0, 255.0, 65535.0):
-            if top / 4 < high <= top * 1.05:  # filled, give or take an overshoot
+            if top / 4 < high <= top * 1.05:  # more than a quarter is used; 5 % of overshoot is allowed
                 return 0.0, top
         low = 0.0 if high <= 1.0 else low
     return low, high

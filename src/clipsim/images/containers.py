@@ -14,35 +14,37 @@ from PIL import Image
 
 from clipsim.errors import ImageError
 
-HEADER_READS = 1_000_000  # by a decoder that looks for the size; a loop over single bytes takes a second
+HEADER_READS = 1_000_000  # calls by a decoder that searches for the size; as single bytes they take a second
 HEADER_BYTES = 1 << 28
-MAX_FREE_SCANS = 64  # of a progressive JPEG at any size; encoders write about ten
-MAX_SCANNED_PIXELS = 2_000_000_000  # scans × pixels, with more scans than that; about twenty seconds
-MAX_SEARCHED = 1 << 30  # bytes that are searched for scans
-MAX_SLOW_PIXELS = 16_000_000  # in the formats that Pillow decodes in Python
-MAX_TILE = 25_000_000  # pixels of a TIFF's tile; larger ones only in larger pictures
+MAX_SCANS_AT_ANY_SIZE = 64  # of a progressive JPEG; encoders write about ten
+MAX_SCANNED_PIXELS = 2_000_000_000  # scans × pixels of a JPEG with more scans; about twenty seconds
+MAX_SEARCHED_BYTES = 1 << 30  # of a JPEG, for scans
+MAX_SLOW_PIXELS = 16_000_000  # of formats that Pillow decodes in Python
+MAX_TILE_PIXELS = 25_000_000  # of a TIFF; larger tiles only in larger pictures
 MAX_CHUNKS = 1_000_000  # of a PNG
-MAX_PARTS = 250_000  # strips or tiles of a TIFF; some seconds
-BLOCK = 1 << 20
+MAX_PARTS = 250_000  # strips or tiles of a TIFF; a few seconds
+BLOCK_BYTES = 1 << 20
 PNG_START = b"\x89PNG\r\n\x1a\n"
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # tags of TIFF 6.0
 _STRIP_OFFSETS, _TILE_OFFSETS = 273, 324
-_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # but not the restarts, which stand within a scan
-MAX_KEPT = 1 << 24  # bytes of the header of a JPEG whose metadata is damaged
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # not the restart markers, which are part of a scan
+# Limits on the header of a JPEG whose metadata is damaged.
+MAX_KEPT_BYTES = 1 << 24
+MAX_SEGMENTS = 100_000
 _METADATA = frozenset((*range(0xE0, 0xF0), 0xFE))  # APP0 to APP15 and COM
 _ADOBE_LENGTH = 12
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 
 
 class HeaderFile:
-    """A file of which a decoder can read only so much, and only so often, until `release` is called."""
+    """A file that limits the bytes and the calls that a decoder reads it by, until `release` is called."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._reads, self._bytes = HEADER_READS, HEADER_BYTES
 
     def read(self, size: int = -1) -> bytes:
-        """As a file's; raises ImageError beyond the limits."""
+        """Read as from any file. Raises ImageError beyond the limits."""
         if size is None or size < 0 or size > self._bytes:
             data = self._file.read(self._bytes + 1)
         else:
@@ -56,7 +58,7 @@ class HeaderFile:
         return data
 
     def release(self) -> None:
-        """Lift the limits, for decoding the picture itself."""
+        """Remove the limits, to decode the picture itself."""
         self.__dict__["read"] = self._file.read
 
     def __getattr__(self, name: str) -> Any:
@@ -64,7 +66,7 @@ class HeaderFile:
 
 
 def check_container(file: BinaryIO, head: bytes) -> None:
-    """Refuse, before a decoder sees it, a PNG that is not whole and a TIFF in too many parts; leaves the file at 0."""
+    """Refuse an incomplete PNG and a TIFF of too many parts before they are decoded; leave the file at its start."""
     if head.startswith(PNG_START):
         _check_png(file)
     elif head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
@@ -73,7 +75,7 @@ def check_container(file: BinaryIO, head: bytes) -> None:
 
 
 class _Joined(io.RawIOBase):
-    """`head`, then the bytes of `file` from `start` on, as one seekable stream that copies neither."""
+    """The bytes `head`, then those of `file` from `start`, as one seekable stream without a copy."""
 
     def __init__(self, head: bytes, file: BinaryIO, start: int) -> None:
         self._head, self._file, self._start = head, file, start
@@ -88,11 +90,11 @@ class _Joined(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """The place in the joined stream."""
+        """The position in the joined stream."""
         return self._place
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """As a file's."""
+        """Move the position, as in any file."""
         if whence == os.SEEK_END:
             offset += len(self._head) + self._file.seek(0, os.SEEK_END) - self._start
         elif whence == os.SEEK_CUR:
@@ -101,7 +103,7 @@ class _Joined(io.RawIOBase):
         return self._place
 
     def readinto(self, buffer: Any) -> int:
-        """As a file's: some bytes, at most as many as the buffer holds."""
+        """Fill the buffer, or the beginning of it."""
         if self._place < len(self._head):
             data = self._head[self._place : self._place + len(buffer)]
         else:
@@ -113,46 +115,48 @@ class _Joined(io.RawIOBase):
 
 
 def strip_metadata_segments(file: BinaryIO) -> BinaryIO:
-    """A JPEG without its metadata segments, for one in which they are damaged; the coded data is not copied.
+    """A stream of a JPEG without its metadata segments, to decode one in which they are damaged.
 
-    EXIF stays, since it may turn the picture, and so does a whole Adobe segment, which says how colours are coded.
-    Raises ImageError where the segments do not follow each other, or those that stay exceed `MAX_KEPT`.
+    EXIF is kept, because it may turn the picture, and so is a complete Adobe segment, which says how colours are coded.
+    The coded data is not copied, whatever the file's size. Raises ImageError where the segments are not contiguous, or
+    where they exceed `MAX_KEPT_BYTES` or `MAX_SEGMENTS`.
     """
     kept = bytearray(b"\xff\xd8")
     place = 2
-    while True:
+    for _ in range(MAX_SEGMENTS):
         file.seek(place)
         start = file.read(4)
         if len(start) < 4 or start[0] != 0xFF:
-            raise ImageError("damaged: the segments of the JPEG do not follow each other")
+            raise ImageError("damaged: the segments of the JPEG are not contiguous")
         code, length = start[1], int.from_bytes(start[2:], "big") - 2
         beginning = file.read(max(0, min(length, _ADOBE_LENGTH)))
         adobe = beginning.startswith(b"Adobe") and len(beginning) >= _ADOBE_LENGTH
         if code not in _METADATA or beginning.startswith(b"Exif\0\0") or adobe:
             kept += start + beginning + file.read(max(0, length - len(beginning)))
         place += 4 + max(0, length)
-        if len(kept) > MAX_KEPT or place > HEADER_BYTES:
-            raise ImageError(f"damaged: the header of the JPEG exceeds the limit of {MAX_KEPT >> 20} MB")
+        if len(kept) > MAX_KEPT_BYTES:
+            raise ImageError(f"damaged: the header of the JPEG exceeds the limit of {MAX_KEPT_BYTES >> 20} MB")
         if code == _START_OF_SCAN:
             return io.BufferedReader(_Joined(bytes(kept), file, place))
+    raise ImageError(f"damaged: the JPEG has more than {MAX_SEGMENTS:,} segments before its picture")
 
 
 def check_cost(image: Image.Image, file: BinaryIO, pixels: int) -> None:
-    """Refuse an opened picture that would take minutes, or far more memory than its pixels."""
+    """Refuse an opened picture that would take minutes to decode, or far more memory than its pixels do."""
     tags = getattr(image, "tag_v2", {})
     tile = tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_LENGTH, 0)
-    if tile > max(MAX_TILE, 4 * pixels):
+    if tile > max(MAX_TILE_PIXELS, 4 * pixels):
         raise ImageError(f"a TIFF with tiles of {tile:,} pixels for a picture of {pixels:,}")
     if pixels > MAX_SLOW_PIXELS and any(part[0] in Image.DECODERS for part in getattr(image, "tile", ())[:1]):
         raise ImageError(f"{pixels:,} pixels in this kind of {image.format} would take minutes to decode")
     if image.info.get("progressive"):
         scans = count_scans(file)
-        if scans > MAX_FREE_SCANS and scans * pixels > MAX_SCANNED_PIXELS:  # each scan goes over all pixels again
+        if scans > MAX_SCANS_AT_ANY_SIZE and scans * pixels > MAX_SCANNED_PIXELS:  # each scan decodes all pixels again
             raise ImageError(f"a JPEG of {scans} scans over {pixels:,} pixels would take minutes to decode")
 
 
 def _check_png(file: BinaryIO) -> None:
-    """Check every chunk's checksum, which decoders skip for the pixels."""
+    """Check the checksum of every chunk; decoders skip those of the pixels."""
     file.seek(len(PNG_START))
     for _ in range(MAX_CHUNKS):
         start = file.read(8)
@@ -160,7 +164,7 @@ def _check_png(file: BinaryIO) -> None:
             break
         length, kind = int.from_bytes(start[:4], "big"), start[4:]
         checksum = zlib.crc32(kind)
-        while length and (data := file.read(min(length, BLOCK))):
+        while length and (data := file.read(min(length, BLOCK_BYTES))):
             checksum = zlib.crc32(data, checksum)
             length -= len(data)
         end = file.read(4)
@@ -172,11 +176,11 @@ def _check_png(file: BinaryIO) -> None:
             return
     else:
         raise ImageError(f"a PNG of more than {MAX_CHUNKS:,} chunks")
-    raise ImageError("truncated: the file ends before the picture does (PNG without its end)")
+    raise ImageError("truncated: the file ends before the picture does (no IEND chunk)")
 
 
 def _check_tiff(file: BinaryIO, order: str, *, big: bool) -> None:
-    """Look at how many strips or tiles the first directory has; a decoder makes a record of each."""
+    """Limit the strips or tiles in the first directory, since a decoder makes a record of each."""
     place, count, entry = ("Q", "Q", "HHQ") if big else ("I", "H", "HHI")
     try:
         file.seek(8 if big else 4)
@@ -187,7 +191,7 @@ def _check_tiff(file: BinaryIO, order: str, *, big: bool) -> None:
             if tag in (_STRIP_OFFSETS, _TILE_OFFSETS) and parts > MAX_PARTS:
                 raise ImageError(f"a TIFF of {parts:,} strips or tiles")
     except (struct.error, OSError, OverflowError, ValueError):
-        return  # damaged; the decoder says how
+        return  # damaged; the decoder reports how
 
 
 def _number(file: BinaryIO, form: str) -> int:
@@ -196,22 +200,22 @@ def _number(file: BinaryIO, form: str) -> int:
 
 
 def count_scans(file: BinaryIO) -> int:
-    """The scans of a JPEG up to its first end marker; what follows (a video, another picture) is not decoded."""
+    """The number of scans of a JPEG up to its first end marker; what follows (a video, a picture) is not decoded."""
     scans, place = 0, 2
     with _content(file) as data:
-        while (marker := _MARKER.search(data, place, MAX_SEARCHED)) is not None:
+        while (marker := _MARKER.search(data, place, MAX_SEARCHED_BYTES)) is not None:
             code = data[marker.end() - 1]
             place = marker.end()
             if code == _END_OF_IMAGE:
                 break
             if code == _START_OF_SCAN:
                 scans += 1
-            place += int.from_bytes(data[place : place + 2], "big")  # the segment; coded data follows only a scan's
+            place += int.from_bytes(data[place : place + 2], "big")  # coded data follows a scan's segment only
     return scans
 
 
 def _content(file: BinaryIO) -> memoryview | mmap.mmap:
-    """All bytes of a file, without a copy."""
+    """The bytes of a file, without a copy."""
     if isinstance(file, io.BytesIO):
         return file.getbuffer()
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

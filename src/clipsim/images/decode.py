@@ -1,4 +1,4 @@
-"""One image file of any supported format → an upright RGB picture (PIL), or one ImageError that says what is wrong."""
+"""An image file of any supported format → an upright RGB picture (PIL), or one ImageError that states the cause."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ from clipsim.images.limits import check_file_size, max_pixels
 from clipsim.images.memory import MemoryBudget
 from clipsim.inputs.sources import open_regular
 
-# Pillow's raster decoders (MPO comes with JPEG). EPS is left out because Pillow starts Ghostscript for it; the others
-# because photos are not kept in them.
+# Pillow's raster decoders (MPO comes with JPEG). EPS is excluded because Pillow starts Ghostscript for it; the others
+# because they do not store photos.
 FORMATS = (
     "JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF",
     "ICO", "ICNS", "TGA", "QOI", "PCX", "SGI", "DDS",
 )  # fmt: skip
-MEMORY_BUDGET = 1_400_000_000  # bytes for all pictures that are being decoded; a single one may take more
-# Peak memory of decoding, as measured; formats that take more than most have a lower limit on pixels.
+MEMORY_BUDGET = 1_400_000_000  # bytes of all pictures that are being decoded; a single one may exceed it
+# Measured peak memory of decoding; a format that needs more per pixel has a lower limit on pixels.
 BYTES_PER_PIXEL = 12
+_BYTES_PER_PIXEL = {"JPEG2000": 22, "WEBP": 20, "AVIF": 18, "HEIF": 18, "progressive": 16}
 DRAFT_PIXELS = 4_000_000  # a larger JPEG may be decoded at a fraction of its size
 BLOCK_BYTES = 1 << 26  # of Pillow's memory; the C library returns freed blocks of more than 32 MiB to the system
-_BYTES_PER_PIXEL = {"JPEG2000": 22, "WEBP": 20, "AVIF": 18, "HEIF": 18, "progressive": 16}
 _RAISE = "CLIPSIM_MAX_PIXELS raises it"
-_lazy = threading.Lock()
+_loading = threading.Lock()
 _memory = MemoryBudget(MEMORY_BUDGET)
-_STARTS = (
+_SIGNATURES = (
     (b"\xff\xd8", "JPEG"), (b"\x89PNG", "PNG"), (b"GIF8", "GIF"), (b"RIFF", "WebP"), (b"BM", "BMP"),
     (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"), (b"II+\0", "TIFF"), (b"MM\0+", "TIFF"),
 )  # fmt: skip
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
+_AVIF_BRANDS = frozenset((b"avif", b"avis"))
 
 
 def load_image(path: str) -> Image.Image:
@@ -54,7 +55,7 @@ def load_image(path: str) -> Image.Image:
 
 @contextmanager
 def decoded_image(path: str) -> Iterator[Image.Image]:
-    """As `load_image`, for as long as the picture is needed; all threads share a budget of memory."""
+    """As `load_image`, while the context is open; its memory counts towards the budget that all threads share."""
     with open_regular(path) as file:
         check_file_size(os.fstat(file.fileno()).st_size)
         with decoded_file(file) as picture:
@@ -63,7 +64,7 @@ def decoded_image(path: str) -> Iterator[Image.Image]:
 
 @contextmanager
 def decoded_file(file: BinaryIO, min_side: int | None = None) -> Iterator[Image.Image]:
-    """As `decoded_image`, from an open file.
+    """As `decoded_image`, from an open binary file.
 
     With `min_side`, a large JPEG is decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size that leaves its sides
     at least that many pixels: the decoder then averages blocks of pixels instead of writing all of them out.
@@ -77,7 +78,7 @@ def decoded_file(file: BinaryIO, min_side: int | None = None) -> Iterator[Image.
         except UnidentifiedImageError as error:
             raise ImageError(_describe(head)) from error
         except Image.DecompressionBombError as error:
-            raise ImageError(f"more pixels than Pillow allows ({printable(str(error), 120)})") from error
+            raise ImageError(_too_large()) from error
         except MemoryError as error:
             raise ImageError("not enough memory to decode it") from error
         except Exception as error:  # decoders raise anything on damaged files
@@ -105,8 +106,8 @@ def _decode(file: BinaryIO, head: bytes, min_side: int | None, held: ExitStack) 
 
 
 def _open_picture(file: BinaryIO, head: bytes, formats: tuple[str, ...]) -> Image.Image:
-    if os.environ.get("CLIPSIM_MAX_PIXELS") and 2 * (Image.MAX_IMAGE_PIXELS or max_pixels()) < max_pixels():
-        Image.MAX_IMAGE_PIXELS = max_pixels() // 2 + 1  # Pillow refuses at twice its own limit
+    if os.environ.get("CLIPSIM_MAX_PIXELS") and (Image.MAX_IMAGE_PIXELS or max_pixels()) < max_pixels():
+        Image.MAX_IMAGE_PIXELS = max_pixels()  # the user has raised the limit; Pillow has one for the process only
     bounded = HeaderFile(file)
     try:
         image = Image.open(cast(BinaryIO, bounded), formats=formats)
@@ -120,12 +121,12 @@ def _open_picture(file: BinaryIO, head: bytes, formats: tuple[str, ...]) -> Imag
 
 
 def convert_picture(image: Image.Image) -> Image.Image:
-    """As `load_image`, for a picture that a program has opened or made; lazily opened ones are decoded now.
+    """As `load_image`, for a PIL picture of the calling program, which is decoded now if it was opened lazily.
 
-    Raises ImageError for one without pixels or that cannot be decoded.
+    Raises ImageError for one without pixels or one that cannot be decoded.
     """
     try:
-        with _lazy:  # the same picture may be given twice, and decodes in one thread only
+        with _loading:  # the same picture may be given twice, and Pillow can load it in one thread only
             image.load()
         if not (image.width and image.height):
             raise ImageError("a picture without pixels")
@@ -137,30 +138,37 @@ def convert_picture(image: Image.Image) -> Image.Image:
 
 
 def configure_pillow() -> None:
-    """Set Pillow's process-wide limit and memory blocks; for the command line's own process, not for a library."""
-    Image.MAX_IMAGE_PIXELS = max_pixels()  # it refuses at twice that; applies to a picture within a picture too
-    Image.core.set_block_size(BLOCK_BYTES)  # type: ignore[attr-defined]  # there is no other way but the environment
+    """Set Pillow's limit on pixels and its memory blocks for the whole process, which a library must not do."""
+    Image.MAX_IMAGE_PIXELS = max_pixels()  # so that Pillow does not warn of pictures within the limit
+    Image.core.set_block_size(BLOCK_BYTES)  # type: ignore[attr-defined]  # the only other way is the environment
 
 
 def _read_head(file: BinaryIO) -> bytes:
     try:
         head = file.read(512) or b""
         file.seek(0)
-    except OSError as error:  # what only looks like a regular file, as in /proc
+    except OSError as error:  # a file in /proc, for instance, looks regular
         raise ImageError(f"cannot read it: {error.strerror or error}") from error
     return head
 
 
 def _formats_for(head: bytes) -> tuple[str, ...]:
-    brands = {head[place : place + 4] for place in range(8, min(int.from_bytes(head[:4], "big"), 64), 4)}
-    if head[4:8] == b"ftyp" and brands & _HEIF_BRANDS and not brands & {b"avif", b"avis"}:
+    brands = _brands(head)
+    if brands & _HEIF_BRANDS and not brands & _AVIF_BRANDS:
         try:
             import pillow_heif
         except ImportError as error:
-            raise ImageError("a HEIC picture; to read these: pip install 'clipsim[heic]'") from error
+            raise ImageError("a HEIC picture; pip install 'clipsim[heic]' adds the decoder") from error
         pillow_heif.register_heif_opener()
         return ("HEIF",)
     return FORMATS
+
+
+def _brands(head: bytes) -> set[bytes]:
+    """The brands of an ISO base media file (ISO/IEC 14496-12), such as HEIC and AVIF; empty for other files."""
+    if head[4:8] != b"ftyp":
+        return set()
+    return {head[place : place + 4] for place in range(8, min(int.from_bytes(head[:4], "big"), 64), 4)}
 
 
 def _check_size(image: Image.Image) -> int:
@@ -170,12 +178,19 @@ def _check_size(image: Image.Image) -> int:
     return width * height
 
 
+def _pillow_limit() -> int:
+    """The most pixels that Pillow opens, which is twice its setting; without a setting, as many as clipsim does."""
+    return max_pixels() if Image.MAX_IMAGE_PIXELS is None else 2 * Image.MAX_IMAGE_PIXELS
+
+
 def _too_large() -> str:
+    if _pillow_limit() < max_pixels():
+        return f"more pixels than the limit of {_pillow_limit():,} that PIL.Image.MAX_IMAGE_PIXELS sets; {_RAISE}"
     return f"more pixels than the limit of {max_pixels():,}; {_RAISE}"
 
 
 def _describe(head: bytes) -> str:
-    """Say what a file is that no decoder wanted."""
+    """Describe the content of a file that no decoder recognises."""
     start = head.lstrip().lower()
     if not head:
         return "an empty file"
@@ -187,9 +202,11 @@ def _describe(head: bytes) -> str:
         return "SVG or XML, not a raster image; convert it to PNG"
     if head.startswith((b"%!PS", b"\xc5\xd0\xd3\xc6", b"%PDF", b"8BPS")):
         return "PostScript, PDF or PSD, which clipsim does not open; convert it to PNG"
-    for start_of_it, kind in _STARTS:
-        if head.startswith(start_of_it):
-            return f"a damaged {kind}, or of a kind that clipsim cannot read"
+    for signature, kind in _SIGNATURES:
+        if head.startswith(signature):
+            return f"a damaged {kind}, or a variant that clipsim cannot read"
+    if _brands(head) & (_HEIF_BRANDS | _AVIF_BRANDS):
+        return "a damaged HEIC or AVIF, or a variant that clipsim cannot read"
     if b"\0" not in head and not any(byte > 126 for byte in head):
         return "plain text, not an image"
     return "not an image that clipsim can read, or damaged at its start"

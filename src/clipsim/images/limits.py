@@ -15,7 +15,7 @@ VERSION = 1
 
 
 def max_pixels() -> int:
-    """The limit on width × height: `CLIPSIM_MAX_PIXELS`, else 178 million.
+    """The limit on width × height in pixels: `CLIPSIM_MAX_PIXELS`, else 178 million.
 
     Raises UsageError when the variable is not a positive whole number.
     """
@@ -28,7 +28,7 @@ def max_pixels() -> int:
 
 
 def check_file_size(size: int) -> None:
-    """Raise ImageError for a file of more bytes than any picture within the limit on pixels."""
+    """Raise ImageError for a file with more bytes than any picture within the limit on pixels has."""
     if size > max_pixels() * MAX_FILE_BYTES_PER_PIXEL:
         raise ImageError(f"a file of {size:,} bytes, larger than any picture of {max_pixels():,} pixels")
 
@@ -37,7 +37,7 @@ def check_file_size(size: int) -> None:
 class DecodingRules:
     """How files are decoded; every field is part of the cache's key of an image's vector.
 
-    `exact` decodes large JPEGs in full; without it, at the smallest fraction that leaves their sides `min_side` pixels.
+    `exact` decodes large JPEGs in full, not at a fraction of their size; see `decode.decoded_file`.
     """
 
     exact: bool = False

@@ -1,4 +1,4 @@
-"""A limit on the memory of all decoding threads together, so that several large pictures cannot exhaust it."""
+"""A request for bytes → a wait until the memory budget of all decoding threads has room for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class MemoryBudget:
 
     @contextmanager
     def take(self, amount: int) -> Iterator[None]:
-        """Hold an amount of bytes, waiting until it fits."""
+        """Hold an amount of bytes, after waiting until it fits."""
         with self.changed:
             self.changed.wait_for(lambda: self.taken == 0 or self.taken + amount <= self.limit)
             self.taken += amount

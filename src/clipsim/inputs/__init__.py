@@ -1,6 +1,6 @@
 """What the user named → `Source`s in order, and prompts.
 
-- `sources`: `Source`, what is opened and decoded; `make_sources` for what a Python caller passed
+- `sources`: `Source`, which is opened and decoded; `make_sources` for the images of a Python call
 - `paths`: files, folders, globs and lists of paths → one path an image
 - `prompts`: texts, prompt files and templates
 """

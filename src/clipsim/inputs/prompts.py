@@ -1,4 +1,4 @@
-"""Options and prompt files → the prompts to encode, and the templates they are put into."""
+"""Texts, prompt files and templates → checked prompts, and the strings to encode."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ MAX_SHOWN = 60  # characters of a prompt that a message quotes
 
 
 def read_prompts(path: str) -> list[str]:
-    """The prompts of a text file, one a line, in order; `-` is standard input.
+    """The prompts in a text file, one a line, in order; `-` is standard input.
 
-    The file is UTF-8; a byte-order mark and carriage returns are dropped, and so are blank lines. White space inside
-    a line stays as it is.
+    The file is UTF-8. A byte-order mark, carriage returns and blank lines are dropped; `clean_prompts` strips the rest.
 
-    Raises PromptError for a file that cannot be read, is not UTF-8 (naming the line), or holds no prompt.
+    Raises PromptError for a file that cannot be read, is not UTF-8 (naming the line), or contains no prompt.
     """
     shown = "standard input" if path == "-" else printable(path)
     try:
@@ -32,7 +31,7 @@ def read_prompts(path: str) -> list[str]:
     except OSError as error:
         raise PromptError(f"{shown}: cannot read the prompts: {error.strerror or error}") from error
     if not prompts:
-        raise PromptError(f"{shown}: no prompt in it; write one a line")
+        raise PromptError(f"{shown}: contains no prompt; write one a line")
     return prompts
 
 
@@ -53,22 +52,22 @@ def _read_lines(file: BinaryIO, shown: str) -> list[str]:
 
 
 def clean_prompts(prompts: Iterable[object]) -> tuple[list[str], list[str]]:
-    """The prompts stripped at both ends and without repetition, in order; and notices of what that changed.
+    """The prompts in order, stripped at both ends and without repetitions; and notices of these changes.
 
-    Raises UsageError for a prompt that is no string, is empty or blank, or is not UTF-8.
+    Raises UsageError for a prompt that is not a string, is empty or blank, or is not UTF-8.
 
     >>> clean_prompts(["maze", "cat ", "maze"])
     (['maze', 'cat'], ["blanks removed around: 'cat '", "given more than once, counted once: 'maze'"])
     """
     seen: dict[str, int] = {}
     stripped = []
-    for given in prompts:
+    for place, given in enumerate(prompts, start=1):
         if not isinstance(given, str):
-            raise UsageError(f"a text is a string, not {type(given).__name__}")
+            raise UsageError(f"text {place} is {printable(repr(given), MAX_SHOWN)}, which is not a string")
         given = _as_unicode(given)
         prompt = given.strip()
         if not prompt:
-            raise UsageError("a text is empty")
+            raise UsageError(f"text {place} is empty")
         if prompt != given:
             stripped.append(given)
         seen[prompt] = seen.get(prompt, 0) + 1
@@ -79,13 +78,13 @@ def clean_prompts(prompts: Iterable[object]) -> tuple[list[str], list[str]]:
 
 
 def _quote(prompts: Sequence[str]) -> str:
-    """The first three prompts, and how many more there are."""
+    """The first three prompts, and the number of the others."""
     shown = ", ".join(f"'{printable(prompt, MAX_SHOWN)}'" for prompt in prompts[:3])
     return shown + (f" and {len(prompts) - 3} more" if len(prompts) > 3 else "")
 
 
 def _as_unicode(prompt: str) -> str:
-    """Decode again what an ASCII locale left of an argument in UTF-8; raises UsageError for other encodings."""
+    """Decode a UTF-8 argument that Python decoded in an ASCII locale. Raises UsageError for other encodings."""
     try:
         return prompt.encode("utf-8", "surrogateescape").decode("utf-8")
     except UnicodeError as error:
@@ -93,11 +92,11 @@ def _as_unicode(prompt: str) -> str:
 
 
 def check_templates(templates: Iterable[object]) -> tuple[str, ...]:
-    """The templates. Raises UsageError for one that is no string or has no place for the prompt."""
+    """The templates. Raises UsageError for one that is not a string or has no `{}` for the prompt."""
     checked = []
-    for template in templates:
+    for place, template in enumerate(templates, start=1):
         if not isinstance(template, str):
-            raise UsageError(f"a template is a string, not {type(template).__name__}")
+            raise UsageError(f"template {place} is {printable(repr(template), MAX_SHOWN)}, which is not a string")
         if PLACE not in template:
             shown = printable(template, MAX_SHOWN)
             raise UsageError(f"the template '{shown}' has no {PLACE}; write it like 'a photo of a {PLACE}.'")
@@ -106,7 +105,7 @@ def check_templates(templates: Iterable[object]) -> tuple[str, ...]:
 
 
 def fill_templates(prompt: str, templates: Sequence[str]) -> list[str]:
-    """The prompt put into each template; without templates, the prompt as it is.
+    """The prompt in each template; without templates, the prompt itself.
 
     >>> fill_templates("cat", ["a photo of a {}.", "a drawing of a {}."])
     ['a photo of a cat.', 'a drawing of a cat.']

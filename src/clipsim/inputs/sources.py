@@ -1,7 +1,6 @@
-"""One input → `Source`: its name, a way to open it as a stream, and what the system says of its file.
+"""One input → `Source`: its name, a way to open it as a stream, and its file's `os.stat` record.
 
-Sources are the only things that the rooms behind this one accept: `FileSource` for a path, `PictureSource` for a
-picture that a program holds already.
+`FileSource` is a path, `PictureSource` a PIL picture in memory; later packages accept nothing else.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """An image file; `name` is its path as the user wrote it or as it was found."""
+    """An image file; `name` is its path, as the user wrote it or as it was found."""
 
     name: str
 
@@ -31,7 +30,7 @@ class FileSource:
         return open_regular(self.name)
 
     def stat(self) -> os.stat_result | None:
-        """What the system says of the file now; None where it says nothing."""
+        """The file's current `os.stat` record; None where there is none."""
         try:
             return os.stat(self.name)  # noqa: PTH116 (called a million times; a Path costs more)
         except (OSError, ValueError):
@@ -40,7 +39,7 @@ class FileSource:
 
 @dataclass(frozen=True, slots=True)
 class PictureSource:
-    """A PIL picture of the calling program, named by its position."""
+    """A PIL picture of the calling program; `name` is "image n" by its position."""
 
     name: str
     picture: Image.Image
@@ -50,11 +49,12 @@ Source: TypeAlias = FileSource | PictureSource
 
 
 def make_sources(images: object) -> Iterator[Source]:
-    """What a Python caller passed as images → sources, lazily and in order.
+    """The `images` that a Python caller passed → sources, lazily and in order.
 
     `images` is a path, a PIL picture, a `Source`, or an iterable of these. Paths are expanded as on the command line:
-    files, folders and globs. A PIL picture at position n (from 1) is named "image n". Raises UsageError for other
-    types.
+    files, folders and globs. A PIL picture is named "image n" when it is the n-th source, counted from 1.
+
+    Raises UsageError for other types.
     """
     from PIL import Image
 
@@ -68,14 +68,14 @@ def make_sources(images: object) -> Iterator[Source]:
         elif isinstance(image, str | Path) or (isinstance(image, os.PathLike) and isinstance(os.fspath(image), str)):
             found = map(FileSource, find_images([os.fspath(image)]))
         else:
-            raise UsageError(f"an image is a path or a PIL picture, not {type(image).__name__}")
+            raise UsageError(f"an image is a path or a PIL picture, not of type {type(image).__name__}")
         for source in found:
             number += 1
             yield source
 
 
 def open_regular(path: str) -> BinaryIO:
-    """Open a regular file, and nothing else: a FIFO or a device never blocks a run.
+    """Open a regular file and nothing else, so that a FIFO or a device cannot block a run.
 
     Raises ImageError, naming the cause but not the path.
     """

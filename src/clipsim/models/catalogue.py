@@ -54,7 +54,7 @@ class ModelFacts:
 
 @cache
 def read_catalogue() -> dict[str, Any]:
-    """The facts file of the package, as scripts/make_catalogue.py wrote it."""
+    """The content of catalogue.json, which scripts/make_catalogue.py writes: architectures, weights, preprocess."""
     text = (Path(__file__).parent / "catalogue.json").read_text(encoding="utf-8")
     catalogue: dict[str, Any] = json.loads(text)
     return catalogue

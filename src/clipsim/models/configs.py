@@ -29,13 +29,15 @@ def read_config(path: Path) -> dict[str, Any]:
         and isinstance(model.get("text_cfg"), dict)
         and isinstance(model["text_cfg"].get("hf_model_name") or "", str)
     ):
-        raise WeightsError(f"{shown}: not a configuration of OpenCLIP's (no complete 'model_cfg' in it)")
+        raise WeightsError(f"{shown}: not an OpenCLIP configuration ('model_cfg' is missing or incomplete)")
     if "trust_remote_code" in json.dumps(config):  # not in the file's text, where an escape could hide it
         raise WeightsError(f"{shown}: asks for 'trust_remote_code'; clipsim runs no code that comes with a model")
     if ":" in str(model["vision_cfg"].get("timm_model_name") or ""):
-        raise WeightsError(f"{shown}: takes its image tower from elsewhere; clipsim reads only what is in the folder")
+        raise WeightsError(
+            f"{shown}: loads its image tower from elsewhere ('timm_model_name'); clipsim reads the model's folder only"
+        )
     if not isinstance(config.get("preprocess_cfg") or {}, dict):
-        raise WeightsError(f"{shown}: its 'preprocess_cfg' is no table of settings")
+        raise WeightsError(f"{shown}: 'preprocess_cfg' is not an object")
     checked: dict[str, Any] = config
     return checked
 
@@ -53,7 +55,7 @@ def _convert(path: Path, config: Any) -> dict[str, Any]:
     preprocessor = path.with_name(transformers_config.PREPROCESSOR_FILE)
     try:
         if not isinstance(config, dict):
-            raise ValueError("no table of settings")
+            raise ValueError("not an object")
         settings = read_settings(preprocessor) if preprocessor.is_file() else None
         return transformers_config.convert_config(config, settings)
     except (ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
@@ -67,7 +69,7 @@ def read_settings(path: Path) -> Any:
         with path.open("rb") as file:
             content = file.read(MAX_SETTINGS_BYTES + 1)
         if len(content) > MAX_SETTINGS_BYTES:
-            raise ValueError(f"it has more than {MAX_SETTINGS_BYTES:,} bytes")
+            raise ValueError(f"it exceeds the limit of {MAX_SETTINGS_BYTES:,} bytes")
         return json.loads(content.decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(

@@ -15,17 +15,17 @@ CLOCK_TICK = 2_000_000_000  # nanoseconds
 
 @dataclass(frozen=True)
 class FileStamp:
-    """What shows that a file has changed: its size, its times in ns, and which file it is."""
+    """What shows that a file has changed: its size, times in ns, inode and device."""
 
     size: int
     mtime: int
-    ctime: int  # when the file was last written to, whatever mtime was set to afterwards
+    ctime: int  # the last write, even where mtime was set to another time afterwards
     inode: int
     device: int
 
     @classmethod
     def of(cls, facts: os.stat_result) -> FileStamp:
-        """The stamp in what `os.stat` returns."""
+        """The stamp of a file from what `os.stat` returned."""
         return cls(facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino, facts.st_dev)
 
     def is_settled(self, when: int) -> bool:
@@ -33,7 +33,7 @@ class FileStamp:
         return max(self.mtime, self.ctime) + CLOCK_TICK < when
 
     def packed(self) -> bytes:
-        """As the cache stores it."""
+        """The stamp as bytes, as the cache stores it."""
         return f"{self.size} {self.mtime} {self.ctime} {self.inode} {self.device}".encode()
 
 

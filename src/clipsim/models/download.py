@@ -1,4 +1,4 @@
-"""A file on the Hugging Face Hub → the same in its cache here: found, or fetched, or continued where it broke off."""
+"""A file on the Hugging Face Hub → its copy in the local Hugging Face cache, downloaded or resumed where missing."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from clipsim.errors import DownloadError, printable
 from clipsim.models.digests import digest_file
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-MAX_SHOWN = 160  # characters of what another library says
+MAX_SHOWN = 160  # characters of another library's error
 
 
 def find_cached(repository: str, file: str, cache_dir: str | None = None) -> Path | None:
-    """A file in the Hugging Face cache, found without the library: asking it would take a quarter second."""
+    """A file in the Hugging Face cache, or None. Reads the cache's layout itself: huggingface_hub would take 0.25 s."""
     folder = _cache_folder(repository, cache_dir)
     try:
         commit = (folder / "refs" / "main").read_text(encoding="ascii").strip()
@@ -28,9 +28,9 @@ def find_cached(repository: str, file: str, cache_dir: str | None = None) -> Pat
 
 
 def fetch_file(repository: str, candidates: Sequence[str], cache_dir: str | None, name: str) -> Path:
-    """The first of the candidates that is here, else the first that the repository has, downloaded.
+    """The first of the candidates that is cached, else the first that the repository has, downloaded.
 
-    Raises DownloadError, whose remedy names the model as `name`.
+    `name` is the model's name, for the remedy in an error. Raises DownloadError.
     """
     for file in candidates:
         if path := find_cached(repository, file, cache_dir):
@@ -45,21 +45,22 @@ def fetch_file(repository: str, candidates: Sequence[str], cache_dir: str | None
             raise
         except Exception as error:
             if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
-                continue  # the Hub answered, and has no such file
+                continue  # the Hub has answered: the repository has no such file
             raise DownloadError(_explain(error, repository, f"'clipsim models pull {printable(name)}'")) from error
     raise DownloadError(
-        f"{printable(repository)}: has none of {', '.join(candidates)}; it is not OpenCLIP's layout, so choose another"
+        f"{printable(repository)}: has none of {', '.join(candidates)}, so it is not in OpenCLIP's layout; "
+        "choose another"
     )
 
 
 def fetch_folder(repository: str, patterns: Sequence[str], needed: Sequence[str], cache_dir: str | None) -> Path:
-    """The local folder with a repository's small files, those that fit the patterns.
+    """The local folder with those files of a repository that match `patterns`, downloaded where they are not cached.
 
-    Raises DownloadError when they cannot be had, or none of them fits a pattern of `needed`.
+    Raises DownloadError when they cannot be downloaded, or when none of them matches a pattern of `needed`.
     """
     from huggingface_hub import snapshot_download
 
-    with suppress(Exception):  # not here: whatever the reason, the download below says it better
+    with suppress(Exception):  # not cached, or not readable; the download below raises the error to report
         found = snapshot_download(repository, allow_patterns=list(patterns), cache_dir=cache_dir, local_files_only=True)
         if any(any(Path(found).glob(pattern)) for pattern in needed):
             return Path(found)
@@ -69,7 +70,7 @@ def fetch_folder(repository: str, patterns: Sequence[str], needed: Sequence[str]
     except Exception as error:
         raise DownloadError(_explain(error, repository, "the same command")) from error
     if not any(any(folder.glob(pattern)) for pattern in needed):
-        raise DownloadError(f"{printable(repository)}: has no {needed[0]}, which the model's text side needs")
+        raise DownloadError(f"{printable(repository)}: has no {needed[0]}, which the model's text tower needs")
     return folder
 
 
@@ -81,10 +82,10 @@ def _cache_folder(repository: str, cache_dir: str | None) -> Path:
 
 
 def _download(repository: str, file: str, cache_dir: str | None) -> Path:
-    """Bring a file into the cache; what an earlier attempt has left there is continued.
+    """Download a file into the cache, resuming an earlier attempt.
 
-    huggingface_hub itself throws an unfinished file away. So the bytes are collected here, under the name that its
-    cache knows for unfinished files, and get the name of a finished one when their number and their hash are right.
+    huggingface_hub deletes an unfinished file. So the bytes are written here, under the name that its cache uses for
+    unfinished files, and the file is renamed once its size and hash are right.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.file_download import http_get
@@ -115,27 +116,27 @@ def _download(repository: str, file: str, cache_dir: str | None) -> Path:
                     )
                 _check_hash(unfinished, announced.etag, repository)
                 unfinished.replace(blob)
-    return Path(hf_hub_download(repository, file, cache_dir=cache_dir))  # which finds the blob and gives it its name
+    return Path(hf_hub_download(repository, file, cache_dir=cache_dir))  # finds the blob and links it into the snapshot
 
 
 def _check_hash(path: Path, etag: str, repository: str) -> None:
-    """Raise DownloadError, and delete the file, when its SHA-256 is not the one that the Hub has announced.
+    """Raise DownloadError, and delete the file, when its SHA-256 differs from the one that the Hub announced.
 
-    The etag of a large file on the Hub is its SHA-256; small ones have a Git hash of 40 digits instead.
+    The etag of a large file on the Hub is its SHA-256; that of a small file is its Git hash of 40 digits.
     """
     if len(etag) != 64:
         return
     if digest_file(path) != etag:
         path.unlink()
         raise DownloadError(
-            f"{printable(repository)}: the download is damaged (its SHA-256 is not the one that the Hub names) and was "
-            "deleted; try again"
+            f"{printable(repository)}: the download was damaged (its SHA-256 differs from the one that the Hub "
+            "announced) and has been deleted; try again"
         )
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the library's warnings, which become one line of ours; with its progress bars on a terminal only."""
+    """Suppress huggingface_hub's warnings, since an error reports the failure, and progress bars off a terminal."""
     from huggingface_hub.utils import logging
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
@@ -153,7 +154,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _explain(error: BaseException, repository: str, again: str) -> str:
-    """One line that says why a download failed and what to do; `again` is what to type then."""
+    """One line: why a download failed, and the remedy; `again` names the command that tries again."""
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -164,18 +165,18 @@ def _explain(error: BaseException, repository: str, again: str) -> str:
 
     subject = printable(repository)
     if isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
-        error = error.__cause__  # it only says that something went wrong before
+        error = error.__cause__  # the error that made huggingface_hub look in its cache
     if isinstance(error, GatedRepoError):
-        return f"{subject}: its authors ask for consent to terms; accept them on the Hub, then 'hf auth login'"
+        return f"{subject}: access is gated; accept the authors' terms on the Hub, then run 'hf auth login'"
     if isinstance(error, RepositoryNotFoundError):
-        return f"{subject}: the Hub has no such repository, or not for you ('hf auth login' if it is private)"
+        return f"{subject}: the Hub has no such repository, or it is private ('hf auth login' gives access to yours)"
     if isinstance(error, HfHubHTTPError):
         status = error.response.status_code if error.response is not None else "an error"
         if status in (401, 403):
-            return f"{subject}: the Hub answered {status}; 'hf auth login' with a token that may read it"
+            return f"{subject}: the Hub answered {status}; run 'hf auth login' with a token that has access"
         return f"{subject}: the Hub answered {status}; try again later with {again}"
     if isinstance(error, OfflineModeIsEnabled):
-        return f"{subject}: not on this machine, and HF_HUB_OFFLINE forbids to download it; unset it for {again}"
+        return f"{subject}: not on this machine, and HF_HUB_OFFLINE forbids downloads; unset it for {again}"
     if isinstance(error, OSError) and (error.errno in NO_ROOM or (error.errno and error.filename is not None)):
         return f"{subject}: cannot store the download: {error.strerror}; HF_HOME moves the cache to another disk"
     cause = error

@@ -1,8 +1,9 @@
-"""`ModelSpec` → the files it needs on this machine: found where they are, or downloaded into the Hugging Face cache."""
+"""`ModelSpec` → `ModelFiles`: local files, downloaded into the Hugging Face cache where they are missing."""
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from clipsim.models.transformers_config import CONFIG_FILE as TRANSFORMERS_FILE
 
 # What OpenCLIP's repositories call their weights, best first.
 WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
-# … and the names that OpenCLIP takes in a folder, in its order.
+# The names that OpenCLIP looks for in a folder, in its order.
 LOCAL_WEIGHTS_FILES = (
     *WEIGHTS_FILES,
     "open_clip_pytorch_model.pth",
@@ -24,14 +25,17 @@ LOCAL_WEIGHTS_FILES = (
     "pytorch_model.pth",
     "model.pth",
 )
-# Everything that a tokenizer or the configuration of a text tower can consist of; never code, never weights.
+# Patterns for the files of a tokenizer or of a text tower's configuration; they match no code and no weights.
 TOKENIZER_FILES = ("*.json", "*.txt", "*.model")
 TRANSFORMERS_WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The local files of a model; folders for what `transformers` reads, None for what the model does not need."""
+    """The local files of a model, None for those that it does not need.
+
+    `tokenizer` and `text_model` are folders that `transformers` reads.
+    """
 
     weights: Path
     config: Path | None = None
@@ -40,17 +44,17 @@ class ModelFiles:
 
     @property
     def needs_transformers(self) -> bool:
-        """Whether the tokenizer or the text tower is one of the package transformers."""
+        """Whether the optional package `transformers` provides the tokenizer or the text tower."""
         return self.tokenizer is not None or self.text_model is not None
 
 
 def find_files(spec: ModelSpec, cache_dir: str | None = None) -> ModelFiles:
-    """The files of a model, downloading those that are not here yet.
+    """Find the files of a model, and download those that are missing.
 
-    The network is touched only for what is missing; `cache_dir` takes the place of the Hugging Face cache.
+    The network is used only for missing files; `cache_dir` replaces the Hugging Face cache.
 
-    Raises WeightsError for a directory without weights or with a damaged configuration, DownloadError (saying how to
-    pull it) when something cannot be fetched.
+    Raises WeightsError for a directory without weights or with a damaged configuration, DownloadError when a file
+    cannot be downloaded.
     """
     if spec.kind == "checkpoint":
         assert spec.path is not None
@@ -83,14 +87,14 @@ def find_files(spec: ModelSpec, cache_dir: str | None = None) -> ModelFiles:
 
 
 def weights_candidates(facts: ModelFacts) -> tuple[str, ...]:
-    """The names that a repository's weights may have, best first."""
+    """The possible file names of a listed model's weights in its repository, preferred first."""
     if facts.file is None:
         return WEIGHTS_FILES
     return (f"{facts.file.removesuffix('.bin')}.safetensors", facts.file)
 
 
 def find_weights(facts: ModelFacts) -> Path | None:
-    """Where a listed model's weights are on this machine; None when they are not here."""
+    """The path of a listed model's weights on this machine; None when they are missing."""
     if facts.repository is None:
         return BUNDLED_PATH / WEIGHTS_FILES[0]
     paths = (find_cached(facts.repository, file) for file in weights_candidates(facts))
@@ -98,7 +102,7 @@ def find_weights(facts: ModelFacts) -> Path | None:
 
 
 def needs_timm(spec: ModelSpec, files: ModelFiles) -> bool:
-    """Whether the image tower is one that the package timm builds."""
+    """Whether the package `timm` builds the image tower."""
     if files.config is not None:
         return bool(read_config(files.config)["model_cfg"]["vision_cfg"].get("timm_model_name"))
     return bool(read_catalogue()["architectures"].get(spec.architecture, {}).get("timm"))
@@ -116,8 +120,9 @@ def _directory_files(folder: Path, cache_dir: str | None, weights: Path | None =
     config = _find_config(folder)
     shown = printable(str(folder))
     if config is None:
-        raise WeightsError(f"{shown}: no {CONFIG_FILE} in this folder, so it is not a model of OpenCLIP's")
+        raise WeightsError(f"{shown}: no {CONFIG_FILE} in this folder, so it is not an OpenCLIP model")
     text = read_config(config)["model_cfg"]["text_cfg"]
+    text_model = text.get("hf_model_name")
     names = LOCAL_WEIGHTS_FILES if config.name == CONFIG_FILE else TRANSFORMERS_WEIGHTS_FILES
     if weights is None:
         weights = next((folder / name for name in names if (folder / name).is_file()), None)
@@ -130,12 +135,15 @@ def _directory_files(folder: Path, cache_dir: str | None, weights: Path | None =
         weights,
         config,
         _without_code(folder) if text.get("hf_tokenizer_name") else None,
-        _text_model_folder(text.get("hf_model_name"), cache_dir),
+        # OpenCLIP takes a local folder with a config.json here, too
+        _without_code(Path(text_model))
+        if text_model and os.path.isdir(text_model)  # noqa: PTH112
+        else _text_model_folder(text_model, cache_dir),
     )
 
 
 def _text_files(architecture: str | None, cache_dir: str | None) -> tuple[Path | None, Path | None]:
-    """Folders of the tokenizer and of the text tower's configuration, for architectures that take them from the Hub."""
+    """Folders of the tokenizer and of the text tower's configuration, where the architecture uses the Hub's."""
     facts = read_catalogue()["architectures"].get(architecture, {})
     return (
         _tokenizer_folder(facts.get("tokenizer"), cache_dir),
@@ -154,10 +162,10 @@ def _text_model_folder(repository: str | None, cache_dir: str | None) -> Path | 
 
 
 def _without_code(folder: Path) -> Path:
-    """The folder, unless a file in it asks `transformers` to run code that comes with it."""
+    """The folder; raises WeightsError when a file in it asks `transformers` to run code from the repository."""
     for path in folder.glob("*config.json"):
         if "auto_map" in json.dumps(read_settings(path)):  # not in the file's text, where an escape could hide it
             raise WeightsError(
-                f"{printable(str(path))}: asks for code of its own ('auto_map'); clipsim runs no code of a model's"
+                f"{printable(str(path))}: asks for 'auto_map'; clipsim runs no code that comes with a model"
             )
     return folder

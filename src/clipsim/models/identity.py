@@ -1,4 +1,4 @@
-"""A model's files → one digest, which changes whenever the vectors that the model gives may change."""
+"""A model's files → one digest, which changes whenever the model's vectors may change."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from clipsim.models.files import TOKENIZER_FILES, ModelFiles
 from clipsim.models.names import ModelSpec
 from clipsim.models.preprocess import find_settings
 
-# Increase it when clipsim makes other vectors of the same files: another way to build, tokenize or normalise.
+# Increase it when clipsim computes other vectors from the same files: another way to build, tokenize or normalise.
 ENCODING_RULES = 1
 
 
 def identify_model(spec: ModelSpec, files: ModelFiles, digest: Callable[[Path], str] = digest_file) -> str:
-    """The digest of a model: of its weights, configuration and tokenizer, whatever their names, and of the rules.
+    """The digest of a model's weights, configuration and tokenizer, whatever their names, and of `ENCODING_RULES`.
 
-    `digest` gives a file's; one that remembers spares reading gigabytes of weights again. Raises OSError.
+    `digest` gives a file's digest; a cached one avoids reading gigabytes of weights again. Raises OSError.
     """
     facts = {
         "rules": ENCODING_RULES,
         "open_clip": package_version("open_clip_torch"),
         "kind": spec.kind,
-        # a configuration in open_clip's own files is known by its name
+        # identify a configuration that is part of open_clip itself
         "architecture": spec.architecture,
         "pretrained": spec.pretrained,
         "weights": digest(files.weights),
@@ -44,9 +44,9 @@ def identify_model(spec: ModelSpec, files: ModelFiles, digest: Callable[[Path], 
 
 @cache
 def package_version(name: str) -> str | None:
-    """The installed version of a package, from the name of its folder of metadata; None where there is none.
+    """The installed version of a package, from the name of its metadata folder; None where it is not installed.
 
-    As importlib.metadata finds it, but that takes longer than all else that a run on cached vectors does.
+    The result is that of importlib.metadata, which takes longer than everything else in a run on cached vectors.
     """
     pattern = re.compile(re.escape(name.lower()) + r"-([^-]+)\.dist-info")
     for folder in sys.path:

@@ -16,10 +16,10 @@ HUB_PREFIX = "hf-hub:"
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Where a model's architecture and weights come from.
+    """Where a model's architecture and weights come from, by `kind`:
 
     tag         OpenCLIP's `architecture` with the weights `pretrained`, from `repository`
-    hub         a Hugging Face repository that carries its own configuration
+    hub         a Hugging Face repository that contains its own configuration
     directory   `path` with open_clip_config.json and weights (the bundled model too)
     checkpoint  the file `path` in OpenAI's layout, its architecture inferred from the tensors
     weights     OpenCLIP's `architecture` with the state dict in the file `path`
@@ -35,20 +35,20 @@ class ModelSpec:
 
     @property
     def reported_name(self) -> str:
-        """The name that results give: the architecture where there is one, else what the user named."""
+        """The model's name in results: the architecture where it is known, else the name that the user gave."""
         return self.architecture or self.name
 
     @property
     def reported_tag(self) -> str | None:
-        """The pretrained tag that results give; "bundled" for the bundled model."""
+        """The pretrained tag in results; "bundled" for the bundled model."""
         return "bundled" if self.name == BUNDLED else self.pretrained
 
 
 def find_model(name: str, weights: str | None = None) -> ModelSpec:
-    """Resolve what the user gives to --model (and --weights).
+    """Resolve a model's name, folder or file; with `weights`, an architecture and the file of its state dict.
 
-    In this order: the bundled model, `hf-hub:ORG/REPO`, a name of the catalogue or one of OpenAI's, an architecture
-    that has a single pretrained tag, a directory, a checkpoint file. Nothing is opened or downloaded.
+    A name is tried in this order: `hf-hub:ORG/REPO`, a name in the catalogue (OpenAI's own and the bundled model's
+    too), an architecture with a single pretrained tag, a directory, a checkpoint file. Nothing is opened or downloaded.
 
     Raises UnknownModelError, with the nearest names, for anything else.
     """
@@ -67,7 +67,7 @@ def find_model(name: str, weights: str | None = None) -> ModelSpec:
         return ModelSpec(BUNDLED, "directory", path=BUNDLED_PATH)
     if facts is not None:
         return ModelSpec(facts.name, "tag", facts.architecture, facts.pretrained, facts.repository)
-    if os.path.isdir(name):  # noqa: PTH112 - unlike Path's, false for whatever cannot be a path
+    if os.path.isdir(name):  # noqa: PTH112 - unlike Path's, false for what cannot be a path
         return ModelSpec(name, "directory", path=Path(name))
     if os.path.exists(name):  # noqa: PTH110
         return ModelSpec(name, "checkpoint", path=Path(name))
@@ -78,11 +78,11 @@ def _find_architecture(name: str, weights: str) -> ModelSpec:
     architecture = OPENAI_NAMES.get(name, name)
     if architecture not in read_catalogue()["architectures"]:
         raise UnknownModelError(
-            f"--weights goes with an OpenCLIP architecture, and '{printable(name, 80)}' is none; "
-            "'clipsim models' lists them (ViT-B-32, …)"
+            f"weights='{printable(weights, 80)}' needs the name of an OpenCLIP architecture as its model, such as "
+            f"ViT-B-32, and '{printable(name, 80)}' is not one; 'clipsim models' lists them"
         )
     if not os.path.exists(weights):  # noqa: PTH110
-        raise UnknownModelError(f"{printable(weights)}: no such file of weights")
+        raise UnknownModelError(f"{printable(weights)}: no such weights file")
     return ModelSpec(architecture, "weights", architecture, None, path=Path(weights))
 
 
@@ -96,7 +96,7 @@ def _unknown(name: str) -> str:
             f"('clipsim models --filter {shown}' lists them)"
         )
     if name in read_catalogue()["architectures"]:
-        return f"'{shown}' is an architecture without published weights; give it yours with --weights FILE"
+        return f"'{shown}' is an architecture without published weights; give it your own with weights='FILE'"
     if os.sep in name.rstrip(os.sep) and Path(name).suffix in (".pt", ".pth", ".bin", ".safetensors"):
         return f"{shown}: no such file or directory"
     known = {alias.lower(): alias for facts in list_models() for alias in (facts.name, *facts.aliases)}

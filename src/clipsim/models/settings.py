@@ -1,4 +1,4 @@
-"""The user's default model: from the environment, from the settings file, or the bundled one."""
+"""The environment and the settings file → the user's default model, and the folders of settings and caches."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from clipsim.models.names import ModelSpec, find_model
 
 
 def default_model() -> tuple[str, bool]:
-    """The name of the model to use when none is given, and whether the user chose it.
+    """The name of the default model, and whether the user chose it.
 
-    `CLIPSIM_MODEL`, else what `save_default` wrote, else the bundled model (the only one that nobody chose).
+    `CLIPSIM_MODEL`, else the name that `save_default` wrote, else the bundled model, which the user did not choose.
+    Raises SettingsError when the settings file is damaged or cannot be read.
     """
     if setting := os.environ.get("CLIPSIM_MODEL"):
         return setting, True
@@ -25,21 +26,21 @@ def default_model() -> tuple[str, bool]:
         settings = json.loads(settings_path().read_text(encoding="utf-8"))
         saved = settings.get("model") if isinstance(settings, dict) else ""
         if saved is not None and not (isinstance(saved, str) and saved):
-            raise ValueError("no name of a model in it")
+            raise ValueError("'model' is not the name of a model")
     except (FileNotFoundError, NotADirectoryError):
         saved = None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(
-            f"{printable(str(settings_path()))}: cannot read the settings ({error}); 'clipsim models use NAME' writes "
-            "them anew"
+            f"{printable(str(settings_path()))}: cannot read the settings ({error}); 'clipsim models use NAME' "
+            "re-creates them"
         ) from error
     return (BUNDLED, False) if saved is None else (saved, True)
 
 
 def save_default(name: str) -> Path:
-    """Make a model the default of this user; its full name is kept, or its absolute path. Returns the settings file.
+    """Save a model's full name, or its absolute path, as the user's default. Returns the settings file.
 
-    Raises UnknownModelError for a name that nothing answers to, SettingsError when the file cannot be written.
+    Raises UnknownModelError for an unknown name, SettingsError when the file cannot be written.
     """
     spec = find_model(name)
     local = spec.kind in ("directory", "checkpoint") and spec.name != BUNDLED
@@ -60,14 +61,18 @@ def save_default(name: str) -> Path:
 
 
 def settings_path() -> Path:
-    """The file that keeps the user's default model, in the system's usual place for settings."""
-    import typer  # knows the place on every system
-
-    return Path(typer.get_app_dir("clipsim")) / "settings.json"
+    """The file with the user's default model, in the system's usual folder for settings."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "clipsim" / "settings.json"
+    if sys.platform == "win32":
+        roaming = os.environ.get("APPDATA")
+        return (Path(roaming) if roaming else Path.home()) / "clipsim" / "settings.json"
+    shared = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    return (shared if shared.is_absolute() else Path.home() / ".config") / "clipsim" / "settings.json"
 
 
 def cache_folder() -> Path:
-    """The folder for what clipsim can make anew: `CLIPSIM_CACHE_DIR`, else the system's usual place for caches."""
+    """The folder for what clipsim can re-create: `CLIPSIM_CACHE_DIR`, else the system's usual folder for caches."""
     if own := os.environ.get("CLIPSIM_CACHE_DIR"):
         return Path(own)
     if sys.platform == "darwin":
@@ -80,13 +85,14 @@ def cache_folder() -> Path:
 
 
 def choose_model(name: str | None, weights: str | None = None, preprocess: str | None = None) -> tuple[ModelSpec, bool]:
-    """`find_model` for what was asked, else for the default; and whether anyone chose it.
+    """The model of that name, or the default one; and whether the user chose it.
 
-    Raises UsageError for weights without an architecture.
+    Raises UsageError for weights without an architecture, UnknownModelError for an unknown name, and what
+    `default_model` raises.
     """
     if weights is not None and name is None and not os.environ.get("CLIPSIM_MODEL"):
         raise UsageError(
-            "weights need the name of their architecture as the model; a checkpoint in OpenAI's layout is given as the "
+            f"weights='{printable(weights, 80)}' needs model='ARCHITECTURE'; a checkpoint in OpenAI's layout is a "
             "model itself"
         )
     if name is not None:
@@ -95,5 +101,6 @@ def choose_model(name: str | None, weights: str | None = None, preprocess: str |
     try:
         return replace(find_model(name, weights), preprocess=preprocess), chosen
     except UnknownModelError as error:
-        source = "CLIPSIM_MODEL" if os.environ.get("CLIPSIM_MODEL") else "'clipsim models use'"
+        saved = f"'clipsim models use', {printable(str(settings_path()))}"
+        source = "CLIPSIM_MODEL" if os.environ.get("CLIPSIM_MODEL") else saved
         raise UnknownModelError(f"{error} (the name comes from {source})") from error

@@ -55,7 +55,7 @@ class ImageFailure:
 class ImageScores:
     """One image against all texts: (m,) cosines, (m,) probabilities or None, and the index of the best text.
 
-    The arrays are read-only. Records are equal, and hash equally, when all their numbers are equal.
+    The arrays are read-only copies. Records are equal, and hash equally, when their names and numbers are equal.
     """
 
     image: str
@@ -64,18 +64,18 @@ class ImageScores:
     best: int
 
     def __post_init__(self) -> None:
-        """Make the arrays read-only."""
-        self.similarity.flags.writeable = False
+        """Copy the arrays, and make the copies read-only."""
+        object.__setattr__(self, "similarity", _read_only(self.similarity.copy()))
         if self.probabilities is not None:
-            self.probabilities.flags.writeable = False
+            object.__setattr__(self, "probabilities", _read_only(self.probabilities.copy()))
 
     def _values(self) -> tuple[object, ...]:
-        shares = None if self.probabilities is None else self.probabilities.tobytes()
-        return self.image, self.similarity.tobytes(), shares, self.best
+        shares = None if self.probabilities is None else tuple(self.probabilities.tolist())
+        return self.image, tuple(self.similarity.tolist()), shares, self.best
 
     def __eq__(self, other: object) -> bool:
         """Whether the names and all numbers are equal."""
-        return isinstance(other, ImageScores) and self._values() == other._values()
+        return self._values() == other._values() if isinstance(other, ImageScores) else NotImplemented
 
     def __hash__(self) -> int:
         """A hash of the name and all numbers."""

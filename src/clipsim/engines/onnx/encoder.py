@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 class OnnxEncoder:
-    """A CLIP-like model as ONNX Runtime runs it; see `embed.Encoder`.
+    """The `Encoder` of an export, run by ONNX Runtime.
 
-    A tower is opened when it is first needed. Raises ModelError where ONNX Runtime is missing or the export damaged.
+    A tower is opened when it is first used. Raises ModelError where ONNX Runtime is missing or the export damaged.
     """
 
     device = "cpu"
@@ -46,7 +46,7 @@ class OnnxEncoder:
             self.preprocessing = Preprocessing(**(export.preprocessing | {"size": tuple(export.preprocessing["size"])}))
             self.rules = TokenRules(**export.token_rules)
         except ImportError as error:
-            raise ModelError(f"--engine {self.engine} needs ONNX Runtime: {EXTRA}") from error
+            raise ModelError(f"engine='{self.engine}' needs onnxruntime: {EXTRA}") from error
         except (KeyError, TypeError) as error:
             raise self._damaged(error) from error
 
@@ -71,7 +71,7 @@ class OnnxEncoder:
         try:
             return PlainTokenizer(self._export.folder / TOKENIZER_FILE, self.rules)
         except ImportError as error:
-            raise ModelError(f"--engine {self.engine} needs 'tokenizers': {EXTRA}") from error
+            raise ModelError(f"engine='{self.engine}' needs tokenizers: {EXTRA}") from error
         except Exception as error:
             raise self._damaged(error) from error
 
@@ -85,9 +85,9 @@ class OnnxEncoder:
 
     def _open(self, file: str) -> Any:
         try:
-            threads = usable_cores() if self.precision == "fp32" else 1  # … in each of `_threads`
+            threads = usable_cores() if self.precision == "fp32" else 1  # int8 runs one input in each of `_threads`
             return open_session(self._runtime, self._export.folder / file, threads)
-        except Exception as error:  # ONNX Runtime's own, which have no common base
+        except Exception as error:  # ONNX Runtime's exceptions have no common base
             raise self._damaged(error) from error
 
     def _encode(self, tower: Any, rows: list[NDArray[Any]]) -> NDArray[np.float32]:
@@ -95,7 +95,7 @@ class OnnxEncoder:
         if self.precision == "fp32":
             features = self._run(tower, np.stack(rows))
         else:
-            # int8 scales its activations by what is in the batch: alone, an input's vector is always the same
+            # int8 activations are scaled by the whole batch, so each input runs alone: its vector is always the same
             features = np.concatenate(list(self._threads.map(lambda row: self._run(tower, row[None]), rows)))
         return features
 
@@ -111,13 +111,13 @@ class OnnxEncoder:
     def _damaged(self, error: Exception) -> ModelError:
         said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 120)
         return ModelError(
-            f"{printable(str(self._export.folder))}: this export is damaged ({said}); make it anew with "
-            "'clipsim models export', or give --engine torch"
+            f"{printable(str(self._export.folder))}: this export is damaged ({said}); re-create it with "
+            "'clipsim models export', or use engine='torch'"
         )
 
 
 def without_padding(tokens: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Token rows that end in zeros, cut behind the longest; a causal model never looks further than a text's end.
+    """Token rows padded with zeros, cut behind the longest; the end token of a causal model never sees the padding.
 
     >>> without_padding(np.array([[7, 0, 9, 0], [7, 9, 0, 0]])).tolist()
     [[7, 0, 9], [7, 9, 0]]
@@ -126,7 +126,7 @@ def without_padding(tokens: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def open_session(runtime: Any, path: Path, threads: int) -> Any:
-    """Open a tower as `encoder.graphs` left it: optimised already, its weights mapped and used where they lie."""
+    """Open a tower as `onnx.graphs` wrote it: already optimised, its weights mapped from the file and not copied."""
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL

@@ -1,4 +1,4 @@
-"""A model → an accepted export in its folder: both towers written, compared with torch, and only then put in place."""
+"""A model → an export of it: both towers are written, compared with torch, and only then put in place."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from clipsim.models.files import ModelFiles
 from clipsim.models.identity import identify_model, package_version
 from clipsim.models.names import ModelSpec
 
-# What the cosines between the export's vectors and torch's must reach: the least of all in fp32, the mean in int8.
+# Limits of the cosines between the export's vectors and torch's: the least of them in fp32, their mean in int8.
 MIN_COSINE_FP32, MIN_MEAN_COSINE_INT8 = 0.9999, 0.98
 PACKAGES = ("clipsim", "torch", "open_clip_torch", "onnx", "onnxruntime", "tokenizers")
-_ABANDONED_SECONDS = 24 * 3600  # after which a folder that is not finished is removed
+_ABANDONED_SECONDS = 24 * 3600  # unfinished folders that are older are removed
 CHECK_TEXTS = (
     "cat", "a photo of a dog", "!", "A small, red house by the sea; two boats & a lighthouse in the evening light.",
     "naïve café 猫 😀", "x", "the quick brown fox jumps over the lazy dog " * 3, "word " * 200,
@@ -47,10 +47,10 @@ def export_model(
     int8: bool,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Export:
-    """Write a model's export under `folder`, in place of an earlier one; `on_step` is called with each step.
+    """Write a model's export under `folder`, in place of an earlier one; `on_step` gets the name of each step.
 
-    Raises ModelError and its family for a model that cannot be loaded or exported, that comes out too different from
-    what torch computes, or that cannot be written; nothing of it is left then.
+    Raises ModelError and its family for a model that cannot be loaded or exported, for an export whose vectors differ
+    too much from torch's, and for files that cannot be written; what was written is removed.
     """
     engine = "onnx-int8" if int8 else "onnx"
     shown = printable(spec.name)
@@ -107,7 +107,7 @@ def export_model(
         raise ModelError(f"{where}: cannot write the export: {error.strerror or error}") from error
     except Exception as error:
         said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 160)
-        raise ModelError(f"{shown}: this model cannot be exported ({said}); engine='torch' runs it") from error
+        raise ModelError(f"{shown}: this model cannot be exported ({said}); engine='torch' runs the model") from error
 
 
 def _check_vocabulary(encoder: ClipEncoder, path: Path, rules: TokenRules) -> None:
@@ -116,11 +116,11 @@ def _check_vocabulary(encoder: ClipEncoder, path: Path, rules: TokenRules) -> No
     texts = (*TOKENIZER_CHECK_TEXTS, " ".join(TOKENIZER_CHECK_TEXTS[:6]))
     wanted, given = encoder.tokenizer(texts, truncate=True).numpy(), plain(texts, truncate=True)
     if wanted.shape != given.shape or (wanted != given).any():
-        raise ModelError("this model's tokenizer gives other ids without 'transformers', so it cannot be exported")
+        raise ModelError("the exported tokenizer gives other token ids than the model's own, so it cannot be exported")
 
 
 def _check(encoder: ClipEncoder, spec: ModelSpec, export: Export) -> Export:
-    """The export with its figures, which are good enough; raises ModelError if they are not."""
+    """The export with its agreement with torch. Raises ModelError where the two differ too much."""
     made = OnnxEncoder(spec, export)
     pictures = check_pictures(*encoder.preprocessing.size)
     images = _compare(encoder.encode_images(pictures), _in_batches(made.encode_images, pictures))
@@ -132,16 +132,16 @@ def _check(encoder: ClipEncoder, spec: ModelSpec, export: Export) -> Export:
         figure, least = (
             (check.mean, MIN_MEAN_COSINE_INT8) if export.engine == "onnx-int8" else (check.least, MIN_COSINE_FP32)
         )
-        if not figure >= least:  # nor is a NaN
+        if not figure >= least:  # true for NaN too
             raise ModelError(
-                f"{printable(spec.name)}: the {export.engine} export of its {what} is too far from torch "
-                f"(cosine {figure:.6f}, needed {least}), so it is not kept; engine='torch' runs it"
+                f"{printable(spec.name)}: the vectors of the {export.engine} export differ too much from torch's for "
+                f"{what} (cosine {figure:.6f}, needed {least}), so it is not kept; engine='torch' runs the model"
             )
     return replace(export, images=images, texts=texts)
 
 
 def _in_batches(encode: Callable[[Any], NDArray[np.float32]], inputs: Any) -> NDArray[np.float32]:
-    """Eight inputs in batches of one and of three."""
+    """The vectors of eight inputs, encoded in batches of one and of three."""
     return np.concatenate([encode(inputs[start:end]) for start, end in ((0, 1), (1, 4), (4, 7), (7, 8))])
 
 
@@ -153,7 +153,7 @@ def _compare(wanted: NDArray[np.float32], given: NDArray[np.float32]) -> Agreeme
 
 @contextmanager
 def _unfinished(folder: Path, needed: int) -> Iterator[Path]:
-    """A folder to write in, gone afterwards unless it was renamed; what killed exports have left goes too."""
+    """A folder to write in, removed afterwards unless it was renamed; so are those that killed processes have left."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.glob(f"{UNFINISHED}*"):
         if path.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
@@ -161,8 +161,8 @@ def _unfinished(folder: Path, needed: int) -> Iterator[Path]:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ModelError(
-            f"{printable(str(folder))}: an export needs {needed / 1e9:.1f} GB while it is written, and only "
-            f"{free / 1e9:.1f} GB are free; CLIPSIM_CACHE_DIR moves it"
+            f"{printable(str(folder))}: an export takes {needed / 1e9:.1f} GB while it is written, and "
+            f"{free / 1e9:.1f} GB are free; set CLIPSIM_CACHE_DIR to a folder on another disk"
         )
     draft = folder / f"{UNFINISHED}{os.getpid()}-{time.time_ns()}"
     draft.mkdir()
@@ -184,7 +184,7 @@ def _put_in_place(export: Export, target: Path) -> Export:
 
 
 def check_pictures(height: int, width: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Eight drawn pictures of several kinds, (8, h, w, 3) uint8: noise, gradients, stripes, a field of colour."""
+    """Eight pictures, (8, h, w, 3) uint8: noise, gradients, a chequerboard, waves, a plain colour and a spot."""
     random = np.random.default_rng(4)
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float64)
     down, right = rows / max(1, height - 1), columns / max(1, width - 1)

@@ -1,4 +1,4 @@
-"""A model's spec and files → its accepted export: a folder that `models export` wrote."""
+"""A model's spec and files → its export: a folder that `clipsim models export` wrote, and that is not damaged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from clipsim.engines.onnx.record import Export, size_of
+from clipsim.engines.onnx.record import FACTS_FILE, Export, size_of
 from clipsim.errors import ModelError, WeightsError, printable
 from clipsim.models.digests import FileStamp, digest_file
 from clipsim.models.files import ModelFiles
@@ -34,9 +34,9 @@ def exports_folder() -> Path:
 
 
 def describe_source(path: Path, digest: str, begun: int) -> dict[str, Any]:
-    """What tells a weights file from another: its digest, read from `begun` (ns) on, and what the file is like.
+    """What identifies a weights file: its path, its digest, computed from `begun` (ns) on, and its stamp.
 
-    Without the stamp where the file may have changed within a tick of the clock. Raises OSError.
+    The stamp is None where the file may have changed within a tick of the clock. Raises OSError.
     """
     stamp = FileStamp.of(path.stat())
     settled = stamp.is_settled(begun)
@@ -52,42 +52,38 @@ def find_export(
 ) -> Export | None:
     """The export of exactly this model for "onnx" or "onnx-int8"; None where there is none that can be used.
 
-    One that is damaged is set aside, and one that was made of other files left where it is, with a warning. Weights of
-    which no export was made are not read.
+    Damaged exports are set aside with a warning; an export that was made from other files stays, with a warning. The
+    weights are not read unless an export may have been made from them.
     """
     base = folder or exports_folder()
-    found: list[Export] = []
-    doubtful = False
-    for path in _folders(base):
-        if path.name.endswith(f"-{engine}"):
-            try:
-                found.append(Export.read(path))
-            except ValueError:
-                doubtful = True
+    found = [export for path in _folders(base) if path.name.endswith(f"-{engine}") and (export := _read(path))]
     weights = os.path.abspath(files.weights)  # noqa: PTH100
     size = size_of(files.weights)
     near = [
         export
         for export in found
-        if export.source["path"] == weights or (export.source.get("stamp") or {}).get("size", size) == size
+        if export.source["path"] == weights or (export.source["stamp"] or {}).get("size", size) == size
     ]
-    if not (near or doubtful):
+    if not near:
         return None
     try:
         identity = identify_model(spec, files, lambda path: _remembered(path, near) or digest(path))
     except OSError as error:
         raise WeightsError(f"{printable(str(error.filename))}: cannot read it: {error.strerror}") from error
-    target = base / f"{identity}-{engine}"
-    if target.is_dir():
-        try:
-            export = Export.read(target)
-            export.verify()
+    for export in found:
+        if export.folder.name == f"{identity}-{engine}":
+            try:
+                export.verify()
+            except ValueError as error:
+                _set_aside(export.folder, str(error))
+                return None
             return export
-        except ValueError as error:
-            _set_aside(target)
-            _warn(spec, engine, str(error))
-    elif any(export.source["path"] == weights and export.kind == spec.kind for export in near):
-        _warn(spec, engine, "the model's files or OpenCLIP have changed since it was made")
+    if any(export.source["path"] == weights and export.kind == spec.kind for export in near):
+        _log.warning(
+            "the %s export of %s is not used: the model's files or OpenCLIP have changed since it was made; "
+            "'clipsim models export' makes a new one",
+            engine, printable(spec.name),
+        )  # fmt: skip
     return None
 
 
@@ -101,7 +97,7 @@ def list_exports(folder: Path | None = None) -> Iterator[Export]:
 
 
 def missing_export(spec: ModelSpec, engine: str) -> ModelError:
-    """What to say where an export is asked for and there is none."""
+    """The error for an export that is asked for and does not exist."""
     weights = f" --weights {printable(str(spec.path))}" if spec.kind == "weights" else ""
     int8 = " --int8" if engine == "onnx-int8" else ""
     return ModelError(
@@ -111,7 +107,7 @@ def missing_export(spec: ModelSpec, engine: str) -> ModelError:
 
 
 def now() -> str:
-    """The time, to the second."""
+    """The time in UTC, to the second."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
@@ -122,29 +118,35 @@ def _folders(base: Path) -> list[Path]:
         return []
 
 
-def _set_aside(target: Path) -> None:
-    """Rename a damaged export, in place of an earlier one that was renamed."""
-    aside = target.with_name(f"{DAMAGED}{target.name}")
+def _read(folder: Path) -> Export | None:
+    """The export in a folder; one that is damaged is set aside."""
+    try:
+        return Export.read(folder)
+    except ValueError as error:
+        if (folder / FACTS_FILE).exists():  # not while another process replaces or removes it
+            _set_aside(folder, str(error))
+        return None
+
+
+def _set_aside(folder: Path, cause: str) -> None:
+    """Rename a damaged export, in place of an earlier one that was renamed, and warn."""
+    aside = folder.with_name(f"{DAMAGED}{folder.name}")
     with suppress(OSError):
         shutil.rmtree(aside, ignore_errors=True)
-        target.replace(aside)
+        folder.replace(aside)
+    _log.warning(
+        "the export %s is not used: %s; 'clipsim models export' makes a new one", printable(str(folder)), cause
+    )
 
 
 def _remembered(path: Path, exports: list[Export]) -> str | None:
-    """The digest of a weights file that is as it was when an export was made of it."""
+    """The digest of a weights file that has not changed since an export was made from it."""
     for export in exports:
-        stamp = export.source.get("stamp")
-        if stamp and export.source.get("path") == os.path.abspath(path):  # noqa: PTH100
+        stamp = export.source["stamp"]
+        if stamp and export.source["path"] == os.path.abspath(path):  # noqa: PTH100
             try:
                 if stamp == asdict(FileStamp.of(path.stat())):
                     return str(export.source["digest"])
             except OSError:
                 return None
     return None
-
-
-def _warn(spec: ModelSpec, engine: str, cause: str) -> None:
-    _log.warning(
-        "the %s export of %s is not used: %s; 'clipsim models export' makes a new one",
-        engine, printable(spec.name), cause,
-    )  # fmt: skip

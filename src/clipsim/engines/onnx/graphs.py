@@ -1,4 +1,4 @@
-"""An ONNX graph as torch exports it → one that ONNX Runtime opens at once: quantised if asked, optimised."""
+"""An ONNX graph that torch exported → an optimised one that opens fast, quantised to int8 if asked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LARGE_TENSOR_BYTES = 1024  # smaller tensors stay in the graph's own file
 def finish_graph(raw: Path, target: Path, *, int8: bool) -> None:
     """Quantise if asked, optimise, and write to `target` with the weights beside it; `raw` is removed.
 
-    Errors of onnx and ONNX Runtime are passed on as they are.
+    Exceptions of onnx and ONNX Runtime are not translated.
     """
     if int8:
         small = target.with_suffix(".int8.onnx")
@@ -22,7 +22,7 @@ def finish_graph(raw: Path, target: Path, *, int8: bool) -> None:
 
 
 def _quantise(source: Path, target: Path) -> None:
-    """Matrices to int8 with a scale a column; their inputs are scaled as they come. Convolutions stay in fp32."""
+    """Matrices to int8, with a scale for each column; inputs are quantised at run time. Convolutions stay fp32."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(
@@ -37,7 +37,7 @@ def _quantise(source: Path, target: Path) -> None:
 
 
 def _optimise(source: Path, target: Path) -> None:
-    """Let ONNX Runtime fuse what can be on any machine, and write that, so that no run needs to do it again."""
+    """Let ONNX Runtime fuse operations, in ways that suit any machine, and write the result for all later runs."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

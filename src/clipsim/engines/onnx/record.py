@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ VERIFIED_FILE = "verified.json"
 
 @dataclass(frozen=True)
 class Agreement:
-    """How near the export's vectors are to torch's: the least and the mean cosine over so many inputs."""
+    """How well the export's vectors agree with torch's: the least and the mean cosine of `count` inputs."""
 
     count: int
     least: float
@@ -31,11 +32,12 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Export:
-    """What a run needs to know of an export, and what its user may want to.
+    """An export: what a run needs to know to use it, and what `clipsim models show` prints.
 
     `preprocessing` and `token_rules` are the fields of `Preprocessing` and `TokenRules`. With `texts_shorten`, the text
-    tower takes rows of tokens that are cut behind the longest text. `source` says which weights were read. `files` are
-    the sizes of the files beside `FACTS_FILE`, `digests` their SHA-256.
+    tower takes rows of tokens that are cut behind the longest text. `source` identifies the weights file that was read
+    (see `exports.describe_source`). `files` maps the names of the files beside `FACTS_FILE` to their sizes in bytes,
+    `digests` to their SHA-256.
     """
 
     folder: Path
@@ -62,17 +64,17 @@ class Export:
 
     @property
     def precision(self) -> str:
-        """What it computes in."""
+        """The numbers that it computes in: "fp32" or "int8"."""
         return "int8" if self.engine == "onnx-int8" else "fp32"
 
     @property
     def bytes(self) -> int:
-        """The size of its files."""
+        """The size of all its files."""
         return sum(self.files.values())
 
     @classmethod
     def read(cls, folder: Path) -> Export:
-        """The export in a folder. Raises ValueError, saying what is wrong, for one that cannot be used."""
+        """The export in a folder. Raises ValueError, whose message is the cause, where it cannot be used."""
         try:
             facts = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
@@ -80,12 +82,13 @@ class Export:
         if not isinstance(facts, dict) or facts.pop("schema", None) != SCHEMA:
             raise ValueError("it was written by another version of clipsim, or is damaged")
         if facts.pop("digest", None) != _digest_facts(facts):
-            raise ValueError(f"its {FACTS_FILE} was changed")
+            raise ValueError(f"its {FACTS_FILE} is damaged")
         try:
             images, texts = Agreement(**facts.pop("images")), Agreement(**facts.pop("texts"))
             export = cls(folder=folder, images=images, texts=texts, **facts)
             wrong = [name for name, size in export.files.items() if size_of(folder / name) != size]
-            if export.files.keys() != export.digests.keys() or not isinstance(export.source["path"], str):
+            source = isinstance(export.source["path"], str) and isinstance(export.source["stamp"] or {}, dict)
+            if export.files.keys() != export.digests.keys() or not source:
                 raise TypeError
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"its {FACTS_FILE} is incomplete") from error
@@ -94,23 +97,26 @@ class Export:
         return export
 
     def verify(self) -> None:
-        """Compare the digests of all files with those that were noted; skipped while no file's stamp has changed.
+        """Compare the digests of all files with the recorded ones, unless no file's stamp has changed since.
 
-        Raises ValueError, naming the first file that differs.
+        Raises ValueError, whose message names the first file that differs.
         """
+        begun = time.time_ns()
         try:
-            stamps = {name: FileStamp.of((self.folder / name).stat()).packed().decode() for name in self.files}
-            if _read_verified(self.folder) == stamps:
+            stamps = {name: FileStamp.of((self.folder / name).stat()) for name in self.files}
+            packed = {name: stamp.packed().decode() for name, stamp in stamps.items()}
+            if _read_verified(self.folder) == packed:
                 return
             for name, digest in self.digests.items():
                 if digest_file(self.folder / name) != digest:
                     raise ValueError(f"its {printable(name, 40)} is damaged")
         except OSError as error:
             raise ValueError(f"it cannot be read: {error.strerror}") from error
-        with suppress(OSError):  # in a folder that cannot be written to, it is verified again next time
-            draft = self.folder / f".{VERIFIED_FILE}-{os.getpid()}"
-            draft.write_text(json.dumps(stamps), encoding="utf-8")
-            draft.replace(self.folder / VERIFIED_FILE)
+        if all(stamp.is_settled(begun) for stamp in stamps.values()):
+            with suppress(OSError):  # a folder that cannot be written to is verified in every run
+                draft = self.folder / f".{VERIFIED_FILE}-{os.getpid()}"
+                draft.write_text(json.dumps(packed), encoding="utf-8")
+                draft.replace(self.folder / VERIFIED_FILE)
 
     def __str__(self) -> str:
         """One line that is safe to print."""
@@ -123,20 +129,20 @@ class Export:
         )
 
     def is_of(self, spec: ModelSpec) -> bool:
-        """Whether it was made of the model of that name or path, even if the model's files have changed since."""
+        """Whether it was made from the model of that name or path, even if the model's files have changed since."""
         if spec.path is None or spec.name == BUNDLED:
             return (self.kind, self.name) == (spec.kind, spec.name)
         source = Path(self.source["path"])
         return self.kind == spec.kind and Path(os.path.abspath(spec.path)) in (source, source.parent)  # noqa: PTH100
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the folder, as `FACTS_FILE` has it, with a digest of the rest."""
+        """The content of `FACTS_FILE`: all fields but the folder, and a digest of them."""
         facts = {key: value for key, value in asdict(self).items() if key != "folder"}
         return {"schema": SCHEMA, **facts, "digest": _digest_facts(facts)}
 
 
 def size_of(path: Path) -> int:
-    """The bytes of a file; -1 where there is none."""
+    """The size of a file in bytes; -1 where it cannot be found."""
     try:
         return path.stat().st_size
     except OSError:

@@ -1,4 +1,4 @@
-"""Texts → token ids, without torch: OpenCLIP's cleaning and cutting around a vocabulary that `tokenizers` reads."""
+"""Texts → token ids without torch: a vocabulary that `tokenizers` reads, cleaned and cut as OpenCLIP does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from clipsim.engines.text_limits import bound_text, too_many_tokens
 
 Tokens = NDArray[np.int64]
-# What OpenCLIP's own tokenizer takes for a word: a mark, the end of a contraction, letters, a digit, anything else.
+# The words of OpenCLIP's own tokenizer: a marker, the end of a contraction, letters, a digit, anything else.
 WORD = r"<start_of_text>|<end_of_text>|'(?:s|t|re|ve|m|ll|d)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -40,7 +40,7 @@ class TokenRules:
 
 
 class PlainTokenizer:
-    """A tokenizer file and its rules, as callable as `encoder.tokens.Tokenizer` and with the same answers."""
+    """A tokenizer file and its rules; gives the same ids as `engines.torch.tokenizer.Tokenizer`."""
 
     def __init__(self, path: Path, rules: TokenRules) -> None:
         from tokenizers import Tokenizer
@@ -71,7 +71,7 @@ class PlainTokenizer:
         return tokens
 
     def clean(self, text: str) -> str:
-        """The text as the model's tokenizer wants to read it."""
+        """The text, cleaned for the model's tokenizer."""
         return clean_text(text, self.rules.clean)
 
     def _encode_own(self, texts: Sequence[str], truncate: bool) -> list[list[int]]:
@@ -95,7 +95,7 @@ class PlainTokenizer:
 
 
 def clean_text(text: str, how: str) -> str:
-    r"""Mend the encoding, resolve HTML's entities and squeeze white space, as OpenCLIP does before it tokenizes.
+    r"""Repair the encoding, resolve HTML entities and collapse white space, as OpenCLIP does before it tokenizes.
 
     `how` is "whitespace" for that, "lower" to lower the case too, "canonicalize" to drop punctuation as well,
     "none" to leave the text as it is.
@@ -110,7 +110,7 @@ def clean_text(text: str, how: str) -> str:
     if not (text.isascii() and text.isprintable() and "&" not in text):  # else there is nothing to mend
         import html
 
-        import ftfy  # 0.1 s
+        import ftfy  # takes 0.1 s
 
         text = html.unescape(html.unescape(ftfy.fix_text(text)))
     if how == "canonicalize":

@@ -1,4 +1,4 @@
-"""The torch engine: checkpoint files → an OpenCLIP model → feature vectors. Importing its modules costs seconds.
+"""The torch engine: checkpoint files → an OpenCLIP model → feature vectors. Importing its modules takes seconds.
 
 - `encoder`: `ClipEncoder`, the engine itself
 - `build`: a model's files → an OpenCLIP model with its weights
@@ -8,5 +8,5 @@
 - `towers`: the image and the text side, each moved to the device when first used
 - `devices`: the devices and precisions of this machine
 - `graphs`: towers → ONNX graphs
-- `imports`: open_clip imported without what most models do not need
+- `imports`: open_clip, imported without the packages that a model does not need
 """

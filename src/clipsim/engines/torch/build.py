@@ -1,4 +1,4 @@
-"""A `ModelSpec` and its files → an OpenCLIP model with its weights in it, and its own preprocessing."""
+"""A `ModelSpec` and its files → an OpenCLIP model with its weights, and its preprocessing."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from clipsim.models.preprocess import explain_settings, find_settings
 
 
 class _NoRandomNumbers(TorchFunctionMode):
-    """While it is entered, parameters are left as the allocator gives them: the weights follow at once.
+    """While it is entered, parameters are allocated but not initialised: the weights replace them.
 
-    A configuration that asks for a model far larger than the weights is stopped before its memory is touched.
+    A configuration that asks for a model far larger than the weights is refused before its memory is touched.
     """
 
     SPARE_NUMBERS, SPARE_TENSORS = 1 << 28, 5_000
@@ -58,7 +58,7 @@ class _NoRandomNumbers(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Leave random fills out; make `torch.randn` an allocation."""
+        """Skip random initialisation; make `torch.randn` a plain allocation."""
         kwargs = kwargs or {}
         if func in self.SKIPPED:
             return args[0] if args else kwargs["tensor"]
@@ -73,7 +73,7 @@ class _NoRandomNumbers(TorchFunctionMode):
 
 
 def _count_numbers(size: Sequence[Any]) -> int:
-    """How many numbers an allocation of this size is for; the size is whole numbers, or one sequence of them."""
+    """How many numbers an allocation of this size holds; the size is integers, or one sequence of them."""
     whole = size[0] if len(size) == 1 and isinstance(size[0], Sequence) else size
     return math.prod(int(length) for length in whole)
 
@@ -140,7 +140,7 @@ def make_transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Tens
 
 
 def _configure(spec: ModelSpec, files: ModelFiles, tensors: dict[str, Tensor]) -> dict[str, Any]:
-    """OpenCLIP's `model_cfg` for a model that brings none."""
+    """OpenCLIP's `model_cfg` for a model without an open_clip_config.json."""
     if spec.kind == "checkpoint":
         return infer_config(drop_extras(tensors), files.weights)
     config: dict[str, Any] = open_clip.get_model_config(spec.architecture)
@@ -152,7 +152,7 @@ def _configure(spec: ModelSpec, files: ModelFiles, tensors: dict[str, Tensor]) -
 
 
 def _instantiate(config: dict[str, Any], files: ModelFiles, tensors: Mapping[str, Tensor]) -> Any:
-    """An OpenCLIP model whose parameters hold nothing yet."""
+    """An OpenCLIP model whose parameters are not initialised."""
     arguments = copy.deepcopy(config)
     text, vision = arguments["text_cfg"], arguments["vision_cfg"]
     custom = arguments.pop("custom_text", False) or "hf_model_name" in text
@@ -164,7 +164,7 @@ def _instantiate(config: dict[str, Any], files: ModelFiles, tensors: Mapping[str
         vision["timm_model_pretrained"] = False
     kind = (open_clip.CoCa if "multimodal_cfg" in arguments else open_clip.CustomTextCLIP) if custom else open_clip.CLIP
     level = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # OpenCLIP and timm talk about initialising; the weights follow
+    logging.disable(logging.WARNING)  # OpenCLIP and timm warn that parameters are random; the weights follow
     try:
         with _NoRandomNumbers(tensors):
             model = kind(**arguments)
@@ -174,7 +174,7 @@ def _instantiate(config: dict[str, Any], files: ModelFiles, tensors: Mapping[str
 
 
 def _fill(model: Any, tensors: dict[str, Tensor], path: Path, config: dict[str, Any]) -> None:
-    """Put the tensors into the model, all of them, in the forms that OpenCLIP has written over the years."""
+    """Load the tensors, all of them, in any of the layouts that versions of OpenCLIP have written."""
     shown = printable(str(path))
     try:
         tensors = convert_state_dict(model, dict(tensors))
@@ -192,7 +192,7 @@ def _fill(model: Any, tensors: dict[str, Tensor], path: Path, config: dict[str, 
             f"{shown}: the weights are not of this architecture ({printable(str(error), 120)})"
         ) from error
     expected = model.state_dict()
-    if "logit_bias" in expected and "logit_bias" not in tensors:  # a model that is trained on with another loss
+    if "logit_bias" in expected and "logit_bias" not in tensors:  # as OpenCLIP does for weights of a softmax model
         tensors["logit_bias"] = torch.zeros_like(expected["logit_bias"])
     missing = [name for name in expected if name not in tensors and not name.endswith("num_batches_tracked")]
     extra = [name for name in tensors if name not in expected]
@@ -203,7 +203,7 @@ def _fill(model: Any, tensors: dict[str, Tensor], path: Path, config: dict[str, 
     ]  # fmt: skip
     kinds = (
         (missing, "missing"),
-        (extra, "unknown to it"),
+        (extra, "unknown"),
         (wrong, "of another shape"),
         (coded, "of another kind of number"),
     )

@@ -1,4 +1,4 @@
-"""A checkpoint file from anywhere → its tensors by name, and nothing else: no code in the file is ever run."""
+"""A checkpoint file that may not be trusted → its tensors by name; no code in the file is ever run."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _NESTS = ("state_dict", "model_state_dict", "model")  # where training programs 
 def read_tensors(path: Path, *, mapped: bool = True) -> dict[str, Tensor]:
     """The tensors of a safetensors file, a pickled state dict or a TorchScript archive, on the CPU.
 
-    The content decides what the file is. Files that allow it are mapped into memory, not read, if `mapped`; such
-    tensors die with the file when it is overwritten in place. A state dict may be nested under "state_dict" or "model";
-    a "module." before every name is dropped; what is no tensor is left out.
+    The content decides the format. With `mapped`, formats that allow it are mapped into memory, not read; overwriting
+    the file in place then changes the tensors. A state dict may be nested under "state_dict" or "model"; a "module."
+    before every name is dropped; values that are not tensors are left out.
 
     Raises WeightsError for a file that is missing, damaged, holds no tensors, or holds more than tensors.
     """
     shown = printable(str(path))
     if path.exists() and not path.is_file():
-        raise WeightsError(f"{shown}: not a regular file, so no checkpoint")
+        raise WeightsError(f"{shown}: not a regular file, so not a checkpoint")
     try:
         with path.open("rb") as file:
             head = file.read(256)
@@ -40,7 +40,7 @@ def read_tensors(path: Path, *, mapped: bool = True) -> dict[str, Tensor]:
         found = _read(path, head, mapped)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{shown}: holds more than tensors, or is damaged; nothing in it was run. Ask for a safetensors file"
+            f"{shown}: holds more than tensors, or is damaged; no code in it was run. Use a safetensors file instead"
         ) from error
     except MemoryError as error:
         raise WeightsError(f"{shown}: not enough memory to read the weights") from error
@@ -53,7 +53,7 @@ def read_tensors(path: Path, *, mapped: bool = True) -> dict[str, Tensor]:
     for name, tensor in tensors.items():
         plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
         if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-            raise WeightsError(f"{shown}: the tensor {printable(name, 60)} is no plain array of numbers in the file")
+            raise WeightsError(f"{shown}: the tensor {printable(name, 60)} is not a plain array of numbers")
     return tensors
 
 
@@ -83,7 +83,7 @@ def _read(path: Path, head: bytes, mapped: bool) -> Any:
 
 
 def _check_archive(path: Path) -> None:
-    """Raise ValueError for a zip that would grow when it is read; PyTorch compresses code, and that is not read."""
+    """Raise ValueError for a zip that grows when it is read; PyTorch compresses only code, which is never read."""
     with zipfile.ZipFile(path) as archive:
         entries = [entry for entry in archive.infolist() if "/code/" not in entry.filename]
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):

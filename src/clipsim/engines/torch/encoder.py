@@ -1,7 +1,4 @@
-"""A model's spec and files → an encoder: PIL pictures and texts in, float32 feature vectors out.
-
-With `compat`, the only place where torch and open_clip are imported; importing it costs seconds.
-"""
+"""A model's spec and files → `ClipEncoder`: PIL pictures and texts in, float32 feature vectors out."""
 
 from __future__ import annotations
 
@@ -29,9 +26,9 @@ __all__ = ["ClipEncoder"]
 
 
 class ClipEncoder:
-    """A CLIP-like model that takes PIL pictures and texts and gives NumPy vectors; see `embed.Encoder`.
+    """The `Encoder` of a model, run by torch.
 
-    `device` is "auto", "cpu", "cuda", "cuda:N" or "mps"; a `precision` of None is the device's usual one. Raises
+    `device` is "auto", "cpu", "cuda", "cuda:N" or "mps"; a `precision` of None is the device's default. Raises
     ModelError and its family for the model, DeviceError for the device.
     """
 
@@ -55,7 +52,7 @@ class ClipEncoder:
         self.logit_scale = float(model.logit_scale.exp())  # before the model is cast down
         self.logit_bias = None if getattr(model, "logit_bias", None) is None else float(model.logit_bias)
         if not np.isfinite([self.logit_scale, self.logit_bias or 0.0]).all():
-            raise WeightsError(f"{printable(spec.name)}: its logit scale is no finite number; the weights are damaged")
+            raise WeightsError(f"{printable(spec.name)}: logit_scale is not finite; the weights are damaged")
         self.head = "softmax" if self.logit_bias is None else "sigmoid"
         self.device = str(target)
         self.tokenizer = Tokenizer(config, files)
@@ -74,9 +71,9 @@ class ClipEncoder:
         """(n, h, w, 3) prepared pixels → (n, embed_dim) float32, not normalised."""
 
         def encode(part: Tensor) -> Tensor:
-            # normalised in fp32 as OpenCLIP does, on the device: bytes are a quarter of what would be copied
+            # normalised in fp32 as OpenCLIP does, but on the device: bytes are a quarter of the floats to copy
             if self.device.startswith("cuda"):
-                part = part.pin_memory()  # copied without the processor, while the work before it still runs
+                part = part.pin_memory()  # copied asynchronously, while the batch before it is still computed
             scaled = (
                 part.to(self.device, non_blocking=True)
                 .permute(0, 3, 1, 2)
@@ -98,7 +95,7 @@ class ClipEncoder:
 
 
 def _encode_in_parts(encode: Callable[[Tensor], Tensor], batch: Tensor) -> NDArray[np.float32]:
-    """Encode a batch; where the device's memory is too small for it, its halves one after the other."""
+    """Encode a batch; where it does not fit into the device's memory, its halves one after the other."""
     try:
         with torch.inference_mode():
             features: NDArray[np.float32] = encode(batch).float().cpu().numpy()
@@ -106,9 +103,9 @@ def _encode_in_parts(encode: Callable[[Tensor], Tensor], batch: Tensor) -> NDArr
     except torch.OutOfMemoryError as error:
         if len(batch) == 1:
             raise DeviceError(
-                "the device has too little memory for this model; try --device cpu or --precision fp16"
+                "the device has too little memory for this model; try device='cpu' or precision='fp16'"
             ) from error
     torch.cuda.empty_cache()  # outside the handler, which keeps the failed attempt's tensors alive
     half = len(batch) // 2
-    _log.warning("too little memory on the device for a batch of %d; going on with %d", len(batch), half)
+    _log.warning("too little memory on the device for a batch of %d; trying %d", len(batch), half)
     return np.concatenate([_encode_in_parts(encode, part) for part in (batch[:half], batch[half:])])

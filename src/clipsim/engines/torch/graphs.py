@@ -39,14 +39,14 @@ class ImageTower(nn.Module):
 
 
 class ShortTextTower(nn.Module):
-    """(n, l) int64 token ids → (n, embed_dim) features, for a causal tower and any l that holds the longest text."""
+    """(n, l) int64 token ids → (n, embed_dim) features of a causal tower, for any l from the longest text's on."""
 
     def __init__(self, tower: Any, pool_type: str, end: int) -> None:
         super().__init__()
         self.tower, self.pool_type, self.end = tower, pool_type, end
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """As OpenCLIP's towers, with positions and mask as long as the tokens."""
+        """As OpenCLIP's towers do, with positions and mask cut to the length of the tokens."""
         tower, length = self.tower, tokens.shape[1]
         hidden: Tensor = tower.token_embedding(tokens) + tower.positional_embedding[:length]
         hidden = tower.transformer(hidden, attn_mask=tower.attn_mask[:length, :length])
@@ -66,7 +66,7 @@ def text_tower(model: Any, *, padded_with_zeros: bool) -> tuple[nn.Module, bool]
     parts = ("token_embedding", "positional_embedding", "transformer", "ln_final", "text_projection")
     if (
         padded_with_zeros
-        and pool_type == "argmax"  # the end token, beyond which a causal tower cannot see
+        and pool_type == "argmax"  # the feature at the end token, which does not depend on the padding
         and isinstance(getattr(tower, "attn_mask", None), Tensor)
         and getattr(tower, "cls_emb", None) is None
         and not getattr(tower, "use_pad_mask", False)
@@ -79,10 +79,10 @@ def text_tower(model: Any, *, padded_with_zeros: bool) -> tuple[nn.Module, bool]
 def write_graph(tower: nn.Module, example: Tensor, axes: tuple[int, ...], target: Path) -> None:
     """Write the tower as an ONNX graph; `axes` of its input may have any length.
 
-    Errors of torch and onnx are passed on as they are.
+    Exceptions of torch and onnx are not translated.
     """
     with _quietly(), _plain_attention(), torch.no_grad():
-        # the older exporter, which takes a tenth of the other's time
+        # the older exporter takes a tenth of the newer one's time
         torch.onnx.export(
             tower.eval(),
             (example,),
@@ -96,13 +96,13 @@ def write_graph(tower: nn.Module, example: Tensor, axes: tuple[int, ...], target
 
 
 def write_towers(encoder: ClipEncoder, image: Path, text: Path) -> bool:
-    """Write both towers of a model as ONNX graphs; whether the text tower takes rows shorter than the context."""
+    """Write both towers as ONNX graphs; return whether the text tower takes rows shorter than the context."""
     pixels = torch.zeros((2, *encoder.preprocessing.size, 3), dtype=torch.uint8)
     write_graph(ImageTower(encoder.towers.model, encoder.preprocessing), pixels, (0,), image)
     tower, shortens = text_tower(encoder.towers.model, padded_with_zeros=encoder.tokenizer.is_openclips)
     tokens = encoder.tokenizer(["a cat", "two dogs"], truncate=True)
     if shortens:
-        tokens = tokens[:, : max(4, tokens.shape[1] // 2)]  # a length other than the model's own
+        tokens = tokens[:, : max(4, tokens.shape[1] // 2)]  # a constant context length in the graph would show
     write_graph(tower, tokens, (0, 1) if shortens else (0,), text)
     return shortens
 
@@ -110,7 +110,7 @@ def write_towers(encoder: ClipEncoder, image: Path, text: Path) -> bool:
 def _attend(
     self: nn.MultiheadAttention, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, **_: Any
 ) -> tuple[Tensor, None]:
-    """What `nn.MultiheadAttention` computes, in operations that any length of batch and sequence goes through."""
+    """The function of `nn.MultiheadAttention`, in operations that keep batch and sequence length variable."""
     if not self.batch_first:
         query, key, value = (part.transpose(0, 1) for part in (query, key, value))
     if self.in_proj_weight is not None:

@@ -1,52 +1,62 @@
-"""open_clip, imported without the two things that take half of its time and that most models do not need.
+"""What a model needs → open_clip, imported without the packages that it does not need.
 
-timm is an option of OpenCLIP's, needed for image towers that timm builds; importing it loads all of its models.
-torchvision's operators import torch's compiler for the sake of one function. Both are left out only in a process that
-runs a single model, and only where that model needs neither timm nor transformers, which use the compiler themselves.
+timm and transformers are optional for OpenCLIP; importing them loads the definitions of all their models. torchvision
+imports torch's compiler for a single function. All three are left out only in a process that runs a single model, and
+only where that model needs neither timm nor transformers, which use the compiler themselves.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
 _COMPILER = ("torch._dynamo", "torch._dynamo.utils")
+# The function that torchvision.ops.roi_align imports from the compiler, and that only its operator for boxes calls.
+_DEFERRED = "is_compile_supported"
 
 
 def import_open_clip(*, timm: bool, transformers: bool) -> None:
     """Import open_clip, fast where the model needs neither timm nor transformers.
 
-    After a fast import, towers of timm's cannot be built in this process. Does nothing where open_clip is imported
-    already; where the fast way fails, the usual one is left to later imports.
+    After a fast import, this process cannot build a model that needs one of them: asking for it raises RuntimeError.
+    Does nothing where open_clip is already imported; where the fast import fails, later imports are the usual ones.
     """
-    if "open_clip" in sys.modules or timm or transformers:
+    if timm or transformers:
+        if getattr(sys.modules.get("open_clip"), "_clipsim_fast", False):
+            raise RuntimeError("open_clip was imported for a single model without timm and transformers")
         return
-    import torch  # noqa: F401 (before the stand-ins: what it imports itself must be the real thing)
+    if "open_clip" in sys.modules:
+        return
+    import torch  # noqa: F401 (before the stand-ins, so that torch itself never imports one)
 
-    with suppress(ImportError), _compiler_deferred(), _without("timm"):
-        importlib.import_module("open_clip")
+    try:
+        with _compiler_deferred(), _absent("timm"), _absent("transformers"):
+            importlib.import_module("open_clip")._clipsim_fast = True  # type: ignore[attr-defined]
+    except ImportError:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "open_clip"]:
+            del sys.modules[name]  # modules that were imported without timm and transformers
 
 
 @contextmanager
-def _without(name: str) -> Iterator[None]:
-    """Make an import fail, as if the package were not installed, for a library that can do without it."""
-    absent = name not in sys.modules
-    if absent:
-        sys.modules[name] = None  # type: ignore[assignment]  # "import of … halted"
+def _absent(name: str) -> Iterator[None]:
+    """Make imports of a package fail as if it were not installed, unless it is already imported."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # the import system's own sign for it
     try:
         yield
     finally:
-        if absent:
-            del sys.modules[name]
+        del sys.modules[name]
 
 
 @contextmanager
 def _compiler_deferred() -> Iterator[None]:
-    """Stand in for torch's compiler; the first call of a function of a stand-in imports the real one."""
+    """Put stand-ins in the place of torch's compiler, unless it is already imported."""
     if any(name in sys.modules for name in _COMPILER):
         yield
         return
@@ -64,17 +74,23 @@ def _remove_stand_ins() -> None:
 
 
 class _StandIn(ModuleType):
-    """A module all of whose attributes are functions that call the real module's, in whose place it never stays."""
+    """A module that imports the real one, in whose place it is, when anything but the deferred function is asked of it.
 
-    __path__: list[str] = []  # noqa: RUF012 (what makes it a package to the import system)
+    The deferred function itself, which its importer keeps, imports the real module when it is called.
+    """
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        """Defer a function; the attributes that Python itself looks for do not exist."""
+    def __getattr__(self, name: str) -> Any:
+        """The deferred function, or an attribute of the real module; there are none that Python itself looks for."""
         if name.startswith("__"):
             raise AttributeError(name)
+        if name != _DEFERRED:
+            return getattr(self._import(), name)
 
-        def call(*args: Any, **kwargs: Any) -> Any:
-            _remove_stand_ins()  # else the import below would find this stand-in again
-            return getattr(importlib.import_module(self.__name__), name)(*args, **kwargs)
+        def deferred(*args: Any) -> Any:
+            return getattr(self._import(), name)(*args)
 
-        return call
+        return deferred
+
+    def _import(self) -> ModuleType:
+        _remove_stand_ins()  # else the import would find this stand-in again
+        return importlib.import_module(self.__name__)

@@ -1,4 +1,4 @@
-"""Tensors in the layout of OpenAI's checkpoints → the OpenCLIP configuration of the model they belong to."""
+"""Tensors in the layout of OpenAI's checkpoints → the OpenCLIP configuration of their model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clipsim.engines.torch.torchscript import is_torchscript
 from clipsim.errors import WeightsError, printable
 from clipsim.models.catalogue import read_catalogue
 
-# Numbers that OpenAI's archives carry beside the weights, and masks that scripted modules keep.
+# Numbers that OpenAI's archives hold beside the weights.
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
 VOCABULARY = 49_408  # of all of OpenAI's models
 _HEAD_WIDTH = 64  # of every attention head in OpenAI's models
@@ -21,7 +21,7 @@ _STRIDE = 32  # of OpenAI's ResNets, from pixels to the grid that is pooled
 
 
 def drop_extras(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights alone."""
+    """The weights alone, without the numbers beside them and the masks that scripted modules hold."""
     return {
         name: tensor for name, tensor in tensors.items() if name not in _NOT_WEIGHTS and not name.endswith("attn_mask")
     }
@@ -65,9 +65,9 @@ def explain_assumption(config: dict[str, Any], tensors: dict[str, Tensor], path:
 
 
 def infer_config(tensors: dict[str, Tensor], path: Path) -> dict[str, Any]:
-    """OpenCLIP's `model_cfg` for a checkpoint of OpenAI's, from the names and shapes of its tensors.
+    """OpenCLIP's `model_cfg` for a checkpoint in OpenAI's layout, from the names and shapes of its tensors.
 
-    The activation is QuickGELU, as in all of OpenAI's models. Raises WeightsError when the layout is another.
+    The activation is QuickGELU, as in all models of OpenAI's. Raises WeightsError for another layout.
     """
     try:
         words = tensors["token_embedding.weight"].shape[0]
@@ -90,8 +90,8 @@ def infer_config(tensors: dict[str, Tensor], path: Path) -> dict[str, Any]:
         }
     except (KeyError, IndexError, ValueError) as error:
         raise WeightsError(
-            f"{printable(str(path))}: not a checkpoint in OpenAI's layout (no {error}); for a state dict of OpenCLIP's "
-            "give its architecture too: --model ARCH --weights FILE"
+            f"{printable(str(path))}: not a checkpoint in OpenAI's layout (no {error}); an OpenCLIP state dict needs "
+            "its architecture too: model='ARCH' and weights='FILE'"
         ) from error
 
 
@@ -116,5 +116,5 @@ def _resnet(tensors: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def _count(tensors: dict[str, Tensor], prefix: str) -> int:
-    """How many numbered blocks stand under a prefix."""
+    """How many numbered blocks the names with a prefix have."""
     return len({name.removeprefix(prefix).split(".")[0] for name in tensors if name.startswith(prefix)})

@@ -1,4 +1,4 @@
-"""Texts → token ids, by the model's own tokenizer, and never silently cut."""
+"""Texts → token ids by the model's own tokenizer; a text is never cut silently."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from clipsim.engines.text_limits import bound_text, too_many_tokens
 from clipsim.errors import ModelError, WeightsError, printable
 from clipsim.models.files import ModelFiles
 
-_OPTIONS = {"clean", "strip_sep_token", "language"}  # those without randomness
+_OPTIONS = {"clean", "strip_sep_token", "language"}  # OpenCLIP's others are random
 
 
 class Tokenizer:
-    """The tokenizer that an OpenCLIP configuration names; it refuses what it would cut."""
+    """The tokenizer that an OpenCLIP configuration names; a text that it would cut is an error.
+
+    Raises ModelError where `transformers` is missing, WeightsError for a tokenizer that cannot be loaded.
+    """
 
     def __init__(self, config: dict[str, Any], files: ModelFiles) -> None:
         text = config["text_cfg"]
@@ -49,13 +52,13 @@ class Tokenizer:
             raise WeightsError(f"{printable(str(files.tokenizer))}: cannot load the tokenizer ({said})") from error
         if files.tokenizer is None and text.get("vocab_size", self.tokenize.vocab_size) < self.tokenize.vocab_size:
             raise WeightsError(
-                f"this model has a vocabulary of {text['vocab_size']} words and names no tokenizer for it; "
-                f"OpenCLIP's has {self.tokenize.vocab_size}"
+                f"this model has a vocabulary of {text['vocab_size']} tokens and names no tokenizer; "
+                f"OpenCLIP's own has {self.tokenize.vocab_size}"
             )
 
     @property
     def is_openclips(self) -> bool:
-        """Whether it is OpenCLIP's own tokenizer, which pads with zeros, and not one of `transformers`."""
+        """Whether it is OpenCLIP's own tokenizer, which pads with zeros, and not one that `transformers` loads."""
         return isinstance(self.tokenize, SimpleTokenizer)
 
     def __call__(self, texts: Sequence[str], *, truncate: bool) -> Tensor:
@@ -71,17 +74,17 @@ class Tokenizer:
         return tokens
 
     def _bounded(self, text: str, truncate: bool) -> str:
-        """The text, cut where OpenCLIP's own tokenizer would take too long."""
+        """The text, cut for OpenCLIP's own tokenizer, which would take too long."""
         if not self.is_openclips:
             return text
         return bound_text(text, self.tokenize.clean_fn, self.context_length, truncate)
 
     def _may_be_cut(self, row: Tensor) -> bool:
-        # OpenCLIP's own tokenizer pads with zeros; the others' padding can look like their end token
+        # OpenCLIP's own tokenizer pads with zeros; others may pad with their end token
         return not self.is_openclips or bool(row[-1] != 0)
 
     def count(self, text: str) -> int:
-        """How many tokens a text has, the start and end tokens included."""
+        """How many tokens a text has, including the start and end tokens."""
         if self.is_openclips:
             return len(self.tokenize.encode(text)) + 2
         return len(self.tokenize.tokenizer(self.tokenize.clean_fn(text)).input_ids)

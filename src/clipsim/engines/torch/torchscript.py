@@ -1,9 +1,8 @@
 """A TorchScript archive → the tensors of its modules, without compiling or running the code inside.
 
 The archive is a zip file: `data.pkl` pickles a tree of modules whose tensors refer to storages by key, and `data/KEY`
-holds the bytes of each storage. Only that pickle is read, with an unpickler that knows inert stand-ins for the few
-names such a tree is made of and refuses every other. The layout is described in PyTorch's
-torch/csrc/jit/docs/serialization.md.
+holds the bytes of each storage. Only that pickle is read, by an unpickler that replaces the few names of such a tree by
+inert classes and refuses all others. The layout is described in PyTorch's torch/csrc/jit/docs/serialization.md.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _DTYPES = {
 
 
 class _Module:
-    """Stands in for a scripted module: keeps the attributes, has no behaviour."""
+    """The attributes of a scripted module, without its code."""
 
     def __init__(self, *_: Any) -> None:
         self.attributes: dict[str, Any] = {}
@@ -52,7 +51,7 @@ class _StorageType:
 
 
 def is_torchscript(path: Path) -> bool:
-    """Whether a zip file is a TorchScript archive and not a plain pickle of tensors."""
+    """Whether a zip file is a TorchScript archive and not a pickled state dict."""
     with zipfile.ZipFile(path) as archive:
         return any(name.count("/") == 1 and name.endswith("/constants.pkl") for name in archive.namelist())
 
@@ -67,7 +66,7 @@ def read_torchscript(path: Path) -> dict[str, Tensor]:
         pickled = archive.read(name)
         for code, argument, _ in pickletools.genops(pickled):
             if "PUT" in code.name and isinstance(argument, int) and argument > len(pickled):
-                raise pickle.UnpicklingError("a memo index beyond the pickle")  # the unpickler would make room for it
+                raise pickle.UnpicklingError("a memo index beyond the pickle")  # the unpickler would allocate that much
         root = _Unpickler(io.BytesIO(pickled), archive, name.removesuffix("data.pkl")).load()
     return dict(_walk(root, ""))
 
@@ -82,7 +81,7 @@ def _walk(value: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads a tree of modules and builds tensors from the bytes beside it; calls nothing that the file names."""
+    """Reads a tree of modules and builds tensors from the bytes beside it; calls no function that the file names."""
 
     def __init__(self, pickled: IO[bytes], archive: zipfile.ZipFile, folder: str) -> None:
         super().__init__(pickled)
@@ -91,7 +90,7 @@ class _Unpickler(pickle.Unpickler):
         self.storages: dict[str, Tensor] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        """Inert stand-ins for the names of a module tree."""
+        """Inert classes and functions for the names of a module tree."""
         if module.startswith("__torch__"):
             return _Module
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -113,7 +112,7 @@ class _Unpickler(pickle.Unpickler):
             entry = self.archive.getinfo(f"{self.folder}data/{key}")
             size = count * storage_type.dtype.itemsize
             if entry.file_size < size:
-                raise pickle.UnpicklingError(f"the storage {key} is not as PyTorch writes it")
+                raise pickle.UnpicklingError(f"the storage {key} is too short")
             raw = bytearray(self.archive.read(entry))
             self.storages[key] = (
                 torch.frombuffer(raw, dtype=storage_type.dtype, count=count) if count else torch.empty(0)

@@ -1,4 +1,4 @@
-"""The two towers of an OpenCLIP model, each placed when it is first used, and texts no longer than they are."""
+"""Image batches and token ids → features: the two towers of an OpenCLIP model, each moved when it is first used."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch import Tensor, nn
 
 
 class Towers:
-    """A model whose image and text side are cast and moved one by one: a run may need only one of them."""
+    """A model whose towers are cast and moved to the device one by one: a run may need only one of them."""
 
     def __init__(self, model: Any, device: torch.device, dtype: torch.dtype) -> None:
         self.model, self.device, self.dtype = model, device, dtype
         self._placed: set[str] = set()
-        # what stands behind the end token does not change what a causal tower says at it
+        # the feature at the end token of a causal tower does not depend on the padding behind it
         self._causal = (
             type(model) is open_clip.CLIP and model.text_pool_type == "argmax" and model.attn_mask is not None
         )
         self._text = TextTower(model)
 
     def encode_images(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) → (n, d)."""
+        """(n, 3, h, w) normalised pixels → (n, embed_dim) features."""
         if "image" not in self._placed:
             self.model.visual.to(self.device, self.dtype)
             self._placed.add("image")
@@ -30,7 +30,7 @@ class Towers:
         return features
 
     def encode_texts(self, tokens: Tensor) -> Tensor:
-        """(n, context_length) token ids → (n, d)."""
+        """(n, context_length) token ids → (n, embed_dim) features; a causal tower gets no padding."""
         if "text" not in self._placed:
             self._place_text()
         tokens = tokens.to(self.device)
@@ -59,13 +59,13 @@ class Towers:
 
 
 class TextTower(nn.Module):
-    """(n, length) token ids → (n, embed_dim): a method as the module that `functional_call` and exporters want."""
+    """(n, length) token ids → (n, embed_dim) features: `encode_text` as a module, for `functional_call` and export."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Encode."""
+        """Encode the tokens."""
         features: Tensor = self.model.encode_text(tokens)
         return features

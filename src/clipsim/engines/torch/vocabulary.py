@@ -1,4 +1,4 @@
-"""An OpenCLIP tokenizer → the file and rules with which `onnx.tokenizer` gives the same ids without torch."""
+"""A model's tokenizer → the file and rules with which `onnx.tokenizer` gives the same ids without torch."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ TOKENIZER_CHECK_TEXTS = (
 
 
 def write_vocabulary(tokenizer: Tokenizer, path: Path) -> TokenRules:
-    """Write the tokenizer file and give the rules that go with it.
+    """Write the tokenizer file and return the rules that go with it.
 
-    Raises ModelError for a tokenizer that works only within `transformers`.
+    Raises ModelError for a tokenizer that cannot be used without `transformers`.
     """
     return _write_own(tokenizer, path) if tokenizer.is_openclips else _write(tokenizer, path)
 
@@ -52,7 +52,7 @@ def _write(tokenizer: Tokenizer, path: Path) -> TokenRules:
     given = tokenizer.tokenize
     theirs = given.tokenizer
     if not getattr(theirs, "is_fast", False) or given.tokenizer_mode:
-        raise ModelError("this model's tokenizer works only within 'transformers', so it cannot be exported")
+        raise ModelError("this model's tokenizer needs 'transformers', so it cannot be exported")
     theirs.backend_tokenizer.save(str(path), pretty=False)
     return TokenRules(
         False,
@@ -67,5 +67,5 @@ def _write(tokenizer: Tokenizer, path: Path) -> TokenRules:
 def _cleaning(clean: Any) -> str:
     name = _CLEANED.get(clean(_PROBE))
     if name is None:
-        raise ModelError("this model's texts are cleaned in a way of their own, so it cannot be exported")
+        raise ModelError("this model's texts are cleaned in an unknown way, so it cannot be exported")
     return name

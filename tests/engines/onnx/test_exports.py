@@ -1,0 +1,212 @@
+"""Tests of `engines.onnx.exports`: the export that belongs to a model, and what is done about a damaged one."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from checkpoints import draw_pictures, write_folder
+from exports import ExportedModel, write_fake_export
+
+import clipsim
+from clipsim.engines.onnx.encoder import OnnxEncoder
+from clipsim.engines.onnx.export import export_model
+from clipsim.engines.onnx.exports import find_export
+from clipsim.engines.onnx.record import FACTS_FILE, VERIFIED_FILE, Export
+from clipsim.errors import ModelError
+from clipsim.models.digests import digest_file
+from clipsim.models.files import find_files
+from clipsim.models.names import find_model
+
+FAKE_FILES = ("image.onnx", "image.onnx.data", "text.onnx", "text.onnx.data", "tokenizer.json", FACTS_FILE)
+
+
+@pytest.fixture
+def short_tick(monkeypatch: pytest.MonkeyPatch) -> float:
+    """Times of files are taken for exact after this many seconds, and not after two."""
+    monkeypatch.setattr("clipsim.models.digests.CLOCK_TICK", 10_000_000)
+    return 0.02
+
+
+def flip_byte(file: Path, position: int, change: int) -> None:
+    """Change one byte in place; the size stays."""
+    content = bytearray(file.read_bytes())
+    content[position] ^= change
+    with file.open("r+b") as stream:
+        stream.write(content)
+
+
+def test_an_export_is_found_by_the_models_content(copied: ExportedModel, tmp_path: Path) -> None:
+    """Also under another path; not for other weights, and not in int8."""
+    moved = tmp_path / "moved"
+    shutil.copytree(copied.folder, moved)
+    spec = find_model(str(moved))
+
+    assert find_export(copied.spec, copied.files, "onnx") == copied.export
+    found = find_export(spec, find_files(spec), "onnx")
+    assert found == copied.export
+    assert OnnxEncoder(spec, found).name == str(moved)
+    assert find_export(copied.spec, copied.files, "onnx-int8") is None
+    other = find_model(str(write_folder(tmp_path / "other", "vit", seed=1)))
+    assert find_export(other, find_files(other), "onnx") is None
+
+
+def test_unchanged_weights_are_not_read_again(copied: ExportedModel, short_tick: float) -> None:
+    """Where they were old enough, when the export was made, for any later change to show in their times."""
+    time.sleep(short_tick)
+    export = export_model(copied.spec, copied.files, copied.base, int8=False)
+    read: list[Path] = []
+
+    def digest(path: Path) -> str:
+        read.append(path)
+        return digest_file(path)
+
+    assert find_export(copied.spec, copied.files, "onnx", digest=digest) == export
+    assert copied.files.weights not in read
+    os.utime(copied.files.weights, (1, 1))
+    assert find_export(copied.spec, copied.files, "onnx", digest=digest) == export
+    assert copied.files.weights in read
+
+
+def test_unchanged_files_are_not_verified_again(
+    tmp_path: Path, short_tick: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their digests are compared once, and again after a file's stamp has changed."""
+    spec, files, export = write_fake_export(tmp_path / "fake")
+    time.sleep(short_tick)
+    read: list[str] = []
+
+    def digest(path: Path) -> str:
+        read.append(path.name)
+        return digest_file(path)
+
+    monkeypatch.setattr("clipsim.engines.onnx.record.digest_file", digest)
+    for expected in (5, 0, 0):
+        read.clear()
+        assert find_export(spec, files, "onnx", tmp_path / "fake" / "exports") == export
+        assert len(read) == expected
+    os.utime(export.folder / "text.onnx", (1, 1))
+    assert find_export(spec, files, "onnx", tmp_path / "fake" / "exports") == export
+    assert len(read) == 5
+
+
+def test_files_that_were_just_written_are_verified_again(tmp_path: Path) -> None:
+    """A change within the same tick of the clock does not show in their times."""
+    spec, files, export = write_fake_export(tmp_path / "fake")
+
+    assert find_export(spec, files, "onnx", tmp_path / "fake" / "exports") == export
+    assert not (export.folder / VERIFIED_FILE).exists()
+
+
+@pytest.mark.parametrize("name", FAKE_FILES)
+def test_any_flipped_byte_is_found(
+    tmp_path: Path, short_tick: float, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """Also after the digests were compared once: the export is set aside with one notice, and is not used again."""
+    source = random.Random(name)
+    spec, files, export = write_fake_export(tmp_path / "fake")
+    pristine, base = tmp_path / "fake" / "exports", tmp_path / "exports"
+    for _ in range(25):
+        shutil.rmtree(base, ignore_errors=True)
+        shutil.copytree(pristine, base)
+        if source.random() < 0.5:
+            time.sleep(short_tick)
+            assert find_export(spec, files, "onnx", base)
+            assert (base / export.folder.name / VERIFIED_FILE).exists()
+        file = base / export.folder.name / name
+        where, change = source.randrange(file.stat().st_size), source.randrange(1, 256)
+        flip_byte(file, where, change)
+        caplog.clear()
+        found = find_export(spec, files, "onnx", base)
+
+        if found is not None:  # white space between facts that became other white space
+            assert name == FACTS_FILE
+            assert found == Export.read(base / export.folder.name)
+            assert vars(found) == vars(export) | {"folder": found.folder}
+            continue
+        assert len(caplog.messages) == 1, (where, change)
+        assert "is not used: " in caplog.text
+        assert [path.name for path in base.iterdir()] == [f".damaged-{export.folder.name}"]
+        assert find_export(spec, files, "onnx", base) is None
+        assert len(caplog.messages) == 1
+
+
+def test_damage_to_what_was_verified_only_verifies_again(
+    tmp_path: Path, short_tick: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever byte of the file changes."""
+    spec, files, export = write_fake_export(tmp_path / "fake")
+    base = tmp_path / "fake" / "exports"
+    time.sleep(short_tick)
+    for position in range(0, 200, 9):
+        assert find_export(spec, files, "onnx", base) == export
+        flip_byte(export.folder / VERIFIED_FILE, position, 1 + position)
+        assert find_export(spec, files, "onnx", base) == export
+
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("name", ["image.onnx.data", "text.onnx", "tokenizer.json", FACTS_FILE])
+def test_a_run_with_a_damaged_export_gives_torchs_numbers(
+    copied: ExportedModel, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """With one notice; where the export is asked for by name, its absence is the error."""
+    pictures, texts = draw_pictures(), ["a cat", "a dog"]
+    expected = clipsim.rank(pictures, texts, model=copied.folder, engine="torch", cache=False).similarity
+    assert clipsim.rank(pictures, texts, model=copied.folder, device="cpu", cache=False).engine == "onnx"
+    file = copied.export.folder / name
+    flip_byte(file, file.stat().st_size // 2, 64)
+    result = clipsim.rank(pictures, texts, model=copied.folder, device="cpu", cache=False)
+
+    assert result.engine == "torch"
+    assert (result.similarity == expected).all()
+    assert [message for message in caplog.messages if "is not used: its " in message] == caplog.messages
+    assert len(caplog.messages) == 1
+    with pytest.raises(ModelError, match="there is no onnx export"):
+        clipsim.rank(pictures, texts, model=copied.folder, engine="onnx", cache=False)
+
+
+def test_a_damaged_export_of_another_model_costs_nothing(tmp_path: Path) -> None:
+    """It is set aside at once; the weights of the model that runs are not read to tell whose it is."""
+    spec, files, export = write_fake_export(tmp_path / "fake")
+    (export.folder / FACTS_FILE).write_text("{")
+
+    def refuse(path: Path) -> str:
+        raise AssertionError(path)
+
+    assert find_export(spec, files, "onnx", tmp_path / "fake" / "exports", digest=refuse) is None
+    assert not export.folder.exists()
+
+
+def test_an_export_that_another_process_is_replacing_is_left_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A folder without a record is not a damaged export."""
+    spec, files, export = write_fake_export(tmp_path / "fake")
+    (export.folder / FACTS_FILE).unlink()
+
+    assert find_export(spec, files, "onnx", tmp_path / "fake" / "exports") is None
+    assert export.folder.exists()
+    assert caplog.messages == []
+
+
+def test_an_export_of_other_weights_stays_with_a_notice(
+    copied: ExportedModel, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where a model was trained further in its folder, the vectors must be the new ones."""
+    folder = tmp_path / "model"
+    shutil.copytree(copied.folder, folder)
+    spec = find_model(str(folder))
+    export = export_model(spec, find_files(spec), copied.base, int8=False)
+    shutil.rmtree(folder)
+    write_folder(folder, "vit", seed=1)
+
+    assert find_export(spec, find_files(spec), "onnx") is None
+    assert "have changed since it was made" in caplog.text
+    assert export.folder.exists()
+    assert np.isfinite(export.logit_scale)

@@ -1,0 +1,96 @@
+"""Tests of `engines.torch.imports`: what a fast import leaves behind, each in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+# Every module, and what it holds, after a fast import: a stand-in must not be among them.
+NO_STAND_INS = """
+import sys
+from clipsim.engines.torch.imports import _StandIn, import_open_clip
+import_open_clip(timm=False, transformers=False)
+assert "open_clip" in sys.modules
+assert not {"timm", "transformers", "torch._dynamo"} & set(sys.modules)
+for name, module in list(sys.modules.items()):
+    assert _StandIn not in {type(module), *map(type, vars(module).values())}, name
+
+import torch, torchvision
+captured = sys.modules["torchvision.ops.roi_align"].is_compile_supported
+assert captured("cpu") in (True, False)
+import torch._dynamo.utils as real
+assert not isinstance(real, _StandIn)
+assert captured("cpu") == real.is_compile_supported("cpu")
+boxes = torchvision.ops.roi_align(torch.rand(1, 3, 9, 9), [torch.tensor([[0.0, 0, 4, 4]])], 2)
+assert boxes.shape == (1, 3, 2, 2)
+import timm
+"""
+
+# A library that asks for another name, also while open_clip is being imported, gets the real one.
+OTHER_NAMES = """
+import sys, torch
+from clipsim.engines.torch import imports
+with imports._compiler_deferred():
+    import torch._dynamo
+    stand_in = sys.modules["torch._dynamo"]
+    assert isinstance(stand_in, imports._StandIn)
+    import torch._dynamo.utils as utils
+    assert isinstance(utils.counters, dict)
+    assert sys.modules["torch._dynamo"] is not stand_in
+    assert utils.counters is sys.modules["torch._dynamo.utils"].counters
+    assert stand_in.config is sys.modules["torch._dynamo.config"]
+import torch._dynamo.utils as later
+assert later.counters is utils.counters and not isinstance(later, imports._StandIn)
+"""
+
+# The second model of a process needs what the first import left out.
+SECOND_MODEL = """
+from clipsim.engines.torch.imports import import_open_clip
+import_open_clip(timm=False, transformers=False)
+import_open_clip(timm=False, transformers=False)
+try:
+    import_open_clip(timm=True, transformers=False)
+except RuntimeError as error:
+    assert "single model" in str(error)
+else:
+    raise SystemExit("not refused")
+"""
+
+# Nothing is left out, or imported before its time, for a model that needs the optional packages.
+USUAL = """
+import sys
+from clipsim.engines.torch.imports import import_open_clip
+import_open_clip(timm=True, transformers=False)
+import_open_clip(timm=False, transformers=True)
+assert not {"torch", "open_clip", "timm"} & set(sys.modules)
+"""
+
+# A torchvision that needs more of the compiler than a stand-in has: the usual import takes over.
+FAILED = """
+import importlib.abc, sys, torch
+from clipsim.engines.torch.imports import import_open_clip
+class Needy(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "torchvision.ops" and "torch._dynamo" in sys.modules:
+            import torch._dynamo.eval_frame
+sys.meta_path.insert(0, Needy())
+import_open_clip(timm=False, transformers=False)
+assert not [name for name in sys.modules if name.startswith(("open_clip", "torch._dynamo", "timm"))]
+import open_clip
+from open_clip.timm_model import timm
+assert timm is not None
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [NO_STAND_INS, OTHER_NAMES, SECOND_MODEL, USUAL, FAILED],
+    ids=["no stand-ins", "other names", "second model", "usual", "failed"],
+)
+def test_a_fast_import_is_safe(code: str) -> None:
+    """The assertions are in the code that runs; none of it writes anything."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,0 +1,144 @@
+"""Tests of `inputs.paths`: files, folders, globs and lists of paths."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from clipsim.errors import ImageError, UsageError
+from clipsim.inputs.paths import find_images, find_listed_images, read_path_list
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with pictures, other files, hidden ones and links; the working directory is its parent."""
+    for name in ("b.JPG", "a.png", "notes.txt", "sub/c.webp", "sub/deep/d.tiff", ".hidden.png", ".cache/e.png"):
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "tree" / "loop").symlink_to(tmp_path / "tree")
+    (tmp_path / "tree" / "z-dangling.png").symlink_to(tmp_path / "nowhere")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "tree"
+
+
+def test_a_folder_is_walked_in_order(tree: Path) -> None:
+    """Image suffixes only, sorted, hidden files left out, links to folders not followed, broken links kept."""
+    expected = ["tree/a.png", "tree/b.JPG", "tree/sub/c.webp", "tree/sub/deep/d.tiff", "tree/z-dangling.png"]
+    assert list(find_images(["tree"])) == expected
+
+
+def test_a_quoted_glob_is_expanded_and_sorted(tree: Path) -> None:
+    """`*` stays in its folder, `**` reaches below; folders among the matches are left out."""
+    assert list(find_images(["tree/*.[pJ]*"])) == ["tree/a.png", "tree/b.JPG", "tree/z-dangling.png"]
+    assert list(find_images(["tree/sub/**"])) == ["tree/sub/c.webp", "tree/sub/deep/d.tiff"]
+
+
+def test_a_file_whose_name_is_a_pattern_is_that_file(tree: Path) -> None:
+    """What exists is never a pattern."""
+    (tree / "a[1].png").touch()
+
+    assert list(find_images(["tree/a[1].png"])) == ["tree/a[1].png"]
+
+
+def test_what_cannot_be_expanded_is_returned(tree: Path) -> None:
+    """Missing files, patterns without a match and folders without images are reported when they are opened."""
+    (tree / "void").mkdir()
+
+    assert list(find_images(["nope.png", "*.nope", "tree/void"])) == ["nope.png", "*.nope", "tree/void"]
+
+
+def test_the_order_given_and_repetitions_are_kept(tree: Path) -> None:
+    """Only the files found in a folder are sorted."""
+    assert list(find_images(["tree/b.JPG", "tree/a.png", "tree/b.JPG"])) == ["tree/b.JPG", "tree/a.png", "tree/b.JPG"]
+
+
+def test_listed_names_are_not_patterns(tree: Path) -> None:
+    """Folders in a list are walked, but a name with a star is a file's name."""
+    assert list(find_listed_images(["tree/*.png", "tree/sub"])) == [
+        "tree/*.png",
+        "tree/sub/c.webp",
+        "tree/sub/deep/d.tiff",
+    ]
+
+
+def test_a_list_of_lines(tmp_path: Path) -> None:
+    """Empty lines and carriage returns are dropped; bytes that are not UTF-8 are kept."""
+    file = tmp_path / "list"
+    file.write_bytes(b"a.png\r\n\nb c.png\ncaf\xe9.png")
+
+    names = list(read_path_list(str(file)))
+
+    assert names[:2] == ["a.png", "b c.png"]
+    assert os.fsencode(names[2]) == b"caf\xe9.png"
+
+
+def test_a_list_separated_by_nul(tmp_path: Path) -> None:
+    """With NUL, a newline belongs to the name."""
+    file = tmp_path / "list"
+    file.write_bytes(b"a\nb.png\0\0c.png\r\0")
+
+    assert list(read_path_list(str(file), null=True)) == ["a\nb.png", "c.png\r"]
+
+
+def test_a_list_longer_than_one_read(tmp_path: Path) -> None:
+    """Names that two chunks share are complete."""
+    names = [f"folder/picture-{number:06d}.png" for number in range(20_000)]
+    file = tmp_path / "list"
+    file.write_text("\n".join(names))
+
+    assert list(read_path_list(str(file))) == names
+
+
+def test_a_list_on_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`-` is standard input."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"x.png\ny.png\n")))
+
+    assert list(read_path_list("-")) == ["x.png", "y.png"]
+
+
+def test_a_missing_list_is_named(tmp_path: Path) -> None:
+    """The error names the list."""
+    with pytest.raises(ImageError, match="nope: cannot read the list of paths"):
+        list(read_path_list(str(tmp_path / "nope")))
+
+
+def test_a_list_separated_by_nul_that_is_read_as_lines(tmp_path: Path) -> None:
+    """The error names the parameter that reads it."""
+    (tmp_path / "list").write_bytes(b"a.png\0b.png\0")
+
+    with pytest.raises(UsageError, match=r"separated by NUL; read it with null=True"):
+        list(read_path_list(str(tmp_path / "list")))
+
+
+def test_links_to_a_parent_folder(tree: Path) -> None:
+    """`**` follows no links to folders, so that it ends."""
+    for number in range(5):
+        (tree / f"loop{number}").symlink_to(tree)
+
+    assert list(find_images(["tree/**/*.png"])) == ["tree/a.png", "tree/z-dangling.png"]
+    assert list(find_images(["**/c.*"])) == ["tree/sub/c.webp"]
+
+
+def test_names_that_the_system_refuses_are_returned() -> None:
+    """A name that is too long or contains NUL is reported when it is opened."""
+    assert list(find_images(["x" * 300, "a\0b"])) == ["x" * 300, "a\0b"]
+    assert list(find_listed_images(["x" * 300])) == ["x" * 300]
+
+
+def test_a_folder_that_cannot_be_read_is_returned(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is among the paths, and reported when it is opened."""
+    scandir = os.scandir
+
+    def guarded(path: str) -> object:
+        if str(path).endswith("deep"):
+            raise PermissionError
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+
+    assert "tree/sub/deep" in list(find_images(["tree"]))

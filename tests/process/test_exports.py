@@ -1,0 +1,82 @@
+"""Exports by the installed command line: made, shown, used without torch, and removed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from checkpoints import draw_pictures, write_folder
+from conftest import Run
+
+# What a run on an export has imported when it ends.
+WITHOUT_TORCH = """
+import atexit, sys
+atexit.register(lambda: print("IMPORTED", *sys.modules, file=sys.stderr))
+sys.argv = ["clipsim", *sys.argv[1:]]
+from clipsim.cli import main
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small random ViT."""
+    return write_folder(tmp_path_factory.mktemp("model") / "vit", "vit")
+
+
+def test_an_export_is_made_shown_used_and_removed(model: Path, run: Run, tmp_path: Path, cache_folder: Path) -> None:
+    """Notes go to standard error, and none of the libraries' messages; a run on the export imports no torch."""
+    env = {"CLIPSIM_CACHE_DIR": str(cache_folder)}
+    picture = tmp_path / "picture.png"
+    draw_pictures()[1].save(picture)
+    done = run("models", "export", model, env=env)
+    said = done.stderr.decode()
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert said.count("\n") == 1
+    assert "onnx, 15 MB, mean cosine to torch: images 1.00000 (least 1.00000), texts 1.00000" in said
+
+    shown = json.loads(run("models", "show", model, "--json", env=env).stdout)["exports"]
+    assert [export["engine"] for export in shown] == ["onnx"]
+    assert shown[0]["images"]["least"] > 0.9999
+    assert b"mean cosine to torch" in run("models", "show", model, env=env).stdout
+
+    options: list[str | Path] = ["rank", picture, "-t", "caf\u00e9 &amp; bar", "-t", "red", "-m", model]
+    options += ["--engine", "onnx"]
+    ranked = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *options], capture_output=True, timeout=120)
+    imported = set(ranked.stderr.decode().split("IMPORTED")[1].split())
+    assert ranked.returncode == 0
+    assert "cpu · fp32 · onnx" in ranked.stdout.decode()
+    assert "onnxruntime" in imported
+    assert imported & {"torch", "open_clip", "torchvision", "timm", "onnx", "transformers"} == set()
+
+    assert b"there is no such export" in run("models", "export", model, "--int8", "--remove", env=env).stderr
+    assert run("models", "export", model, "--remove", env=env).returncode == 0
+    assert json.loads(run("models", "show", model, "--json", env=env).stdout)["exports"] == []
+    asked = run("rank", picture, "-t", "x", "-m", model, "--engine", "onnx", env=env)
+    assert asked.returncode == 1
+    assert b"'clipsim models export" in asked.stderr
+
+
+@pytest.mark.parametrize("damage", ['{"source": null}', "["])
+def test_a_damaged_record_is_a_notice_in_every_command(
+    model: Path, run: Run, tmp_path: Path, cache_folder: Path, damage: str
+) -> None:
+    """Torch runs the model, and the commands that list exports leave the damaged one out."""
+    env = {"CLIPSIM_CACHE_DIR": str(cache_folder)}
+    folder = cache_folder / "exports" / f"{'0' * 64}-onnx"
+    folder.mkdir(parents=True)
+    (folder / "export.json").write_text(damage)
+    picture = tmp_path / "picture.png"
+    draw_pictures()[1].save(picture)
+
+    shown = run("models", "show", model, "--json", env=env)
+    assert json.loads(shown.stdout)["exports"] == []
+    assert b"there is no such export" in run("models", "export", model, "--remove", env=env).stderr
+    ranked = run("rank", picture, "-t", "x", "-t", "y", "-m", model, "--device", "cpu", "--json", env=env)
+    assert ranked.returncode == 0
+    assert json.loads(ranked.stdout)["engine"] == "torch"
+    assert ranked.stderr.count(b"\n") == 1
+    assert b"is not used: " in ranked.stderr

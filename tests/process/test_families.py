@@ -1,0 +1,100 @@
+"""Every family of models by the installed command line: the cosines of plain OpenCLIP calls, and no traceback."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from checkpoints import TEXT, draw_pictures, openclip_cosines, random_model, state_of, write_folder, write_model
+from conftest import Run
+from numpy.typing import NDArray
+from PIL import Image
+from vocabularies import write_hugging_face_text, write_siglip
+
+TEXTS = ["maze", "a photo of a cat", "two words & more, isn't it?"]
+TEXT_OPTIONS = [argument for text in TEXTS for argument in ("-t", text)]
+
+
+def timm_tower(name: str, size: int, pool: str, projection: str | None, **more: Any) -> dict[str, Any]:
+    """A `model_cfg` with an image tower of timm's."""
+    vision = {"image_size": size, "timm_model_name": name, "timm_model_pretrained": False}
+    return {
+        "embed_dim": 32,
+        "vision_cfg": vision | {"timm_pool": pool, "timm_proj": projection},
+        "text_cfg": TEXT,
+        **more,
+    }
+
+
+# Pool, projection and text side as in OpenCLIP's configurations of each family.
+TIMM_TOWERS = {
+    "convnext": timm_tower("convnext_atto", 64, "", "linear"),
+    "timm vit": timm_tower("test_vit", 160, "", "linear"),
+    "eva": timm_tower("eva02_tiny_patch14_224", 224, "token", None, custom_text=True),
+    "mobileclip": timm_tower("fastvit_mci0", 64, "avg", None, custom_text=True)
+    | {"text_cfg": TEXT | {"no_causal_mask": True}},
+}
+
+
+def write_family(folder: Path, family: str) -> Path:
+    """The folder of a small random model."""
+    if family == "siglip":
+        return write_siglip(folder)
+    if family == "hugging face text":
+        return write_hugging_face_text(folder)
+    return write_model(folder, TIMM_TOWERS[family], {}) if family in TIMM_TOWERS else write_folder(folder, family)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[Path]:
+    """Files of pictures, two of them not square."""
+    paths = []
+    for number, picture in enumerate(draw_pictures()):
+        paths.append(tmp_path / f"{number}.png")
+        picture.save(paths[-1])
+    return paths
+
+
+def rank(run: Run, paths: list[Path], model: Path) -> dict[str, Any]:
+    """The JSON object of a run that must end well and say nothing."""
+    done = run("rank", *paths, *TEXT_OPTIONS, "-m", model, "--device", "cpu", "--json", "--no-cache")
+
+    assert done.stderr == b""
+    assert done.returncode == 0
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def check(result: dict[str, Any], expected: NDArray[np.float32]) -> None:
+    """Compare the cosines."""
+    assert np.ptp(expected) > 1e-3  # numbers that are all alike would prove nothing
+    assert np.array(result["similarity"]) == pytest.approx(expected, abs=1e-5)
+    assert result["engine"] == "torch"
+
+
+@pytest.mark.parametrize("family", ["vit", "resnet", "coca", "siglip", *TIMM_TOWERS, "hugging face text"])
+def test_a_folder_of_each_family(tmp_path: Path, run: Run, paths: list[Path], family: str) -> None:
+    """Status 0, nothing on standard error, and OpenCLIP's cosines."""
+    folder = write_family(tmp_path / "model", family)
+    result = rank(run, paths, folder)
+
+    check(result, openclip_cosines(folder, [Image.open(path) for path in paths], TEXTS))
+    assert result["model"]["head"] == ("sigmoid" if family == "siglip" else "softmax")
+
+
+def test_a_checkpoint_of_openais(tmp_path: Path, run: Run, paths: list[Path]) -> None:
+    """A file in OpenAI's layout is what OpenCLIP's `load_openai_model` makes of it."""
+    torch.save(state_of(random_model("vit")), tmp_path / "model.pt")
+    result = rank(run, paths, tmp_path / "model.pt")
+
+    model = open_clip.load_openai_model(str(tmp_path / "model.pt"), precision="fp32", device="cpu").eval()
+    preprocess = open_clip.image_transform(model.visual.image_size, is_train=False)
+    with torch.no_grad():
+        images = model.encode_image(torch.stack([preprocess(Image.open(path)) for path in paths]), normalize=True)
+        texts = model.encode_text(open_clip.tokenize(TEXTS), normalize=True)
+    check(result, (texts @ images.T).numpy())

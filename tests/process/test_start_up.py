@@ -1,0 +1,86 @@
+"""What a run imports, and what a program that is started from a shell gets: completion, both entry points."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Run
+
+WATCH = "import atexit, sys; atexit.register(lambda: print('LOADED', *sys.modules, file=sys.stderr)); "
+CLIPSIM = "sys.argv = {}; from clipsim.cli import main; main()"
+HEAVY = {"torch", "open_clip", "torchvision", "timm", "transformers", "onnxruntime"}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home where nothing was ever kept."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.delenv("CLIPSIM_MODEL", raising=False)
+
+
+def modules_of(code: str) -> set[str]:
+    """The modules that are loaded at the end of a program."""
+    done = subprocess.run([sys.executable, "-c", WATCH + code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.split("LOADED")[1].split())
+
+
+@pytest.mark.parametrize("code", ["import clipsim", "import clipsim; clipsim.available_models(); clipsim.ClipsimError"])
+def test_importing_the_package_loads_nothing_heavy(code: str) -> None:
+    """A program that may never need a model does not wait for one."""
+    loaded = modules_of(code)
+
+    assert loaded & {*HEAVY, "numpy", "PIL", "typer", "rich"} == set()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["rank", "--help"],
+        ["models"],
+        ["models", "show", "ViT-B/32"],
+        ["models", "use", "ViT-B/32"],
+        ["models", "show", "clipsim-mini", "--json"],
+    ],
+    ids=" ".join,
+)
+def test_commands_without_a_model_load_nothing_heavy(arguments: list[str]) -> None:
+    """What looks something up answers at once; NumPy and Pillow would take as long as all the rest."""
+    loaded = modules_of(CLIPSIM.format(["clipsim", *arguments]))
+
+    assert "clipsim.cli.app" in loaded
+    assert loaded & {*HEAVY, "numpy", "PIL"} == set()
+
+
+def test_a_warm_run_loads_no_model_and_no_pydantic(colours: Path) -> None:
+    """With all vectors cached, a run needs neither torch nor Pillow; its options are converted without pydantic."""
+    arguments = ["rank", str(colours), "-t", "red", "--top", "1", "--format", "csv", "--batch-size", "8", "-q"]
+    command = CLIPSIM.format(["clipsim", *arguments])
+
+    assert "torch" in modules_of(command)
+    assert modules_of(command) & {*HEAVY, "PIL", "pydantic", "pydantic_core", "rich"} == set()
+
+
+def test_the_shell_completes_names(run: Run) -> None:
+    """What a shell asks for after `clipsim models show clips`, it gets."""
+    asked = {"_CLIPSIM_COMPLETE": "complete_bash", "COMP_WORDS": "clipsim models show clips", "COMP_CWORD": "3"}
+    code = CLIPSIM.format(["clipsim"])
+    done = subprocess.run([sys.executable, "-c", f"import sys; {code}"], env=os.environ | asked, capture_output=True)
+
+    assert done.stdout.split() == [b"clipsim-mini"]
+
+
+def test_both_entry_points_are_the_same_program(run: Run) -> None:
+    """`clipsim` and `python -m clipsim`."""
+    script = Path(sys.executable).with_name("clipsim")
+    done = subprocess.run([script, "--version"], capture_output=True, timeout=60)
+
+    assert done.returncode == 0
+    assert done.stdout == run("--version").stdout
+    assert done.stdout.startswith(b"clipsim 0.")
