@@ -12,11 +12,10 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from clipsim.scoring.records import ImageFailure
-from clipsim.scoring.records import ImageScores, ModelRecord, RankResult
 from clipsim.render.csv import csv_header, format_csv
 from clipsim.render.json import format_json, format_json_line
 from clipsim.render.table import build_table
+from clipsim.scoring.records import ImageFailure, ImageScores, ModelRecord, RankResult
 
 NASTY = ["[red]x[/red].png", "a\x1b[2Jb\n.png", "猫の写真.png", "😀.png", "rtl\u202egpj.exe", "caf\udce9.png", "[/]"]
 
