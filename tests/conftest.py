@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,24 +39,27 @@ def encoder() -> FakeEncoder:
 class Machine:
     """A computer where every engine opens a `FakeEncoder`, for sessions that are real in everything else.
 
-    `device` is what "auto" stands for, and may change between sessions; `encoders` are those that were opened.
+    `device` is what "auto" stands for, and may change between sessions; `encoders` are those that were opened. The
+    model's `identity` is made up; where it is None, it is computed from the model's files.
     """
 
     def __init__(self) -> None:
         self.device = "cpu"
+        self.identity: str | None = "a model of colours"
         self.encoders: list[FakeEncoder] = []
 
     def plan_engine(
         self, spec: ModelSpec, files: ModelFiles, options: ModelOptions, *, own_process: bool = False
     ) -> EnginePlan:
         """In place of `clipsim.engines.choice.plan_engine`."""
+        opener = partial(self.open_encoder, options)
+        return EnginePlan("torch", "fake", None, options.precision, self.identity, opener)
 
-        def open_encoder() -> FakeEncoder:
-            device = self.device if options.device == "auto" else options.device
-            self.encoders.append(FakeEncoder(device, options.precision))
-            return self.encoders[-1]
-
-        return EnginePlan("torch", "fake", None, options.precision, "a model of colours", open_encoder)
+    def open_encoder(self, options: ModelOptions) -> FakeEncoder:
+        """What a session does when the first vector is missing."""
+        encoder = FakeEncoder(self.device if options.device == "auto" else options.device, options.precision)
+        self.encoders.append(encoder)
+        return encoder
 
 
 @pytest.fixture

@@ -33,10 +33,10 @@ def load(
 
     The model has `encode_image` ((n, 3, h, w) → (n, d), not normalised), `encode_text` ((m, 77) tokens → (m, d)),
     and is called as `model(images, tokens)` for `(logits_per_image (n, m), logits_per_text (m, n))`, scale × cosine
-    (plus the bias, for SigLIP). The device is CUDA when there is one; there the model is fp16, elsewhere fp32. With
-    `jit` it is a traced module with the same methods. `download_root` takes the place of the Hugging Face cache.
+    (plus the bias, for SigLIP). The default device is CUDA if available, else the CPU; the model is fp16 on CUDA, fp32
+    elsewhere. With `jit` it is a traced module with the same methods. `download_root` replaces the Hugging Face cache.
 
-    Raises ModelError and its family (RuntimeErrors) as the command line reports them.
+    Raises ModelError and its family (RuntimeErrors) for the model, DeviceError for the device.
     """
     import torch
 
@@ -54,7 +54,7 @@ def load(
     model = model.to(target, dtype)
     model.__class__ = _openai_class(type(model))
     size = model.visual.image_size
-    model.vocab_size = config["text_cfg"].get("vocab_size", 49408)  # not every class has it
+    model.vocab_size = config["text_cfg"].get("vocab_size", 49408)  # some of OpenCLIP's classes lack it
     resolution = size if isinstance(size, int) or size[0] != size[1] else size[0]
     if jit:
         model = _trace(model, config["text_cfg"].get("context_length", CONTEXT_LENGTH))
@@ -98,7 +98,7 @@ _openai_classes: dict[str, Any] = {}
 
 
 def __getattr__(name: str) -> Any:
-    """The classes of loaded models, for pickle, which looks for them by name."""
+    """The classes of loaded models, which pickle looks up by name."""
     import open_clip
 
     kind = getattr(open_clip, name.removeprefix("OpenAI"), None) if name.startswith("OpenAI") else None
@@ -114,13 +114,13 @@ def _trace(model: Any, context_length: int) -> Any:
     size = model.visual.image_size
     height, width = (size, size) if isinstance(size, int) else size
     parameter = model.logit_scale
-    # more than one row, of different numbers: a batch of one would be baked into the trace
+    # several rows, and different numbers of them: tracing makes a constant of a batch of one
     images = torch.rand(2, 3, height, width, device=parameter.device, dtype=parameter.dtype)
     tokens = torch.zeros(3, context_length, dtype=torch.long, device=parameter.device)
-    tokens[:, 0], tokens[:, 1] = 1, 2  # any text that ends; the last id is the greatest
+    tokens[:, 0], tokens[:, 1] = 1, 2  # any text with an end token, which has the greatest id
     inputs = {"forward": (images, tokens), "encode_image": (images,), "encode_text": (tokens,)}
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # torch deprecates tracing, and warns of shapes that are fixed anyway
+        warnings.simplefilter("ignore")  # tracing is deprecated, and warns of shapes that are constant anyway
         trace: Any = torch.jit.trace_module
         traced = trace(model, inputs, check_trace=False)
     traced.context_length, traced.vocab_size = context_length, model.vocab_size

@@ -101,13 +101,14 @@ def names_of(batches: Iterable[Iterable[Outcome]]) -> list[str]:
 def test_results_do_not_wait_for_paths_that_have_not_come(encoder: FakeEncoder, colours: Path, batch_size: int) -> None:
     """Three paths give three results while a fourth is waited for; afterwards all come, in order."""
     released = threading.Event()
+    gone_on: list[bool] = []
     later = [f"{name}.png" for name in ("green", "red", "nope", "blue") * 10]
     first = ["red.png", "green.png", "blue.png"]
 
     def slow() -> Iterator[Source]:
         for name in first:
             yield FileSource(str(colours / name))
-        released.wait(PATIENCE)
+        gone_on.append(released.wait(PATIENCE))
         for name in later:
             yield FileSource(str(colours / name))
 
@@ -116,7 +117,7 @@ def test_results_do_not_wait_for_paths_that_have_not_come(encoder: FakeEncoder, 
     before: list[list[Outcome]] = []
     while len(names_of(before)) < 3:
         before.append(next(batches))
-    assert not released.is_set()
+    assert not gone_on
     assert names_of(before) == first
 
     released.set()
@@ -150,9 +151,12 @@ def test_results_do_not_wait_for_a_picture_that_is_slow_to_decode(colours: Path)
     class SlowEncoder(FakeEncoder):
         """Prepares two pictures, and the third only when the gate is open."""
 
+        waits = True
+
         def prepare_image(self, image: Image.Image) -> Pixels:
             if image.getpixel((0, 0)) == (0, 0, 255):
                 gate.wait(PATIENCE)
+                self.waits = False
             return super().prepare_image(image)
 
     encoder = SlowEncoder()
@@ -162,7 +166,7 @@ def test_results_do_not_wait_for_a_picture_that_is_slow_to_decode(colours: Path)
     while len(names_of(before)) < 2:
         before.append(next(batches))
 
-    assert not gate.is_set()
+    assert encoder.waits
     gate.set()
     assert names_of([*before, *batches]) == ["red.png", "green.png", "blue.png", "red.png"]
 

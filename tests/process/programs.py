@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -22,11 +23,11 @@ PATIENCE = 120.0  # seconds after which a program that hangs is killed, so that 
 
 
 class Program:
-    """A running program; what it has not written within `PATIENCE` it will never write, for it is killed then."""
+    """A program that runs, in a session of its own; after `PATIENCE` it is killed, with all that it has started."""
 
     def __init__(self, command: Sequence[str], *, env: dict[str, str] | None = None, **options: Any) -> None:
-        self.process = subprocess.Popen(command, env=os.environ | (env or {}), **options)
-        self._watch = threading.Timer(PATIENCE, self.process.kill)
+        self.process = subprocess.Popen(command, env=os.environ | (env or {}), start_new_session=True, **options)
+        self._watch = threading.Timer(PATIENCE, self._kill)
         self._watch.daemon = True
 
     def __enter__(self) -> Program:
@@ -35,12 +36,16 @@ class Program:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._watch.cancel()
-        self.process.kill()
+        self._kill()
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream is not None:
                 with suppress(BrokenPipeError):
                     stream.close()
         self.process.wait()
+
+    def _kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     def write(self, paths: Iterable[str | Path]) -> None:
         """Write a list of paths to its standard input, which stays open."""
@@ -56,8 +61,13 @@ class Program:
 
     def finish(self) -> tuple[int, bytes, bytes]:
         """Close its standard input, and wait for its end: exit status, the rest of its output, standard error."""
-        out, err = self.process.communicate()
-        return self.process.returncode, out or b"", err or b""
+        process = self.process
+        if process.stdin is not None:
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+        # not communicate(), which leaves out what `lines` has read ahead; messages are too few to fill a pipe
+        out, err = (b"" if stream is None else stream.read() for stream in (process.stdout, process.stderr))
+        return process.wait(), out, err
 
 
 class Terminal:
@@ -78,8 +88,12 @@ class Terminal:
                 return
             self.written += chunk
 
+    def close_end(self) -> None:
+        """Close the end that programs write to, so that reading ends with them."""
+        os.close(self.end)
+
     def close(self) -> None:
-        """Close this side."""
+        """Close the other end."""
         os.close(self._leader)
 
     def screen(self) -> list[str]:

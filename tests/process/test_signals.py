@@ -1,45 +1,127 @@
-"""Tests of `signals`: the end comes whatever the program is in the middle of."""
+"""SIGINT and SIGTERM: the end comes at once, by the signal itself, whatever the program is in the middle of."""
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
+from subprocess import PIPE
 
 import pytest
+from process.programs import Program, rank
 
-# A library that swallows every exception, and one that an exception in a destructor does not stop.
+# A library that swallows every exception, and a destructor that waits.
 SWALLOWS = """
 import sys, time
 from clipsim.cli.signals import catch_signals
 catch_signals()
 class Held:
     def __del__(self):
-        time.sleep(60)
+        time.sleep(600)
 print("ready", flush=True)
 if sys.argv[1] == "except":
     while True:
         try:
-            time.sleep(60)
+            time.sleep(600)
         except BaseException:
             pass
 Held()
-time.sleep(60)
+time.sleep(600)
 """
+# Runs the command line, which gets a signal at the first event of a kind that concerns a name with some text in it.
+SIGNAL_AT_EVENT = """
+import os, sys
+number, kind, text, *rest = sys.argv[1:]
+def watch(event, facts):
+    global kind
+    if event == kind and text in str(facts[0]):
+        kind = None
+        os.kill(os.getpid(), int(number))
+sys.addaudithook(watch)
+sys.argv = ["clipsim", *rest]
+from clipsim.cli import main
+main()
+"""
+EVENTS = {
+    "while typer is imported": ("import", "typer.core"),
+    "while NumPy is imported": ("import", "numpy.linalg"),
+    "while torch is imported": ("import", "torch.nn.functional"),
+    "while open_clip is imported": ("import", "open_clip.model"),
+    "while Pillow is imported": ("import", "PIL.ImageOps"),
+    "when the cache is opened": ("sqlite3.connect", ""),
+    "when the weights are read": ("open", "safetensors"),
+    "when a picture is opened": ("open", "green.png"),
+}
+WORDS = {signal.SIGINT: b"interrupted", signal.SIGTERM: b"terminated"}
 
 
 @pytest.mark.parametrize("place", ["except", "destructor"])
-@pytest.mark.parametrize(
-    ("number", "status", "word"),
-    [(signal.SIGINT, 130, b"interrupted"), (signal.SIGTERM, -signal.SIGTERM, b"terminated")],
-)
-def test_no_library_can_swallow_a_signal(place: str, number: signal.Signals, status: int, word: bytes) -> None:
-    """An interrupt ends the run at once, also where an exception would be caught or ignored."""
-    process = subprocess.Popen([sys.executable, "-c", SWALLOWS, place], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
-    process.send_signal(number)
-    _, err = process.communicate(timeout=20)
+@pytest.mark.parametrize("number", list(WORDS))
+def test_no_library_can_swallow_a_signal(place: str, number: signal.Signals) -> None:
+    """A signal ends the run also where an exception would be caught or ignored."""
+    with Program([sys.executable, "-c", SWALLOWS, place], stdout=PIPE, stderr=PIPE) as program:
+        assert program.lines(1) == [b"ready\n"]
+        program.process.send_signal(number)
+        status, _, err = program.finish()
 
-    assert process.returncode == status
-    assert err == b"clipsim: error: " + word + b"\n"
+    assert status == -number
+    assert err == b"clipsim: error: " + WORDS[number] + b"\n"
+
+
+@pytest.mark.parametrize("moment", list(EVENTS))
+def test_a_signal_at_any_moment_of_the_start(colours: Path, moment: str) -> None:
+    """The process ends by the signal, with one line and without a traceback."""
+    arguments = rank(colours, "-q", "--format", "jsonl")[3:]
+    command = [sys.executable, "-c", SIGNAL_AT_EVENT, str(int(signal.SIGINT)), *EVENTS[moment], *arguments]
+    done = subprocess.run(command, capture_output=True, timeout=120)
+
+    assert done.returncode == -signal.SIGINT
+    assert done.stdout == b""
+    assert done.stderr == b"clipsim: error: interrupted\n"
+
+
+@pytest.mark.parametrize("number", list(WORDS))
+def test_a_signal_while_results_are_written(colours: Path, number: signal.Signals) -> None:
+    """Every line that was begun is whole."""
+    with Program(rank("-", "-q", "--format", "jsonl"), stdin=PIPE, stdout=PIPE, stderr=PIPE) as program:
+        program.write([*colours.iterdir()] * 100)
+        first = program.lines(1)
+        program.process.send_signal(number)
+        status, rest, err = program.finish()
+
+    assert status == -number
+    assert err == b"clipsim: error: " + WORDS[number] + b"\n"
+    assert rest == b"" or rest.endswith(b"\n")
+    for line in (*first, *rest.splitlines()):
+        assert json.loads(line)["best"] in ("red", "blue")
+
+
+def test_an_interrupt_ends_the_loop_of_a_shell(warm: Path, tmp_path: Path) -> None:
+    """A shell goes on with its next command where a program ends with a status, even 130, not where it ends by SIGINT."""
+    command = " ".join(rank("-", "-q", "--format", "jsonl"))
+    loop = f"for i in 1 2 3; do echo run >> {tmp_path}/log; {command}; done"
+    with Program(["bash", "-c", loop], stdin=PIPE, stdout=PIPE, stderr=PIPE) as program:
+        program.write([warm / "red.png"] * 200)
+        assert len(program.lines(1)) == 1
+        os.killpg(program.process.pid, signal.SIGINT)  # as a terminal does at Ctrl-C
+        status, _, _ = program.finish()
+
+    assert status == -signal.SIGINT
+    assert (tmp_path / "log").read_text() == "run\n"
+
+
+def test_an_interrupt_that_the_parent_ignores(warm: Path) -> None:
+    """Under nohup and the like, Ctrl-C does not end the run."""
+    command = f"trap '' INT; exec {' '.join(rank('-', '-q', '--format', 'jsonl'))}"
+    with Program(["bash", "-c", command], stdin=PIPE, stdout=PIPE) as program:
+        program.write([warm / "red.png"])
+        assert len(program.lines(1)) == 1
+        program.process.send_signal(signal.SIGINT)
+        program.write([warm / "blue.png"])
+        status, rest, _ = program.finish()
+
+    assert status == 0
+    assert rest.count(b"\n") == 1

@@ -99,9 +99,9 @@ def open(
     """
     return Session(
         ModelOptions(
-            None if model is None else os.fspath(model),
-            None if weights is None else os.fspath(weights),
-            str(device),
+            os.fspath(model) if isinstance(model, os.PathLike) else model,
+            os.fspath(weights) if isinstance(weights, os.PathLike) else weights,
+            str(device),  # a torch.device too
             precision,
             engine,
             None if preprocess is None else os.fspath(preprocess),
