@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
 from clipsim.engines.devices import default_precision
+from clipsim.engines.preprocessing import Preprocessing
 from clipsim.errors import PromptError
 
 LONGEST = 5  # words
@@ -26,6 +27,8 @@ class FakeEncoder:
     image_size = 8
     logit_scale = 10.0
     logit_bias: float | None = None
+    preprocess = Preprocessing.of(8, {}).to_dict()
+    notices: tuple[str, ...] = ()
     head = "softmax"
     engine = "torch"
 

@@ -106,7 +106,7 @@ class Ranking:
             texts=self.request.texts,
             scores=tuple(scores),
             errors=tuple(outcome for outcome in outcomes if isinstance(outcome, ImageFailure)),
-            warnings=tuple(self.warnings),
+            warnings=(*self.warnings, *encoder.notices),
         )
 
     def _embed_texts(self) -> tuple[Vectors, str]:
@@ -137,7 +137,13 @@ def describe_model(encoder: Encoder) -> ModelRecord:
         logit_scale=encoder.logit_scale,
         logit_bias=encoder.logit_bias,
         head=encoder.head,
+        preprocess=tuple((name, _as_tuple(value)) for name, value in encoder.preprocess.items()),
     )
+
+
+def _as_tuple(value: object) -> object:
+    """A list as a tuple, so that records can be hashed; JSON writes both alike."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _score_batch(encoder: Encoder, text_vectors: Vectors, batch: Sequence[Outcome]) -> list[RankOutcome]:

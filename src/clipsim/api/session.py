@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         device: str
         precision: str | None
         engine: str
+        preprocess: str | os.PathLike[str] | None
         batch_size: int | None
         workers: int | None
         exact: bool
@@ -76,6 +77,7 @@ def open(
     device: str = "auto",
     precision: str | None = None,
     engine: str = "auto",
+    preprocess: str | os.PathLike[str] | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
     exact: bool = False,
@@ -87,6 +89,8 @@ def open(
 
     `model` is what `clipsim rank --model` accepts, None the default model; `weights` a state dict for the architecture
     in `model`. `engine` is "auto" (an fp32 export of the model where there is one), "torch", "onnx" or "onnx-int8".
+    `preprocess` is "tag" (as the published weights of the architecture), "default" (OpenCLIP's) or a JSON file of
+    settings; None for the model's own.
     `exact` decodes large JPEGs in full; `truncate` cuts texts that are too long; with `on_error="fail"` the first image
     that cannot be used raises ImageError; `cache` reads and keeps vectors in the user's cache.
 
@@ -100,6 +104,7 @@ def open(
             str(device),  # a torch.device too
             precision,
             engine,
+            None if preprocess is None else os.fspath(preprocess),
         ),
         RunOptions(
             batch_size=batch_size, workers=workers, exact=exact, truncate=truncate, on_error=on_error, cache=cache

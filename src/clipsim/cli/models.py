@@ -17,8 +17,10 @@ from clipsim.cli.progress import progress_bar
 from clipsim.engines.onnx.exports import list_exports
 from clipsim.errors import SettingsError, UsageError, printable
 from clipsim.models.catalogue import BUNDLED, ModelFacts, find_facts, list_models, read_catalogue
-from clipsim.models.files import find_files, find_weights, read_config
+from clipsim.models.configs import read_config
+from clipsim.models.files import find_files, find_weights
 from clipsim.models.names import ModelSpec, find_model
+from clipsim.models.preprocess import explain_settings, find_settings
 from clipsim.models.settings import default_model, save_default
 from clipsim.render.safe_json import to_json
 
@@ -137,14 +139,19 @@ def _record(facts: ModelFacts, default: str) -> dict[str, Any]:
 
 
 @models_app.command("show", cls=FastCommand)
-def show_command(context: typer.Context, name: shared.ModelName, as_json: shared.AsJson = False) -> None:
+def show_command(
+    context: typer.Context,
+    name: shared.ModelName,
+    weights: shared.Weights = None,
+    as_json: shared.AsJson = False,
+) -> None:
     """Show the facts of one model.
 
     Example: `clipsim models show ViT-B/32`
     """
     with exit_status():
-        spec = find_model(name)
-        facts = find_facts(spec.name)
+        spec = find_model(name, weights)
+        facts = find_facts(spec.name) if weights is None else None
         record = _record(facts, _default_or_warning()) if facts else _local_record(spec)
         exports = [export for export in list_exports() if export.is_of(spec)]
         record["exports"] = [{"folder": str(export.folder), **export.to_dict()} for export in exports]
@@ -186,6 +193,13 @@ def _local_record(spec: ModelSpec) -> dict[str, Any]:
         record["embed_dim"] = config["embed_dim"]
         record["context_length"] = config["text_cfg"].get("context_length", 77)
         record["weights"] = str(files.weights)
+    if spec.kind == "weights":
+        facts = read_catalogue()["architectures"][spec.architecture]
+        for name in ("image_size", "embed_dim", "context_length", "head"):
+            record[name] = facts[name]
+        settings = find_settings(spec, None)
+        record["preprocess"] = to_json(settings) if settings else "OpenCLIP's default"
+        record["notice"] = explain_settings(spec)
     return record
 
 

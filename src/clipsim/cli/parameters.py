@@ -55,6 +55,15 @@ Weights = Annotated[
     str | None,
     typer.Option(help="An OpenCLIP state dict for the architecture that is named.", metavar="FILE", show_default=False),
 ]
+Preprocess = Annotated[
+    str | None,
+    typer.Option(
+        metavar="tag|default|FILE",
+        help="How pictures are resized and normalised: as the published weights of the architecture, as OpenCLIP's "
+        "default, or by the settings in a JSON file; the model's own unless given.",
+        show_default=False,
+    ),
+]
 Device = Annotated[
     str,
     typer.Option(

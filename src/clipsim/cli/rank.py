@@ -49,6 +49,7 @@ def rank_command(
     template: shared.Templates = None,
     model: shared.Model = None,
     weights: shared.Weights = None,
+    preprocess: shared.Preprocess = None,
     device: shared.Device = "auto",
     precision: shared.PrecisionOption = None,
     engine: shared.Engine = "auto",
@@ -89,7 +90,7 @@ def rank_command(
         texts = list(chain(text or (), *map(read_prompts, text_file or ())))
         if not texts:
             raise UsageError("no texts to compare with; give --text TEXT or --text-file FILE")
-        model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine)
+        model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine, preprocess)
         run_options = RunOptions(
             batch_size=batch_size,
             workers=workers,

@@ -14,7 +14,7 @@ from clipsim.models.names import ModelSpec
 if TYPE_CHECKING:
     from PIL import Image
 
-_FACTS = ("embed_dim", "image_size", "logit_scale", "logit_bias", "head")
+_FACTS = ("embed_dim", "image_size", "logit_scale", "logit_bias", "head", "preprocess", "notices")
 
 
 class DeferredEncoder:
@@ -118,6 +118,16 @@ class DeferredEncoder:
     def head(self) -> str:
         """How logits become probabilities: "softmax" or "sigmoid"."""
         return str(self._fact("head"))
+
+    @property
+    def preprocess(self) -> dict[str, Any]:
+        """How pictures are resized, cropped and normalised."""
+        return self._preprocessing.to_dict() if self._preprocessing else dict(self._fact("preprocess"))
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user of the model should know of it."""
+        return tuple(self._fact("notices"))
 
     def prepare_image(self, image: Image.Image) -> Pixels:
         """RGB picture → (h, w, 3) uint8; begins to open the model, which will be needed."""

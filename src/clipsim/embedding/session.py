@@ -23,7 +23,8 @@ from clipsim.engines.preprocessing import find_preprocessing
 from clipsim.errors import UsageError, WeightsError, printable
 from clipsim.images.limits import DecodingRules
 from clipsim.inputs.sources import Source
-from clipsim.models.files import find_files, read_config
+from clipsim.models.configs import read_config
+from clipsim.models.files import find_files
 from clipsim.models.identity import identify_model, package_version
 from clipsim.models.settings import cache_folder, choose_model
 from clipsim.options import ModelOptions, RunOptions, check_device
@@ -53,7 +54,9 @@ class Session:
         self.model_options, self.run_options = model or ModelOptions(), run or RunOptions()
         self.own_process = own_process
         self.decoding = DecodingRules(exact=self.run_options.exact)
-        self.spec, self.model_was_chosen = choose_model(self.model_options.model, self.model_options.weights)
+        self.spec, self.model_was_chosen = choose_model(
+            self.model_options.model, self.model_options.weights, self.model_options.preprocess
+        )
         self._files = find_files(self.spec)
         self._plan: EnginePlan = plan_engine(self.spec, self._files, self.model_options, own_process=own_process)
         database = Database(cache_folder()) if self.run_options.cache else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,16 @@ class Encoder(Protocol):
     @property
     def engine(self) -> str:
         """The engine: "torch", "onnx" or "onnx-int8"."""
+        ...
+
+    @property
+    def preprocess(self) -> dict[str, Any]:
+        """How pictures are resized, cropped and normalised, as plain values."""
+        ...
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user of the model should know of it: what had to be assumed, say."""
         ...
 
     def prepare_image(self, image: Image.Image) -> Pixels:

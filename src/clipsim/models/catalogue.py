@@ -97,3 +97,12 @@ def _bundled_facts() -> ModelFacts:
 def find_facts(name: str) -> ModelFacts | None:
     """The facts of a model by its name or OpenAI's name for it; None for what the catalogue does not list."""
     return next((facts for facts in list_models() if name in (facts.name, *facts.aliases)), None)
+
+
+def list_tags(architecture: str | None) -> list[str]:
+    """The names ARCH/TAG of an architecture's published weights."""
+    return [
+        f"{entry['architecture']}/{entry['pretrained']}"
+        for entry in read_catalogue()["weights"]
+        if entry["architecture"] == architecture
+    ]

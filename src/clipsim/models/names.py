@@ -31,6 +31,7 @@ class ModelSpec:
     pretrained: str | None = None
     repository: str | None = None
     path: Path | None = None
+    preprocess: str | None = None  # "tag", "default" or a JSON file; None where nothing was chosen
 
     @property
     def reported_name(self) -> str:

@@ -25,11 +25,13 @@ class ModelRecord:
     logit_scale: float
     logit_bias: float | None
     head: str
+    preprocess: tuple[tuple[str, Any], ...] = ()  # the settings of its pictures, as pairs of name and value
 
     def to_dict(self) -> dict[str, Any]:
         """The object "model" of the JSON schemas; numbers have seven significant digits."""
         bias = None if self.logit_bias is None else round_significant(self.logit_bias)
-        return {**vars(self), "logit_scale": round_significant(self.logit_scale), "logit_bias": bias}
+        scale = round_significant(self.logit_scale)
+        return {**vars(self), "logit_scale": scale, "logit_bias": bias, "preprocess": dict(self.preprocess)}
 
 
 @dataclass(frozen=True)

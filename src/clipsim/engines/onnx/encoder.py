@@ -37,6 +37,7 @@ class OnnxEncoder:
         self.engine, self.precision = export.engine, export.precision
         self.embed_dim, self.image_size = export.embed_dim, export.image_size
         self.logit_scale, self.logit_bias, self.head = export.logit_scale, export.logit_bias, export.head
+        self.preprocess, self.notices = export.preprocessing, tuple(export.notices)
         self._export = export
         try:
             import onnxruntime
