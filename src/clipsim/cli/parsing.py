@@ -42,7 +42,15 @@ def _speed_up(parameters: Any) -> Any:
     for parameter in parameters:
         if "process_value" not in vars(parameter):
             parameter.process_value = _fast_conversion(parameter)
+            if parameter.param_type_name == "argument":
+                parameter.display_type_rich = _show_no_type
+            elif parameter.type_descriptor.annotation is bool:
+                parameter.metavar = ""  # a flag takes no value, and its help shows no type
     return parameters
+
+
+def _show_no_type(ctx: Any) -> None:
+    """The type that help shows beside an argument: its name says enough."""
 
 
 def _fast_conversion(parameter: Any) -> Callable[[Any, Any], Any]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED, exit_status
-from clipsim.cli.output import print_library_notices, print_message, print_table, table_width, write
+from clipsim.cli.output import legend_is_due, print_library_notices, print_message, print_table, table_width, write
 from clipsim.cli.parameters import Format, OnError
 from clipsim.cli.progress import Bar, progress_bar
 from clipsim.errors import ImageError, UsageError, printable
@@ -25,13 +27,15 @@ from clipsim.options import ModelOptions, RunOptions
 if TYPE_CHECKING:
     from clipsim.api import Ranking, RankOutcome
     from clipsim.inputs.sources import Source
+    from clipsim.render.table import TableParts
     from clipsim.scoring.records import ImageFailure, RankResult
 
 MINI_NOTICE = (
     f"using {BUNDLED}, the small bundled model: it knows simple drawings, not photographs; "
-    "choose a real one with 'clipsim models use ViT-B-32/openai' or --model"
+    "choose a real one with --model or 'clipsim models use ViT-B-32/openai'; 'clipsim models use clipsim-mini' keeps "
+    "it and ends this notice"
 )
-TOP_IN_JSON = "--top does not apply to --format json, whose matrices are whole"
+TOP_IN_JSON = "--top and --top-images do not apply to --format json, whose matrices are whole"
 
 
 @dataclass
@@ -63,6 +67,10 @@ def rank_command(
         int | None,
         typer.Option(min=1, help="Keep only the K best texts of each image.", metavar="K", show_default=False),
     ] = None,
+    top_images: Annotated[
+        int | None,
+        typer.Option(min=1, help="Show only the N best images of each text.", metavar="N", show_default=False),
+    ] = None,
     sort_by: Annotated[
         str | None,
         typer.Option(help="Order the images by this text, best first.", metavar="TEXT", show_default=False),
@@ -82,6 +90,11 @@ def rank_command(
     with exit_status():
         if as_json and output not in (Format.json, Format.table):
             raise UsageError(f"--json and --format {output.value} contradict each other; give one")
+        if top is not None and top_images is not None:
+            raise UsageError("--top and --top-images contradict each other; give one")
+        for word in ("true", "false"):
+            if word in (images or ()) and not os.path.lexists(word):
+                raise UsageError(f"'{word}' is not an image; flags such as --json take no value")
         output = Format.json if as_json else output
         if [*(images or ()), *(text_file or ()), from_file].count(STANDARD_INPUT) > 1:
             raise UsageError("standard input (-) can be read only once: for images or for texts")
@@ -103,7 +116,7 @@ def rank_command(
         from clipsim.inputs.sources import FileSource
 
         request = RankRequest.check(texts, template or (), sort_by)
-        streamed = output is Format.jsonl and sort_by is None
+        streamed = output is Format.jsonl and sort_by is None and top_images is None
         sources: Iterable[Source] = map(FileSource, paths)
         if not streamed:
             sources = list(sources)
@@ -118,12 +131,14 @@ def rank_command(
                 ranking = session.open_ranking(sources, request, live=streamed)
                 if not session.model_was_chosen:
                     ranking.warnings.insert(0, MINI_NOTICE)
-                if top is not None and output is Format.json:
+                if (top or top_images) and output is Format.json:
                     ranking.warnings.append(TOP_IN_JSON)
                 for notice in () if quiet else ranking.warnings:
                     print_message("note", notice)
                 counts = RunCounts()
                 total = None if streamed else len(list(sources))
+                if streamed and _can_be_counted(images or (), from_file):
+                    bar.count_total(lambda: sum(1 for _ in _find_paths(images or (), from_file, null)))
                 with closing(_watch(ranking, bar, counts, total)) as batches:
                     if streamed:
                         _print_json_lines(batches, request.texts, top)
@@ -131,7 +146,7 @@ def rank_command(
                     else:
                         result = ranking.collect(batches)
         if result is not None:
-            _print_result(result, output, top)
+            _print_result(result, output, top, top_images, legend=not quiet and legend_is_due())
         if counts.failed:
             _end_with_failures(counts)
 
@@ -152,6 +167,11 @@ def _find_paths(images: Sequence[str], from_file: str | None, null: bool) -> Ite
     if first is None:
         raise ImageError("no images to rank: the list of paths is empty")
     return chain((first,), paths)
+
+
+def _can_be_counted(images: Sequence[str], from_file: str | None) -> bool:
+    """Whether the paths can be found twice, which a pipe's cannot."""
+    return STANDARD_INPUT not in images and (from_file is None or Path(from_file).is_file())
 
 
 def _print_failure(failure: ImageFailure) -> None:
@@ -186,24 +206,44 @@ def _print_json_lines(batches: Iterable[list[RankOutcome]], texts: Sequence[str]
             write(format_json_line(outcome, texts, top))
 
 
-def _print_result(result: RankResult, output: Format, top: int | None) -> None:
+def _print_result(result: RankResult, output: Format, top: int | None, top_images: int | None, *, legend: bool) -> None:
     """Write the whole result; without a single score, only the formats for programs write anything."""
     if output is Format.json:
         from clipsim.render.json import format_json
 
         write(format_json(result))
     elif output is Format.jsonl:
-        _print_json_lines([[*result.scores, *result.errors]], result.texts, top)
-    elif output is Format.csv:
-        from clipsim.render.csv import csv_header, format_csv
+        if top_images is None:
+            _print_json_lines([[*result.scores, *result.errors]], result.texts, top)
+        else:
+            from clipsim.render.top_images import format_top_images_lines
 
-        write(csv_header())
-        for scores in result.scores:
-            write(format_csv(scores, result.texts, top))
+            write(format_top_images_lines(result, top_images))
+            _print_json_lines([list(result.errors)], result.texts, None)
+    elif output is Format.csv:
+        if top_images is None:
+            from clipsim.render.csv import csv_header, format_csv
+
+            write(csv_header())
+            for scores in result.scores:
+                write(format_csv(scores, result.texts, top))
+        else:
+            from clipsim.render.top_images import format_top_images_csv
+
+            write(format_top_images_csv(result, top_images))
     elif result.scores:
+        print_table(*_draw(result, top, top_images)[: None if legend else 2])
+
+
+def _draw(result: RankResult, top: int | None, top_images: int | None) -> TableParts:
+    width, whole = table_width(), not sys.stdout.isatty()
+    if top_images is None:
         from clipsim.render.table import build_table
 
-        print_table(*build_table(result, table_width(), top, whole_names=not sys.stdout.isatty()))
+        return build_table(result, width, top, whole_names=whole)
+    from clipsim.render.top_images import build_top_images_table
+
+    return build_top_images_table(result, top_images, width, whole_names=whole)
 
 
 def _end_with_failures(counts: RunCounts) -> None:

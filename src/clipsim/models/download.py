@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from logging import ERROR
 from pathlib import Path
 
-from clipsim.errors import DownloadError, printable
+from clipsim.errors import DownloadError, ModelError, UsageError, printable
 from clipsim.models.digests import digest_file
+from clipsim.models.names import ModelSpec
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MAX_SHOWN = 160  # characters of another library's error
@@ -72,6 +73,36 @@ def fetch_folder(repository: str, patterns: Sequence[str], needed: Sequence[str]
     if not any(any(folder.glob(pattern)) for pattern in needed):
         raise DownloadError(f"{printable(repository)}: has no {needed[0]}, which the model's text tower needs")
     return folder
+
+
+def remove_downloads(spec: ModelSpec) -> int:
+    """Delete what was downloaded of a model from the Hugging Face cache; the bytes that were freed.
+
+    Raises UsageError for a model without a repository, ModelError where none of it is here or it cannot be deleted.
+    """
+    shown = printable(spec.name)
+    if spec.repository is None:
+        raise UsageError(f"{shown} was not downloaded; only models from the Hub can be removed")
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        found = scan_cache_dir()
+        revisions = [
+            revision.commit_hash
+            for repository in found.repos
+            if repository.repo_id == spec.repository and repository.repo_type == "model"
+            for revision in repository.revisions
+        ]
+        if not revisions:
+            raise ModelError(f"{shown} is not on this machine")
+        strategy = found.delete_revisions(*revisions)
+        strategy.execute()
+    except CacheNotFound as error:
+        raise ModelError(f"{shown} is not on this machine") from error
+    except OSError as error:
+        raise ModelError(f"{shown}: cannot remove it: {error.strerror or error}") from error
+    return strategy.expected_freed_size
 
 
 def _cache_folder(repository: str, cache_dir: str | None) -> Path:

@@ -141,6 +141,24 @@ class RankResult:
         columns = [scores.probabilities for scores in self.scores if scores.probabilities is not None]
         return _read_only(np.stack(columns, axis=1)) if columns else None
 
+    def top_images(self, text: int, count: int) -> list[ImageScores]:
+        """The scores of the `count` images that fit one text best, best first; equals in the order given."""
+        return sorted(self.scores, key=lambda image: -float(image.similarity[text]))[:count]
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A row a pair of image and text, for a data frame: `pandas.DataFrame(result.to_rows())`."""
+        return [
+            {
+                "image": image.image,
+                "text": text,
+                "similarity": float(image.similarity[index]),
+                "probability": None if image.probabilities is None else float(image.probabilities[index]),
+                "best": image.best == index,
+            }
+            for image in self.scores
+            for index, text in enumerate(self.texts)
+        ]
+
     @property
     def best(self) -> tuple[int, ...]:
         """For each image, the index of its best text."""
