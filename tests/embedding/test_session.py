@@ -384,3 +384,24 @@ def test_another_gpu_setting_is_another_machine(
 
     assert rank(pictures).device == "cpu"
     assert len(machine.encoders) == 2
+
+
+def test_a_remembered_gpu_whose_driver_is_gone(
+    gpu_driver: None, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a real model and no CUDA, "auto" stands for another device; that is no error of one that was asked for."""
+    import torch
+
+    from clipsim.engines.torch.devices import choose_device
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.MonkeyPatch.context() as patch:
+        there_was_a_gpu = Machine()
+        there_was_a_gpu.device = "cuda"
+        patch.setattr("clipsim.embedding.session.plan_engine", there_was_a_gpu.plan_engine)
+        assert rank(pictures).device == "cuda"
+
+    result = rank(pictures)
+
+    assert (result.device, result.precision) == (str(choose_device("auto")), "fp32")
+    assert result.similarity == pytest.approx(rank(pictures, device="cpu", cache=False).similarity, abs=1e-5)

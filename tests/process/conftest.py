@@ -20,7 +20,7 @@ def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.new("RGB", (40, 24), name).save(folder / "colours" / f"{name}.png")
     texts = [part for text in ("red", "blue", "café") for part in ("-t", text)]
     command = [*CLIPSIM, "rank", str(folder / "colours"), *texts, "-q"]
-    subprocess.run(command, env=os.environ | {"CLIPSIM_CACHE_DIR": str(folder / "cache")}, check=True, timeout=120)
+    subprocess.run(command, env=os.environ | {"CLIPSIM_CACHE_DIR": str(folder / "cache")}, check=True, timeout=300)
     return folder
 
 

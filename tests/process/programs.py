@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import IO, Any
 
 CLIPSIM = (sys.executable, "-m", "clipsim")
-PATIENCE = 120.0  # seconds after which a program that hangs is killed, so that a test fails instead of waiting
+PATIENCE = 300.0  # seconds after which a program that hangs is killed, so that a test fails instead of waiting
 
 
 class Program:

@@ -67,7 +67,7 @@ def test_a_list_without_end_ends_with_its_reader(warm: Path) -> None:
     """`| head -1` ends the run, quietly and with status 0, however many paths are still to come."""
     command = " ".join(rank("-", "--format", "jsonl", "-q"))
     line = f"yes '{warm / 'red.png'}' | {command} | head -1; echo ${{PIPESTATUS[1]}}"
-    done = subprocess.run(["bash", "-c", line], capture_output=True, timeout=120)
+    done = subprocess.run(["bash", "-c", line], capture_output=True, timeout=300)
     printed, status = done.stdout.splitlines()
 
     assert names_in([printed]) == ["red.png"]

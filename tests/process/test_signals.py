@@ -76,7 +76,7 @@ def test_a_signal_at_any_moment_of_the_start(colours: Path, moment: str) -> None
     """The process ends by the signal, with one line and without a traceback."""
     arguments = rank(colours, "-q", "--format", "jsonl")[3:]
     command = [sys.executable, "-c", SIGNAL_AT_EVENT, str(int(signal.SIGINT)), *EVENTS[moment], *arguments]
-    done = subprocess.run(command, capture_output=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, timeout=300)
 
     assert done.returncode == -signal.SIGINT
     assert done.stdout == b""

@@ -25,7 +25,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def modules_of(code: str) -> set[str]:
     """The modules that are loaded at the end of a program."""
-    done = subprocess.run([sys.executable, "-c", WATCH + code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", WATCH + code], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return set(done.stderr.split("LOADED")[1].split())
 

@@ -62,8 +62,10 @@ class DeferredEncoder:
 
     def settle(self) -> None:
         """Wait until a model that is being opened is open, or cannot be; opens none. Raises nothing."""
-        if self._thread is not None:
-            self._thread.join()
+        with self._lock:  # `start` may be called meanwhile
+            thread = self._thread
+        if thread is not None:
+            thread.join()
 
     def _open(self) -> None:
         try:
