@@ -49,7 +49,13 @@ class Machine:
         self.encoders: list[FakeEncoder] = []
 
     def plan_engine(
-        self, spec: ModelSpec, files: ModelFiles, options: ModelOptions, *, own_process: bool = False
+        self,
+        spec: ModelSpec,
+        files: ModelFiles,
+        options: ModelOptions,
+        *,
+        digest: Callable[[Path], str],
+        own_process: bool = False,
     ) -> EnginePlan:
         """In place of `clipsim.engines.choice.plan_engine`."""
         opener = partial(self.open_encoder, options)

@@ -24,7 +24,7 @@ ZERO_LENGTH = "the model returns a vector of length zero for it"
 
 @dataclass(frozen=True, eq=False)
 class ImageVector:
-    """One input's feature vector, (embed_dim,) float32, finite, not normalised; `digest` is its file's SHA-256."""
+    """One input's feature vector: (embed_dim,) float32, finite, not normalised; `digest` is the SHA-256 of its file."""
 
     name: str
     features: Features
