@@ -7,18 +7,26 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from clipsim.api.evaluation import Evaluation
+from clipsim.api.evaluation_request import EvaluationRequest
 from clipsim.api.ranking import NOTHING_USABLE, Ranking, RankRequest
+from clipsim.api.saved_files import Thresholds
+from clipsim.api.thresholds import Thresholding, ThresholdRequest
 from clipsim.embedding.session import Session as EmbeddingSession
 from clipsim.errors import NoInputError, printable
 from clipsim.inputs.sources import Source, make_sources
 from clipsim.options import ModelOptions, RunOptions
+from clipsim.scoring.evaluation import EvaluationResult
 from clipsim.scoring.records import RankResult
+from clipsim.scoring.thresholds import ThresholdResult
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
     from PIL import Image
     from typing_extensions import TypedDict, Unpack
+
+    from clipsim.api.evaluation_request import EvaluateOptions
 
     class OpenOptions(TypedDict, total=False):
         """The keyword arguments of `clipsim.open`."""
@@ -49,9 +57,10 @@ class Session(EmbeddingSession):
         *,
         templates: Iterable[str] | str = (),
         sort_by: str | None = None,
+        thresholds: Thresholds | None = None,
     ) -> RankResult:
         """Score every image against every text; see `clipsim.rank`."""
-        request = RankRequest.check(texts, templates, sort_by)
+        request = RankRequest.check(texts, templates, sort_by, thresholds)
         sources = list(make_sources(images))
         if not sources:
             raise NoInputError("no images to rank; give at least one")
@@ -68,6 +77,27 @@ class Session(EmbeddingSession):
         With `live`, results do not wait for sources that have not come yet, as from a pipe.
         """
         return Ranking(self, sources, request, live)
+
+    def evaluate(self, data: str | os.PathLike[str], **options: Unpack[EvaluateOptions]) -> EvaluationResult:
+        """Measure this model on labelled pictures; see `clipsim.evaluate`."""
+        return Evaluation([self], EvaluationRequest.check(data, **options)).collect()
+
+    def threshold(
+        self,
+        texts: Iterable[str] | str,
+        positives: Images,
+        negatives: Images = (),
+        *,
+        recall: float | None = None,
+        false_alarms: float | None = None,
+        templates: Iterable[str] | str = (),
+    ) -> ThresholdResult:
+        """Find the threshold of each text for this model; see `clipsim.threshold`."""
+        request = ThresholdRequest.check(texts, templates, recall, false_alarms)
+        known, others = (list(make_sources(images)) for images in (positives, negatives))
+        if not known:
+            raise NoInputError("no positives; give pictures that show the text")
+        return Thresholding(self, request, known, others).collect()
 
 
 def open(
@@ -118,17 +148,20 @@ def rank(
     *,
     templates: Iterable[str] | str = (),
     sort_by: str | None = None,
+    thresholds: Thresholds | None = None,
     **options: Unpack[OpenOptions],
 ) -> RankResult:
     """Score every image against every text.
 
     Images are paths (files, folders, globs) or PIL pictures; texts are stripped at both ends, and a repeated one counts
     once. Each text is put into every template, and the unit vectors are averaged. `sort_by`, one of the texts, orders
-    the images. `options` are those of `clipsim.open`, which opens the model; it is closed afterwards.
+    the images. With `thresholds` (the result of `clipsim.threshold`, or its file), an image none of whose texts reaches
+    its threshold has no best text. `options` are those of `clipsim.open`, which opens the model and closes it again.
 
     An image that cannot be used is in the result's `errors`; NoInputError is raised where there is no image, or none
     can be used. Raises UsageError for no texts, an empty text or a `sort_by` that is not one of the texts, PromptError
-    for a text that is too long, and what `clipsim.open` raises.
+    for a text that is too long, DataError for thresholds of another model or other texts, and what `clipsim.open`
+    raises.
 
     >>> from PIL import Image
     >>> picture = Image.new("RGB", (64, 48), "white")
@@ -137,6 +170,6 @@ def rank(
     """
     texts = [texts] if isinstance(texts, str) else list(texts)
     templates = [templates] if isinstance(templates, str) else list(templates)
-    RankRequest.check(texts, templates, sort_by)  # before a model is looked for
+    RankRequest.check(texts, templates, sort_by, thresholds)  # before a model is looked for
     with open(**options) as session:
-        return session.rank(images, texts, templates=templates, sort_by=sort_by)
+        return session.rank(images, texts, templates=templates, sort_by=sort_by, thresholds=thresholds)

@@ -20,6 +20,13 @@ class Format(str, Enum):
     csv = "csv"
 
 
+class WholeFormat(str, Enum):
+    """What standard output carries, of results that are given as a whole."""
+
+    table = "table"
+    json = "json"
+
+
 class Precision(str, Enum):
     """What the model computes in."""
 
@@ -51,6 +58,20 @@ Model = Annotated[
         show_default=False,
     ),
 ]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        help="A name as `rank --model` takes it; repeat it to compare models. CLIPSIM_MODEL sets one too.",
+        autocompletion=complete_model,
+        show_default=False,
+    ),
+]
+WholeFormatOption = Annotated[WholeFormat, typer.Option("--format", help="What to print.")]
+FormatJson = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of what is drawn at random (intervals).")]
 Weights = Annotated[
     str | None,
     typer.Option(help="An OpenCLIP state dict for the architecture that is named.", metavar="FILE", show_default=False),

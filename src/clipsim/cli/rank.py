@@ -75,6 +75,14 @@ def rank_command(
         str | None,
         typer.Option(help="Order the images by this text, best first.", metavar="TEXT", show_default=False),
     ] = None,
+    thresholds: Annotated[
+        str | None,
+        typer.Option(
+            help="A file of `clipsim threshold`: the best text of an image is one that passes, or none.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     on_error: shared.OnErrorOption = OnError.skip,
     exact: shared.Exact = False,
     no_cache: shared.NoCache = False,
@@ -115,7 +123,7 @@ def rank_command(
         from clipsim.api import RankRequest, Session, find_missing  # with NumPy, which help does without
         from clipsim.inputs.sources import FileSource
 
-        request = RankRequest.check(texts, template or (), sort_by)
+        request = RankRequest.check(texts, template or (), sort_by, thresholds)
         streamed = output is Format.jsonl and sort_by is None and top_images is None
         sources: Iterable[Source] = map(FileSource, paths)
         if not streamed:
@@ -123,8 +131,8 @@ def rank_command(
             missing = find_missing(sources) if output is Format.table and on_error is OnError.skip else ()
             if len(missing) == len(sources):  # known before a model is loaded
                 for failure in missing:
-                    _print_failure(failure)
-                _end_with_failures(RunCounts(failed=len(missing)))
+                    print_failure(failure)
+                end_with_failures(RunCounts(failed=len(missing)))
         with progress_bar(quiet=quiet or (streamed and sys.stdout.isatty())) as bar:
             bar.step("loading the model")
             with Session(model_options, run_options, own_process=True) as session:
@@ -148,7 +156,7 @@ def rank_command(
         if result is not None:
             _print_result(result, output, top, top_images, legend=not quiet and legend_is_due())
         if counts.failed:
-            _end_with_failures(counts)
+            end_with_failures(counts)
 
 
 def _find_paths(images: Sequence[str], from_file: str | None, null: bool) -> Iterator[str]:
@@ -174,7 +182,7 @@ def _can_be_counted(images: Sequence[str], from_file: str | None) -> bool:
     return STANDARD_INPUT not in images and (from_file is None or Path(from_file).is_file())
 
 
-def _print_failure(failure: ImageFailure) -> None:
+def print_failure(failure: ImageFailure) -> None:
     print_message("skipped", f"{printable(failure.path)}: {failure.error}")
 
 
@@ -190,7 +198,7 @@ def _watch(
                 bar.step("ranking", total)
             failures = [outcome for outcome in batch if isinstance(outcome, ImageFailure)]
             for failure in failures:
-                _print_failure(failure)
+                print_failure(failure)
             counts.failed += len(failures)
             counts.scored += len(batch) - len(failures)
             bar.advance(len(batch))
@@ -246,7 +254,7 @@ def _draw(result: RankResult, top: int | None, top_images: int | None) -> TableP
     return build_top_images_table(result, top_images, width, whole_names=whole)
 
 
-def _end_with_failures(counts: RunCounts) -> None:
+def end_with_failures(counts: RunCounts) -> None:
     if counts.scored:
         print_message("warning", f"{counts.failed} of {counts.scored + counts.failed} inputs skipped")
         raise typer.Exit(SOME_SKIPPED)

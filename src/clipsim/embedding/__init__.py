@@ -1,5 +1,6 @@
 """Sources and texts → feature vectors, in order; every command gets its vectors here.
 
+- `joint`: several sessions over the same sources, each picture decoded once
 - `session`: `Session`, which owns options, encoder and cache, and is the only way in for the rooms that follow
 - `pipeline`: sources → prepared pixels or cached vectors, by threads, ahead of the model
 - `feed`: an iterable that may be slow, such as a pipe of paths, read by a thread

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ class DeferredEncoder:
         self._thread: threading.Thread | None = None
         self._opened: Encoder | None = None
         self._error: BaseException | None = None
+        self.seconds_loading = 0.0  # that callers have waited for the model to be open
 
     def use_facts_of(self, space: Space) -> None:
         """Take the facts from a space of the cache, or store them there once they are known.
@@ -82,7 +84,9 @@ class DeferredEncoder:
 
     def _wait(self) -> Encoder:
         self.start()
+        begun = time.perf_counter()
         self.settle()
+        self.seconds_loading += time.perf_counter() - begun
         if self._error is not None:
             raise self._error
         assert self._opened is not None

@@ -11,9 +11,9 @@ import numpy as np
 
 from clipsim.cache.files import FileRecord
 from clipsim.cache.keys import text_key
-from clipsim.cache.vectors import EmbeddingCache
+from clipsim.cache.vectors import EmbeddingCache, ImageCache
 from clipsim.embedding.pipeline import Prepared
-from clipsim.engines.encoder import Encoder, Features
+from clipsim.engines.encoder import Encoder, Features, ImageEncoder
 from clipsim.errors import ImageError, PromptError, printable
 from clipsim.inputs.prompts import MAX_SHOWN, fill_templates
 
@@ -79,13 +79,13 @@ def embed_texts(
 
 
 def embed_images(
-    encoder: Encoder,
+    encoder: ImageEncoder,
     inputs: Iterable[Prepared | None],
     *,
     batch_size: int,
     live: bool = False,
     fail: bool = False,
-    cache: EmbeddingCache | None = None,
+    cache: ImageCache | None = None,
 ) -> Iterator[list[Outcome]]:
     """Encode prepared inputs, lazily, in batches, in the order given.
 
@@ -124,7 +124,7 @@ def find_fault(features: Features) -> str | None:
     return None if features.any(axis=-1).all() else ZERO_LENGTH
 
 
-def _encode(encoder: Encoder, batch: Sequence[Prepared], fail: bool, cache: EmbeddingCache | None) -> list[Outcome]:
+def _encode(encoder: ImageEncoder, batch: Sequence[Prepared], fail: bool, cache: ImageCache | None) -> list[Outcome]:
     pixels = [prepared.pixels for prepared in batch if prepared.pixels is not None]
     rows = iter(encoder.encode_images(np.stack(pixels)) if pixels else ())
     outcomes: list[Outcome] = []

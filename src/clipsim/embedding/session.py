@@ -95,6 +95,11 @@ class Session:
         """Images or texts per step of the model."""
         return self.run_options.batch_size or default_batch_size(self._deferred.device)
 
+    @property
+    def seconds_loading(self) -> float:
+        """How long callers have waited for the model to be loaded; 0 where all vectors were in the cache."""
+        return self._deferred.seconds_loading
+
     def embed_texts(self, prompts: Sequence[str], templates: Sequence[str] = ()) -> Features:
         """M prompts in T templates (or none: T = 1) → (m, t, embed_dim) float32 features, not normalised.
 

@@ -1,6 +1,8 @@
 """Records → text: one module a format; nothing here computes or prints.
 
 - `table`: the rich table of the terminal; `labels` shortens its names
+- `figures`: figures with their intervals, and plain tables to put them in
+- `evaluation_table`, `threshold_table`, `change_table`: the tables of `evaluate`, `threshold` and `compare`
 - `json`: the JSON object and the JSON lines
 - `csv`: CSV
 - `safe_json`: any value → JSON that is safe to print

@@ -24,6 +24,7 @@ COLUMN_GAP = 3
 MARGIN = 2  # around the labels of the rows
 MAX_TITLE_PART = 64
 SCORE_WIDTH, SCORE_AND_SHARE_WIDTH = 8, 15
+NONE = "none"  # in place of the best text of an image none of whose texts reaches its threshold
 
 
 def build_table(result: RankResult, width: int, top: int | None = None, *, whole_names: bool = False) -> TableParts:
@@ -38,7 +39,8 @@ def build_table(result: RankResult, width: int, top: int | None = None, *, whole
     files = list(result.images) if whole_names else strip_common_folder(result.images)
     if top is None:
         columns = _Layout(files, result.texts, score, width)  # a column an image
-        rows = _Layout(result.texts, files, score, width)  # a row an image
+        texts = [*result.texts, NONE] if result.thresholds else result.texts
+        rows = _Layout(texts, files, score, width)  # a row an image
         if fitted := columns.whole():
             return _column_an_image(result, *fitted, score)
         if fitted := rows.whole():
@@ -108,13 +110,16 @@ def _column_an_image(result: RankResult, texts: Sequence[str], headings: Sequenc
     table = _empty_table(headings, score)
     for row, text in enumerate(texts):
         table.add_row(Text(text), *(_score_cell(result, image, row) for image in result.scores))
+    if result.thresholds:
+        table.add_row(Text(NONE), *map(_none_cell, result.scores))
     return _frame(result, table, "One row a text, one column an image")
 
 
 def _row_an_image(result: RankResult, images: Sequence[str], headings: Sequence[str], score: int) -> TableParts:
     table = _empty_table(headings, score)
     for name, image in zip(images, result.scores, strict=True):
-        table.add_row(Text(name), *(_score_cell(result, image, row) for row in range(len(headings))))
+        cells = [_score_cell(result, image, row) for row in range(len(result.texts))]
+        table.add_row(Text(name), *cells, *([_none_cell(image)] if result.thresholds else []))
     return _frame(result, table, "One row an image, one column a text")
 
 
@@ -122,8 +127,8 @@ def _best_few(result: RankResult, images: Sequence[str], texts: Sequence[str], c
     table = _empty_table([f"{place}." if place > 1 else "best" for place in range(1, count + 1)])
     widest = max(map(cell_len, texts), default=0)
     for name, image in zip(images, result.scores, strict=True):
-        cells = []
-        for index in image.order(count):
+        cells = [_none_cell(image)] if image.best is None else []
+        for index in image.order(count - len(cells)):
             label = Text(texts[index], style=BEST_STYLE if _stands_out(result, image, index) else "")
             label.truncate(widest, pad=True)
             cells.append(Text(" ").join((label, _score_cell(result, image, index))))
@@ -135,7 +140,9 @@ def _best_few(result: RankResult, images: Sequence[str], texts: Sequence[str], c
 def _line_a_score(result: RankResult, images: Sequence[str], texts: Sequence[str], count: int) -> TableParts:
     table = _empty_table(["text", "score"])
     for name, image in zip(images, result.scores, strict=True):
-        for place, index in enumerate(image.order(count)):
+        if image.best is None:
+            table.add_row(Text(name), Text(NONE, style=BEST_STYLE), _none_cell(image))
+        for place, index in enumerate(image.order(count), start=int(image.best is None)):
             style = BEST_STYLE if _stands_out(result, image, index) else ""
             label = Text(name if place == 0 else "")
             table.add_row(label, Text(texts[index], style=style), _score_cell(result, image, index))
@@ -149,8 +156,13 @@ def _describe_top(count: int, texts: int) -> str:
 
 
 def _stands_out(result: RankResult, image: ImageScores, index: int) -> bool:
-    """Whether a text is marked as an image's best; a single text is not."""
-    return image.best == index and len(result.texts) > 1
+    """Whether a text is marked as an image's best; a single text without a threshold is not."""
+    return image.best == index and (len(result.texts) > 1 or result.thresholds is not None)
+
+
+def _none_cell(image: ImageScores) -> Text:
+    """The mark of an image none of whose texts reaches its threshold."""
+    return Text(f"* {NONE}" if image.best is None else "", style=BEST_STYLE)
 
 
 def _score_cell(result: RankResult, image: ImageScores, index: int) -> Text:
@@ -184,9 +196,11 @@ def describe_run(result: RankResult) -> Text:
 def explain(result: RankResult, *, marked: bool = True) -> str:
     """What the numbers are, in one sentence; `marked` where the best texts have a mark."""
     model, count = result.model, len(result.texts)
-    if result.probabilities is None:
-        return "the cosine similarity; a single text has no probability."
     mark = "; * is an image's best text." if count > 1 and marked else "."
+    if result.thresholds is not None:
+        mark = f"; * is an image's best text of those that reach their thresholds, or {NONE}."
+    if result.probabilities is None:
+        return f"the cosine similarity; a single text has no probability{mark}"
     if model.head == "sigmoid":
         bias = "" if model.logit_bias is None else f", bias {model.logit_bias:.4g}"
         return (

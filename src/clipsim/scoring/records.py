@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.scoring.similarity import order_texts
+from clipsim.scoring.similarity import order_texts, round_significant
 
 RANK_SCHEMA = "clipsim.rank/1"
 
@@ -26,6 +26,11 @@ class ModelRecord:
     logit_bias: float | None
     head: str
     preprocess: tuple[tuple[str, Any], ...] = ()  # the settings of its pictures, as pairs of name and value
+
+    @property
+    def full_name(self) -> str:
+        """The name with the tag of its weights, where it has one."""
+        return self.name if self.pretrained is None else f"{self.name}/{self.pretrained}"
 
     def to_dict(self) -> dict[str, Any]:
         """The object "model" of the JSON schemas; numbers have seven significant digits."""
@@ -55,13 +60,14 @@ class ImageFailure:
 class ImageScores:
     """One image against all texts: (m,) cosines, (m,) probabilities or None, and the index of the best text.
 
-    The arrays are read-only copies. Records are equal, and hash equally, when their names and numbers are equal.
+    `best` is None where there are thresholds and no text reaches its own. The arrays are read-only copies. Records are
+    equal, and hash equally, when their names and numbers are equal.
     """
 
     image: str
     similarity: NDArray[np.float32]
     probabilities: NDArray[np.float64] | None
-    best: int
+    best: int | None
 
     def __post_init__(self) -> None:
         """Copy the arrays, and make the copies read-only."""
@@ -103,6 +109,7 @@ class ImageScores:
 class RankResult:
     """All images against all texts; what the command line renders, in whichever format.
 
+    `thresholds`, where there are any, holds the cosine that each text must reach to be an image's best.
     Records are equal, and hash equally, when all their numbers are equal.
     """
 
@@ -115,6 +122,7 @@ class RankResult:
     scores: tuple[ImageScores, ...]
     errors: tuple[ImageFailure, ...]
     warnings: tuple[str, ...]
+    thresholds: tuple[float, ...] | None = None
 
     def __repr__(self) -> str:
         """Short, whatever the number of images."""
@@ -160,8 +168,8 @@ class RankResult:
         ]
 
     @property
-    def best(self) -> tuple[int, ...]:
-        """For each image, the index of its best text."""
+    def best(self) -> tuple[int | None, ...]:
+        """For each image, the index of its best text; None where no text reaches its threshold."""
         return tuple(scores.best for scores in self.scores)
 
     def to_dict(self) -> dict[str, Any]:
@@ -175,6 +183,7 @@ class RankResult:
             "engine": self.engine,
             "templates": list(self.templates),
             "texts": list(self.texts),
+            **({} if self.thresholds is None else {"thresholds": list(self.thresholds)}),
             "images": list(self.images),
             "similarity": [[round_significant(value) for value in row] for row in self.similarity],
             "probabilities": [[None] * len(self.scores)] * len(self.texts)
@@ -184,15 +193,6 @@ class RankResult:
             "errors": [vars(failure) for failure in self.errors],
             "warnings": list(self.warnings),
         }
-
-
-def round_significant(value: float) -> float:
-    """The number to seven significant digits, which is what float32 holds.
-
-    >>> round_significant(0.29314836859703064)
-    0.2931484
-    """
-    return float(f"{value:.7g}")
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

@@ -8,5 +8,6 @@
 - `towers`: the image and the text side, each moved to the device when first used
 - `devices`: the devices and precisions of this machine
 - `graphs`: towers → ONNX graphs
+- `published_templates`: the templates that open_clip publishes for ImageNet
 - `imports`: open_clip, imported without the packages that a model does not need
 """
