@@ -27,10 +27,10 @@ class FakeEncoder:
     image_size = 8
     logit_scale = 10.0
     logit_bias: float | None = None
-    preprocess = Preprocessing.of(8, {}).to_dict()
     notices: tuple[str, ...] = ()
     head = "softmax"
     engine = "torch"
+    preprocessing = Preprocessing.of(8, {"resize_mode": "squash", "interpolation": "bilinear"})
 
     def __init__(self, device: str = "cpu", precision: str | None = None) -> None:
         self.device, self.precision = device, precision or default_precision(device)

@@ -36,7 +36,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "mini": (),
 }  # fmt: skip
-PLANNED = {"store", "server"}  # rooms of commands that do not exist yet
+PLANNED = {"server"}  # rooms of commands that do not exist yet
 
 # Another library → the rooms that may import it, also inside functions and for types alone.
 LIBRARIES: dict[str, tuple[str, ...]] = {
@@ -50,10 +50,13 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "regex": ("engines/torch", "engines/onnx", "compat"),
     "ftfy": ("engines/torch", "engines/onnx"),
     "pillow_heif": ("images",),
+    "pyarrow": ("inputs", "store"),
+    "fsspec": ("inputs", "store"),
+    "ray": ("api",),
     "PIL": ("inputs", "images", "engines", "engines/torch", "engines/onnx", "embedding", "api", "compat", "mini"),
     "numpy": (
-        "images", "engines", "engines/torch", "engines/onnx", "cache", "embedding", "scoring", "render", "api", "cli",
-        "mini",
+        "images", "engines", "engines/torch", "engines/onnx", "cache", "embedding", "scoring", "store", "render", "api",
+        "cli", "mini",
     ),
 }  # fmt: skip
 ONLY_IN_CLI = {"signal", "argparse", "getpass"}  # modules of Python that belong to a program, not to a library

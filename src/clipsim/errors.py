@@ -8,6 +8,8 @@ ClipsimError (a RuntimeError)
 ├── PromptError         a prompt, template or prompt file cannot be used
 ├── SettingsError       the user's settings cannot be read or written
 ├── DeviceError         the requested device or precision is not available
+├── DatasetError        a data set of vectors cannot be read or written
+├── MissingPackageError a package of an extra is not installed
 └── ModelError          a model cannot be used
     ├── UnknownModelError   no model has that name
     ├── WeightsError        the weights are missing, damaged, unsafe or of another architecture
@@ -56,6 +58,14 @@ class SettingsError(ClipsimError):
 
 class DeviceError(ClipsimError):
     """The requested device or precision is not available."""
+
+
+class DatasetError(ClipsimError):
+    """A data set of vectors cannot be read or written."""
+
+
+class MissingPackageError(ClipsimError):
+    """A package of an extra is not installed."""
 
 
 class ModelError(ClipsimError):

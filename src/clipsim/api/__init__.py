@@ -1,6 +1,8 @@
 """One call a command: what a Python caller passes → records. The command line runs this code too.
 
 - `session`: `open`, `rank` and `Session`, which public callers use
+- `embed`: `EmbedRequest` and `Embedding`, a data set of vectors as it is made, by `local_runner` or `ray_runner`
+  (with `ray_worker`); `shard_work` is what both do with a shard
 - `measuring`: `evaluate` and `threshold`, which open their models themselves
 - `comparison`: `compare`, two results of earlier runs
 - `ranking`: `RankRequest` (checked before a model is opened) and `Ranking`, a ranking as it runs
@@ -10,6 +12,8 @@
 - `template_sets`: templates and named sets of them
 - `thresholds`: likewise for thresholds, and their file
 - `saved_files`: results and thresholds of earlier runs
+
+`embed` is imported only where it is used: with what reads tars and tables, it would slow down the start of a ranking.
 """
 
 from clipsim.api.comparison import compare as compare

@@ -75,7 +75,7 @@ def describe_model(encoder: Encoder) -> ModelRecord:
         logit_scale=encoder.logit_scale,
         logit_bias=encoder.logit_bias,
         head=encoder.head,
-        preprocess=tuple((name, _as_tuple(value)) for name, value in encoder.preprocess.items()),
+        preprocess=tuple((name, _as_tuple(value)) for name, value in encoder.preprocessing.to_dict().items()),
     )
 
 

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from PIL import Image
     from typing_extensions import TypedDict, Unpack
 
+    from clipsim.api.embed import Embedding, EmbedRequest
     from clipsim.api.evaluation_request import EvaluateOptions
+    from clipsim.scoring.embed_records import EmbedResult
 
     class OpenOptions(TypedDict, total=False):
         """The keyword arguments of `clipsim.open`."""
@@ -70,6 +72,50 @@ class Session(EmbeddingSession):
             more = f" (and {len(result.errors) - 1} more)" if len(result.errors) > 1 else ""
             raise NoInputError(f"{NOTHING_USABLE}: {printable(first.path)}: {first.error}{more}", result.errors)
         return result
+
+    def embed(
+        self,
+        images: Iterable[str | os.PathLike[str] | Source] | str | Path,
+        output: str | os.PathLike[str],
+        *,
+        captions: bool = False,
+        dtype: str = "fp16",
+        shard_size: int = 10_000,
+        include: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        overwrite: bool = False,
+        runner: str = "local",
+        ray_address: str | None = None,
+        actors: int | None = None,
+    ) -> EmbedResult:
+        """Write the vectors of many images into a folder, or complete what an earlier call began there.
+
+        `images` are paths and addresses of images, folders, globs, tar shards and tables; `include` and `exclude` are
+        patterns of names. `captions` embeds the text beside each image too. `dtype` is "fp16" or "fp32". `runner` "ray"
+        distributes the shards over a cluster at `ray_address`, or over `actors` processes of this machine.
+
+        Images that cannot be used are in the folder's `errors.jsonl`; NoInputError is raised where there is no image,
+        or none can be used. Raises UsageError for values out of range, DatasetError where the folder holds something
+        else or cannot be written, and MissingPackageError without the packages of an extra.
+        """
+        from clipsim.api.embed import EmbedRequest
+        from clipsim.inputs.expand import make_collection
+        from clipsim.inputs.filters import NameFilter
+
+        request = EmbedRequest(os.fspath(output), captions, dtype, shard_size, overwrite, runner, ray_address, actors)
+        embedding = self.open_embedding(make_collection(images, NameFilter(tuple(include), tuple(exclude))), request)
+        for _ in embedding:
+            pass
+        assert embedding.result is not None
+        if embedding.result.images == 0:
+            raise NoInputError(f"{NOTHING_USABLE}; errors.jsonl in {os.fspath(output)} says why")
+        return embedding.result
+
+    def open_embedding(self, sources: Iterable[Source], request: EmbedRequest) -> Embedding:
+        """A data set to make by iterating, in memory that does not grow with the number of sources."""
+        from clipsim.api.embed import Embedding
+
+        return Embedding(self, sources, request)
 
     def open_ranking(self, sources: Iterable[Source], request: RankRequest, *, live: bool = False) -> Ranking:
         """A ranking to iterate over, in memory that does not grow with the number of sources.

@@ -1,7 +1,7 @@
 """The command line: Typer options in, one `api` call, rendered text out, exit status.
 
 - `app`: all commands put together, and how a run ends
-- `rank`, `evaluate`, `threshold`, `compare`, `models`, `export`, `cache`, `doctor`: the commands
+- `rank`, `embed`, `evaluate`, `threshold`, `compare`, `models`, `export`, `cache`, `doctor`: the commands
 - `parameters`: options that several commands share
 - `parsing`: Typer commands that start fast
 - `output`, `progress`, `exit_status`, `signals`: what a terminal, a pipe and a shell get to see

@@ -13,6 +13,7 @@ from clipsim import __version__
 from clipsim.cli.cache import cache_app
 from clipsim.cli.compare import compare_command
 from clipsim.cli.doctor import doctor_command
+from clipsim.cli.embed import embed_command
 from clipsim.cli.evaluate import evaluate_command
 from clipsim.cli.exit_status import discard_output, exit_status
 from clipsim.cli.export import export_command
@@ -32,6 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("rank", cls=FastCommand)(rank_command)
+app.command("embed", cls=FastCommand)(embed_command)
 app.command("evaluate", cls=FastCommand)(evaluate_command)
 app.command("threshold", cls=FastCommand)(threshold_command)
 app.command("compare", cls=FastCommand)(compare_command)

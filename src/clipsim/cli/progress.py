@@ -21,15 +21,15 @@ class Bar:
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
-        self._task = progress.add_task("", total=None, count="") if progress else None
+        self._task = progress.add_task("", total=None, count="", rate="") if progress else None
         self._done = 0
         self._total: int | None = None
 
-    def step(self, what: str, total: int | None = None) -> None:
-        """Begin a piece of work, of `total` parts when that is known."""
-        self._done, self._total = 0, total or self._total
+    def step(self, what: str, total: int | None = None, done: int = 0) -> None:
+        """Begin a piece of work, of `total` parts when that is known, `done` of which are there already."""
+        self._done, self._total = done, total or self._total
         if self._progress is not None and self._task is not None:
-            self._progress.reset(self._task, description=what, total=self._total, count="")
+            self._progress.reset(self._task, description=what, total=self._total, completed=done, count="", rate="")
 
     def count_total(self, count: Callable[[], int]) -> None:
         """Find out the total beside the work, where the bar is shown at all."""
@@ -50,11 +50,14 @@ class Bar:
         if self._progress is not None and self._task is not None:
             count = f"{self._done:,}" if self._total is None else f"{self._done:,}/{self._total:,}"
             self._progress.update(self._task, advance=parts, count=count)
+            speed = self._progress.tasks[0].speed
+            if speed:
+                self._progress.update(self._task, rate=f"{speed:,.{0 if speed >= 10 else 1}f}/s")
 
 
 @contextmanager
-def progress_bar(*, quiet: bool) -> Iterator[Bar]:
-    """A bar that disappears when the work is done; one line on a terminal of any width."""
+def progress_bar(*, quiet: bool, rate: bool = False) -> Iterator[Bar]:
+    """A bar that disappears when the work is done; one line on a terminal of any width, with `rate` parts a second."""
     if quiet or not sys.stderr.isatty() or messages().is_dumb_terminal:
         yield Bar(None)
         return
@@ -70,6 +73,7 @@ def progress_bar(*, quiet: bool) -> Iterator[Bar]:
         TextColumn("{task.description}", table_column=one_line(shrinks=not wide)),
         *([BarColumn(bar_width=None, table_column=Column(ratio=1))] if wide else []),
         TextColumn("{task.fields[count]}", table_column=one_line()),
+        *([TextColumn("{task.fields[rate]}", table_column=one_line())] if wide and rate else []),
         *([TimeRemainingColumn(table_column=one_line())] if wide else []),
         console=messages(),
         transient=True,

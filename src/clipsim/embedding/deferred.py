@@ -15,7 +15,7 @@ from clipsim.models.names import ModelSpec
 if TYPE_CHECKING:
     from PIL import Image
 
-_FACTS = ("embed_dim", "image_size", "logit_scale", "logit_bias", "head", "preprocess", "notices")
+_FACTS = ("embed_dim", "image_size", "logit_scale", "logit_bias", "head", "notices")
 
 
 class DeferredEncoder:
@@ -62,6 +62,17 @@ class DeferredEncoder:
                 self._thread = threading.Thread(target=self._open, name="open the model", daemon=True)
                 self._thread.start()
 
+    def load(self) -> Encoder:
+        """Open the model and wait for it. Raises what opening it raises."""
+        self.start()
+        begun = time.perf_counter()
+        self.settle()
+        self.seconds_loading += time.perf_counter() - begun
+        if self._error is not None:
+            raise self._error
+        assert self._opened is not None
+        return self._opened
+
     def settle(self) -> None:
         """Wait until a model that is being opened is open, or cannot be; opens none. Raises nothing."""
         with self._lock:  # `start` may be called meanwhile
@@ -75,6 +86,7 @@ class DeferredEncoder:
             self._on_open(opened)
             if self._facts is None:
                 self._facts = {name: getattr(opened, name) for name in _FACTS}
+                self._facts["preprocess"] = opened.preprocessing.to_dict()
                 if self._space is not None:
                     self._space.keep_facts(self._facts)
             self.device, self.precision = opened.device, opened.precision
@@ -82,22 +94,17 @@ class DeferredEncoder:
         except BaseException as error:  # raised where the model is waited for
             self._error = error
 
-    def _wait(self) -> Encoder:
-        self.start()
-        begun = time.perf_counter()
-        self.settle()
-        self.seconds_loading += time.perf_counter() - begun
-        if self._error is not None:
-            raise self._error
-        assert self._opened is not None
-        return self._opened
-
     def _fact(self, name: str) -> Any:
         if (facts := self._facts) is None:
-            self._wait()
+            self.load()
             facts = self._facts
             assert facts is not None
         return facts[name]
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the model's images are resized, cropped and normalised."""
+        return self._preprocessing or Preprocessing.from_dict(self._fact("preprocess"))
 
     @property
     def embed_dim(self) -> int:
@@ -126,11 +133,6 @@ class DeferredEncoder:
         return str(self._fact("head"))
 
     @property
-    def preprocess(self) -> dict[str, Any]:
-        """How pictures are resized, cropped and normalised."""
-        return self._preprocessing.to_dict() if self._preprocessing else dict(self._fact("preprocess"))
-
-    @property
     def notices(self) -> tuple[str, ...]:
         """What the user of the model should know of it."""
         return tuple(self._fact("notices"))
@@ -138,12 +140,12 @@ class DeferredEncoder:
     def prepare_image(self, image: Image.Image) -> Pixels:
         """RGB picture → (h, w, 3) uint8; begins to open the model, which will be needed."""
         self.start()
-        return self._preprocessing.prepare(image) if self._preprocessing else self._wait().prepare_image(image)
+        return self._preprocessing.prepare(image) if self._preprocessing else self.load().prepare_image(image)
 
     def encode_images(self, pixels: Pixels) -> Features:
         """(n, h, w, 3) prepared pixels → (n, embed_dim) float32."""
-        return self._wait().encode_images(pixels)
+        return self.load().encode_images(pixels)
 
     def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> Features:
         """N texts → (n, embed_dim) float32."""
-        return self._wait().encode_texts(texts, truncate=truncate)
+        return self.load().encode_texts(texts, truncate=truncate)

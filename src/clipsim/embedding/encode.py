@@ -24,11 +24,15 @@ ZERO_LENGTH = "the model returns a vector of length zero for it"
 
 @dataclass(frozen=True, eq=False)
 class ImageVector:
-    """One input's feature vector: (embed_dim,) float32, finite, not normalised; `digest` is the SHA-256 of its file."""
+    """One input's feature vector, (embed_dim,) float32, finite, not normalised.
+
+    `digest` is the SHA-256 of its file, `size` the picture's width and height, where these are known.
+    """
 
     name: str
     features: Features
     digest: bytes | None = None
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ def _encode(encoder: ImageEncoder, batch: Sequence[Prepared], fail: bool, cache:
                 raise ImageError(f"{printable(prepared.name)}: {cause}")
             outcomes.append(FailedInput(prepared.name, cause))
             continue
-        outcomes.append(ImageVector(prepared.name, features, prepared.digest))
+        outcomes.append(ImageVector(prepared.name, features, prepared.digest, prepared.size))
         if prepared.digest is not None:
             if prepared.cacheable:
                 fresh[prepared.digest] = features

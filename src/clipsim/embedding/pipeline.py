@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 from clipsim.cache.vectors import ImageCache
+from clipsim.embedding.content import read_content, stamp_of
 from clipsim.embedding.feed import Feed
 from clipsim.engines.devices import usable_cores
 from clipsim.engines.encoder import Features, ImageEncoder, Pixels
 from clipsim.errors import ImageError
 from clipsim.images.limits import DecodingRules, check_file_size
-from clipsim.inputs.sources import FileSource, Source
-from clipsim.models.digests import FileStamp, digest_stream
+from clipsim.inputs.sources import Source
+from clipsim.models.digests import FileStamp
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-WHOLE_FILE_BYTES = 32_000_000  # a file up to this size is read once, into memory
 # A large JPEG is decoded at no less than this many times the side of the model's pictures.
 DRAFT_OVERSAMPLING = 2
 MAX_DEFAULT_WORKERS = 8
@@ -40,7 +38,7 @@ class Prepared:
     """One input: its pixels, or the vector that was cached for it, or what was wrong with it.
 
     `digest` is the SHA-256 of the file's content, None where the input has no file; `stamp` is the file's stamp where
-    it may be kept.
+    it may be kept. `size` is the upright picture's width and height, where the pipeline measures.
     """
 
     name: str
@@ -50,6 +48,7 @@ class Prepared:
     digest: bytes | None = None
     stamp: FileStamp | None = None
     cacheable: bool = False
+    size: tuple[int, int] | None = None
 
 
 class Pipeline:
@@ -57,7 +56,8 @@ class Pipeline:
 
     Iterating gives a `Prepared` for each source, in order; an error of the iterable of sources is raised after those
     before it. With `live`, sources are read by a separate thread, and a None is given about every tenth of a second
-    while the next input is not ready, so that the consumer can continue with what it has. With `own_process`, decoding
+    while the next input is not ready, so that the consumer can continue with what it has. With `measure`, every file
+    is read and the size of every picture is found, even where its vector is cached. With `own_process`, decoding
     threads get a lower priority and Pillow's limits are set.
     """
 
@@ -71,9 +71,10 @@ class Pipeline:
         workers: int | None = None,
         cache: ImageCache | None = None,
         live: bool = False,
+        measure: bool = False,
         own_process: bool = False,
     ) -> None:
-        self._encoder, self._cache, self._rules = encoder, cache, rules
+        self._encoder, self._cache, self._rules, self._measure = encoder, cache, rules, measure
         self._feed = Feed(sources) if live else None
         self._sources = iter(() if live else sources)
         self._workers = workers or default_workers()
@@ -157,13 +158,9 @@ class Pipeline:
 
     def _find_cached(self, sources: list[Source]) -> tuple[dict[str, bytes], dict[bytes, Features]]:
         """The digests of files that have not changed since they were read, and the vectors of those."""
-        if self._cache is None:
+        if self._cache is None or self._measure:
             return {}, {}
-        stamps = {
-            source.name: FileStamp.of(found)
-            for source in sources
-            if isinstance(source, FileSource) and (found := source.stat()) is not None
-        }
+        stamps = {source.name: FileStamp.of(found) for source in sources if (found := source.stat()) is not None}
         digests = self._cache.files.find(stamps)
         return digests, self._cache.images.find(list(digests.values())) if digests else {}
 
@@ -182,32 +179,44 @@ class Pipeline:
 
     def _prepare(self, source: Source) -> Prepared:
         try:
-            if isinstance(source, FileSource):
+            picture = source.decoded()
+            if picture is None:
                 return self._prepare_file(source)
             from clipsim.images.decode import convert_picture
 
-            return Prepared(source.name, self._encoder.prepare_image(convert_picture(source.picture)))
+            picture = convert_picture(picture)
+            return Prepared(source.name, self._encoder.prepare_image(picture), size=picture.size)
         except ImageError as error:
             return Prepared(source.name, error=error)
 
-    def _prepare_file(self, source: FileSource) -> Prepared:
-        with source.open() as file:
-            begun, before = time.time_ns(), FileStamp.of(os.fstat(file.fileno()))
-            check_file_size(before.size)
-            digest, content = _read(file, before.size)
+    def _prepare_file(self, source: Source) -> Prepared:
+        with source.open() as stream, ExitStack() as held:
+            begun, before = time.time_ns(), stamp_of(stream)
+            size = stream.seek(0, os.SEEK_END) if before is None else before.size
+            check_file_size(size)
+            digest, content = read_content(stream, size, before is not None, held)
             cached = None if self._cache is None else self._cache.images.find([digest]).get(digest)
-            settled = before.is_settled(begun) and before == FileStamp.of(os.fstat(file.fileno()))
-            stamp = before if settled else None
+            stamp = before if before is not None and before.is_settled(begun) and before == stamp_of(stream) else None
             if cached is not None:
-                return Prepared(source.name, features=cached, digest=digest, stamp=stamp)
+                return Prepared(source.name, features=cached, digest=digest, stamp=stamp, size=self._size(content))
             from clipsim.images.decode import decoded_file  # imports Pillow
 
             min_side = None if self._rules.exact else DRAFT_OVERSAMPLING * self._encoder.image_size
             with decoded_file(content, min_side) as image:
                 pixels = self._encoder.prepare_image(image)
+            shape = self._size(content)
             # a file that was read twice may not have been the same both times
-            cacheable = content is not file or (stamp is not None and stamp == FileStamp.of(os.fstat(file.fileno())))
-        return Prepared(source.name, pixels, digest=digest, stamp=stamp if cacheable else None, cacheable=cacheable)
+            cacheable = content is not stream or (stamp is not None and stamp == stamp_of(stream))
+        stamp = stamp if cacheable else None
+        return Prepared(source.name, pixels, digest=digest, stamp=stamp, cacheable=cacheable, size=shape)
+
+    def _size(self, content: BinaryIO) -> tuple[int, int] | None:
+        if not self._measure:
+            return None
+        from clipsim.images.decode import read_size
+
+        content.seek(0)
+        return read_size(content)
 
 
 def default_workers() -> int:
@@ -225,18 +234,3 @@ def _lower_priority() -> None:
         thread = threading.get_native_id()
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + DECODING_NICENESS)
-
-
-def _read(file: BinaryIO, size: int) -> tuple[bytes, BinaryIO]:
-    """The SHA-256 of an open file, and the stream to decode: its bytes in memory, unless they are too many."""
-    try:
-        if size <= WHOLE_FILE_BYTES:
-            data = file.read(WHOLE_FILE_BYTES + 1)
-            if len(data) <= WHOLE_FILE_BYTES:
-                return hashlib.sha256(data).digest(), io.BytesIO(data)
-            file.seek(0)
-        digest = bytes.fromhex(digest_stream(file))
-        file.seek(0)
-    except OSError as error:
-        raise ImageError(f"cannot read it: {error.strerror or error}") from error
-    return digest, file

@@ -63,6 +63,7 @@ class Session:
         self._database = database if database is not None and database.usable else None
         self._digests = None if self._database is None else FileDigests(self._database)
         self._closed = False
+        self._identity: str | None = None
         self._cache_is_open = threading.Event()
         try:
             self._plan: EnginePlan = plan_engine(
@@ -100,6 +101,14 @@ class Session:
         """How long callers have waited for the model to be loaded; 0 where all vectors were in the cache."""
         return self._deferred.seconds_loading
 
+    @property
+    def identity(self) -> str:
+        """The digest of the model's files (`models.identity`). Raises WeightsError where they cannot be read."""
+        if self._identity is None:
+            known = FileDigests(self._database) if self._database is not None and not self._closed else None
+            self._identity = self._identify(known)
+        return self._identity
+
     def embed_texts(self, prompts: Sequence[str], templates: Sequence[str] = ()) -> Features:
         """M prompts in T templates (or none: T = 1) → (m, t, embed_dim) float32 features, not normalised.
 
@@ -115,7 +124,7 @@ class Session:
         )
         return np.concatenate(list(blocks))
 
-    def open_pipeline(self, sources: Iterable[Source], *, live: bool = False) -> Pipeline:
+    def open_pipeline(self, sources: Iterable[Source], *, live: bool = False, measure: bool = False) -> Pipeline:
         """A pipeline over the sources; its `start` begins to decode while the model is still being loaded."""
         return Pipeline(
             self.encoder,
@@ -125,13 +134,15 @@ class Session:
             workers=self.run_options.workers,
             cache=self.cache,
             live=live,
+            measure=measure,
             own_process=self.own_process,
         )
 
-    def embed_images(self, pipeline: Pipeline) -> Iterator[list[Outcome]]:
+    def embed_images(self, pipeline: Pipeline, *, keep: bool = True) -> Iterator[list[Outcome]]:
         """Batches of vectors, lazily and in order; each input is an ImageVector, or a FailedInput in its place.
 
-        With `on_error="fail"`, the first input that cannot be used raises ImageError.
+        New vectors are added to the cache where there is one, unless `keep` is False. With `on_error="fail"`, the
+        first input that cannot be used raises ImageError.
         """
         return embed_images(
             self.encoder,
@@ -139,8 +150,12 @@ class Session:
             batch_size=self.batch_size,
             live=pipeline.live,
             fail=self.run_options.on_error == "fail",
-            cache=self.cache,
+            cache=self.cache if keep else None,
         )
+
+    def load_model(self) -> None:
+        """Load the model now, so that its device and precision are certain. Raises ModelError and DeviceError."""
+        self._deferred.load()
 
     def confirm_device(self) -> str:
         """The device of the vectors, known for certain if any has been computed.
@@ -207,18 +222,23 @@ class Session:
         digests = self._digests
         if self._plan.identity is None and not digests.is_known(self._files.weights):
             self._deferred.start()  # it will be needed: load it while the weights are read for their digest
-        try:
-            self._identity = self._plan.identity or identify_model(self.spec, self._files, digests.digest)
-        except OSError as error:
-            raise WeightsError(f"{printable(str(error.filename))}: cannot read it: {error.strerror}") from error
+        self._identity = self._identify(digests)
         texts, images = self._keys(self._deferred.device, self._deferred.precision)
         cache = EmbeddingCache(Space(self._database, texts), Space(self._database, images), digests)
         self._deferred.use_facts_of(cache.texts)
         return cache
 
+    def _identify(self, digests: FileDigests | None) -> str:
+        if self._plan.identity is not None:
+            return self._plan.identity
+        try:
+            return identify_model(self.spec, self._files, digest_file if digests is None else digests.digest)
+        except OSError as error:
+            raise WeightsError(f"{printable(str(error.filename))}: cannot read it: {error.strerror}") from error
+
     def _keys(self, device: str, precision: str) -> tuple[bytes, bytes]:
         facts: dict[str, Any] = {
-            "identity": self._identity,
+            "identity": self.identity,
             "engine": self._plan.engine,
             "device": device,
             "precision": precision,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from clipsim.engines.preprocessing import Preprocessing
 
 Pixels = NDArray[np.uint8]
 Features = NDArray[np.float32]
@@ -81,8 +83,8 @@ class Encoder(ImageEncoder, Protocol):
         ...
 
     @property
-    def preprocess(self) -> dict[str, Any]:
-        """How pictures are resized, cropped and normalised, as plain values."""
+    def preprocessing(self) -> Preprocessing:
+        """How images are resized, cropped and normalised."""
         ...
 
     @property

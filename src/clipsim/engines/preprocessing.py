@@ -68,6 +68,14 @@ class Preprocessing:
             raise ValueError("unknown preprocessing settings")
         return made
 
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Preprocessing:
+        """What `to_dict` made plain. Raises KeyError and TypeError for anything else."""
+        parts: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
+        }
+        return cls(**parts)
+
     def to_dict(self) -> dict[str, Any]:
         """The settings as the JSON schemas have them."""
         return {

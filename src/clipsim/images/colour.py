@@ -25,6 +25,14 @@ def upright(image: Image.Image) -> Image.Image:
     return turned
 
 
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height that `upright` gives, for a picture that is opened but not decoded."""
+    turned = False
+    with suppress(Exception):  # Pillow swaps the sides of a TIFF when it opens it
+        turned = image.format != "TIFF" and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    return (image.height, image.width) if turned else (image.width, image.height)
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert a decoded picture of any mode to RGB.
 

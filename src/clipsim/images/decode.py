@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 from PIL import Image, UnidentifiedImageError
 
 from clipsim.errors import ClipsimError, ImageError, printable
-from clipsim.images.colour import to_rgb, upright
+from clipsim.images.colour import to_rgb, upright, upright_size
 from clipsim.images.containers import HeaderFile, check_container, check_cost, strip_metadata_segments
 from clipsim.images.limits import check_file_size, max_pixels
 from clipsim.images.memory import MemoryBudget
@@ -84,6 +84,23 @@ def decoded_file(file: BinaryIO, min_side: int | None = None) -> Iterator[Image.
         except Exception as error:  # decoders raise anything on damaged files
             raise ImageError(_damage(error)) from error
         yield picture
+
+
+def read_size(file: BinaryIO) -> tuple[int, int]:
+    """Width and height in pixels of the upright picture in an open file, without decoding it.
+
+    Raises ImageError for what no decoder opens.
+    """
+    head = _read_head(file)
+    try:
+        image = _open_picture(file, head, _formats_for(head))
+        return upright_size(image)
+    except ClipsimError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError(_describe(head)) from error
+    except Exception as error:  # decoders raise anything on damaged files
+        raise ImageError(_damage(error)) from error
 
 
 def _decode(file: BinaryIO, head: bytes, min_side: int | None, held: ExitStack) -> Image.Image:

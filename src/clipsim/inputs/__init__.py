@@ -2,6 +2,10 @@
 
 - `sources`: `Source`, which is opened and decoded; `make_sources` for the images of a Python call
 - `paths`: files, folders, globs and lists of paths → one path an image
+- `expand`: what `clipsim embed` takes (paths, addresses, tar shards, tables) → sources; sources ↔ plain records
+- `tars`, `tables`, `urls`: the members of a tar, the rows of a table, and what fsspec opens
+- `captions`: what stands beside a picture → its caption
+- `filters`: include and exclude globs → which names are taken
 - `prompts`: texts, prompt files and templates
 - `labelled`: labelled or captioned images, in any of these layouts:
   `labelled_folders`, `labelled_rows` and `labelled_json`

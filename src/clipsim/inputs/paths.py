@@ -95,11 +95,12 @@ def _walk(folder: str) -> Iterator[str]:
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(entry.path)
-        elif _has_image_suffix(entry.name) and not (entry.is_symlink() and _is_folder(entry.path)):
+        elif has_image_suffix(entry.name) and not (entry.is_symlink() and _is_folder(entry.path)):
             yield entry.path
 
 
-def _has_image_suffix(name: str) -> bool:
+def has_image_suffix(name: str) -> bool:
+    """Whether a file in a folder is taken for an image."""
     return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (a million times; a Path costs more)
 
 

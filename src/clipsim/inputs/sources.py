@@ -1,6 +1,7 @@
 """One input → `Source`: its name, a way to open it as a stream, and its file's `os.stat` record.
 
-`FileSource` is a path, `PictureSource` a PIL picture in memory; later packages accept nothing else.
+Later packages accept nothing else. `FileSource` is a path, `PictureSource` a PIL picture in memory, `FailedSource` an
+input that is known to be unusable; `tars` and `urls` define others.
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO
 
 from clipsim.errors import ImageError, UsageError
 from clipsim.inputs.paths import find_images
@@ -20,10 +21,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class FileSource:
-    """An image file; `name` is its path, as the user wrote it or as it was found."""
+class Source:
+    """One input; `caption` is the text that came with it, `facts` the other data as a JSON object."""
 
     name: str
+    caption: str | None = field(default=None, kw_only=True)
+    facts: str | None = field(default=None, kw_only=True)
+
+    def open(self) -> BinaryIO:
+        """Open the content as a seekable stream. Raises ImageError, naming the cause but not the source."""
+        raise NotImplementedError
+
+    def stat(self) -> os.stat_result | None:
+        """The current `os.stat` record of the file; None for other sources, and for a file that does not exist."""
+        return None
+
+    def decoded(self) -> Image.Image | None:
+        """The picture, if it is in memory."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource(Source):
+    """An image file; `name` is its path, as the user wrote it or as it was found."""
 
     def open(self) -> BinaryIO:
         """Open the file. Raises ImageError, naming the cause but not the path."""
@@ -38,14 +58,25 @@ class FileSource:
 
 
 @dataclass(frozen=True, slots=True)
-class PictureSource:
+class PictureSource(Source):
     """A PIL picture of the calling program; `name` is "image n" by its position."""
 
-    name: str
     picture: Image.Image
 
+    def decoded(self) -> Image.Image:
+        """The picture itself."""
+        return self.picture
 
-Source: TypeAlias = FileSource | PictureSource
+
+@dataclass(frozen=True, slots=True)
+class FailedSource(Source):
+    """An input that is known to be unusable before it is opened, such as a row of a table or the rest of a torn tar."""
+
+    error: str
+
+    def open(self) -> BinaryIO:
+        """Raise ImageError with the known cause."""
+        raise ImageError(self.error)
 
 
 def make_sources(images: object) -> Iterator[Source]:
@@ -58,10 +89,10 @@ def make_sources(images: object) -> Iterator[Source]:
     """
     from PIL import Image
 
-    single = isinstance(images, str | os.PathLike | Image.Image | FileSource | PictureSource)
+    single = isinstance(images, str | os.PathLike | Image.Image | Source)
     number = 0
     for image in images if isinstance(images, Iterable) and not single else [images]:
-        if isinstance(image, FileSource | PictureSource):
+        if isinstance(image, Source):
             found: Iterable[Source] = (image,)
         elif isinstance(image, Image.Image):
             found = (PictureSource(f"image {number + 1}", image),)

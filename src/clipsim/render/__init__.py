@@ -5,5 +5,6 @@
 - `evaluation_table`, `threshold_table`, `change_table`: the tables of `evaluate`, `threshold` and `compare`
 - `json`: the JSON object and the JSON lines
 - `csv`: CSV
+- `embed`: what `clipsim embed` made, as a table or JSON
 - `safe_json`: any value → JSON that is safe to print
 """

@@ -9,4 +9,5 @@
 - `contests`, `significance`, `outcomes`: runs on the same images → tested differences
 - `conformal`, `thresholds`: scores of known pictures → a threshold, and `ThresholdResult`
 - `saved`, `changes`: results of earlier runs → `CompareResult`
+- `embed_records`: `EmbedResult`
 """

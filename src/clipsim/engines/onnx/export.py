@@ -86,7 +86,7 @@ def export_model(
                 logit_scale=encoder.logit_scale,
                 logit_bias=encoder.logit_bias,
                 head=encoder.head,
-                preprocessing=encoder.preprocess,
+                preprocessing=encoder.preprocessing.to_dict(),
                 token_rules=asdict(rules),
                 texts_shorten=shortens,
                 notices=list(encoder.notices),

@@ -42,7 +42,6 @@ class ClipEncoder:
         built = build_model(spec, files)
         model, config = built.model, built.config
         self.preprocessing, self.notices = built.preprocessing, built.notices
-        self.preprocess = self.preprocessing.to_dict()
         self.name = spec.reported_name
         self.pretrained = spec.reported_tag
         self.embed_dim: int = config["embed_dim"]

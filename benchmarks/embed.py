@@ -1,0 +1,175 @@
+"""`clipsim embed`, the hand-written loop and the model alone on the same pictures, in turn → pictures a second.
+
+`python -m benchmarks.embed [--pictures N] [--size 640x480] [--runs N] [--growth]`. Each side runs as a fresh process,
+in turn; its clock starts when the model is loaded, and the figures are medians. `--growth` compares the peak memory of
+embedding 2,000 and 20,000 small pictures with the bundled model instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.bench import BATCH, HERE, Bench
+from benchmarks.make_inputs import ARCHITECTURE, make_elsewhere, make_pictures
+
+SIDES = ("by hand", "model alone, torch", "embed, torch", "model alone, onnx", "embed, onnx")
+
+
+def run_by_hand(weights: str, paths: list[str], output: Path) -> tuple[float, Any]:
+    """The usual loop: open, preprocess, stack, encode, save. Seconds, and the unit vectors."""
+    import open_clip
+    import torch
+    from PIL import Image
+
+    model, _, preprocess = open_clip.create_model_and_transforms(ARCHITECTURE, pretrained=weights)
+    model.eval()
+    begun = time.perf_counter()
+    features = []
+    with torch.no_grad():
+        for start in range(0, len(paths), BATCH):
+            pixels = [preprocess(Image.open(path)) for path in paths[start : start + BATCH]]
+            encoded = model.encode_image(torch.stack(pixels))
+            features.append((encoded / encoded.norm(dim=-1, keepdim=True)).numpy())
+    vectors = np.concatenate(features)
+    np.save(output / "vectors.npy", vectors)
+    return time.perf_counter() - begun, vectors
+
+
+def run_model_alone(weights: str, paths: list[str], engine: str) -> tuple[float, Any]:
+    """The encoder on pixels that are prepared already. Seconds, and the unit vectors."""
+    import clipsim
+    from clipsim.images.decode import load_image
+    from clipsim.scoring.similarity import unit_rows
+
+    with clipsim.open(ARCHITECTURE, weights=weights, device="cpu", engine=engine, cache=False) as session:
+        pixels = np.stack([session.encoder.prepare_image(load_image(path)) for path in paths])
+        session.encoder.encode_images(pixels[:BATCH])
+        begun = time.perf_counter()
+        features = [session.encoder.encode_images(pixels[n : n + BATCH]) for n in range(0, len(pixels), BATCH)]
+        seconds = time.perf_counter() - begun
+    return seconds, unit_rows(np.concatenate(features))
+
+
+def run_embed(weights: str, paths: list[str], output: Path, engine: str) -> tuple[float, Any]:
+    """`Session.open_embedding`, from the moment when the model is loaded. Seconds, and the vectors."""
+    from clipsim.api import Session
+    from clipsim.api.embed import EmbedRequest
+    from clipsim.inputs.expand import find_sources
+    from clipsim.options import ModelOptions, RunOptions
+    from clipsim.store.dataset import Dataset
+
+    model = ModelOptions(ARCHITECTURE, weights, device="cpu", engine=engine)
+    with Session(model, RunOptions(batch_size=BATCH, cache=False), own_process=True) as session:
+        session.load_model()
+        begun = time.perf_counter()
+        request = EmbedRequest(str(output / "out"), dtype="fp32")
+        for _ in session.open_embedding(find_sources(paths), request):
+            pass
+        seconds = time.perf_counter() - begun
+    return seconds, np.concatenate([block.vectors for block in Dataset(output / "out").blocks()])
+
+
+def run_side(side: str, weights: str, folder: str, count: int) -> None:
+    """Run one side in this process, and print what it took and where its vectors are."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line sets it
+    paths = [str(path) for path in sorted(Path(folder).glob("*.jpg"))[:count]]
+    with tempfile.TemporaryDirectory() as output:
+        engine = side.rpartition(", ")[2]
+        if side == "by hand":
+            seconds, vectors = run_by_hand(weights, paths, Path(output))
+        elif side.startswith("model"):
+            seconds, vectors = run_model_alone(weights, paths, engine)
+        else:
+            seconds, vectors = run_embed(weights, paths, Path(output), engine)
+        print(json.dumps({"rate": len(paths) / seconds, "sample": np.asarray(vectors[:8], float).tolist()}))
+
+
+def compare(options: argparse.Namespace) -> dict[str, float]:
+    """The median rate of each side, in pictures a second; warns where vectors differ."""
+    bench = Bench(options.inputs)
+    exported = bench.export() and all(map(find_spec, ("onnxruntime", "tokenizers")))
+    size = tuple(map(int, options.size.split("x")))
+    inputs = options.inputs.resolve()
+    make_elsewhere(f"make_pictures(Path({str(inputs)!r}), {options.pictures}, {size})")
+    folder = str(inputs / f"{size[0]}x{size[1]}")
+    rates: dict[str, list[float]] = {side: [] for side in SIDES if exported or "onnx" not in side}
+    reference: Any = None
+    for _ in range(options.runs):
+        for side, found in rates.items():
+            command = [sys.executable, "-m", "benchmarks.embed", "--side", side, "--pictures", str(options.pictures)]
+            command += ["--weights", str(bench.weights), "--folder", folder]
+            environment = os.environ | {"CLIPSIM_CACHE_DIR": str(bench.cache)}
+            done = subprocess.run(command, check=True, cwd=HERE.parent, env=environment, stdout=subprocess.PIPE)
+            result = json.loads(done.stdout)
+            found.append(result["rate"])
+            sample = np.array(result["sample"])
+            reference = sample if reference is None else reference
+            if (difference := float(np.abs(sample - reference).max())) > 1e-3:
+                print(f"{side}: vectors differ by {difference:.1e}", file=sys.stderr)
+    return {side: statistics.median(found) for side, found in rates.items()}
+
+
+def measure_growth(inputs: Path, counts: tuple[int, ...] = (2000, 20_000)) -> dict[int, float]:
+    """Peak memory in MB of `clipsim embed` with the bundled model on so many pictures of 160 × 120."""
+    source = make_pictures(inputs.resolve(), 500, (160, 120))
+    folder = Path(tempfile.mkdtemp(dir=inputs))
+    peaks = {}
+    try:
+        for count in counts:
+            part = folder / str(count)
+            part.mkdir()
+            for number in range(count):
+                os.link(source[number % len(source)], part / f"{number:05}.jpg")
+            command = [sys.executable, "-m", "clipsim", "embed", str(part), "-o", str(folder / f"out{count}")]
+            command += ["-m", "clipsim-mini", "--device", "cpu", "--engine", "torch", "--no-cache", "-q"]
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=HERE.parent)
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if process.returncode != 0:
+                raise SystemExit(f"status {process.returncode}")
+            peaks[count] = usage.ru_maxrss / 1024
+    finally:
+        shutil.rmtree(folder)
+    return peaks
+
+
+def main() -> None:
+    """Run the sides in turn and print their rates, or the growth of memory."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=int, default=256)
+    parser.add_argument("--size", default="640x480")
+    parser.add_argument("--runs", type=int, default=3, help="of each side")
+    parser.add_argument("--growth", action="store_true", help="measure memory instead")
+    parser.add_argument("--inputs", type=Path, default=HERE / "inputs", help="where weights and pictures are kept")
+    parser.add_argument("--side", help=argparse.SUPPRESS)
+    parser.add_argument("--weights", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.side:
+        run_side(options.side, options.weights, options.folder, options.pictures)
+        return
+    options.inputs.mkdir(parents=True, exist_ok=True)
+    if options.growth:
+        for count, peak in measure_growth(options.inputs).items():
+            print(f"{count:,} pictures: {peak:,.0f} MB")
+        return
+    rates = compare(options)
+    for side, rate in rates.items():
+        print(f"{side:20} {rate:7.1f} pictures a second, {rate / rates['by hand']:.2f} × by hand")
+
+
+if __name__ == "__main__":
+    main()

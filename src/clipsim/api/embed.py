@@ -1,0 +1,213 @@
+"""Sources → a data set of vectors on disk: `EmbedRequest`, what is asked, and `Embedding`, which makes it in shards."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
+from typing import Any, Literal, Protocol
+
+from clipsim.api.local_runner import LocalRunner
+from clipsim.api.shard_work import Step
+from clipsim.embedding.session import Session
+from clipsim.errors import DatasetError, NoInputError, UsageError, printable
+from clipsim.inputs.expand import to_record
+from clipsim.inputs.sources import Source
+from clipsim.scoring.embed_records import EmbedResult
+from clipsim.scoring.records import ImageFailure
+from clipsim.store.folders import open_folder
+from clipsim.store.layout import FACTS_FILE, DatasetFacts, VectorFacts, import_parquet
+from clipsim.store.plan import Plan, compare_plan, write_plan
+from clipsim.store.shards import find_missing
+from clipsim.store.writing import clear, find_differences, finish, read_earlier
+
+MAX_SHARD_SIZE = 1_000_000
+DTYPES = ("fp16", "fp32")
+RUNNERS = ("local", "ray")
+
+
+@dataclass(frozen=True)
+class EmbedRequest:
+    """Where the vectors go and how they are kept, checked: everything that can be checked before a model is opened.
+
+    `output` is a folder, or the address of one in an object store. `runner` is "local" or "ray"; `ray_address` is a
+    cluster's, None for Ray on this machine, and `actors` how many encoders Ray runs, None for one an accelerator.
+    Raises UsageError for values out of range, and MissingPackageError without pyarrow.
+    """
+
+    output: str
+    captions: bool = False
+    dtype: str = "fp16"
+    shard_size: int = 10_000
+    overwrite: bool = False
+    runner: str = "local"
+    ray_address: str | None = None
+    actors: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not self.output:
+            raise UsageError("output is empty; name a folder")
+        for name, value, known in (("dtype", self.dtype, DTYPES), ("runner", self.runner, RUNNERS)):
+            if value not in known:
+                raise UsageError(f"{name} is {' or '.join(map(repr, known))}, not {printable(repr(value), 40)}")
+        if not (isinstance(self.shard_size, int) and 1 <= self.shard_size <= MAX_SHARD_SIZE):
+            shown = printable(repr(self.shard_size), 40)
+            raise UsageError(f"shard_size is a whole number from 1 to {MAX_SHARD_SIZE:,}, not {shown}")
+        if self.runner != "ray" and (self.ray_address is not None or self.actors is not None):
+            raise UsageError("ray_address and actors go with runner='ray'")
+        import_parquet()
+
+
+@dataclass(frozen=True)
+class EmbedProgress:
+    """How far a run is: its phase, the inputs that are done in it, and those that just failed.
+
+    The phases are "listing" (whose `total` is not known), "loading" the model, and "embedding".
+    """
+
+    phase: Literal["listing", "loading", "embedding"]
+    done: int
+    total: int | None = None
+    failures: tuple[ImageFailure, ...] = ()
+
+
+class Runner(Protocol):
+    """What makes shards: `local_runner.LocalRunner` or `ray_runner.RayRunner`."""
+
+    def describe(self) -> VectorFacts:
+        """What the vectors will depend on, where they are made."""
+        ...
+
+    def run(self, facts: DatasetFacts, shards: Sequence[int]) -> Generator[Step, None, None]:
+        """Make the shards, and give steps as they go."""
+        ...
+
+    def close(self) -> None:
+        """Give back what was opened for the run."""
+        ...
+
+
+class Embedding:
+    """A data set as it is made: iterate over its progress to the end; then `result` is there.
+
+    What an earlier run made in the same folder is kept. Iterating raises DatasetError where the folder holds something
+    else, NoInputError for no sources, and with `on_error="fail"` ImageError for the first that cannot be used.
+    """
+
+    def __init__(self, session: Session, sources: Iterable[Source], request: EmbedRequest) -> None:
+        self._session, self._sources, self._request = session, sources, request
+        self._folder = open_folder(os.fspath(request.output))
+        self.result: EmbedResult | None = None
+
+    def __iter__(self) -> Generator[EmbedProgress, None, None]:
+        """List the sources, then make the shards that are missing."""
+        begun = time.monotonic()
+        records = map(to_record, self._sources)
+        first = next(records, None)
+        if first is None:
+            raise NoInputError("no images to embed")
+        folder, request = self._folder, self._request
+        with folder.lock():
+            if request.overwrite:
+                clear(folder)
+            facts = read_earlier(folder)
+            if facts is not None:
+                self._check(facts, self._expected(facts))
+            plan = Plan()
+            for done in self._plan(chain((first,), records), facts, plan):
+                yield EmbedProgress("listing", done)
+            missing = failed = find_missing(folder, -(-plan.sources // request.shard_size))
+            if missing or facts is None:
+                yield EmbedProgress("loading", 0)
+                with closing(self._open_runner()) as runner:
+                    facts = self._begin(runner.describe(), facts, plan)
+                    with closing(self._watch(runner, facts, missing)) as steps:
+                        yield from steps
+                failed = find_missing(folder, facts.shards)
+            if not failed and not facts.complete:
+                facts = finish(folder, facts)
+        self.result = self._describe(facts, len(missing) - len(failed), failed, time.monotonic() - begun)
+
+    def _plan(self, records: Iterable[dict[str, Any]], there: DatasetFacts | None, plan: Plan) -> Iterator[int]:
+        """Write down which sources make up which shard, or compare them with what was written."""
+        size = self._request.shard_size
+        if there is None:
+            return write_plan(self._folder, records, size, plan)
+        return compare_plan(self._folder, records, size, Plan(there.sources, there.sources_digest), plan)
+
+    def _expected(self, there: DatasetFacts) -> VectorFacts:
+        """What vectors will depend on, as far as it is known before a model is loaded; the rest as it is there."""
+        session = self._session
+        encoder = session.encoder
+        local = self._request.runner == "local"
+        return VectorFacts(
+            model=replace(there.model, name=encoder.name, pretrained=encoder.pretrained),
+            digest=session.identity,
+            device=there.device,
+            engine=there.engine,
+            precision=encoder.precision if local else session.model_options.precision or there.precision,
+            preprocessing={**there.preprocessing, "exact": session.decoding.exact},
+        )
+
+    def _check(self, there: DatasetFacts, asked: VectorFacts) -> None:
+        """Raise DatasetError where the folder holds other vectors than those that were asked for; say what differs."""
+        request = self._request
+        differences = find_differences(
+            there, asked, dtype=request.dtype, shard_size=request.shard_size, with_captions=request.captions
+        )
+        if differences:
+            raise DatasetError(
+                f"{self._folder.shown} holds other vectors: {'; '.join(differences)}; "
+                "give another folder, or overwrite=True to start again"
+            )
+
+    def _begin(self, vectors: VectorFacts, there: DatasetFacts | None, plan: Plan) -> DatasetFacts:
+        """Write the facts of the data set before its first shard, or check those that are there against the model."""
+        if there is not None:
+            self._check(there, vectors)
+            facts = replace(there, images=None, captions=None, errors=None)
+        else:
+            facts = DatasetFacts(
+                **vars(vectors),
+                dtype=self._request.dtype,
+                shard_size=self._request.shard_size,
+                with_captions=self._request.captions,
+                sources=plan.sources,
+                sources_digest=plan.digest,
+            )
+        self._folder.write(FACTS_FILE, facts.to_json().encode())
+        return facts
+
+    def _open_runner(self) -> Runner:
+        if self._request.runner == "local":
+            return LocalRunner(self._session, self._folder)
+        from clipsim.api.ray_runner import RayRunner
+
+        return RayRunner(self._session, self._folder, self._request)
+
+    def _watch(
+        self, runner: Runner, facts: DatasetFacts, missing: Sequence[int]
+    ) -> Generator[EmbedProgress, None, None]:
+        size = facts.shard_size
+        done = facts.sources - sum(min(size, facts.sources - shard * size) for shard in missing)
+        yield EmbedProgress("embedding", done, facts.sources)
+        with closing(runner.run(facts, missing)) as steps:
+            for count, failures in steps:
+                done += count
+                yield EmbedProgress("embedding", done, facts.sources, failures)
+
+    def _describe(self, facts: DatasetFacts, made: int, failed: Sequence[int], seconds: float) -> EmbedResult:
+        known = {key: value for key, value in asdict(facts).items() if key in EmbedResult.__dataclass_fields__}
+        return EmbedResult(
+            **{**known, "model": facts.model},
+            folder=os.fspath(self._request.output),
+            dimensions=facts.dimensions,
+            shards=facts.shards,
+            made=made,
+            failed_shards=tuple(failed),
+            seconds=seconds,
+        )

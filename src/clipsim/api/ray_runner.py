@@ -1,0 +1,176 @@
+"""Shards that are missing → their files, made by Ray Data on this machine or a cluster: one encoder an accelerator.
+
+Ray gives out the shards, starts encoders again that died, and hands their shards out once more. What is done here is
+what Ray has no word for: which shards are missing, and that each is whole or not there. Nothing but the numbers of
+shards and their failures travels between the processes: a worker reads the plan, and writes its shards, in the folder
+of the data set, which all of them must reach.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clipsim.api.ray_worker import ShardEncoder, WorkerOptions, describe_worker, tries_name
+from clipsim.api.shard_work import Step
+from clipsim.embedding.session import Session
+from clipsim.errors import ClipsimError, DatasetError, ImageError, MissingPackageError, printable
+from clipsim.scoring.records import ImageFailure, ModelRecord
+from clipsim.store.folders import Folder
+from clipsim.store.layout import DatasetFacts, VectorFacts
+
+if TYPE_CHECKING:
+    from clipsim.api.embed import EmbedRequest
+
+MAX_CPU_SHARE = 8  # cores of an encoder on a CPU; more make a model hardly faster
+OBJECT_STORE_BYTES = 200_000_000  # on this machine; only numbers of shards and failures go through it
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one encoder gets of a cluster, and how many encoders there are."""
+
+    encoders: int
+    cpus: int
+    gpus: int
+
+    @classmethod
+    def of(cls, nodes: Sequence[dict[str, Any]], encoders: int | None, device: str) -> Share:
+        """One encoder a GPU where there are any and the device allows it, else one for up to `MAX_CPU_SHARE` cores.
+
+        `nodes` are the resources of each machine; a number of `encoders` divides the cores among them.
+
+        >>> Share.of([{"CPU": 16.0, "GPU": 2.0}, {"CPU": 16.0, "GPU": 2.0}], None, "auto")
+        Share(encoders=4, cpus=0, gpus=1)
+        >>> Share.of([{"CPU": 16.0}, {"CPU": 4.0}], None, "auto")
+        Share(encoders=5, cpus=4, gpus=0)
+        >>> Share.of([{"CPU": 2.0}], 2, "cpu")
+        Share(encoders=2, cpus=1, gpus=0)
+        """
+        gpus = sum(int(node.get("GPU", 0)) for node in nodes)
+        if gpus and device.partition(":")[0] in ("auto", "cuda"):
+            return cls(encoders or gpus, 0, 1)
+        cores = [count for node in nodes if (count := int(node.get("CPU", 0)))] or [1]
+        share = min(*cores, MAX_CPU_SHARE) if encoders is None else max(1, min(*cores, sum(cores) // encoders))
+        return cls(encoders or sum(count // share for count in cores), share, 0)
+
+
+class RayRunner:
+    """Runs shards on Ray, which is joined or started by the first call and left by `close`.
+
+    Raises MissingPackageError without Ray, and DatasetError for whatever ends a run on Ray.
+    """
+
+    def __init__(self, session: Session, folder: Folder, request: EmbedRequest) -> None:
+        run = replace(session.run_options, cache=False)  # the cache is on the machine that asks
+        self._options = WorkerOptions(session.model_options, run, os.fspath(request.output), str(Path.cwd()))
+        self._folder, self._address, self._encoders = folder, request.ray_address, request.actors
+        self._ray = _import_ray()
+        self._share: Share | None = None
+        self._started = False
+
+    def describe(self) -> VectorFacts:
+        """What the vectors will depend on, as a worker finds it."""
+        share = self._join()
+        remote = self._ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, max_calls=1)(describe_worker)
+        with _translated():
+            found, error = self._ray.get(remote.remote(self._options))
+        if error is not None:
+            raise DatasetError(f"a worker of Ray cannot run the model: {error}")
+        record = json.loads(found)
+        return VectorFacts(**{**record, "model": ModelRecord(**record["model"])})
+
+    def run(self, facts: DatasetFacts, shards: Sequence[int]) -> Generator[Step, None, None]:
+        """Make the shards in any order, and give a step each; one that cannot be made is left out, with a notice.
+
+        Raises ImageError for it where `on_error` is "fail".
+        """
+        share = self._join()
+        for shard in shards:
+            self._folder.remove(tries_name(shard))
+        options = self._options
+        if share.cpus:
+            options = replace(options, run=replace(options.run, workers=share.cpus))
+        with _translated():
+            from ray.data import ActorPoolStrategy, from_items
+
+            made = from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards)).map_batches(
+                ShardEncoder,
+                batch_size=1,
+                fn_constructor_args=(options, facts.to_json()),
+                # an encoder that dies takes the shard with it that it is making, and no others that wait for it
+                compute=ActorPoolStrategy(size=min(share.encoders, len(shards)), max_tasks_in_flight_per_actor=1),
+                **({"num_gpus": share.gpus} if share.gpus else {"num_cpus": share.cpus}),
+            )
+            for row in made.iter_rows():
+                outcome = json.loads(row["outcome"])
+                if outcome["error"] is None:
+                    yield outcome["done"], tuple(ImageFailure(*failure) for failure in outcome["failures"])
+                elif options.run.on_error == "fail":
+                    raise ImageError(outcome["error"])
+                else:
+                    _log.warning("shard %d: %s", row["shard"], outcome["error"])
+
+    def close(self) -> None:
+        """End the Ray that was started here, or leave the cluster."""
+        if self._started:
+            self._started = False
+            self._ray.shutdown()
+            self._thread.shutdown()
+
+    def _join(self) -> Share:
+        """Join the cluster, or start Ray here, unless this program has; what an encoder gets of it."""
+        if self._share is not None:
+            return self._share
+        if not self._ray.is_initialized():
+            variables = {name: value for name, value in os.environ.items() if name.startswith("CLIPSIM_")}
+            settings: dict[str, Any] = {
+                "address": self._address,
+                "runtime_env": {"env_vars": {"OMP_WAIT_POLICY": "PASSIVE", **variables}},
+                "log_to_driver": False,
+                "logging_level": "ERROR",
+            }
+            if self._address is None:
+                settings |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+            # In the main thread it would take over SIGTERM; when the thread ends, so do the processes that Ray started.
+            self._thread = ThreadPoolExecutor(1, "ray")
+            self._started = True
+            with _translated():
+                self._thread.submit(self._ray.init, **settings).result()
+        with _translated():
+            from ray.data import DataContext
+
+            DataContext.get_current().enable_progress_bars = False
+            logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what fails is reported by `run`
+            nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        self._share = Share.of(nodes, self._encoders, self._options.model.device)
+        return self._share
+
+
+def _import_ray() -> Any:
+    try:
+        import ray.data
+    except ImportError as error:
+        raise MissingPackageError("runner='ray' needs Ray Data: pip install 'clipsim[ray]'") from error
+    return ray
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn what Ray raises into one DatasetError."""
+    try:
+        yield
+    except ClipsimError:
+        raise
+    except Exception as error:
+        lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        raise DatasetError(f"Ray: {printable(lines[-1].strip(), 400)}") from error

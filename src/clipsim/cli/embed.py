@@ -1,0 +1,220 @@
+"""`clipsim embed`: its options, its run with a progress bar, and the summary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clipsim.cli import parameters as shared
+from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED, exit_status
+from clipsim.cli.output import print_library_notices, print_message, print_table, write
+from clipsim.cli.parameters import OnError
+from clipsim.cli.progress import Bar, progress_bar
+from clipsim.cli.rank import MINI_NOTICE
+from clipsim.errors import UsageError, printable
+from clipsim.options import ModelOptions, RunOptions
+
+if TYPE_CHECKING:
+    from clipsim.api.embed import Embedding
+    from clipsim.inputs.filters import NameFilter
+    from clipsim.inputs.sources import Source
+    from clipsim.scoring.embed_records import EmbedResult
+
+
+class SummaryFormat(str, Enum):
+    """What standard output carries."""
+
+    table = "table"
+    json = "json"
+
+
+class Dtype(str, Enum):
+    """How vectors are stored."""
+
+    fp16 = "fp16"
+    fp32 = "fp32"
+
+
+class RunnerName(str, Enum):
+    """What makes the shards."""
+
+    local = "local"
+    ray = "ray"
+
+
+def embed_command(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SOURCES",
+            help="Image files, folders, quoted globs, tar shards (.tar), tables (.csv, .tsv, .jsonl, .parquet), or "
+            "addresses of these; `-` reads paths from standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="The folder of the vectors, or its address in an object store; needed.",
+        ),
+    ] = "",
+    from_file: shared.FromFile = None,
+    null: shared.Null = False,
+    captions: Annotated[bool, typer.Option("--captions", help="Embed the caption of each image too.")] = False,
+    dtype: Annotated[Dtype, typer.Option(help="How vectors are stored.")] = Dtype.fp16,
+    shard_size: Annotated[
+        int, typer.Option(min=1, max=1_000_000, metavar="N", help="Inputs per shard, the unit of resuming.")
+    ] = 10_000,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Take only images with such a name; repeat it.", show_default=False),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Leave out images with such a name; repeat it.", show_default=False),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Remove what DIR holds, and start again.")] = False,
+    runner: Annotated[
+        RunnerName, typer.Option(help="local: this process; ray: Ray Data, here or on a cluster.")
+    ] = RunnerName.local,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(metavar="ADDR", help="The Ray cluster; on this machine unless given.", show_default=False),
+    ] = None,
+    model: shared.Model = None,
+    weights: shared.Weights = None,
+    device: shared.Device = "auto",
+    precision: shared.PrecisionOption = None,
+    engine: shared.Engine = "auto",
+    batch_size: shared.BatchSize = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=256,
+            metavar="N",
+            help="Threads that decode, one per core unless given; with --runner ray the encoders, one per GPU.",
+            show_default=False,
+        ),
+    ] = None,
+    form: Annotated[SummaryFormat, typer.Option("--format", help="What to print.")] = SummaryFormat.table,
+    as_json: Annotated[bool, typer.Option("--json", help="Short for --format json.")] = False,
+    on_error: shared.OnErrorOption = OnError.skip,
+    exact: shared.Exact = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Do not read vectors from the cache.")] = False,
+    quiet: shared.Quiet = False,
+) -> None:
+    """Write the vectors of many images into a folder, in shards of NumPy and Parquet files.
+
+    The same command again makes only what is missing, whatever stopped it.
+
+    Example: `clipsim embed photos/ -o vectors/`
+
+    With captions, from tar shards: `clipsim embed 'data/*.tar' --captions -o vectors/`
+    """
+    with exit_status():
+        if not output:
+            raise UsageError("no folder to write to; give --output DIR (-o)")
+        print_library_notices(quiet=quiet)
+        from clipsim.inputs.filters import NameFilter
+
+        chosen = NameFilter(tuple(include or ()), tuple(exclude or ()))
+        found = _find_sources(sources or (), from_file, null, chosen)
+        on_ray = runner is RunnerName.ray
+        model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine)
+        run_options = RunOptions(
+            batch_size=batch_size,
+            workers=None if on_ray else workers,
+            exact=exact,
+            on_error=on_error.value,
+            cache=not no_cache,
+        )
+        from clipsim.api import Session
+        from clipsim.api.embed import EmbedRequest
+
+        request = EmbedRequest(
+            output,
+            captions=captions,
+            dtype=dtype.value,
+            shard_size=shard_size,
+            overwrite=overwrite,
+            runner=runner.value,
+            ray_address=ray_address,
+            actors=workers if on_ray else None,
+        )
+        with progress_bar(quiet=quiet, rate=True) as bar:
+            bar.step("finding the model")
+            with Session(model_options, run_options, own_process=True) as session:
+                if not session.model_was_chosen and not quiet:
+                    print_message("note", MINI_NOTICE)
+                result = _watch(session.open_embedding(found, request), bar)
+        _print_result(result, as_json=as_json or form is SummaryFormat.json)
+
+
+def _find_sources(names: Sequence[str], from_file: str | None, null: bool, chosen: NameFilter) -> Iterator[Source]:
+    """The sources in the order named, lazily; then those of the list."""
+    from clipsim.inputs.expand import find_sources
+    from clipsim.inputs.paths import STANDARD_INPUT, read_path_list
+
+    if null and from_file is None and STANDARD_INPUT not in names:
+        raise UsageError("--null goes with a list of paths: - or --from-file")
+    if not names and from_file is None:
+        raise UsageError("no images to embed; give files, folders, quoted globs, tars or tables, or - for a list")
+    if [*names, from_file].count(STANDARD_INPUT) > 1:
+        raise UsageError("standard input (-) can be read only once")
+
+    def expand() -> Iterator[Source]:
+        for name in names:
+            if name == STANDARD_INPUT:
+                yield from find_sources(read_path_list(name, null=null), chosen, listed=True)
+            else:
+                yield from find_sources([name], chosen)
+        if from_file is not None:
+            yield from find_sources(read_path_list(from_file, null=null), chosen, listed=True)
+
+    return expand()
+
+
+def _watch(embedding: Embedding, bar: Bar) -> EmbedResult:
+    """Run to the end; move the bar, and report each failure as it comes."""
+    steps = {"listing": "listing the images", "loading": "loading the model", "embedding": "embedding"}
+    phase, done = "", 0
+    bar.step(steps["listing"])
+    with closing(iter(embedding)) as passing:
+        for progress in passing:
+            if progress.phase != phase:
+                phase, done = progress.phase, progress.done if progress.total is not None else 0
+                bar.step(steps[phase], progress.total, done)
+            for failure in progress.failures:
+                print_message("skipped", f"{printable(failure.path)}: {failure.error}")
+            if progress.done > done:
+                bar.advance(progress.done - done)
+                done = progress.done
+    assert embedding.result is not None
+    return embedding.result
+
+
+def _print_result(result: EmbedResult, *, as_json: bool) -> None:
+    from clipsim.render.embed import build_embed_table, format_embed_json
+
+    if as_json:
+        write(format_embed_json(result))
+    else:
+        print_table(build_embed_table(result))
+    if result.failed_shards:
+        shown = ", ".join(map(str, result.failed_shards[:20])) + (", …" if len(result.failed_shards) > 20 else "")
+        print_message("error", f"shards that could not be made: {shown}; the same command again tries them once more")
+        raise typer.Exit(SOME_SKIPPED)
+    if result.images == 0:
+        print_message("error", f"none of the inputs could be used; errors.jsonl in {printable(result.folder)} says why")
+        raise typer.Exit(NOTHING_DONE)
+    if result.errors:
+        print_message("warning", f"{result.errors:,} of {result.sources:,} inputs skipped; errors.jsonl lists them")
+        raise typer.Exit(SOME_SKIPPED)

@@ -1,0 +1,176 @@
+"""A tar file of samples → one `Source` a picture, its caption and facts beside it; a torn tar gives what is whole.
+
+The naming is webdataset's: members that follow each other and share a stem are one sample. `.txt` is a picture's
+caption, `.json` its facts; without `.txt`, the caption is what the facts say under a name that tables use too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO, cast
+
+from clipsim.errors import ImageError, printable
+from clipsim.inputs.captions import MAX_TEXT_BYTES, clean_text, find_caption
+from clipsim.inputs.paths import has_image_suffix
+from clipsim.inputs.sources import FailedSource, Source
+from clipsim.inputs.urls import Window, open_location
+
+MAX_HEADER_BYTES = 1 << 20  # of a member: its name and extended attributes
+MAX_SAMPLE_PICTURES = 64
+BLOCK_BYTES = 512
+_TEXTS = (".txt", ".json")
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+
+
+@dataclass(frozen=True, slots=True)
+class TarMember(Source):
+    """A picture within a tar: `size` bytes at `offset` of the file or address `tar`."""
+
+    tar: str
+    offset: int
+    size: int
+
+    def open(self) -> BinaryIO:
+        """Open the part of the tar that is the picture. Raises ImageError, naming the cause but not the tar."""
+        return cast(BinaryIO, Window(open_location(self.tar), self.offset, self.size))
+
+
+@dataclass
+class _Sample:
+    """Members with one stem; `texts` are the places of its .txt and .json."""
+
+    stem: str
+    pictures: list[tarfile.TarInfo] = field(default_factory=list)
+    texts: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+def read_tar(name: str) -> Iterator[Source]:
+    """The pictures of a tar in order, in memory that does not grow with it; their content is not read.
+
+    A picture's name is `TAR/MEMBER`. What is wrong with the tar (it cannot be opened, it is compressed, its rest is
+    missing) is one FailedSource under the tar's own name, after the pictures that are whole; a picture that is there
+    and cannot be used is one under its own.
+    """
+    try:
+        with open_location(name, sequential=True) as file:
+            yield from _read_members(name, file)
+    except ImageError as error:
+        yield FailedSource(name, str(error))
+
+
+def _read_members(name: str, file: BinaryIO) -> Iterator[Source]:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    headers = cast(BinaryIO, _HeaderReads(file, size))
+    sample: _Sample | None = None
+    torn: str | None = None
+    try:
+        with tarfile.open(fileobj=headers, mode="r:") as tar:
+            while torn is None and (member := tar.next()) is not None:
+                vars(tar)["members"] = []  # it would keep all of them
+                place = member.name.removeprefix("./")
+                base = posixpath.basename(place)
+                if member.offset_data + member.size > size:
+                    torn = f"truncated: it ends within '{printable(place, 80)}'"
+                elif not member.isdir() and base and not base.startswith("."):
+                    stem, suffix = posixpath.splitext(place)
+                    if sample is None or sample.stem != stem or len(sample.pictures) == MAX_SAMPLE_PICTURES:
+                        yield from () if sample is None else _sources_of(name, file, sample)
+                        sample = _Sample(stem)
+                    if suffix.lower() in _TEXTS and member.isreg() and not member.issparse():
+                        sample.texts[suffix.lower()] = member.offset_data, member.size
+                    elif has_image_suffix(place):
+                        sample.pictures.append(member)
+            if torn is None and not _ends_properly(file, tar.offset):
+                torn = "truncated or damaged: what follows its last whole member is not the end of a tar"
+    except ImageError as error:
+        torn = str(error)
+    except (tarfile.TarError, ValueError, OverflowError, EOFError, RecursionError) as error:
+        torn = _describe(file, error)
+    if sample is not None:
+        yield from _sources_of(name, file, sample)
+    if torn is not None:
+        yield FailedSource(name, torn)
+
+
+def _sources_of(tar: str, file: BinaryIO, sample: _Sample) -> Iterator[Source]:
+    """The sources of one sample's pictures."""
+    facts = caption = oversize = None
+    if sample.pictures:
+        for suffix, (_, size) in sample.texts.items():
+            if size > MAX_TEXT_BYTES:
+                oversize = f"the {suffix} beside it has {size:,} bytes, more than the limit of {MAX_TEXT_BYTES:,}"
+        if oversize is None:
+            if ".json" in sample.texts:
+                facts = _clean_facts(_read_at(file, *sample.texts[".json"]))
+                caption = None if facts is None else find_caption(json.loads(facts))
+            if ".txt" in sample.texts:
+                caption = clean_text(_read_at(file, *sample.texts[".txt"])) or caption
+    for member in sample.pictures:
+        name = f"{tar}/{member.name.removeprefix('./')}"
+        if oversize is not None:
+            yield FailedSource(name, oversize)
+        elif not member.isfile():
+            yield FailedSource(name, "not a regular file within the tar")
+        elif member.issparse():
+            yield FailedSource(name, "a sparse file within the tar, whose parts are not contiguous")
+        else:
+            yield TarMember(name, tar, member.offset_data, member.size, caption=caption, facts=facts)
+
+
+def _read_at(file: BinaryIO, offset: int, size: int) -> bytes:
+    file.seek(offset)
+    return file.read(size)
+
+
+def _clean_facts(data: bytes) -> str | None:
+    """The text of a JSON object; None for whatever else it is."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return json.dumps(found) if isinstance(found, dict) else None
+
+
+def _ends_properly(file: BinaryIO, place: int) -> bool:
+    """Whether a block of zeros, the first of the two that end a tar, is at `place`."""
+    return _read_at(file, place, BLOCK_BYTES) == bytes(BLOCK_BYTES)
+
+
+def _describe(file: BinaryIO, error: Exception) -> str:
+    if _read_at(file, 0, 6).startswith(_COMPRESSED):
+        return "a compressed tar, whose members cannot be read by themselves; decompress it"
+    if "empty file" in str(error):
+        return "an empty file, not a tar"
+    return f"damaged, or not a tar: {printable(str(error) or type(error).__name__, 80)}"
+
+
+class _HeaderReads:
+    """A tar's stream for `tarfile`, which trusts the sizes it reads: no large reads, and no end in circles."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._left = size + MAX_HEADER_BYTES  # every part of a tar is read once, at most
+
+    def read(self, size: int = -1) -> bytes:
+        """Read as from any file. Raises ImageError beyond the limits."""
+        if not 0 <= size <= MAX_HEADER_BYTES:
+            raise ImageError(f"damaged: a header of the tar exceeds the limit of {MAX_HEADER_BYTES >> 20} MB")
+        data = self._file.read(size)
+        self._left -= size
+        if self._left < 0:
+            raise ImageError("damaged: the headers of the tar refer to each other")
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move the place, as in any file."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The place in the file."""
+        return self._file.tell()

@@ -1,0 +1,199 @@
+"""Addresses of object stores and web servers → listings and streams, through fsspec; local paths open as files do."""
+
+from __future__ import annotations
+
+import io
+import os
+import posixpath
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
+
+from clipsim.errors import ImageError, MissingPackageError, printable
+from clipsim.inputs.paths import has_image_suffix
+from clipsim.inputs.sources import Source, open_regular
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*::)*[A-Za-z][A-Za-z0-9+.-]+://")
+_WEB = re.compile(r"https?://", re.IGNORECASE)
+_PATTERN = re.compile(r"[*\[]")  # a question mark begins a query
+_FILE_URL = re.compile(r"(?:file|local)://", re.IGNORECASE)
+
+
+def is_url(name: str) -> bool:
+    r"""Whether a name is an address rather than a path; `file://` addresses are paths, see `as_path`.
+
+    >>> is_url("s3://bucket/a.jpg"), is_url(r"C:\a.jpg"), is_url("file:///a.jpg")
+    (True, False, False)
+    """
+    return _URL.match(name) is not None and _FILE_URL.match(name) is None
+
+
+def as_path(name: str) -> str:
+    """A `file://` address as the path it stands for; other names as they are.
+
+    >>> as_path("file:///data/a.jpg")
+    '/data/a.jpg'
+    """
+    return _FILE_URL.sub("", name, count=1)
+
+
+def find_urls(url: str) -> Iterator[str]:
+    """What an address stands for: a pattern its matches, a folder the images below it, sorted; else itself.
+
+    A pattern without a match, and whatever cannot be listed, is given back as it is, so that opening it says why.
+    Web servers have no listings, and what a chain of filesystems lists has no address of its own. Raises
+    MissingPackageError without fsspec.
+    """
+    filesystem_of = _filesystem_of()
+    found: list[str] = []
+    if "::" not in url and not _WEB.match(url) and (_PATTERN.search(url) or not suffix_of(url)):
+        with suppress(Exception):  # of any client library; opening it later says what is wrong
+            filesystem, path = filesystem_of(url)
+            if _PATTERN.search(path):
+                found = [name for name in filesystem.glob(path) if not name.rpartition("/")[2].startswith(".")]
+            elif filesystem.isdir(path):
+                found = [name for name in filesystem.find(path) if _is_listed(name, path)]
+            found = [str(filesystem.unstrip_protocol(name)) for name in sorted(found)]
+    yield from found or [url]
+
+
+def open_location(name: str, *, sequential: bool = False) -> BinaryIO:
+    """Open a path or an address as a seekable stream of bytes.
+
+    Of an address, only what is asked for is fetched, a request a read; with `sequential`, large blocks ahead. Raises
+    ImageError, naming the cause but not the place, and MissingPackageError for an address without fsspec.
+    """
+    if not is_url(name):
+        return open_regular(as_path(name))
+    filesystem_of = _filesystem_of()
+    with _translated("open"):
+        filesystem, path = filesystem_of(name)
+        opened = filesystem.open(path, "rb", cache_type="readahead" if sequential else "none")
+        size = opened.seek(0, os.SEEK_END)
+    window = Window(opened, 0, size)
+    return io.BufferedReader(window) if sequential else cast(BinaryIO, window)
+
+
+def join_location(base: str, name: str) -> str:
+    """A path or address as a table at `base` means it: relative to the table's own place.
+
+    >>> join_location("data/table.csv", "images/a.jpg"), join_location("s3://bucket/t.csv", "a.jpg")
+    ('data/images/a.jpg', 's3://bucket/a.jpg')
+    >>> join_location("data/table.csv", "/images/a.jpg"), join_location("data/table.csv", "s3://bucket/a.jpg")
+    ('/images/a.jpg', 's3://bucket/a.jpg')
+    """
+    if is_url(name) or _FILE_URL.match(name):
+        return name
+    if is_url(base):
+        return f"{base.rpartition('/')[0]}/{name.lstrip('/')}"
+    return os.path.join(os.path.dirname(as_path(base)), name)  # noqa: PTH118, PTH120 (keeps names without a leading ./)
+
+
+@dataclass(frozen=True, slots=True)
+class UrlSource(Source):
+    """An image at an address; `name` is the address."""
+
+    def open(self) -> BinaryIO:
+        """Open it. Raises ImageError, naming the cause but not the address."""
+        return open_location(self.name)
+
+
+class Window(io.RawIOBase):
+    """`size` bytes of another stream, from `start` on, as a stream that owns the other; nothing is read ahead.
+
+    A failure of the other stream, of whatever kind, is an ImageError.
+    """
+
+    def __init__(self, stream: BinaryIO, start: int, size: int) -> None:
+        self._stream, self._start, self._size = stream, start, size
+        self._place = 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def tell(self) -> int:
+        """The place in the window."""
+        return self._place
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move the place, as in any file."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence]
+        self._place = max(0, base + offset)
+        return self._place
+
+    def read(self, size: int | None = -1) -> bytes:
+        """The next bytes, all that are asked for unless the stream ends before."""
+        left = max(0, self._size - self._place)
+        wanted = left if size is None or size < 0 else min(size, left)
+        if not wanted:
+            return b""
+        with _translated("read"):
+            self._stream.seek(self._start + self._place)
+            data = self._stream.read(wanted)
+        self._place += len(data)
+        return data
+
+    def readall(self) -> bytes:
+        """The rest."""
+        return self.read()
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer, or the beginning of it."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Close the other stream too."""
+        if not self.closed:
+            self._stream.close()
+        super().close()
+
+
+@contextmanager
+def _translated(verb: str) -> Iterator[None]:
+    """Turn whatever a client library raises into one ImageError."""
+    try:
+        yield
+    except (ImageError, MissingPackageError):
+        raise
+    except FileNotFoundError as error:
+        raise ImageError("no such file") from error
+    except Exception as error:
+        said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 120)
+        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+        raise ImageError(f"cannot {verb} it: {kind}{said}") from error
+
+
+def _filesystem_of() -> Callable[[str], tuple[Any, str]]:
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError as error:
+        raise MissingPackageError(
+            "addresses (s3://, https://, …) need fsspec: pip install 'clipsim[remote]'"
+        ) from error
+    found: Callable[[str], tuple[Any, str]] = url_to_fs
+    return found
+
+
+def _is_listed(name: str, folder: str) -> bool:
+    """Whether a file below a folder is taken: an image, with no hidden part in its name."""
+    below = name[len(folder.rstrip("/")) :]
+    return has_image_suffix(name) and not any(part.startswith(".") for part in below.split("/"))
+
+
+def suffix_of(name: str) -> str:
+    """The suffix of a path or address in lower case, without what a query adds.
+
+    >>> suffix_of("data/part.TAR"), suffix_of("https://host/t.csv?key=1")
+    ('.tar', '.csv')
+    """
+    plain = name.partition("?")[0].partition("#")[0] if is_url(name) else name
+    return posixpath.splitext(plain)[1].lower()

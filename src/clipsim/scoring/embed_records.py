@@ -1,0 +1,48 @@
+"""What `embed` made → a frozen record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from clipsim.scoring.records import ModelRecord
+
+EMBED_SCHEMA = "clipsim.embed/1"
+
+
+@dataclass(frozen=True)
+class EmbedResult:
+    """A data set of vectors, as a run left it.
+
+    Of `sources` inputs, `images` have a vector and `errors` failed (they stand in the folder's `errors.jsonl`);
+    `captions` is None where none were embedded. `made` of the `shards` were made by this run, in `seconds`;
+    `failed_shards` could not be made, and the counts are None as long as there are any.
+    """
+
+    folder: str
+    model: ModelRecord
+    device: str
+    precision: str
+    engine: str
+    dtype: str
+    dimensions: int
+    sources: int
+    images: int | None
+    captions: int | None
+    errors: int | None
+    shards: int
+    made: int
+    seconds: float
+    failed_shards: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of the schema `clipsim.embed/1`."""
+        return {
+            "schema": EMBED_SCHEMA,
+            **vars(self),
+            "model": self.model.to_dict(),
+            "seconds": round(self.seconds, 3),
+            "failed_shards": list(self.failed_shards),
+            "warnings": list(self.warnings),
+        }

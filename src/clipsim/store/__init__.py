@@ -1,0 +1,14 @@
+"""Vectors on disk that outlive a run.
+
+Reading:
+
+- `layout`: which files a data set has, and `clipsim.json` ↔ `DatasetFacts`
+- `dataset`: a folder that `clipsim embed` wrote → memory-mapped vectors, names and the facts of the model
+
+Writing:
+
+- `folders`: a folder on this machine or in an object store, whose files are whole or not there
+- `plan`: which inputs make up which shard
+- `shards`: one shard, made of `arrays` (vectors) and `metadata` (Parquet)
+- `writing`: what a folder holds already, and the end of a data set
+"""

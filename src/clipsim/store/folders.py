@@ -1,0 +1,239 @@
+"""A folder on this machine or in an object store → files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from clipsim.errors import DatasetError, MissingPackageError, printable
+
+_WITHOUT_FOLDERS = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "oss", "oci"))
+SCRATCH = ".clipsim/tmp-"
+
+
+class Folder(Protocol):
+    """Files by their names relative to the folder, such as "img_emb/img_emb_0000.npy".
+
+    Every method raises DatasetError, naming the folder, where the system or the store refuses.
+    """
+
+    shown: str
+
+    def list_names(self, below: str = "") -> list[str]:
+        """The names of what is directly in the folder, or in a folder within it."""
+        ...
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file; None where there is none."""
+        ...
+
+    def write(self, name: str, content: bytes) -> None:
+        """Make or replace a file in one step."""
+        ...
+
+    def publish(self, made: Path, name: str) -> None:
+        """Make or replace a file in one step by one that is complete, in `scratch`."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or a folder with all that is in it, if it is there."""
+        ...
+
+    def scratch(self) -> Any:
+        """A context of a folder on this machine for files in the making, which is removed afterwards."""
+        ...
+
+    def lock(self) -> Any:
+        """A context in which no other process has the lock, where the system has locks."""
+        ...
+
+
+class LocalFolder:
+    """A folder on this machine."""
+
+    def __init__(self, path: str) -> None:
+        self.path, self.shown = Path(path), printable(path)
+
+    def list_names(self, below: str = "") -> list[str]:
+        """The names of what is directly in the folder, or in a folder within it."""
+        try:
+            with self._errors("read"):
+                return [entry.name for entry in (self.path / below).iterdir()]
+        except _NoSuchFileError:
+            return []
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file; None where there is none."""
+        try:
+            with self._errors("read"):
+                return (self.path / name).read_bytes()
+        except _NoSuchFileError:
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Make or replace a file in one step."""
+        with self.scratch() as folder:
+            made = folder / "file"
+            with self._errors("write to"):
+                made.write_bytes(content)
+            self.publish(made, name)
+
+    def publish(self, made: Path, name: str) -> None:
+        """Make or replace a file in one step, its content on the disk before its name."""
+        target = self.path / name
+        with self._errors("write to"):
+            with made.open("rb+") as file:
+                os.fsync(file.fileno())
+            target.parent.mkdir(parents=True, exist_ok=True)
+            made.replace(target)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or a folder with all that is in it."""
+        path = self.path / name
+        with suppress(_NoSuchFileError), self._errors("write to"):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A new folder within this one, so that files are moved into place by renaming."""
+        place = self.path / SCRATCH
+        with self._errors("write to"):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix=place.name, dir=place.parent))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder's lock, which the system releases when the process ends, however it does.
+
+        Raises DatasetError where another process holds it.
+        """
+        if sys.platform == "win32":
+            yield
+            return
+        import fcntl
+
+        with self._errors("write to"):
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # some file systems of networks have no locks
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise DatasetError(f"{self.shown}: another process is writing to it") from None
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def _errors(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise _NoSuchFileError(f"{self.shown}: cannot {verb} it: {error.strerror}") from error
+        except OSError as error:
+            raise DatasetError(f"{self.shown}: cannot {verb} it: {error.strerror or error}") from error
+
+
+class StoreFolder:
+    """A folder in an object store, by its address; an object is written by one request, or not at all."""
+
+    def __init__(self, address: str) -> None:
+        self.shown = printable(address)
+        try:
+            from fsspec.core import url_to_fs
+        except ImportError as error:
+            raise MissingPackageError("object stores need fsspec: pip install 'clipsim[remote]'") from error
+        with self._errors("open"):
+            self._store, self._path = url_to_fs(address.rstrip("/"))
+
+    def list_names(self, below: str = "") -> list[str]:
+        """The names of what is directly in the folder, or in a folder within it."""
+        try:
+            with self._errors("read"):
+                self._store.invalidate_cache()
+                found = self._store.ls(self._place(below), detail=False)
+        except _NoSuchFileError:
+            return []
+        return [name for path in found if (name := str(path).rstrip("/").rpartition("/")[2])]
+
+    def read(self, name: str) -> bytes | None:
+        """The content of an object; None where there is none."""
+        try:
+            with self._errors("read"):
+                return bytes(self._store.cat_file(self._place(name)))
+        except _NoSuchFileError:
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Make or replace an object."""
+        with self._errors("write to"):
+            self._make_room(name)
+            self._store.pipe_file(self._place(name), content)
+
+    def publish(self, made: Path, name: str) -> None:
+        """Make or replace an object by a complete file."""
+        with self._errors("write to"):
+            self._make_room(name)
+            self._store.put_file(str(made), self._place(name))
+
+    def remove(self, name: str) -> None:
+        """Remove an object, or all that are below a name."""
+        with suppress(_NoSuchFileError), self._errors("write to"):
+            self._store.rm(self._place(name), recursive=True)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A temporary folder on this machine, from which complete files are uploaded."""
+        with self._errors("write to"):
+            folder = Path(tempfile.mkdtemp(prefix="clipsim-"))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Nothing: object stores have no locks. Whoever writes a shard writes the same one."""
+        yield
+
+    def _make_room(self, name: str) -> None:
+        """Make the folder of a file, where the store has folders; others would make a bucket that was mistyped."""
+        protocols = self._store.protocol
+        if _WITHOUT_FOLDERS.isdisjoint([protocols] if isinstance(protocols, str) else protocols):
+            self._store.makedirs(self._place(name).rpartition("/")[0], exist_ok=True)
+
+    def _place(self, name: str) -> str:
+        return f"{self._path}/{name}" if name else str(self._path)
+
+    @contextmanager
+    def _errors(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise _NoSuchFileError(f"{self.shown}: cannot {verb} it: no such object or bucket") from error
+        except Exception as error:  # client libraries raise errors of their own
+            said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 160)
+            raise DatasetError(f"{self.shown}: cannot {verb} it: {said}") from error
+
+
+class _NoSuchFileError(DatasetError):
+    """What is to be read or removed is not there."""
+
+
+def open_folder(location: str) -> Folder:
+    """The folder at a path, or at an address that fsspec knows. Raises MissingPackageError without fsspec."""
+    return StoreFolder(location) if "://" in location else LocalFolder(location)

@@ -1,0 +1,83 @@
+"""What is known of each picture → the rows of a Parquet file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clipsim.errors import DatasetError
+from clipsim.store.layout import import_parquet
+
+ROWS_PER_GROUP = 10_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the metadata says of one picture.
+
+    `facts` is a JSON object; `width` and `height` are of the upright picture; `sha256` is of its file's bytes, in hex.
+    """
+
+    image_path: str
+    caption: str | None = None
+    facts: str | None = None
+    width: int | None = None
+    height: int | None = None
+    sha256: str | None = None
+
+
+class MetadataFile:
+    """A Parquet file of rows in the making; at most `ROWS_PER_GROUP` are kept in memory.
+
+    Raises OSError and ValueError, of which pyarrow's errors are.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow
+
+        self.path, self.rows = path, 0
+        self._kept: list[dict[str, Any]] = []
+        text, number = pyarrow.string(), pyarrow.int32()
+        self._schema = pyarrow.schema(
+            [
+                ("image_path", text),
+                ("caption", text),
+                ("facts", text),
+                ("width", number),
+                ("height", number),
+                ("sha256", text),
+                ("row", pyarrow.int64()),
+            ]
+        )
+        self._writer = import_parquet().ParquetWriter(path, self._schema)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Append rows."""
+        for row in rows:
+            # Parquet's text is UTF-8: the bytes of a name that is not are shown as escapes
+            name = row.image_path.encode("utf-8", "backslashreplace").decode()
+            self._kept.append({**vars(row), "image_path": name, "row": self.rows})
+            self.rows += 1
+            if len(self._kept) == ROWS_PER_GROUP:
+                self._write()
+
+    def close(self) -> None:
+        """Write what is kept, and close."""
+        if self._writer.is_open:
+            self._write()
+            self._writer.close()
+
+    def check(self) -> None:
+        """Read the closed file's footer back. Raises DatasetError where it has another number of rows."""
+        found = import_parquet().read_metadata(self.path).num_rows
+        if found != self.rows:
+            raise DatasetError(f"{found:,} rows of metadata were written, not {self.rows:,}")
+
+    def _write(self) -> None:
+        import pyarrow
+
+        if self._kept:
+            self._writer.write_table(pyarrow.Table.from_pylist(self._kept, schema=self._schema))
+            self._kept = []

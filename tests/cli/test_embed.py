@@ -1,0 +1,133 @@
+"""Tests of `clipsim embed`: its options, its messages and its exit status; a model that knows colours behind it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from collections_of_pictures import make_collection
+from fake_encoder import FakeEncoder
+
+from clipsim.store.dataset import Dataset
+
+if TYPE_CHECKING:
+    from cli.conftest import Clipsim
+
+pytest.importorskip("pyarrow")
+
+
+def test_a_folder(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path) -> None:
+    """The summary goes to standard output; all is well."""
+    ended = clipsim("embed", colours, "-o", tmp_path / "out", "--dtype", "fp32")
+    shown = dict(line.split(maxsplit=1) for line in ended.out.splitlines())
+
+    assert ended.status == 0
+    assert shown["folder"].strip() == str(tmp_path / "out")
+    assert shown["vectors"].strip() == "3 × 4 fp32"
+    assert shown["shards"].startswith("1 of 1 made in ")
+    assert len(Dataset(tmp_path / "out")) == 3
+
+
+def test_broken_inputs(clipsim: Clipsim, colour_model: FakeEncoder, tmp_path: Path) -> None:
+    """Each is a line, and the status says that some were skipped, also when nothing is left to do."""
+    collection = make_collection(tmp_path / "collection", 30, 6, 6)
+    arguments = ("embed", *collection.inputs, "-o", tmp_path / "out", "--captions", "--format", "json")
+    first, second = clipsim(*arguments), clipsim(*arguments)
+    result = json.loads(first.out)
+
+    assert first.status == second.status == 3
+    for name in collection.broken:
+        assert f"clipsim: skipped: {name}: " in first.err
+        assert name not in second.err
+    assert "clipsim: warning: 7 of 46 inputs skipped" in first.err
+    assert result["schema"] == "clipsim.embed/1"
+    assert (result["sources"], result["images"], result["captions"], result["errors"]) == (46, 39, 15, 7)
+    assert json.loads(second.out) == {**result, "made": 0, "seconds": json.loads(second.out)["seconds"]}
+
+
+def test_lists_and_patterns(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path) -> None:
+    """Names come from arguments, standard input and a file, in this order, and patterns choose among them."""
+    (tmp_path / "list").write_bytes(f"{colours}\0".encode())
+    ended = clipsim(
+        "embed", colours / "red.png", "-", "--from-file", tmp_path / "list", "-0", "-o", tmp_path / "out",
+        "--exclude", "blue.*",
+        stdin=f"{colours / 'blue.png'}\0{colours / 'green.png'}\0".encode(),
+    )  # fmt: skip
+
+    assert ended.status == 0
+    assert [Path(name).stem for name in Dataset(tmp_path / "out").names(0)] == ["red", "green", "green", "red"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["x"], 2, "give --output DIR (-o)"),
+        (["-o", "out"], 2, "no images to embed"),
+        (["-", "--from-file", "-", "-o", "out"], 2, "only once"),
+        (["x", "-0", "-o", "out"], 2, "--null"),
+        (["x", "-o", "out", "--include", ""], 2, "a pattern"),
+        (["x", "-o", "out", "--ray-address", "a:1"], 2, "--runner ray"),
+        (["none.jpg", "-o", "{tmp}/out"], 1, "errors.jsonl in {tmp}/out"),
+        (["{tmp}/colours", "-o", "{tmp}/colours"], 1, "the folder is not empty"),
+        (["{tmp}/none.csv", "-o", "{tmp}/out"], 1, "none of the inputs could be used"),
+    ],
+)
+def test_what_cannot_be_done(
+    clipsim: Clipsim,
+    colour_model: FakeEncoder,
+    colours: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    status: int,
+    message: str,
+) -> None:
+    """One line says what is wrong, in terms of the command line."""
+    ended = clipsim("embed", *(argument.format(tmp=tmp_path) for argument in arguments))
+
+    assert ended.status == status
+    assert message.format(tmp=tmp_path) in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_another_data_set(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path) -> None:
+    """What differs is said, and how to start again, which works."""
+    clipsim("embed", colours, "-o", tmp_path / "out")
+    refused = clipsim("embed", colours, "-o", tmp_path / "out", "--dtype", "fp32", "-q")
+    again = clipsim("embed", colours, "-o", tmp_path / "out", "--dtype", "fp32", "-q", "--overwrite")
+
+    assert refused.status == 1
+    assert refused.err == (
+        f"clipsim: error: {tmp_path}/out holds other vectors: dtype fp16 there, fp32 now; give another folder, or "
+        "--overwrite to start again\n"
+    )
+    assert again.status == 0
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments", "extra"),
+    [
+        ("pyarrow.parquet", ["{tmp}/colours"], "embed"),
+        ("fsspec.core", ["s3://bucket/a.jpg"], "remote"),
+        ("ray.data", ["{tmp}/colours", "--runner", "ray"], "ray"),
+    ],
+)
+def test_extras_that_are_missing(
+    clipsim: Clipsim,
+    colour_model: FakeEncoder,
+    colours: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    package: str,
+    arguments: list[str],
+    extra: str,
+) -> None:
+    """One line names the extra."""
+    monkeypatch.setitem(sys.modules, package, None)
+    ended = clipsim("embed", *(argument.format(tmp=tmp_path) for argument in arguments), "-o", tmp_path / "out", "-q")
+
+    assert ended.status == 1
+    assert f"pip install 'clipsim[{extra}]'" in ended.err
+    assert ended.err.count("\n") == 1

@@ -1,0 +1,103 @@
+"""Tests of `store.plan`: which inputs make up which shard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clipsim.errors import DatasetError
+from clipsim.store.folders import LocalFolder
+from clipsim.store.plan import Plan, compare_plan, read_plan, sources_name, write_plan
+
+
+def records(*names: str) -> Iterator[dict[str, Any]]:
+    """Records of files."""
+    return ({"kind": "file", "name": name} for name in names)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> LocalFolder:
+    """A folder of a data set."""
+    return LocalFolder(str(tmp_path))
+
+
+@pytest.fixture
+def known(folder: LocalFolder) -> Plan:
+    """The plan of five inputs in shards of two."""
+    plan = Plan()
+    assert list(write_plan(folder, records("a", "b", "c", "d", "e"), 2, plan)) == [2, 4, 5]
+    return plan
+
+
+def test_a_plan(folder: LocalFolder, known: Plan) -> None:
+    """Each shard has the next inputs."""
+    assert [[record["name"] for record in read_plan(folder, shard)] for shard in range(3)] == [
+        ["a", "b"], ["c", "d"], ["e"],
+    ]  # fmt: skip
+    assert known.sources == 5
+
+
+def test_the_same_inputs_again(folder: LocalFolder, known: Plan) -> None:
+    """Nothing differs, and nothing is written."""
+    before = (folder.path / sources_name(0)).stat()
+    plan = Plan()
+    assert list(compare_plan(folder, records("a", "b", "c", "d", "e"), 2, known, plan)) == [2, 4, 5]
+
+    assert plan == known
+    assert (folder.path / sources_name(0)).stat() == before
+
+
+@pytest.mark.parametrize(
+    ("names", "difference"),
+    [
+        ("abxde", "input 3 was 'c', now it is 'x'"),
+        ("abcdf", "input 5 was 'e', now it is 'f'"),
+        ("abcdef", "input 6 was missing, now it is 'f'"),
+        ("abcdefg", "input 6 was missing, now it is 'f'"),
+        ("abc", "input 4 was 'd', now it is missing"),
+        ("ab", "5 then, 2 now"),
+    ],
+)
+def test_other_inputs(folder: LocalFolder, known: Plan, names: str, difference: str) -> None:
+    """The first difference is named, and nothing is changed."""
+    before = {path.name: path.read_bytes() for path in (folder.path / ".clipsim").iterdir()}
+
+    with pytest.raises(DatasetError, match=difference):
+        list(compare_plan(folder, records(*names), 2, known, Plan()))
+    assert {path.name: path.read_bytes() for path in (folder.path / ".clipsim").iterdir()} == before
+
+
+def test_an_input_of_the_same_name(folder: LocalFolder, known: Plan) -> None:
+    """A caption or a place in a tar that has changed makes another input."""
+    changed = [*records("a"), {"kind": "file", "name": "b", "caption": "new"}, *records("c", "d", "e")]
+
+    with pytest.raises(DatasetError, match="input 2, 'b', has changed"):
+        list(compare_plan(folder, changed, 2, known, Plan()))
+
+
+def test_a_plan_that_was_interrupted(folder: LocalFolder, known: Plan) -> None:
+    """A new plan replaces it, and leaves nothing of a longer one."""
+    plan = Plan()
+    list(write_plan(folder, records("a", "x"), 2, plan))
+
+    assert [path.name for path in (folder.path / ".clipsim").iterdir()] == ["sources_0000.jsonl"]
+
+
+def test_books_that_were_lost(folder: LocalFolder, known: Plan) -> None:
+    """They are written again if the inputs are the same; a plan that is missing or damaged is not guessed."""
+    (folder.path / sources_name(1)).unlink()
+    with pytest.raises(DatasetError, match=r"sources_0001\.jsonl is missing"):
+        read_plan(folder, 1)
+    list(compare_plan(folder, records("a", "b", "c", "d", "e"), 2, known, Plan()))
+    assert [record["name"] for record in read_plan(folder, 1)] == ["c", "d"]
+
+    (folder.path / sources_name(1)).unlink()
+    with pytest.raises(DatasetError, match="other inputs"):
+        list(compare_plan(folder, records("a", "b", "x", "d", "e"), 2, known, Plan()))
+    assert not (folder.path / sources_name(1)).exists()
+    (folder.path / sources_name(0)).write_bytes(b"{")
+    with pytest.raises(DatasetError, match="damaged"):
+        read_plan(folder, 0)
