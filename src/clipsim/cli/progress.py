@@ -1,4 +1,4 @@
-"""A progress bar on standard error, for terminals, and only once the work has taken a second."""
+"""Progress of a run → a bar on standard error, on terminals only, and once the work has taken a second."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DELAY_SECONDS = 1.0
 
 
 class Bar:
-    """One line that says what is going on; hidden until `DELAY_SECONDS` have passed, or for good."""
+    """A line that names the work in progress, shown after `DELAY_SECONDS`; without `progress` it is never shown."""
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
