@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from exports import ExportedModel
 import clipsim
 from clipsim.engines.choice import plan_engine
 from clipsim.errors import ModelError, UsageError
-from clipsim.models.digests import digest_file
+from clipsim.models.digests import digest_stream
 from clipsim.options import ModelOptions
 
 
@@ -88,17 +89,17 @@ def test_weights_are_read_once_to_see_that_an_export_is_not_of_them(
 
     other = write_folder(tmp_path / "other", "vit", seed=1)
     monkeypatch.setattr("clipsim.models.digests.CLOCK_TICK", 0)
-    read: list[Path] = []
+    read: list[str] = []
 
-    def digest(path: Path) -> str:
-        read.append(path)
-        return digest_file(path)
+    def digest(file: FileIO) -> str:
+        read.append(Path(str(file.name)).name)
+        return digest_stream(file)
 
-    monkeypatch.setattr("clipsim.cache.files.digest_file", digest)
+    monkeypatch.setattr("clipsim.models.digests.digest_stream", digest)
     for _ in range(3):
         assert clipsim.rank(colours, ["red", "a blue thing"], model=other, device="cpu").engine == "torch"
 
-    assert [path.name for path in read].count("open_clip_model.safetensors") == 1
+    assert read.count("open_clip_model.safetensors") == 1
 
 
 def test_engines_do_not_share_cached_vectors(model: ExportedModel, colours: Path) -> None:
