@@ -118,7 +118,7 @@ def rank_command(
             if len(missing) == len(sources):  # known before a model is loaded
                 for failure in missing:
                     print_failure(failure)
-                end_with_failures(RunCounts(failed=len(missing)))
+                _end_with_failures(RunCounts(failed=len(missing)))
         with progress_bar(quiet=quiet or (streamed and sys.stdout.isatty())) as bar:
             bar.step("loading the model")
             with Session(model_options, run_options, own_process=True) as session:
@@ -140,7 +140,7 @@ def rank_command(
         if result is not None:
             _print_result(result, output, top)
         if counts.failed:
-            end_with_failures(counts)
+            _end_with_failures(counts)
 
 
 def _find_paths(images: Sequence[str], from_file: str | None, null: bool) -> Iterator[str]:
@@ -162,6 +162,7 @@ def _find_paths(images: Sequence[str], from_file: str | None, null: bool) -> Ite
 
 
 def print_failure(failure: ImageFailure) -> None:
+    """Report an input that is skipped."""
     print_message("skipped", f"{printable(failure.path)}: {failure.error}")
 
 
@@ -213,7 +214,7 @@ def _print_result(result: RankResult, output: Format, top: int | None) -> None:
         print_table(*build_table(result, table_width(), top, whole_names=not sys.stdout.isatty()))
 
 
-def end_with_failures(counts: RunCounts) -> None:
+def _end_with_failures(counts: RunCounts) -> None:
     if counts.scored:
         print_message("warning", f"{counts.failed} of {counts.scored + counts.failed} inputs skipped")
         raise typer.Exit(SOME_SKIPPED)
