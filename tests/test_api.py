@@ -36,7 +36,7 @@ def test_every_colour_finds_its_picture(colours: Path) -> None:
     result = rank_colours(colours, ["blue", "red", "lime"])
 
     assert result.similarity.shape == (3, 3)
-    assert [result.texts[row] for row in result.best] == ["red", "lime", "blue"]
+    assert [result.texts[row] for row in result.best if row is not None] == ["red", "lime", "blue"]
     assert result.probabilities is not None
     assert result.probabilities.sum(axis=0) == pytest.approx([1, 1, 1])
     assert result.images == tuple(str(colours / f"{name}.png") for name in ("red", "green", "blue"))

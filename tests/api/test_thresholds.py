@@ -121,7 +121,7 @@ def test_near_duplicates_are_counted() -> None:
             (2, 3, 4)), "07", "08", "09")], recall=0.9)  # fmt: skip
 
     (warning,) = found.warnings
-    assert "of 9 positives are nearly the same picture" in warning
+    assert "of 9 positives look nearly like another" in warning
 
 
 def test_broken_pictures_are_left_out() -> None:

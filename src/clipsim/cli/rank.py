@@ -132,7 +132,7 @@ def rank_command(
             if len(missing) == len(sources):  # known before a model is loaded
                 for failure in missing:
                     print_failure(failure)
-                end_with_failures(RunCounts(failed=len(missing)))
+                _end_with_failures(RunCounts(failed=len(missing)))
         with progress_bar(quiet=quiet or (streamed and sys.stdout.isatty())) as bar:
             bar.step("loading the model")
             with Session(model_options, run_options, own_process=True) as session:
@@ -156,7 +156,7 @@ def rank_command(
         if result is not None:
             _print_result(result, output, top, top_images, legend=not quiet and legend_is_due())
         if counts.failed:
-            end_with_failures(counts)
+            _end_with_failures(counts)
 
 
 def _find_paths(images: Sequence[str], from_file: str | None, null: bool) -> Iterator[str]:
@@ -183,6 +183,7 @@ def _can_be_counted(images: Sequence[str], from_file: str | None) -> bool:
 
 
 def print_failure(failure: ImageFailure) -> None:
+    """Report an input that is skipped."""
     print_message("skipped", f"{printable(failure.path)}: {failure.error}")
 
 
@@ -254,7 +255,7 @@ def _draw(result: RankResult, top: int | None, top_images: int | None) -> TableP
     return build_top_images_table(result, top_images, width, whole_names=whole)
 
 
-def end_with_failures(counts: RunCounts) -> None:
+def _end_with_failures(counts: RunCounts) -> None:
     if counts.scored:
         print_message("warning", f"{counts.failed} of {counts.scored + counts.failed} inputs skipped")
         raise typer.Exit(SOME_SKIPPED)
