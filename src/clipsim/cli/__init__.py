@@ -3,6 +3,7 @@
 - `app`: all commands put together, and how a run ends
 - `rank`, `embed`, `evaluate`, `threshold`, `compare`, `models`, `remove`, `export`, `cache`, `doctor`: the commands
 - `parameters`, `completion`: options that several commands share, and what the shell completes them to
+- `rank_output`, `model_table`: what of a ranking and of the list of models is printed
 - `parsing`: Typer's commands, without the imports that make them slow
 - `output`, `progress`, `exit_status`, `signals`: what terminals, pipes and shells get
 - `diagnosis`: what `clipsim doctor` reports and checks

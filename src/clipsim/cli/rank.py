@@ -15,9 +15,10 @@ import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED, exit_status
-from clipsim.cli.output import legend_is_due, print_library_notices, print_message, print_table, table_width, write
+from clipsim.cli.output import legend_is_due, print_library_notices, print_message
 from clipsim.cli.parameters import Format, OnError
 from clipsim.cli.progress import Bar, progress_bar
+from clipsim.cli.rank_output import print_json_lines, print_result
 from clipsim.errors import ImageError, UsageError, printable
 from clipsim.inputs.paths import STANDARD_INPUT, find_images, find_listed_images, read_path_list
 from clipsim.inputs.prompts import read_prompts
@@ -27,8 +28,7 @@ from clipsim.options import ModelOptions, RunOptions
 if TYPE_CHECKING:
     from clipsim.api import Ranking, RankOutcome
     from clipsim.inputs.sources import Source
-    from clipsim.render.table import TableParts
-    from clipsim.scoring.records import ImageFailure, RankResult
+    from clipsim.scoring.records import ImageFailure
 
 MINI_NOTICE = (
     f"using {BUNDLED}, the small bundled model: it knows simple drawings, not photographs; "
@@ -149,12 +149,12 @@ def rank_command(
                     bar.count_total(lambda: sum(1 for _ in _find_paths(images or (), from_file, null)))
                 with closing(_watch(ranking, bar, counts, total)) as batches:
                     if streamed:
-                        _print_json_lines(batches, request.texts, top)
+                        print_json_lines(batches, request.texts, top)
                         result = None
                     else:
                         result = ranking.collect(batches)
         if result is not None:
-            _print_result(result, output, top, top_images, legend=not quiet and legend_is_due())
+            print_result(result, output, top, top_images, legend=not quiet and legend_is_due())
         if counts.failed:
             _end_with_failures(counts)
 
@@ -204,55 +204,6 @@ def _watch(
             counts.scored += len(batch) - len(failures)
             bar.advance(len(batch))
             yield batch
-
-
-def _print_json_lines(batches: Iterable[list[RankOutcome]], texts: Sequence[str], top: int | None) -> None:
-    """Write each batch as soon as it is scored."""
-    from clipsim.render.json import format_json_line
-
-    for batch in batches:
-        for outcome in batch:  # line by line: a pipe takes a short line whole or, when the run is killed, not at all
-            write(format_json_line(outcome, texts, top))
-
-
-def _print_result(result: RankResult, output: Format, top: int | None, top_images: int | None, *, legend: bool) -> None:
-    """Write the whole result; without a single score, only the formats for programs write anything."""
-    if output is Format.json:
-        from clipsim.render.json import format_json
-
-        write(format_json(result))
-    elif output is Format.jsonl:
-        if top_images is None:
-            _print_json_lines([[*result.scores, *result.errors]], result.texts, top)
-        else:
-            from clipsim.render.top_images import format_top_images_lines
-
-            write(format_top_images_lines(result, top_images))
-            _print_json_lines([list(result.errors)], result.texts, None)
-    elif output is Format.csv:
-        if top_images is None:
-            from clipsim.render.csv import csv_header, format_csv
-
-            write(csv_header())
-            for scores in result.scores:
-                write(format_csv(scores, result.texts, top))
-        else:
-            from clipsim.render.top_images import format_top_images_csv
-
-            write(format_top_images_csv(result, top_images))
-    elif result.scores:
-        print_table(*_draw(result, top, top_images)[: None if legend else 2])
-
-
-def _draw(result: RankResult, top: int | None, top_images: int | None) -> TableParts:
-    width, whole = table_width(), not sys.stdout.isatty()
-    if top_images is None:
-        from clipsim.render.table import build_table
-
-        return build_table(result, width, top, whole_names=whole)
-    from clipsim.render.top_images import build_top_images_table
-
-    return build_top_images_table(result, top_images, width, whole_names=whole)
 
 
 def _end_with_failures(counts: RunCounts) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from clipsim.errors import WeightsError, printable
 from clipsim.models import transformers_config
 
-MAX_SETTINGS_BYTES = 1 << 24  # usual configurations have a few thousand
+MAX_CONFIG_BYTES = 1 << 24  # usual configurations have a few thousand
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -67,9 +67,9 @@ def read_settings(path: Path) -> Any:
     """What a JSON file of settings holds. Raises WeightsError for one that is damaged or too large."""
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_SETTINGS_BYTES + 1)
-        if len(content) > MAX_SETTINGS_BYTES:
-            raise ValueError(f"it exceeds the limit of {MAX_SETTINGS_BYTES:,} bytes")
+            content = file.read(MAX_CONFIG_BYTES + 1)
+        if len(content) > MAX_CONFIG_BYTES:
+            raise ValueError(f"it exceeds the limit of {MAX_CONFIG_BYTES:,} bytes")
         return json.loads(content.decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(

@@ -48,7 +48,12 @@ def fetch_file(repository: str, candidates: Sequence[str], cache_dir: str | None
             if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
                 continue  # the Hub has answered: the repository has no such file
             raise DownloadError(_explain(error, repository, f"'clipsim models pull {printable(name)}'")) from error
-    raise DownloadError(
+    raise missing_files(repository, candidates)
+
+
+def missing_files(repository: str, candidates: Sequence[str]) -> DownloadError:
+    """The error for a repository without any of these files."""
+    return DownloadError(
         f"{printable(repository)}: has none of {', '.join(candidates)}, so it is not in OpenCLIP's layout; "
         "choose another"
     )
@@ -105,11 +110,16 @@ def remove_downloads(spec: ModelSpec) -> int:
     return strategy.expected_freed_size
 
 
-def _cache_folder(repository: str, cache_dir: str | None) -> Path:
-    """A repository's folder in the cache, by its documented layout."""
+def hub_cache_folder() -> Path:
+    """The folder of the Hugging Face cache, where `HF_HOME` and its like put it."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    return Path(cache_dir or HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
+    return Path(HF_HUB_CACHE)
+
+
+def _cache_folder(repository: str, cache_dir: str | None) -> Path:
+    """A repository's folder in the cache, by its documented layout."""
+    return Path(cache_dir or hub_cache_folder()) / f"models--{repository.replace('/', '--')}"
 
 
 def _download(repository: str, file: str, cache_dir: str | None) -> Path:

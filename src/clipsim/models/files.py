@@ -10,7 +10,7 @@ from pathlib import Path
 from clipsim.errors import WeightsError, printable
 from clipsim.models.catalogue import BUNDLED_PATH, CONFIG_FILE, ModelFacts, find_facts, read_catalogue
 from clipsim.models.configs import is_transformers_config, read_config, read_settings
-from clipsim.models.download import fetch_file, fetch_folder, find_cached
+from clipsim.models.download import fetch_file, fetch_folder, find_cached, missing_files
 from clipsim.models.names import ModelSpec
 from clipsim.models.transformers_config import CONFIG_FILE as TRANSFORMERS_FILE
 
@@ -71,6 +71,8 @@ def find_files(spec: ModelSpec, cache_dir: str | None = None) -> ModelFiles:
     assert spec.repository is not None
     if spec.kind == "hub":
         config = fetch_file(spec.repository, (CONFIG_FILE, TRANSFORMERS_FILE), cache_dir, spec.name)
+        if config.name == TRANSFORMERS_FILE and not is_transformers_config(config):
+            raise missing_files(spec.repository, (CONFIG_FILE,))
         if config.name == TRANSFORMERS_FILE:  # with its preprocessing and tokenizer, which stand beside it
             fetch_folder(spec.repository, TOKENIZER_FILES, (TRANSFORMERS_FILE,), cache_dir)
         text = read_config(config)["model_cfg"]["text_cfg"]  # refused before gigabytes of weights are fetched

@@ -90,7 +90,7 @@ def choose_model(name: str | None, weights: str | None = None, preprocess: str |
     Raises UsageError for weights without an architecture, UnknownModelError for an unknown name, and what
     `default_model` raises.
     """
-    if weights is not None and name is None and not os.environ.get("CLIPSIM_MODEL"):
+    if weights is not None and name is None:
         raise UsageError(
             f"weights='{printable(weights, 80)}' needs model='ARCHITECTURE'; a checkpoint in OpenAI's layout is a "
             "model itself"
@@ -99,7 +99,7 @@ def choose_model(name: str | None, weights: str | None = None, preprocess: str |
         return replace(find_model(name, weights), preprocess=preprocess), True
     name, chosen = default_model()
     try:
-        return replace(find_model(name, weights), preprocess=preprocess), chosen
+        return replace(find_model(name), preprocess=preprocess), chosen
     except UnknownModelError as error:
         saved = f"'clipsim models use', {printable(str(settings_path()))}"
         source = "CLIPSIM_MODEL" if os.environ.get("CLIPSIM_MODEL") else saved

@@ -3,6 +3,7 @@
 - `table`: the rich table of the terminal; `labels` shortens its names
 - `figures`: figures with their intervals, and plain tables to put them in
 - `evaluation_table`, `threshold_table`, `change_table`: the tables of `evaluate`, `threshold` and `compare`
+- `top_images`: the best images of each text, in those formats
 - `json`: the JSON object and the JSON lines
 - `csv`: CSV
 - `embed`: what `clipsim embed` made, as a table or JSON
