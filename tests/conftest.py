@@ -19,6 +19,8 @@ from clipsim.models.files import ModelFiles
 from clipsim.models.names import ModelSpec
 from clipsim.options import ModelOptions
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does: the tests may share the machine
+
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 

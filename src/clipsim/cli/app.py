@@ -66,7 +66,8 @@ def run() -> None:
     """Run the command line and end the process."""
     open_missing_streams()
     warnings.simplefilter("ignore")  # other libraries' warnings are meant for programmers
-    # threads that wait for work must not take the cores from those that decode; read when torch is imported
+    # OpenMP's waiting threads would spin and take the cores from decoding threads and from other processes
+    # (benchmarks/README.md has figures); read when torch is imported
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
