@@ -11,9 +11,9 @@ from clipsim.api.evaluation import Evaluation
 from clipsim.api.evaluation_request import EvaluationRequest
 from clipsim.api.ranking import NOTHING_USABLE, Ranking, RankRequest
 from clipsim.api.saved_files import Thresholds
+from clipsim.api.search_calls import SearchCalls, nothing_usable
 from clipsim.api.thresholds import Thresholding, ThresholdRequest
-from clipsim.embedding.session import Session as EmbeddingSession
-from clipsim.errors import NoInputError, printable
+from clipsim.errors import NoInputError
 from clipsim.inputs.sources import Source, make_sources
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.scoring.evaluation import EvaluationResult
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     Images: TypeAlias = Iterable["str | os.PathLike[str] | Image.Image | Source"] | str | Path | Image.Image
 
 
-class Session(EmbeddingSession):
+class Session(SearchCalls):
     """A model that stays loaded, and the calls that use it; see `clipsim.open`."""
 
     def rank(
@@ -68,9 +68,7 @@ class Session(EmbeddingSession):
             raise NoInputError("no images to rank; give at least one")
         result = self.open_ranking(sources, request).collect()
         if result.errors and not result.scores:
-            first = result.errors[0]
-            more = f" (and {len(result.errors) - 1} more)" if len(result.errors) > 1 else ""
-            raise NoInputError(f"{NOTHING_USABLE}: {printable(first.path)}: {first.error}{more}", result.errors)
+            raise NoInputError(nothing_usable(result.errors), result.errors)
         return result
 
     def embed(

@@ -13,15 +13,18 @@ from clipsim import __version__
 from clipsim.cli.cache import cache_app
 from clipsim.cli.compare import compare_command
 from clipsim.cli.doctor import doctor_command
+from clipsim.cli.duplicates import duplicates_command
 from clipsim.cli.embed import embed_command
 from clipsim.cli.evaluate import evaluate_command
 from clipsim.cli.exit_status import discard_output, exit_status
 from clipsim.cli.export import export_command
+from clipsim.cli.index import index_command
 from clipsim.cli.models import models_app
 from clipsim.cli.output import open_missing_streams, write
 from clipsim.cli.parsing import FastCommand, FastGroup
 from clipsim.cli.rank import rank_command
 from clipsim.cli.remove import remove_command
+from clipsim.cli.search import search_command
 from clipsim.cli.threshold import threshold_command
 
 app = typer.Typer(
@@ -37,6 +40,9 @@ app.command("embed", cls=FastCommand)(embed_command)
 app.command("evaluate", cls=FastCommand)(evaluate_command)
 app.command("threshold", cls=FastCommand)(threshold_command)
 app.command("compare", cls=FastCommand)(compare_command)
+app.command("search", cls=FastCommand)(search_command)
+app.command("index", cls=FastCommand)(index_command)
+app.command("duplicates", cls=FastCommand)(duplicates_command)
 app.command("doctor", cls=FastCommand)(doctor_command)
 models_app.command("export", cls=FastCommand)(export_command)
 models_app.command("rm", cls=FastCommand)(remove_command)

@@ -176,3 +176,23 @@ FromFile = Annotated[
     typer.Option("--from-file", help="Read image paths from a file, one a line.", metavar="FILE", show_default=False),
 ]
 Null = Annotated[bool, typer.Option("--null", "-0", help="Listed paths end in NUL, as `find -print0` writes them.")]
+Where = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="WHERE",
+        help="Folders of images, images, quoted globs, or folders of vectors that `clipsim embed` wrote; `-` reads "
+        "paths from standard input.",
+        show_default=False,
+    ),
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="What to print.")]
+JsonFormat = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
+EndInNull = Annotated[bool, typer.Option("--null", "-0", help="With -l: end names in NUL, as `xargs -0` reads them.")]
+Include = Annotated[
+    list[str] | None,
+    typer.Option("--include", metavar="GLOB", help="Only images with such a name; repeat it.", show_default=False),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="GLOB", help="No images with such a name; repeat it.", show_default=False),
+]

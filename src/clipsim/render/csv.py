@@ -26,7 +26,7 @@ def format_csv(outcome: ImageScores, texts: Sequence[str], top: int | None = Non
 
 
 def csv_line(fields: Iterable[object]) -> str:
-    """One line of CSV, quoted where it must be."""
+    """One line of CSV; a name with a line end in it is quoted."""
     line = io.StringIO()
     csv.writer(line).writerow(fields)  # with its usual line end, so that it quotes a carriage return in a name
     return line.getvalue().removesuffix("\r\n") + "\n"
