@@ -7,18 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from clipsim.api.evaluation import Evaluation
-from clipsim.api.evaluation_request import EvaluationRequest
 from clipsim.api.ranking import NOTHING_USABLE, Ranking, RankRequest
-from clipsim.api.saved_files import Thresholds
 from clipsim.api.search_calls import SearchCalls, nothing_usable
-from clipsim.api.thresholds import Thresholding, ThresholdRequest
 from clipsim.errors import NoInputError
 from clipsim.inputs.sources import Source, make_sources
 from clipsim.options import ModelOptions, RunOptions
-from clipsim.scoring.evaluation import EvaluationResult
 from clipsim.scoring.records import RankResult
-from clipsim.scoring.thresholds import ThresholdResult
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -28,7 +22,10 @@ if TYPE_CHECKING:
 
     from clipsim.api.embed import Embedding, EmbedRequest
     from clipsim.api.evaluation_request import EvaluateOptions
+    from clipsim.api.saved_files import Thresholds
     from clipsim.scoring.embed_records import EmbedResult
+    from clipsim.scoring.evaluation import EvaluationResult
+    from clipsim.scoring.thresholds import ThresholdResult
 
     class OpenOptions(TypedDict, total=False):
         """The keyword arguments of `clipsim.open`."""
@@ -124,6 +121,9 @@ class Session(SearchCalls):
 
     def evaluate(self, data: str | os.PathLike[str], **options: Unpack[EvaluateOptions]) -> EvaluationResult:
         """Measure this model on labelled pictures; see `clipsim.evaluate`."""
+        from clipsim.api.evaluation import Evaluation
+        from clipsim.api.evaluation_request import EvaluationRequest
+
         return Evaluation([self], EvaluationRequest.check(data, **options)).collect()
 
     def threshold(
@@ -137,6 +137,8 @@ class Session(SearchCalls):
         templates: Iterable[str] | str = (),
     ) -> ThresholdResult:
         """Find the threshold of each text for this model; see `clipsim.threshold`."""
+        from clipsim.api.thresholds import Thresholding, ThresholdRequest
+
         request = ThresholdRequest.check(texts, templates, recall, false_alarms)
         known, others = (list(make_sources(images)) for images in (positives, negatives))
         if not known:

@@ -22,7 +22,7 @@ from clipsim.options import ModelOptions, RunOptions
 from clipsim.render.safe_json import to_json
 
 if TYPE_CHECKING:
-    from clipsim.api import Evaluation, Step
+    from clipsim.api.evaluation import Evaluation, Step
 
 Writer = Callable[["Step"], None]
 
@@ -124,7 +124,10 @@ def evaluate_command(
         options = [
             ModelOptions(name, weights, device, precision.value if precision else None, engine) for name in names
         ]
-        from clipsim.api import Evaluation, EvaluationRequest, Session, check_models  # with NumPy
+        from clipsim.api import Session  # with NumPy
+        from clipsim.api.evaluation import Evaluation
+        from clipsim.api.evaluation_request import EvaluationRequest
+        from clipsim.api.measuring import check_models
 
         check_models(names, weights)
         request = EvaluationRequest.check(
