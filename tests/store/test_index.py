@@ -80,7 +80,7 @@ def test_refining_takes_each_querys_own_candidates() -> None:
     """Others' are not looked at, and empty places are none."""
 
     class Stored:
-        def vectors(self, rows: list[int]) -> np.ndarray:  # type: ignore[type-arg]
+        def vectors(self, rows: list[int]) -> np.ndarray:
             return VECTORS[rows]
 
     candidates = np.array([[5, 9, -1], [7, -1, -1]])

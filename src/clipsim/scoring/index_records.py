@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from clipsim.scoring.records import round_significant
+from clipsim.scoring.similarity import round_significant
 
 INDEX_SCHEMA = "clipsim.index/1"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from clipsim.scoring.records import ImageFailure, ModelRecord, round_significant
+from clipsim.scoring.records import ImageFailure, ModelRecord
+from clipsim.scoring.similarity import round_significant
 
 SEARCH_SCHEMA = "clipsim.search/1"
 
