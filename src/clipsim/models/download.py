@@ -27,6 +27,13 @@ def find_cached(repository: str, file: str, cache_dir: str | None = None) -> Pat
     return path if path.is_file() else None
 
 
+def hub_cache() -> Path:
+    """The folder of the Hugging Face cache, which `HF_HOME` and its relatives move."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return Path(HF_HUB_CACHE)
+
+
 def fetch_file(repository: str, candidates: Sequence[str], cache_dir: str | None, name: str) -> Path:
     """The first of the candidates that is cached, else the first that the repository has, downloaded.
 
@@ -76,9 +83,7 @@ def fetch_folder(repository: str, patterns: Sequence[str], needed: Sequence[str]
 
 def _cache_folder(repository: str, cache_dir: str | None) -> Path:
     """A repository's folder in the cache, by its documented layout."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    return Path(cache_dir or HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
+    return Path(cache_dir or hub_cache()) / f"models--{repository.replace('/', '--')}"
 
 
 def _download(repository: str, file: str, cache_dir: str | None) -> Path:
