@@ -31,8 +31,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "compat": ("errors", "models", "engines", "inputs"),
     "server": ("api", "render"),
     "cli": (
-        "errors", "options", "models", "inputs", "images", "engines", "cache", "embedding", "scoring", "store", "render",
-        "api", "compat", "server", "mini",
+        "errors", "options", "models", "inputs", "images", "engines", "cache", "embedding", "scoring", "store",
+        "render", "api", "compat", "server", "mini",
     ),
     "mini": (),
 }  # fmt: skip
@@ -152,7 +152,7 @@ def test_modules_are_small_and_say_what_they_do(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     first = (ast.get_docstring(ast.parse(text)) or "").partition("\n\n")[0]
 
-    assert first.endswith(".") or first.endswith(":")
+    assert first.endswith((".", ":"))
     assert text.count("\n") <= 255
 
 
