@@ -84,7 +84,8 @@ def imports_of(path: Path) -> Iterator[str]:
             module = ".".join([*base, *([node.module] if node.module else [])])
             yield from (f"{module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            yield from (str(argument.value) for argument in node.args if isinstance(argument, ast.Constant))
+            constants = (argument.value for argument in node.args if isinstance(argument, ast.Constant))
+            yield from (value for value in constants if isinstance(value, str))
 
 
 def read_rooms(page: Path) -> dict[str, tuple[str, ...]]:

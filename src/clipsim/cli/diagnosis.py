@@ -16,7 +16,7 @@ from clipsim.api import Session
 from clipsim.errors import ClipsimError
 from clipsim.mini.probe import TEXTS, known_answers, probe_pictures
 from clipsim.models.catalogue import BUNDLED, BUNDLED_PATH, find_facts, list_models
-from clipsim.models.download import hub_cache_folder
+from clipsim.models.download import hub_cache
 from clipsim.models.files import find_files, find_weights
 from clipsim.models.names import ModelSpec, find_model
 from clipsim.models.settings import cache_folder, default_model, settings_path
@@ -111,7 +111,7 @@ def examine() -> Report:
         default_chosen=chosen,
         folders={
             "settings": str(settings_path()),
-            "weights": str(hub_cache_folder()),
+            "weights": str(hub_cache()),
             "vectors": str(cache_folder()),
             "bundled model": str(BUNDLED_PATH),
         },

@@ -9,9 +9,8 @@ from contextlib import contextmanager, suppress
 from logging import ERROR
 from pathlib import Path
 
-from clipsim.errors import DownloadError, ModelError, UsageError, printable
+from clipsim.errors import DownloadError, printable
 from clipsim.models.digests import digest_file
-from clipsim.models.names import ModelSpec
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MAX_SHOWN = 160  # characters of another library's error
@@ -26,6 +25,13 @@ def find_cached(repository: str, file: str, cache_dir: str | None = None) -> Pat
         return None
     path = folder / "snapshots" / commit / file
     return path if path.is_file() else None
+
+
+def hub_cache() -> Path:
+    """The folder of the Hugging Face cache, which `HF_HOME` and its relatives move."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return Path(HF_HUB_CACHE)
 
 
 def fetch_file(repository: str, candidates: Sequence[str], cache_dir: str | None, name: str) -> Path:
@@ -110,16 +116,9 @@ def remove_downloads(spec: ModelSpec) -> int:
     return strategy.expected_freed_size
 
 
-def hub_cache_folder() -> Path:
-    """The folder of the Hugging Face cache, where `HF_HOME` and its like put it."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    return Path(HF_HUB_CACHE)
-
-
 def _cache_folder(repository: str, cache_dir: str | None) -> Path:
     """A repository's folder in the cache, by its documented layout."""
-    return Path(cache_dir or hub_cache_folder()) / f"models--{repository.replace('/', '--')}"
+    return Path(cache_dir or hub_cache()) / f"models--{repository.replace('/', '--')}"
 
 
 def _download(repository: str, file: str, cache_dir: str | None) -> Path:
