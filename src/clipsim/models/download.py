@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from logging import ERROR
 from pathlib import Path
 
-from clipsim.errors import DownloadError, printable
+from clipsim.errors import DownloadError, ModelError, UsageError, printable
 from clipsim.models.digests import digest_file
+from clipsim.models.names import ModelSpec
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MAX_SHOWN = 160  # characters of another library's error
