@@ -169,7 +169,7 @@ def test_a_threshold_is_written_and_used(clipsim: Clipsim) -> None:
         (("evaluate", "data", "-m", "clipsim-mini", "-m", "clipsim-mini"), 2, "given twice"),
         (("evaluate", "data", "-m", "clipsim-mini", "-m", "none"), 1, "'none'"),
         (("evaluate", "data", "-m", "ViT-B-32", "-m", "RN50", "--weights", "w.pt"), 2, "weights go with one model"),
-        (("evaluate",), 2, "Missing argument 'DATA'"),
+        (("evaluate",), 2, "missing argument 'DATA'"),
         (("threshold", "red", "--recall", "0.9"), 2, "--positives PATH"),
         (("threshold", "--positives", "data", "--recall", "0.9"), 2, "no TEXT"),
         (("threshold", "red", "--positives", "data"), 2, "--recall 0.9 or --false-alarms 0.05 says"),
@@ -178,7 +178,7 @@ def test_a_threshold_is_written_and_used(clipsim: Clipsim) -> None:
         (("threshold", "red", "--positives", "data", "--recall", "x"), 2, "'x' is not a number"),
         (("rank", "data", "-t", "red", "--thresholds", "t.csv"), 1, "t.csv: not JSON"),
         (("compare", "t.csv", "t.csv"), 1, "t.csv: not JSON"),
-        (("compare", "t.csv"), 2, "Missing argument 'B.json'"),
+        (("compare", "t.csv"), 2, "missing argument 'B.json'"),
     ],
 )
 def test_refusals(clipsim: Clipsim, arguments: tuple[str, ...], status: int, message: str) -> None:

@@ -114,6 +114,7 @@ def test_json_is_a_list_of_records(models: Models) -> None:
         "cached": False,
         "default": False,
         "needs_transformers": False,
+        "download_bytes": 605_120_000,
     }
 
 

@@ -138,14 +138,14 @@ def test_the_same_values_as_typer_for_any_words(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--format", "yaml"], "'yaml' is not one of table, json, jsonl, csv."),
-        (["--precision", "int8"], "'int8' is not one of fp32, fp16, bf16."),
-        (["--on-error", "ignore"], "'ignore' is not one of skip, fail."),
-        (["--top", "x"], "'x' is not a whole number from 1."),
-        (["--top", "0"], "'0' is not a whole number from 1."),
-        (["--batch-size", "0"], "'0' is not a whole number from 1 to 65,536."),
-        (["--workers", "1000"], "'1000' is not a whole number from 1 to 256."),
-        (["--no-such-option"], "No such option: --no-such-option"),
+        (["--format", "yaml"], "'yaml' is not one of table, json, jsonl, csv"),
+        (["--precision", "int8"], "'int8' is not one of fp32, fp16, bf16"),
+        (["--on-error", "ignore"], "'ignore' is not one of skip, fail"),
+        (["--top", "x"], "'x' is not a whole number from 1"),
+        (["--top", "0"], "'0' is not a whole number from 1"),
+        (["--batch-size", "0"], "'0' is not a whole number from 1 to 65,536"),
+        (["--workers", "1000"], "'1000' is not a whole number from 1 to 256"),
+        (["--no-such-option"], "no such option: --no-such-option"),
     ],
 )
 def test_what_is_wrong_with_a_value_in_plain_words(clipsim: Clipsim, arguments: list[str], message: str) -> None:

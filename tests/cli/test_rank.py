@@ -96,7 +96,7 @@ def test_top_and_sort_by(clipsim: Clipsim) -> None:
 
     done = clipsim(*arguments, "--top", "2", "--json")
     assert len(json.loads(done.out)["similarity"]) == 3
-    assert "--top does not apply" in done.err
+    assert "--top and --top-images do not apply" in done.err
 
 
 def test_templates_keep_the_label(clipsim: Clipsim) -> None:

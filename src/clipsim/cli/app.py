@@ -80,7 +80,7 @@ def run() -> None:
             stream.reconfigure(errors="backslashreplace")  # an ASCII terminal gets escapes, not a crash
     try:
         with exit_status():
-            status = app(standalone_mode=False)
+            status = app(prog_name="clipsim", standalone_mode=False)
     except typer.Exit as end:
         status = end.exit_code
     except SystemExit as end:  # Typer's answer to a pipe that was closed, which is no failure
