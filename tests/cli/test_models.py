@@ -288,3 +288,42 @@ def test_use_takes_a_folder_that_loads(models: Models, tmp_path: Path, settings:
 
     assert models("use", os.path.relpath(folder)).status == 0
     assert json.loads(settings.read_text()) == {"model": str(folder)}
+
+
+def test_the_list_has_a_name_and_an_order(models: Models) -> None:
+    """`models list` is `models`; it is ordered by figures, sizes or names when asked."""
+    assert models("list").out == models().out
+    names = {}
+    for order in ("top1", "size", "name"):
+        records = json.loads(models("list", "--sort", order, "--json").out)
+        names[order] = [record["name"] for record in records]
+    assert names["name"] == sorted(names["name"], key=str.lower)
+    assert names["size"][0] == "clipsim-mini"
+    top = [facts for facts in list_models() if facts.imagenet_top1 is not None]
+    assert names["top1"][0] == max(top, key=lambda facts: facts.imagenet_top1 or 0).name
+
+
+def test_rm_deletes_what_was_downloaded(models: Models, downloaded: Path) -> None:
+    """The weights are gone, and a second time there is nothing to delete."""
+    done = models("rm", "ViT-B-32/laion2b_s34b_b79k")
+    assert (done.status, done.out) == (0, "")
+    assert "removed ViT-B-32/laion2b_s34b_b79k" in done.err
+    assert json.loads(models("--cached", "--json").out)[1:] == []
+    again = models("rm", "ViT-B-32/laion2b_s34b_b79k")
+    assert (again.status, again.err.count("\n")) == (1, 1)
+    assert "is not on this machine" in again.err
+
+
+def test_rm_of_what_was_not_downloaded_is_wrong_usage(models: Models) -> None:
+    """The bundled model stays."""
+    done = models("rm", "clipsim-mini")
+    assert done.status == 2
+    assert "was not downloaded" in done.err
+
+
+def test_names_of_the_hub_and_parts_of_names(models: Models) -> None:
+    """OpenAI's repositories stand for their models; part of a name lists the best that contain it."""
+    assert json.loads(models("show", "openai/clip-vit-base-patch32", "--json").out)["name"] == "ViT-B-32/openai"
+    done = models("show", "siglip")
+    assert done.status == 1
+    assert done.err.count("SigLIP") == 3

@@ -99,7 +99,7 @@ def remove_downloads(spec: ModelSpec) -> int:
     from huggingface_hub.errors import CacheNotFound
 
     try:
-        found = scan_cache_dir()
+        found = scan_cache_dir(hub_cache())
         revisions = [
             revision.commit_hash
             for repository in found.repos
