@@ -9,6 +9,12 @@
 - `evaluation_request`, `evaluation`: likewise for evaluations
 - `evaluation_records`: what the runs of an evaluation found → its result
 - `evaluation_tasks`: what each task of an evaluation does with the vectors
+- `search_calls`: `search` and `duplicates`, the calls of a session that go through many images
+- `search`, `duplicates`, `index`: the requests of these commands, and how they run
+- `places`, `collection`, `search_vectors`: what a search is told to look in → sources or data sets, their vectors, and
+  the nearest of them
+- `same_files`, `pixel_check`: files of the same bytes, and pictures that are near in their pixels
+- `sample_texts`: texts to try an index with
 - `template_sets`: templates and named sets of them
 - `thresholds`: likewise for thresholds, and their file
 - `model_record`: the record of a model that results carry

@@ -9,5 +9,7 @@
 - `contests`, `significance`, `outcomes`: runs on the same images → tested differences
 - `conformal`, `thresholds`: scores of known pictures → a threshold, and `ThresholdResult`
 - `saved`, `changes`: results of earlier runs → `CompareResult`
-- `embed_records`: `EmbedResult`
+- `queries`, `nearest`: the vectors to search for, and the nearest vectors of each
+- `near_pairs`, `groups`, `pixels`: the pairs of near vectors, the groups that pairs make, and the comparison of pixels
+- `embed_records`, `search_records`, `index_records`, `duplicates_records`: the results of these commands
 """
