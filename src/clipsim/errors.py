@@ -4,6 +4,7 @@ ClipsimError (a RuntimeError)
 ├── UsageError          the request is contradictory or empty
 ├── ImageError          an image file or picture cannot be used
 │   └── NoInputError    none of the inputs can be used
+├── DataError           labelled data, or a file of earlier results, cannot be used
 ├── PromptError         a prompt, template or prompt file cannot be used
 ├── SettingsError       the user's settings cannot be read or written
 ├── DeviceError         the requested device or precision is not available
@@ -41,6 +42,10 @@ class NoInputError(ImageError):
     def __init__(self, message: str, failures: tuple[object, ...] = ()) -> None:
         super().__init__(message)
         self.failures = failures
+
+
+class DataError(ClipsimError):
+    """Labelled data, or a file of earlier results, cannot be used."""
 
 
 class PromptError(ClipsimError):

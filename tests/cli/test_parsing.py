@@ -14,14 +14,20 @@ from hypothesis import strategies as st
 from typer.main import get_command
 
 from clipsim.cli.cache import prune_command
+from clipsim.cli.compare import compare_command
 from clipsim.cli.doctor import doctor_command
+from clipsim.cli.evaluate import evaluate_command
 from clipsim.cli.export import export_command
 from clipsim.cli.models import list_command, pull_command, show_command, use_command
 from clipsim.cli.parsing import FastCommand, FastGroup
 from clipsim.cli.rank import rank_command
+from clipsim.cli.threshold import threshold_command
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "rank": rank_command,
+    "evaluate": evaluate_command,
+    "threshold": threshold_command,
+    "compare": compare_command,
     "doctor": doctor_command,
     "export": export_command,
     "show": show_command,
@@ -76,6 +82,12 @@ VECTORS = [
     ["rank", "--template", "a {}", "--template", "b {}", "--text-file", "x", "--text-file", "-"],
     ["rank", "--json", "--exact", "--no-cache", "--truncate", "--quiet", "--null"],
     ["rank", "--device", "", "--engine", "anything", "--model", "-m", "--weights", "--json"],
+    ["evaluate"],
+    ["evaluate", "data", "-m", "a", "-m", "b", "--seed", "3", "--task", "pairs", "--template-set", "a={}"],
+    ["compare", "a.json", "b.json", "--seed=0", "--json"],
+    ["threshold", "a cat", "dog", "--positives", "x", "--positives", "y", "-o", "t.json", "--recall", "0.9"],
+    *(["evaluate", "d", "--none-below", number] for number in ("0.25", "1", "-0.5", "1e-3", ".5", "x", "", "5.")),
+    *(["evaluate", "d", "--seed", number] for number in ("0", "-1", "x", "99999999999999999999")),
     *(["rank", "--top", number] for number in ("0", "-1", "x", "", "007", "+5", " 5", "1_0", "5.0", "٣", "1e3")),
     *(["rank", "--batch-size", number] for number in ("0", "65536", "65537", "99999999999", "9" * 5000)),
     *(["rank", "--format", word] for word in ("", "JSON", "yaml", "table ", "Format.json")),

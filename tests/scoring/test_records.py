@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clipsim.scoring.records import ImageFailure, ImageScores, ModelRecord, RankResult, Score, round_significant
+from clipsim.scoring.records import ImageFailure, ImageScores, ModelRecord, RankResult, Score
+from clipsim.scoring.similarity import round_significant
 
 MODEL = ModelRecord("ViT-B-32", "openai", 512, 224, 100.00000762939453, None, "softmax")
 
@@ -153,6 +154,7 @@ def test_a_result_as_json() -> None:
             "logit_scale": 100.0,
             "logit_bias": None,
             "head": "softmax",
+            "preprocess": {},
         },
         "device": "cpu",
         "precision": "fp32",

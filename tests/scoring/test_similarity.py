@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clipsim.scoring.similarity import best_text, cosine, mean_of_templates, order_texts, probabilities, unit_rows
+from clipsim.scoring.similarity import (
+    best_passing_text,
+    best_text,
+    cosine,
+    find_near_equal,
+    mean_of_templates,
+    order_texts,
+    probabilities,
+    unit_rows,
+)
 
 
 def test_cosine_of_known_vectors() -> None:
@@ -72,3 +81,20 @@ def test_equal_texts_keep_their_order() -> None:
 
     assert best_text(similarity).tolist() == [1]
     assert order_texts(similarity[:, 0]).tolist() == [1, 2, 0]
+
+
+def test_near_equal_vectors_are_counted_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each that has an equal one before it, whatever the size of the blocks."""
+    vectors = unit_rows(np.array([[1, 0], [0, 1], [1, 0.01], [1, 0], [-1, 0], [0.01, 1]], np.float32))
+    for size in (1, 2, 4, 256):
+        monkeypatch.setattr("clipsim.scoring.similarity.NEAR_EQUAL_BLOCK", size)
+        assert find_near_equal(vectors, 0.99) == 3
+    assert find_near_equal(vectors, 0.99999) == 1
+
+
+def test_the_best_passing_text_is_the_best_of_those_that_pass() -> None:
+    """Each text has its own threshold; equal cosines go to the first."""
+    similarity = np.array([[0.3, 0.3, 0.1], [0.2, 0.25, 0.1], [0.25, 0.25, 0.1]], np.float32)
+
+    assert best_passing_text(similarity, [0.31, 0.2, 0.2]) == [2, 1, None]
+    assert best_passing_text(similarity, [0.3, 0.3, 0.3]) == [0, 0, None]

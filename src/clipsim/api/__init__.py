@@ -3,9 +3,24 @@
 - `session`: `open`, `rank` and `Session`, which public callers use
 - `embed`: `EmbedRequest` and `Embedding`, a data set of vectors as it is made, by `local_runner` or `ray_runner`
   (with `ray_worker`); `shard_work` is what both do with a shard
+- `measuring`: `evaluate` and `threshold`, which open their models themselves
+- `comparison`: `compare`, two results of earlier runs
 - `ranking`: `RankRequest` (checked before a model is opened) and `Ranking`, a ranking as it runs
+- `evaluation_request`, `evaluation`: likewise for evaluations
+- `evaluation_records`: what the runs of an evaluation found → its result
+- `evaluation_tasks`: what each task of an evaluation does with the vectors
+- `search_calls`: `search` and `duplicates`, the calls of a session that go through many images
+- `search`, `duplicates`, `index`: the requests of these commands, and how they run
+- `places`, `collection`, `search_vectors`: what a search is told to look in → sources or data sets, their vectors, and
+  the nearest of them
+- `same_files`, `pixel_check`: files of the same bytes, and pictures that are near in their pixels
+- `sample_texts`: texts to try an index with
+- `template_sets`: templates and named sets of them
+- `thresholds`: likewise for thresholds, and their file
+- `model_record`: the record of a model that results carry
+- `saved_files`: results and thresholds of earlier runs
 
-`embed` is imported only where it is used: with what reads tars and tables, it would slow down the start of a ranking.
+Only what a ranking needs is imported here: the modules of the other commands would slow down its start.
 """
 
 from clipsim.api.ranking import Ranking as Ranking

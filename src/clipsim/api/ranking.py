@@ -5,20 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clipsim.api.model_record import describe_model
 from clipsim.embedding.encode import FailedInput, ImageVector, Outcome
 from clipsim.embedding.session import Session
 from clipsim.engines.encoder import Encoder
-from clipsim.errors import UsageError, printable
+from clipsim.errors import DataError, UsageError, printable
 from clipsim.inputs.prompts import MAX_SHOWN, check_templates, clean_prompts
 from clipsim.inputs.sources import FileSource, Source
-from clipsim.scoring.records import ImageFailure, ImageScores, ModelRecord, RankResult
-from clipsim.scoring.similarity import Vectors, best_text, mean_of_templates, score_images
+from clipsim.scoring.records import ImageFailure, ImageScores, RankResult
+from clipsim.scoring.similarity import Vectors, best_passing_text, best_text, mean_of_templates, score_images
+
+if TYPE_CHECKING:
+    from clipsim.api.saved_files import Thresholds
+    from clipsim.scoring.saved import SavedThresholds
 
 NO_PROBABILITY = "with one text there is no probability, which is a share among the texts; give another text to get one"
 NOTHING_USABLE = "none of the inputs could be used"
+TEXT_BLOCKS = 16  # blocks of texts whose vectors are held before they are averaged
 
 RankOutcome = ImageScores | ImageFailure
 
@@ -31,15 +38,20 @@ class RankRequest:
     templates: tuple[str, ...] = ()
     sort_by: str | None = None
     notices: tuple[str, ...] = ()
+    thresholds: SavedThresholds | None = None
 
     @classmethod
     def check(
-        cls, texts: Iterable[str] | str, templates: Iterable[str] | str = (), sort_by: str | None = None
+        cls,
+        texts: Iterable[str] | str,
+        templates: Iterable[str] | str = (),
+        sort_by: str | None = None,
+        thresholds: Thresholds | None = None,
     ) -> RankRequest:
-        """Strip and deduplicate the texts.
+        """Strip and deduplicate the texts, and read the thresholds.
 
         Raises UsageError for no texts, an empty one or one that is not a string, a template without `{}`, and a
-        `sort_by` that is not one of the texts.
+        `sort_by` that is not one of the texts; DataError for thresholds that cannot be read, or lack one of the texts.
         """
         prompts, notices = clean_prompts([texts] if isinstance(texts, str) else texts)
         if not prompts:
@@ -47,7 +59,18 @@ class RankRequest:
         checked = check_templates([templates] if isinstance(templates, str) else templates)
         if sort_by is not None and str(sort_by).strip() not in prompts:
             raise UsageError(f"sort_by='{printable(str(sort_by), MAX_SHOWN)}' is not one of the texts")
-        return cls(tuple(prompts), checked, None if sort_by is None else sort_by.strip(), tuple(notices))
+        found = None
+        if thresholds is not None:
+            from clipsim.api.saved_files import read_thresholds  # with the records of all commands
+
+            found = read_thresholds(thresholds)
+        if found is not None and (unknown := [prompt for prompt in prompts if prompt not in found.thresholds]):
+            known = ", ".join(f"'{printable(text, MAX_SHOWN)}'" for text in list(found.thresholds)[:3])
+            raise DataError(
+                f"the thresholds have none for the text '{printable(unknown[0], MAX_SHOWN)}'; they are of {known}"
+                + (f" and {len(found.thresholds) - 3} more" if len(found.thresholds) > 3 else "")
+            )
+        return cls(tuple(prompts), checked, None if sort_by is None else sort_by.strip(), tuple(notices), found)
 
 
 @dataclass
@@ -67,6 +90,7 @@ class Ranking:
         self.warnings += self.request.notices
         if len(self.request.texts) == 1 and encoder.head == "softmax":
             self.warnings.append(NO_PROBABILITY)
+        self._thresholds = None if self.request.thresholds is None else self._find_thresholds(self.request.thresholds)
 
     def __iter__(self) -> Generator[list[RankOutcome], None, None]:
         """Encode the texts, then embed and score the sources in batches; failures keep their places."""
@@ -79,7 +103,7 @@ class Ranking:
             for batch in session.embed_images(pipeline):
                 if session.encoder.device != device:  # known only since this batch loaded the model
                     vectors, device = self._embed_texts()
-                yield _score_batch(session.encoder, vectors, batch)
+                yield score_batch(session.encoder, vectors, batch, self._thresholds)
         finally:
             pipeline.close()
 
@@ -106,16 +130,35 @@ class Ranking:
             texts=self.request.texts,
             scores=tuple(scores),
             errors=tuple(outcome for outcome in outcomes if isinstance(outcome, ImageFailure)),
-            warnings=tuple(self.warnings),
+            warnings=(*self.warnings, *encoder.notices),
+            thresholds=self._thresholds,
         )
+
+    def _find_thresholds(self, saved: SavedThresholds) -> tuple[float, ...]:
+        """The threshold of each text. Raises DataError for thresholds of another model, precision or templates."""
+        from clipsim.api.saved_files import check_conditions
+
+        check_conditions(saved, self.session.encoder, self.request.templates)
+        return tuple(saved.thresholds[text] for text in self.request.texts)
 
     def _embed_texts(self) -> tuple[Vectors, str]:
         """The unit vectors of the texts, all from one device, and that device."""
         while True:  # at most twice, since a model is loaded once
             device = self.session.confirm_device()
-            features = self.session.embed_texts(self.request.texts, self.request.templates)
+            vectors = embed_prompts(self.session, self.request.texts, self.request.templates)
             if self.session.confirm_device() == device:
-                return mean_of_templates(features), device
+                return vectors, device
+
+
+def embed_prompts(session: Session, prompts: Sequence[str], templates: Sequence[str] = ()) -> Vectors:
+    """M prompts, each averaged over the templates → (m, embed_dim) unit vectors, a few blocks at a time."""
+    step = TEXT_BLOCKS * max(1, session.batch_size // max(1, len(templates)))  # whole blocks of `Session.embed_texts`
+    return np.concatenate(
+        [
+            mean_of_templates(session.embed_texts(prompts[start : start + step], templates))
+            for start in range(0, len(prompts), step)
+        ]
+    )
 
 
 def find_missing(sources: Iterable[Source]) -> tuple[ImageFailure, ...]:
@@ -127,20 +170,13 @@ def find_missing(sources: Iterable[Source]) -> tuple[ImageFailure, ...]:
     )
 
 
-def describe_model(encoder: Encoder) -> ModelRecord:
-    """The record of the model that results carry."""
-    return ModelRecord(
-        name=encoder.name,
-        pretrained=encoder.pretrained,
-        embed_dim=encoder.embed_dim,
-        image_size=encoder.image_size,
-        logit_scale=encoder.logit_scale,
-        logit_bias=encoder.logit_bias,
-        head=encoder.head,
-    )
+def score_batch(
+    encoder: Encoder, text_vectors: Vectors, batch: Sequence[Outcome], thresholds: Sequence[float] | None = None
+) -> list[RankOutcome]:
+    """(m, embed_dim) unit text vectors and a batch of outcomes → the scores of each image; failures keep their places.
 
-
-def _score_batch(encoder: Encoder, text_vectors: Vectors, batch: Sequence[Outcome]) -> list[RankOutcome]:
+    With `thresholds`, one for each text, the best text is the best of those that pass, or None.
+    """
     good = [outcome for outcome in batch if isinstance(outcome, ImageVector)]
     scored: Iterator[ImageScores] = iter(())
     if good:
@@ -151,9 +187,10 @@ def _score_batch(encoder: Encoder, text_vectors: Vectors, batch: Sequence[Outcom
             logit_scale=encoder.logit_scale,
             logit_bias=encoder.logit_bias,
         )
+        bests = best_text(similarity).tolist() if thresholds is None else best_passing_text(similarity, thresholds)
         scored = (
-            ImageScores(outcome.name, similarity[:, column], None if shares is None else shares[:, column], int(best))
-            for column, (outcome, best) in enumerate(zip(good, best_text(similarity), strict=True))
+            ImageScores(outcome.name, similarity[:, column], None if shares is None else shares[:, column], best)
+            for column, (outcome, best) in enumerate(zip(good, bests, strict=True))
         )
     return [
         ImageFailure(outcome.name, outcome.error) if isinstance(outcome, FailedInput) else next(scored)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from clipsim.api.ranking import NOTHING_USABLE, Ranking, RankRequest
-from clipsim.embedding.session import Session as EmbeddingSession
-from clipsim.errors import NoInputError, printable
+from clipsim.api.search_calls import SearchCalls, nothing_usable
+from clipsim.errors import NoInputError
 from clipsim.inputs.sources import Source, make_sources
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.scoring.records import RankResult
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from typing_extensions import TypedDict, Unpack
 
     from clipsim.api.embed import Embedding, EmbedRequest
+    from clipsim.api.evaluation_request import EvaluateOptions
+    from clipsim.api.saved_files import Thresholds
     from clipsim.scoring.embed_records import EmbedResult
+    from clipsim.scoring.evaluation import EvaluationResult
+    from clipsim.scoring.thresholds import ThresholdResult
 
     class OpenOptions(TypedDict, total=False):
         """The keyword arguments of `clipsim.open`."""
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
         device: str
         precision: str | None
         engine: str
+        preprocess: str | os.PathLike[str] | None
         batch_size: int | None
         workers: int | None
         exact: bool
@@ -41,7 +46,7 @@ if TYPE_CHECKING:
     Images: TypeAlias = Iterable["str | os.PathLike[str] | Image.Image | Source"] | str | Path | Image.Image
 
 
-class Session(EmbeddingSession):
+class Session(SearchCalls):
     """A model that stays loaded, and the calls that use it; see `clipsim.open`."""
 
     def rank(
@@ -51,17 +56,16 @@ class Session(EmbeddingSession):
         *,
         templates: Iterable[str] | str = (),
         sort_by: str | None = None,
+        thresholds: Thresholds | None = None,
     ) -> RankResult:
         """Score every image against every text; see `clipsim.rank`."""
-        request = RankRequest.check(texts, templates, sort_by)
+        request = RankRequest.check(texts, templates, sort_by, thresholds)
         sources = list(make_sources(images))
         if not sources:
             raise NoInputError("no images to rank; give at least one")
         result = self.open_ranking(sources, request).collect()
         if result.errors and not result.scores:
-            first = result.errors[0]
-            more = f" (and {len(result.errors) - 1} more)" if len(result.errors) > 1 else ""
-            raise NoInputError(f"{NOTHING_USABLE}: {printable(first.path)}: {first.error}{more}", result.errors)
+            raise NoInputError(nothing_usable(result.errors), result.errors)
         return result
 
     def embed(
@@ -115,6 +119,32 @@ class Session(EmbeddingSession):
         """
         return Ranking(self, sources, request, live)
 
+    def evaluate(self, data: str | os.PathLike[str], **options: Unpack[EvaluateOptions]) -> EvaluationResult:
+        """Measure this model on labelled pictures; see `clipsim.evaluate`."""
+        from clipsim.api.evaluation import Evaluation
+        from clipsim.api.evaluation_request import EvaluationRequest
+
+        return Evaluation([self], EvaluationRequest.check(data, **options)).collect()
+
+    def threshold(
+        self,
+        texts: Iterable[str] | str,
+        positives: Images,
+        negatives: Images = (),
+        *,
+        recall: float | None = None,
+        false_alarms: float | None = None,
+        templates: Iterable[str] | str = (),
+    ) -> ThresholdResult:
+        """Find the threshold of each text for this model; see `clipsim.threshold`."""
+        from clipsim.api.thresholds import Thresholding, ThresholdRequest
+
+        request = ThresholdRequest.check(texts, templates, recall, false_alarms)
+        known, others = (list(make_sources(images)) for images in (positives, negatives))
+        if not known:
+            raise NoInputError("no positives; give pictures that show the text")
+        return Thresholding(self, request, known, others).collect()
+
 
 def open(
     model: str | os.PathLike[str] | None = None,
@@ -123,6 +153,7 @@ def open(
     device: str = "auto",
     precision: str | None = None,
     engine: str = "auto",
+    preprocess: str | os.PathLike[str] | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
     exact: bool = False,
@@ -134,6 +165,8 @@ def open(
 
     `model` is what `clipsim rank --model` accepts, None the default model; `weights` a state dict for the architecture
     in `model`. `engine` is "auto" (an fp32 export of the model where there is one), "torch", "onnx" or "onnx-int8".
+    `preprocess` is "tag" (as the published weights of the architecture), "default" (OpenCLIP's) or a JSON file of
+    settings; None for the model's own.
     `exact` decodes large JPEGs in full; `truncate` cuts texts that are too long; with `on_error="fail"` the first image
     that cannot be used raises ImageError; `cache` reads and keeps vectors in the user's cache.
 
@@ -147,6 +180,7 @@ def open(
             str(device),  # a torch.device too
             precision,
             engine,
+            None if preprocess is None else os.fspath(preprocess),
         ),
         RunOptions(
             batch_size=batch_size, workers=workers, exact=exact, truncate=truncate, on_error=on_error, cache=cache
@@ -160,17 +194,20 @@ def rank(
     *,
     templates: Iterable[str] | str = (),
     sort_by: str | None = None,
+    thresholds: Thresholds | None = None,
     **options: Unpack[OpenOptions],
 ) -> RankResult:
     """Score every image against every text.
 
     Images are paths (files, folders, globs) or PIL pictures; texts are stripped at both ends, and a repeated one counts
     once. Each text is put into every template, and the unit vectors are averaged. `sort_by`, one of the texts, orders
-    the images. `options` are those of `clipsim.open`, which opens the model; it is closed afterwards.
+    the images. With `thresholds` (the result of `clipsim.threshold`, or its file), an image none of whose texts reaches
+    its threshold has no best text. `options` are those of `clipsim.open`, which opens the model and closes it again.
 
     An image that cannot be used is in the result's `errors`; NoInputError is raised where there is no image, or none
     can be used. Raises UsageError for no texts, an empty text or a `sort_by` that is not one of the texts, PromptError
-    for a text that is too long, and what `clipsim.open` raises.
+    for a text that is too long, DataError for thresholds of another model or other texts, and what `clipsim.open`
+    raises.
 
     >>> from PIL import Image
     >>> picture = Image.new("RGB", (64, 48), "white")
@@ -179,6 +216,6 @@ def rank(
     """
     texts = [texts] if isinstance(texts, str) else list(texts)
     templates = [templates] if isinstance(templates, str) else list(templates)
-    RankRequest.check(texts, templates, sort_by)  # before a model is looked for
+    RankRequest.check(texts, templates, sort_by, thresholds)  # before a model is looked for
     with open(**options) as session:
-        return session.rank(images, texts, templates=templates, sort_by=sort_by)
+        return session.rank(images, texts, templates=templates, sort_by=sort_by, thresholds=thresholds)

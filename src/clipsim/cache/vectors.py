@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +98,32 @@ class Space:
 
     def _is_sound(self, content: object, vector: object, checksum: object, used: object) -> bool:
         return isinstance(used, int) and checksum == crc(self.key, content, vector)
+
+
+class VectorStore(Protocol):
+    """Vectors by the key of what they were made from."""
+
+    def find(self, contents: Sequence[bytes]) -> dict[bytes, Features]:
+        """The vectors of those contents that have one."""
+        ...
+
+    def add(self, vectors: Mapping[bytes, Features], files: Sequence[FileRecord] = ()) -> None:
+        """Keep vectors, and with them the digests of the files they were made from."""
+        ...
+
+
+class ImageCache(Protocol):
+    """What a run over images may find and keep; the part of `EmbeddingCache` that a pipeline needs."""
+
+    @property
+    def images(self) -> VectorStore:
+        """The vectors of images."""
+        ...
+
+    @property
+    def files(self) -> FileDigests:
+        """The digests of files."""
+        ...
 
 
 @dataclass

@@ -1,8 +1,11 @@
 """The command line: Typer options in, one `api` call, rendered text out, exit status.
 
 - `app`: all commands put together, and how a run ends
-- `rank`, `embed`, `models`, `export`, `cache`, `doctor`: the commands
+- `rank`, `embed`, `search`, `index`, `duplicates`, `evaluate`, `threshold`, `compare`, `models`, `remove`, `export`,
+  `cache`, `doctor`: the commands
 - `parameters`, `completion`: options that several commands share, and what the shell completes them to
+- `rank_output`, `model_table`: what of a ranking and of the list of models is printed
+- `many`: what the commands over many images share; `threads`: how many threads NumPy takes for them
 - `parsing`: Typer's commands, without the imports that make them slow
 - `output`, `progress`, `exit_status`, `signals`: what terminals, pipes and shells get
 - `diagnosis`: what `clipsim doctor` reports and checks

@@ -11,14 +11,21 @@ import typer
 
 from clipsim import __version__
 from clipsim.cli.cache import cache_app
+from clipsim.cli.compare import compare_command
 from clipsim.cli.doctor import doctor_command
+from clipsim.cli.duplicates import duplicates_command
 from clipsim.cli.embed import embed_command
-from clipsim.cli.exit_status import end_quietly, exit_status
+from clipsim.cli.evaluate import evaluate_command
+from clipsim.cli.exit_status import discard_output, exit_status
 from clipsim.cli.export import export_command
+from clipsim.cli.index import index_command
 from clipsim.cli.models import models_app
 from clipsim.cli.output import open_missing_streams, write
 from clipsim.cli.parsing import FastCommand, FastGroup
 from clipsim.cli.rank import rank_command
+from clipsim.cli.remove import remove_command
+from clipsim.cli.search import search_command
+from clipsim.cli.threshold import threshold_command
 
 app = typer.Typer(
     name="clipsim",
@@ -30,8 +37,15 @@ app = typer.Typer(
 )
 app.command("rank", cls=FastCommand)(rank_command)
 app.command("embed", cls=FastCommand)(embed_command)
+app.command("evaluate", cls=FastCommand)(evaluate_command)
+app.command("threshold", cls=FastCommand)(threshold_command)
+app.command("compare", cls=FastCommand)(compare_command)
+app.command("search", cls=FastCommand)(search_command)
+app.command("index", cls=FastCommand)(index_command)
+app.command("duplicates", cls=FastCommand)(duplicates_command)
 app.command("doctor", cls=FastCommand)(doctor_command)
 models_app.command("export", cls=FastCommand)(export_command)
+models_app.command("rm", cls=FastCommand)(remove_command)
 app.add_typer(models_app, name="models")
 app.add_typer(cache_app, name="cache")
 
@@ -66,8 +80,12 @@ def run() -> None:
             stream.reconfigure(errors="backslashreplace")  # an ASCII terminal gets escapes, not a crash
     try:
         with exit_status():
-            app()
-    except typer.Exit as end:  # raised outside any command, by help and version
-        sys.exit(end.exit_code)
-    except SystemExit as end:
-        end_quietly(end)
+            status = app(standalone_mode=False)
+    except typer.Exit as end:
+        status = end.exit_code
+    except SystemExit as end:  # Typer's answer to a pipe that was closed, which is no failure
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        discard_output()
+        status = 0
+    sys.exit(status or 0)

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 import typer
 
 from clipsim.cli.output import WriteError, print_message
-from clipsim.errors import ClipsimError, UsageError
+from clipsim.errors import ClipsimError, UsageError, printable
 
 NOTHING_DONE, WRONG_USAGE, SOME_SKIPPED = 1, 2, 3
 _PARAMETER = re.compile(
-    r"\b(model|weights|device|precision|engine|batch_size|workers|truncate|sort_by|exact|on_error|null|overwrite|runner|dtype)="
+    r"\b(model|weights|device|precision|engine|batch_size|workers|truncate|sort_by|exact|on_error|null|image_column|"
+    r"label_column|caption_column|labels|none|none_below|top_k|recall_k|clipscore_prefix|seed|recall|false_alarms|"
+    r"overwrite|runner|dtype)="
     r"(?:(True)|'([^' ]*)'|('[^']*'))"
 )
 
@@ -44,6 +46,8 @@ def report_error(error: BaseException) -> int | None:
         discard_output()
         print_message("error", f"cannot write the results: {error.cause.strerror}")
         return NOTHING_DONE
+    if isinstance(error, typer.TyperException):
+        return report_usage(error)
     if isinstance(error, MemoryError):
         print_message("error", "not enough memory")
         return NOTHING_DONE
@@ -64,12 +68,16 @@ def name_options(message: str) -> str:
     return _PARAMETER.sub(option, message)
 
 
-def end_quietly(end: SystemExit) -> None:
-    """Turn Typer's status for help that went into a closed pipe into success; pass on any other end."""
-    if isinstance(end.__context__, BrokenPipeError):
-        discard_output()
-        sys.exit(0)
-    raise end
+def report_usage(error: typer.TyperException) -> int:
+    """Print the line for a command line that Typer could not read, and return the status."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # which has printed the help
+        return WRONG_USAGE
+    context = getattr(error, "ctx", None)
+    message = error.format_message().rstrip(".?").replace("\n", " ")
+    message = message[:1].lower() + message[1:]
+    hint = "" if context is None else f"; '{context.command_path} --help' lists the options"
+    print_message("error", printable(message) + hint)
+    return WRONG_USAGE
 
 
 def discard_output() -> None:

@@ -3,71 +3,92 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import exit_status
+from clipsim.cli.model_table import ORDERS, SortBy, build_model_table
 from clipsim.cli.output import print_message, print_table, write
 from clipsim.cli.parsing import FastCommand, FastGroup
 from clipsim.cli.progress import progress_bar
 from clipsim.engines.onnx.exports import list_exports
 from clipsim.errors import SettingsError, UsageError, printable
 from clipsim.models.catalogue import BUNDLED, ModelFacts, find_facts, list_models, read_catalogue
-from clipsim.models.files import find_files, find_weights, read_config
+from clipsim.models.configs import read_config
+from clipsim.models.files import find_files, find_weights
 from clipsim.models.names import ModelSpec, find_model
+from clipsim.models.preprocess import explain_settings, find_settings
 from clipsim.models.settings import default_model, save_default
 from clipsim.render.safe_json import to_json
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 _YES_NO = {True: "yes", False: "no"}
 
 models_app = typer.Typer(cls=FastGroup, context_settings={"help_option_names": ["-h", "--help"]})
 
 
+Filter = Annotated[
+    str | None, typer.Option("--filter", metavar="TEXT", help="Only names that contain this text.", show_default=False)
+]
+Cached = Annotated[bool, typer.Option("--cached", help="Only models whose weights are on this machine.")]
+Order = Annotated[SortBy | None, typer.Option("--sort", help="Order by this; OpenCLIP's order unless given.")]
+
+
 @models_app.callback(invoke_without_command=True)
-def list_command(
+def models_command(
     context: typer.Context,
-    text: Annotated[
-        str | None,
-        typer.Option("--filter", metavar="TEXT", help="Only names that contain this text.", show_default=False),
-    ] = None,
-    cached: Annotated[bool, typer.Option("--cached", help="Only models whose weights are on this machine.")] = False,
+    text: Filter = None,
+    cached: Cached = False,
+    sort: Order = None,
     as_json: shared.AsJson = False,
 ) -> None:
-    """List the models that --model accepts; show, pull, use or export one.
+    """List the models that --model accepts; show, pull, use, export or remove one.
 
-    Example: `clipsim models --filter ViT-B-32`
+    Example: `clipsim models --filter ViT-B-32 --sort top1`
     """
     with exit_status():
         if context.invoked_subcommand is not None:
             _refuse_misplaced_options(context)
             return
-        here = {facts.name: find_weights(facts) is not None for facts in list_models()}
-        chosen = [
-            facts
-            for facts in list_models()
-            if (here[facts.name] or not cached)
-            and any((text or "").lower() in name.lower() for name in (facts.name, *facts.aliases))
-        ]
-        default = _default_or_warning()
-        if as_json:
-            write(to_json([_record(facts, default) for facts in chosen]) + "\n")
-            return
-        if not chosen:
-            print_message("note", "no model matches; 'clipsim models' lists them all")
-            return
-        print_table(_listing(chosen, here, default))
+        _list_models(text, cached, sort, as_json)
+
+
+@models_app.command("list", cls=FastCommand)
+def list_command(
+    text: Filter = None, cached: Cached = False, sort: Order = None, as_json: shared.AsJson = False
+) -> None:
+    """List the models that --model accepts, as `clipsim models` alone does.
+
+    Example: `clipsim models list --cached`
+    """
+    with exit_status():
+        _list_models(text, cached, sort, as_json)
+
+
+def _list_models(text: str | None, cached: bool, sort: SortBy | None, as_json: bool) -> None:
+    here = {facts.name: find_weights(facts) is not None for facts in list_models()}
+    chosen = [
+        facts
+        for facts in list_models()
+        if (here[facts.name] or not cached)
+        and any((text or "").lower() in name.lower() for name in (facts.name, *facts.aliases))
+    ]
+    if sort is not None:
+        chosen.sort(key=ORDERS[sort])
+    default = _default_or_warning()
+    if as_json:
+        write(to_json([_record(facts, default) for facts in chosen]) + "\n")
+    elif chosen:
+        print_table(*build_model_table(chosen, here, default))
+    else:
+        print_message("note", "no model matches; 'clipsim models' lists them all")
 
 
 def _refuse_misplaced_options(context: typer.Context) -> None:
     """Raise UsageError for an option of the list that stands before a subcommand that does not have it."""
-    options = {"text": "--filter", "cached": "--cached"}
+    options = {"text": "--filter", "cached": "--cached", "sort": "--sort"}
     if context.invoked_subcommand != "show":
         options["as_json"] = "--json"
     for name, option in options.items():
@@ -84,67 +105,30 @@ def _default_or_warning() -> str:
         return ""
 
 
-def _listing(models: Sequence[ModelFacts], here: dict[str, bool], default: str) -> Table:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    published = read_catalogue()["sources"]["imagenet_top1"]
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        padding=(0, 1),
-        header_style="bold",
-        caption=Text(
-            "M: millions of parameters; px: side of the image; dim: length of the vectors; top-1: ImageNet-1k, "
-            f"from {published}; *: on this machine; >: the default. Also accepted: hf-hub:ORG/REPO, a "
-            "model folder, a checkpoint file.",
-            style="dim",
-        ),
-        caption_justify="left",
-    )
-    table.add_column("model", overflow="fold")
-    for heading in ("M", "px", "dim", "top-1"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("here", justify="center", no_wrap=True)
-    for facts in models:
-        name = Text(("> " if default in (facts.name, *facts.aliases) else "  ") + facts.name)
-        if facts.aliases:
-            name.append(f" ({', '.join(facts.aliases)})", style="dim")
-        table.add_row(
-            name,
-            _number(facts.parameters_millions, ".0f" if (facts.parameters_millions or 0) >= 10 else ".1f"),
-            str(facts.image_size),
-            str(facts.embed_dim),
-            _number(facts.imagenet_top1, ".1%"),
-            "*" if here[facts.name] else "",
-            style="bold" if facts.name == BUNDLED else "",
-        )
-    return table
-
-
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
-
-
 def _record(facts: ModelFacts, default: str) -> dict[str, Any]:
     return asdict(facts) | {
         "aliases": list(facts.aliases),
         "needs_transformers": facts.needs_transformers,
+        "download_bytes": facts.download_bytes,
         "cached": find_weights(facts) is not None,
         "default": default in (facts.name, *facts.aliases),
     }
 
 
 @models_app.command("show", cls=FastCommand)
-def show_command(context: typer.Context, name: shared.ModelName, as_json: shared.AsJson = False) -> None:
+def show_command(
+    context: typer.Context,
+    name: shared.ModelName,
+    weights: shared.Weights = None,
+    as_json: shared.AsJson = False,
+) -> None:
     """Show the facts of one model.
 
     Example: `clipsim models show ViT-B/32`
     """
     with exit_status():
-        spec = find_model(name)
-        facts = find_facts(spec.name)
+        spec = find_model(name, weights)
+        facts = find_facts(spec.name) if weights is None else None
         record = _record(facts, _default_or_warning()) if facts else _local_record(spec)
         exports = [export for export in list_exports() if export.is_of(spec)]
         record["exports"] = [{"folder": str(export.folder), **export.to_dict()} for export in exports]
@@ -186,6 +170,13 @@ def _local_record(spec: ModelSpec) -> dict[str, Any]:
         record["embed_dim"] = config["embed_dim"]
         record["context_length"] = config["text_cfg"].get("context_length", 77)
         record["weights"] = str(files.weights)
+    if spec.kind == "weights":
+        facts = read_catalogue()["architectures"][spec.architecture]
+        for name in ("image_size", "embed_dim", "context_length", "head"):
+            record[name] = facts[name]
+        settings = find_settings(spec, None)
+        record["preprocess"] = to_json(settings) if settings else "OpenCLIP's default"
+        record["notice"] = explain_settings(spec)
     return record
 
 

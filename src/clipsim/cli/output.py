@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -16,6 +17,7 @@ from clipsim.errors import printable
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+SECONDS_PER_DAY = 86_400
 DEFAULT_WIDTH = 160  # cells, where neither standard output nor standard error is a terminal
 MAX_TABLE_WIDTH = 100_000  # cells of a table with long names that goes into a pipe
 
@@ -109,12 +111,34 @@ class _Drawing(io.StringIO):
         return sys.stdout.isatty()
 
 
+def legend_is_due() -> bool:
+    """Whether to explain a table: on a terminal once a day, elsewhere always."""
+    if not sys.stdout.isatty():
+        return True
+    from clipsim.models.settings import cache_folder
+
+    marker = cache_folder() / "legend-shown"
+    try:
+        shown = time.time() - marker.stat().st_mtime < SECONDS_PER_DAY
+    except OSError:
+        shown = False
+    if not shown:
+        with suppress(OSError):  # where the folder cannot be written to, it is shown each time
+            marker.parent.mkdir(parents=True, exist_ok=True)
+            marker.touch()
+    return not shown
+
+
 @contextmanager
 def mark_write_errors() -> Iterator[None]:
     """Raise WriteError for an OSError of standard output, so that no other OSError is taken for one."""
     try:
         yield
     except BrokenPipeError:
+        raise
+    except SystemExit as end:  # rich's answer to a closed pipe
+        if isinstance(end.__context__, BrokenPipeError):
+            raise end.__context__ from None
         raise
     except OSError as error:
         raise WriteError(error) from error

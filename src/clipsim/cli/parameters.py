@@ -20,6 +20,13 @@ class Format(str, Enum):
     csv = "csv"
 
 
+class WholeFormat(str, Enum):
+    """What standard output carries, of results that are given as a whole."""
+
+    table = "table"
+    json = "json"
+
+
 class Precision(str, Enum):
     """What the model computes in."""
 
@@ -51,9 +58,32 @@ Model = Annotated[
         show_default=False,
     ),
 ]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        help="A name as `rank --model` takes it; repeat it to compare models. CLIPSIM_MODEL sets one too.",
+        autocompletion=complete_model,
+        show_default=False,
+    ),
+]
+WholeFormatOption = Annotated[WholeFormat, typer.Option("--format", help="What to print.")]
+FormatJson = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of what is drawn at random (intervals).")]
 Weights = Annotated[
     str | None,
     typer.Option(help="An OpenCLIP state dict for the named architecture.", metavar="FILE", show_default=False),
+]
+Preprocess = Annotated[
+    str | None,
+    typer.Option(
+        metavar="tag|default|FILE",
+        help="How pictures are resized and normalised: as the published weights of the architecture, as OpenCLIP's "
+        "default, or by the settings in a JSON file; the model's own unless given.",
+        show_default=False,
+    ),
 ]
 Device = Annotated[
     str,
@@ -146,3 +176,23 @@ FromFile = Annotated[
     typer.Option("--from-file", help="Read image paths from a file, one a line.", metavar="FILE", show_default=False),
 ]
 Null = Annotated[bool, typer.Option("--null", "-0", help="Listed paths end in NUL, as `find -print0` writes them.")]
+Where = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="WHERE",
+        help="Folders of images, images, quoted globs, or folders of vectors that `clipsim embed` wrote; `-` reads "
+        "paths from standard input.",
+        show_default=False,
+    ),
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="What to print.")]
+JsonFormat = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
+EndInNull = Annotated[bool, typer.Option("--null", "-0", help="With -l: end names in NUL, as `xargs -0` reads them.")]
+Include = Annotated[
+    list[str] | None,
+    typer.Option("--include", metavar="GLOB", help="Only images with such a name; repeat it.", show_default=False),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="GLOB", help="No images with such a name; repeat it.", show_default=False),
+]

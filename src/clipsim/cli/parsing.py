@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, get_args
@@ -10,6 +11,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from clipsim.cli.output import mark_write_errors
+
+_NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 
 
 class FastCommand(TyperCommand):
@@ -42,7 +45,15 @@ def _speed_up(parameters: Any) -> Any:
     for parameter in parameters:
         if "process_value" not in vars(parameter):
             parameter.process_value = _fast_conversion(parameter)
+            if parameter.param_type_name == "argument":
+                parameter.display_type_rich = _show_no_type
+            elif parameter.type_descriptor.annotation is bool:
+                parameter.metavar = ""  # a flag takes no value, and its help shows no type
     return parameters
+
+
+def _show_no_type(ctx: Any) -> None:
+    """The type that help shows beside an argument: its name says enough."""
 
 
 def _fast_conversion(parameter: Any) -> Callable[[Any, Any], Any]:
@@ -80,6 +91,10 @@ def _convert(annotation: Any, value: Any, parameter: Any) -> tuple[bool, Any]:
         number, low, high = int(value), parameter.type_descriptor.parameter_info.min, None
         high = parameter.type_descriptor.parameter_info.max
         return (low is None or number >= low) and (high is None or number <= high), number
+    if annotation in (int, float) and type(value) is annotation:  # a default
+        return True, value
+    if annotation is float and isinstance(value, str) and _NUMBER.fullmatch(value):
+        return True, float(value)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         if isinstance(value, annotation):
             return True, value
@@ -97,4 +112,6 @@ def _explain(annotation: Any, value: Any, parameter: Any, error: typer.BadParame
         low = "" if info.min is None else f" from {info.min:,}"
         high = "" if info.max is None else f" to {info.max:,}"
         return f"{value!r} is not a whole number{low}{high}."
+    if annotation is float:
+        return f"{value!r} is not a number."
     return error.message

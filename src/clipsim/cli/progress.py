@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from clipsim.cli.output import messages
@@ -27,9 +27,22 @@ class Bar:
 
     def step(self, what: str, total: int | None = None, done: int = 0) -> None:
         """Begin a step of the work, of `total` parts where that is known, `done` of which are complete already."""
-        self._done, self._total = done, total
+        self._done, self._total = done, total or self._total
         if self._progress is not None and self._task is not None:
-            self._progress.reset(self._task, description=what, total=total, completed=done, count="", rate="")
+            self._progress.reset(self._task, description=what, total=self._total, completed=done, count="", rate="")
+
+    def count_total(self, count: Callable[[], int]) -> None:
+        """Find out the total beside the work, where the bar is shown at all."""
+        if self._progress is None:
+            return
+
+        def run() -> None:
+            with suppress(Exception):  # what is wrong with the inputs is reported by the work itself
+                self._total = count()
+                if self._progress is not None and self._task is not None:
+                    self._progress.update(self._task, total=self._total)
+
+        threading.Thread(target=run, name="count", daemon=True).start()
 
     def advance(self, parts: int) -> None:
         """Count parts as done."""

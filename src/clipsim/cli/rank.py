@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED, exit_status
-from clipsim.cli.output import print_library_notices, print_message, print_table, table_width, write
+from clipsim.cli.output import legend_is_due, print_library_notices, print_message
 from clipsim.cli.parameters import Format, OnError
 from clipsim.cli.progress import Bar, progress_bar
+from clipsim.cli.rank_output import print_json_lines, print_result
 from clipsim.errors import ImageError, UsageError, printable
 from clipsim.inputs.paths import STANDARD_INPUT, find_images, find_listed_images, read_path_list
 from clipsim.inputs.prompts import read_prompts
@@ -25,13 +28,14 @@ from clipsim.options import ModelOptions, RunOptions
 if TYPE_CHECKING:
     from clipsim.api import Ranking, RankOutcome
     from clipsim.inputs.sources import Source
-    from clipsim.scoring.records import ImageFailure, RankResult
+    from clipsim.scoring.records import ImageFailure
 
 MINI_NOTICE = (
     f"using {BUNDLED}, the small bundled model: it knows simple drawings, not photographs; "
-    "choose a real one with 'clipsim models use ViT-B-32/openai' or --model"
+    "choose a real one with --model or 'clipsim models use ViT-B-32/openai'; 'clipsim models use clipsim-mini' keeps "
+    "it and ends this notice"
 )
-TOP_IN_JSON = "--top does not apply to --format json, whose matrices are whole"
+TOP_IN_JSON = "--top and --top-images do not apply to --format json, whose matrices are whole"
 
 
 @dataclass
@@ -49,6 +53,7 @@ def rank_command(
     template: shared.Templates = None,
     model: shared.Model = None,
     weights: shared.Weights = None,
+    preprocess: shared.Preprocess = None,
     device: shared.Device = "auto",
     precision: shared.PrecisionOption = None,
     engine: shared.Engine = "auto",
@@ -62,9 +67,21 @@ def rank_command(
         int | None,
         typer.Option(min=1, help="Keep only the K best texts of each image.", metavar="K", show_default=False),
     ] = None,
+    top_images: Annotated[
+        int | None,
+        typer.Option(min=1, help="Show only the N best images of each text.", metavar="N", show_default=False),
+    ] = None,
     sort_by: Annotated[
         str | None,
         typer.Option(help="Order the images by this text, best first.", metavar="TEXT", show_default=False),
+    ] = None,
+    thresholds: Annotated[
+        str | None,
+        typer.Option(
+            help="A file of `clipsim threshold`: the best text of an image is one that passes, or none.",
+            metavar="FILE",
+            show_default=False,
+        ),
     ] = None,
     on_error: shared.OnErrorOption = OnError.skip,
     exact: shared.Exact = False,
@@ -81,6 +98,11 @@ def rank_command(
     with exit_status():
         if as_json and output not in (Format.json, Format.table):
             raise UsageError(f"--json and --format {output.value} contradict each other; give one")
+        if top is not None and top_images is not None:
+            raise UsageError("--top and --top-images contradict each other; give one")
+        for word in ("true", "false"):
+            if word in (images or ()) and not os.path.lexists(word):
+                raise UsageError(f"'{word}' is not an image; flags such as --json take no value")
         output = Format.json if as_json else output
         if [*(images or ()), *(text_file or ()), from_file].count(STANDARD_INPUT) > 1:
             raise UsageError("standard input (-) can be read only once: for images or for texts")
@@ -89,7 +111,7 @@ def rank_command(
         texts = list(chain(text or (), *map(read_prompts, text_file or ())))
         if not texts:
             raise UsageError("no texts to compare with; give --text TEXT or --text-file FILE")
-        model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine)
+        model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine, preprocess)
         run_options = RunOptions(
             batch_size=batch_size,
             workers=workers,
@@ -101,15 +123,15 @@ def rank_command(
         from clipsim.api import RankRequest, Session, find_missing  # with NumPy, which help does without
         from clipsim.inputs.sources import FileSource
 
-        request = RankRequest.check(texts, template or (), sort_by)
-        streamed = output is Format.jsonl and sort_by is None
+        request = RankRequest.check(texts, template or (), sort_by, thresholds)
+        streamed = output is Format.jsonl and sort_by is None and top_images is None
         sources: Iterable[Source] = map(FileSource, paths)
         if not streamed:
             sources = list(sources)
             missing = find_missing(sources) if output is Format.table and on_error is OnError.skip else ()
             if len(missing) == len(sources):  # known before a model is loaded
                 for failure in missing:
-                    _print_failure(failure)
+                    print_failure(failure)
                 _end_with_failures(RunCounts(failed=len(missing)))
         with progress_bar(quiet=quiet or (streamed and sys.stdout.isatty())) as bar:
             bar.step("loading the model")
@@ -117,20 +139,22 @@ def rank_command(
                 ranking = session.open_ranking(sources, request, live=streamed)
                 if not session.model_was_chosen:
                     ranking.warnings.insert(0, MINI_NOTICE)
-                if top is not None and output is Format.json:
+                if (top or top_images) and output is Format.json:
                     ranking.warnings.append(TOP_IN_JSON)
                 for notice in () if quiet else ranking.warnings:
                     print_message("note", notice)
                 counts = RunCounts()
                 total = None if streamed else len(list(sources))
+                if streamed and _can_be_counted(images or (), from_file):
+                    bar.count_total(lambda: sum(1 for _ in _find_paths(images or (), from_file, null)))
                 with closing(_watch(ranking, bar, counts, total)) as batches:
                     if streamed:
-                        _print_json_lines(batches, request.texts, top)
+                        print_json_lines(batches, request.texts, top)
                         result = None
                     else:
                         result = ranking.collect(batches)
         if result is not None:
-            _print_result(result, output, top)
+            print_result(result, output, top, top_images, legend=not quiet and legend_is_due())
         if counts.failed:
             _end_with_failures(counts)
 
@@ -153,7 +177,13 @@ def _find_paths(images: Sequence[str], from_file: str | None, null: bool) -> Ite
     return chain((first,), paths)
 
 
-def _print_failure(failure: ImageFailure) -> None:
+def _can_be_counted(images: Sequence[str], from_file: str | None) -> bool:
+    """Whether the paths can be found twice, which a pipe's cannot."""
+    return STANDARD_INPUT not in images and (from_file is None or Path(from_file).is_file())
+
+
+def print_failure(failure: ImageFailure) -> None:
+    """Report an input that is skipped."""
     print_message("skipped", f"{printable(failure.path)}: {failure.error}")
 
 
@@ -169,40 +199,11 @@ def _watch(
                 bar.step("ranking", total)
             failures = [outcome for outcome in batch if isinstance(outcome, ImageFailure)]
             for failure in failures:
-                _print_failure(failure)
+                print_failure(failure)
             counts.failed += len(failures)
             counts.scored += len(batch) - len(failures)
             bar.advance(len(batch))
             yield batch
-
-
-def _print_json_lines(batches: Iterable[list[RankOutcome]], texts: Sequence[str], top: int | None) -> None:
-    """Write each batch as soon as it is scored."""
-    from clipsim.render.json import format_json_line
-
-    for batch in batches:
-        for outcome in batch:  # line by line: a pipe takes a short line whole or, when the run is killed, not at all
-            write(format_json_line(outcome, texts, top))
-
-
-def _print_result(result: RankResult, output: Format, top: int | None) -> None:
-    """Write the whole result; without a single score, only the formats for programs write anything."""
-    if output is Format.json:
-        from clipsim.render.json import format_json
-
-        write(format_json(result))
-    elif output is Format.jsonl:
-        _print_json_lines([[*result.scores, *result.errors]], result.texts, top)
-    elif output is Format.csv:
-        from clipsim.render.csv import csv_header, format_csv
-
-        write(csv_header())
-        for scores in result.scores:
-            write(format_csv(scores, result.texts, top))
-    elif result.scores:
-        from clipsim.render.table import build_table
-
-        print_table(*build_table(result, table_width(), top, whole_names=not sys.stdout.isatty()))
 
 
 def _end_with_failures(counts: RunCounts) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from clipsim.models.names import ModelSpec
 if TYPE_CHECKING:
     from PIL import Image
 
-_FACTS = ("embed_dim", "image_size", "logit_scale", "logit_bias", "head")
+_FACTS = ("embed_dim", "image_size", "logit_scale", "logit_bias", "head", "notices")
 
 
 class DeferredEncoder:
@@ -45,6 +46,7 @@ class DeferredEncoder:
         self._thread: threading.Thread | None = None
         self._opened: Encoder | None = None
         self._error: BaseException | None = None
+        self.seconds_loading = 0.0  # that callers have waited for the model to be open
 
     def use_facts_of(self, space: Space) -> None:
         """Take the facts from a space of the cache, or store them there once they are known.
@@ -63,7 +65,9 @@ class DeferredEncoder:
     def load(self) -> Encoder:
         """Open the model and wait for it. Raises what opening it raises."""
         self.start()
+        begun = time.perf_counter()
         self.settle()
+        self.seconds_loading += time.perf_counter() - begun
         if self._error is not None:
             raise self._error
         assert self._opened is not None
@@ -82,6 +86,7 @@ class DeferredEncoder:
             self._on_open(opened)
             if self._facts is None:
                 self._facts = {name: getattr(opened, name) for name in _FACTS}
+                self._facts["preprocess"] = opened.preprocessing.to_dict()
                 if self._space is not None:
                     self._space.keep_facts(self._facts)
             self.device, self.precision = opened.device, opened.precision
@@ -99,7 +104,7 @@ class DeferredEncoder:
     @property
     def preprocessing(self) -> Preprocessing:
         """How the model's images are resized, cropped and normalised."""
-        return self._preprocessing or self.load().preprocessing
+        return self._preprocessing or Preprocessing.from_dict(self._fact("preprocess"))
 
     @property
     def embed_dim(self) -> int:
@@ -126,6 +131,11 @@ class DeferredEncoder:
     def head(self) -> str:
         """How logits become probabilities: "softmax" or "sigmoid"."""
         return str(self._fact("head"))
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user of the model should know of it."""
+        return tuple(self._fact("notices"))
 
     def prepare_image(self, image: Image.Image) -> Pixels:
         """RGB picture → (h, w, 3) uint8; begins to open the model, which will be needed."""

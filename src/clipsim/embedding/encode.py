@@ -11,14 +11,15 @@ import numpy as np
 
 from clipsim.cache.files import FileRecord
 from clipsim.cache.keys import text_key
-from clipsim.cache.vectors import EmbeddingCache
+from clipsim.cache.vectors import EmbeddingCache, ImageCache
 from clipsim.embedding.pipeline import Prepared
-from clipsim.engines.encoder import Encoder, Features
+from clipsim.engines.encoder import Encoder, Features, ImageEncoder
 from clipsim.errors import ImageError, PromptError, printable
 from clipsim.inputs.prompts import MAX_SHOWN, fill_templates
 
 FLUSH_SECONDS = 0.5  # how long a batch that is not full waits for further inputs
 NOT_FINITE = "the model returns a vector that is not finite for it"
+ZERO_LENGTH = "the model returns a vector of length zero for it"
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,22 +77,19 @@ def embed_texts(
         features = np.stack([known[key] for key in keys])
         features = features.reshape(len(block), -1, features.shape[-1])
         for prompt, vectors in zip(block, features, strict=True):
-            if not np.isfinite(vectors).all():
-                shown = printable(prompt, MAX_SHOWN)
-                raise PromptError(
-                    f"the model returns a vector that is not finite for '{shown}'; its weights may be damaged"
-                )
+            if cause := find_fault(vectors):
+                raise PromptError(f"'{printable(prompt, MAX_SHOWN)}': {cause}; its weights may be damaged")
         yield features
 
 
 def embed_images(
-    encoder: Encoder,
+    encoder: ImageEncoder,
     inputs: Iterable[Prepared | None],
     *,
     batch_size: int,
     live: bool = False,
     fail: bool = False,
-    cache: EmbeddingCache | None = None,
+    cache: ImageCache | None = None,
 ) -> Iterator[list[Outcome]]:
     """Encode prepared inputs, lazily, in batches, in the order given.
 
@@ -123,7 +121,14 @@ def embed_images(
         raise error
 
 
-def _encode(encoder: Encoder, batch: Sequence[Prepared], fail: bool, cache: EmbeddingCache | None) -> list[Outcome]:
+def find_fault(features: Features) -> str | None:
+    """What is wrong with vectors along the last axis: none of them can be ranked then. None where nothing is."""
+    if not np.isfinite(features).all():
+        return NOT_FINITE
+    return None if features.any(axis=-1).all() else ZERO_LENGTH
+
+
+def _encode(encoder: ImageEncoder, batch: Sequence[Prepared], fail: bool, cache: ImageCache | None) -> list[Outcome]:
     pixels = [prepared.pixels for prepared in batch if prepared.pixels is not None]
     rows = iter(encoder.encode_images(np.stack(pixels)) if pixels else ())
     outcomes: list[Outcome] = []
@@ -134,10 +139,10 @@ def _encode(encoder: Encoder, batch: Sequence[Prepared], fail: bool, cache: Embe
             outcomes.append(FailedInput(prepared.name, str(prepared.error)))
             continue
         features: Features = next(rows) if prepared.features is None else prepared.features
-        if not np.isfinite(features).all():
+        if cause := find_fault(features):
             if fail:
-                raise ImageError(f"{printable(prepared.name)}: {NOT_FINITE}")
-            outcomes.append(FailedInput(prepared.name, NOT_FINITE))
+                raise ImageError(f"{printable(prepared.name)}: {cause}")
+            outcomes.append(FailedInput(prepared.name, cause))
             continue
         outcomes.append(ImageVector(prepared.name, features, prepared.digest, prepared.size))
         if prepared.digest is not None:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
-from clipsim.cache.vectors import EmbeddingCache
+from clipsim.cache.vectors import ImageCache
 from clipsim.embedding.content import read_content, stamp_of
 from clipsim.embedding.feed import Feed
 from clipsim.engines.devices import usable_cores
-from clipsim.engines.encoder import Encoder, Features, Pixels
+from clipsim.engines.encoder import Features, ImageEncoder, Pixels
 from clipsim.errors import ImageError
 from clipsim.images.limits import DecodingRules, check_file_size
 from clipsim.inputs.sources import Source
@@ -63,13 +63,13 @@ class Pipeline:
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: ImageEncoder,
         sources: Iterable[Source],
         *,
         rules: DecodingRules,
         batch_size: int,
         workers: int | None = None,
-        cache: EmbeddingCache | None = None,
+        cache: ImageCache | None = None,
         live: bool = False,
         measure: bool = False,
         own_process: bool = False,

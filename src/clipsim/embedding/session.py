@@ -16,18 +16,20 @@ from clipsim.cache.vectors import EmbeddingCache, Space
 from clipsim.embedding.deferred import DeferredEncoder
 from clipsim.embedding.encode import Outcome, embed_images, embed_texts
 from clipsim.embedding.pipeline import Pipeline
+from clipsim.embedding.remembered_device import recall_device, remember_device
 from clipsim.engines.choice import EnginePlan, plan_engine
-from clipsim.engines.devices import default_batch_size, default_precision, describe_gpus, guess_device
+from clipsim.engines.devices import default_batch_size, default_precision, guess_device
 from clipsim.engines.encoder import Encoder, Features
 from clipsim.engines.preprocessing import find_preprocessing
 from clipsim.errors import UsageError, WeightsError, printable
 from clipsim.images.limits import DecodingRules
 from clipsim.inputs.sources import Source
+from clipsim.models.configs import read_config
 from clipsim.models.digests import digest_file
-from clipsim.models.files import find_files, read_config
-from clipsim.models.identity import identify_model, package_version
+from clipsim.models.files import find_files
+from clipsim.models.identity import identify_model
 from clipsim.models.settings import cache_folder, choose_model
-from clipsim.options import ModelOptions, RunOptions, check_device
+from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -54,7 +56,9 @@ class Session:
         self.model_options, self.run_options = model or ModelOptions(), run or RunOptions()
         self.own_process = own_process
         self.decoding = DecodingRules(exact=self.run_options.exact)
-        self.spec, self.model_was_chosen = choose_model(self.model_options.model, self.model_options.weights)
+        self.spec, self.model_was_chosen = choose_model(
+            self.model_options.model, self.model_options.weights, self.model_options.preprocess
+        )
         self._files = find_files(self.spec)
         database = Database(cache_folder()) if self.run_options.cache else None
         self._database = database if database is not None and database.usable else None
@@ -92,6 +96,11 @@ class Session:
     def batch_size(self) -> int:
         """Images or texts per step of the model."""
         return self.run_options.batch_size or default_batch_size(self._deferred.device)
+
+    @property
+    def seconds_loading(self) -> float:
+        """How long callers have waited for the model to be loaded; 0 where all vectors were in the cache."""
+        return self._deferred.seconds_loading
 
     @property
     def identity(self) -> str:
@@ -176,14 +185,14 @@ class Session:
     def _defer(self) -> DeferredEncoder:
         options, plan = self.model_options, self._plan
         expected = plan.device or guess_device(options.device)
-        remembered = self._recall_device() if expected is None else None
+        remembered = recall_device(self._database) if expected is None else None
         self._device_is_remembered = remembered is not None
         expected = expected or remembered
         opened: Encoder | None = None
         if expected is None:  # only torch knows what "auto" stands for
             opened = plan.open_encoder()
             expected = opened.device
-            self._remember_device(expected)
+            remember_device(self._database, expected)
         precision = plan.precision or default_precision(expected)
         config = None if self._files.config is None else read_config(self._files.config)
         return DeferredEncoder(
@@ -201,7 +210,7 @@ class Session:
         self._cache_is_open.wait()  # this runs in the thread that opens the model
         if self.cache is None or opened.device == self._deferred.device:
             return
-        self._remember_device(opened.device)
+        remember_device(self._database, opened.device)
         _log.warning("the device that 'auto' stands for has changed: it is now %s", opened.device)
         self.cache.change_keys(*self._keys(opened.device, opened.precision))
         self._deferred.use_facts_of(self.cache.texts)
@@ -233,22 +242,3 @@ class Session:
             "runtime": self._plan.runtime,
         }
         return text_space_key(**facts), image_space_key(**facts, decoding=self.decoding.as_key())
-
-    def _recall_device(self) -> str | None:
-        """The device that "auto" stood for in an earlier run on this hardware; checked when the model is loaded."""
-        if self._database is None:
-            return None
-        name = self._database.read_note(_device_note())
-        try:
-            check_device(name or "")
-        except UsageError:
-            return None
-        return name
-
-    def _remember_device(self, device: str) -> None:
-        if self._database is not None:
-            self._database.write_note(_device_note(), device)
-
-
-def _device_note() -> str:
-    return f"auto: {package_version('torch')} {describe_gpus()}"

@@ -17,7 +17,24 @@ Pixels = NDArray[np.uint8]
 Features = NDArray[np.float32]
 
 
-class Encoder(Protocol):
+class ImageEncoder(Protocol):
+    """The part of `Encoder` that a pipeline of images needs."""
+
+    @property
+    def image_size(self) -> int:
+        """The longer side of the model's input, in pixels."""
+        ...
+
+    def prepare_image(self, image: Image.Image) -> Pixels:
+        """RGB picture → (h, w, 3) uint8, resized and cropped for the model; called from several threads."""
+        ...
+
+    def encode_images(self, pixels: Pixels) -> Features:
+        """(n, h, w, 3) prepared pixels → (n, embed_dim) float32, not normalised."""
+        ...
+
+
+class Encoder(ImageEncoder, Protocol):
     """A loaded model; `torch.encoder.ClipEncoder` and `onnx.encoder.OnnxEncoder` implement it."""
 
     @property
@@ -33,11 +50,6 @@ class Encoder(Protocol):
     @property
     def embed_dim(self) -> int:
         """The length of the vectors."""
-        ...
-
-    @property
-    def image_size(self) -> int:
-        """The longer side of the model's input, in pixels."""
         ...
 
     @property
@@ -75,12 +87,9 @@ class Encoder(Protocol):
         """How images are resized, cropped and normalised."""
         ...
 
-    def prepare_image(self, image: Image.Image) -> Pixels:
-        """RGB picture → (h, w, 3) uint8, resized and cropped for the model; called from several threads."""
-        ...
-
-    def encode_images(self, pixels: Pixels) -> Features:
-        """(n, h, w, 3) prepared pixels → (n, embed_dim) float32, not normalised."""
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user of the model should know of it: what had to be assumed, say."""
         ...
 
     def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> Features:

@@ -7,4 +7,8 @@
 - `captions`: what stands beside a picture → its caption
 - `filters`: include and exclude globs → which names are taken
 - `prompts`: texts, prompt files and templates
+- `labelled`: labelled or captioned images, in any of these layouts:
+  `labelled_folders`, `labelled_rows` and `labelled_json`
+- `label_names`: the texts of labels
+- `rows`: tables of text → their rows
 """

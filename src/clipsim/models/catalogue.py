@@ -12,6 +12,14 @@ BUNDLED = "clipsim-mini"
 BUNDLED_PATH = Path(__file__).parents[1] / "mini" / "model"
 CONFIG_FILE = "open_clip_config.json"
 
+# OpenAI's repositories on the Hub, whose layout is that of `transformers`, and the same weights in OpenCLIP's names.
+HUB_NAMES = {
+    "openai/clip-vit-base-patch32": "ViT-B-32/openai",
+    "openai/clip-vit-base-patch16": "ViT-B-16/openai",
+    "openai/clip-vit-large-patch14": "ViT-L-14/openai",
+    "openai/clip-vit-large-patch14-336": "ViT-L-14-336/openai",
+}
+
 # OpenAI's own nine names, in the order of its package, and what OpenCLIP calls them.
 OPENAI_NAMES = {
     "RN50": "RN50",
@@ -45,6 +53,13 @@ class ModelFacts:
     tokenizer: str | None  # the Hub repository of a tokenizer that needs `transformers`
     text_model: str | None  # the Hub repository of a text tower's configuration, likewise
     timm: bool  # whether timm builds the image tower
+
+    @property
+    def download_bytes(self) -> int | None:
+        """About how large the weights are: four bytes a parameter, two for the bundled model."""
+        if self.parameters_millions is None:
+            return None
+        return int(self.parameters_millions * 1e6) * (2 if self.name == BUNDLED else 4)
 
     @property
     def needs_transformers(self) -> bool:
@@ -95,5 +110,15 @@ def _bundled_facts() -> ModelFacts:
 
 
 def find_facts(name: str) -> ModelFacts | None:
-    """The facts of a model by its name or OpenAI's name for it; None for what the catalogue does not list."""
+    """The facts of a model by its name, OpenAI's or the Hub's name for it; None where the catalogue has none."""
+    name = HUB_NAMES.get(name, name)
     return next((facts for facts in list_models() if name in (facts.name, *facts.aliases)), None)
+
+
+def list_tags(architecture: str | None) -> list[str]:
+    """The names ARCH/TAG of an architecture's published weights."""
+    return [
+        f"{entry['architecture']}/{entry['pretrained']}"
+        for entry in read_catalogue()["weights"]
+        if entry["architecture"] == architecture
+    ]

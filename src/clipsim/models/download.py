@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from logging import ERROR
 from pathlib import Path
 
-from clipsim.errors import DownloadError, printable
+from clipsim.errors import DownloadError, ModelError, UsageError, printable
 from clipsim.models.digests import digest_file
+from clipsim.models.names import ModelSpec
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MAX_SHOWN = 160  # characters of another library's error
@@ -25,6 +26,13 @@ def find_cached(repository: str, file: str, cache_dir: str | None = None) -> Pat
         return None
     path = folder / "snapshots" / commit / file
     return path if path.is_file() else None
+
+
+def hub_cache() -> Path:
+    """The folder of the Hugging Face cache, which `HF_HOME` and its relatives move."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return Path(HF_HUB_CACHE)
 
 
 def fetch_file(repository: str, candidates: Sequence[str], cache_dir: str | None, name: str) -> Path:
@@ -47,7 +55,12 @@ def fetch_file(repository: str, candidates: Sequence[str], cache_dir: str | None
             if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
                 continue  # the Hub has answered: the repository has no such file
             raise DownloadError(_explain(error, repository, f"'clipsim models pull {printable(name)}'")) from error
-    raise DownloadError(
+    raise missing_files(repository, candidates)
+
+
+def missing_files(repository: str, candidates: Sequence[str]) -> DownloadError:
+    """The error for a repository without any of these files."""
+    return DownloadError(
         f"{printable(repository)}: has none of {', '.join(candidates)}, so it is not in OpenCLIP's layout; "
         "choose another"
     )
@@ -74,11 +87,39 @@ def fetch_folder(repository: str, patterns: Sequence[str], needed: Sequence[str]
     return folder
 
 
+def remove_downloads(spec: ModelSpec) -> int:
+    """Delete what was downloaded of a model from the Hugging Face cache; the bytes that were freed.
+
+    Raises UsageError for a model without a repository, ModelError where none of it is here or it cannot be deleted.
+    """
+    shown = printable(spec.name)
+    if spec.repository is None:
+        raise UsageError(f"{shown} was not downloaded; only models from the Hub can be removed")
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        found = scan_cache_dir()
+        revisions = [
+            revision.commit_hash
+            for repository in found.repos
+            if repository.repo_id == spec.repository and repository.repo_type == "model"
+            for revision in repository.revisions
+        ]
+        if not revisions:
+            raise ModelError(f"{shown} is not on this machine")
+        strategy = found.delete_revisions(*revisions)
+        strategy.execute()
+    except CacheNotFound as error:
+        raise ModelError(f"{shown} is not on this machine") from error
+    except OSError as error:
+        raise ModelError(f"{shown}: cannot remove it: {error.strerror or error}") from error
+    return strategy.expected_freed_size
+
+
 def _cache_folder(repository: str, cache_dir: str | None) -> Path:
     """A repository's folder in the cache, by its documented layout."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    return Path(cache_dir or HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
+    return Path(cache_dir or hub_cache()) / f"models--{repository.replace('/', '--')}"
 
 
 def _download(repository: str, file: str, cache_dir: str | None) -> Path:

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Literal
 
 from clipsim.errors import UnknownModelError, printable
-from clipsim.models.catalogue import BUNDLED, BUNDLED_PATH, OPENAI_NAMES, find_facts, list_models, read_catalogue
+from clipsim.models.catalogue import (
+    BUNDLED,
+    BUNDLED_PATH,
+    HUB_NAMES,
+    OPENAI_NAMES,
+    find_facts,
+    list_models,
+    read_catalogue,
+)
 
 HUB_PREFIX = "hf-hub:"
 
@@ -31,6 +39,7 @@ class ModelSpec:
     pretrained: str | None = None
     repository: str | None = None
     path: Path | None = None
+    preprocess: str | None = None  # "tag", "default" or a JSON file; None where nothing was chosen
 
     @property
     def reported_name(self) -> str:
@@ -98,7 +107,18 @@ def _unknown(name: str) -> str:
         return f"'{shown}' is an architecture without published weights; give it your own with weights='FILE'"
     if os.sep in name.rstrip(os.sep) and Path(name).suffix in (".pt", ".pth", ".bin", ".safetensors"):
         return f"{shown}: no such file or directory"
-    known = {alias.lower(): alias for facts in list_models() for alias in (facts.name, *facts.aliases)}
-    near = difflib.get_close_matches(name.lower().replace(":", "/"), known, n=3, cutoff=0.6)
-    hint = f"did you mean {' or '.join(known[match] for match in near)}? " if near else ""
+    near = _near_names(name)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
     return f"no model, file or folder is called '{shown}'; {hint}'clipsim models' lists the names"
+
+
+def _near_names(name: str) -> list[str]:
+    """Up to three names that resemble one: those that contain it, the most accurate first, else those spelt alike."""
+    wanted = name.lower().replace(":", "/")
+    containing = [facts for facts in list_models() if len(wanted) > 2 and wanted in facts.name.lower()]
+    containing.sort(key=lambda facts: -(facts.imagenet_top1 or 0))
+    if containing:
+        return [facts.name for facts in containing[:3]]
+    known = {alias.lower(): alias for facts in list_models() for alias in (facts.name, *facts.aliases)}
+    known |= {alias: alias for alias in HUB_NAMES}
+    return [known[match] for match in difflib.get_close_matches(wanted, known, n=3, cutoff=0.6)]

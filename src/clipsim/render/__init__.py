@@ -1,8 +1,12 @@
 """Records → text: one module a format; nothing here computes or prints.
 
 - `table`: the rich table of the terminal; `labels` shortens its names
+- `figures`: figures with their intervals, and plain tables to put them in
+- `evaluation_table`, `threshold_table`, `change_table`: the tables of `evaluate`, `threshold` and `compare`
+- `top_images`: the best images of each text, in those formats
 - `json`: the JSON object and the JSON lines
 - `csv`: CSV
+- `search`, `index`, `duplicates`: what these commands found, in all their formats
 - `embed`: what `clipsim embed` made, as a table or JSON
 - `safe_json`: any value → JSON that is safe to print
 """

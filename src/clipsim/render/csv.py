@@ -14,7 +14,7 @@ CSV_FIELDS = ("image", "text", "similarity", "probability")
 
 def csv_header() -> str:
     """The first line of the CSV."""
-    return _csv_line(CSV_FIELDS)
+    return csv_line(CSV_FIELDS)
 
 
 def format_csv(outcome: ImageScores, texts: Sequence[str], top: int | None = None) -> str:
@@ -22,10 +22,11 @@ def format_csv(outcome: ImageScores, texts: Sequence[str], top: int | None = Non
     scores: Iterable[Score] = (
         outcome.ranked(texts, top) if top else (outcome.score(texts, index) for index in range(len(texts)))
     )
-    return "".join(_csv_line((outcome.image, *score_fields(score).values())) for score in scores)
+    return "".join(csv_line((outcome.image, *score_fields(score).values())) for score in scores)
 
 
-def _csv_line(fields: Iterable[object]) -> str:
+def csv_line(fields: Iterable[object]) -> str:
+    """One line of CSV; a name with a line end in it is quoted."""
     line = io.StringIO()
     csv.writer(line).writerow(fields)  # with its usual line end, so that it quotes a carriage return in a name
     return line.getvalue().removesuffix("\r\n") + "\n"

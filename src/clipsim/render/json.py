@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from clipsim.render.safe_json import to_json
-from clipsim.scoring.records import ImageFailure, ImageScores, RankResult, Score, round_significant
+from clipsim.scoring.records import ImageFailure, ImageScores, Score
+from clipsim.scoring.similarity import round_significant
 
 
-def format_json(result: RankResult) -> str:
+class Result(Protocol):
+    """A record that is the result of a command."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its JSON object."""
+        ...
+
+
+def format_json(result: Result) -> str:
     """The whole result as one JSON object, a key a line."""
     lines = (f"  {to_json(key)}: {to_json(value)}" for key, value in result.to_dict().items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
@@ -19,8 +28,9 @@ def format_json_line(outcome: ImageScores | ImageFailure, texts: Sequence[str], 
     """One image as one line of JSON, its texts best first; a failed input as its error."""
     if isinstance(outcome, ImageFailure):
         return to_json({"image": outcome.path, "error": outcome.error}) + "\n"
-    scores = outcome.ranked(texts, top)
-    record = {"image": outcome.image, "best": scores[0].text, "scores": [score_fields(score) for score in scores]}
+    best = None if outcome.best is None else texts[outcome.best]
+    scores = [score_fields(score) for score in outcome.ranked(texts, top)]
+    record = {"image": outcome.image, "best": best, "scores": scores}
     return to_json(record) + "\n"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich import box
 from rich.cells import cell_len
@@ -11,89 +11,115 @@ from rich.table import Table
 from rich.text import Text
 
 from clipsim.errors import printable
-from clipsim.render.labels import shorten, shorten_all, strip_common_folder
+from clipsim.render.labels import shorten_all, strip_common_folder
 from clipsim.scoring.records import ImageScores, RankResult
 
 TableParts = tuple[Text, Table, Text]  # title, table, caption
 
 BEST_STYLE = "bold green"
 # Widths in terminal cells.
-MAX_ROW_LABEL = 32
-MAX_HEADING = 18
-MIN_ROW_LABEL = 14  # a longer label is not shortened below this
+MIN_HEADING = 18  # a longer heading is not shortened below this
+MIN_ROW_LABEL = 14  # nor a longer row label below this
 COLUMN_GAP = 3
 MARGIN = 2  # around the labels of the rows
+MAX_TITLE_PART = 64
 SCORE_WIDTH, SCORE_AND_SHARE_WIDTH = 8, 15
+NONE = "none"  # in place of the best text of an image none of whose texts reaches its threshold
 
 
 def build_table(result: RankResult, width: int, top: int | None = None, *, whole_names: bool = False) -> TableParts:
     """Lay the result out for `width` cells: title, table, and a sentence that explains the numbers.
 
     With `top`, the best few texts of each image: in columns if they fit, else on lines of their own. Without, all of
-    them, a column an image or a row an image; where neither fits, a row an image with as many as fit. Names are
-    shortened to fit, unless `whole_names` is set: then the table may be wider.
+    them: a column an image if that fits, else a row an image, else the same with shortened names; where no layout fits,
+    a row an image with as many texts as do. With `whole_names` no name is shortened: the table may be wider.
     """
     score = SCORE_WIDTH if result.probabilities is None else SCORE_AND_SHARE_WIDTH
-    labels = _Labels(whole_names)
-    files = labels.of_files(result.images)
+    result = _order_by_only_text(result)
+    files = list(result.images) if whole_names else strip_common_folder(result.images)
     if top is None:
-        headings = labels.fit(files, MAX_HEADING)
-        if side := _find_room(width, headings, score, result.texts, labels):
-            return _column_an_image(result, labels.fit(result.texts, side), headings, score)
-        headings = labels.fit(result.texts, MAX_HEADING)
-        if side := _find_room(width, headings, score, files, labels):
-            return _row_an_image(result, headings, labels.fit(files, side), score)
-    texts = labels.fit(result.texts, MAX_HEADING)
+        columns = _Layout(files, result.texts, score, width)  # a column an image
+        texts = [*result.texts, NONE] if result.thresholds else result.texts
+        rows = _Layout(texts, files, score, width)  # a row an image
+        if fitted := columns.whole():
+            return _column_an_image(result, *fitted, score)
+        if fitted := rows.whole():
+            return _row_an_image(result, *fitted, score)
+        if not whole_names and (fitted := columns.shortened()):
+            return _column_an_image(result, *fitted, score)
+        if not whole_names and (fitted := rows.shortened()):
+            return _row_an_image(result, *fitted, score)
+    texts = _fit(result.texts, MIN_HEADING, whole_names)
     place = max(map(cell_len, texts), default=0) + 1 + score + COLUMN_GAP
-    beside = min(MIN_ROW_LABEL, labels.widest(files))
+    beside = min(MIN_ROW_LABEL, _widest(files))
     fitting = (width - MARGIN - beside) // place
     count = min(top or fitting, len(texts))
     if count > fitting or count < 1:
-        texts = labels.fit(result.texts, MAX_ROW_LABEL)
-        return _line_a_score(result, labels.fit(files, MAX_ROW_LABEL), texts, min(top or 1, len(texts)))
-    side = min(MAX_ROW_LABEL, max(MIN_ROW_LABEL, width - MARGIN - count * place))
-    return _best_few(result, labels.fit(files, side), texts, count, asked=top is not None)
+        names = _fit(files, width // 3, whole_names)
+        texts = _fit(result.texts, width - MARGIN - 2 * COLUMN_GAP - _widest(names) - score, whole_names)
+        return _line_a_score(result, names, texts, min(top or 1, len(texts)))
+    side = max(MIN_ROW_LABEL, width - MARGIN - count * place)
+    return _best_few(result, _fit(files, side, whole_names), texts, count, asked=top is not None)
 
 
 @dataclass(frozen=True)
-class _Labels:
-    """How names are shown: whole and escaped, or shortened to a width and still different from each other."""
+class _Layout:
+    """Names over columns and names of rows of a table, for a terminal of a width."""
 
-    whole: bool
+    over: Sequence[str]
+    beside: Sequence[str]
+    score: int
+    width: int
 
-    def of_files(self, images: Sequence[str]) -> Sequence[str]:
-        """The paths; where they are shortened, without the folder that all of them share."""
-        return images if self.whole else strip_common_folder(images)
+    def whole(self) -> tuple[list[str], list[str]] | None:
+        """The row labels and the headings, where the names fit as they are."""
+        side, headings = [printable(name) for name in self.beside], [printable(name) for name in self.over]
+        return (side, headings) if self._room(headings) >= _widest(self.beside) else None
 
-    def fit(self, names: Sequence[str], width: int) -> list[str]:
-        """The labels of names in a column of that width."""
-        return [printable(name) for name in names] if self.whole else shorten_all(names, width)
+    def shortened(self) -> tuple[list[str], list[str]] | None:
+        """The same with names shortened as little as is needed, where that suffices."""
+        least = min(MIN_ROW_LABEL, _widest(self.beside))
+        for cap in range(max(MIN_HEADING, min(_widest(self.over), self.width)), MIN_HEADING - 1, -1):
+            headings = shorten_all(self.over, cap)
+            room = self._room(headings)
+            if room >= (least if cap == MIN_HEADING else _widest(self.beside)):
+                return shorten_all(self.beside, max(1, room)), headings
+        return None
 
-    def widest(self, names: Sequence[str]) -> int:
-        """The cells of the widest row label."""
-        labels = map(printable, names) if self.whole else (shorten(name, MAX_ROW_LABEL) for name in names)
-        return max(map(cell_len, labels), default=0)
+    def _room(self, headings: Sequence[str]) -> int:
+        """Cells that are left for the row labels."""
+        return self.width - MARGIN - sum(max(self.score, cell_len(heading)) + COLUMN_GAP for heading in headings)
 
 
-def _find_room(width: int, headings: Sequence[str], score: int, side: Sequence[str], labels: _Labels) -> int | None:
-    """How wide the row labels may be beside columns under these headings; None when that is too narrow."""
-    room = width - MARGIN - sum(max(score, cell_len(heading)) + COLUMN_GAP for heading in headings)
-    wanted = labels.widest(side)
-    least = wanted if labels.whole else min(wanted, MIN_ROW_LABEL)
-    return max(1, min(room, MAX_ROW_LABEL)) if room >= least else None
+def _widest(names: Sequence[str]) -> int:
+    return max((cell_len(printable(name)) for name in names), default=0)
+
+
+def _fit(names: Sequence[str], width: int, whole: bool) -> list[str]:
+    return [printable(name) for name in names] if whole else shorten_all(names, max(1, width))
+
+
+def _order_by_only_text(result: RankResult) -> RankResult:
+    """The result with its images in order of the text, where there is only one: nothing else is to be seen then."""
+    if len(result.texts) != 1:
+        return result
+    return replace(result, scores=tuple(sorted(result.scores, key=lambda image: -float(image.similarity[0]))))
 
 
 def _column_an_image(result: RankResult, texts: Sequence[str], headings: Sequence[str], score: int) -> TableParts:
     table = _empty_table(headings, score)
     for row, text in enumerate(texts):
         table.add_row(Text(text), *(_score_cell(result, image, row) for image in result.scores))
+    if result.thresholds:
+        table.add_row(Text(NONE), *map(_none_cell, result.scores))
     return _frame(result, table, "One row a text, one column an image")
 
 
-def _row_an_image(result: RankResult, headings: Sequence[str], images: Sequence[str], score: int) -> TableParts:
+def _row_an_image(result: RankResult, images: Sequence[str], headings: Sequence[str], score: int) -> TableParts:
     table = _empty_table(headings, score)
     for name, image in zip(images, result.scores, strict=True):
-        table.add_row(Text(name), *(_score_cell(result, image, row) for row in range(len(headings))))
+        cells = [_score_cell(result, image, row) for row in range(len(result.texts))]
+        table.add_row(Text(name), *cells, *([_none_cell(image)] if result.thresholds else []))
     return _frame(result, table, "One row an image, one column a text")
 
 
@@ -101,8 +127,8 @@ def _best_few(result: RankResult, images: Sequence[str], texts: Sequence[str], c
     table = _empty_table([f"{place}." if place > 1 else "best" for place in range(1, count + 1)])
     widest = max(map(cell_len, texts), default=0)
     for name, image in zip(images, result.scores, strict=True):
-        cells = []
-        for index in image.order(count):
+        cells = [_none_cell(image)] if image.best is None else []
+        for index in image.order(count - len(cells)):
             label = Text(texts[index], style=BEST_STYLE if _stands_out(result, image, index) else "")
             label.truncate(widest, pad=True)
             cells.append(Text(" ").join((label, _score_cell(result, image, index))))
@@ -114,7 +140,9 @@ def _best_few(result: RankResult, images: Sequence[str], texts: Sequence[str], c
 def _line_a_score(result: RankResult, images: Sequence[str], texts: Sequence[str], count: int) -> TableParts:
     table = _empty_table(["text", "score"])
     for name, image in zip(images, result.scores, strict=True):
-        for place, index in enumerate(image.order(count)):
+        if image.best is None:
+            table.add_row(Text(name), Text(NONE, style=BEST_STYLE), _none_cell(image))
+        for place, index in enumerate(image.order(count), start=int(image.best is None)):
             style = BEST_STYLE if _stands_out(result, image, index) else ""
             label = Text(name if place == 0 else "")
             table.add_row(label, Text(texts[index], style=style), _score_cell(result, image, index))
@@ -128,8 +156,13 @@ def _describe_top(count: int, texts: int) -> str:
 
 
 def _stands_out(result: RankResult, image: ImageScores, index: int) -> bool:
-    """Whether a text is marked as an image's best; a single text is not."""
-    return image.best == index and len(result.texts) > 1
+    """Whether a text is marked as an image's best; a single text without a threshold is not."""
+    return image.best == index and (len(result.texts) > 1 or result.thresholds is not None)
+
+
+def _none_cell(image: ImageScores) -> Text:
+    """The mark of an image none of whose texts reaches its threshold."""
+    return Text(f"* {NONE}" if image.best is None else "", style=BEST_STYLE)
 
 
 def _score_cell(result: RankResult, image: ImageScores, index: int) -> Text:
@@ -149,21 +182,25 @@ def _empty_table(headings: Sequence[str], min_width: int | None = None) -> Table
 
 def _frame(result: RankResult, table: Table, layout: str) -> TableParts:
     """The table under the model's name and above a sentence that says what its numbers are."""
+    return describe_run(result), table, Text(f"{layout}: {explain(result)}", style="dim")
+
+
+def describe_run(result: RankResult) -> Text:
+    """The model, and what it ran on."""
     model = result.model
     title = [model.name, *([model.pretrained] if model.pretrained else []), result.device, result.precision]
     title += [result.engine] if result.engine != "torch" else []
-    return (
-        Text(" · ".join(printable(part, 2 * MAX_ROW_LABEL) for part in title), style="bold"),
-        table,
-        Text(f"{layout}: {_explain(result)}", style="dim"),
-    )
+    return Text(" · ".join(printable(part, MAX_TITLE_PART) for part in title), style="bold")
 
 
-def _explain(result: RankResult) -> str:
+def explain(result: RankResult, *, marked: bool = True) -> str:
+    """What the numbers are, in one sentence; `marked` where the best texts have a mark."""
     model, count = result.model, len(result.texts)
+    mark = "; * is an image's best text." if count > 1 and marked else "."
+    if result.thresholds is not None:
+        mark = f"; * is an image's best text of those that reach their thresholds, or {NONE}."
     if result.probabilities is None:
-        return "the cosine similarity; a single text has no probability."
-    mark = "; * is an image's best text." if count > 1 else "."
+        return f"the cosine similarity; a single text has no probability{mark}"
     if model.head == "sigmoid":
         bias = "" if model.logit_bias is None else f", bias {model.logit_bias:.4g}"
         return (

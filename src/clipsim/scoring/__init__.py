@@ -2,5 +2,14 @@
 
 - `similarity`: cosines, probabilities and the order of texts
 - `records`: `RankResult` and what it consists of
-- `embed_records`: `EmbedResult`
+- `evaluation`: `EvaluationResult` and what it consists of
+- `classification`, `rejection`, `calibration`: labels, pictures of none, probabilities → figures
+- `retrieval`, `captions`: captions → recall in both directions, and CLIPScore
+- `estimates`: intervals
+- `contests`, `significance`, `outcomes`: runs on the same images → tested differences
+- `conformal`, `thresholds`: scores of known pictures → a threshold, and `ThresholdResult`
+- `saved`, `changes`: results of earlier runs → `CompareResult`
+- `queries`, `nearest`: the vectors to search for, and the nearest vectors of each
+- `near_pairs`, `groups`, `pixels`: the pairs of near vectors, the groups that pairs make, and the comparison of pixels
+- `embed_records`, `search_records`, `index_records`, `duplicates_records`: the results of these commands
 """

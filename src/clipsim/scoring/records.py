@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.scoring.similarity import order_texts
+from clipsim.scoring.similarity import order_texts, round_significant
 
 RANK_SCHEMA = "clipsim.rank/1"
 
@@ -25,11 +25,27 @@ class ModelRecord:
     logit_scale: float
     logit_bias: float | None
     head: str
+    preprocess: tuple[tuple[str, Any], ...] = ()  # the settings of its pictures, as pairs of name and value
+
+    @property
+    def full_name(self) -> str:
+        """The name with the tag of its weights, where it has one."""
+        return self.name if self.pretrained is None else f"{self.name}/{self.pretrained}"
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelRecord:
+        """What `to_dict` made plain. Raises TypeError and its family for anything else."""
+        settings = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values["preprocess"].items()
+        }
+        return cls(**{**values, "preprocess": tuple(settings.items())})
 
     def to_dict(self) -> dict[str, Any]:
         """The object "model" of the JSON schemas; numbers have seven significant digits."""
         bias = None if self.logit_bias is None else round_significant(self.logit_bias)
-        return {**vars(self), "logit_scale": round_significant(self.logit_scale), "logit_bias": bias}
+        scale = round_significant(self.logit_scale)
+        settings = {name: list(value) if isinstance(value, tuple) else value for name, value in self.preprocess}
+        return {**vars(self), "logit_scale": scale, "logit_bias": bias, "preprocess": settings}
 
 
 @dataclass(frozen=True)
@@ -53,13 +69,14 @@ class ImageFailure:
 class ImageScores:
     """One image against all texts: (m,) cosines, (m,) probabilities or None, and the index of the best text.
 
-    The arrays are read-only copies. Records are equal, and hash equally, when their names and numbers are equal.
+    `best` is None where there are thresholds and no text reaches its own. The arrays are read-only copies. Records are
+    equal, and hash equally, when their names and numbers are equal.
     """
 
     image: str
     similarity: NDArray[np.float32]
     probabilities: NDArray[np.float64] | None
-    best: int
+    best: int | None
 
     def __post_init__(self) -> None:
         """Copy the arrays, and make the copies read-only."""
@@ -101,6 +118,7 @@ class ImageScores:
 class RankResult:
     """All images against all texts; what the command line renders, in whichever format.
 
+    `thresholds`, where there are any, holds the cosine that each text must reach to be an image's best.
     Records are equal, and hash equally, when all their numbers are equal.
     """
 
@@ -113,6 +131,7 @@ class RankResult:
     scores: tuple[ImageScores, ...]
     errors: tuple[ImageFailure, ...]
     warnings: tuple[str, ...]
+    thresholds: tuple[float, ...] | None = None
 
     def __repr__(self) -> str:
         """Short, whatever the number of images."""
@@ -139,9 +158,27 @@ class RankResult:
         columns = [scores.probabilities for scores in self.scores if scores.probabilities is not None]
         return _read_only(np.stack(columns, axis=1)) if columns else None
 
+    def top_images(self, text: int, count: int) -> list[ImageScores]:
+        """The scores of the `count` images that fit one text best, best first; equals in the order given."""
+        return sorted(self.scores, key=lambda image: -float(image.similarity[text]))[:count]
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A row a pair of image and text, for a data frame: `pandas.DataFrame(result.to_rows())`."""
+        return [
+            {
+                "image": image.image,
+                "text": text,
+                "similarity": float(image.similarity[index]),
+                "probability": None if image.probabilities is None else float(image.probabilities[index]),
+                "best": image.best == index,
+            }
+            for image in self.scores
+            for index, text in enumerate(self.texts)
+        ]
+
     @property
-    def best(self) -> tuple[int, ...]:
-        """For each image, the index of its best text."""
+    def best(self) -> tuple[int | None, ...]:
+        """For each image, the index of its best text; None where no text reaches its threshold."""
         return tuple(scores.best for scores in self.scores)
 
     def to_dict(self) -> dict[str, Any]:
@@ -155,6 +192,7 @@ class RankResult:
             "engine": self.engine,
             "templates": list(self.templates),
             "texts": list(self.texts),
+            **({} if self.thresholds is None else {"thresholds": list(self.thresholds)}),
             "images": list(self.images),
             "similarity": [[round_significant(value) for value in row] for row in self.similarity],
             "probabilities": [[None] * len(self.scores)] * len(self.texts)
@@ -164,15 +202,6 @@ class RankResult:
             "errors": [vars(failure) for failure in self.errors],
             "warnings": list(self.warnings),
         }
-
-
-def round_significant(value: float) -> float:
-    """The number to seven significant digits, which is what float32 holds.
-
-    >>> round_significant(0.29314836859703064)
-    0.2931484
-    """
-    return float(f"{value:.7g}")
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

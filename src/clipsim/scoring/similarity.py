@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
+NEAR_EQUAL_BLOCK = 256  # rows
 
 
 def unit_rows(features: NDArray[np.floating]) -> Vectors:
@@ -68,6 +71,30 @@ def best_text(similarity: Vectors) -> NDArray[np.intp]:
     return best
 
 
+def best_passing_text(similarity: Vectors, thresholds: Sequence[float]) -> list[int | None]:
+    """(m, n) cosines and m thresholds → the index of each image's best text that reaches its own, or None.
+
+    Judged by the seven significant digits that results show.
+
+    >>> best_passing_text(np.array([[0.1, 0.4], [0.3, 0.2]], np.float32), [0.2, 0.4])
+    [None, 0]
+    """
+    best: list[int | None] = []
+    for column in similarity.T:
+        passing = [k for k, score in enumerate(column) if round_significant(float(score)) >= thresholds[k]]
+        best.append(max(passing, key=lambda k: column[k]) if passing else None)
+    return best
+
+
+def round_significant(value: float) -> float:
+    """The number to seven significant digits, which is what float32 holds.
+
+    >>> round_significant(0.29314836859703064)
+    0.2931484
+    """
+    return float(f"{value:.7g}")
+
+
 def order_texts(similarity: NDArray[np.floating]) -> NDArray[np.intp]:
     """(m,) cosines of one image → (m,) indices of the texts, best first, equals in the order given.
 
@@ -83,3 +110,13 @@ def score_images(
     """(m, d) unit text vectors, (n, d) image features → (m, n) cosines, and (m, n) probabilities or None."""
     similarity = cosine(text_vectors, unit_rows(features))
     return similarity, probabilities(similarity, head=head, logit_scale=logit_scale, logit_bias=logit_bias)
+
+
+def find_near_equal(vectors: Vectors, least: float) -> int:
+    """(n, d) unit vectors → how many have a cosine of at least `least` with one before them, in blocks of rows."""
+    found = 0
+    for start in range(0, len(vectors), NEAR_EQUAL_BLOCK):
+        block = vectors[start : start + NEAR_EQUAL_BLOCK]
+        near = cosine(block, vectors[: start + len(block)]) >= least
+        found += int(np.tril(near, start - 1).any(axis=1).sum())
+    return found

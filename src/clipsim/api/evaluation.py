@@ -1,0 +1,173 @@
+"""Sessions and labelled data → `Evaluation`, which runs in steps, and the `EvaluationResult` that it ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from clipsim.api.evaluation_records import compare_results, describe_data, describe_run, digest_data
+from clipsim.api.evaluation_request import EvaluationRequest, check_ranks
+from clipsim.api.evaluation_tasks import TASK_RUNS, Line, Measures, Run, TaskRun
+from clipsim.api.ranking import NOTHING_USABLE
+from clipsim.embedding.encode import FailedInput, ImageVector, Outcome
+from clipsim.embedding.joint import JointEmbedding, Work, group_sessions
+from clipsim.embedding.session import Session
+from clipsim.errors import DataError, NoInputError, UsageError, printable
+from clipsim.inputs.labelled import LabelledData, read_labelled
+from clipsim.inputs.sources import FileSource
+from clipsim.scoring.evaluation import EvaluationResult
+from clipsim.scoring.records import ImageFailure
+
+EARLIER = "(baseline)"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a part of an evaluation gives: images that were read, failures, and the lines of images in their order.
+
+    With `restart`, all earlier steps are void: "auto" turned out to stand for another device.
+    """
+
+    images: int = 0
+    failures: tuple[ImageFailure, ...] = ()
+    lines: tuple[Line, ...] = ()
+    restart: bool = False
+
+
+@dataclass
+class Evaluation:
+    """An evaluation as it runs: iterate over its steps, or `collect` them into a result.
+
+    `data` are read when it is made, which raises what `read_labelled` raises.
+    """
+
+    sessions: Sequence[Session]
+    request: EvaluationRequest
+    warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Read the data, and check what goes with what."""
+        names = [session.spec.name for session in self.sessions]
+        if repeated := [name for name in names if names.count(name) > 1]:
+            raise UsageError(f"the model '{printable(repeated[0], 60)}' is given twice")
+        self.data: LabelledData = read_labelled(self.request.data)
+        check_ranks(self.request, self.data.task)
+        if (baseline := self.request.baseline) is not None and baseline.task != self.data.task:
+            raise DataError(f"the baseline is of the task {baseline.task}, and this is {self.data.task}")
+        self.warnings += self.data.notices
+        if self.data.task == "classify" and len(self.data.labels) == 1 and self.request.data.none is None:
+            self.warnings.append("there is one label only: nothing can be told apart")
+        self.failures = [ImageFailure(failure.name, failure.error) for failure in self.data.failures]
+        self._measured: list[tuple[Run, Measures]] = []
+        self._digests: dict[int, bytes] = {}
+        self._kept: list[int] = []
+
+    @property
+    def images(self) -> int:
+        """How many images there are to read."""
+        return len(self.data.images)
+
+    def __iter__(self) -> Iterator[Step]:
+        """Read the images for all models, then measure.
+
+        Raises NoInputError where no image can be used, DataError for a baseline of other images or labels.
+        """
+        devices = [session.confirm_device() for session in self.sessions]
+        yield from self._run()
+        if [session.confirm_device() for session in self.sessions] != devices:
+            yield Step(restart=True)
+            yield from self._run()
+
+    def collect(self, steps: Iterable[Step] | None = None) -> EvaluationResult:
+        """The result; `steps` are those of this evaluation, not begun yet, for a caller that watches them pass."""
+        for _ in self if steps is None else steps:
+            pass
+        results = tuple(describe_run(run, measures) for run, measures in self._measured)
+        return EvaluationResult(
+            task=self.data.task,
+            data=describe_data(self.data, self.request, self._kept, self._digests, skipped=len(self.failures)),
+            images=tuple(self.data.images[number].path for number in self._kept),
+            results=results,
+            comparisons=compare_results(results, self.request.baseline, seed=self.request.seed),
+            errors=tuple(self.failures),
+            warnings=tuple(self.warnings),
+        )
+
+    def _run(self) -> Iterator[Step]:
+        self.failures = self.failures[: len(self.data.failures)]
+        self._digests, self._measured, self._kept = {}, [], []
+        yield Step(failures=tuple(self.failures), lines=tuple(map(_failure_line, self.failures)))
+        runs = self._make_runs()
+        failed: dict[int, ImageFailure] = {}
+        sources = [FileSource(image.path) for image in self.data.images]
+        for group in group_sessions(self.sessions, sources):
+            yield from self._read(group, sources, [run for run in runs if run.run.session in group], failed)
+        self._kept = [number for number in range(self.images) if number not in failed]
+        if not self._kept:
+            first = next(iter(failed.values()))
+            raise NoInputError(f"{NOTHING_USABLE}: {printable(first.path)}: {first.error}", tuple(self.failures))
+        baseline = self.request.baseline
+        if baseline is not None and baseline.digest != digest_data(self.data, self._kept, self._digests):
+            raise DataError("the baseline is of other pictures or labels, so that nothing can be compared")
+        for task_run in runs:
+            with task_run.run.timed():
+                measures = task_run.finish(self._kept)
+            self._measured.append((task_run.run, measures))
+            yield Step(lines=tuple(self._name(line, task_run) for line in measures.lines))
+
+    def _make_runs(self) -> list[TaskRun]:
+        made = []
+        for session in self.sessions:
+            work = Work()
+            for chosen in self.request.template_sets:
+                name = session.spec.name + (f" [{chosen.name}]" if chosen.name else "")
+                made.append(TASK_RUNS[self.data.task](Run(name, session, chosen, work), self.data, self.request))
+        return made
+
+    def _read(
+        self,
+        group: Sequence[Session],
+        sources: Sequence[FileSource],
+        runs: Sequence[TaskRun],
+        failed: dict[int, ImageFailure],
+    ) -> Iterator[Step]:
+        """Read all images for the sessions of a group."""
+        work = [next(run.run.work for run in runs if run.run.session is session) for session in group]
+        done = 0
+        with JointEmbedding(group, sources, work) as batches:
+            for run in runs:
+                with run.run.timed():
+                    run.prepare()
+            for batch in batches:
+                failures = self._note(done, batch, failed)
+                lines = [(number, _failure_line(failure)) for number, failure in failures.items()]
+                for run in runs:
+                    place = group.index(run.run.session)
+                    with run.run.timed():
+                        found = run.add(done, [outcomes[place] for outcomes in batch])
+                    lines += [(number, self._name(line, run)) for number, line in found]
+                done += len(batch)
+                lines.sort(key=lambda line: line[0])
+                yield Step(len(batch), tuple(failures.values()), tuple(line for _, line in lines))
+
+    def _note(
+        self, done: int, batch: Sequence[Sequence[Outcome]], failed: dict[int, ImageFailure]
+    ) -> dict[int, ImageFailure]:
+        """Keep the digests and the new failures of a batch; gives those failures by the number of their image."""
+        new = {}
+        for number, (outcome, *_) in enumerate(batch, done):
+            if isinstance(outcome, ImageVector):
+                self._digests[number] = outcome.digest or b""
+            elif isinstance(outcome, FailedInput) and number not in failed:
+                failed[number] = new[number] = ImageFailure(outcome.name, outcome.error)
+        self.failures += new.values()
+        return new
+
+    def _name(self, line: Line, run: TaskRun) -> Line:
+        """The line with the run's name, where there are several."""
+        alone = len(self.sessions) * len(self.request.template_sets) == 1
+        return line if alone else {"model": run.run.name, **line}
+
+
+def _failure_line(failure: ImageFailure) -> Line:
+    return {"image": failure.path, "error": failure.error}

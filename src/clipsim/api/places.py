@@ -1,0 +1,118 @@
+"""What a search is told to look in → data sets of vectors, and lists of sources, in the order named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias, cast
+
+from clipsim.embedding.session import Session
+from clipsim.errors import DatasetError, NoInputError, UsageError, printable
+from clipsim.inputs.expand import find_sources
+from clipsim.inputs.filters import NameFilter
+from clipsim.inputs.sources import PictureSource, Source
+from clipsim.scoring.records import ImageFailure
+from clipsim.store.dataset import Dataset
+from clipsim.store.layout import DatasetFacts, is_dataset, read_facts
+
+Place: TypeAlias = Dataset | list[Source]
+
+# Kinds of models whose files have one content under their name, so that only OpenCLIP can have changed.
+PUBLISHED = ("tag", "hub")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a step of a run is, and which step: images that are done of `total`, and those that just failed."""
+
+    what: str
+    done: int
+    total: int
+    failures: tuple[ImageFailure, ...] = ()
+
+
+def find_places(where: object, chosen: NameFilter | None = None) -> list[Place]:
+    """The data sets and sources that a Python caller named: a path, a picture, a `Source`, or an iterable of these.
+
+    A folder that `clipsim embed` wrote is a data set; other paths are expanded as `inputs.expand` does, and sources
+    whose names `chosen` does not accept are left out. A PIL picture at place n (from 1) is named "image n".
+
+    Raises UsageError for other types, NoInputError where nothing is left, DatasetError for a damaged data set.
+    """
+    single = isinstance(where, str | os.PathLike | Source) or not isinstance(where, Iterable)
+    places: list[Place] = []
+    for number, given in enumerate([where] if single else cast("Iterable[object]", where), start=1):
+        if isinstance(given, str | os.PathLike) and isinstance(os.fspath(given), str):
+            name = os.fspath(given)
+            if is_dataset(name):
+                places.append(Dataset(name))
+                continue
+            found = list(find_sources([name], chosen))
+        else:
+            source = _as_source(given, number)
+            found = [source] if chosen is None or chosen.accepts(source.name) else []
+        if places and isinstance(places[-1], list):
+            places[-1] += found
+        else:
+            places.append(found)
+    if not any(len(place) for place in places):
+        raise NoInputError("no images: none was named, or none has a name that is asked for")
+    return places
+
+
+def recorded_model(where: Iterable[str]) -> str | None:
+    """The name of the model that made the first data set among some paths; None where none of them is one.
+
+    Raises DatasetError for one whose facts cannot be read.
+    """
+    for name in where:
+        if is_dataset(name):
+            return _model_name(read_facts(Path(name)))
+    return None
+
+
+def check_models(places: Sequence[Place], session: Session) -> list[str]:
+    """Hold the data sets' model against the session's; notices of what the caller should know.
+
+    Raises DatasetError for vectors of another model.
+    """
+    notices = []
+    for place in places:
+        if isinstance(place, Dataset):
+            facts, encoder = place.facts, session.encoder
+            shown = printable(str(place.folder))
+            if facts.digest != session.identity:
+                there, here = _model_name(facts), _name(encoder.name, encoder.pretrained)
+                if there != here:
+                    raise DatasetError(
+                        f"{shown}: its vectors are from {printable(there)}, not from {printable(here)}; give "
+                        f"model='{printable(there)}'"
+                    )
+                changed = "the model's files, or the version of OpenCLIP, have changed since its vectors were made"
+                if session.spec.kind not in PUBLISHED or facts.dimensions != encoder.embed_dim:
+                    raise DatasetError(f"{shown}: {changed}; embed the images again")
+                notices.append(f"{shown}: {changed}")
+            if not facts.complete:
+                notices.append(f"{shown}: unfinished, {len(place.shards):,} of {facts.shards:,} shards are there")
+    return notices
+
+
+def _as_source(given: object, number: int) -> Source:
+    if isinstance(given, Source):
+        return given
+    from PIL import Image
+
+    if isinstance(given, Image.Image):
+        return PictureSource(f"image {number}", given)
+    raise UsageError(f"a place is a path, a picture or a folder of vectors, not of type {type(given).__name__}")
+
+
+def _model_name(facts: DatasetFacts) -> str:
+    return _name(facts.model.name, facts.model.pretrained)
+
+
+def _name(name: str, pretrained: str | None) -> str:
+    """The name as `models` takes it; the bundled model's tag is no part of its name."""
+    return name if pretrained in (None, "bundled") else f"{name}/{pretrained}"

@@ -1,0 +1,94 @@
+"""Places → groups of files with the same bytes; no model is opened and no picture decoded."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from clipsim.api.collection import Collection
+from clipsim.api.duplicates import describe_groups, find_copies
+from clipsim.api.places import Place, Progress
+from clipsim.embedding.pipeline import default_workers
+from clipsim.errors import ImageError, printable
+from clipsim.inputs.sources import FileSource, Source
+from clipsim.models.digests import digest_stream
+from clipsim.scoring.duplicates_records import DuplicatesResult
+from clipsim.scoring.records import ImageFailure
+from clipsim.store.dataset import Dataset
+
+BLOCK = 1024  # files that are read between two steps
+
+
+class SameFiles:
+    """A search for files with the same bytes: iterate over its progress to the end; then `result` is there.
+
+    Only files are read whose size another one has; data sets know the digests of theirs.
+    """
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        self._places = places
+        self.warnings: list[str] = []
+        self.result: DuplicatesResult | None = None
+
+    def __iter__(self) -> Generator[Progress, None, None]:
+        """Read what may be the same."""
+        collection = Collection()
+        for place in self._places:
+            if isinstance(place, Dataset):
+                collection.describe(place)
+            else:
+                for source in place:
+                    collection.add(source, None)
+        rows = list(_find_candidates(collection))
+        yield Progress("reading", 0, len(rows))
+        with ThreadPoolExecutor(default_workers(), "read") as pool:
+            for begin in range(0, len(rows), BLOCK):
+                part = rows[begin : begin + BLOCK]
+                failures = []
+                for row, found in zip(part, pool.map(_digest, (collection.sources[row] for row in part)), strict=True):
+                    if isinstance(found, bytes):
+                        collection.digests[row] = found
+                    else:
+                        failures.append(ImageFailure(collection.sources[row].name, found))
+                collection.errors += failures
+                yield Progress("reading", begin + len(part), len(rows), tuple(failures))
+        self.result = DuplicatesResult(
+            model=None,
+            threshold=None,
+            compared=len(collection) - len(collection.errors),
+            groups=describe_groups(collection, find_copies(collection.digests), {}),
+            errors=tuple(collection.errors),
+            warnings=tuple(self.warnings),
+        )
+
+
+def _find_candidates(collection: Collection) -> Iterator[int]:
+    """The rows whose digest is to be found: all but files of a size that no other one has."""
+    sizes: dict[int, int | None] = {}
+    all_of_them = False
+    for row, (source, digest) in enumerate(zip(collection.sources, collection.digests, strict=True)):
+        if digest is None:
+            found = source.stat()
+            sizes[row] = found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
+            all_of_them |= found is None and not isinstance(source, FileSource)  # such as a member of a tar
+        else:
+            all_of_them = True  # of a file whose size is not known
+    shared = {size for size, count in Counter(sizes.values()).items() if count > 1}
+    for row, size in sizes.items():
+        if all_of_them or size is None or size in shared:
+            yield row
+
+
+def _digest(source: Source) -> bytes | str:
+    """The SHA-256 of a source's content, or what is wrong with it."""
+    try:
+        with source.open() as stream:
+            stream.seek(0, os.SEEK_SET)
+            return bytes.fromhex(digest_stream(stream))
+    except ImageError as error:
+        return str(error)
+    except OSError as error:
+        return printable(f"cannot read it: {error.strerror or error}")

@@ -1,0 +1,206 @@
+"""Queries and places → the nearest images of each query: `SearchRequest`, what is asked, and `Search`, which runs."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from clipsim.api.model_record import describe_model
+from clipsim.api.places import Place, Progress, check_models
+from clipsim.api.search_vectors import DatasetSearch, Query, SourceSearch
+from clipsim.embedding.encode import FailedInput
+from clipsim.embedding.session import Session
+from clipsim.errors import UsageError, printable
+from clipsim.inputs.filters import NameFilter
+from clipsim.inputs.prompts import MAX_SHOWN, check_templates, clean_prompts
+from clipsim.inputs.sources import FileSource, Source
+from clipsim.scoring.nearest import Nearest
+from clipsim.scoring.queries import combine_vectors
+from clipsim.scoring.records import ImageFailure
+from clipsim.scoring.search_records import Match, QueryMatches, SearchResult
+from clipsim.scoring.similarity import Vectors, mean_of_templates, unit_rows
+from clipsim.store.dataset import Dataset
+
+DEFAULT_TOP = 10
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """The queries of a search, checked: everything that can be checked before a model is opened.
+
+    Each of `texts` and `images` is a query; `plus` and `minus` are added to and subtracted from every one with the
+    `weight`. The `top` best images of each are found, and of these the ones of at least `min_similarity`.
+    """
+
+    texts: tuple[str, ...]
+    images: tuple[Source, ...] = ()
+    plus: tuple[str, ...] = ()
+    minus: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    weight: float = 1.0
+    top: int = DEFAULT_TOP
+    min_similarity: float | None = None
+    notices: tuple[str, ...] = ()
+
+    @classmethod
+    def check(
+        cls,
+        texts: Iterable[str] | str = (),
+        images: Iterable[Source] = (),
+        *,
+        plus: Iterable[str] | str = (),
+        minus: Iterable[str] | str = (),
+        templates: Iterable[str] | str = (),
+        weight: float = 1.0,
+        top: int = DEFAULT_TOP,
+        min_similarity: float | None = None,
+    ) -> SearchRequest:
+        """Strip and deduplicate the texts.
+
+        Raises UsageError for no query, an empty text or one that is not a string, a template without `{}`, and numbers
+        out of range.
+        """
+        cleaned, notices = [], []
+        for given in (texts, plus, minus):
+            prompts, found = clean_prompts([given] if isinstance(given, str) else given)
+            cleaned.append(tuple(prompts))
+            notices += found
+        images = tuple(images)
+        if not (cleaned[0] or images):
+            raise UsageError("no query; give at least one text or image")
+        if not (isinstance(weight, int | float) and math.isfinite(weight)):
+            raise UsageError(f"weight is a number, not {printable(repr(weight), 40)}")
+        if not (isinstance(top, int) and top >= 1):
+            raise UsageError(f"top is a whole number of at least 1, not {printable(repr(top), 40)}")
+        if min_similarity is not None and not -1 <= min_similarity <= 1:
+            raise UsageError(f"min_similarity is a cosine, from -1 to 1, not {printable(repr(min_similarity), 40)}")
+        checked = check_templates([templates] if isinstance(templates, str) else templates)
+        return cls(cleaned[0], images, cleaned[1], cleaned[2], checked, weight, top, min_similarity, tuple(notices))
+
+
+class Search:
+    """A search as it runs: iterate over its progress to the end; then `result` is there.
+
+    Sources are embedded, or their vectors found in the cache; data sets of vectors are read, and of these only the
+    images whose names `chosen` accepts are compared.
+
+    Raises DatasetError for a data set of another model, PromptError for a text that is too long, UsageError where
+    `plus` and `minus` cancel a query out, and with `on_error="fail"` ImageError for the first unusable image.
+    """
+
+    def __init__(
+        self, session: Session, places: Sequence[Place], request: SearchRequest, chosen: NameFilter | None = None
+    ) -> None:
+        self._session, self._places, self._request, self._chosen = session, places, request, chosen
+        self.warnings = [*request.notices, *check_models(places, session)]
+        self.result: SearchResult | None = None
+
+    def __iter__(self) -> Generator[Progress, None, None]:
+        """Embed the queries, then go through the places."""
+        session = self._session
+        device = ""
+        while device != session.confirm_device():  # at most twice: vectors of two devices are not compared
+            device = session.confirm_device()
+            with closing(self._run(quiet=self.result is not None)) as steps:
+                yield from steps
+
+    def _run(self, *, quiet: bool) -> Generator[Progress, None, None]:
+        total, done = sum(map(len, self._places)), 0
+        sources = [SourceSearch(self._session, place) for place in self._places if isinstance(place, list)]
+        try:
+            if sources:
+                sources[0].start()  # images are decoded while the model is loaded for the queries
+            queries, failures = self._embed_queries()
+            errors = list(failures)
+            yield Progress("searching", 0, total, () if quiet else tuple(failures))
+            nearest, names = Nearest(len(queries), self._request.top), dict[int, str]()
+            searched = 0
+            waiting = iter(sources)
+            for place in self._places if queries else ():
+                first = done
+                if isinstance(place, Dataset):
+                    found = DatasetSearch(self._session, place, self._chosen)
+                    searched += found.run(queries, nearest, names, first)
+                    self.warnings += [] if quiet else found.notices
+                    done += len(place)
+                    yield Progress("searching", done, total)
+                else:
+                    with closing(next(waiting).run(queries, nearest, names, first)) as batches:
+                        for count, failures in batches:
+                            done += count
+                            searched += count - len(failures)
+                            errors += failures
+                            yield Progress("searching", done, total, () if quiet else tuple(failures))
+        finally:
+            for source in sources:
+                source.close()
+        self.result = self._collect(queries, nearest, names, searched, errors)
+
+    def _embed_queries(self) -> tuple[list[Query], list[ImageFailure]]:
+        """The queries with their vectors, texts first; and the images that cannot be used."""
+        request, session = self._request, self._session
+        queries: list[Query] = []
+        failures: list[ImageFailure] = []
+        texts = [*request.texts, *request.plus, *request.minus]
+        vectors = np.zeros((0, session.encoder.embed_dim), np.float32)
+        if texts:
+            vectors = mean_of_templates(session.embed_texts(texts, request.templates))
+        queries += [Query(text, None, vector) for text, vector in zip(request.texts, vectors, strict=False)]
+        if request.images:
+            with closing(session.open_pipeline(request.images)) as pipeline:
+                outcomes = [outcome for batch in session.embed_images(pipeline) for outcome in batch]
+            for source, outcome in zip(request.images, outcomes, strict=True):
+                if isinstance(outcome, FailedInput):
+                    failures.append(ImageFailure(outcome.name, outcome.error))
+                else:
+                    path = os.path.abspath(source.name) if isinstance(source, FileSource) else None  # noqa: PTH100
+                    vector = unit_rows(outcome.features[None])[0]
+                    queries.append(Query(None, source.name, vector, path, outcome.digest))
+        plus, minus = np.split(vectors[len(request.texts) :], [len(request.plus)])
+        return self._combine(queries, plus, minus), failures
+
+    def _combine(self, queries: list[Query], plus: Vectors, minus: Vectors) -> list[Query]:
+        if not queries:
+            return queries
+        vectors = np.stack([query.vector for query in queries])
+        combined = combine_vectors(vectors, plus, minus, self._request.weight)
+        for query, vector in zip(queries, combined, strict=True):
+            if np.isnan(vector).any():
+                shown = printable(str(query.text or query.image), MAX_SHOWN)
+                raise UsageError(f"nothing is left of the query '{shown}': plus and minus cancel it out")
+        return [replace(query, vector=vector) for query, vector in zip(queries, combined, strict=True)]
+
+    def _collect(
+        self,
+        queries: Sequence[Query],
+        nearest: Nearest,
+        names: dict[int, str],
+        searched: int,
+        errors: Sequence[ImageFailure],
+    ) -> SearchResult:
+        encoder, request = self._session.encoder, self._request
+        least = -math.inf if request.min_similarity is None else request.min_similarity
+        answers = []
+        for place, query in enumerate(queries):
+            found = [
+                (names[int(row)], min(1.0, max(-1.0, float(score))))
+                for row, score in zip(nearest.rows[place], nearest.scores[place], strict=True)
+                if row >= 0 and score >= least
+            ]
+            matches = tuple(Match(rank, name, score) for rank, (name, score) in enumerate(found, start=1))
+            answers.append(QueryMatches(query.text, query.image, request.plus, request.minus, matches))
+        return SearchResult(
+            model=describe_model(encoder),
+            device=encoder.device,
+            precision=encoder.precision,
+            engine=encoder.engine,
+            searched=searched,
+            queries=tuple(answers),
+            errors=tuple(errors),
+            warnings=tuple(self.warnings),
+        )

@@ -1,0 +1,126 @@
+"""The calls of a `Session` that go through many images: `search` and `duplicates`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clipsim.api.ranking import NOTHING_USABLE
+from clipsim.embedding.session import Session
+from clipsim.errors import NoInputError, printable
+from clipsim.inputs.sources import Source, make_sources
+from clipsim.scoring.records import ImageFailure
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from PIL import Image
+
+    from clipsim.api.duplicates import Duplicates, DuplicatesRequest
+    from clipsim.api.places import Place
+    from clipsim.api.search import Search, SearchRequest
+    from clipsim.inputs.filters import NameFilter
+    from clipsim.scoring.duplicates_records import DuplicatesResult
+    from clipsim.scoring.search_records import SearchResult
+
+    Places: TypeAlias = Iterable["str | os.PathLike[str] | Image.Image | Source"] | str | Path | Image.Image
+
+
+class SearchCalls(Session):
+    """A model that stays loaded, and the calls that use it to find images."""
+
+    def search(
+        self,
+        where: Places,
+        texts: Iterable[str] | str = (),
+        *,
+        images: Places = (),
+        plus: Iterable[str] | str = (),
+        minus: Iterable[str] | str = (),
+        weight: float = 1.0,
+        templates: Iterable[str] | str = (),
+        top: int = 10,
+        min_similarity: float | None = None,
+        include: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+    ) -> SearchResult:
+        """Find the images that are nearest to each text and each image.
+
+        `where` are folders that `embed` wrote, and images as `rank` takes them; `include` and `exclude` are patterns
+        of names. `plus` and `minus` are texts that are added to and subtracted from every query, with the `weight`.
+        The `top` best images of each query are found, and of these the ones of at least `min_similarity`; an image of
+        the queries is not in its own answer.
+
+        Images that cannot be used are in the result's `errors`; NoInputError is raised where none can be used. Raises
+        UsageError for no query and for values out of range, PromptError for a text that is too long, and DatasetError
+        for a folder of vectors that is damaged or from another model.
+        """
+        from clipsim.api.places import find_places
+        from clipsim.api.search import SearchRequest
+        from clipsim.inputs.filters import NameFilter
+
+        request = SearchRequest.check(
+            texts,
+            make_sources(images),
+            plus=plus,
+            minus=minus,
+            templates=templates,
+            weight=weight,
+            top=top,
+            min_similarity=min_similarity,
+        )
+        chosen = NameFilter(tuple(include), tuple(exclude)) if include or exclude else None
+        search = self.open_search(find_places(where, chosen), request, chosen)
+        for _ in search:
+            pass
+        assert search.result is not None
+        if not (search.result.searched and search.result.queries):
+            raise NoInputError(nothing_usable(search.result.errors), search.result.errors)
+        return search.result
+
+    def duplicates(
+        self, where: Places, *, threshold: float | None = None, pixels: bool = True, exact_files: bool = False
+    ) -> DuplicatesResult:
+        """Find groups of pictures that are alike: copies, also re-encoded, resized, slightly cropped or turned.
+
+        `where` is as for `search`. Two pictures are alike whose cosine is over the `threshold` and, with `pixels`,
+        whose small grey copies fit into each other; with `exact_files` only those whose files have the same bytes.
+
+        Images that cannot be used are in the result's `errors`; NoInputError is raised where none can be used. Raises
+        UsageError for a threshold that is not a cosine, and DatasetError as `search` does.
+        """
+        from clipsim.api.duplicates import DuplicatesRequest
+        from clipsim.api.places import find_places
+        from clipsim.api.same_files import SameFiles
+
+        request = DuplicatesRequest(threshold, pixels)
+        places = find_places(where)
+        found = SameFiles(places) if exact_files else self.open_duplicates(places, request)
+        for _ in found:
+            pass
+        assert found.result is not None
+        if not found.result.compared:
+            raise NoInputError(nothing_usable(found.result.errors), found.result.errors)
+        return found.result
+
+    def open_search(self, places: Sequence[Place], request: SearchRequest, chosen: NameFilter | None = None) -> Search:
+        """A search to iterate over, in memory that does not grow with the number of images."""
+        from clipsim.api.search import Search
+
+        return Search(self, places, request, chosen)
+
+    def open_duplicates(self, places: Sequence[Place], request: DuplicatesRequest) -> Duplicates:
+        """A search for duplicates to iterate over."""
+        from clipsim.api.duplicates import Duplicates
+
+        return Duplicates(self, places, request)
+
+
+def nothing_usable(failures: Sequence[ImageFailure]) -> str:
+    """What to say where no input could be used: the first failure, and how many more there are."""
+    if not failures:
+        return NOTHING_USABLE
+    more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+    return f"{NOTHING_USABLE}: {printable(failures[0].path)}: {failures[0].error}{more}"

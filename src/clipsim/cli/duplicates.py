@@ -1,0 +1,117 @@
+"""`clipsim duplicates`: its options, its run, and the groups that were found in the format that was asked for."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clipsim.cli import parameters as shared
+from clipsim.cli.exit_status import exit_status
+from clipsim.cli.many import choose_format, end_with_failures, find_named_places, watch
+from clipsim.cli.output import print_library_notices, print_message, print_table, table_width, write
+from clipsim.cli.parameters import Format, OnError
+from clipsim.cli.progress import progress_bar
+from clipsim.cli.rank import MINI_NOTICE
+from clipsim.cli.threads import multiply_in_one_thread
+from clipsim.errors import UsageError
+from clipsim.options import ModelOptions, RunOptions
+
+if TYPE_CHECKING:
+    from clipsim.scoring.duplicates_records import DuplicatesResult
+
+
+def duplicates_command(
+    where: shared.Where = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S", help="The cosine that two pictures must be over; 0.94 unless given.", show_default=False
+        ),
+    ] = None,
+    exact_files: Annotated[
+        bool, typer.Option("--exact-files", help="Only files with the same bytes; no model is needed.")
+    ] = False,
+    no_pixel_check: Annotated[
+        bool, typer.Option("--no-pixel-check", help="Let the vectors decide, without a look at the pixels.")
+    ] = False,
+    model: shared.Model = None,
+    weights: shared.Weights = None,
+    device: shared.Device = "auto",
+    precision: shared.PrecisionOption = None,
+    engine: shared.Engine = "auto",
+    batch_size: shared.BatchSize = None,
+    workers: shared.Workers = None,
+    output: shared.FormatOption = Format.table,
+    as_json: shared.JsonFormat = False,
+    paths: Annotated[
+        bool, typer.Option("--paths", "-l", help="Print names alone: all but the first of each group.")
+    ] = False,
+    null: shared.EndInNull = False,
+    on_error: shared.OnErrorOption = OnError.skip,
+    exact: shared.Exact = False,
+    no_cache: shared.NoCache = False,
+    quiet: shared.Quiet = False,
+) -> None:
+    """Find pictures that are copies of each other, also re-encoded, resized, slightly cropped or turned.
+
+    Example: `clipsim duplicates photos/`
+
+    To look at what may go: `clipsim duplicates photos/ -l`
+    """
+    with exit_status():
+        output = choose_format(output, as_json, paths, null)
+        if not where:
+            raise UsageError("nowhere to search; give a folder, images, or a folder of vectors")
+        if exact_files and (threshold is not None or no_pixel_check):
+            raise UsageError("--exact-files compares bytes; give it without --threshold and --no-pixel-check")
+        print_library_notices(quiet=quiet)
+        multiply_in_one_thread()
+        from clipsim.api import Session
+        from clipsim.api.duplicates import Duplicates, DuplicatesRequest
+        from clipsim.api.places import recorded_model
+        from clipsim.api.same_files import SameFiles
+
+        request = DuplicatesRequest(threshold, pixels=not no_pixel_check)
+        run_options = RunOptions(
+            batch_size=batch_size, workers=workers, exact=exact, on_error=on_error.value, cache=not no_cache
+        )
+        places = find_named_places(where)
+        with progress_bar(quiet=quiet) as bar:
+            found: Duplicates | SameFiles
+            if exact_files:
+                found = SameFiles(places)
+                watch(found, bar)
+            else:
+                bar.step("loading the model")
+                model = model if model or weights else recorded_model(where)
+                model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine)
+                with Session(model_options, run_options, own_process=True) as session:
+                    found = session.open_duplicates(places, request)
+                    if not session.model_was_chosen:
+                        found.warnings.insert(0, MINI_NOTICE)
+                    watch(found, bar)
+        result = found.result
+        assert result is not None
+        for notice in () if quiet else result.warnings:
+            print_message("note", notice)
+        _print_result(result, output, paths=paths, null=null)
+        end_with_failures(len(result.errors), result.compared)
+
+
+def _print_result(result: DuplicatesResult, output: Format, *, paths: bool, null: bool) -> None:
+    from clipsim.render import duplicates as render
+
+    if paths:
+        from clipsim.render.search import format_paths
+
+        write("".join(format_paths(iter(result.redundant), null=null)))
+    elif output is Format.json:
+        write(render.format_duplicates_json(result))
+    elif output is Format.jsonl:
+        write("".join(render.format_duplicates_lines(result)))
+    elif output is Format.csv:
+        write("".join(render.format_duplicates_csv(result)))
+    elif result.compared:
+        print_table(*render.build_duplicates_table(result, table_width(), whole_names=not sys.stdout.isatty()))

@@ -1,0 +1,145 @@
+"""`clipsim search`: its options, its run, and the nearest images of each query in the format that was asked for."""
+
+from __future__ import annotations
+
+import sys
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clipsim.cli import parameters as shared
+from clipsim.cli.exit_status import exit_status
+from clipsim.cli.many import choose_format, end_with_failures, find_named_places, watch
+from clipsim.cli.output import print_library_notices, print_message, print_table, table_width, write
+from clipsim.cli.parameters import Format, OnError
+from clipsim.cli.progress import progress_bar
+from clipsim.cli.rank import MINI_NOTICE
+from clipsim.cli.threads import multiply_in_one_thread
+from clipsim.errors import UsageError
+from clipsim.inputs.paths import STANDARD_INPUT
+from clipsim.inputs.prompts import read_prompts
+from clipsim.options import ModelOptions, RunOptions
+
+if TYPE_CHECKING:
+    from clipsim.scoring.search_records import SearchResult
+
+
+def search_command(
+    where: shared.Where = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option("--text", "-t", metavar="TEXT", help="A text to search for; repeat it.", show_default=False),
+    ] = None,
+    text_file: shared.TextFiles = None,
+    image: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="An image to find similar ones of; repeat it.", show_default=False),
+    ] = None,
+    plus: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="A text that is added to every query; repeat it.", show_default=False),
+    ] = None,
+    minus: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="A text that is subtracted from every query.", show_default=False),
+    ] = None,
+    weight: Annotated[float, typer.Option(metavar="W", help="How much --plus and --minus count.")] = 1.0,
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="The N best images of each query.")] = 10,
+    min_similarity: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="Only images with at least this cosine.", show_default=False),
+    ] = None,
+    template: shared.Templates = None,
+    include: shared.Include = None,
+    exclude: shared.Exclude = None,
+    model: shared.Model = None,
+    weights: shared.Weights = None,
+    device: shared.Device = "auto",
+    precision: shared.PrecisionOption = None,
+    engine: shared.Engine = "auto",
+    batch_size: shared.BatchSize = None,
+    workers: shared.Workers = None,
+    output: shared.FormatOption = Format.table,
+    as_json: shared.JsonFormat = False,
+    paths: Annotated[bool, typer.Option("--paths", "-l", help="Print the names of the images alone.")] = False,
+    null: shared.EndInNull = False,
+    on_error: shared.OnErrorOption = OnError.skip,
+    exact: shared.Exact = False,
+    no_cache: shared.NoCache = False,
+    truncate: shared.Truncate = False,
+    quiet: shared.Quiet = False,
+) -> None:
+    """Find the images that are nearest to a text or to an image.
+
+    Example: `clipsim search photos/ -t 'a red house' --top 5`
+
+    Like an image, but at night: `clipsim search photos/ --image house.jpg --plus night`
+    """
+    with exit_status():
+        output = choose_format(output, as_json, paths, null)
+        if not where:
+            raise UsageError("nowhere to search; give a folder, images, or a folder of vectors")
+        if [*where, *(text_file or ())].count(STANDARD_INPUT) > 1:
+            raise UsageError("standard input (-) can be read only once: for images or for texts")
+        print_library_notices(quiet=quiet)
+        texts = list(chain(text or (), *map(read_prompts, text_file or ())))
+        if not (texts or image):
+            raise UsageError("nothing to search for; give --text TEXT, --text-file FILE or --image FILE")
+        multiply_in_one_thread()
+        from clipsim.api import Session
+        from clipsim.api.places import recorded_model
+        from clipsim.api.search import SearchRequest
+        from clipsim.inputs.filters import NameFilter
+        from clipsim.inputs.sources import FileSource
+
+        request = SearchRequest.check(
+            texts,
+            map(FileSource, image or ()),
+            plus=plus or (),
+            minus=minus or (),
+            templates=template or (),
+            weight=weight,
+            top=top,
+            min_similarity=min_similarity,
+        )
+        chosen = NameFilter(tuple(include or ()), tuple(exclude or ())) if include or exclude else None
+        places = find_named_places(where, chosen)
+        model = model if model or weights else recorded_model(where)
+        model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine)
+        run_options = RunOptions(
+            batch_size=batch_size,
+            workers=workers,
+            exact=exact,
+            truncate=truncate,
+            on_error=on_error.value,
+            cache=not no_cache,
+        )
+        with progress_bar(quiet=quiet) as bar:
+            bar.step("loading the model")
+            with Session(model_options, run_options, own_process=True) as session:
+                search = session.open_search(places, request, chosen)
+                if not session.model_was_chosen:
+                    search.warnings.insert(0, MINI_NOTICE)
+                watch(search, bar)
+        result = search.result
+        assert result is not None
+        for notice in () if quiet else result.warnings:
+            print_message("note", notice)
+        _print_result(result, output, paths=paths, null=null)
+        end_with_failures(len(result.errors), result.searched if result.queries else 0)
+
+
+def _print_result(result: SearchResult, output: Format, *, paths: bool, null: bool) -> None:
+    from clipsim.render import search as render
+
+    if paths:
+        write("".join(render.format_paths(render.found_names(result), null=null)))
+    elif output is Format.json:
+        write(render.format_search_json(result))
+    elif output is Format.jsonl:
+        write("".join(render.format_search_lines(result)))
+    elif output is Format.csv:
+        write("".join(render.format_search_csv(result)))
+    elif result.searched and result.queries:
+        print_table(*render.build_search_tables(result, table_width(), whole_names=not sys.stdout.isatty()))

@@ -1,0 +1,130 @@
+"""`clipsim threshold`: its options, its run, and its table, JSON or file of thresholds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clipsim.cli import parameters as shared
+from clipsim.cli.exit_status import SOME_SKIPPED, exit_status
+from clipsim.cli.output import print_library_notices, print_message, print_table, write
+from clipsim.cli.parameters import OnError, WholeFormat
+from clipsim.cli.progress import Bar, progress_bar
+from clipsim.cli.rank import MINI_NOTICE, print_failure
+from clipsim.errors import UsageError, printable
+from clipsim.inputs.paths import find_images
+from clipsim.options import ModelOptions, RunOptions
+
+if TYPE_CHECKING:
+    from clipsim.api import RankOutcome
+    from clipsim.api.thresholds import Thresholding
+
+
+def threshold_command(
+    text: Annotated[list[str] | None, typer.Argument(metavar="TEXT...", help="What a picture is to show.")] = None,
+    positives: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="Pictures that show it: a file, folder or quoted glob; repeat it."),
+    ] = None,
+    negatives: Annotated[
+        list[str] | None, typer.Option(metavar="PATH", help="Pictures that do not show it; repeat it.")
+    ] = None,
+    recall: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="The share of new positives that are to pass, such as 0.9.")
+    ] = None,
+    false_alarms: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="The share of new negatives that may pass, such as 0.05.")
+    ] = None,
+    save: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write the thresholds to a file for `rank --thresholds`, or add them.",
+        ),
+    ] = None,
+    template: shared.Templates = None,
+    model: shared.Model = None,
+    weights: shared.Weights = None,
+    device: shared.Device = "auto",
+    precision: shared.PrecisionOption = None,
+    engine: shared.Engine = "auto",
+    batch_size: shared.BatchSize = None,
+    workers: shared.Workers = None,
+    output: shared.WholeFormatOption = WholeFormat.table,
+    as_json: shared.FormatJson = False,
+    on_error: shared.OnErrorOption = OnError.skip,
+    exact: shared.Exact = False,
+    no_cache: shared.NoCache = False,
+    truncate: shared.Truncate = False,
+    quiet: shared.Quiet = False,
+) -> None:
+    """Find the cosine from which on a picture counts as showing a text, with a promise about new pictures.
+
+    Example: `clipsim threshold 'a cat' --positives cats/ --negatives others/ --recall 0.9 -o thresholds.json`
+    """
+    with exit_status():
+        if not text:
+            raise UsageError("no TEXT to find a threshold for")
+        if not positives:
+            raise UsageError("no positives; give pictures that show the text: --positives PATH")
+        print_library_notices(quiet=quiet)
+        model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine)
+        run_options = RunOptions(
+            batch_size=batch_size,
+            workers=workers,
+            exact=exact,
+            truncate=truncate,
+            on_error=on_error.value,
+            cache=not no_cache,
+        )
+        from clipsim.api import Session  # with NumPy
+        from clipsim.api.thresholds import Thresholding, ThresholdRequest, save_thresholds
+        from clipsim.inputs.sources import FileSource
+
+        request = ThresholdRequest.check(text, template or (), recall, false_alarms)
+        known, others = ([FileSource(path) for path in find_images(paths or ())] for paths in (positives, negatives))
+        with progress_bar(quiet=quiet) as bar:
+            bar.step("loading the model")
+            with Session(model_options, run_options, own_process=True) as session:
+                search = Thresholding(session, request, known, others)
+                if not session.model_was_chosen:
+                    search.warnings.insert(0, MINI_NOTICE)
+                before = list(search.warnings)
+                for notice in () if quiet else before:
+                    print_message("note", notice)
+                result = search.collect(_watch(search, bar))
+        for notice in () if quiet else result.warnings[len(before) :]:
+            print_message("warning", notice)
+        if as_json or output is WholeFormat.json:
+            from clipsim.render.json import format_json
+
+            write(format_json(result))
+        else:
+            from clipsim.render.threshold_table import build_thresholds
+
+            print_table(*build_thresholds(result, whole_names=not sys.stdout.isatty()))
+        if save is not None:
+            save_thresholds(result, save)
+            if not quiet:
+                print_message("note", f"thresholds written to {printable(save)}")
+        if skipped := len(result.errors):
+            print_message("warning", f"{skipped:,} of {len(search.sources):,} pictures skipped")
+            raise typer.Exit(SOME_SKIPPED)
+
+
+def _watch(search: Thresholding, bar: Bar) -> Iterator[Sequence[RankOutcome]]:
+    """Pass the batches on; report failures as they come, and move the bar."""
+    from clipsim.scoring.records import ImageFailure
+
+    bar.step("reading pictures", len(search.sources))
+    for batch in search:
+        for outcome in batch:
+            if isinstance(outcome, ImageFailure):
+                print_failure(outcome)
+        bar.advance(len(batch))
+        yield batch

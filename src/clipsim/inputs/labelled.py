@@ -1,0 +1,140 @@
+"""A folder, a table or a JSON file of labelled or captioned images → `LabelledData`, whatever its layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from clipsim.errors import DataError, UsageError, printable
+from clipsim.inputs.label_names import looks_like_id, merge_labels, read_label_texts
+from clipsim.inputs.labelled_folders import read_folder
+from clipsim.inputs.labelled_json import read_json
+from clipsim.inputs.labelled_rows import Columns, LabelledImage, Reading, RowFailure, read_rows
+from clipsim.inputs.rows import read_table
+
+TASKS = ("auto", "classify", "retrieve", "pairs")
+CLASSIFY, RETRIEVE = "classify", "retrieve"
+_SPLITS = frozenset(("train", "training", "val", "valid", "validation", "dev", "test"))
+MAX_NAMED = 3  # labels that a notice names
+
+
+@dataclass(frozen=True)
+class LabelledData:
+    """Images with a label each, or with captions; paths as they are to be opened.
+
+    `labels` are the texts to choose from, in order, without that of none; `failures` are the rows that cannot be used.
+    """
+
+    layout: str
+    task: str
+    images: tuple[LabelledImage, ...]
+    labels: tuple[str, ...]
+    failures: tuple[RowFailure, ...]
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LabelledRequest:
+    """What labelled data are read, and as what: everything that can be checked before they are.
+
+    `none` is the label of pictures that fit no label; `labels` is a file that gives the text of each label. Raises
+    UsageError for what contradicts itself.
+    """
+
+    path: str
+    task: str = "auto"
+    columns: Columns = field(default_factory=Columns)
+    root: str | None = None
+    labels: str | None = None
+    none: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the combination."""
+        if self.task not in TASKS:
+            raise UsageError(f"unknown task '{printable(str(self.task), 40)}'; choose {', '.join(TASKS)}")
+        if self.columns.label is not None and self.columns.caption is not None and self.task == "auto":
+            raise UsageError(
+                f"label_column='{printable(self.columns.label, 40)}' and "
+                f"caption_column='{printable(self.columns.caption, 40)}' are of different tasks; say which is meant"
+            )
+        if self.task in (RETRIEVE, "pairs"):
+            for name, value in (("labels", self.labels), ("none", self.none), ("label_column", self.columns.label)):
+                if value is not None:
+                    raise UsageError(f"{name}='{printable(value, 40)}' goes with the task classify, not {self.task}")
+        if self.task == CLASSIFY and self.columns.caption is not None:
+            shown = printable(self.columns.caption, 40)
+            raise UsageError(f"caption_column='{shown}' goes with the tasks retrieve and pairs, not classify")
+
+    @property
+    def wants(self) -> str | None:
+        """What an image must have: "label" or "caption"; None for whichever the data have."""
+        if self.task == CLASSIFY or self.columns.label or self.labels or self.none:
+            return "label"
+        return "caption" if self.task != "auto" or self.columns.caption else None
+
+
+def read_labelled(request: LabelledRequest) -> LabelledData:
+    """Read labelled data: paths and words only, no image is opened.
+
+    A folder has a folder for each class, or a text file beside each image; a `.json` file is COCO's captions, an object
+    of images and captions, or a list of rows; any other file is a table (`rows.read_table`).
+
+    Raises DataError, in one line, for data without a single usable image, of a layout that is not known, and for a
+    table without the columns; UsageError for columns that were named and are not there.
+    """
+    path = Path(request.path)
+    if path.is_dir():
+        reading = read_folder(request.path, request.wants)
+    elif path.suffix.lower() == ".json":
+        reading = read_json(path, request.columns, request.wants, request.root)
+    else:
+        reading = read_rows(path, read_table(path), request.columns, request.wants, request.root)
+    if not reading.images:
+        first = next(iter(reading.failures), None)
+        why = "" if first is None else f"; the first row that cannot be used: {first.name}: {first.error}"
+        raise DataError(f"{printable(request.path)}: no image with a {reading.kind} in it{why}")
+    if reading.kind == "caption":
+        if request.task == CLASSIFY:
+            raise DataError(
+                f"{printable(request.path)}: images have captions, not labels, so that nothing is classified"
+            )
+        task = RETRIEVE if request.task == "auto" else request.task
+        return LabelledData(reading.layout, task, reading.images, (), reading.failures, reading.notices)
+    return _with_labels(request, reading)
+
+
+def _with_labels(request: LabelledRequest, reading: Reading) -> LabelledData:
+    """Give every class its text, and find the labels to choose from."""
+    texts = dict(reading.classes)  # class → text, also of classes without images
+    notices = list(reading.notices)
+    nothing = {name for name, text in texts.items() if request.none in (name, text)}
+    if request.none is not None and not nothing:
+        raise UsageError(f"none='{printable(request.none, 40)}' is not one of the labels")
+    if request.labels is not None:
+        texts = read_label_texts(Path(request.labels), [name for name in texts if name not in nothing])
+    texts |= dict.fromkeys(nothing, request.none or "")
+    labels, merged = merge_labels([text for text in texts.values() if text != request.none])
+    notices += merged
+    if not labels:
+        raise DataError(f"{printable(request.path)}: there is no label but '{printable(str(request.none), 40)}'")
+    images = tuple(replace(image, label=texts[image.label]) for image in reading.images if image.label)
+    empty = set(labels) - {image.label for image in images}
+    notices += _notices([label for label in labels if label in empty], labels)
+    return LabelledData(reading.layout, CLASSIFY, images, tuple(labels), reading.failures, tuple(notices))
+
+
+def _notices(empty: Sequence[str], labels: Sequence[str]) -> list[str]:
+    notices = []
+    if empty:
+        shown = ", ".join(f"'{printable(label, 40)}'" for label in empty[:MAX_NAMED])
+        more = f" and {len(empty) - MAX_NAMED} more" if len(empty) > MAX_NAMED else ""
+        notices.append(f"no picture has the label {shown}{more}; it can be chosen all the same")
+    if 2 * sum(map(looks_like_id, labels)) > len(labels):
+        shown = ", ".join(f"'{printable(label, 40)}'" for label in labels[:MAX_NAMED])
+        notices.append(
+            f"the labels look like ids, not words: {shown}; a model knows words only, and labels=FILE gives them"
+        )
+    if {label.lower() for label in labels} <= _SPLITS:
+        notices.append("the labels look like the splits of a data set; give one of the folders instead")
+    return notices

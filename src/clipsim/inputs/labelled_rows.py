@@ -1,0 +1,173 @@
+"""Rows of a table, found by their columns → labelled or captioned images, and the rows that cannot be used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clipsim.errors import DataError, UsageError, printable
+from clipsim.inputs.rows import Row, RowTable, is_text
+
+IMAGE_COLUMNS = ("image", "file_name", "filepath", "path", "filename", "image_path")
+LABEL_COLUMNS = ("label",)
+CAPTION_COLUMNS = ("caption", "text", "title")
+MAX_COLUMNS = 12  # that a message names
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns that hold the image, its label and its caption, where they are not found by their usual names."""
+
+    image: str | None = None
+    label: str | None = None
+    caption: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImage:
+    """An image's path, and its label or its captions."""
+
+    path: str
+    label: str | None = None
+    captions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RowFailure:
+    """A row or a file that cannot be used, and why (one escaped line)."""
+
+    name: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is read from labelled data; `kind` is "label" or "caption", `classes` the text of each class, in order."""
+
+    layout: str
+    kind: str
+    images: tuple[LabelledImage, ...]
+    failures: tuple[RowFailure, ...]
+    classes: Mapping[str, str]
+    notices: tuple[str, ...] = ()
+
+
+def read_rows(path: Path, table: RowTable, columns: Columns, wants: str | None, root: str | None) -> Reading:
+    """Read a table's images; several rows of an image are several captions. Labels are taken as they are written.
+
+    Raises DataError for a table without the columns, naming those it has; UsageError for named ones that it lacks.
+    """
+    image = _find(table.columns, columns.image, IMAGE_COLUMNS, "image", path)
+    label = None if wants == "caption" else _choose(table.columns, columns.label, LABEL_COLUMNS, "label_column", path)
+    caption = None
+    if label is None:
+        kinds = CAPTION_COLUMNS if wants != "label" else ()
+        caption = _choose(table.columns, columns.caption, kinds, "caption_column", path)
+    if label is None and caption is None:
+        wanted = [*(LABEL_COLUMNS if wants != "caption" else ()), *(CAPTION_COLUMNS if wants != "label" else ())]
+        raise DataError(f"{printable(str(path))}: no column {_or(wanted)}; it has {_named(table.columns)}")
+    folder = path.parent if root is None else Path(root)
+    collected = _Collected(printable(str(path)), folder)
+    for row in table.rows:
+        collected.add(row, image, label, caption)
+    return collected.reading("table", "caption" if label is None else "label")
+
+
+def collect_captions(
+    shown: str, folder: Path, pairs: Iterable[tuple[str, Any]], layout: str, failures: Iterable[RowFailure] = ()
+) -> Reading:
+    """Images and their captions (a string or a list of strings each) as a `Reading`."""
+    collected = _Collected(shown, folder)
+    collected.failures += failures
+    for number, (name, captions) in enumerate(pairs, start=1):
+        collected.add(Row(number, {"image": name, "caption": captions}), "image", None, "caption")
+    return collected.reading(layout, "caption")
+
+
+class _Collected:
+    """The images met so far, in the order in which they came first."""
+
+    def __init__(self, shown: str, folder: Path) -> None:
+        self.shown, self.folder = shown, "" if folder == Path() else str(folder)
+        self.labels: dict[str, str] = {}
+        self.captions: dict[str, list[str]] = {}
+        self.failures: list[RowFailure] = []
+        self.repeated = 0
+
+    def add(self, row: Row, image: str, label: str | None, caption: str | None) -> None:
+        error = row.error or self._add(row.values, image, label, caption)
+        if error is not None:
+            self.failures.append(RowFailure(f"{self.shown}: row {row.number}", error))
+
+    def _add(self, values: Mapping[str, Any], image: str, label: str | None, caption: str | None) -> str | None:
+        name = values.get(image)
+        if not isinstance(name, str) or not name.strip() or "\0" in name:
+            return "no image"
+        path = os.path.join(self.folder, name)  # noqa: PTH118 (keeps names that are not UTF-8, and ./)
+        if label is not None:
+            return self._add_label(path, values.get(label))
+        found = values.get(caption or "")
+        texts = found if isinstance(found, list) else [found]
+        captions = [text.strip() for text in texts if isinstance(text, str) and text.strip()]
+        if not captions:
+            return "no caption"
+        if len(captions) < len(texts):
+            return "one of its captions is empty, or not a string"
+        if not all(map(is_text, captions)):
+            return "the caption is not UTF-8"
+        self.captions.setdefault(path, []).extend(captions)
+        return None
+
+    def _add_label(self, path: str, label: Any) -> str | None:
+        if isinstance(label, int) and not isinstance(label, bool):
+            label = str(label)
+        if not isinstance(label, str) or not label.strip():
+            return "no label"
+        if not is_text(label):
+            return "the label is not UTF-8"
+        label = label.strip()
+        known = self.labels.setdefault(path, label)
+        if known != label:
+            return f"the image has the label '{printable(known, 40)}' already"
+        self.repeated += path in self.captions
+        self.captions[path] = []
+        return None
+
+    def reading(self, layout: str, kind: str) -> Reading:
+        if kind == "caption":
+            images = tuple(LabelledImage(path, None, tuple(found)) for path, found in self.captions.items())
+            return Reading(layout, kind, images, tuple(self.failures), {})
+        labels = sorted(set(self.labels.values()))
+        notices = (f"{self.repeated} rows repeat an image and its label, and count once",) if self.repeated else ()
+        images = tuple(LabelledImage(path, label) for path, label in self.labels.items())
+        return Reading(layout, kind, images, tuple(self.failures), {label: label for label in labels}, notices)
+
+
+def _find(columns: Sequence[str], named: str | None, usual: Sequence[str], what: str, path: Path) -> str:
+    found = _choose(columns, named, usual, f"{what}_column", path)
+    if found is None:
+        raise DataError(f"{printable(str(path))}: no column {_or(usual)}; it has {_named(columns)}")
+    return found
+
+
+def _choose(columns: Sequence[str], named: str | None, usual: Sequence[str], option: str, path: Path) -> str | None:
+    """The column that was named, or the first of the usual ones, whatever their case."""
+    if named is not None:
+        if named not in columns:
+            shown = printable(str(path))
+            raise UsageError(f"{option}='{printable(named, 40)}': {shown} has the columns {_named(columns)}")
+        return named
+    lower = {column.lower(): column for column in reversed(columns)}
+    return next((lower[name] for name in usual if name in lower), None)
+
+
+def _named(columns: Sequence[str]) -> str:
+    shown = ", ".join(f"'{printable(column, 30)}'" for column in columns[:MAX_COLUMNS])
+    return (shown or "none") + (f" and {len(columns) - MAX_COLUMNS} more" if len(columns) > MAX_COLUMNS else "")
+
+
+def _or(names: Sequence[str]) -> str:
+    return " or ".join([", ".join(f"'{name}'" for name in names[:-1]), f"'{names[-1]}'"][len(names) == 1 :])

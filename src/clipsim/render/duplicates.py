@@ -1,0 +1,73 @@
+"""`DuplicatesResult` → a table of groups, one JSON object, JSON lines or CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from clipsim.errors import printable
+from clipsim.render.csv import csv_line
+from clipsim.render.safe_json import to_json
+from clipsim.render.search import BESIDE, NARROWEST, title
+from clipsim.scoring.duplicates_records import DuplicatesResult
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+DUPLICATES_CSV_FIELDS = ("group", "same_bytes", "image", "similarity", "width", "height")
+
+
+def format_duplicates_json(result: DuplicatesResult) -> str:
+    """The result as one JSON object, a key a line."""
+    lines = (f"  {to_json(key)}: {to_json(value)}" for key, value in result.to_dict().items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def format_duplicates_lines(result: DuplicatesResult) -> Iterator[str]:
+    """A line of JSON a group, and one an image that failed."""
+    for group in result.groups:
+        yield to_json(group.to_dict()) + "\n"
+    for failure in result.errors:
+        yield to_json({"image": failure.path, "error": failure.error}) + "\n"
+
+
+def format_duplicates_csv(result: DuplicatesResult) -> Iterator[str]:
+    """A header, and a line a picture; groups are numbered from 1."""
+    yield csv_line(DUPLICATES_CSV_FIELDS)
+    for number, group in enumerate(result.groups, start=1):
+        for image in group.images:
+            yield csv_line((number, str(group.same_bytes).lower(), *image.to_dict().values()))
+
+
+def build_duplicates_table(
+    result: DuplicatesResult, width: int, *, whole_names: bool = False
+) -> Iterator[RenderableType]:
+    """Title, a table of all groups, and a sentence that explains it."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from clipsim.render.labels import shorten_all
+
+    over = [] if result.threshold is None else [f"over {result.threshold:g}"]
+    groups = f"{len(result.groups):,} group{'' if len(result.groups) == 1 else 's'}"
+    yield title(result.model, *over, f"{result.compared:,} images", groups)
+    if not result.groups:
+        return
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column("similarity", justify="right", no_wrap=True)
+    table.add_column("pixels", justify="right", no_wrap=True)
+    table.add_column("image", no_wrap=True)
+    names = [image.image for group in result.groups for image in group.images]
+    shown = iter(map(printable, names) if whole_names else shorten_all(names, max(NARROWEST, width - BESIDE - 8)))
+    for group in result.groups:
+        for place, image in enumerate(group.images):
+            cosine = "same bytes" if group.same_bytes else f"{image.similarity:.4f}"
+            size = "" if image.width is None else f"{image.width} × {image.height}"
+            table.add_row("" if place == 0 else cosine, size, Text(next(shown), style="bold" if place == 0 else ""))
+        table.add_section()
+    yield table
+    yield Text(
+        "In each group the largest picture first; the similarity is the cosine with it. --paths prints the others.",
+        style="dim",
+    )

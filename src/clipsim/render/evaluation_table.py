@@ -1,0 +1,190 @@
+"""`EvaluationResult` → tables for the terminal: figures side by side, comparisons, labels, confusions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from clipsim.errors import printable
+from clipsim.render.figures import (
+    count,
+    format_estimate,
+    format_p,
+    format_value,
+    heading,
+    make_table,
+    remark,
+    shown_name,
+)
+from clipsim.scoring.captions import SCORES
+from clipsim.scoring.contests import Comparison
+from clipsim.scoring.evaluation import EvaluationResult, RunResult
+
+MAX_LABELS = 20
+MAX_PAIRS = 10
+MAX_PICTURES = 10
+Part = Text | Table
+
+
+def build_evaluation(result: EvaluationResult, *, whole_names: bool = False) -> list[Part]:
+    """All tables of a result; long lists are cut, and a line says so. Names are shortened unless `whole_names`."""
+    parts: list[Part] = [_title(result), _figures(result), remark(_explain(result))]
+    if result.comparisons:
+        table, explanation = comparison_table(result.comparisons), explain_tests(result.comparisons)
+        parts += [heading("Differences (b less a)"), table, remark(explanation)]
+    if result.task == "classify":
+        parts += _labels(result, whole_names)
+        for run in result.results:
+            parts += _confusions(run, whole_names, named=len(result.results) > 1)
+    return parts
+
+
+def _title(result: EvaluationResult) -> Text:
+    data = result.data
+    things = count(data.captions or 0, "caption") if data.labels is None else count(len(data.labels), "label")
+    words = [result.task, count(data.images, "picture"), things, *([f"{data.skipped} skipped"] if data.skipped else [])]
+    return Text(" · ".join(words), style="bold")
+
+
+def _figures(result: EvaluationResult) -> Table:
+    runs = result.results
+    chance = result.data.chance
+    formulas = {
+        name: found.formula
+        for run in runs
+        for name, found in run.metrics.items()
+        if found is not None and found.formula
+    }
+    last = ["chance"] if chance else ["formula"] if formulas else []
+    rows: list[list[str]] = []
+    for name in runs[0].metrics:
+        extra = [format_value(name, chance.get(name)) if chance else formulas.get(name, "")] if last else []
+        rows.append([name, *(format_estimate(name, run.metrics[name]) for run in runs), *extra])
+    blank = [""] * len(last)
+    rows.append(["runs on", *(_machine(run) for run in runs), *blank])
+    rows.append(["seconds", *(f"{run.seconds:.2f}" for run in runs), *blank])
+    if any(run.images_per_second for run in runs):
+        rates = ("cached" if run.images_per_second is None else f"{run.images_per_second:,.1f}" for run in runs)
+        rows.append(["pictures/s", *rates, *blank])
+    return make_table(["", *(printable(run.name) for run in runs), *last], rows)
+
+
+def _machine(run: RunResult) -> str:
+    return " ".join([run.device, run.precision, *([run.engine] if run.engine != "torch" else [])])
+
+
+def _explain(result: EvaluationResult) -> str:
+    if result.task == "classify":
+        text = (
+            "In brackets the 95 % interval: where the figure would mostly lie on many more such pictures. top-k: the "
+            "label is among the k best; mean_class_recall: every label counts alike; ece: how far probabilities are "
+            "from the share that is right (0 is best)."
+        )
+        if none := result.results[0].rejection:
+            text += (
+                f" A picture is taken for '{printable(none.name, 40)}' where its best cosine is below a threshold "
+                f"({none.method}; for use: {', '.join(_threshold(run) for run in result.results)})."
+            )
+        return text
+    if result.task == "retrieve":
+        shared = result.data.shared_captions
+        return (
+            f"recall@k: a right one is among the k best of {result.data.images:,} pictures or "
+            f"{result.data.captions:,} captions; in brackets the 95 % interval (bootstrap over pictures)."
+            + (f" {shared:,} captions belong to several pictures, and count as right for each." if shared else "")
+        )
+    return (
+        "Means over all pairs; in brackets the 95 % interval (bootstrap over pictures). Compare within one model only."
+    )
+
+
+def _threshold(run: RunResult) -> str:
+    return "" if run.rejection is None else f"{run.rejection.threshold:.4f}"
+
+
+def explain_tests(comparisons: Sequence[Comparison]) -> str:
+    """What the columns of a table of comparisons say."""
+    several = any(found.p_holm is not None for found in comparisons)
+    holm = "; p (Holm): the same, corrected for the number of comparisons" if several else ""
+    what = "has the higher cosine for" if comparisons[0].metric in SCORES else "gets right"
+    return (
+        "In brackets the 95 % interval of the difference. only a, only b: pictures that only one of them "
+        f"{what}; p: how often chance alone would part them as far (exact McNemar test){holm}. Below 0.05 is usually "
+        "called a real difference."
+    )
+
+
+def comparison_table(comparisons: Sequence[Comparison]) -> Table:
+    """A row a comparison."""
+    rows = []
+    for found in comparisons:
+        difference = found.difference
+        value, low, high = (
+            format_value(found.metric, number, signed=True)
+            for number in (difference.value, difference.low, difference.high)
+        )
+        interval = f"{value} ({low.removesuffix(' %')} to {high.removesuffix(' %')})"
+        rows.append(
+            [
+                found.metric,
+                printable(found.a),
+                printable(found.b),
+                interval,
+                f"{found.only_a:,}",
+                f"{found.only_b:,}",
+                format_p(found.p),
+                *([format_p(found.p_holm)] if any(other.p_holm is not None for other in comparisons) else []),
+            ]
+        )
+    holm = ["p (Holm)"] if rows and len(rows[0]) > 7 else []
+    return make_table(["", "a", "b", "difference", "only a", "only b", "p", *holm], rows, numbers_from=3)
+
+
+def _labels(result: EvaluationResult, whole: bool) -> list[Part]:
+    """A row a label, the worst first; of a single run the precision too."""
+    runs = result.results
+    classes = list(zip(*(run.per_class for run in runs), strict=True))
+    seen = [records for records in classes if records[0].n]
+    seen.sort(key=lambda records: sum(record.recall or 0.0 for record in records))
+    rows = []
+    for records in seen[:MAX_LABELS]:
+        recalls = [format_value("top", record.recall) for record in records]
+        precision = [format_value("top", records[0].precision)] if len(runs) == 1 else []
+        rows.append([shown_name(records[0].label, whole=whole), f"{records[0].n:,}", *recalls, *precision])
+    headings = ["recall", "precision"] if len(runs) == 1 else [f"recall {printable(run.name)}" for run in runs]
+    parts: list[Part] = [heading("Labels, the worst first"), make_table(["label", "pictures", *headings], rows)]
+    if len(seen) > MAX_LABELS:
+        parts.append(remark(f"{len(seen) - MAX_LABELS} more labels do at least as well; --json has them all."))
+    return parts
+
+
+def _confusions(run: RunResult, whole: bool, *, named: bool) -> Iterator[Part]:
+    of = f" ({printable(run.name)})" if named else ""
+    if run.confused:
+        yield heading(f"Taken for each other most{of}")
+        yield make_table(
+            ["label", "taken for", "pictures"],
+            [
+                [shown_name(found.label, whole=whole), shown_name(found.best, whole=whole), f"{found.n:,}"]
+                for found in run.confused[:MAX_PAIRS]
+            ],
+            numbers_from=2,
+        )
+    if run.contradicted:
+        yield heading(f"Pictures whose label is contradicted most{of}")
+        yield make_table(
+            ["picture", "label", "taken for", "cosine", "of the label"],
+            [
+                [
+                    shown_name(found.image, whole=whole),
+                    shown_name(found.label, whole=whole),
+                    shown_name(found.best, whole=whole),
+                    format_value("cosine", found.similarity),
+                    format_value("cosine", found.label_similarity),
+                ]
+                for found in run.contradicted[:MAX_PICTURES]
+            ],
+            numbers_from=3,
+        )

@@ -1,0 +1,76 @@
+"""What `duplicates` found → frozen records: groups of pictures that are alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from clipsim.scoring.records import ImageFailure, ModelRecord
+from clipsim.scoring.similarity import round_significant
+
+DUPLICATES_SCHEMA = "clipsim.duplicates/1"
+
+
+@dataclass(frozen=True)
+class DuplicateImage:
+    """One picture of a group: its cosine with the first one of the group, its size in pixels where it is known."""
+
+    image: str
+    similarity: float
+    width: int | None
+    height: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """An element of "images"; numbers have seven significant digits."""
+        return {**vars(self), "similarity": round_significant(self.similarity)}
+
+
+@dataclass(frozen=True, repr=False)
+class DuplicateGroup:
+    """Pictures that are alike, the largest first; with `same_bytes`, their files are the same to the byte."""
+
+    same_bytes: bool
+    images: tuple[DuplicateImage, ...]
+
+    def __repr__(self) -> str:
+        """Short, whatever the number of pictures."""
+        return f"DuplicateGroup({self.images[0].image!r}, same_bytes={self.same_bytes}, images={len(self.images)})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """An element of "groups"."""
+        return {"same_bytes": self.same_bytes, "images": [image.to_dict() for image in self.images]}
+
+
+@dataclass(frozen=True, repr=False)
+class DuplicatesResult:
+    """All groups: first those of the same bytes, then the others, each in the order in which they were named.
+
+    `model` and `threshold` are None where only bytes were compared. `compared` is the number of pictures.
+    """
+
+    model: ModelRecord | None
+    threshold: float | None
+    compared: int
+    groups: tuple[DuplicateGroup, ...]
+    errors: tuple[ImageFailure, ...]
+    warnings: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Short, whatever the number of groups."""
+        return f"DuplicatesResult(compared={self.compared}, groups={len(self.groups)}, errors={len(self.errors)})"
+
+    @property
+    def redundant(self) -> tuple[str, ...]:
+        """All but the first picture of each group, in order."""
+        return tuple(image.image for group in self.groups for image in group.images[1:])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of the schema `clipsim.duplicates/1`."""
+        return {
+            "schema": DUPLICATES_SCHEMA,
+            "model": None if self.model is None else self.model.to_dict(),
+            "threshold": self.threshold,
+            "groups": [group.to_dict() for group in self.groups],
+            "errors": [vars(failure) for failure in self.errors],
+            "warnings": list(self.warnings),
+        }

@@ -1,0 +1,99 @@
+"""Blocks of vectors → the nearest ones of each query, in memory that does not grow with their number; pure NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsim.scoring.similarity import Vectors
+
+# A block of float32 rows this large stays in the processor's caches between its conversion and its product.
+CONVERTED_BYTES = 1 << 20
+SCORES_BYTES = 1 << 24  # scores that are computed before the best of them are kept
+
+
+class Nearest:
+    """The `count` best rows of each of m queries so far.
+
+    `scores` is (m, count) float32 and `rows` (m, count) int64, best first, equals in the order of their rows; places
+    that no row has taken hold -inf and -1. Scores that are not above `floor` are not kept.
+    """
+
+    def __init__(self, queries: int, count: int, floor: float = -np.inf) -> None:
+        self.scores = np.full((queries, count), -np.inf, np.float32)
+        self.rows = np.full((queries, count), -1, np.int64)
+        self._floor = np.float32(floor)
+
+    def add(self, scores: NDArray[np.float32], start: int) -> None:
+        """Consider (n, m) scores of the n rows from `start` on; later calls have higher rows."""
+        limit = np.maximum(self.scores[:, -1], self._floor)  # an equal score of a later row comes behind
+        above = scores > limit
+        for query in np.flatnonzero(above.any(axis=0)):
+            places = np.flatnonzero(above[:, query])
+            places = _best(scores[places, query], places, len(self.scores[query]))
+            self.consider(int(query), scores[places, query], places + start)
+
+    def merge(self, other: Nearest) -> None:
+        """Take over what another one found among other rows."""
+        for query in range(len(self.rows)):
+            found = other.rows[query] >= 0
+            self.consider(query, other.scores[query][found], other.rows[query][found])
+
+    def remove(self, query: int, taken: NDArray[np.bool_]) -> None:
+        """Give up those of a query's places that `taken` says."""
+        self.scores[query][taken], self.rows[query][taken] = -np.inf, -1
+        order = np.argsort(taken, kind="stable")
+        self.scores[query], self.rows[query] = self.scores[query][order], self.rows[query][order]
+
+    def consider(self, query: int, scores: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
+        """Consider some rows for one query, in any order."""
+        scores = np.concatenate([self.scores[query], scores])
+        rows = np.concatenate([self.rows[query], rows])
+        order = np.lexsort((rows, -scores))[: self.rows.shape[1]]
+        self.scores[query], self.rows[query] = scores[order], rows[order]
+
+
+def add_vectors(
+    nearest: Nearest,
+    queries: Vectors,
+    vectors: NDArray[np.floating[Any]],
+    start: int,
+    excluded: Sequence[tuple[int, int]] = (),
+) -> None:
+    """Consider (n, d) unit vectors, float16 or float32, for (m, d) unit queries; `start` is the first one's row.
+
+    `excluded` are pairs of a query and one of the n rows, counted from 0, that is not among its answers. float16 is
+    converted a small block at a time, so that a memory-mapped file takes no memory of its own.
+    """
+    d = queries.shape[1]
+    rows = max(1, min(len(vectors), SCORES_BYTES // (4 * len(queries))))
+    step = max(1, min(rows, CONVERTED_BYTES // (4 * d)))
+    scores = np.empty((rows, len(queries)), np.float32)
+    block = np.empty((step, d), np.float32)
+    columns = np.ascontiguousarray(queries.T)
+    for begin in range(0, len(vectors), rows):
+        part = vectors[begin : begin + rows]
+        if part.dtype == np.float32:
+            np.matmul(part, columns, out=scores[: len(part)])
+        else:
+            for low in range(0, len(part), step):
+                high = min(low + step, len(part))
+                np.copyto(block[: high - low], part[low:high])
+                np.matmul(block[: high - low], columns, out=scores[low:high])
+        for query, row in excluded:
+            if begin <= row < begin + len(part):
+                scores[row - begin, query] = -np.inf
+        nearest.add(scores[: len(part)], start + begin)
+
+
+def _best(scores: NDArray[np.float32], places: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """The places of the best `count` scores, those of equal scores that come first; in their order."""
+    if len(places) <= count:
+        return places
+    least = np.partition(scores, len(scores) - count)[len(scores) - count]
+    kept = np.flatnonzero(scores >= least)
+    order = np.argsort(-scores[kept], kind="stable")[:count]
+    return places[np.sort(kept[order])]

@@ -1,0 +1,200 @@
+"""A data set of vectors ↔ an index beside it, which finds near vectors without comparing all (faiss: IVF).
+
+The vectors are put into lists by the nearest of many centres, each as one byte a number. A search reads the lists of
+the centres that are nearest to the query, and then compares the best candidates exactly, by the data set's own vectors.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsim.errors import DatasetError, MissingPackageError, printable
+from clipsim.scoring.nearest import Nearest
+from clipsim.scoring.similarity import Vectors
+from clipsim.store.dataset import Dataset
+from clipsim.store.fingerprint import fingerprint
+from clipsim.store.folders import LocalFolder
+
+SCHEMA = "clipsim.ivf/1"
+FOLDER = "index"
+FACTS_NAME = f"{FOLDER}/index.json"
+EXTRA = "pip install 'clipsim[search]'"
+CANDIDATES = 4  # that are compared exactly, for each answer that is asked for
+MIN_CANDIDATES = 100
+TRAINING_ROWS = 48  # for each list
+TRAINING_ROUNDS = 8
+BLOCK_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class IndexFacts:
+    """What `index/index.json` says of the index in the file `file`.
+
+    `fingerprint` is that of the vectors it was built from. A search reads `probes` of the `lists`. `recall_images` and
+    `recall_texts` are shares of the ten nearest vectors that are found so, by image and by text queries; None where
+    there were no such queries.
+    """
+
+    kind: str
+    fingerprint: str
+    vectors: int
+    lists: int
+    probes: int
+    file: str
+    bytes: int
+    seconds: float
+    recall_images: float | None = None
+    recall_texts: float | None = None
+
+    def to_json(self) -> str:
+        """The text of `index.json`."""
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> IndexFacts:
+        """The facts in the text of `index.json`. Raises ValueError and its family for anything else."""
+        record = json.loads(text)
+        if not isinstance(record, dict) or record.pop("schema", None) != SCHEMA:
+            raise ValueError("another schema")
+        known = {field.name for field in fields(cls)}
+        return cls(**{key: value for key, value in record.items() if key in known})
+
+
+class VectorIndex:
+    """An index that is open for searching; its lists stay on the disk."""
+
+    def __init__(self, dataset: Dataset, index: Any, facts: IndexFacts) -> None:
+        self._dataset, self._index, self.facts = dataset, index, facts
+
+    def find(self, queries: Vectors, count: int, probes: int | None = None) -> Nearest:
+        """The `count` nearest rows of each of (m, d) unit queries, as far as they are in the lists that are read."""
+        wanted = min(max(CANDIDATES * count, MIN_CANDIDATES), len(self._dataset))
+        faiss = _import_faiss()
+        parameters = faiss.SearchParametersIVF(nprobe=probes or self.facts.probes)
+        _, candidates = self._index.search(np.ascontiguousarray(queries), wanted, params=parameters)
+        return refine(self._dataset, queries, candidates, count)
+
+
+def refine(dataset: Dataset, queries: Vectors, candidates: NDArray[np.int64], count: int) -> Nearest:
+    """The `count` best of each query's (m, c) candidate rows (-1 for none), compared by the vectors themselves."""
+    rows = np.unique(candidates[candidates >= 0])
+    vectors = dataset.vectors(rows.tolist())
+    nearest = Nearest(len(queries), count)
+    for query, found in enumerate(candidates):
+        places = np.searchsorted(rows, np.sort(found[found >= 0]))
+        nearest.consider(query, vectors[places] @ queries[query], rows[places])
+    return nearest
+
+
+def choose_lists(vectors: int) -> int:
+    """How many lists so many vectors are put into: the power of two that is nearest to 4 · √n, at most n / 32.
+
+    >>> [choose_lists(n) for n in (1_000, 100_000, 1_000_000, 10_000_000)]
+    [32, 1024, 4096, 16384]
+    """
+    wanted = max(1.0, min(4 * vectors**0.5, vectors / 32))
+    return int(2 ** round(np.log2(wanted)))
+
+
+def build_ivf(dataset: Dataset, file: Path, on_rows: Callable[[int], None] = lambda _: None) -> VectorIndex:
+    """Train the centres on a sample, put all vectors into lists, and write them to `file`.
+
+    `on_rows` is called with the number of vectors after each block. Memory is that of a sample and of the lists, one
+    byte a number. Raises MissingPackageError without faiss, DatasetError where the file cannot be written.
+    """
+    faiss = _import_faiss()
+    begun = time.monotonic()
+    lists = choose_lists(len(dataset))
+    dimensions = dataset.facts.dimensions
+    centres = faiss.IndexFlatIP(dimensions)
+    kind = faiss.ScalarQuantizer.QT_8bit
+    index = faiss.IndexIVFScalarQuantizer(centres, dimensions, lists, kind, faiss.METRIC_INNER_PRODUCT)
+    index.cp.spherical, index.cp.niter, index.cp.max_points_per_centroid = True, TRAINING_ROUNDS, TRAINING_ROWS
+    index.cp.min_points_per_centroid = 1  # a warning of faiss is not one for users
+    sample = np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), lists * TRAINING_ROWS)).astype(np.int64))
+    index.train(dataset.vectors(sample.tolist()))
+    for block in dataset.blocks(BLOCK_ROWS):
+        index.add(np.ascontiguousarray(block.vectors, np.float32))
+        on_rows(block.start + len(block.vectors))
+    try:
+        faiss.write_index(index, str(file))
+    except RuntimeError as error:  # faiss has no other
+        raise DatasetError(f"{printable(str(file))}: cannot write the index: {printable(str(error), 120)}") from error
+    facts = IndexFacts(
+        kind="ivf",
+        fingerprint=fingerprint(dataset),
+        vectors=len(dataset),
+        lists=lists,
+        probes=1,
+        file=file.name,
+        bytes=file.stat().st_size,
+        seconds=time.monotonic() - begun,
+    )
+    return VectorIndex(dataset, index, facts)
+
+
+def publish_index(dataset: Dataset, made: Path, facts: IndexFacts) -> None:
+    """Move a new index into the data set's folder, in place of an earlier one: its facts are written last."""
+    folder = LocalFolder(str(dataset.folder))
+    folder.publish(made, f"{FOLDER}/{facts.file}")
+    folder.write(FACTS_NAME, facts.to_json().encode())
+    for name in folder.list_names(FOLDER):
+        if name not in (facts.file, Path(FACTS_NAME).name):
+            folder.remove(f"{FOLDER}/{name}")
+
+
+def remove_index(dataset: Dataset) -> bool:
+    """Remove a data set's index; whether there was one."""
+    folder = LocalFolder(str(dataset.folder))
+    there = bool(folder.list_names(FOLDER))
+    folder.remove(FACTS_NAME)
+    folder.remove(FOLDER)
+    return there
+
+
+def open_index(dataset: Dataset) -> tuple[VectorIndex | None, list[str]]:
+    """A data set's index, None where there is none that can be used; and notices, of whether it is used and why not."""
+    shown = printable(str(dataset.folder))
+    again = f"'clipsim index {shown}' builds a new one"
+    content = LocalFolder(str(dataset.folder)).read(FACTS_NAME)
+    if content is None:
+        return None, []
+    try:
+        facts = IndexFacts.from_json(content.decode())
+    except (ValueError, TypeError):
+        return None, [f"{shown}: its index is damaged or of another version and is not used; {again}"]
+    if facts.fingerprint != fingerprint(dataset):
+        return None, [f"{shown}: its index was built from other vectors and is not used; {again}"]
+    try:
+        faiss = _import_faiss()
+        file = dataset.folder / FOLDER / facts.file
+        if file.stat().st_size != facts.bytes:
+            raise RuntimeError("another size")
+        index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+    except MissingPackageError as error:
+        return None, [f"{shown}: its index is not used: {error}"]
+    except (RuntimeError, OSError):
+        return None, [f"{shown}: its index is damaged and is not used; {again}"]
+    return VectorIndex(dataset, index, facts), [f"{shown}: searched by its index, {_describe_recall(facts)}"]
+
+
+def _describe_recall(facts: IndexFacts) -> str:
+    shares = {"images": facts.recall_images, "texts": facts.recall_texts}
+    known = [f"{share:.0%} for {name}" for name, share in shares.items() if share is not None]
+    return f"which finds {' and '.join(known)} of the ten nearest" if known else "whose recall is not known"
+
+
+def _import_faiss() -> Any:
+    try:
+        import faiss
+    except ImportError as error:
+        raise MissingPackageError(f"an index needs faiss: {EXTRA}") from error
+    return faiss

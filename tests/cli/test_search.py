@@ -1,0 +1,225 @@
+"""Tests of `clipsim search`, `duplicates` and `index`: options, messages, exit status; a model of colours behind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from data_sets import random_vectors, write_data_set
+from fake_encoder import FakeEncoder
+
+from clipsim.scoring.records import ModelRecord
+
+if TYPE_CHECKING:
+    from cli.conftest import Clipsim
+
+MINI = ModelRecord("clipsim-mini", "bundled", 4, 64, 10.0, None, "softmax")
+
+
+def stems(names: str) -> list[str]:
+    """The names of files without folder and suffix."""
+    return [Path(name).stem for name in names.splitlines()]
+
+
+def test_a_folder(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path) -> None:
+    """A table a query; the note about the bundled model goes to standard error."""
+    ended = clipsim("search", colours, "-t", "red", "-t", "blue", "--top", "2")
+    lines = ended.out.splitlines()
+
+    assert ended.status == 0
+    assert lines[0].endswith(" · cpu · fp32 · 3 images")
+    assert [line.split()[2] for line in lines if line.split()[0] == "1"] == [
+        str(colours / "red.png"), str(colours / "blue.png"),
+    ]  # fmt: skip
+    assert len([line for line in lines if line.split()[0] == "2"]) == 2
+    assert ended.err.count("\n") == 1
+    assert "clipsim-mini" in ended.err
+    assert clipsim("search", colours, "-t", "red", "-q").err == ""
+
+
+def test_every_kind_of_query(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path) -> None:
+    """Texts as arguments and from a file, images; with others added and subtracted; as the schema has it."""
+    (tmp_path / "texts").write_text("lime\n\nwhite\n")
+    ended = clipsim(
+        "search", colours, "-t", "red", "--text-file", tmp_path / "texts", "--image", colours / "blue.png",
+        "--plus", "green", "--minus", "red", "--weight", "0.25", "--top", "1", "--json",
+    )  # fmt: skip
+    result = json.loads(ended.out)
+
+    assert ended.status == 0
+    assert (result["schema"], result["searched"]) == ("clipsim.search/1", 3)
+    assert [(query["text"], query["image"], query["plus"], query["minus"]) for query in result["queries"]] == [
+        ("red", None, ["green"], ["red"]), ("lime", None, ["green"], ["red"]), ("white", None, ["green"], ["red"]),
+        (None, str(colours / "blue.png"), ["green"], ["red"]),
+    ]  # fmt: skip
+    assert [[Path(match["image"]).stem for match in query["results"]] for query in result["queries"]] == [
+        ["red"], ["green"], ["green"], ["green"],
+    ]  # fmt: skip
+    assert all(query["results"][0]["rank"] == 1 for query in result["queries"])
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        (["--format", "csv"], ["text,query_image,rank,image,similarity", "red,,1,"]),
+        (["--format", "jsonl"], ['{"text": "red", "image": null, ']),
+    ],
+)
+def test_other_formats(
+    clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, options: list[str], lines: list[str]
+) -> None:
+    """A match a line, and a query a line."""
+    ended = clipsim("search", colours, "-t", "red", "--top", "1", *options)
+
+    assert ended.status == 0
+    assert [line.startswith(start) for line, start in zip(ended.out.splitlines(), lines, strict=True)]
+
+
+def test_names_alone(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path) -> None:
+    """For other commands, ended by line feeds or by NUL, each once."""
+    lines = clipsim("search", colours, "-t", "red", "-t", "blue", "-t", "navy", "--min-similarity", "0.9", "-l")
+    null = clipsim("search", colours, "-t", "red", "-t", "blue", "--top", "1", "-l0")
+
+    assert stems(lines.out) == ["red", "blue"]
+    assert null.out == f"{colours / 'red.png'}\0{colours / 'blue.png'}\0"
+
+
+def test_places(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path) -> None:
+    """Folders of vectors bring their model with them; a list of paths comes through a pipe; patterns choose."""
+    pytest.importorskip("pyarrow")
+    assert clipsim("embed", colours, "-o", tmp_path / "vectors", "-q").status == 0
+    by_vectors = clipsim("search", tmp_path / "vectors", "-t", "blue", "-l")
+    assert stems(by_vectors.out) == ["blue", "green", "red"]
+    assert by_vectors.err == ""
+    listed = clipsim("search", "-", "-t", "blue", "-l", stdin=f"{colours / 'red.png'}\n{colours}\n".encode())
+    assert stems(listed.out) == ["blue", "green", "red"]
+    chosen = clipsim(
+        "search", colours, tmp_path / "vectors", "-t", "red", "-l", "--include", "*.png", "--exclude", "r*"
+    )
+    assert stems(chosen.out) == ["green", "blue"]
+
+
+def test_inputs_that_cannot_be_used(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path) -> None:
+    """A line each; the rest is searched, and the status says so. Where nothing exists, no model is loaded."""
+    (colours / "broken.png").write_bytes(b"x")
+    some = clipsim("search", colours, "-t", "red", "--image", "none.png", "--top", "1", "-q", "--json")
+    nothing = clipsim("search", "none", "missing.png", "-t", "red")
+    no_query = clipsim("search", colours, "--image", "none.png", "-q")
+
+    assert some.status == 3
+    assert some.err.splitlines()[0] == "clipsim: skipped: none.png: no such file"
+    assert some.err.splitlines()[1].startswith(f"clipsim: skipped: {colours / 'broken.png'}: ")
+    assert some.err.splitlines()[2] == "clipsim: warning: 2 of 5 inputs skipped"
+    assert len(json.loads(some.out)["errors"]) == 2
+    assert nothing.status == no_query.status == 1
+    assert nothing.err.splitlines() == [
+        "clipsim: skipped: none: no such file", "clipsim: skipped: missing.png: no such file",
+        "clipsim: error: none of the inputs could be used; the lines above say why",
+    ]  # fmt: skip
+    assert no_query.err.splitlines()[-1] == nothing.err.splitlines()[-1]
+    assert (nothing.out, no_query.out) == ("", "")
+    failed = clipsim("search", colours, "-t", "red", "--on-error", "fail", "-q")
+    assert (failed.status, failed.err.count("\n")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["search"], 2, "nowhere to search"),
+        (["search", "x"], 2, "give --text TEXT, --text-file FILE or --image FILE"),
+        (["search", "x", "--plus", "a"], 2, "nothing to search for"),
+        (["search", "x", "-t", "a", "-l", "--json"], 2, "--paths"),
+        (["search", "x", "-t", "a", "-0"], 2, "--paths (-l)"),
+        (["search", "x", "-t", "a", "--json", "--format", "csv"], 2, "contradict"),
+        (["search", "-", "--text-file", "-"], 2, "only once"),
+        (["search", "x", "-t", "a", "--top", "0"], 2, "0"),
+        (["search", "x", "-t", "a", "--weight", "much"], 2, "number"),
+        (["search", "x", "-t", "a", "--weight", "nan"], 2, "weight is a number"),
+        (["search", "x", "-t", "a", "--min-similarity", "2"], 2, "from -1 to 1"),
+        (["search", "x", "-t", "a", "--include", ""], 2, "a pattern"),
+        (["search", "{tmp}/colours", "-t", "blue", "--minus", "blue", "-q"], 2, "nothing is left of the query 'blue'"),
+        (["search", "{tmp}/colours", "-t", "a", "--exclude", "*", "-q"], 1, "no images"),
+        (["duplicates"], 2, "nowhere to search"),
+        (["duplicates", "x", "--exact-files", "--threshold", "0.9"], 2, "--exact-files"),
+        (["duplicates", "x", "--threshold", "95"], 2, "threshold is a cosine"),
+        (["duplicates", "none.png"], 1, "none of the inputs could be used"),
+        (["duplicates", "none.png", "--exact-files"], 1, "none of the inputs could be used"),
+        (["index"], 2, "DIR"),
+        (["index", "{tmp}/colours"], 1, "not a folder of vectors"),
+        (["index", "none", "--remove", "--kind", "ivf"], 2, "--remove"),
+    ],
+)
+def test_what_cannot_be_done(
+    clipsim: Clipsim,
+    colour_model: FakeEncoder,
+    colours: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    status: int,
+    message: str,
+) -> None:
+    """One line says what and what to do, in the command line's words."""
+    ended = clipsim(*(argument.format(tmp=tmp_path) for argument in arguments))
+
+    assert ended.status == status
+    assert ended.out == ""
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_vectors_of_another_model(clipsim: Clipsim, colour_model: FakeEncoder, tmp_path: Path) -> None:
+    """They are searched by their own model, and refused by another, which is named as an option."""
+    pytest.importorskip("pyarrow")
+    other = ModelRecord("ViT-B-32", "openai", 4, 64, 10.0, None, "softmax")
+    write_data_set(tmp_path / "vectors", random_vectors(4, 4), digest="x", model=other)
+    refused = clipsim("search", tmp_path / "vectors", "-t", "red", "-m", "clipsim-mini")
+    missing = clipsim("search", tmp_path / "vectors", "-t", "red")
+
+    assert refused.status == 1
+    assert "not from clipsim-mini; give --model ViT-B-32/openai" in refused.err
+    assert missing.status == 1
+    assert "ViT-B-32/openai" in missing.err
+
+
+def test_duplicates(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path) -> None:
+    """The groups; the names of what may go; the same bytes alone, without a model."""
+    shutil.copy(colours / "red.png", colours / "also red.png")
+    (colours / "broken.png").write_bytes(b"x")
+    table = clipsim("duplicates", colours)
+    names = clipsim("duplicates", colours, "-l", "-0", "-q")
+    result = json.loads(clipsim("duplicates", colours, "--json", "-q").out)
+    loaded = len(colour_model.image_batches)
+    exact = clipsim("duplicates", colours, "--exact-files")
+
+    assert table.status == 3
+    assert table.out.splitlines()[0].endswith(" · over 0.94 · 4 images · 1 group")
+    assert "same bytes   40 × 24" in table.out
+    assert names.out == f"{colours / 'red.png'}\0"
+    assert (result["schema"], len(result["groups"])) == ("clipsim.duplicates/1", 1)
+    assert exact.status == 0
+    assert exact.out.splitlines()[0] == "5 images · 1 group"
+    assert len(colour_model.image_batches) == loaded
+
+
+def test_an_index(clipsim: Clipsim, colour_model: FakeEncoder, tmp_path: Path) -> None:
+    """It is built, used, removed; and not needed for few vectors."""
+    pytest.importorskip("pyarrow")
+    pytest.importorskip("faiss")
+    folder = tmp_path / "vectors"
+    write_data_set(folder, random_vectors(1500, 4), digest="colours", model=MINI)
+    few, built = clipsim("index", folder), clipsim("index", folder, "--kind", "ivf", "--json")
+    searched = clipsim("search", folder, "-t", "red", "-l")
+    removed, again = clipsim("index", folder, "--remove"), clipsim("index", folder, "--remove")
+
+    assert few.status == built.status == searched.status == removed.status == again.status == 0
+    assert "exact" in few.out
+    assert json.loads(built.out)["kind"] == "ivf"
+    assert json.loads(built.out)["recall_texts"] >= 0.95
+    assert "searched by its index" in searched.err
+    assert len(searched.out.splitlines()) == 10
+    assert removed.err.endswith(": the index is removed\n")
+    assert again.err.endswith(": there is no index\n")
+    assert "by its index" not in clipsim("search", folder, "-t", "red").err

@@ -1,0 +1,60 @@
+"""Data sets of vectors for tests, written as `clipsim embed` writes them, without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsim.scoring.records import ModelRecord
+from clipsim.scoring.similarity import Vectors, unit_rows
+from clipsim.store.dataset import Dataset
+from clipsim.store.folders import LocalFolder
+from clipsim.store.layout import FACTS_FILE, DatasetFacts
+from clipsim.store.metadata import Row
+from clipsim.store.shards import ShardWriter
+
+FACTS = DatasetFacts(
+    ModelRecord("fake", None, 4, 8, 10.0, None, "softmax"), "a model of colours", "cpu", "torch", "fp32",
+    {"exact": False}, dtype="fp32", shard_size=3, with_captions=False, sources=0, sources_digest="def", images=0,
+    errors=0,
+)  # fmt: skip
+
+
+def random_vectors(rows: int, dimensions: int, seed: int = 1) -> Vectors:
+    """(rows, dimensions) unit vectors in clusters, so that some are near each other."""
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((max(1, rows // 20), dimensions))
+    return unit_rows(centres[rng.integers(0, len(centres), rows)] + 0.6 * rng.standard_normal((rows, dimensions)))
+
+
+def write_data_set(
+    folder: Path,
+    vectors: NDArray[np.floating],
+    *,
+    rows: Sequence[Row] = (),
+    captions: NDArray[np.floating] | None = None,
+    dtype: str = "fp32",
+    shard_size: int = 1000,
+    digest: str = FACTS.digest,
+    model: ModelRecord = FACTS.model,
+) -> Dataset:
+    """Vectors, and the rows of their metadata (by default "0.jpg" and so on), in shards."""
+    rows = rows or [Row(f"{number}.jpg") for number in range(len(vectors))]
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = replace(
+        FACTS, model=replace(model, embed_dim=vectors.shape[1]), digest=digest, dtype=dtype, shard_size=shard_size,
+        sources=len(vectors), images=len(vectors), with_captions=captions is not None,
+        captions=None if captions is None else len(captions),
+    )  # fmt: skip
+    (folder / FACTS_FILE).write_text(facts.to_json())
+    for shard, start in enumerate(range(0, len(vectors), shard_size)):
+        part = slice(start, start + shard_size)
+        place, with_captions = LocalFolder(str(folder)), captions is not None
+        with ShardWriter(place, shard, dimensions=vectors.shape[1], dtype=dtype, with_captions=with_captions) as writer:
+            writer.add(rows[part], vectors[part], None if captions is None else captions[part])
+            writer.publish()
+    return Dataset(folder)

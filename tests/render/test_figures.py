@@ -1,0 +1,50 @@
+"""Figures, comparisons and thresholds as text."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from clipsim.render.evaluation_table import comparison_table, explain_tests
+from clipsim.render.figures import format_estimate, format_p, format_value
+from clipsim.scoring.contests import Comparison, Difference
+from clipsim.scoring.estimates import Estimate
+
+
+def drawn(parts: Sequence[Any]) -> str:
+    """What is printed of tables and texts."""
+    console = Console(file=io.StringIO(), width=160, highlight=False)
+    console.print(*parts)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_figures_have_the_unit_of_their_metric() -> None:
+    """Shares in percent, cosines with four digits, ranks as they are; what is absent as a dash."""
+    assert format_estimate("top5", Estimate(0.91666, 0.8, 1.0, 12, "wilson")) == "91.7 % (80.0 to 100.0)"
+    assert format_estimate("cosine_x100", Estimate(24.4264, 20.0, 30.0, 12, "bootstrap")) == "24.43 (20.00 to 30.00)"
+    assert format_estimate("text_to_image_median_rank", Estimate(3.5, 1.0, 7.0, 9, "x")) == "3.5 (1 to 7)"
+    assert format_estimate("ece", Estimate(0.031, None, None, 9, "x")) == "0.0310"
+    assert format_estimate("top1", None) == format_value("top1", None) == format_p(None) == "–"
+    assert format_p(0.00049) == "<0.001"
+
+
+def test_comparisons_show_the_correction_only_where_there_is_one() -> None:
+    """A single pair has nothing to be corrected for."""
+    single = Comparison("top1", "a", "b", 4, 0, 0.125, Difference(-0.333, -0.583, -0.083))
+    several = [Comparison(**{**vars(single), "p_holm": 0.375})]
+
+    assert "Holm" not in drawn([comparison_table([single])]) + explain_tests([single])
+    table = drawn([comparison_table(several)])
+    assert "-33.3 % (-58.3 to -8.3)" in table
+    assert "0.375" in table
+    assert "Holm" in explain_tests(several)
+
+
+def test_names_of_runs_are_escaped() -> None:
+    """A model folder's name cannot act on the terminal."""
+    found = Comparison("top1", "\x1b[31mred", "b", 0, 0, 1.0, Difference(0, 0, 0))
+    assert "\x1b" not in drawn([comparison_table([found])])

@@ -1,0 +1,173 @@
+"""Tests of `render.search`, `render.duplicates` and `render.index`: exact text of records."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from clipsim.render import duplicates, search
+from clipsim.render.index import build_index_table, format_index_json
+from clipsim.scoring.duplicates_records import DuplicateGroup, DuplicateImage, DuplicatesResult
+from clipsim.scoring.index_records import IndexResult
+from clipsim.scoring.records import ImageFailure, ModelRecord
+from clipsim.scoring.search_records import Match, QueryMatches, SearchResult
+
+MODEL = ModelRecord("ViT-B-32", "openai", 512, 224, 100.0, None, "softmax")
+NAMES = ("a.png", 'odd "name",\n\x1b[31m.png', "caf\udce9.png")
+FOUND = tuple(Match(rank, name, 0.5 / rank) for rank, name in enumerate(NAMES, start=1))
+ANSWERS = SearchResult(
+    MODEL, "cpu", "fp32", "onnx", 92,
+    (QueryMatches("a house", None, ("night",), ("people",), FOUND),
+     QueryMatches(None, "b.png", ("night",), ("people",), FOUND[:1]), QueryMatches("none", None, (), (), ())),
+    (ImageFailure("bad.png", "an empty file"),), ("a notice",),
+)  # fmt: skip
+GROUPS = DuplicatesResult(
+    MODEL, 0.94, 5,
+    (DuplicateGroup(True, (DuplicateImage("a.png", 1.0, 160, 120), DuplicateImage("b.png", 1.0, 160, 120))),
+     DuplicateGroup(False, (DuplicateImage("c.png", 1.0, 320, 200), DuplicateImage("d.png", 0.98765432, None, None)))),
+    (ImageFailure("bad.png", "an empty file"),), (),
+)  # fmt: skip
+
+
+def drawn(parts: object, width: int = 100) -> list[str]:
+    """What a console of that width shows, without blanks at the ends of lines."""
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    for part in parts if isinstance(parts, (list, tuple)) else [parts]:
+        console.print(part)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+
+
+def test_the_json_of_a_search_is_the_schema() -> None:
+    """Every key of `clipsim.search/1`, in its order, a key a line."""
+    text = search.format_search_json(ANSWERS)
+    record = json.loads(text)
+
+    assert list(record) == [
+        "schema", "model", "device", "precision", "engine", "searched", "queries", "errors", "warnings",
+    ]  # fmt: skip
+    assert (record["schema"], record["searched"]) == ("clipsim.search/1", 92)
+    assert record["queries"][0] == {
+        "text": "a house", "image": None, "plus": ["night"], "minus": ["people"],
+        "results": [{"rank": rank, "image": name, "similarity": round(0.5 / rank, 7)}
+                    for rank, name in enumerate(NAMES, start=1)],
+    }  # fmt: skip
+    assert record["errors"] == [{"path": "bad.png", "error": "an empty file"}]
+    assert "\x1b" not in text
+    assert text.count("\n") == 11
+
+
+def test_lines_of_a_search() -> None:
+    """A query a line, as in the JSON; then what failed."""
+    lines = [json.loads(line) for line in search.format_search_lines(ANSWERS)]
+
+    assert lines == [*ANSWERS.to_dict()["queries"], {"image": "bad.png", "error": "an empty file"}]
+
+
+def test_the_csv_of_a_search() -> None:
+    """A match a line, which a reader of CSV gives back."""
+    rows = list(csv.reader(io.StringIO("".join(search.format_search_csv(ANSWERS)))))
+
+    assert rows[0] == ["text", "query_image", "rank", "image", "similarity"]
+    assert rows[1:] == [
+        ["a house", "", "1", NAMES[0], "0.5"], ["a house", "", "2", NAMES[1], "0.25"],
+        ["a house", "", "3", NAMES[2], "0.1666667"], ["", "b.png", "1", NAMES[0], "0.5"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("null", "end"), [(False, "\n"), (True, "\0")])
+def test_names_alone(null: bool, end: str) -> None:
+    """Each once, as it is."""
+    assert "".join(search.format_paths(search.found_names(ANSWERS), null=null)) == "".join(name + end for name in NAMES)
+
+
+def test_the_table_of_a_search() -> None:
+    """A title, a table a query, and what the numbers are; names are escaped."""
+    lines = drawn([*search.build_search_tables(ANSWERS, 100, whole_names=True)])
+
+    assert lines[0] == "ViT-B-32 · openai · cpu · fp32 · onnx · 92 images"
+    assert lines[1] == "a house + night − people"
+    assert lines[2].split() == ["rank", "similarity", "image"]
+    assert [line.split(maxsplit=2) for line in lines[4:7]] == [
+        ["1", "0.5000", "a.png"], ["2", "0.2500", 'odd "name",\\n\\x1b[31m.png'], ["3", "0.1667", "caf\\xe9.png"],
+    ]  # fmt: skip
+    assert lines[7] == "b.png + night − people"
+    assert lines[-2].split() == ["none"]
+    assert lines[-1].startswith("The cosine similarity of each image and the query")
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_long_names_are_shortened_where_they_do_not_fit(width: int) -> None:
+    """And only there: no line is longer than the terminal, and none is cut that need not be."""
+    name = "photos/2024/" + "a" * 80 + ".png"
+    result = SearchResult(
+        MODEL, "cpu", "fp32", "torch", 1, (QueryMatches("x", None, (), (), (Match(1, name, 0.1),)),), (), ()
+    )
+    lines = drawn([*search.build_search_tables(result, width)], width)
+
+    assert max(map(len, lines[:-1])) <= width
+    assert (name in "".join(lines)) == (width == 200)
+
+
+def test_the_json_of_duplicates_is_the_schema() -> None:
+    """Every key of `clipsim.duplicates/1`; of bytes alone, there is no model and no threshold."""
+    record = json.loads(duplicates.format_duplicates_json(GROUPS))
+
+    assert list(record) == ["schema", "model", "threshold", "groups", "errors", "warnings"]
+    assert (record["schema"], record["threshold"]) == ("clipsim.duplicates/1", 0.94)
+    assert record["groups"][1] == {
+        "same_bytes": False,
+        "images": [
+            {"image": "c.png", "similarity": 1.0, "width": 320, "height": 200},
+            {"image": "d.png", "similarity": 0.9876543, "width": None, "height": None},
+        ],
+    }
+    bytes_alone = DuplicatesResult(None, None, 5, GROUPS.groups, (), ())
+    assert json.loads(duplicates.format_duplicates_json(bytes_alone))["model"] is None
+    assert drawn([*duplicates.build_duplicates_table(bytes_alone, 80)])[0] == "5 images · 2 groups"
+
+
+def test_lines_and_csv_of_duplicates() -> None:
+    """A group a line; a picture a line."""
+    lines = [json.loads(line) for line in duplicates.format_duplicates_lines(GROUPS)]
+    rows = list(csv.reader(io.StringIO("".join(duplicates.format_duplicates_csv(GROUPS)))))
+
+    assert lines == [*GROUPS.to_dict()["groups"], {"image": "bad.png", "error": "an empty file"}]
+    assert rows == [
+        ["group", "same_bytes", "image", "similarity", "width", "height"],
+        ["1", "true", "a.png", "1.0", "160", "120"], ["1", "true", "b.png", "1.0", "160", "120"],
+        ["2", "false", "c.png", "1.0", "320", "200"], ["2", "false", "d.png", "0.9876543", "", ""],
+    ]  # fmt: skip
+
+
+def test_the_table_of_duplicates() -> None:
+    """Groups below each other, each picture with its size; nothing to show where nothing was found."""
+    lines = drawn([*duplicates.build_duplicates_table(GROUPS, 100)])
+
+    assert lines[0] == "ViT-B-32 · openai · over 0.94 · 5 images · 2 groups"
+    assert [line.split() for line in lines[3:8] if line and "─" not in line] == [
+        ["160", "×", "120", "a.png"], ["same", "bytes", "160", "×", "120", "b.png"], ["320", "×", "200", "c.png"],
+        ["0.9877", "d.png"],
+    ]  # fmt: skip
+    nothing = DuplicatesResult(MODEL, 0.94, 5, (), (), ())
+    assert drawn([*duplicates.build_duplicates_table(nothing, 100)]) == [
+        "ViT-B-32 · openai · over 0.94 · 5 images · 0 groups"
+    ]
+
+
+def test_the_summary_of_an_index() -> None:
+    """How it is searched and what that finds; exact searches have neither lists nor recall."""
+    result = IndexResult("vectors", "ivf", 1_000_000, 4096, 32, 512_000_000, 61.25, 0.9712345678, None, 4.25, 380.0)
+    lines = dict(line.split(maxsplit=1) for line in drawn(build_index_table(result)))
+
+    assert lines["index"].strip() == "4,096 lists, 512.0 MB, built in 61.2 s"
+    assert lines["search"].strip() == "reads 32 lists, 4.2 ms a query (exact: 380.0 ms)"
+    assert lines["recall@10"].strip() == "0.971 by image, not measured by text"
+    assert json.loads(format_index_json(result))["recall_images"] == 0.9712346
+    exact = IndexResult("vectors", "exact", 500, None, None, 0, 0.1, 1.0, 1.0, 1.5, 1.5)
+    assert list(dict(line.split(maxsplit=1) for line in drawn(build_index_table(exact)))) == [
+        "folder", "vectors", "search",
+    ]  # fmt: skip
