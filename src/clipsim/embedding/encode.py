@@ -24,9 +24,9 @@ ZERO_LENGTH = "the model returns a vector of length zero for it"
 
 @dataclass(frozen=True, eq=False)
 class ImageVector:
-    """One input's feature vector, (embed_dim,) float32, finite, not normalised.
+    """One input's feature vector: (embed_dim,) float32, finite, not normalised.
 
-    `digest` is the SHA-256 of its file, `size` the picture's width and height, where these are known.
+    `digest` is the SHA-256 of its file, `size` the width and height of the picture, where they are known.
     """
 
     name: str
