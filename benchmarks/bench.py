@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.make_inputs import ARCHITECTURE, TEXTS, make_elsewhere, make_pictures, make_weights
+from benchmarks.waiting import POLICIES, measure_waiting
 
 HERE = Path(__file__).parent
 BATCH = 32
@@ -203,18 +204,37 @@ def main() -> None:
     """Make the inputs, run the cases, print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="of each side of each case")
-    parser.add_argument("--cases", default="", help="only cases with this in their names; 'growth' for that alone")
+    parser.add_argument("--cases", default="", help="only cases with this in their names; 'growth' or 'waiting' alone")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     parser.add_argument("--inputs", type=Path, default=HERE / "inputs", help="where weights and pictures are kept")
     options = parser.parse_args()
-    bench = Bench(options.inputs)
-    exported = bench.export()
-    cases = [case for case in CASES if options.cases in case.name and (exported or "export" not in case.name)]
-    results = run_cases(bench, cases, options.runs)
+    options.inputs.mkdir(parents=True, exist_ok=True)
+    cases = [case for case in CASES if options.cases in case.name]
+    results = []
+    if cases:
+        bench = Bench(options.inputs)
+        exported = bench.export()
+        cases = [case for case in cases if exported or "export" not in case.name]
+        results = run_cases(bench, cases, options.runs)
     growth = measure_growth(options.inputs) if options.cases in "growth" else {}
+    waiting = measure_waiting(options.inputs, options.runs) if options.cases in "waiting" else []
     if options.json:
-        print(json.dumps({"cases": [asdict(result) for result in results], "growth": growth}, indent=1))
+        parts = {"cases": [asdict(result) for result in results], "growth": growth}
+        print(json.dumps(parts | {"waiting": [asdict(row) for row in waiting]}, indent=1))
         return
+    if results:
+        print_results(results)
+    for name, figure in growth.items():
+        print(f"clipsim-mini, {name} pictures: {figure:,.2f}")
+    if waiting:
+        rows = Table("threads that wait", *POLICIES)
+        for row in waiting:
+            rows.add_row(row.case, *(f"{seconds:.1f} s" for seconds in row.seconds.values()))
+        Console(width=100).print(rows)
+
+
+def print_results(results: list[Result]) -> None:
+    """Print the table of both sides."""
     table = Table("case", "by hand", "clipsim", "faster", "memory", "difference", title=f"{ARCHITECTURE}, CPU")
     for result in results:
         table.add_row(
@@ -226,8 +246,6 @@ def main() -> None:
             f"{result.greatest_difference:.0e}",
         )
     Console(width=100).print(table)
-    for name, figure in growth.items():
-        print(f"clipsim-mini, {name} pictures: {figure:,.2f}")
 
 
 if __name__ == "__main__":

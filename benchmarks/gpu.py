@@ -21,11 +21,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.make_inputs import make_pictures, make_weights
-from clipsim.api import open_encoder
 from clipsim.embedding.encode import embed_images
-from clipsim.engines.torch.encoder import ClipEncoder
-from clipsim.models.names import find_model
 from clipsim.embedding.pipeline import Pipeline, default_workers
+from clipsim.engines.torch.encoder import ClipEncoder
+from clipsim.images.limits import DecodingRules
+from clipsim.inputs.sources import FileSource
+from clipsim.models.files import find_files
+from clipsim.models.names import find_model
 
 HERE = Path(__file__).parent
 
@@ -69,10 +71,11 @@ def measure(encoder: ClipEncoder, paths: list[str], batch_size: int, workers: in
     """All three rates."""
 
     def pipeline() -> Pipeline:
-        return Pipeline(encoder, paths, batch_size=batch_size, workers=workers)
+        sources = map(FileSource, paths)
+        return Pipeline(encoder, sources, rules=DecodingRules(), batch_size=batch_size, workers=workers)
 
     pixels = np.random.default_rng(0).integers(0, 256, (batch_size, *encoder.preprocessing.size, 3), dtype=np.uint8)
-    batches = max(1, min(20, 2048 // batch_size))
+    batches = max(1, min(20, len(paths) // batch_size))
     return Speed(
         encoder.name,
         encoder.device,
@@ -112,7 +115,8 @@ def main() -> None:
         weights = make_weights(options.inputs, architecture)
         for precision in options.precisions:
             with memory_for(options.device):
-                encoder = open_encoder(find_model(architecture, str(weights)), options.device, precision)
+                spec = find_model(architecture, str(weights))
+                encoder = ClipEncoder(spec, find_files(spec), device=options.device, precision=precision)
                 speeds += [measure(encoder, paths, batch, options.workers) for batch in options.batches]
                 del encoder
     if options.json:

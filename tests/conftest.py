@@ -19,6 +19,8 @@ from clipsim.models.files import ModelFiles
 from clipsim.models.names import ModelSpec
 from clipsim.options import ModelOptions
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does: the tests may share the machine
+
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
@@ -49,7 +51,13 @@ class Machine:
         self.encoders: list[FakeEncoder] = []
 
     def plan_engine(
-        self, spec: ModelSpec, files: ModelFiles, options: ModelOptions, *, own_process: bool = False
+        self,
+        spec: ModelSpec,
+        files: ModelFiles,
+        options: ModelOptions,
+        *,
+        digest: Callable[[Path], str],
+        own_process: bool = False,
     ) -> EnginePlan:
         """In place of `clipsim.engines.choice.plan_engine`."""
         opener = partial(self.open_encoder, options)

@@ -1,4 +1,4 @@
-"""Small random models with exports of them, and exports that only look like one."""
+"""Small random models with exports of them, and fake exports, for which no torch is imported."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from checkpoints import write_folder
 from numpy.typing import NDArray
 from PIL import Image
 
 from clipsim.engines.encoder import Encoder
-from clipsim.engines.onnx.export import export_model
 from clipsim.engines.onnx.exports import TOKENIZER_FILE, describe_source
 from clipsim.engines.onnx.record import FACTS_FILE, Agreement, Export
 from clipsim.models.digests import digest_file
@@ -25,6 +23,8 @@ class ExportedModel:
     """A model's folder, and its export under `base`."""
 
     def __init__(self, folder: Path, base: Path, *, int8: bool = False) -> None:
+        from clipsim.engines.onnx.export import export_model
+
         self.folder, self.base = folder, base
         self.spec: ModelSpec = find_model(str(folder))
         self.files = find_files(self.spec)
@@ -33,6 +33,8 @@ class ExportedModel:
     @classmethod
     def of_family(cls, folder: Path, family: str, *, int8: bool = False) -> ExportedModel:
         """A small random model of a family of `checkpoints.CONFIGS`."""
+        from checkpoints import write_folder
+
         return cls(write_folder(folder / family, family), folder / "exports", int8=int8)
 
     def copied_to(self, base: Path) -> ExportedModel:

@@ -188,6 +188,7 @@ print("Label probs:", probs.shape)
 """
 
 
+@pytest.mark.parametrize("family", ["vit"], indirect=True)
 def test_the_script_in_openais_readme_runs_unchanged(checkpoint: Path, tmp_path: Path) -> None:
     """Only the import differs, and nothing is said on standard error."""
     Image.new("RGB", (90, 60), "red").save(tmp_path / "CLIP.png")

@@ -1,4 +1,4 @@
-"""Turns pool pictures into training batches: warped pixels, fresh captions, and who may not be held against whom."""
+"""Pool pictures → training batches: warped pixels, new captions, and the pairs that are excluded as negatives."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Batch:
 
 
 def warp_pictures(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Return (n, 3, s, s) images, each a little moved; most also turned, stretched, sheared. Edges fill gaps."""
+    """Return (n, 3, s, s) images, each shifted a little; most also rotated, stretched and sheared. Edges fill gaps."""
     count, size = len(images), images.shape[-1]
     turn = rng.normal(0, np.radians(7), count)
     wide, tall = np.exp(rng.normal(0, 0.09, (2, count)))
@@ -60,7 +60,7 @@ def warp_pictures(images: torch.Tensor, rng: np.random.Generator) -> torch.Tenso
 
 
 def normalise(pictures: NDArray[np.uint8]) -> torch.Tensor:
-    """Return (n, s, s, 3) bytes as the (n, 3, s, s) floats that the network is given."""
+    """Return (n, s, s, 3) bytes as the (n, 3, s, s) floats that the network takes."""
     pixels = torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 255
     return (pixels - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(1, 3, 1, 1)
 
@@ -97,7 +97,7 @@ def _write(facts: list[int], words: random.Random) -> Caption:
 
 
 def _change(facts: list[int], words: random.Random) -> list[int]:
-    """Return facts of the same thing in another colour, and at times of another count."""
+    """Return facts of the same thing in another colour, and sometimes of another count."""
     thing, colour, count, background = facts
     if THINGS[NAMES[thing]].coloured:
         colour = words.randrange(len(COLOUR_NAMES))
@@ -107,7 +107,7 @@ def _change(facts: list[int], words: random.Random) -> list[int]:
 
 
 def make_batch(pool: Pool, size: int, seed: int, tokenize: Tokenize) -> Batch:
-    """Return the batch that belongs to a seed and the pool's present pictures."""
+    """Return the batch of a seed and the pool's current pictures."""
     rng, words = np.random.default_rng(seed), random.Random(seed)
     pictures, facts = pool.sample(rng, size)
     captions = [_write(row, words) for row in facts.tolist()]

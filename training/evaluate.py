@@ -1,4 +1,4 @@
-"""Scores clipsim-mini on pictures from unseen seeds, for its card: `python -m training.evaluate`."""
+"""Pictures from seeds that training never uses → the scores on clipsim-mini's card: `python -m training.evaluate`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MARKERS = ("<!-- {}: begin -->", "<!-- {}: end -->")
 
 @dataclass(frozen=True)
 class Figures:
-    """What the model scored; shares are 0 to 1.
+    """The model's scores; shares are 0 to 1.
 
     `top1` is over all things by their bare names, `colour` over all colours ("a red cat"), `count` over one to three
     ("two cats"); `pairs` lists (drawn, taken for, share of the drawn) of the worst confusions.
@@ -143,7 +143,7 @@ def format_things() -> str:
 
 
 def fill_between(text: str, name: str, content: str) -> str:
-    r"""Replace what a text has between the two markers of a name.
+    r"""Replace the part of a text between the two markers of a name.
 
     >>> fill_between("a <!-- x: begin --> old <!-- x: end --> b", "x", "new")
     'a <!-- x: begin -->\nnew\n<!-- x: end --> b'

@@ -1,4 +1,4 @@
-"""Builds the small OpenCLIP network and writes it as a model folder that OpenCLIP loads."""
+"""A configuration → the small OpenCLIP network, and the model folder that OpenCLIP loads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PREPROCESS_CONFIG: dict[str, Any] = {
 
 
 def build_network(config: dict[str, Any], seed: int) -> CLIP:
-    """Return a fresh network; words start with next to no meaning, so that those never trained on keep none."""
+    """Return a new network; token embeddings start near zero, so that words never trained on add little."""
     torch.manual_seed(seed)
     model = CLIP(
         embed_dim=config["embed_dim"], vision_cfg=dict(config["vision_cfg"]), text_cfg=dict(config["text_cfg"])

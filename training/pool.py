@@ -1,4 +1,4 @@
-"""Keeps drawn pictures and their facts in memory-mapped files, which a second process refills while training reads."""
+"""Drawn pictures and their facts → memory-mapped files, refilled by a second process while training reads them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .draw.scene import draw_picture
 NAMES = tuple(sorted(THINGS))
 COLOUR_NAMES = tuple(COLOURS)
 KINDS = tuple(sorted({kind for thing in THINGS.values() for kind in thing.kinds}))
-# Mazes are what the tool is first tried on, cats and dogs what everybody tries next.
+# The things that the tool is tried on first are drawn more often.
 WEIGHTS = tuple({"maze": 8.0, "cat": 3.0, "dog": 3.0}.get(name, 1.0) for name in NAMES)
 
 
@@ -46,7 +46,7 @@ def code_facts(thing: str, colour: str | None, count: int, background: str | Non
 
 @dataclass(frozen=True)
 class Pool:
-    """`pictures` is (n, size, size, 3) uint8, `facts` (n, 4) int16; a slot whose first fact is -1 holds nothing."""
+    """`pictures` is (n, size, size, 3) uint8, `facts` (n, 4) int16; a slot whose first fact is -1 is empty."""
 
     pictures: NDArray[np.uint8]
     facts: NDArray[np.int16]
@@ -61,7 +61,7 @@ class Pool:
 
 
 def open_pool(folder: Path, count: int, size: int) -> Pool:
-    """Open the pool in a folder for reading and writing; make an empty one where none with the same things is."""
+    """Open the pool in a folder for reading and writing; create an empty one where there is none of the same things."""
     folder.mkdir(parents=True, exist_ok=True)
     things = zlib.crc32("\n".join(NAMES).encode())
     pictures, facts = folder / f"pictures-{size}-{things:08x}.npy", folder / f"facts-{size}-{things:08x}.npy"
@@ -76,7 +76,7 @@ def open_pool(folder: Path, count: int, size: int) -> Pool:
 def fill_pool(pool: Pool, seed: int, first: int, step: int = 1, share: float = 1.0, stop: int | None = None) -> None:
     """Draw pictures into every `step`-th slot from `first` on, round after round, until `stop` pictures are drawn.
 
-    `share` is the share of time to be busy: below one, the function sleeps between pictures.
+    `share` is the share of the time that is spent drawing: below one, the function sleeps between pictures.
     """
     count, size = len(pool.facts), pool.pictures.shape[1]
     drawn = 0

@@ -1,4 +1,4 @@
-"""Trains clipsim-mini from scratch on pictures that it draws: `python -m training.train`."""
+"""Drawn pictures and captions → clipsim-mini, trained from scratch: `python -m training.train`."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Recipe:
 
 
 def tokenizer() -> Any:
-    """Return OpenCLIP's default tokenizer, with the tokens of captions seen before remembered."""
+    """Return OpenCLIP's default tokenizer, which caches the tokens of captions."""
     tokenize = open_clip.get_tokenizer("RN50")
-    remembered = functools.lru_cache(maxsize=200_000)(lambda words: tokenize([words])[0])
-    return lambda captions: torch.stack([remembered(words) for words in captions])
+    cached = functools.lru_cache(maxsize=200_000)(lambda words: tokenize([words])[0])
+    return lambda captions: torch.stack([cached(words) for words in captions])
 
 
 def contrast(model: CLIP, batch: Batch) -> torch.Tensor:
-    """Return the contrastive loss; what may be true without being the target is left out of the comparison.
+    """Return the contrastive loss; captions that may be true without being the target are no negatives.
 
     Captions that name a colour are also compared with themselves in the other colours alone, the second term.
     """
@@ -66,7 +66,7 @@ def contrast(model: CLIP, batch: Batch) -> torch.Tensor:
 
 
 class Trainer:
-    """Holds a network with its optimisers, takes steps, and saves what a later run needs to go on."""
+    """A network with its optimisers: takes steps, and saves what a later run needs to continue."""
 
     def __init__(self, config: dict[str, Any], recipe: Recipe, checkpoint: Path) -> None:
         self.config, self.recipe, self.checkpoint = config, recipe, checkpoint
@@ -86,7 +86,7 @@ class Trainer:
         ]
 
     def resume(self) -> None:
-        """Go on from the checkpoint; the schedule starts anew."""
+        """Continue from the checkpoint; the schedule starts again."""
         state = torch.load(self.checkpoint, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.step = state["step"]
@@ -215,7 +215,7 @@ def main() -> None:
         "--work", type=Path, default=Path(tempfile.gettempdir()) / "clipsim-mini", help="pool, checkpoint"
     )
     parser.add_argument("--out", type=Path, default=MODEL_FOLDER, help="model folder to write")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --work")
+    parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in --work")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     recipe = Recipe(

@@ -15,7 +15,7 @@ EMPTY = 200_000  # bytes that an empty cache may take
 
 
 def fill(database: Database, vectors: int, length: int = 512, names: int = 1) -> Space:
-    """Keep vectors of files that have several names each; vector n was last used on day n of this year, so to say."""
+    """Keep vectors of files with several names; each was last used a day after the one before, the last yesterday."""
     space = Space(database, b"model")
     records = [
         (f"/pictures of the year/{name}/{number:05}.png", stamp(number), content(number))

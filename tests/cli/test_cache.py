@@ -42,8 +42,8 @@ def test_info_counts_what_there_is(clipsim: Clipsim, filled: Path) -> None:
     record = json.loads(clipsim("cache", "info", "--json").out)
 
     assert told.out.splitlines()[0] == str(filled)
-    assert "1,000 vectors in 1 sets" in told.out
-    assert "1,000 files known" in told.out
+    assert "1,000 vectors in 1 set (" in told.out
+    assert "1,000 known files" in told.out
     assert (record["vectors"], record["files"], record["bytes"]) == (VECTORS, VECTORS, size(filled))
 
 

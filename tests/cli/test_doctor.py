@@ -44,7 +44,7 @@ def test_a_default_that_is_gone_is_a_problem(clipsim: Clipsim, monkeypatch: pyte
     assert done.status == 1
     assert "/gone/model.pt" in done.out
     assert "cpu fp32" in done.out
-    assert "something is wrong" in done.err
+    assert "a check failed" in done.err
 
 
 @pytest.mark.usefixtures("no_checks")

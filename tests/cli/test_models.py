@@ -78,7 +78,7 @@ def test_a_filter_that_fits_nothing_is_a_note(models: Models) -> None:
     """Standard output stays empty, and nothing has failed."""
     done = models("--filter", "qqqq")
     assert (done.status, done.out) == (0, "")
-    assert done.err == "clipsim: note: no model fits; 'clipsim models' lists them all\n"
+    assert done.err == "clipsim: note: no model matches; 'clipsim models' lists them all\n"
     assert models("--filter", "qqqq", "--json").out.split() == ["[]"]
 
 

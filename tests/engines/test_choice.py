@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from exports import ExportedModel
 import clipsim
 from clipsim.engines.choice import plan_engine
 from clipsim.errors import ModelError, UsageError
+from clipsim.models.digests import digest_stream
 from clipsim.options import ModelOptions
 
 
@@ -77,6 +79,27 @@ def test_options_that_contradict_the_engine(model: ExportedModel) -> None:
         engine_for(model, engine="onnx", device="cuda")
     with pytest.raises(UsageError, match="unknown engine 'tensorrt'"):
         engine_for(model, engine="tensorrt")
+
+
+def test_weights_are_read_once_to_see_that_an_export_is_not_of_them(
+    model: ExportedModel, tmp_path: Path, colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another model of the same size may have been exported; the cache keeps the digest that tells them apart."""
+    from checkpoints import write_folder
+
+    other = write_folder(tmp_path / "other", "vit", seed=1)
+    monkeypatch.setattr("clipsim.models.digests.CLOCK_TICK", 0)
+    read: list[str] = []
+
+    def digest(file: FileIO) -> str:
+        read.append(Path(str(file.name)).name)
+        return digest_stream(file)
+
+    monkeypatch.setattr("clipsim.models.digests.digest_stream", digest)
+    for _ in range(3):
+        assert clipsim.rank(colours, ["red", "a blue thing"], model=other, device="cpu").engine == "torch"
+
+    assert read.count("open_clip_model.safetensors") == 1
 
 
 def test_engines_do_not_share_cached_vectors(model: ExportedModel, colours: Path) -> None:

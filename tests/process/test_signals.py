@@ -100,7 +100,7 @@ def test_a_signal_while_results_are_written(colours: Path, number: signal.Signal
 
 
 def test_an_interrupt_ends_the_loop_of_a_shell(warm: Path, tmp_path: Path) -> None:
-    """A shell goes on with its next command where a program ends with a status, even 130, not where it ends by SIGINT."""
+    """A shell goes on with its next command where a program ends with a status, even 130, but not after a signal."""
     command = " ".join(rank("-", "-q", "--format", "jsonl"))
     loop = f"for i in 1 2 3; do echo run >> {tmp_path}/log; {command}; done"
     with Program(["bash", "-c", loop], stdin=PIPE, stdout=PIPE, stderr=PIPE) as program:

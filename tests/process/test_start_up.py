@@ -67,6 +67,20 @@ def test_a_warm_run_loads_no_model_and_no_pydantic(colours: Path) -> None:
     assert modules_of(command) & {*HEAVY, "PIL", "pydantic", "pydantic_core", "rich"} == set()
 
 
+@pytest.mark.parametrize("setting", [None, "ACTIVE"])
+def test_threads_that_wait_do_not_spin(setting: str | None, colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The policy is set before torch is imported, unless it is set already."""
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if setting:
+        monkeypatch.setenv("OMP_WAIT_POLICY", setting)
+    watch = "sys.addaudithook(lambda event, facts: event == 'import' and facts[0] == 'torch' and seen()); "
+    seen = "import os, sys; seen = lambda: os.write(2, os.environ['OMP_WAIT_POLICY'].encode()) and os._exit(0); "
+    code = seen + watch + CLIPSIM.format(["clipsim", "rank", str(colours), "-t", "red", "-q"])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=300)
+
+    assert done.stderr.decode() == (setting or "PASSIVE")
+
+
 def test_the_shell_completes_names(run: Run) -> None:
     """What a shell asks for after `clipsim models show clips`, it gets."""
     asked = {"_CLIPSIM_COMPLETE": "complete_bash", "COMP_WORDS": "clipsim models show clips", "COMP_CWORD": "3"}

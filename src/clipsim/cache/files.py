@@ -1,4 +1,4 @@
-"""Names and stamps of files → the digests of their content, as long as nothing about a file has changed."""
+"""Names and stamps of files → the digests of their content, while the stamps are unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that decides a vector → the keys under which the cache finds it again."""
+"""Everything that decides a vector → its keys in the cache."""
 
 from __future__ import annotations
 

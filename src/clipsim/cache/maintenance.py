@@ -1,4 +1,4 @@
-"""What the cache holds and how large it is; making it smaller."""
+"""The cache → counts of what it holds; removing all or the least recently used of it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from clipsim.cache.database import Database
 from clipsim.cache.vectors import SECONDS_PER_DAY
 
-BLOCK = 2000  # rows removed in one transaction, so that other processes wait little
+BLOCK = 2000  # rows that one transaction removes, so that other processes do not wait long
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What there is: bytes on the disk, vectors, sets (a model's texts or images, as it runs), known files."""
+    """Bytes on the disk, and the numbers of vectors, of spaces (a model's texts or its images) and of known files."""
 
     path: str
     bytes: int
@@ -24,7 +24,7 @@ class Contents:
 
 
 def describe(database: Database) -> Contents:
-    """What the cache holds now."""
+    """Count what the cache holds."""
     vectors, spaces, files = (_count(database, table) for table in ("vectors", "spaces", "files"))
     return Contents(str(database.path), size_on_disk(database.path), vectors, spaces, files)
 
@@ -46,8 +46,8 @@ def clear(database: Database) -> int:
 def prune(database: Database, *, older_than: float | None = None, max_bytes: int | None = None) -> int:
     """Remove vectors not used for `older_than` seconds, then the least recently used ones until `max_bytes` suffice.
 
-    What is known of files is removed with their vectors. The last use is noted by the day, so ages are rounded up to
-    days. Returns the number of vectors removed; an empty cache still takes some 150 kB.
+    The digests of files are removed with their vectors. The last use is recorded by the day, so ages are rounded up
+    to days. Returns the number of vectors removed; an empty cache still takes some 150 kB.
     """
     before = describe(database).vectors
     if older_than is not None:
@@ -74,7 +74,7 @@ def _count(database: Database, rows: str, *values: float) -> int:
 
 
 def _shrink(database: Database) -> None:
-    """Forget files and models without vectors, and return the space that rows took to the disk."""
+    """Remove files and spaces without vectors, and return the free pages to the file system."""
     orphans = (
         "DELETE FROM files WHERE content NOT IN (SELECT content FROM vectors)",
         "DELETE FROM spaces WHERE id NOT IN (SELECT space FROM vectors)",

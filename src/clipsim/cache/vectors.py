@@ -1,4 +1,4 @@
-"""The vectors of one model, as it runs, by the key of what they were made from; and the cache that a run holds."""
+"""Keys of contents → the vectors of one model; `EmbeddingCache` is all that a run reads and writes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECONDS_PER_DAY = 86_400
 
 
 def today() -> int:
-    """Days since 1970, the precision in which the last use is noted."""
+    """Days since 1970; the last use of a vector is recorded by the day."""
     return int(time.time()) // SECONDS_PER_DAY
 
 
@@ -44,7 +44,7 @@ class Space:
         return json.loads(rows[0][1]) if rows and rows[0][1] is not None else None
 
     def keep_facts(self, facts: dict[str, Any]) -> None:
-        """Store what must be known of the model beside its vectors."""
+        """Store what a result states of the model, so that cached runs need not open it."""
         text = json.dumps(facts).encode()
         keep = (
             "INSERT INTO spaces (key, facts, checksum) VALUES (?, ?, ?) "
@@ -54,7 +54,7 @@ class Space:
         self.facts = facts
 
     def find(self, contents: Sequence[bytes]) -> dict[bytes, Features]:
-        """The vectors of those contents that have one, (d,) float32 each."""
+        """The vectors, (d,) float32, of those contents that have one."""
         found, now = {}, today()
         for start in range(0, len(contents), MAX_QUERY_VALUES):
             part = contents[start : start + MAX_QUERY_VALUES]
@@ -71,7 +71,7 @@ class Space:
         return found
 
     def add(self, vectors: Mapping[bytes, Features], files: Sequence[FileRecord] = ()) -> None:
-        """Keep vectors, and with them the digests of the files they were made from; all finite ones, all or none."""
+        """Store the finite ones of the vectors, and the digests of the files they come from, in one transaction."""
         rows = []
         now = today()
         for content, features in vectors.items():
@@ -88,7 +88,7 @@ class Space:
             self.database.write(steps)
 
     def note_use(self) -> None:
-        """Write down that vectors of earlier days were used today, for `prune`."""
+        """Record that vectors were used today, for `prune`."""
         stale, self._stale = list(self._stale), set()
         if stale:
             statement = (
@@ -102,14 +102,14 @@ class Space:
 
 @dataclass
 class EmbeddingCache:
-    """What a run may find and keep: the vectors of its model, and the digests of files."""
+    """What a run reads and writes: the vectors of its model's texts and images, and the digests of files."""
 
     texts: Space
     images: Space
     files: FileDigests
 
     def change_keys(self, texts: bytes, images: bytes) -> None:
-        """Find and keep the vectors of other keys from now on."""
+        """Read and write the vectors of other keys from now on."""
         self._note_use()
         database = self.files.database
         self.texts, self.images = Space(database, texts), Space(database, images)

@@ -2,15 +2,15 @@
 
 - `app`: all commands put together, and how a run ends
 - `rank`, `embed`, `models`, `export`, `cache`, `doctor`: the commands
-- `parameters`: options that several commands share
-- `parsing`: Typer commands that start fast
-- `output`, `progress`, `exit_status`, `signals`: what a terminal, a pipe and a shell get to see
-- `diagnosis`: what `clipsim doctor` checks
+- `parameters`, `completion`: options that several commands share, and what the shell completes them to
+- `parsing`: Typer's commands, without the imports that make them slow
+- `output`, `progress`, `exit_status`, `signals`: what terminals, pipes and shells get
+- `diagnosis`: what `clipsim doctor` reports and checks
 """
 
 
 def main() -> None:
-    """Run the command line; an interrupt while it is still being imported ends it as quietly as a later one."""
+    """Run the command line; an interrupt during its imports ends it as quietly as a later one."""
     from clipsim.cli.signals import catch_signals
 
     catch_signals()

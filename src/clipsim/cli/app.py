@@ -1,4 +1,4 @@
-"""All commands as one Typer app, and the process around them: streams, environment, exit status."""
+"""The arguments of the process → one command, run with streams, environment and exit status set up."""
 
 from __future__ import annotations
 
@@ -63,8 +63,9 @@ def _clipsim(
 def run() -> None:
     """Run the command line and end the process."""
     open_missing_streams()
-    warnings.simplefilter("ignore")  # other libraries' warnings are for programmers
-    # threads that wait for work must not take the cores from those that decode; read when torch is imported
+    warnings.simplefilter("ignore")  # other libraries' warnings are meant for programmers
+    # OpenMP's waiting threads would spin and take the cores from decoding threads and from other processes
+    # (benchmarks/README.md has figures); read when torch is imported
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -26,9 +26,9 @@ cache_app = typer.Typer(cls=FastGroup, no_args_is_help=True, context_settings={"
 
 @cache_app.callback()
 def _cache() -> None:
-    """Look at or empty the cache of vectors, which makes repeated runs instant.
+    """Show or empty the cache of vectors, which makes repeated runs fast.
 
-    It is one file in CLIPSIM_CACHE_DIR, or in the system's place for caches; `rank --no-cache` does without.
+    It is one file in CLIPSIM_CACHE_DIR, or in the system's folder for caches; `rank --no-cache` does not use it.
 
     Example: `clipsim cache info`
     """
@@ -36,7 +36,7 @@ def _cache() -> None:
 
 @cache_app.command("info")
 def info_command(as_json: shared.AsJson = False) -> None:
-    """Say where the cache is and what it holds.
+    """Show where the cache is and what it holds.
 
     Example: `clipsim cache info`
     """
@@ -49,8 +49,9 @@ def info_command(as_json: shared.AsJson = False) -> None:
             return
         write(
             f"{printable(found.path)}\n"
-            f"{found.bytes / 1e6:,.1f} MB; {found.vectors:,} vectors in {found.spaces:,} sets (a model's texts or its "
-            f"images, in one precision, on one kind of device); {found.files:,} files known\n"
+            f"{found.bytes / 1e6:,.1f} MB; {_count(found.vectors, 'vector')} in {_count(found.spaces, 'set')} "
+            "(the texts or images of a model, in one precision, on one kind of device); "
+            f"{_count(found.files, 'known file')}\n"
         )
 
 
@@ -64,25 +65,27 @@ def clear_command() -> None:
         from clipsim.cache.maintenance import clear
 
         removed = clear(_open())
-        print_message("note", f"{removed:,} vectors removed")
+        print_message("note", f"{_count(removed, 'vector')} removed")
 
 
 @cache_app.command("prune")
 def prune_command(
     older_than: Annotated[
         str | None,
-        typer.Option(metavar="AGE", help="Remove what was not used for that long: 12h, 30d, 8w.", show_default=False),
+        typer.Option(
+            metavar="AGE", help="Remove vectors that were not used for so long: 12h, 30d, 8w.", show_default=False
+        ),
     ] = None,
     max_size: Annotated[
         str | None,
         typer.Option(
             metavar="SIZE",
-            help="Then remove the least recently used until no more is left: 500MB, 2GB.",
+            help="Then remove the least recently used until the cache is no larger: 500MB, 2GB.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Remove the vectors that were not used lately.
+    """Remove vectors that were not used recently.
 
     Example: `clipsim cache prune --older-than 30d --max-size 2GB`
     """
@@ -96,11 +99,11 @@ def prune_command(
         database = _open()
         removed = prune(database, older_than=age, max_bytes=None if size is None else int(size))
         left = size_on_disk(database.path)
-        print_message("note", f"{removed:,} vectors removed; {left / 1e6:,.1f} MB left")
+        print_message("note", f"{_count(removed, 'vector')} removed; {left / 1e6:,.1f} MB left")
 
 
 def _open() -> Database:
-    """The cache; where it cannot be used, the notice that says why is printed, and the run ends."""
+    """Open the cache; where it cannot be used, a notice says why and the run ends."""
     from clipsim.cache.database import Database
 
     print_library_notices()
@@ -108,6 +111,10 @@ def _open() -> Database:
     if not database.usable:
         raise typer.Exit(NOTHING_DONE)
     return database
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _parse(text: str, units: dict[str, float], rule: str, end: str = "") -> float:

@@ -1,4 +1,4 @@
-"""The machine → a report of what clipsim runs on here, and whether it computes what it should."""
+"""The machine → a report: versions, devices, folders, models, and whether the bundled model gives its known answers."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ PACKAGES = (
     "clipsim", "torch", "torchvision", "open_clip_torch", "timm", "huggingface_hub", "safetensors", "Pillow", "numpy",
     "typer", "rich", "pillow-heif", "transformers", "onnxruntime", "tokenizers", "onnx",
 )  # fmt: skip
-# How far a cosine may be from the known answer; fp32 differs by the order of sums, the others by their rounding.
+# The greatest difference from a known cosine: fp32 differs by the order of sums, the others by their rounding.
 TOLERANCE = {"fp32": 1e-4, "fp16": 5e-3, "bf16": 3e-2}
 
 
 @dataclass(frozen=True)
 class Check:
-    """The bundled model on one device in one precision: the greatest difference from the known cosines, or an error."""
+    """The bundled model on one device in one precision: its greatest difference from the known cosines, or an error."""
 
     device: str
     precision: str
@@ -52,7 +52,7 @@ class FoundModel:
 
 @dataclass(frozen=True)
 class Report:
-    """What a bug report needs to say."""
+    """What a bug report needs."""
 
     system: dict[str, str]
     packages: dict[str, str | None]
@@ -68,7 +68,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether all is well."""
+        """Whether there is no problem and every check passed."""
         return not self.problems and all(check.passed for check in self.checks)
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class Report:
 
 
 def examine() -> Report:
-    """Look at everything and run the checks; takes as long as loading torch and a little model."""
+    """Gather the report and run the checks; this takes as long as loading torch and a small model."""
     from clipsim.engines.torch.devices import choose_device, choose_precision, describe_devices
 
     problems = []
@@ -115,7 +115,7 @@ def examine() -> Report:
             "bundled model": str(BUNDLED_PATH),
         },
         environment={
-            key: re.sub(r"//[^/@]*@", "//…@", value)  # a password in an address is not for a report
+            key: re.sub(r"//[^/@]*@", "//…@", value)  # a password in an address must not be reported
             for key, value in sorted(os.environ.items())
             if key.startswith(("CLIPSIM_", "HF_H", "HF_E")) or key in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
         },
@@ -126,12 +126,12 @@ def examine() -> Report:
 
 
 def check_machine(device: str, precision: str) -> Check:
-    """Ask the bundled model what it was asked when it was made, and compare."""
+    """Compare the cosines of the bundled model with its known answers."""
     try:
         options = ModelOptions(BUNDLED, device=device, precision=precision, engine="torch")
         with Session(options, RunOptions(cache=False, on_error="fail")) as session:
             result = session.rank(probe_pictures(), TEXTS)
-    except Exception as error:  # whatever it is, the report is the place to say so
+    except Exception as error:  # whatever it is, the report names it
         return Check(device, precision, False, None, f"{type(error).__name__}: {error}")
     difference = float(np.abs(result.similarity - np.array(known_answers())).max())
     return Check(device, precision, difference <= TOLERANCE[precision], round(difference, 7), None)

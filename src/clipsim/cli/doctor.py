@@ -1,4 +1,4 @@
-"""`clipsim doctor`: say what clipsim runs on here, and check that it computes what it should."""
+"""`clipsim doctor`: the report of `diagnosis` → a table or JSON, and an exit status."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 def doctor_command(as_json: shared.AsJson = False) -> None:
-    """Say what clipsim runs on here, and check the bundled model against known answers.
+    """Report what clipsim runs on, and check the bundled model against known answers.
 
     Example: `clipsim doctor` (its output is what a bug report needs)
     """
     with exit_status():
         with progress_bar(quiet=False) as bar:
-            bar.step("looking at everything")
+            bar.step("checking")
             from clipsim.cli.diagnosis import examine  # imports torch
 
             report = examine()
@@ -36,7 +36,7 @@ def doctor_command(as_json: shared.AsJson = False) -> None:
         else:
             print_table(_draw(report))
         if not report.passed:
-            print_message("error", "something is wrong here; the lines above say what")
+            print_message("error", "a check failed; the report above says which")
             raise typer.Exit(NOTHING_DONE)
 
 

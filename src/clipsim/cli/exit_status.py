@@ -1,4 +1,4 @@
-"""What the library raises → one line on standard error, and the exit status that is promised."""
+"""What the library raises → one line on standard error, and an exit status."""
 
 from __future__ import annotations
 
@@ -73,5 +73,5 @@ def end_quietly(end: SystemExit) -> None:
 
 
 def discard_output() -> None:
-    """Keep the interpreter from flushing into a pipe or disk that takes nothing more."""
+    """Keep the interpreter from flushing into a pipe that is closed or a disk that is full."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""`clipsim models`: list what --model accepts, show one model's facts, download one, choose the default."""
+"""`clipsim models`: list what --model accepts, show one model's facts, download it, make it the default."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def list_command(
     context: typer.Context,
     text: Annotated[
         str | None,
-        typer.Option("--filter", metavar="TEXT", help="Only names with this in them.", show_default=False),
+        typer.Option("--filter", metavar="TEXT", help="Only names that contain this text.", show_default=False),
     ] = None,
-    cached: Annotated[bool, typer.Option("--cached", help="Only models that are on this machine.")] = False,
+    cached: Annotated[bool, typer.Option("--cached", help="Only models whose weights are on this machine.")] = False,
     as_json: shared.AsJson = False,
 ) -> None:
-    """List the models that --model accepts; show, pull or use one.
+    """List the models that --model accepts; show, pull, use or export one.
 
     Example: `clipsim models --filter ViT-B-32`
     """
@@ -62,7 +62,7 @@ def list_command(
             write(to_json([_record(facts, default) for facts in chosen]) + "\n")
             return
         if not chosen:
-            print_message("note", "no model fits; 'clipsim models' lists them all")
+            print_message("note", "no model matches; 'clipsim models' lists them all")
             return
         print_table(_listing(chosen, here, default))
 
@@ -78,7 +78,7 @@ def _refuse_misplaced_options(context: typer.Context) -> None:
 
 
 def _default_or_warning() -> str:
-    """The default model's name; settings that cannot be read are no reason not to list the names for a new one."""
+    """The default model's name; where the settings cannot be read, a warning, and no name."""
     try:
         return default_model()[0]
     except SettingsError as error:
@@ -173,7 +173,7 @@ def show_command(context: typer.Context, name: shared.ModelName, as_json: shared
 
 
 def _local_record(spec: ModelSpec) -> dict[str, Any]:
-    """What can be said of a model that the catalogue does not list, without opening its weights."""
+    """What is known of a model that the catalogue does not list, without opening its weights."""
     record: dict[str, Any] = {
         "name": spec.name,
         "kind": spec.kind,
@@ -193,7 +193,7 @@ def _local_record(spec: ModelSpec) -> dict[str, Any]:
 
 @models_app.command("pull", cls=FastCommand)
 def pull_command(name: shared.ModelName, no_export: NoExport = False) -> None:
-    """Download a model into the Hugging Face cache; what was begun before is resumed.
+    """Download a model into the Hugging Face cache; an interrupted download is resumed.
 
     Where the extra `onnx` is installed, the model is exported too, for fast starts on a CPU.
 
@@ -226,7 +226,7 @@ def use_command(name: shared.ModelName, no_export: NoExport = False) -> None:
         path = save_default(name)
         print_message("note", f"the default model is now {printable(spec.name)} (kept in {printable(str(path))})")
         if os.environ.get("CLIPSIM_MODEL"):
-            print_message("note", "CLIPSIM_MODEL is set and goes before it; unset it for this choice to count")
+            print_message("note", "CLIPSIM_MODEL is set and takes precedence; unset it to use this default")
         facts = find_facts(spec.name)
         if facts is not None and find_weights(facts) is None:
             pull = f"'clipsim models pull {printable(spec.name)}'"

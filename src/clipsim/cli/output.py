@@ -37,11 +37,11 @@ def messages() -> Console:
 
 
 def print_message(kind: str, message: str) -> None:
-    """Print one line to standard error; `message` is escaped already."""
+    """Print one line to standard error; `message` must be escaped."""
     from rich.text import Text
 
     style = {"error": "bold red", "warning": "yellow"}.get(kind, "cyan")
-    with suppress(OSError, SystemExit):  # SystemExit is rich's answer to a closed pipe; the results still count
+    with suppress(OSError, SystemExit):  # rich raises SystemExit for a closed pipe; the results are still written
         messages().print(Text.assemble("clipsim: ", (f"{kind}: ", style), message))
 
 
@@ -51,7 +51,7 @@ class _Notices(logging.Handler):
 
 
 def print_library_notices(*, quiet: bool = False) -> None:
-    """From now on, print what the library logs as warnings, unless `quiet`."""
+    """Print the warnings that the library logs from now on, unless `quiet`."""
     log = logging.getLogger("clipsim")
     log.handlers = [_Notices(logging.CRITICAL if quiet else logging.WARNING)]
     log.propagate = False
@@ -59,7 +59,7 @@ def print_library_notices(*, quiet: bool = False) -> None:
 
 def write(text: str) -> None:
     """Write results to standard output as UTF-8, whatever the locale; names that are not UTF-8 as their bytes."""
-    if sys.stdout.isatty():  # a name in CSV must not act on the terminal
+    if sys.stdout.isatty():  # a name in CSV must not control the terminal
         text = "\n".join(map(printable, text.split("\n")))
     with mark_write_errors():
         sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))

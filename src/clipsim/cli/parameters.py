@@ -1,4 +1,4 @@
-"""Options that several commands share, each declared once, and the records that they make up."""
+"""Options that several commands share, each declared once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Precision(str, Enum):
 
 
 class OnError(str, Enum):
-    """What an input that cannot be used does to the run."""
+    """What happens when an input cannot be used."""
 
     skip = "skip"
     fail = "fail"
@@ -53,12 +53,12 @@ Model = Annotated[
 ]
 Weights = Annotated[
     str | None,
-    typer.Option(help="An OpenCLIP state dict for the architecture that is named.", metavar="FILE", show_default=False),
+    typer.Option(help="An OpenCLIP state dict for the named architecture.", metavar="FILE", show_default=False),
 ]
 Device = Annotated[
     str,
     typer.Option(
-        help="auto, cpu, cuda, cuda:N or mps.",
+        help="Where the model runs: auto (CUDA, else MPS, else the CPU), cpu, cuda, cuda:N or mps.",
         envvar="CLIPSIM_DEVICE",
         metavar="DEVICE",
         autocompletion=complete_device,
@@ -67,13 +67,15 @@ Device = Annotated[
 PrecisionOption = Annotated[
     Precision | None,
     typer.Option(
-        "--precision", help="What the model computes in: fp16 on CUDA, else fp32, unless given.", show_default=False
+        "--precision",
+        help="What the model computes in; fp16 on CUDA and fp32 elsewhere unless given.",
+        show_default=False,
     ),
 ]
 Engine = Annotated[
     str,
     typer.Option(
-        help="auto, torch, onnx or onnx-int8: what runs the model. auto takes an fp32 export where there is one "
+        help="What runs the model: auto, torch, onnx or onnx-int8. auto uses an fp32 export where there is one "
         "(`clipsim models export`).",
         metavar="ENGINE",
         autocompletion=complete_engine,
@@ -95,7 +97,7 @@ Workers = Annotated[
         min=1,
         max=MAX_WORKERS,
         metavar="N",
-        help="Threads that decode images; one per core unless given.",
+        help="Threads that decode images; one per core, at most 8, unless given.",
         show_default=False,
     ),
 ]
@@ -103,7 +105,8 @@ OnErrorOption = Annotated[
     OnError, typer.Option("--on-error", help="Skip an input that cannot be used, or fail at the first.")
 ]
 Exact = Annotated[
-    bool, typer.Option("--exact", help="Decode JPEGs of more than 4 megapixels in full: slower, hardly different.")
+    bool,
+    typer.Option("--exact", help="Decode JPEGs of more than 4 megapixels in full: slower, nearly the same numbers."),
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor keep vectors in the cache.")]
 Truncate = Annotated[bool, typer.Option("--truncate", help="Cut texts that are too long for the model.")]
@@ -142,9 +145,7 @@ FromFile = Annotated[
     str | None,
     typer.Option("--from-file", help="Read image paths from a file, one a line.", metavar="FILE", show_default=False),
 ]
-Null = Annotated[
-    bool, typer.Option("--null", "-0", help="Paths that are read end in NUL, as `find -print0` writes them.")
-]
+Null = Annotated[bool, typer.Option("--null", "-0", help="Listed paths end in NUL, as `find -print0` writes them.")]
 Where = Annotated[
     list[str] | None,
     typer.Argument(

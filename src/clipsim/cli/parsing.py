@@ -1,4 +1,4 @@
-"""Typer's commands, started fast: plain values are converted here, without pydantic, which Typer imports for it."""
+"""Typer's commands, without pydantic, which Typer imports to convert values: plain values are converted here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class FastCommand(TyperCommand):
     """As `TyperCommand`, but text, words and whole numbers are converted without pydantic."""
 
     def get_params(self, ctx: Any) -> Any:
-        """The parameters, the one for help included, with the fast conversion."""
+        """The parameters, the help option included, with the fast conversion."""
         return _speed_up(super().get_params(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -29,7 +29,7 @@ class FastGroup(TyperGroup):
     """As `TyperGroup`, likewise."""
 
     def get_params(self, ctx: Any) -> Any:
-        """The parameters, the one for help included, with the fast conversion."""
+        """The parameters, the help option included, with the fast conversion."""
         return _speed_up(super().get_params(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -46,7 +46,7 @@ def _speed_up(parameters: Any) -> Any:
 
 
 def _fast_conversion(parameter: Any) -> Callable[[Any, Any], Any]:
-    """`process_value` of one parameter: by its type, and by Typer's own conversion for whatever is not plain."""
+    """`process_value` of one parameter: by its type, or by Typer's own conversion where a value is not plain."""
     convert = parameter.process_value
     annotation = parameter.type_descriptor.annotation
 

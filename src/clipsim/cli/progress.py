@@ -1,4 +1,4 @@
-"""A progress bar on standard error, for terminals, and only once the work has taken a second."""
+"""Progress of a run → a bar on standard error, on terminals only, and once the work has taken a second."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DELAY_SECONDS = 1.0
 
 
 class Bar:
-    """One line that says what is going on; hidden until `DELAY_SECONDS` have passed, or for good."""
+    """A line that names the work in progress, shown after `DELAY_SECONDS`; without `progress` it is never shown."""
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
@@ -26,7 +26,7 @@ class Bar:
         self._total: int | None = None
 
     def step(self, what: str, total: int | None = None, done: int = 0) -> None:
-        """Begin a piece of work, of `total` parts when that is known, `done` of which are there already."""
+        """Begin a step of the work, of `total` parts where that is known, `done` of which are complete already."""
         self._done, self._total = done, total
         if self._progress is not None and self._task is not None:
             self._progress.reset(self._task, description=what, total=total, completed=done, count="", rate="")

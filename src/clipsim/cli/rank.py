@@ -1,4 +1,4 @@
-"""`clipsim rank`: its options, its run, and its results in the format that was asked for."""
+"""`clipsim rank`: options → a ranking by `api`, printed as it comes, in the requested format."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def rank_command(
 
 
 def _find_paths(images: Sequence[str], from_file: str | None, null: bool) -> Iterator[str]:
-    """The paths to open, lazily: a list on a pipe may have no end."""
+    """The paths to open, lazily: a list on a pipe may never end."""
     if null and from_file is None and STANDARD_INPUT not in images:
         raise UsageError("--null goes with a list of paths: - or --from-file")
     if not images and from_file is None:
@@ -177,7 +177,7 @@ def _watch(
 
 
 def _print_json_lines(batches: Iterable[list[RankOutcome]], texts: Sequence[str], top: int | None) -> None:
-    """Write each batch as soon as it is scored; nothing is kept."""
+    """Write each batch as soon as it is scored."""
     from clipsim.render.json import format_json_line
 
     for batch in batches:

@@ -23,9 +23,9 @@ NOT_FINITE = "the model returns a vector that is not finite for it"
 
 @dataclass(frozen=True, eq=False)
 class ImageVector:
-    """One input's feature vector, (embed_dim,) float32, finite, not normalised.
+    """One input's feature vector: (embed_dim,) float32, finite, not normalised.
 
-    `digest` is the SHA-256 of its file, `size` the picture's width and height, where these are known.
+    `digest` is the SHA-256 of its file, `size` the width and height of the picture, where they are known.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""An iterable that may be slow → the same items, read ahead by a thread, so that waiting for one can be given up."""
+"""An iterable that may be slow → the same items, read ahead by a thread, so that waiting can end without one."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Feed(Generic[Item]):
             return self._exhausted and not self._read and self._error is None
 
     def wait(self, seconds: float) -> bool:
-        """Wait until there is something to take, or nothing more to come; whether that is so."""
+        """Wait until there is an item to take or the iterable has ended; False if neither happens in time."""
         with self._changed:
             return self._changed.wait_for(lambda: bool(self._read) or self._exhausted, seconds)
 
     def take(self, count: int) -> list[Item]:
-        """The next items, at most `count` and without waiting."""
+        """The next items, at most `count`, without waiting; raises the error of the iterable after its last item."""
         with self._changed:
             taken = [self._read.popleft() for _ in range(min(count, len(self._read)))]
             self._changed.notify_all()
@@ -44,7 +44,7 @@ class Feed(Generic[Item]):
             return taken
 
     def close(self) -> None:
-        """Let the thread end at its next item."""
+        """Drop what was read; the thread ends at its next item."""
         with self._changed:
             self._closed = True
             self._read.clear()

@@ -220,12 +220,12 @@ class Pipeline:
 
 
 def default_workers() -> int:
-    """Threads that decode: one a core this process may use, at most eight."""
+    """The number of threads that decode: one per core that this process may use, at most eight."""
     return min(MAX_DEFAULT_WORKERS, usable_cores())
 
 
 def _lower_priority() -> None:
-    """Let the model's threads go first where threads have priorities of their own (Linux).
+    """Lower the priority of a decoding thread below the model's, where threads have priorities (Linux).
 
     The model's threads work in step: one that waits for a core keeps all of them waiting. When the model waits for
     pictures, nothing competes with the threads that decode them.

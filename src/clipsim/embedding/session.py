@@ -56,13 +56,20 @@ class Session:
         self.decoding = DecodingRules(exact=self.run_options.exact)
         self.spec, self.model_was_chosen = choose_model(self.model_options.model, self.model_options.weights)
         self._files = find_files(self.spec)
-        self._plan: EnginePlan = plan_engine(self.spec, self._files, self.model_options, own_process=own_process)
         database = Database(cache_folder()) if self.run_options.cache else None
         self._database = database if database is not None and database.usable else None
+        self._digests = None if self._database is None else FileDigests(self._database)
         self._closed = False
         self._identity: str | None = None
         self._cache_is_open = threading.Event()
         try:
+            self._plan: EnginePlan = plan_engine(
+                self.spec,
+                self._files,
+                self.model_options,
+                digest=digest_file if self._digests is None else self._digests.digest,
+                own_process=own_process,
+            )
             self._deferred = self._defer()
             self.cache = self._open_cache()
         except BaseException:
@@ -202,9 +209,9 @@ class Session:
         self._deferred.use_facts_of(self.cache.texts)
 
     def _open_cache(self) -> EmbeddingCache | None:
-        if self._database is None:
+        if self._database is None or self._digests is None:
             return None
-        digests = FileDigests(self._database)
+        digests = self._digests
         if self._plan.identity is None and not digests.is_known(self._files.weights):
             self._deferred.start()  # it will be needed: load it while the weights are read for their digest
         self._identity = self._identify(digests)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 from clipsim.engines.devices import guess_device
 from clipsim.engines.encoder import Encoder
 from clipsim.engines.onnx.exports import EXTRA, find_export, missing_export
 from clipsim.engines.onnx.record import Export
 from clipsim.errors import ModelError
+from clipsim.models.digests import digest_file
 from clipsim.models.files import ModelFiles, needs_timm
 from clipsim.models.identity import package_version
 from clipsim.models.names import ModelSpec
@@ -35,9 +37,19 @@ class EnginePlan:
     open_encoder: Callable[[], Encoder]
 
 
-def plan_engine(spec: ModelSpec, files: ModelFiles, options: ModelOptions, *, own_process: bool = False) -> EnginePlan:
-    """Choose the engine; nothing is loaded. Raises ModelError where an export is asked for that does not exist."""
-    export = choose_export(spec, files, options)
+def plan_engine(
+    spec: ModelSpec,
+    files: ModelFiles,
+    options: ModelOptions,
+    *,
+    digest: Callable[[Path], str] = digest_file,
+    own_process: bool = False,
+) -> EnginePlan:
+    """Choose the engine; nothing is loaded, and `digest` gives the digest of a model's file.
+
+    Raises ModelError where an export is asked for that does not exist.
+    """
+    export = choose_export(spec, files, options, digest)
     if export is None:
 
         def open_torch() -> Encoder:
@@ -60,7 +72,9 @@ def plan_engine(spec: ModelSpec, files: ModelFiles, options: ModelOptions, *, ow
     return EnginePlan(export.engine, runtime, "cpu", export.precision, export.identity, open_onnx)
 
 
-def choose_export(spec: ModelSpec, files: ModelFiles, options: ModelOptions) -> Export | None:
+def choose_export(
+    spec: ModelSpec, files: ModelFiles, options: ModelOptions, digest: Callable[[Path], str]
+) -> Export | None:
     """The export that a run uses; None for torch.
 
     "auto" takes an fp32 export of exactly this model if torch would also run it on the CPU in fp32; it never takes an
@@ -74,10 +88,10 @@ def choose_export(spec: ModelSpec, files: ModelFiles, options: ModelOptions) -> 
     if engine == "auto":
         on_cpu = (guess_device(options.device) or "").partition(":")[0] == "cpu"
         usable = on_cpu and options.precision in (None, "fp32") and not missing
-        return find_export(spec, files, "onnx") if usable else None
+        return find_export(spec, files, "onnx", digest=digest) if usable else None
     if missing:
         raise ModelError(f"engine='{engine}' needs {' and '.join(missing)}: {EXTRA}")
-    export = find_export(spec, files, engine)
+    export = find_export(spec, files, engine, digest=digest)
     if export is None:
         raise missing_export(spec, engine)
     return export

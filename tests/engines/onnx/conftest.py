@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from exports import ExportedModel
+
+if TYPE_CHECKING:
+    from exports import ExportedModel
 
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> ExportedModel:
     """A ViT with its fp32 export; not to be changed."""
+    from exports import ExportedModel  # torch, which `make test-quick` leaves out
+
     return ExportedModel.of_family(tmp_path_factory.mktemp("exported"), "vit")
 
 

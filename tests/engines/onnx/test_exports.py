@@ -10,18 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoints import draw_pictures, write_folder
 from exports import ExportedModel, write_fake_export
+from PIL import Image
 
 import clipsim
 from clipsim.engines.onnx.encoder import OnnxEncoder
-from clipsim.engines.onnx.export import export_model
 from clipsim.engines.onnx.exports import find_export
 from clipsim.engines.onnx.record import FACTS_FILE, VERIFIED_FILE, Export
 from clipsim.errors import ModelError
 from clipsim.models.digests import digest_file
 from clipsim.models.files import find_files
 from clipsim.models.names import find_model
+
+# Tests that need torch import it themselves: `make test-quick` leaves them out, and runs the others.
 
 FAKE_FILES = ("image.onnx", "image.onnx.data", "text.onnx", "text.onnx.data", "tokenizer.json", FACTS_FILE)
 
@@ -43,6 +44,8 @@ def flip_byte(file: Path, position: int, change: int) -> None:
 
 def test_an_export_is_found_by_the_models_content(copied: ExportedModel, tmp_path: Path) -> None:
     """Also under another path; not for other weights, and not in int8."""
+    from checkpoints import write_folder
+
     moved = tmp_path / "moved"
     shutil.copytree(copied.folder, moved)
     spec = find_model(str(moved))
@@ -58,6 +61,8 @@ def test_an_export_is_found_by_the_models_content(copied: ExportedModel, tmp_pat
 
 def test_unchanged_weights_are_not_read_again(copied: ExportedModel, short_tick: float) -> None:
     """Where they were old enough, when the export was made, for any later change to show in their times."""
+    from clipsim.engines.onnx.export import export_model
+
     time.sleep(short_tick)
     export = export_model(copied.spec, copied.files, copied.base, int8=False)
     read: list[Path] = []
@@ -153,10 +158,10 @@ def test_damage_to_what_was_verified_only_verifies_again(
 
 @pytest.mark.parametrize("name", ["image.onnx.data", "text.onnx", "tokenizer.json", FACTS_FILE])
 def test_a_run_with_a_damaged_export_gives_torchs_numbers(
-    copied: ExportedModel, caplog: pytest.LogCaptureFixture, name: str
+    copied: ExportedModel, pictures: list[Image.Image], caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     """With one notice; where the export is asked for by name, its absence is the error."""
-    pictures, texts = draw_pictures(), ["a cat", "a dog"]
+    texts = ["a cat", "a dog"]
     expected = clipsim.rank(pictures, texts, model=copied.folder, engine="torch", cache=False).similarity
     assert clipsim.rank(pictures, texts, model=copied.folder, device="cpu", cache=False).engine == "onnx"
     file = copied.export.folder / name
@@ -199,6 +204,10 @@ def test_an_export_of_other_weights_stays_with_a_notice(
     copied: ExportedModel, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where a model was trained further in its folder, the vectors must be the new ones."""
+    from checkpoints import write_folder
+
+    from clipsim.engines.onnx.export import export_model
+
     folder = tmp_path / "model"
     shutil.copytree(copied.folder, folder)
     spec = find_model(str(folder))

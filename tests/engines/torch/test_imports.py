@@ -25,7 +25,6 @@ assert not isinstance(real, _StandIn)
 assert captured("cpu") == real.is_compile_supported("cpu")
 boxes = torchvision.ops.roi_align(torch.rand(1, 3, 9, 9), [torch.tensor([[0.0, 0, 4, 4]])], 2)
 assert boxes.shape == (1, 3, 2, 2)
-import timm
 """
 
 # A library that asks for another name, also while open_clip is being imported, gets the real one.
