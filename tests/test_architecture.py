@@ -53,6 +53,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "pyarrow": ("inputs", "store"),
     "fsspec": ("inputs", "store"),
     "ray": ("api",),
+    "faiss": ("store",),
     "PIL": ("inputs", "images", "engines", "engines/torch", "engines/onnx", "embedding", "api", "compat", "mini"),
     "numpy": (
         "images", "engines", "engines/torch", "engines/onnx", "cache", "embedding", "scoring", "store", "render", "api",

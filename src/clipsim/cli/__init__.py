@@ -1,8 +1,9 @@
 """The command line: Typer options in, one `api` call, rendered text out, exit status.
 
 - `app`: all commands put together, and how a run ends
-- `rank`, `embed`, `models`, `export`, `cache`, `doctor`: the commands
+- `rank`, `embed`, `search`, `index`, `duplicates`, `models`, `export`, `cache`, `doctor`: the commands
 - `parameters`, `completion`: options that several commands share, and what the shell completes them to
+- `many`, `threads`: what the commands over many images share
 - `parsing`: Typer's commands, without the imports that make them slow
 - `output`, `progress`, `exit_status`, `signals`: what terminals, pipes and shells get
 - `diagnosis`: what `clipsim doctor` reports and checks

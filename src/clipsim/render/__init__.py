@@ -3,6 +3,7 @@
 - `table`: the rich table of the terminal; `labels` shortens its names
 - `json`: the JSON object and the JSON lines
 - `csv`: CSV
-- `embed`: what `clipsim embed` made, as a table or JSON
+- `embed`, `index`: what these commands made, as a table or JSON
+- `search`, `duplicates`: what these commands found, in every format
 - `safe_json`: any value → JSON that is safe to print
 """
