@@ -103,3 +103,12 @@ def test_places_can_be_given_up() -> None:
     found.remove(0, np.array([True, False, False]))
 
     assert found.rows[0].tolist() == [2, 0, -1]
+
+
+def test_every_finite_half_is_converted_exactly() -> None:
+    """Normal, subnormal, zero, of both signs: all that a float16 can be but infinities and NaN."""
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    halves = every[np.isfinite(every)].reshape(-1, 2)
+    expanded = nearest._expand_halves(halves, np.empty(halves.shape, np.float32))
+
+    np.testing.assert_array_equal(expanded * nearest.HALF_SCALE, halves.astype(np.float32))
