@@ -23,7 +23,7 @@ def test_blocks_give_what_a_sort_gives(monkeypatch: pytest.MonkeyPatch, dtype: t
     """Rows and cosines are those of the whole matrix; float16 vectors are compared as they are stored."""
     monkeypatch.setattr(nearest, "CONVERTED_BYTES", 700)
     monkeypatch.setattr(nearest, "SCORES_BYTES", 900)
-    vectors: np.ndarray = random_vectors(1000, 12).astype(dtype)
+    vectors: NDArray[np.floating] = random_vectors(1000, 12).astype(dtype)
     queries = random_vectors(5, 12, seed=2)
     found = Nearest(5, 10)
     for start in range(0, 1000, block):
@@ -103,3 +103,12 @@ def test_places_can_be_given_up() -> None:
     found.remove(0, np.array([True, False, False]))
 
     assert found.rows[0].tolist() == [2, 0, -1]
+
+
+def test_every_finite_half_is_converted_exactly() -> None:
+    """Normal, subnormal, zero, of both signs: all that a float16 can be but infinities and NaN."""
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    halves = every[np.isfinite(every)].reshape(-1, 2)
+    expanded = nearest._expand_halves(halves, np.empty(halves.shape, np.float32))
+
+    np.testing.assert_array_equal(expanded * nearest.HALF_SCALE, halves.astype(np.float32))

@@ -5,6 +5,11 @@
   (with `ray_worker`); `shard_work` is what both do with a shard
 - `measuring`: `evaluate` and `threshold`, which open their models themselves
 - `comparison`: `compare`, two results of earlier runs
+- `search`: `SearchRequest` and `Search`, which goes through `places`, each by `search_vectors`
+- `duplicates`: `DuplicatesRequest` and `Duplicates`, which fills a `collection` and has a `pixel_check`; `same_files`
+  compares bytes alone
+- `search_calls`: the calls of `Session` that lead to these two
+- `index`: the index of a data set, and what it finds of `sample_texts`
 - `ranking`: `RankRequest` (checked before a model is opened) and `Ranking`, a ranking as it runs
 - `evaluation_request`, `evaluation`: likewise for evaluations
 - `evaluation_records`: what the runs of an evaluation found → its result

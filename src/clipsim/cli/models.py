@@ -10,6 +10,7 @@ import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import exit_status
+from clipsim.cli.export import export_for_fast_starts
 from clipsim.cli.model_table import ORDERS, SortBy, build_model_table
 from clipsim.cli.output import print_message, print_table, write
 from clipsim.cli.parsing import FastCommand, FastGroup
@@ -24,6 +25,7 @@ from clipsim.models.preprocess import explain_settings, find_settings
 from clipsim.models.settings import default_model, save_default
 from clipsim.render.safe_json import to_json
 
+NoExport = Annotated[bool, typer.Option("--no-export", help="Do not export the model for ONNX Runtime.")]
 _YES_NO = {True: "yes", False: "no"}
 
 models_app = typer.Typer(cls=FastGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -181,8 +183,10 @@ def _local_record(spec: ModelSpec) -> dict[str, Any]:
 
 
 @models_app.command("pull", cls=FastCommand)
-def pull_command(name: shared.ModelName) -> None:
+def pull_command(name: shared.ModelName, no_export: NoExport = False) -> None:
     """Download a model into the Hugging Face cache; an interrupted download is resumed.
+
+    Where the extra `onnx` is installed, the model is exported too, for fast starts on a CPU.
 
     Example: `clipsim models pull ViT-B-32/laion2b_s34b_b79k`
     """
@@ -190,11 +194,15 @@ def pull_command(name: shared.ModelName) -> None:
         spec = find_model(name)
         files = find_files(spec)
         print_message("note", f"{printable(spec.name)} is on this machine: {printable(str(files.weights))}")
+        if not no_export:
+            export_for_fast_starts(spec)
 
 
 @models_app.command("use", cls=FastCommand)
-def use_command(name: shared.ModelName) -> None:
+def use_command(name: shared.ModelName, no_export: NoExport = False) -> None:
     """Make a model the default of `clipsim rank`.
+
+    Where the extra `onnx` is installed and the model is on this machine, it is exported too, for fast starts on a CPU.
 
     Example: `clipsim models use ViT-B-32/openai`
     """
@@ -214,3 +222,5 @@ def use_command(name: shared.ModelName) -> None:
         if facts is not None and find_weights(facts) is None:
             pull = f"'clipsim models pull {printable(spec.name)}'"
             print_message("note", f"it is downloaded when first used, or now with {pull}")
+        elif not no_export and spec.kind != "hub":  # whether a repository is here, only a download would tell
+            export_for_fast_starts(spec)

@@ -6,7 +6,7 @@
 - `top_images`: the best images of each text, in those formats
 - `json`: the JSON object and the JSON lines
 - `csv`: CSV
-- `search`, `index`, `duplicates`: what these commands found, in all their formats
-- `embed`: what `clipsim embed` made, as a table or JSON
+- `embed`, `index`: what these commands made, as a table or JSON
+- `search`, `duplicates`: what these commands found, in every format
 - `safe_json`: any value → JSON that is safe to print
 """

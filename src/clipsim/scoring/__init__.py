@@ -1,6 +1,9 @@
 """Vectors → scores, and the frozen records that hold them; pure NumPy.
 
 - `similarity`: cosines, probabilities and the order of texts
+- `queries`, `nearest`: the vectors to search for, and the nearest ones among many
+- `near_pairs`, `groups`: the vectors that are near each other, and what such pairs connect
+- `pixels`: how well small grey pictures fit into each other
 - `records`: `RankResult` and what it consists of
 - `evaluation`: `EvaluationResult` and what it consists of
 - `classification`, `rejection`, `calibration`: labels, pictures of none, probabilities → figures

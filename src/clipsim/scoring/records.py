@@ -34,7 +34,7 @@ class ModelRecord:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelRecord:
-        """What `to_dict` made plain. Raises TypeError and its family for anything else."""
+        """What `to_dict` made plain. Raises TypeError, KeyError or AttributeError for anything else."""
         settings = {
             name: tuple(value) if isinstance(value, list) else value for name, value in values["preprocess"].items()
         }

@@ -116,7 +116,7 @@ def read_facts(folder: Path) -> DatasetFacts:
         raise DatasetError(f"{printable(str(folder))}: not a folder of vectors: it has no {FACTS_FILE}") from error
     except OSError as error:
         raise DatasetError(f"{shown}: cannot read it: {error.strerror or error}") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DatasetError(f"{shown}: not the facts of a data set ({SCHEMA}), or damaged") from error
 
 
