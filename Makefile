@@ -23,7 +23,7 @@ demo: $(STAMP) ## rank the pictures in images/ against two words
 	$(BIN)/clipsim rank images/*.jpeg --text maze --text cat
 
 test: $(STAMP) ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 test-quick: $(STAMP) ## run the tests that start no process and load no torch
 	$(BIN)/python -m pytest -p tests.quick
@@ -31,7 +31,7 @@ test-quick: $(STAMP) ## run the tests that start no process and load no torch
 # every `name>=version` of pyproject.toml as `name==version`
 test-oldest: ## run all tests on the oldest versions that pyproject.toml allows (by hand: installs an old torch)
 	$(PYTHON) -m venv $(OLDEST)
-	grep -oE '"[A-Za-z_-]+>=[0-9.]+"' pyproject.toml | tr -d '"' | sed 's/>=/==/' > $(OLDEST)/bounds.txt
+	grep -oE '"[][A-Za-z_-]+>=[0-9.]+"' pyproject.toml | tr -d '"' | sed 's/\[.*\]//; s/>=/==/' > $(OLDEST)/bounds.txt
 	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/bounds.txt --editable '.[dev,heic]'
 	$(OLDEST)/bin/python -m pytest
 

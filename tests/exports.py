@@ -12,7 +12,7 @@ from PIL import Image
 
 from clipsim.engines.encoder import Encoder
 from clipsim.engines.onnx.exports import TOKENIZER_FILE, describe_source
-from clipsim.engines.onnx.record import FACTS_FILE, Agreement, Export
+from clipsim.engines.onnx.record import FACTS_FILE, Agreement, Difference, Export
 from clipsim.models.digests import digest_file
 from clipsim.models.files import ModelFiles, find_files
 from clipsim.models.identity import identify_model
@@ -61,7 +61,8 @@ def write_fake_export(folder: Path) -> tuple[ModelSpec, ModelFiles, Export]:
     export = Export(
         folder=draft, engine="onnx", identity=identity, name="model", kind="checkpoint", embed_dim=4, image_size=8,
         logit_scale=10.0, logit_bias=None, head="softmax", preprocessing={"size": [8, 8]}, token_rules={"own": True},
-        texts_shorten=True, images=Agreement(8, 0.9999, 1.0), texts=Agreement(8, 0.9999, 1.0),
+        texts_shorten=True, notices=[], images=Agreement(8, 0.9999, 1.0, 1.0), texts=Agreement(8, 0.9999, 1.0, 1.0),
+        cosines=Difference(0.0, 0.0),
         source=describe_source(files.weights, digest_file(files.weights), 0),
         files={path.name: path.stat().st_size for path in written},
         digests={path.name: digest_file(path) for path in written}, versions={"torch": None}, made="2000-01-01",

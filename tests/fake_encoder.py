@@ -27,6 +27,7 @@ class FakeEncoder:
     image_size = 8
     logit_scale = 10.0
     logit_bias: float | None = None
+    notices: tuple[str, ...] = ()
     head = "softmax"
     engine = "torch"
     preprocessing = Preprocessing.of(8, {"resize_mode": "squash", "interpolation": "bilinear"})

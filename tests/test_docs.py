@@ -117,8 +117,18 @@ def test_every_dependency_has_its_reason() -> None:
     """The table names what pyproject.toml asks for, extras too."""
     project = (ROOT / "pyproject.toml").read_text()
     table = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
-    for name in set(re.findall(r'"([A-Za-z_-]+)>=', project)) - {"setuptools"}:
+    for name in set(re.findall(r'"([A-Za-z_-]+)(?:\[[a-z]+\])?>=', project)):
         assert re.search(rf"\b{name}\b", table), name
+
+
+def test_every_extra_that_a_message_names_exists() -> None:
+    """What the user is told to install can be installed."""
+    extras = re.findall(
+        r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text().partition("optional-dependencies]")[2], re.M
+    )
+    for path in [*(ROOT / "src").rglob("*.py"), *PAGES]:
+        named = re.findall(r"clipsim\[([\w,]+)\]'", path.read_text(encoding="utf-8"))
+        assert {extra for names in named for extra in names.split(",")} <= set(extras), path
 
 
 def anchors(page: Path) -> set[str]:

@@ -67,7 +67,12 @@ def test_options_that_go_together(options: dict[str, str]) -> None:
     """The record keeps them."""
     made = dataclasses.asdict(ModelOptions("a model", "weights.pt", **options))
 
-    assert made == {"model": "a model", "weights": "weights.pt", "device": "auto", "precision": None} | options
+    assert (
+        made
+        == {"model": "a model", "weights": "weights.pt", "device": "auto", "precision": None}
+        | {"preprocess": None}
+        | options
+    )
 
 
 @pytest.mark.parametrize("name", ["model", "weights", "device", "precision", "engine"])

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from clipsim.api import Session as Session
-    from clipsim.api import compare as compare
-    from clipsim.api import evaluate as evaluate
     from clipsim.api import open as open
     from clipsim.api import rank as rank
-    from clipsim.api import threshold as threshold
+    from clipsim.api.comparison import compare as compare
+    from clipsim.api.measuring import evaluate as evaluate
+    from clipsim.api.measuring import threshold as threshold
     from clipsim.compat import available_models as available_models
     from clipsim.compat import load as load
     from clipsim.compat import tokenize as tokenize
@@ -34,9 +34,9 @@ _MODULES = {
     "tokenize": "clipsim.compat",
     "open": "clipsim.api",
     "rank": "clipsim.api",
-    "evaluate": "clipsim.api",
-    "threshold": "clipsim.api",
-    "compare": "clipsim.api",
+    "evaluate": "clipsim.api.measuring",
+    "threshold": "clipsim.api.measuring",
+    "compare": "clipsim.api.comparison",
     "Session": "clipsim.api",
     "ClipsimError": "clipsim.errors",
     "RankResult": "clipsim.scoring.records",

@@ -40,7 +40,7 @@ def load(
     """
     import torch
 
-    from clipsim.engines.torch.build import build_model, openclip_transform
+    from clipsim.engines.torch.build import build_model, make_transform
     from clipsim.engines.torch.devices import choose_device, choose_precision
 
     if device is None:
@@ -48,8 +48,9 @@ def load(
     target = choose_device(f"cuda:{device}" if isinstance(device, int) else str(device))
     _, dtype = choose_precision(None, target)
     spec, _ = choose_model(os.fspath(name))
-    # not mapped: a script may save its model over the file that it has loaded
-    model, preprocessing, config = build_model(spec, find_files(spec, download_root), mapped=False)
+    # not mapped: a script may well save over the file that it has loaded
+    built = build_model(spec, find_files(spec, download_root), mapped=False)
+    model, preprocessing, config = built.model, built.preprocessing, built.config
     model = model.to(target, dtype)
     model.__class__ = _openai_class(type(model))
     size = model.visual.image_size
@@ -58,7 +59,7 @@ def load(
     if jit:
         model = _trace(model, config["text_cfg"].get("context_length", CONTEXT_LENGTH))
     model.visual.input_resolution = resolution  # OpenAI's name for it
-    return model, openclip_transform(preprocessing)
+    return model, make_transform(preprocessing)
 
 
 def _openai_class(kind: Any) -> Any:

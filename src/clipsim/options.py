@@ -24,8 +24,9 @@ class ModelOptions:
     """Which model runs, on which device, in which precision, by which engine.
 
     `model` is a name, folder or checkpoint file, None for the default; `weights` is an OpenCLIP state dict for the
-    architecture in `model`; a `precision` of None is the device's default. Raises UsageError for unknown names and for
-    options that contradict each other.
+    architecture in `model`; a `precision` of None is the device's default; `preprocess` is "tag", "default" or a JSON
+    file, None for what belongs to the model. Raises UsageError for unknown names and for options that contradict each
+    other.
     """
 
     model: str | None = None
@@ -33,12 +34,15 @@ class ModelOptions:
     device: str = "auto"
     precision: str | None = None
     engine: str = "auto"
+    preprocess: str | None = None
 
     def __post_init__(self) -> None:
         """Check the names and their combination."""
-        for name in ("model", "weights", "device", "precision", "engine"):
+        for name in ("model", "weights", "device", "precision", "engine", "preprocess"):
             value = getattr(self, name)
-            if not (isinstance(value, str) or (value is None and name in ("model", "weights", "precision"))):
+            if not (
+                isinstance(value, str) or (value is None and name in ("model", "weights", "precision", "preprocess"))
+            ):
                 raise UsageError(f"{name}={printable(repr(value), 40)} is not a string")
         check_device(self.device)
         if self.precision is not None:

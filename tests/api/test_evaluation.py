@@ -13,7 +13,8 @@ from api.conftest import MakeModel, NamedEncoder
 from PIL import Image
 
 import clipsim
-from clipsim.api import Evaluation, EvaluationRequest
+from clipsim.api.evaluation import Evaluation
+from clipsim.api.evaluation_request import EvaluationRequest
 from clipsim.errors import ClipsimError, DataError, ImageError, NoInputError, PromptError, UsageError
 from clipsim.scoring.evaluation import EvaluationResult
 

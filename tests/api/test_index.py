@@ -152,7 +152,7 @@ def test_an_interrupted_build_leaves_what_was_there(
 def test_recall_counts_equal_cosines_as_found() -> None:
     """Which of several equal vectors is found does not matter; a query's own row does not count."""
     exact, found = Nearest(1, 11), Nearest(1, 11)
-    scores = np.float32([1.0, *[0.9] * 5, *[0.8] * 9])
+    scores = np.array([1.0, *[0.9] * 5, *[0.8] * 9], np.float32)
     exact.consider(0, scores, np.arange(15))
     found.consider(0, scores[[0, 1, 2, 3, 4, 10, 11, 12, 13, 14]], np.array([0, 1, 2, 3, 4, 10, 11, 12, 13, 14]))
 

@@ -12,7 +12,7 @@ from api.conftest import MakeModel
 from PIL import Image
 
 import clipsim
-from clipsim.api import save_thresholds
+from clipsim.api.thresholds import save_thresholds
 from clipsim.errors import ClipsimError, DataError, NoInputError, UsageError
 
 pytestmark = pytest.mark.usefixtures("encoders", "labelled")

@@ -11,6 +11,7 @@ import pytest
 from collections_of_pictures import make_collection
 from fake_encoder import FakeEncoder
 
+from clipsim.api.local_runner import LocalRunner
 from clipsim.store.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -104,6 +105,27 @@ def test_another_data_set(clipsim: Clipsim, colour_model: FakeEncoder, colours: 
         "--overwrite to start again\n"
     )
     assert again.status == 0
+
+
+def test_shards_that_could_not_be_made(
+    clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are named, the status says so, and the same command again makes them."""
+    arguments = ("embed", colours, "-o", tmp_path / "out", "--shard-size", "1", "-q")
+    run = LocalRunner.run
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalRunner, "run", lambda self, facts, shards: run(self, facts, shards[:2]))
+        ended = clipsim(*arguments, "--json")
+        result = json.loads(ended.out)
+    again = clipsim(*arguments)
+
+    assert ended.status == 3
+    assert ended.err == (
+        "clipsim: error: shards that could not be made: 2; the same command again tries them once more\n"
+    )
+    assert (result["failed_shards"], result["made"], result["images"]) == ([2], 2, None)
+    assert again.status == 0
+    assert "1 of 3 made" in again.out
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from cli.conftest import Clipsim, Ended
 
 from clipsim.cli.completion import complete_device, complete_engine, complete_model
 from clipsim.models.catalogue import BUNDLED_PATH, OPENAI_NAMES, list_models
+from clipsim.models.files import ModelFiles
+from clipsim.models.names import ModelSpec
 
 REPOSITORY = "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"
 Models = Callable[..., Ended]
@@ -114,7 +116,7 @@ def test_json_is_a_list_of_records(models: Models) -> None:
         "cached": False,
         "default": False,
         "needs_transformers": False,
-        "download_bytes": 605120000,
+        "download_bytes": 605_120_000,
     }
 
 
@@ -189,9 +191,54 @@ def test_use_makes_a_model_the_default(models: Models, settings: Path) -> None:
 def test_use_of_what_is_here_mentions_no_download(models: Models) -> None:
     """One line is enough for a model that is on this machine."""
     for name in ("clipsim-mini", "ViT-B-32/laion2b_s34b_b79k"):
-        done = models("use", name)
+        done = models("use", name, "--no-export")
         assert done.status == 0
         assert done.err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("downloaded")
+@pytest.mark.parametrize("command", ["use", "pull"])
+def test_what_is_here_is_exported_for_fast_starts(
+    models: Models, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """Said in one line, and not again where the export is there; what cannot be exported is a note and no error."""
+    exported = []
+
+    def export(spec: ModelSpec, files: ModelFiles, folder: Path, **_: object) -> str:
+        exported.append(spec.name)
+        return "onnx, 15 MB"
+
+    name = "ViT-B-32/laion2b_s34b_b79k"
+    failed = models(command, name)
+    monkeypatch.setattr("clipsim.engines.onnx.export.export_model", export)
+    done = models(command, name)
+    monkeypatch.setattr("clipsim.cli.export.find_export", lambda *_: "one")
+    again = models(command, name)
+
+    assert failed.status == done.status == again.status == 0
+    assert failed.err.splitlines()[1].startswith("clipsim: note: not exported, so runs start with PyTorch: ")
+    assert done.err.splitlines()[1:] == [
+        "clipsim: note: exported, so that runs start without PyTorch (--no-export leaves it): onnx, 15 MB"
+    ]
+    assert len(failed.err.splitlines()) == 2
+    assert len(again.err.splitlines()) == 1
+    assert exported == [name]
+
+
+@pytest.mark.usefixtures("downloaded")
+@pytest.mark.parametrize("reason", ["a GPU", "no extra", "an option", "not here"])
+def test_no_export_where_runs_would_not_use_it(models: Models, monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
+    """On a GPU, without the extra, where it is not wanted, and before the model is there."""
+    monkeypatch.setattr("clipsim.engines.onnx.export.export_model", lambda *_, **__: pytest.fail("it was exported"))
+    if reason == "a GPU":
+        monkeypatch.setattr("clipsim.cli.export.guess_device", lambda _: None)
+    if reason == "no extra":
+        monkeypatch.setattr("clipsim.cli.export.find_spec", lambda _: None)
+    options = ["--no-export"] if reason == "an option" else []
+    done = models("use", "ViT-B-32/openai" if reason == "not here" else "ViT-B-32/laion2b_s34b_b79k", *options)
+
+    assert done.status == 0
+    assert "exported" not in done.err
 
 
 @pytest.mark.parametrize("command", ["show", "pull", "use"])
@@ -224,9 +271,9 @@ def test_settings_that_are_damaged_or_in_the_way_are_one_line(models: Models, se
 
 def test_pull_of_a_model_that_is_here_needs_no_network(models: Models, downloaded: Path) -> None:
     """The line names the file; the same goes for the bundled model."""
-    done = models("pull", "ViT-B-32/laion2b_s34b_b79k")
+    done = models("pull", "ViT-B-32/laion2b_s34b_b79k", "--no-export")
     assert done.err == f"clipsim: note: ViT-B-32/laion2b_s34b_b79k is on this machine: {downloaded}\n"
-    assert models("pull", "clipsim-mini").status == 0
+    assert models("pull", "clipsim-mini", "--no-export").status == 0
 
 
 def test_a_wrong_option_is_wrong_usage(models: Models) -> None:
@@ -286,5 +333,44 @@ def test_use_takes_a_folder_that_loads(models: Models, tmp_path: Path, settings:
     folder = tmp_path / "own"
     shutil.copytree(BUNDLED_PATH, folder)
 
-    assert models("use", os.path.relpath(folder)).status == 0
+    assert models("use", os.path.relpath(folder), "--no-export").status == 0
     assert json.loads(settings.read_text()) == {"model": str(folder)}
+
+
+def test_the_list_has_a_name_and_an_order(models: Models) -> None:
+    """`models list` is `models`; it is ordered by figures, sizes or names when asked."""
+    assert models("list").out == models().out
+    names = {}
+    for order in ("top1", "size", "name"):
+        records = json.loads(models("list", "--sort", order, "--json").out)
+        names[order] = [record["name"] for record in records]
+    assert names["name"] == sorted(names["name"], key=str.lower)
+    assert names["size"][0] == "clipsim-mini"
+    top = [facts for facts in list_models() if facts.imagenet_top1 is not None]
+    assert names["top1"][0] == max(top, key=lambda facts: facts.imagenet_top1 or 0).name
+
+
+def test_rm_deletes_what_was_downloaded(models: Models, downloaded: Path) -> None:
+    """The weights are gone, and a second time there is nothing to delete."""
+    done = models("rm", "ViT-B-32/laion2b_s34b_b79k")
+    assert (done.status, done.out) == (0, "")
+    assert "removed ViT-B-32/laion2b_s34b_b79k" in done.err
+    assert json.loads(models("--cached", "--json").out)[1:] == []
+    again = models("rm", "ViT-B-32/laion2b_s34b_b79k")
+    assert (again.status, again.err.count("\n")) == (1, 1)
+    assert "is not on this machine" in again.err
+
+
+def test_rm_of_what_was_not_downloaded_is_wrong_usage(models: Models) -> None:
+    """The bundled model stays."""
+    done = models("rm", "clipsim-mini")
+    assert done.status == 2
+    assert "was not downloaded" in done.err
+
+
+def test_names_of_the_hub_and_parts_of_names(models: Models) -> None:
+    """OpenAI's repositories stand for their models; part of a name lists the best that contain it."""
+    assert json.loads(models("show", "openai/clip-vit-base-patch32", "--json").out)["name"] == "ViT-B-32/openai"
+    done = models("show", "siglip")
+    assert done.status == 1
+    assert done.err.count("SigLIP") == 3

@@ -295,3 +295,27 @@ def test_another_failure_of_the_system_is_not_a_failure_to_write(
     monkeypatch.setattr(colour_model, "encode_images", unreadable)
     with pytest.raises(OSError, match="Input/output error"):
         clipsim("rank", "red.png", "-t", "red")
+
+
+def test_a_flag_with_a_value_is_explained(clipsim: Clipsim, colours: Path) -> None:
+    """`--json true` makes `true` an image; one that exists is one."""
+    done = clipsim("rank", colours, "--json", "true", "-t", "red")
+
+    assert done.status == 2
+    assert "flags such as --json take no value" in done.err
+
+
+def test_the_best_images_of_each_text(clipsim: Clipsim, colours: Path) -> None:
+    """Two texts, one image each; not together with the best texts of each image."""
+    done = clipsim("rank", colours, "-t", "red", "-t", "blue", "--top-images", "1", "--format", "csv", "-q")
+    rows = [line.split(",")[:2] for line in done.out.splitlines()[1:]]
+
+    assert [(Path(image).stem, text) for image, text in rows] == [("red", "red"), ("blue", "blue")]
+    assert clipsim("rank", colours, "-t", "red", "--top-images", "1", "--top", "1").status == 2
+
+
+def test_quiet_leaves_the_legend_out(clipsim: Clipsim, colours: Path) -> None:
+    """Off a terminal it is there each time otherwise."""
+    for _ in range(2):
+        assert "cosine similarity" in clipsim("rank", colours, "-t", "red", "-t", "blue").out
+    assert "cosine similarity" not in clipsim("rank", colours, "-t", "red", "-t", "blue", "-q").out

@@ -16,7 +16,8 @@ from clipsim.embedding.deferred import DeferredEncoder
 from clipsim.engines.encoder import Encoder
 from clipsim.engines.preprocessing import Preprocessing, find_preprocessing
 from clipsim.errors import WeightsError
-from clipsim.models.files import find_files, read_config
+from clipsim.models.configs import read_config
+from clipsim.models.files import find_files
 from clipsim.models.names import find_model
 
 PATIENCE = 60.0  # seconds, for what happens at once

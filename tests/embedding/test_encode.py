@@ -154,7 +154,7 @@ def test_a_text_that_is_too_long_is_refused_although_its_cut_is_cached(
 def test_a_prompt_without_a_finite_vector(encoder: FakeEncoder, cache: EmbeddingCache) -> None:
     """The prompt is named, and nothing is ranked by it, in a later call either."""
     for _ in range(2):
-        with pytest.raises(PromptError, match="not finite for 'broken'"):
+        with pytest.raises(PromptError, match=r"'broken': .* not finite"):
             list(embed_texts(encoder, ["red", "broken"], batch_size=4, cache=cache))
 
 

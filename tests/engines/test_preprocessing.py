@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipsim.engines.preprocessing import Preprocessing, find_settings
+from clipsim.engines.preprocessing import Preprocessing
 from clipsim.models.catalogue import list_models
 from clipsim.models.names import find_model
+from clipsim.models.preprocess import find_settings
 
 SIZES = [(64, 64), (48, 48), (180, 70), (50, 120), (33, 31), (1000, 20), (7, 5), (224, 223)]
 

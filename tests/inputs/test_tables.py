@@ -105,7 +105,7 @@ def test_a_huge_field(tmp_path: Path) -> None:
 
     failed, good = read_table(str(tmp_path / "t.csv"))
     assert isinstance(failed, FailedSource)
-    assert "damaged row" in failed.error
+    assert "a caption of 200,000 characters" in failed.error
     assert good == FileSource(f"{tmp_path}/b.jpg", caption="y")
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from clipsim.errors import WeightsError
 from clipsim.models.catalogue import BUNDLED_PATH, CONFIG_FILE, find_facts, list_models
-from clipsim.models.files import MAX_CONFIG_BYTES, find_files, find_weights, needs_timm, read_config, weights_candidates
+from clipsim.models.configs import MAX_CONFIG_BYTES, read_config
+from clipsim.models.files import find_files, find_weights, needs_timm, weights_candidates
 from clipsim.models.names import ModelSpec, find_model
 
 WEIGHTS = "open_clip_model.safetensors"

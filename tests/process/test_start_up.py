@@ -58,9 +58,10 @@ def test_commands_without_a_model_load_nothing_heavy(arguments: list[str]) -> No
     assert loaded & {*HEAVY, "numpy", "PIL"} == set()
 
 
-def test_a_warm_run_loads_no_model_and_no_pydantic(colours: Path) -> None:
+def test_a_warm_run_loads_no_model_and_no_pydantic() -> None:
     """With all vectors cached, a run needs neither torch nor Pillow; its options are converted without pydantic."""
-    arguments = ["rank", str(colours), "-t", "red", "--top", "1", "--format", "csv", "--batch-size", "8", "-q"]
+    picture = Path(__file__).parents[2] / "images" / "maze1.jpeg"  # a file that was just written would be read again
+    arguments = ["rank", str(picture), "-t", "red", "--top", "1", "--format", "csv", "--batch-size", "8", "-q"]
     command = CLIPSIM.format(["clipsim", *arguments])
 
     assert "torch" in modules_of(command)

@@ -18,7 +18,7 @@ def test_every_pair_once(monkeypatch: pytest.MonkeyPatch, block: int, workers: i
     vectors = random_vectors(300, 8)
     similarity = vectors @ vectors.T
     expected = {tuple(pair) for pair in np.argwhere(np.triu(similarity > 0.85, 1)).tolist()}
-    found = {}
+    found: dict[tuple[int, int], float] = {}
     done = []
     for rows, pairs in find_near_pairs(lambda start, end: vectors[start:end], 300, 0.85, workers=workers):
         done.append(rows)

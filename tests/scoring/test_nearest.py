@@ -23,7 +23,7 @@ def test_blocks_give_what_a_sort_gives(monkeypatch: pytest.MonkeyPatch, dtype: t
     """Rows and cosines are those of the whole matrix; float16 vectors are compared as they are stored."""
     monkeypatch.setattr(nearest, "CONVERTED_BYTES", 700)
     monkeypatch.setattr(nearest, "SCORES_BYTES", 900)
-    vectors = random_vectors(1000, 12).astype(dtype)
+    vectors: NDArray[np.floating] = random_vectors(1000, 12).astype(dtype)
     queries = random_vectors(5, 12, seed=2)
     found = Nearest(5, 10)
     for start in range(0, 1000, block):
@@ -39,7 +39,7 @@ def test_blocks_give_what_a_sort_gives(monkeypatch: pytest.MonkeyPatch, dtype: t
 @pytest.mark.parametrize("block", [3, 40])
 def test_equal_scores_are_in_the_order_of_their_rows(block: int) -> None:
     """Also where more rows have the same score than there are places."""
-    scores = np.repeat(np.float32([0.5, 0.9, 0.5, 0.1]), 10)[:, None]
+    scores = np.repeat(np.array([0.5, 0.9, 0.5, 0.1], np.float32), 10)[:, None]
     found = Nearest(1, 15)
     for start in range(0, 40, block):
         found.add(scores[start : start + block], start)
@@ -67,7 +67,7 @@ def test_threads_can_share_the_rows() -> None:
 def test_fewer_rows_than_places() -> None:
     """Places that no row takes hold -1, and a merge does not mistake them for rows."""
     found = Nearest(2, 3)
-    found.add(np.float32([[0.1, 0.2], [0.3, 0.1]]), 5)
+    found.add(np.array([[0.1, 0.2], [0.3, 0.1]], np.float32), 5)
     found.merge(Nearest(2, 3))
 
     assert found.rows.tolist() == [[6, 5, -1], [5, 6, -1]]
@@ -77,7 +77,7 @@ def test_fewer_rows_than_places() -> None:
 def test_a_floor_keeps_out_what_is_not_above_it() -> None:
     """A score that equals the floor is not above it."""
     found = Nearest(1, 5, floor=0.25)
-    found.add(np.float32([[0.25], [0.26], [0.2]]), 0)
+    found.add(np.array([[0.25], [0.26], [0.2]], np.float32), 0)
 
     assert found.rows[0].tolist() == [1, -1, -1, -1, -1]
 
@@ -99,7 +99,16 @@ def test_excluded_pairs(block: int) -> None:
 def test_places_can_be_given_up() -> None:
     """What is left moves up."""
     found = Nearest(1, 3)
-    found.add(np.float32([[0.1], [0.3], [0.2]]), 0)
+    found.add(np.array([[0.1], [0.3], [0.2]], np.float32), 0)
     found.remove(0, np.array([True, False, False]))
 
     assert found.rows[0].tolist() == [2, 0, -1]
+
+
+def test_every_finite_half_is_converted_exactly() -> None:
+    """Normal, subnormal, zero, of both signs: all that a float16 can be but infinities and NaN."""
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    halves = every[np.isfinite(every)].reshape(-1, 2)
+    expanded = nearest._expand_halves(halves, np.empty(halves.shape, np.float32))
+
+    np.testing.assert_array_equal(expanded * nearest.HALF_SCALE, halves.astype(np.float32))

@@ -154,6 +154,7 @@ def test_a_result_as_json() -> None:
             "logit_scale": 100.0,
             "logit_bias": None,
             "head": "softmax",
+            "preprocess": {},
         },
         "device": "cpu",
         "precision": "fp32",

@@ -125,3 +125,15 @@ def test_without_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(MissingPackageError, match=r"clipsim\[embed\]"):
         import_parquet()
+
+
+@pytest.mark.parametrize("model", ["[]", '{"name": "x", "preprocess": [["size", 8]]}', '{"name": "x"}', "7"])
+def test_facts_with_another_model_record_are_damaged(tmp_path: Path, model: str) -> None:
+    """One error says so, whatever stands there."""
+    text = FACTS.to_json()
+    record = json.loads(text)
+    record["model"] = json.loads(model)
+    (tmp_path / "clipsim.json").write_text(json.dumps(record))
+
+    with pytest.raises(DatasetError, match="damaged"):
+        Dataset(tmp_path)

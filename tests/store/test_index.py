@@ -12,6 +12,7 @@ import pytest
 from data_sets import random_vectors, write_data_set
 
 from clipsim.errors import DatasetError, MissingPackageError
+from clipsim.scoring.similarity import Vectors
 from clipsim.store.dataset import Dataset
 from clipsim.store.fingerprint import fingerprint
 from clipsim.store.index import (
@@ -80,7 +81,7 @@ def test_refining_takes_each_querys_own_candidates() -> None:
     """Others' are not looked at, and empty places are none."""
 
     class Stored:
-        def vectors(self, rows: list[int]) -> np.ndarray:  # type: ignore[type-arg]
+        def vectors(self, rows: list[int]) -> Vectors:
             return VECTORS[rows]
 
     candidates = np.array([[5, 9, -1], [7, -1, -1]])

@@ -1,28 +1,34 @@
 """One call a command: what a Python caller passes → records. The command line runs this code too.
 
 - `session`: `open`, `rank` and `Session`, which public callers use
-- `measuring`: `evaluate` and `threshold`, which open their models themselves
-- `comparison`: `compare`, two results of earlier runs
 - `embed`: `EmbedRequest` and `Embedding`, a data set of vectors as it is made, by `local_runner` or `ray_runner`
   (with `ray_worker`); `shard_work` is what both do with a shard
+- `measuring`: `evaluate` and `threshold`, which open their models themselves
+- `comparison`: `compare`, two results of earlier runs
+- `search`: `SearchRequest` and `Search`, which goes through `places`, each by `search_vectors`
+- `duplicates`: `DuplicatesRequest` and `Duplicates`, which fills a `collection` and has a `pixel_check`; `same_files`
+  compares bytes alone
+- `search_calls`: the calls of `Session` that lead to these two
+- `index`: the index of a data set, and what it finds of `sample_texts`
 - `ranking`: `RankRequest` (checked before a model is opened) and `Ranking`, a ranking as it runs
 - `evaluation_request`, `evaluation`: likewise for evaluations
 - `evaluation_records`: what the runs of an evaluation found → its result
 - `evaluation_tasks`: what each task of an evaluation does with the vectors
+- `search_calls`: `search` and `duplicates`, the calls of a session that go through many images
+- `search`, `duplicates`, `index`: the requests of these commands, and how they run
+- `places`, `collection`, `search_vectors`: what a search is told to look in → sources or data sets, their vectors, and
+  the nearest of them
+- `same_files`, `pixel_check`: files of the same bytes, and pictures that are near in their pixels
+- `shown_pictures`: thumbnails of what a result shows
+- `sample_texts`: texts to try an index with
 - `template_sets`: templates and named sets of them
 - `thresholds`: likewise for thresholds, and their file
+- `model_record`: the record of a model that results carry
 - `saved_files`: results and thresholds of earlier runs
 
-`embed` is imported only where it is used: with what reads tars and tables, it would slow down the start of a ranking.
+Only what a ranking needs is imported here: the modules of the other commands would slow down its start.
 """
 
-from clipsim.api.comparison import compare as compare
-from clipsim.api.evaluation import Evaluation as Evaluation
-from clipsim.api.evaluation import Step as Step
-from clipsim.api.evaluation_request import EvaluationRequest as EvaluationRequest
-from clipsim.api.measuring import check_models as check_models
-from clipsim.api.measuring import evaluate as evaluate
-from clipsim.api.measuring import threshold as threshold
 from clipsim.api.ranking import Ranking as Ranking
 from clipsim.api.ranking import RankOutcome as RankOutcome
 from clipsim.api.ranking import RankRequest as RankRequest
@@ -30,6 +36,3 @@ from clipsim.api.ranking import find_missing as find_missing
 from clipsim.api.session import Session as Session
 from clipsim.api.session import open as open
 from clipsim.api.session import rank as rank
-from clipsim.api.thresholds import Thresholding as Thresholding
-from clipsim.api.thresholds import ThresholdRequest as ThresholdRequest
-from clipsim.api.thresholds import save_thresholds as save_thresholds

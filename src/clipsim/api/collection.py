@@ -14,7 +14,7 @@ from clipsim.inputs.sources import FileSource, Source
 from clipsim.scoring.records import ImageFailure
 from clipsim.scoring.similarity import unit_rows
 from clipsim.store.dataset import Dataset
-from clipsim.store.vectors_file import VectorTable
+from clipsim.store.vector_table import VectorTable
 
 Size = tuple[int, int]
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.api.collection import Collection
+from clipsim.api.model_record import describe_model
 from clipsim.api.pixel_check import PixelCheck
 from clipsim.api.places import Place, Progress, check_models
-from clipsim.api.saved_files import describe_model
 from clipsim.embedding.pipeline import default_workers
 from clipsim.embedding.session import Session
 from clipsim.engines.devices import usable_cores

@@ -58,7 +58,7 @@ class Evaluation:
             raise DataError(f"the baseline is of the task {baseline.task}, and this is {self.data.task}")
         self.warnings += self.data.notices
         if self.data.task == "classify" and len(self.data.labels) == 1 and self.request.data.none is None:
-            self.warnings.append("there is one label only: nothing can be told apart, and there is no probability")
+            self.warnings.append("there is one label only: nothing can be told apart")
         self.failures = [ImageFailure(failure.name, failure.error) for failure in self.data.failures]
         self._measured: list[tuple[Run, Measures]] = []
         self._digests: dict[int, bytes] = {}

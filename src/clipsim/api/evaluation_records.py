@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from clipsim.api.evaluation_request import EvaluationRequest
 from clipsim.api.evaluation_tasks import Measures, Run, make_gallery
-from clipsim.api.saved_files import describe_model
+from clipsim.api.model_record import describe_model
 from clipsim.inputs.labelled import LabelledData
 from clipsim.scoring.classification import MAX_CONFUSION_LABELS
 from clipsim.scoring.contests import Comparison, Contestant, compare_runs

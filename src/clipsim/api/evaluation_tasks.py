@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -64,7 +65,7 @@ class Measures:
 
 
 @dataclass
-class TaskRun:
+class TaskRun(ABC):
     """One run of a task: `prepare`, then `add` batches in order, then `finish` with the images that are kept."""
 
     run: Run
@@ -72,16 +73,16 @@ class TaskRun:
     request: EvaluationRequest
     found: dict[int, Any] = field(default_factory=dict)
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 (only some tasks compare every batch with the same texts)
         """Encode what every batch is compared with."""
 
+    @abstractmethod
     def add(self, start: int, batch: Sequence[Outcome]) -> list[NumberedLine]:
         """Note what is found of the images from number `start` on; gives the lines of those images."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finish(self, kept: Sequence[int]) -> Measures:
         """Measure the images that are kept, in order."""
-        raise NotImplementedError
 
 
 class ClassifyRun(TaskRun):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clipsim.api.saved_files import Thresholds, check_conditions, describe_model, read_thresholds
+from clipsim.api.model_record import describe_model
 from clipsim.embedding.encode import FailedInput, ImageVector, Outcome
 from clipsim.embedding.session import Session
 from clipsim.engines.encoder import Encoder
@@ -17,8 +18,11 @@ from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.prompts import MAX_SHOWN, check_templates, clean_prompts
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.scoring.records import ImageFailure, ImageScores, RankResult
-from clipsim.scoring.saved import SavedThresholds
 from clipsim.scoring.similarity import Vectors, best_passing_text, best_text, mean_of_templates, score_images
+
+if TYPE_CHECKING:
+    from clipsim.api.saved_files import Thresholds
+    from clipsim.scoring.saved import SavedThresholds
 
 NO_PROBABILITY = "with one text there is no probability, which is a share among the texts; give another text to get one"
 NOTHING_USABLE = "none of the inputs could be used"
@@ -56,7 +60,11 @@ class RankRequest:
         checked = check_templates([templates] if isinstance(templates, str) else templates)
         if sort_by is not None and str(sort_by).strip() not in prompts:
             raise UsageError(f"sort_by='{printable(str(sort_by), MAX_SHOWN)}' is not one of the texts")
-        found = None if thresholds is None else read_thresholds(thresholds)
+        found = None
+        if thresholds is not None:
+            from clipsim.api.saved_files import read_thresholds  # with the records of all commands
+
+            found = read_thresholds(thresholds)
         if found is not None and (unknown := [prompt for prompt in prompts if prompt not in found.thresholds]):
             known = ", ".join(f"'{printable(text, MAX_SHOWN)}'" for text in list(found.thresholds)[:3])
             raise DataError(
@@ -124,12 +132,14 @@ class Ranking:
             texts=self.request.texts,
             scores=tuple(scores),
             errors=tuple(outcome for outcome in outcomes if isinstance(outcome, ImageFailure)),
-            warnings=tuple(self.warnings),
+            warnings=(*self.warnings, *encoder.notices),
             thresholds=self._thresholds,
         )
 
     def _find_thresholds(self, saved: SavedThresholds) -> tuple[float, ...]:
         """The threshold of each text. Raises DataError for thresholds of another model, precision or templates."""
+        from clipsim.api.saved_files import check_conditions
+
         check_conditions(saved, self.session.encoder, self.request.templates)
         return tuple(saved.thresholds[text] for text in self.request.texts)
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from clipsim.api.model_record import describe_model
 from clipsim.engines.encoder import Encoder
 from clipsim.errors import DataError, UsageError, printable
 from clipsim.inputs.rows import parse_json, read_text
 from clipsim.scoring.evaluation import EvaluationResult
-from clipsim.scoring.records import ModelRecord, RankResult
+from clipsim.scoring.records import RankResult
 from clipsim.scoring.saved import (
     SavedEvaluation,
     SavedRanking,
@@ -63,19 +64,6 @@ def check_conditions(saved: SavedThresholds, encoder: Encoder, templates: tuple[
 def conditions_of(encoder: Encoder, templates: tuple[str, ...]) -> dict[str, Any]:
     """What thresholds that are found with a model hold for."""
     return describe_conditions(describe_model(encoder).to_dict(), encoder.precision, encoder.engine, list(templates))
-
-
-def describe_model(encoder: Encoder) -> ModelRecord:
-    """The record of the model that results carry."""
-    return ModelRecord(
-        name=encoder.name,
-        pretrained=encoder.pretrained,
-        embed_dim=encoder.embed_dim,
-        image_size=encoder.image_size,
-        logit_scale=encoder.logit_scale,
-        logit_bias=encoder.logit_bias,
-        head=encoder.head,
-    )
 
 
 def _read(result: Result | Thresholds, name: str) -> tuple[Any, str]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from clipsim.api.model_record import describe_model
 from clipsim.api.places import Place, Progress, check_models
-from clipsim.api.saved_files import describe_model
 from clipsim.api.search_vectors import DatasetSearch, Query, SourceSearch
 from clipsim.embedding.encode import FailedInput
 from clipsim.embedding.session import Session

@@ -7,19 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from clipsim.api.evaluation import Evaluation
-from clipsim.api.evaluation_request import EvaluationRequest
 from clipsim.api.ranking import NOTHING_USABLE, Ranking, RankRequest
-from clipsim.api.saved_files import Thresholds
 from clipsim.api.search_calls import SearchCalls, nothing_usable
-from clipsim.api.thresholds import Thresholding, ThresholdRequest
 from clipsim.errors import NoInputError
 from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.sources import Source, make_sources
 from clipsim.options import ModelOptions, RunOptions
-from clipsim.scoring.evaluation import EvaluationResult
 from clipsim.scoring.records import RankResult
-from clipsim.scoring.thresholds import ThresholdResult
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -29,7 +23,10 @@ if TYPE_CHECKING:
 
     from clipsim.api.embed import Embedding, EmbedRequest
     from clipsim.api.evaluation_request import EvaluateOptions
+    from clipsim.api.saved_files import Thresholds
     from clipsim.scoring.embed_records import EmbedResult
+    from clipsim.scoring.evaluation import EvaluationResult
+    from clipsim.scoring.thresholds import ThresholdResult
 
     class OpenOptions(TypedDict, total=False):
         """The keyword arguments of `clipsim.open`."""
@@ -39,6 +36,7 @@ if TYPE_CHECKING:
         device: str
         precision: str | None
         engine: str
+        preprocess: str | os.PathLike[str] | None
         batch_size: int | None
         workers: int | None
         exact: bool
@@ -132,6 +130,9 @@ class Session(SearchCalls):
 
     def evaluate(self, data: str | os.PathLike[str], **options: Unpack[EvaluateOptions]) -> EvaluationResult:
         """Measure this model on labelled pictures; see `clipsim.evaluate`."""
+        from clipsim.api.evaluation import Evaluation
+        from clipsim.api.evaluation_request import EvaluationRequest
+
         return Evaluation([self], EvaluationRequest.check(data, **options)).collect()
 
     def threshold(
@@ -145,6 +146,8 @@ class Session(SearchCalls):
         templates: Iterable[str] | str = (),
     ) -> ThresholdResult:
         """Find the threshold of each text for this model; see `clipsim.threshold`."""
+        from clipsim.api.thresholds import Thresholding, ThresholdRequest
+
         request = ThresholdRequest.check(texts, templates, recall, false_alarms)
         known, others = (list(make_sources(images)) for images in (positives, negatives))
         if not known:
@@ -159,6 +162,7 @@ def open(
     device: str = "auto",
     precision: str | None = None,
     engine: str = "auto",
+    preprocess: str | os.PathLike[str] | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
     exact: bool = False,
@@ -170,6 +174,8 @@ def open(
 
     `model` is what `clipsim rank --model` accepts, None the default model; `weights` a state dict for the architecture
     in `model`. `engine` is "auto" (an fp32 export of the model where there is one), "torch", "onnx" or "onnx-int8".
+    `preprocess` is "tag" (as the published weights of the architecture), "default" (OpenCLIP's) or a JSON file of
+    settings; None for the model's own.
     `exact` decodes large JPEGs in full; `truncate` cuts texts that are too long; with `on_error="fail"` the first image
     that cannot be used raises ImageError; `cache` reads and keeps vectors in the user's cache.
 
@@ -183,6 +189,7 @@ def open(
             str(device),  # a torch.device too
             precision,
             engine,
+            None if preprocess is None else os.fspath(preprocess),
         ),
         RunOptions(
             batch_size=batch_size, workers=workers, exact=exact, truncate=truncate, on_error=on_error, cache=cache

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from clipsim.api.saved_files import describe_model
+from clipsim.api.model_record import describe_model
 from clipsim.embedding.encode import FailedInput, ImageVector, Outcome
 from clipsim.embedding.pipeline import Pipeline
 from clipsim.embedding.session import Session

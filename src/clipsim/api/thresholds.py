@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from clipsim.api.model_record import describe_model
 from clipsim.api.ranking import NOTHING_USABLE, embed_prompts, score_batch
-from clipsim.api.saved_files import describe_model, read_thresholds
+from clipsim.api.saved_files import read_thresholds
 from clipsim.embedding.encode import ImageVector, Outcome
 from clipsim.embedding.joint import JointEmbedding, Work
 from clipsim.embedding.session import Session

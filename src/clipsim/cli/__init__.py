@@ -1,12 +1,12 @@
 """The command line: Typer options in, one `api` call, rendered text out, exit status.
 
 - `app`: all commands put together, and how a run ends
-- `rank`, `embed`, `search`, `index`, `duplicates`, `evaluate`, `threshold`, `compare`, `models`, `export`, `cache`,
-  `doctor`: the commands
-- `rank_output`, `page`, `preview`: what of a ranking is printed, and whether its pictures are
-- `model_table`, `remove`: tables of models; `models rm`
-- `many`, `threads`: what commands over many images share
+- `rank`, `embed`, `search`, `index`, `duplicates`, `evaluate`, `threshold`, `compare`, `models`, `remove`, `export`,
+  `cache`, `doctor`: the commands
 - `parameters`, `completion`: options that several commands share, and what the shell completes them to
+- `rank_output`, `model_table`: what of a ranking and of the list of models is printed
+- `page`, `preview`: what an HTML page can hold, and how pictures are shown in the terminal
+- `many`: what the commands over many images share; `threads`: how many threads NumPy takes for them
 - `parsing`: Typer's commands, without the imports that make them slow
 - `output`, `progress`, `exit_status`, `signals`: what terminals, pipes and shells get
 - `diagnosis`: what `clipsim doctor` reports and checks

@@ -37,12 +37,12 @@ app = typer.Typer(
 )
 app.command("rank", cls=FastCommand)(rank_command)
 app.command("embed", cls=FastCommand)(embed_command)
-app.command("search", cls=FastCommand)(search_command)
-app.command("index", cls=FastCommand)(index_command)
-app.command("duplicates", cls=FastCommand)(duplicates_command)
 app.command("evaluate", cls=FastCommand)(evaluate_command)
 app.command("threshold", cls=FastCommand)(threshold_command)
 app.command("compare", cls=FastCommand)(compare_command)
+app.command("search", cls=FastCommand)(search_command)
+app.command("index", cls=FastCommand)(index_command)
+app.command("duplicates", cls=FastCommand)(duplicates_command)
 app.command("doctor", cls=FastCommand)(doctor_command)
 models_app.command("export", cls=FastCommand)(export_command)
 models_app.command("rm", cls=FastCommand)(remove_command)
@@ -80,7 +80,7 @@ def run() -> None:
             stream.reconfigure(errors="backslashreplace")  # an ASCII terminal gets escapes, not a crash
     try:
         with exit_status():
-            status = app(standalone_mode=False)
+            status = app(prog_name="clipsim", standalone_mode=False)
     except typer.Exit as end:
         status = end.exit_code
     except SystemExit as end:  # Typer's answer to a pipe that was closed, which is no failure

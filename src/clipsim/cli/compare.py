@@ -28,7 +28,7 @@ def compare_command(
     Example: `clipsim compare monday.json friday.json`
     """
     with exit_status():
-        from clipsim.api import compare
+        from clipsim.api.comparison import compare
 
         result = compare(a, b, seed=seed)
         for notice in () if quiet else result.warnings:

@@ -16,6 +16,7 @@ from clipsim.api import Session
 from clipsim.errors import ClipsimError
 from clipsim.mini.probe import TEXTS, known_answers, probe_pictures
 from clipsim.models.catalogue import BUNDLED, BUNDLED_PATH, find_facts, list_models
+from clipsim.models.download import hub_cache
 from clipsim.models.files import find_files, find_weights
 from clipsim.models.names import ModelSpec, find_model
 from clipsim.models.settings import cache_folder, default_model, settings_path
@@ -110,7 +111,7 @@ def examine() -> Report:
         default_chosen=chosen,
         folders={
             "settings": str(settings_path()),
-            "weights": _hub_cache(),
+            "weights": str(hub_cache()),
             "vectors": str(cache_folder()),
             "bundled model": str(BUNDLED_PATH),
         },
@@ -158,12 +159,6 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _hub_cache() -> str:
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    return str(HF_HUB_CACHE)
 
 
 def _found_models() -> Iterator[FoundModel]:

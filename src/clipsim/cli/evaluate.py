@@ -15,7 +15,7 @@ from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import SOME_SKIPPED, exit_status
 from clipsim.cli.output import print_library_notices, print_message, print_table, write
 from clipsim.cli.page import check_terminal
-from clipsim.cli.parameters import OnError
+from clipsim.cli.parameters import OnError, ReportFormat
 from clipsim.cli.progress import Bar, progress_bar
 from clipsim.cli.rank import MINI_NOTICE, print_failure
 from clipsim.errors import DataError, UsageError, printable
@@ -23,17 +23,9 @@ from clipsim.options import ModelOptions, RunOptions
 from clipsim.render.safe_json import to_json
 
 if TYPE_CHECKING:
-    from clipsim.api import Evaluation, Step
+    from clipsim.api.evaluation import Evaluation, Step
 
 Writer = Callable[["Step"], None]
-
-
-class EvaluateFormat(str, Enum):
-    """What standard output carries."""
-
-    table = "table"
-    json = "json"
-    html = "html"
 
 
 class Task(str, Enum):
@@ -105,7 +97,7 @@ def evaluate_command(
     engine: shared.Engine = "auto",
     batch_size: shared.BatchSize = None,
     workers: shared.Workers = None,
-    output: Annotated[EvaluateFormat, typer.Option("--format", help="What to print.")] = EvaluateFormat.table,
+    output: shared.ReportFormatOption = ReportFormat.table,
     as_json: shared.FormatJson = False,
     on_error: shared.OnErrorOption = OnError.skip,
     exact: shared.Exact = False,
@@ -120,7 +112,7 @@ def evaluate_command(
     Two models: `clipsim evaluate labels.csv -m ViT-B-32/openai -m ViT-B-16/openai`
     """
     with exit_status():
-        if output is EvaluateFormat.html and not as_json:
+        if output is ReportFormat.html and not as_json:
             check_terminal()
         print_library_notices(quiet=quiet)
         run_options = RunOptions(
@@ -135,7 +127,10 @@ def evaluate_command(
         options = [
             ModelOptions(name, weights, device, precision.value if precision else None, engine) for name in names
         ]
-        from clipsim.api import Evaluation, EvaluationRequest, Session, check_models  # with NumPy
+        from clipsim.api import Session  # with NumPy
+        from clipsim.api.evaluation import Evaluation
+        from clipsim.api.evaluation_request import EvaluationRequest
+        from clipsim.api.measuring import check_models
 
         check_models(names, weights)
         request = EvaluationRequest.check(
@@ -171,11 +166,11 @@ def evaluate_command(
         for run in () if quiet else result.results:
             for notice in run.warnings:
                 print_message("note", f"{printable(run.name)}: {notice}")
-        if as_json or output is EvaluateFormat.json:
+        if as_json or output is ReportFormat.json:
             from clipsim.render.json import format_json
 
             write(format_json(result))
-        elif output is EvaluateFormat.html:
+        elif output is ReportFormat.html:
             from clipsim.render.evaluation_page import format_evaluation_page
 
             for piece in format_evaluation_page(result, evaluation.read_thumbnails(result)):

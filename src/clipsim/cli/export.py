@@ -14,11 +14,12 @@ from clipsim.cli.exit_status import exit_status
 from clipsim.cli.output import print_library_notices, print_message
 from clipsim.cli.progress import progress_bar
 from clipsim.cli.signals import clean_up_at_signal
-from clipsim.engines.onnx.exports import EXTRA, UNFINISHED, exports_folder, list_exports
+from clipsim.engines.devices import guess_device
+from clipsim.engines.onnx.exports import EXTRA, UNFINISHED, exports_folder, find_export, list_exports
 from clipsim.engines.onnx.record import Export
-from clipsim.errors import ModelError, printable
-from clipsim.models.files import find_files
-from clipsim.models.names import find_model
+from clipsim.errors import ClipsimError, ModelError, printable
+from clipsim.models.files import ModelFiles, find_files
+from clipsim.models.names import ModelSpec, find_model
 
 NEEDED = ("onnx", "onnxruntime", "tokenizers")
 
@@ -41,16 +42,41 @@ def export_command(
         if remove:
             _remove([export for export in list_exports() if export.engine == engine and export.is_of(spec)])
             return
-        if missing := [package for package in NEEDED if find_spec(package) is None]:
+        if missing := _missing_packages():
             raise ModelError(f"an export needs {' and '.join(missing)}: {EXTRA}")
         print_library_notices()
-        files = find_files(spec)
-        with progress_bar(quiet=False) as bar, clean_up_at_signal(_remove_unfinished):
-            bar.step("importing torch")
-            from clipsim.engines.onnx.export import export_model
-
-            export = export_model(spec, files, exports_folder(), int8=int8, on_step=bar.step)
+        export = _export(spec, find_files(spec), int8=int8)
         print_message("note", f"{printable(export.name)}: {export}")
+
+
+def export_for_fast_starts(spec: ModelSpec) -> None:
+    """Export a model that is on this machine, where runs would use an export and there is none; a failure is a note.
+
+    Runs use one where "auto" stands for the CPU and the extra `onnx` is installed.
+    """
+    if guess_device("auto") != "cpu" or _missing_packages():
+        return
+    print_library_notices()
+    try:
+        files = find_files(spec)
+        if find_export(spec, files, "onnx") is not None:
+            return
+        export = _export(spec, files, int8=False)
+        print_message("note", f"exported, so that runs start without PyTorch (--no-export leaves it): {export}")
+    except ClipsimError as error:
+        print_message("note", f"not exported, so runs start with PyTorch: {error}")
+
+
+def _missing_packages() -> list[str]:
+    return [package for package in NEEDED if find_spec(package) is None]
+
+
+def _export(spec: ModelSpec, files: ModelFiles, *, int8: bool) -> Export:
+    with progress_bar(quiet=False) as bar, clean_up_at_signal(_remove_unfinished):
+        bar.step("importing torch")
+        from clipsim.engines.onnx.export import export_model
+
+        return export_model(spec, files, exports_folder(), int8=int8, on_step=bar.step)
 
 
 def _remove_unfinished() -> None:

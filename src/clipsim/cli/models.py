@@ -10,6 +10,7 @@ import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import exit_status
+from clipsim.cli.export import export_for_fast_starts
 from clipsim.cli.model_table import ORDERS, SortBy, build_model_table
 from clipsim.cli.output import print_message, print_table, write
 from clipsim.cli.parsing import FastCommand, FastGroup
@@ -17,11 +18,14 @@ from clipsim.cli.progress import progress_bar
 from clipsim.engines.onnx.exports import list_exports
 from clipsim.errors import SettingsError, UsageError, printable
 from clipsim.models.catalogue import BUNDLED, ModelFacts, find_facts, list_models, read_catalogue
-from clipsim.models.files import find_files, find_weights, read_config
+from clipsim.models.configs import read_config
+from clipsim.models.files import find_files, find_weights
 from clipsim.models.names import ModelSpec, find_model
+from clipsim.models.preprocess import explain_settings, find_settings
 from clipsim.models.settings import default_model, save_default
 from clipsim.render.safe_json import to_json
 
+NoExport = Annotated[bool, typer.Option("--no-export", help="Do not export the model for ONNX Runtime.")]
 _YES_NO = {True: "yes", False: "no"}
 
 models_app = typer.Typer(cls=FastGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -42,7 +46,7 @@ def models_command(
     sort: Order = None,
     as_json: shared.AsJson = False,
 ) -> None:
-    """List the models that --model accepts; show, pull, use or remove one.
+    """List the models that --model accepts; show, pull, use, export or remove one.
 
     Example: `clipsim models --filter ViT-B-32 --sort top1`
     """
@@ -114,14 +118,19 @@ def _record(facts: ModelFacts, default: str) -> dict[str, Any]:
 
 
 @models_app.command("show", cls=FastCommand)
-def show_command(context: typer.Context, name: shared.ModelName, as_json: shared.AsJson = False) -> None:
+def show_command(
+    context: typer.Context,
+    name: shared.ModelName,
+    weights: shared.Weights = None,
+    as_json: shared.AsJson = False,
+) -> None:
     """Show the facts of one model.
 
     Example: `clipsim models show ViT-B/32`
     """
     with exit_status():
-        spec = find_model(name)
-        facts = find_facts(spec.name)
+        spec = find_model(name, weights)
+        facts = find_facts(spec.name) if weights is None else None
         record = _record(facts, _default_or_warning()) if facts else _local_record(spec)
         exports = [export for export in list_exports() if export.is_of(spec)]
         record["exports"] = [{"folder": str(export.folder), **export.to_dict()} for export in exports]
@@ -163,12 +172,21 @@ def _local_record(spec: ModelSpec) -> dict[str, Any]:
         record["embed_dim"] = config["embed_dim"]
         record["context_length"] = config["text_cfg"].get("context_length", 77)
         record["weights"] = str(files.weights)
+    if spec.kind == "weights":
+        facts = read_catalogue()["architectures"][spec.architecture]
+        for name in ("image_size", "embed_dim", "context_length", "head"):
+            record[name] = facts[name]
+        settings = find_settings(spec, None)
+        record["preprocess"] = to_json(settings) if settings else "OpenCLIP's default"
+        record["notice"] = explain_settings(spec)
     return record
 
 
 @models_app.command("pull", cls=FastCommand)
-def pull_command(name: shared.ModelName) -> None:
+def pull_command(name: shared.ModelName, no_export: NoExport = False) -> None:
     """Download a model into the Hugging Face cache; an interrupted download is resumed.
+
+    Where the extra `onnx` is installed, the model is exported too, for fast starts on a CPU.
 
     Example: `clipsim models pull ViT-B-32/laion2b_s34b_b79k`
     """
@@ -176,11 +194,15 @@ def pull_command(name: shared.ModelName) -> None:
         spec = find_model(name)
         files = find_files(spec)
         print_message("note", f"{printable(spec.name)} is on this machine: {printable(str(files.weights))}")
+        if not no_export:
+            export_for_fast_starts(spec)
 
 
 @models_app.command("use", cls=FastCommand)
-def use_command(name: shared.ModelName) -> None:
+def use_command(name: shared.ModelName, no_export: NoExport = False) -> None:
     """Make a model the default of `clipsim rank`.
+
+    Where the extra `onnx` is installed and the model is on this machine, it is exported too, for fast starts on a CPU.
 
     Example: `clipsim models use ViT-B-32/openai`
     """
@@ -200,3 +222,5 @@ def use_command(name: shared.ModelName) -> None:
         if facts is not None and find_weights(facts) is None:
             pull = f"'clipsim models pull {printable(spec.name)}'"
             print_message("note", f"it is downloaded when first used, or now with {pull}")
+        elif not no_export and spec.kind != "hub":  # whether a repository is here, only a download would tell
+            export_for_fast_starts(spec)

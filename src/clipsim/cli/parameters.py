@@ -28,6 +28,14 @@ class WholeFormat(str, Enum):
     json = "json"
 
 
+class ReportFormat(str, Enum):
+    """As `WholeFormat`, and a page."""
+
+    table = "table"
+    json = "json"
+    html = "html"
+
+
 class Precision(str, Enum):
     """What the model computes in."""
 
@@ -70,12 +78,22 @@ Models = Annotated[
         show_default=False,
     ),
 ]
+ReportFormatOption = Annotated[ReportFormat, typer.Option("--format", help="What to print.")]
 WholeFormatOption = Annotated[WholeFormat, typer.Option("--format", help="What to print.")]
 FormatJson = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of what is drawn at random (intervals).")]
 Weights = Annotated[
     str | None,
     typer.Option(help="An OpenCLIP state dict for the named architecture.", metavar="FILE", show_default=False),
+]
+Preprocess = Annotated[
+    str | None,
+    typer.Option(
+        metavar="tag|default|FILE",
+        help="How pictures are resized and normalised: as the published weights of the architecture, as OpenCLIP's "
+        "default, or by the settings in a JSON file; the model's own unless given.",
+        show_default=False,
+    ),
 ]
 Device = Annotated[
     str,

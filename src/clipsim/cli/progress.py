@@ -26,7 +26,7 @@ class Bar:
         self._total: int | None = None
 
     def step(self, what: str, total: int | None = None, done: int = 0) -> None:
-        """Begin a step of the work, of `total` parts where that is known, `done` of which are there already."""
+        """Begin a step of the work, of `total` parts where that is known, `done` of which are complete already."""
         self._done, self._total = done, total or self._total
         if self._progress is not None and self._task is not None:
             self._progress.reset(self._task, description=what, total=self._total, completed=done, count="", rate="")

@@ -56,6 +56,7 @@ def rank_command(
     template: shared.Templates = None,
     model: shared.Model = None,
     weights: shared.Weights = None,
+    preprocess: shared.Preprocess = None,
     device: shared.Device = "auto",
     precision: shared.PrecisionOption = None,
     engine: shared.Engine = "auto",
@@ -118,7 +119,7 @@ def rank_command(
         texts = list(chain(text or (), *map(read_prompts, text_file or ())))
         if not texts:
             raise UsageError("no texts to compare with; give --text TEXT or --text-file FILE")
-        model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine)
+        model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine, preprocess)
         run_options = RunOptions(
             batch_size=batch_size,
             workers=workers,
@@ -140,7 +141,7 @@ def rank_command(
             if len(missing) == len(sources):  # known before a model is loaded
                 for failure in missing:
                     print_failure(failure)
-                end_with_failures(RunCounts(failed=len(missing)))
+                _end_with_failures(RunCounts(failed=len(missing)))
             if output is Format.html:
                 check_page(len(sources), min(top or len(request.texts), len(request.texts)), max_pictures)
             if preview is not PreviewMode.off and len(sources) > MAX_PREVIEWS:
@@ -172,7 +173,7 @@ def rank_command(
             view = RankView(output, top, top_images, preview, f"best for: {sort_by}" if sort_by else "as given")
             print_result(result, view, legend=not quiet and legend_is_due())
         if counts.failed:
-            end_with_failures(counts)
+            _end_with_failures(counts)
 
 
 def _find_paths(images: Sequence[str], from_file: str | None, null: bool) -> Iterator[str]:
@@ -208,6 +209,7 @@ def _choose_thumbnails(output: Format, preview: PreviewMode) -> ThumbnailRules |
 
 
 def print_failure(failure: ImageFailure) -> None:
+    """Report an input that is skipped."""
     print_message("skipped", f"{printable(failure.path)}: {failure.error}")
 
 
@@ -230,7 +232,7 @@ def _watch(
             yield batch
 
 
-def end_with_failures(counts: RunCounts) -> None:
+def _end_with_failures(counts: RunCounts) -> None:
     if counts.scored:
         print_message("warning", f"{counts.failed} of {counts.scored + counts.failed} inputs skipped")
         raise typer.Exit(SOME_SKIPPED)

@@ -1,4 +1,4 @@
-"""A ranking → standard output, in the format that was asked for."""
+"""The results of a ranking → standard output, in the format that was asked for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clipsim.cli.parameters import Format
 from clipsim.cli.preview import PreviewMode, make_preview
 
 if TYPE_CHECKING:
-    from clipsim.api import RankOutcome
+    from clipsim.api.ranking import RankOutcome
     from clipsim.render.table import TableParts
     from clipsim.scoring.records import RankResult
 

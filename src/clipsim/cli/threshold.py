@@ -19,7 +19,8 @@ from clipsim.inputs.paths import find_images
 from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
-    from clipsim.api import RankOutcome, Thresholding
+    from clipsim.api import RankOutcome
+    from clipsim.api.thresholds import Thresholding
 
 
 def threshold_command(
@@ -81,7 +82,8 @@ def threshold_command(
             on_error=on_error.value,
             cache=not no_cache,
         )
-        from clipsim.api import Session, Thresholding, ThresholdRequest, save_thresholds  # with NumPy
+        from clipsim.api import Session  # with NumPy
+        from clipsim.api.thresholds import Thresholding, ThresholdRequest, save_thresholds
         from clipsim.inputs.sources import FileSource
 
         request = ThresholdRequest.check(text, template or (), recall, false_alarms)

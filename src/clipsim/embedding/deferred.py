@@ -15,7 +15,7 @@ from clipsim.models.names import ModelSpec
 if TYPE_CHECKING:
     from PIL import Image
 
-_FACTS = ("embed_dim", "image_size", "logit_scale", "logit_bias", "head")
+_FACTS = ("embed_dim", "image_size", "logit_scale", "logit_bias", "head", "notices")
 
 
 class DeferredEncoder:
@@ -86,6 +86,7 @@ class DeferredEncoder:
             self._on_open(opened)
             if self._facts is None:
                 self._facts = {name: getattr(opened, name) for name in _FACTS}
+                self._facts["preprocess"] = opened.preprocessing.to_dict()
                 if self._space is not None:
                     self._space.keep_facts(self._facts)
             self.device, self.precision = opened.device, opened.precision
@@ -103,7 +104,7 @@ class DeferredEncoder:
     @property
     def preprocessing(self) -> Preprocessing:
         """How the model's images are resized, cropped and normalised."""
-        return self._preprocessing or self.load().preprocessing
+        return self._preprocessing or Preprocessing.from_dict(self._fact("preprocess"))
 
     @property
     def embed_dim(self) -> int:
@@ -130,6 +131,11 @@ class DeferredEncoder:
     def head(self) -> str:
         """How logits become probabilities: "softmax" or "sigmoid"."""
         return str(self._fact("head"))
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user of the model should know of it."""
+        return tuple(self._fact("notices"))
 
     def prepare_image(self, image: Image.Image) -> Pixels:
         """RGB picture → (h, w, 3) uint8; begins to open the model, which will be needed."""

@@ -19,14 +19,15 @@ from clipsim.inputs.prompts import MAX_SHOWN, fill_templates
 
 FLUSH_SECONDS = 0.5  # how long a batch that is not full waits for further inputs
 NOT_FINITE = "the model returns a vector that is not finite for it"
+ZERO_LENGTH = "the model returns a vector of length zero for it"
 
 
 @dataclass(frozen=True, eq=False)
 class ImageVector:
-    """One input's feature vector, (embed_dim,) float32, finite, not normalised.
+    """One input's feature vector: (embed_dim,) float32, finite, not normalised.
 
-    `digest` is the SHA-256 of its file, `size` the picture's width and height, where these are known; `thumbnail` is a
-    small image file, where the pipeline makes them.
+    `digest` is the SHA-256 of its file, `size` the width and height of the picture, where they are known; `thumbnail`
+    is a small image file, where the pipeline makes them.
     """
 
     name: str
@@ -78,11 +79,8 @@ def embed_texts(
         features = np.stack([known[key] for key in keys])
         features = features.reshape(len(block), -1, features.shape[-1])
         for prompt, vectors in zip(block, features, strict=True):
-            if not np.isfinite(vectors).all():
-                shown = printable(prompt, MAX_SHOWN)
-                raise PromptError(
-                    f"the model returns a vector that is not finite for '{shown}'; its weights may be damaged"
-                )
+            if cause := find_fault(vectors):
+                raise PromptError(f"'{printable(prompt, MAX_SHOWN)}': {cause}; its weights may be damaged")
         yield features
 
 
@@ -125,6 +123,13 @@ def embed_images(
         raise error
 
 
+def find_fault(features: Features) -> str | None:
+    """What is wrong with vectors along the last axis: none of them can be ranked then. None where nothing is."""
+    if not np.isfinite(features).all():
+        return NOT_FINITE
+    return None if features.any(axis=-1).all() else ZERO_LENGTH
+
+
 def _encode(encoder: ImageEncoder, batch: Sequence[Prepared], fail: bool, cache: ImageCache | None) -> list[Outcome]:
     pixels = [prepared.pixels for prepared in batch if prepared.pixels is not None]
     rows = iter(encoder.encode_images(np.stack(pixels)) if pixels else ())
@@ -136,10 +141,10 @@ def _encode(encoder: ImageEncoder, batch: Sequence[Prepared], fail: bool, cache:
             outcomes.append(FailedInput(prepared.name, str(prepared.error)))
             continue
         features: Features = next(rows) if prepared.features is None else prepared.features
-        if not np.isfinite(features).all():
+        if cause := find_fault(features):
             if fail:
-                raise ImageError(f"{printable(prepared.name)}: {NOT_FINITE}")
-            outcomes.append(FailedInput(prepared.name, NOT_FINITE))
+                raise ImageError(f"{printable(prepared.name)}: {cause}")
+            outcomes.append(FailedInput(prepared.name, cause))
             continue
         outcomes.append(ImageVector(prepared.name, features, prepared.digest, prepared.size, prepared.thumbnail))
         if prepared.digest is not None:

@@ -1,4 +1,4 @@
-"""The device that "auto" stood for → a note in the cache, for later runs with the same torch on the same hardware."""
+"""What "auto" stood for in an earlier run → a hint for this one, which is checked when the model is loaded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clipsim.options import check_device
 
 
 def recall_device(database: Database | None) -> str | None:
-    """The device of an earlier run; None where there is none. It is checked when the model is loaded."""
+    """The device that "auto" stood for in an earlier run on this hardware; None where none is known."""
     if database is None:
         return None
     name = database.read_note(_note())
@@ -22,7 +22,7 @@ def recall_device(database: Database | None) -> str | None:
 
 
 def remember_device(database: Database | None, device: str) -> None:
-    """Write the device down, where there is a cache."""
+    """Store the device that "auto" stands for now."""
     if database is not None:
         database.write_note(_note(), device)
 

@@ -25,8 +25,9 @@ from clipsim.errors import UsageError, WeightsError, printable
 from clipsim.images.limits import DecodingRules
 from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.sources import Source
+from clipsim.models.configs import read_config
 from clipsim.models.digests import digest_file
-from clipsim.models.files import find_files, read_config
+from clipsim.models.files import find_files
 from clipsim.models.identity import identify_model
 from clipsim.models.settings import cache_folder, choose_model
 from clipsim.options import ModelOptions, RunOptions
@@ -56,7 +57,9 @@ class Session:
         self.model_options, self.run_options = model or ModelOptions(), run or RunOptions()
         self.own_process = own_process
         self.decoding = DecodingRules(exact=self.run_options.exact)
-        self.spec, self.model_was_chosen = choose_model(self.model_options.model, self.model_options.weights)
+        self.spec, self.model_was_chosen = choose_model(
+            self.model_options.model, self.model_options.weights, self.model_options.preprocess
+        )
         self._files = find_files(self.spec)
         database = Database(cache_folder()) if self.run_options.cache else None
         self._database = database if database is not None and database.usable else None
@@ -104,8 +107,7 @@ class Session:
     def identity(self) -> str:
         """The digest of the model's files (`models.identity`). Raises WeightsError where they cannot be read."""
         if self._identity is None:
-            known = FileDigests(self._database) if self._database is not None and not self._closed else None
-            self._identity = self._identify(known)
+            self._identity = self._plan.identity or self._identify()
         return self._identity
 
     def embed_texts(self, prompts: Sequence[str], templates: Sequence[str] = ()) -> Features:
@@ -140,16 +142,15 @@ class Session:
             workers=self.run_options.workers,
             cache=self.cache,
             live=live,
-            thumbnails=thumbnails,
             measure=measure,
+            thumbnails=thumbnails,
             own_process=self.own_process,
         )
 
     def embed_images(self, pipeline: Pipeline, *, keep: bool = True) -> Iterator[list[Outcome]]:
         """Batches of vectors, lazily and in order; each input is an ImageVector, or a FailedInput in its place.
 
-        New vectors are added to the cache where there is one, unless `keep` is False. With `on_error="fail"`, the
-        first input that cannot be used raises ImageError.
+        With `keep`, new vectors go into the cache. With `on_error="fail"`, the first unusable input raises ImageError.
         """
         return embed_images(
             self.encoder,
@@ -229,17 +230,15 @@ class Session:
         digests = self._digests
         if self._plan.identity is None and not digests.is_known(self._files.weights):
             self._deferred.start()  # it will be needed: load it while the weights are read for their digest
-        self._identity = self._identify(digests)
         texts, images = self._keys(self._deferred.device, self._deferred.precision)
         cache = EmbeddingCache(Space(self._database, texts), Space(self._database, images), digests)
         self._deferred.use_facts_of(cache.texts)
         return cache
 
-    def _identify(self, digests: FileDigests | None) -> str:
-        if self._plan.identity is not None:
-            return self._plan.identity
+    def _identify(self) -> str:
+        known = None if self._database is None or self._closed else FileDigests(self._database)
         try:
-            return identify_model(self.spec, self._files, digest_file if digests is None else digests.digest)
+            return identify_model(self.spec, self._files, digest_file if known is None else known.digest)
         except OSError as error:
             raise WeightsError(f"{printable(str(error.filename))}: cannot read it: {error.strerror}") from error
 

@@ -87,6 +87,11 @@ class Encoder(ImageEncoder, Protocol):
         """How images are resized, cropped and normalised."""
         ...
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user of the model should know of it: what had to be assumed, say."""
+        ...
+
     def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> Features:
         """N texts → (n, embed_dim) float32, not normalised.
 

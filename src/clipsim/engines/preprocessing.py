@@ -11,20 +11,13 @@ from numpy.typing import NDArray
 
 from clipsim.models.catalogue import read_catalogue
 from clipsim.models.names import ModelSpec
+from clipsim.models.preprocess import DEFAULTS, find_settings
 
 if TYPE_CHECKING:
     from PIL import Image
 
 Pixels = NDArray[np.uint8]
-_BILINEAR, _BICUBIC = 2, 3  # Pillow's numbers, without Pillow: a run whose vectors are all cached never imports it
-# OpenAI's settings, which OpenCLIP applies where a configuration gives none.
-DEFAULTS: dict[str, Any] = {
-    "mean": (0.48145466, 0.4578275, 0.40821073),
-    "std": (0.26862954, 0.26130258, 0.27577711),
-    "interpolation": "bicubic",
-    "resize_mode": "shortest",
-    "fill_color": 0,
-}
+_BILINEAR, _BICUBIC = 2, 3  # Pillow's numbers; a run whose vectors are all cached does without Pillow
 MAX_ASPECT_RATIO = 100
 
 
@@ -33,7 +26,9 @@ class Preprocessing:
     """How a model's pictures are resized, cropped and normalised.
 
     `size` is height and width in pixels; `mean` and `std` are of red, green and blue, 0 to 1. `resize_mode` is
-    "shortest" (the middle is cropped), "longest" (padded with the grey level `fill_color`) or "squash".
+    "shortest" (then the middle is cropped), "longest" (then padded with the grey level or colour
+    `fill_color`) or "squash". With the `backend` "torchvision", pictures are resized as `transformers` does it, which
+    only the torch engine can; else as OpenCLIP does it, by Pillow.
     """
 
     size: tuple[int, int]
@@ -41,7 +36,8 @@ class Preprocessing:
     std: tuple[float, ...]
     interpolation: str
     resize_mode: str
-    fill_color: int
+    fill_color: int | tuple[int, int, int]
+    backend: str = "pillow"
 
     @classmethod
     def of(cls, size: int | Sequence[int], settings: Mapping[str, Any]) -> Preprocessing:
@@ -57,19 +53,43 @@ class Preprocessing:
             _three_numbers(chosen["std"]),
             str(chosen["interpolation"]),
             str(chosen["resize_mode"]),
-            int(chosen["fill_color"]),
+            _colour(chosen["fill_color"]),
+            str(settings.get("backend", "pillow")),
         )
+        if settings.get("mode", "RGB") != "RGB":
+            raise ValueError(f"mode {settings['mode']!r}, where OpenCLIP has RGB only")
         if not (
             min(made.size) > 0
             and min(made.std) > 0
             and made.interpolation in ("bicubic", "bilinear", "random")
             and made.resize_mode in ("shortest", "longest", "squash")
+            and made.backend in ("pillow", "torchvision")
         ):
             raise ValueError("unknown preprocessing settings")
         return made
 
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Preprocessing:
+        """What `to_dict` made plain. Raises KeyError and TypeError for anything else."""
+        parts: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
+        }
+        return cls(**parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as the JSON schemas have them."""
+        return {
+            "size": list(self.size),
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "interpolation": self.interpolation,
+            "resize_mode": self.resize_mode,
+            "fill_color": self.fill_color,
+            "backend": self.backend,
+        }
+
     def prepare(self, image: Image.Image) -> Pixels:
-        """RGB picture → (height, width, 3) uint8."""
+        """RGB picture → (height, width, 3) uint8, by Pillow."""
         return np.array(self._fit(image))
 
     def normalise(self, pixels: Pixels) -> NDArray[np.float32]:
@@ -87,9 +107,9 @@ class Preprocessing:
             return image.resize((wide, high), usual)
         if self.resize_mode == "longest":
             ratio = max(image.height / high, image.width / wide)
-            size = (round(image.width / ratio), round(image.height / ratio))
+            size = (max(1, round(image.width / ratio)), max(1, round(image.height / ratio)))
             return _crop_or_pad(image.resize(size, usual), wide, high, self.fill_color)
-        image = _trim(image)
+        image = trim_to_aspect_ratio(image)
         if high == wide:
             short, long = sorted(image.size)
             other = int(high * long / short)
@@ -101,25 +121,6 @@ class Preprocessing:
         if size != image.size:
             image = image.resize(size, usual)
         return _crop_or_pad(image, wide, high, 0)
-
-
-def find_settings(spec: ModelSpec, config: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The `preprocess_cfg` of a model; `config` is its open_clip_config.json, if it has one.
-
-    A state dict of the user's gets the preprocessing that all published weights of its architecture share.
-    """
-    if config is not None:
-        return dict(config.get("preprocess_cfg") or {})
-    published = read_catalogue()["preprocess"]
-    if spec.kind == "tag":
-        return dict(published.get(spec.name, {}))
-    names = [
-        f"{entry['architecture']}/{entry['pretrained']}"
-        for entry in read_catalogue()["weights"]
-        if entry["architecture"] == spec.architecture
-    ]
-    found = [published.get(name, {}) for name in names]
-    return dict(found[0]) if found and all(settings == found[0] for settings in found) else {}
 
 
 def find_preprocessing(spec: ModelSpec, config: Mapping[str, Any] | None) -> Preprocessing | None:
@@ -134,19 +135,28 @@ def find_preprocessing(spec: ModelSpec, config: Mapping[str, Any] | None) -> Pre
     elif spec.architecture is not None:
         size = read_catalogue()["architectures"].get(spec.architecture, {}).get("image_size")
     try:
-        return None if size is None else Preprocessing.of(size, find_settings(spec, config))
+        found = None if size is None else Preprocessing.of(size, find_settings(spec, config))
+        return found if found is not None and found.backend == "pillow" else None
     except (TypeError, ValueError):
         return None
 
 
 def _three_numbers(values: Any) -> tuple[float, ...]:
-    numbers = tuple(float(value) for value in values)
+    """Three numbers, or one for all three colours, as OpenCLIP takes them."""
+    numbers = (float(values),) * 3 if isinstance(values, int | float) else tuple(float(value) for value in values)
     if len(numbers) != 3:
         raise ValueError("mean and std have three numbers each")
     return numbers
 
 
-def _trim(image: Image.Image) -> Image.Image:
+def _colour(value: Any) -> int | tuple[int, int, int]:
+    if isinstance(value, int | float):
+        return int(value)
+    red, green, blue = (int(part) for part in value)
+    return red, green, blue
+
+
+def trim_to_aspect_ratio(image: Image.Image) -> Image.Image:
     """The middle 100 : 1 of a longer picture; the crop takes the middle, and resizing the rest could take hours."""
     short = MAX_ASPECT_RATIO * min(image.size)
     left, top = max(0, image.width - short) // 2, max(0, image.height - short) // 2
@@ -155,13 +165,17 @@ def _trim(image: Image.Image) -> Image.Image:
     return image.crop((left, top, left + min(image.width, short), top + min(image.height, short)))
 
 
-def _crop_or_pad(image: Image.Image, wide: int, high: int, fill: int) -> Image.Image:
-    """The middle of a picture, padded with grey where it is too small."""
+def _crop_or_pad(image: Image.Image, wide: int, high: int, fill: int | tuple[int, int, int]) -> Image.Image:
+    """The middle of a picture, on a colour where it is too small."""
     if image.width < wide or image.height < high:
         left, top = max(0, wide - image.width) // 2, max(0, high - image.height) // 2
         from PIL import Image
 
-        padded = Image.new("RGB", (max(wide, image.width), max(high, image.height)), (fill, fill, fill))
+        padded = Image.new(
+            "RGB",
+            (max(wide, image.width), max(high, image.height)),
+            (fill, fill, fill) if isinstance(fill, int) else fill,
+        )
         padded.paste(image, (left, top))
         image = padded
     left, top = round((image.width - wide) / 2), round((image.height - high) / 2)

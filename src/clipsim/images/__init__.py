@@ -4,6 +4,7 @@
 - `limits`: the largest picture, and the rules of decoding that a cached vector depends on
 - `containers`: refuses JPEG, PNG and TIFF files that would take a decoder too much time or memory
 - `colour`: any mode → RGB, upright
+- `thumbnails`: a small grey picture, to compare pictures by their pixels
 - `memory`: the budget that decoding threads share
 - `thumbnail_files`: a picture → the file of a small one, for pages and terminals
 

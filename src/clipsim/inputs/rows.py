@@ -16,7 +16,7 @@ from clipsim.errors import DataError, printable
 
 DELIMITERS = ",\t;"
 JSON_LINES = (".jsonl", ".ndjson")
-MAX_FIELD = 1 << 24  # characters of one value
+MAX_FIELD = 1 << 24  # characters of one value; Python has one limit for all of a process
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from clipsim.errors import ImageError, MissingPackageError, printable
 from clipsim.inputs.captions import CAPTION_COLUMNS, MAX_TEXT_BYTES, find_caption
+from clipsim.inputs.rows import MAX_FIELD
 from clipsim.inputs.sources import FailedSource, FileSource, Source
 from clipsim.inputs.urls import UrlSource, as_path, is_url, join_location, open_location, suffix_of
 
@@ -88,6 +89,7 @@ def _read_lines(file: BinaryIO) -> Iterator[str]:
 
 
 def _read_csv(file: BinaryIO, delimiter: str = ",") -> Iterator[Row]:
+    csv.field_size_limit(MAX_FIELD)
     rows = csv.reader(_read_lines(file), delimiter=delimiter)
     try:
         header = next(rows, [])

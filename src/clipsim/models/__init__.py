@@ -7,4 +7,6 @@
 - `download`: files from the Hugging Face Hub, through its local cache
 - `identity`: the digest of a model, for the cache's keys
 - `digests`: SHA-256 and stamps of files
+- `configs`, `transformers_config`: configuration files → OpenCLIP's configuration, checked
+- `preprocess`: which preprocessing a model's pictures get
 """

@@ -113,3 +113,12 @@ def find_facts(name: str) -> ModelFacts | None:
     """The facts of a model by its name, OpenAI's or the Hub's name for it; None where the catalogue has none."""
     name = HUB_NAMES.get(name, name)
     return next((facts for facts in list_models() if name in (facts.name, *facts.aliases)), None)
+
+
+def list_tags(architecture: str | None) -> list[str]:
+    """The names ARCH/TAG of an architecture's published weights."""
+    return [
+        f"{entry['architecture']}/{entry['pretrained']}"
+        for entry in read_catalogue()["weights"]
+        if entry["architecture"] == architecture
+    ]

@@ -28,6 +28,13 @@ def find_cached(repository: str, file: str, cache_dir: str | None = None) -> Pat
     return path if path.is_file() else None
 
 
+def hub_cache() -> Path:
+    """The folder of the Hugging Face cache, which `HF_HOME` and its relatives move."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return Path(HF_HUB_CACHE)
+
+
 def fetch_file(repository: str, candidates: Sequence[str], cache_dir: str | None, name: str) -> Path:
     """The first of the candidates that is cached, else the first that the repository has, downloaded.
 
@@ -48,7 +55,12 @@ def fetch_file(repository: str, candidates: Sequence[str], cache_dir: str | None
             if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
                 continue  # the Hub has answered: the repository has no such file
             raise DownloadError(_explain(error, repository, f"'clipsim models pull {printable(name)}'")) from error
-    raise DownloadError(
+    raise missing_files(repository, candidates)
+
+
+def missing_files(repository: str, candidates: Sequence[str]) -> DownloadError:
+    """The error for a repository without any of these files."""
+    return DownloadError(
         f"{printable(repository)}: has none of {', '.join(candidates)}, so it is not in OpenCLIP's layout; "
         "choose another"
     )
@@ -87,7 +99,7 @@ def remove_downloads(spec: ModelSpec) -> int:
     from huggingface_hub.errors import CacheNotFound
 
     try:
-        found = scan_cache_dir()
+        found = scan_cache_dir(hub_cache())
         revisions = [
             revision.commit_hash
             for repository in found.repos
@@ -107,9 +119,7 @@ def remove_downloads(spec: ModelSpec) -> int:
 
 def _cache_folder(repository: str, cache_dir: str | None) -> Path:
     """A repository's folder in the cache, by its documented layout."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    return Path(cache_dir or HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
+    return Path(cache_dir or hub_cache()) / f"models--{repository.replace('/', '--')}"
 
 
 def _download(repository: str, file: str, cache_dir: str | None) -> Path:

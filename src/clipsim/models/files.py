@@ -6,12 +6,13 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from clipsim.errors import WeightsError, printable
 from clipsim.models.catalogue import BUNDLED_PATH, CONFIG_FILE, ModelFacts, find_facts, read_catalogue
-from clipsim.models.download import fetch_file, fetch_folder, find_cached
+from clipsim.models.configs import is_transformers_config, read_config, read_settings
+from clipsim.models.download import fetch_file, fetch_folder, find_cached, missing_files
 from clipsim.models.names import ModelSpec
+from clipsim.models.transformers_config import CONFIG_FILE as TRANSFORMERS_FILE
 
 # What OpenCLIP's repositories call their weights, best first.
 WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
@@ -26,7 +27,7 @@ LOCAL_WEIGHTS_FILES = (
 )
 # Patterns for the files of a tokenizer or of a text tower's configuration; they match no code and no weights.
 TOKENIZER_FILES = ("*.json", "*.txt", "*.model")
-MAX_CONFIG_BYTES = 1 << 24  # a typical configuration file has a few thousand
+TRANSFORMERS_WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,13 @@ def find_files(spec: ModelSpec, cache_dir: str | None = None) -> ModelFiles:
     Raises WeightsError for a directory without weights or with a damaged configuration, DownloadError when a file
     cannot be downloaded.
     """
-    if spec.kind in ("checkpoint", "weights"):
+    if spec.kind == "checkpoint":
+        assert spec.path is not None
+        beside = _find_config(spec.path.parent)
+        if beside is not None and (beside.name == CONFIG_FILE or spec.path.name in TRANSFORMERS_WEIGHTS_FILES):
+            return _directory_files(spec.path.parent, cache_dir, weights=spec.path)
+        return ModelFiles(spec.path)
+    if spec.kind == "weights":
         assert spec.path is not None
         return ModelFiles(spec.path, None, *_text_files(spec.architecture, cache_dir))
     if spec.kind == "directory":
@@ -63,10 +70,15 @@ def find_files(spec: ModelSpec, cache_dir: str | None = None) -> ModelFiles:
         return _directory_files(spec.path, cache_dir)
     assert spec.repository is not None
     if spec.kind == "hub":
-        config = fetch_file(spec.repository, (CONFIG_FILE,), cache_dir, spec.name)
-        text = read_config(config)["model_cfg"]["text_cfg"]  # checked before gigabytes of weights are downloaded
-        weights = fetch_file(spec.repository, WEIGHTS_FILES, cache_dir, spec.name)
-        # OpenCLIP's repositories contain the tokenizer that their configuration names
+        config = fetch_file(spec.repository, (CONFIG_FILE, TRANSFORMERS_FILE), cache_dir, spec.name)
+        if config.name == TRANSFORMERS_FILE and not is_transformers_config(config):
+            raise missing_files(spec.repository, (CONFIG_FILE,))
+        if config.name == TRANSFORMERS_FILE:  # with its preprocessing and tokenizer, which stand beside it
+            fetch_folder(spec.repository, TOKENIZER_FILES, (TRANSFORMERS_FILE,), cache_dir)
+        text = read_config(config)["model_cfg"]["text_cfg"]  # refused before gigabytes of weights are fetched
+        candidates = WEIGHTS_FILES if config.name == CONFIG_FILE else TRANSFORMERS_WEIGHTS_FILES
+        weights = fetch_file(spec.repository, candidates, cache_dir, spec.name)
+        # OpenCLIP's repositories carry the tokenizer that their configuration names
         tokenizer = _tokenizer_folder(spec.repository if text.get("hf_tokenizer_name") else None, cache_dir)
         text_model = _text_model_folder(text.get("hf_model_name"), cache_dir)
         return ModelFiles(weights, config, tokenizer, text_model)
@@ -91,34 +103,6 @@ def find_weights(facts: ModelFacts) -> Path | None:
     return next((path for path in paths if path is not None), None)
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Read and check a model's open_clip_config.json.
-
-    Raises WeightsError when it is damaged, is not an OpenCLIP configuration, or asks for code to be run.
-    """
-    shown = printable(str(path))
-    config = _read_json(path)
-    model = config.get("model_cfg") if isinstance(config, dict) else None
-    if not (
-        isinstance(model, dict)
-        and isinstance(model.get("embed_dim"), int)
-        and isinstance(model.get("vision_cfg"), dict)
-        and isinstance(model.get("text_cfg"), dict)
-        and isinstance(model["text_cfg"].get("hf_model_name") or "", str)
-    ):
-        raise WeightsError(f"{shown}: not an OpenCLIP configuration ('model_cfg' is missing or incomplete)")
-    if "trust_remote_code" in json.dumps(config):  # not in the text, where an escape can hide it
-        raise WeightsError(f"{shown}: asks for 'trust_remote_code'; clipsim runs no code that comes with a model")
-    if ":" in str(model["vision_cfg"].get("timm_model_name") or ""):
-        raise WeightsError(
-            f"{shown}: loads its image tower from elsewhere ('timm_model_name'); clipsim reads the model's folder only"
-        )
-    if not isinstance(config.get("preprocess_cfg") or {}, dict):
-        raise WeightsError(f"{shown}: 'preprocess_cfg' is not an object")
-    checked: dict[str, Any] = config
-    return checked
-
-
 def needs_timm(spec: ModelSpec, files: ModelFiles) -> bool:
     """Whether the package `timm` builds the image tower."""
     if files.config is not None:
@@ -126,33 +110,29 @@ def needs_timm(spec: ModelSpec, files: ModelFiles) -> bool:
     return bool(read_catalogue()["architectures"].get(spec.architecture, {}).get("timm"))
 
 
-def _read_json(path: Path) -> Any:
-    """The content of a JSON file of at most `MAX_CONFIG_BYTES`. Raises WeightsError."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_CONFIG_BYTES + 1)
-        if len(content) > MAX_CONFIG_BYTES:
-            raise ValueError(f"it exceeds the limit of {MAX_CONFIG_BYTES:,} bytes")
-        return json.loads(content.decode("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise WeightsError(
-            f"{printable(str(path))}: cannot read the configuration: {printable(str(error), 120)}"
-        ) from error
+def _find_config(folder: Path) -> Path | None:
+    """The configuration in a folder: OpenCLIP's, else that of a CLIP model of `transformers`."""
+    if (folder / CONFIG_FILE).is_file():
+        return folder / CONFIG_FILE
+    other = folder / TRANSFORMERS_FILE
+    return other if other.is_file() and is_transformers_config(other) else None
 
 
-def _directory_files(folder: Path, cache_dir: str | None) -> ModelFiles:
-    config = folder / CONFIG_FILE
+def _directory_files(folder: Path, cache_dir: str | None, weights: Path | None = None) -> ModelFiles:
+    config = _find_config(folder)
     shown = printable(str(folder))
-    if not config.is_file():
+    if config is None:
         raise WeightsError(f"{shown}: no {CONFIG_FILE} in this folder, so it is not an OpenCLIP model")
     text = read_config(config)["model_cfg"]["text_cfg"]
-    weights = next((folder / name for name in LOCAL_WEIGHTS_FILES if (folder / name).is_file()), None)
-    if weights is None:  # OpenCLIP accepts any other checkpoint too; clipsim does where it is the only one
+    text_model = text.get("hf_model_name")
+    names = LOCAL_WEIGHTS_FILES if config.name == CONFIG_FILE else TRANSFORMERS_WEIGHTS_FILES
+    if weights is None:
+        weights = next((folder / name for name in names if (folder / name).is_file()), None)
+    if weights is None:  # OpenCLIP takes any other checkpoint too; here it must be the only one
         others = [path for suffix in ("safetensors", "bin", "pth") for path in sorted(folder.glob(f"*.{suffix}"))]
         weights = others[0] if len(others) == 1 else None
     if weights is None:
-        raise WeightsError(f"{shown}: no weights in this folder; expected {LOCAL_WEIGHTS_FILES[0]}")
-    text_model = text.get("hf_model_name")
+        raise WeightsError(f"{shown}: no weights in this folder; expected {names[0]}")
     return ModelFiles(
         weights,
         config,
@@ -186,7 +166,7 @@ def _text_model_folder(repository: str | None, cache_dir: str | None) -> Path | 
 def _without_code(folder: Path) -> Path:
     """The folder; raises WeightsError when a file in it asks `transformers` to run code from the repository."""
     for path in folder.glob("*config.json"):
-        if "auto_map" in json.dumps(_read_json(path)):  # not in the text, where an escape can hide it
+        if "auto_map" in json.dumps(read_settings(path)):  # not in the file's text, where an escape could hide it
             raise WeightsError(
                 f"{printable(str(path))}: asks for 'auto_map'; clipsim runs no code that comes with a model"
             )

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from clipsim.models.configs import read_config
 from clipsim.models.digests import digest_file
 from clipsim.models.files import TOKENIZER_FILES, ModelFiles
 from clipsim.models.names import ModelSpec
+from clipsim.models.preprocess import find_settings
 
 # Increase it when clipsim computes other vectors from the same files: another way to build, tokenize or normalise.
 ENCODING_RULES = 1
@@ -35,6 +37,7 @@ def identify_model(spec: ModelSpec, files: ModelFiles, digest: Callable[[Path], 
         "config": None if files.config is None else digest(files.config),
         "tokenizer": _digest_folder(files.tokenizer, digest),
         "text_model": _digest_folder(files.text_model, digest),
+        "preprocess": find_settings(spec, None if files.config is None else read_config(files.config)),
     }
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 

@@ -39,6 +39,7 @@ class ModelSpec:
     pretrained: str | None = None
     repository: str | None = None
     path: Path | None = None
+    preprocess: str | None = None  # "tag", "default" or a JSON file; None where nothing was chosen
 
     @property
     def reported_name(self) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from clipsim.errors import SettingsError, UnknownModelError, UsageError, printable
@@ -83,7 +84,7 @@ def cache_folder() -> Path:
     return (shared if shared.is_absolute() else Path.home() / ".cache") / "clipsim"
 
 
-def choose_model(name: str | None, weights: str | None = None) -> tuple[ModelSpec, bool]:
+def choose_model(name: str | None, weights: str | None = None, preprocess: str | None = None) -> tuple[ModelSpec, bool]:
     """The model of that name, or the default one; and whether the user chose it.
 
     Raises UsageError for weights without an architecture, UnknownModelError for an unknown name, and what
@@ -95,10 +96,10 @@ def choose_model(name: str | None, weights: str | None = None) -> tuple[ModelSpe
             "model itself"
         )
     if name is not None:
-        return find_model(name, weights), True
+        return replace(find_model(name, weights), preprocess=preprocess), True
     name, chosen = default_model()
     try:
-        return find_model(name), chosen
+        return replace(find_model(name), preprocess=preprocess), chosen
     except UnknownModelError as error:
         saved = f"'clipsim models use', {printable(str(settings_path()))}"
         source = "CLIPSIM_MODEL" if os.environ.get("CLIPSIM_MODEL") else saved

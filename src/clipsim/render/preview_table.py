@@ -14,7 +14,7 @@ from clipsim.errors import printable
 from clipsim.render.labels import shorten, shorten_all, strip_common_folder
 from clipsim.render.preview import COLUMNS, ROWS
 from clipsim.render.search import title
-from clipsim.render.table import BEST_STYLE, NONE, TableParts, explain, stands_out, title_of
+from clipsim.render.table import BEST_STYLE, NONE, TableParts, describe_run, explain, stands_out
 from clipsim.scoring.records import ImageScores, RankResult, Score
 from clipsim.scoring.search_records import SearchResult
 
@@ -45,7 +45,7 @@ def build_preview_table(result: RankResult, preview: Preview, width: int, top: i
     some = f"The best {count} of {len(result.texts)} texts for each image" if count < len(result.texts) else ""
     hint = f" (--top {len(result.texts)} shows all)" if some and top is None else ""
     layout = f"{some or 'The texts of each image, best first'}{hint}"
-    return title_of(result), _table(entries, preview, width), Text(f"{layout}: {explain(result)}", style="dim")
+    return describe_run(result), _table(entries, preview, width), Text(f"{layout}: {explain(result)}", style="dim")
 
 
 def build_preview_top_images(result: RankResult, preview: Preview, count: int, width: int) -> TableParts:
@@ -62,7 +62,7 @@ def build_preview_top_images(result: RankResult, preview: Preview, count: int, w
     )
     layout = f"The best {min(count, len(result.images))} of {len(result.images)} images for each text, best first"
     explained = Text(f"{layout}: {explain(result, marked=False)}", style="dim")
-    return title_of(result), _table(entries, preview, width), explained
+    return describe_run(result), _table(entries, preview, width), explained
 
 
 def build_preview_search(

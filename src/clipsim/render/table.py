@@ -17,74 +17,78 @@ from clipsim.scoring.records import ImageScores, RankResult
 TableParts = tuple[Text, Table, Text]  # title, table, caption
 
 BEST_STYLE = "bold green"
-HEADING = 18  # cells; a longer name over a column is not shortened below this
-NARROWEST = 14  # cells; a longer name at the side is not shortened below this
-GAP = 3  # cells between columns
-MARGIN = 2  # cells around the labels
+# Widths in terminal cells.
+MIN_HEADING = 18  # a longer heading is not shortened below this
+MIN_ROW_LABEL = 14  # nor a longer row label below this
+COLUMN_GAP = 3
+MARGIN = 2  # around the labels of the rows
+MAX_TITLE_PART = 64
+SCORE_WIDTH, SCORE_AND_SHARE_WIDTH = 8, 15
 NONE = "none"  # in place of the best text of an image none of whose texts reaches its threshold
 
 
 def build_table(result: RankResult, width: int, top: int | None = None, *, whole_names: bool = False) -> TableParts:
     """Lay the result out for `width` cells: title, table, and a sentence that explains the numbers.
 
-    With `top`, the best few texts of each image: in columns if they fit, else on lines of their own. Without, all
-    of them: a column an image if that fits, else a row an image, else the same with shortened names; where no layout
-    fits, a row an image with as many texts as do. With `whole_names` no name is shortened: the table may be wider.
+    With `top`, the best few texts of each image: in columns if they fit, else on lines of their own. Without, all of
+    them: a column an image if that fits, else a row an image, else the same with shortened names; where no layout fits,
+    a row an image with as many texts as do. With `whole_names` no name is shortened: the table may be wider.
     """
-    cell = 8 if result.probabilities is None else 15
+    score = SCORE_WIDTH if result.probabilities is None else SCORE_AND_SHARE_WIDTH
     result = _order_by_only_text(result)
     files = list(result.images) if whole_names else strip_common_folder(result.images)
     if top is None:
-        columns = _Layout(files, result.texts, cell, width)  # a column an image
-        rows = _Layout([*result.texts, *([NONE] if result.thresholds else [])], files, cell, width)  # a row an image
+        columns = _Layout(files, result.texts, score, width)  # a column an image
+        texts = [*result.texts, NONE] if result.thresholds else result.texts
+        rows = _Layout(texts, files, score, width)  # a row an image
         if fitted := columns.whole():
-            return _column_an_image(result, *fitted, cell)
+            return _column_an_image(result, *fitted, score)
         if fitted := rows.whole():
-            return _row_an_image(result, *fitted, cell)
+            return _row_an_image(result, *fitted, score)
         if not whole_names and (fitted := columns.shortened()):
-            return _column_an_image(result, *fitted, cell)
+            return _column_an_image(result, *fitted, score)
         if not whole_names and (fitted := rows.shortened()):
-            return _row_an_image(result, *fitted, cell)
-    texts = _fit(result.texts, HEADING, whole_names)
-    place = max(map(cell_len, texts), default=0) + 1 + cell + GAP
-    beside = min(NARROWEST, _widest(files))
+            return _row_an_image(result, *fitted, score)
+    texts = _fit(result.texts, MIN_HEADING, whole_names)
+    place = max(map(cell_len, texts), default=0) + 1 + score + COLUMN_GAP
+    beside = min(MIN_ROW_LABEL, _widest(files))
     fitting = (width - MARGIN - beside) // place
     count = min(top or fitting, len(texts))
     if count > fitting or count < 1:
         names = _fit(files, width // 3, whole_names)
-        beside_texts = _fit(result.texts, width - MARGIN - 2 * GAP - _widest(names) - cell, whole_names)
-        return _line_a_score(result, names, beside_texts, min(top or 1, len(texts)))
-    side = max(NARROWEST, width - MARGIN - count * place)
+        texts = _fit(result.texts, width - MARGIN - 2 * COLUMN_GAP - _widest(names) - score, whole_names)
+        return _line_a_score(result, names, texts, min(top or 1, len(texts)))
+    side = max(MIN_ROW_LABEL, width - MARGIN - count * place)
     return _best_few(result, _fit(files, side, whole_names), texts, count, asked=top is not None)
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Names over columns and names at the side of a table, for a terminal of a width."""
+    """Names over columns and names of rows of a table, for a terminal of a width."""
 
     over: Sequence[str]
     beside: Sequence[str]
-    cell: int
+    score: int
     width: int
 
     def whole(self) -> tuple[list[str], list[str]] | None:
-        """The labels at the side and the headings, where the names fit as they are."""
+        """The row labels and the headings, where the names fit as they are."""
         side, headings = [printable(name) for name in self.beside], [printable(name) for name in self.over]
         return (side, headings) if self._room(headings) >= _widest(self.beside) else None
 
     def shortened(self) -> tuple[list[str], list[str]] | None:
         """The same with names shortened as little as is needed, where that suffices."""
-        least = min(NARROWEST, _widest(self.beside))
-        for cap in range(max(HEADING, min(_widest(self.over), self.width)), HEADING - 1, -1):
+        least = min(MIN_ROW_LABEL, _widest(self.beside))
+        for cap in range(max(MIN_HEADING, min(_widest(self.over), self.width)), MIN_HEADING - 1, -1):
             headings = shorten_all(self.over, cap)
             room = self._room(headings)
-            if room >= (least if cap == HEADING else _widest(self.beside)):
+            if room >= (least if cap == MIN_HEADING else _widest(self.beside)):
                 return shorten_all(self.beside, max(1, room)), headings
         return None
 
     def _room(self, headings: Sequence[str]) -> int:
-        """Cells that are left at the side."""
-        return self.width - MARGIN - sum(max(self.cell, cell_len(heading)) + GAP for heading in headings)
+        """Cells that are left for the row labels."""
+        return self.width - MARGIN - sum(max(self.score, cell_len(heading)) + COLUMN_GAP for heading in headings)
 
 
 def _widest(names: Sequence[str]) -> int:
@@ -102,22 +106,21 @@ def _order_by_only_text(result: RankResult) -> RankResult:
     return replace(result, scores=tuple(sorted(result.scores, key=lambda image: -float(image.similarity[0]))))
 
 
-def _column_an_image(result: RankResult, texts: Sequence[str], headings: Sequence[str], cell: int) -> TableParts:
-    table = _empty_table(headings, cell)
+def _column_an_image(result: RankResult, texts: Sequence[str], headings: Sequence[str], score: int) -> TableParts:
+    table = _empty_table(headings, score)
     for row, text in enumerate(texts):
-        cells = [_cell(result, image, row) for image in result.scores]
-        table.add_row(Text(text), *cells)
+        table.add_row(Text(text), *(_score_cell(result, image, row) for image in result.scores))
     if result.thresholds:
         table.add_row(Text(NONE), *map(_none_cell, result.scores))
-    return _framed(result, table, "One row a text, one column an image")
+    return _frame(result, table, "One row a text, one column an image")
 
 
-def _row_an_image(result: RankResult, images: Sequence[str], headings: Sequence[str], cell: int) -> TableParts:
-    table = _empty_table(headings, cell)
+def _row_an_image(result: RankResult, images: Sequence[str], headings: Sequence[str], score: int) -> TableParts:
+    table = _empty_table(headings, score)
     for name, image in zip(images, result.scores, strict=True):
-        cells = [_cell(result, image, row) for row in range(len(result.texts))]
+        cells = [_score_cell(result, image, row) for row in range(len(result.texts))]
         table.add_row(Text(name), *cells, *([_none_cell(image)] if result.thresholds else []))
-    return _framed(result, table, "One row an image, one column a text")
+    return _frame(result, table, "One row an image, one column a text")
 
 
 def _best_few(result: RankResult, images: Sequence[str], texts: Sequence[str], count: int, asked: bool) -> TableParts:
@@ -128,10 +131,10 @@ def _best_few(result: RankResult, images: Sequence[str], texts: Sequence[str], c
         for index in image.order(count - len(cells)):
             label = Text(texts[index], style=BEST_STYLE if stands_out(result, image, index) else "")
             label.truncate(widest, pad=True)
-            cells.append(Text(" ").join((label, _cell(result, image, index))))
+            cells.append(Text(" ").join((label, _score_cell(result, image, index))))
         table.add_row(Text(name), *cells)
-    all_of_them = "" if asked else f" (--top {len(texts)} shows all)"
-    return _framed(result, table, _describe_top(count, len(texts)) + all_of_them)
+    hint = "" if asked else f" (--top {len(texts)} shows all)"
+    return _frame(result, table, _describe_top(count, len(texts)) + hint)
 
 
 def _line_a_score(result: RankResult, images: Sequence[str], texts: Sequence[str], count: int) -> TableParts:
@@ -141,10 +144,9 @@ def _line_a_score(result: RankResult, images: Sequence[str], texts: Sequence[str
             table.add_row(Text(name), Text(NONE, style=BEST_STYLE), _none_cell(image))
         for place, index in enumerate(image.order(count), start=int(image.best is None)):
             style = BEST_STYLE if stands_out(result, image, index) else ""
-            table.add_row(
-                Text(name if place == 0 else ""), Text(texts[index], style=style), _cell(result, image, index)
-            )
-    return _framed(result, table, f"{_describe_top(count, len(texts))}, a line each")
+            label = Text(name if place == 0 else "")
+            table.add_row(label, Text(texts[index], style=style), _score_cell(result, image, index))
+    return _frame(result, table, f"{_describe_top(count, len(texts))}, a line each")
 
 
 def _describe_top(count: int, texts: int) -> str:
@@ -163,32 +165,32 @@ def _none_cell(image: ImageScores) -> Text:
     return Text(f"* {NONE}" if image.best is None else "", style=BEST_STYLE)
 
 
-def _cell(result: RankResult, image: ImageScores, index: int) -> Text:
+def _score_cell(result: RankResult, image: ImageScores, index: int) -> Text:
     best = stands_out(result, image, index)
     score = image.score(result.texts, index)
     share = "" if score.probability is None else f" {score.probability:6.1%}"
     return Text(f"{'*' if best else ' '}{score.similarity:7.4f}{share}", style=BEST_STYLE if best else "")
 
 
-def _empty_table(headings: Sequence[str], least: int | None = None) -> Table:
+def _empty_table(headings: Sequence[str], min_width: int | None = None) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1), header_style="bold")
     table.add_column("", no_wrap=True)
     for heading in headings:
-        table.add_column(Text(heading), no_wrap=True, min_width=least)
+        table.add_column(Text(heading), no_wrap=True, min_width=min_width)
     return table
 
 
-def _framed(result: RankResult, table: Table, layout: str) -> TableParts:
-    """The table under the model's name and over a sentence that says what its numbers are."""
-    return title_of(result), table, Text(f"{layout}: {explain(result)}", style="dim")
+def _frame(result: RankResult, table: Table, layout: str) -> TableParts:
+    """The table under the model's name and above a sentence that says what its numbers are."""
+    return describe_run(result), table, Text(f"{layout}: {explain(result)}", style="dim")
 
 
-def title_of(result: RankResult) -> Text:
+def describe_run(result: RankResult) -> Text:
     """The model, and what it ran on."""
     model = result.model
     title = [model.name, *([model.pretrained] if model.pretrained else []), result.device, result.precision]
     title += [result.engine] if result.engine != "torch" else []
-    return Text(" · ".join(printable(part, 64) for part in title), style="bold")
+    return Text(" · ".join(printable(part, MAX_TITLE_PART) for part in title), style="bold")
 
 
 def explain(result: RankResult, *, marked: bool = True) -> str:

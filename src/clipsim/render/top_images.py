@@ -11,7 +11,7 @@ from clipsim.render.csv import CSV_FIELDS, csv_line
 from clipsim.render.json import score_fields
 from clipsim.render.labels import shorten_all, strip_common_folder
 from clipsim.render.safe_json import to_json
-from clipsim.render.table import TableParts, explain, title_of
+from clipsim.render.table import TableParts, describe_run, explain
 from clipsim.scoring.records import ImageScores, RankResult
 
 PLACE_WIDTH, SCORE_WIDTH, GAPS = 4, 16, 12  # cells of the other columns, and between columns
@@ -39,7 +39,7 @@ def build_top_images_table(result: RankResult, count: int, width: int, *, whole_
                 end_section=place == count,
             )
     layout = f"The best {min(count, len(result.images))} of {len(result.images)} images for each text, best first"
-    return title_of(result), table, Text(f"{layout}: {explain(result, marked=False)}", style="dim")
+    return describe_run(result), table, Text(f"{layout}: {explain(result, marked=False)}", style="dim")
 
 
 def format_top_images_lines(result: RankResult, count: int) -> str:

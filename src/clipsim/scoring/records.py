@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,16 +25,27 @@ class ModelRecord:
     logit_scale: float
     logit_bias: float | None
     head: str
+    preprocess: tuple[tuple[str, Any], ...] = ()  # the settings of its pictures, as pairs of name and value
 
     @property
     def full_name(self) -> str:
         """The name with the tag of its weights, where it has one."""
         return self.name if self.pretrained is None else f"{self.name}/{self.pretrained}"
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelRecord:
+        """What `to_dict` made plain. Raises TypeError, KeyError or AttributeError for anything else."""
+        settings = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values["preprocess"].items()
+        }
+        return cls(**{**values, "preprocess": tuple(settings.items())})
+
     def to_dict(self) -> dict[str, Any]:
         """The object "model" of the JSON schemas; numbers have seven significant digits."""
         bias = None if self.logit_bias is None else round_significant(self.logit_bias)
-        return {**vars(self), "logit_scale": round_significant(self.logit_scale), "logit_bias": bias}
+        scale = round_significant(self.logit_scale)
+        settings = {name: list(value) if isinstance(value, tuple) else value for name, value in self.preprocess}
+        return {**vars(self), "logit_scale": scale, "logit_bias": bias, "preprocess": settings}
 
 
 @dataclass(frozen=True)

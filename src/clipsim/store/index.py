@@ -95,12 +95,12 @@ def refine(dataset: Dataset, queries: Vectors, candidates: NDArray[np.int64], co
 
 
 def choose_lists(vectors: int) -> int:
-    """How many lists so many vectors are put into: the power of two that is nearest to 4 · √n, at most n / 32.
+    """How many lists so many vectors are put into: the power of two that is nearest to 1.5 · √n, at most n / 32.
 
     >>> [choose_lists(n) for n in (1_000, 100_000, 1_000_000, 10_000_000)]
-    [32, 1024, 4096, 16384]
+    [32, 512, 2048, 4096]
     """
-    wanted = max(1.0, min(4 * vectors**0.5, vectors / 32))
+    wanted = max(1.0, min(1.5 * vectors**0.5, vectors / 32))
     return int(2 ** round(np.log2(wanted)))
 
 

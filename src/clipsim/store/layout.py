@@ -83,6 +83,7 @@ class DatasetFacts(VectorFacts):
             "schema": SCHEMA,
             "complete": self.complete,
             **{key: value for key, value in asdict(self).items() if key not in (*counts, "errors")},
+            "model": self.model.to_dict(),
             "dimensions": self.dimensions,
             "counts": {**counts, "shards": self.shards},
             "errors": self.errors,
@@ -96,7 +97,7 @@ class DatasetFacts(VectorFacts):
         if not isinstance(record, dict) or record.get("schema") != SCHEMA:
             raise ValueError("another schema")
         known = {field.name for field in fields(cls)}
-        values = {**record, **record["counts"], "model": ModelRecord(**record["model"])}
+        values = {**record, **record["counts"], "model": ModelRecord.from_dict(record["model"])}
         return cls(**{key: value for key, value in values.items() if key in known})
 
 
@@ -115,7 +116,7 @@ def read_facts(folder: Path) -> DatasetFacts:
         raise DatasetError(f"{printable(str(folder))}: not a folder of vectors: it has no {FACTS_FILE}") from error
     except OSError as error:
         raise DatasetError(f"{shown}: cannot read it: {error.strerror or error}") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DatasetError(f"{shown}: not the facts of a data set ({SCHEMA}), or damaged") from error
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import clipsim
-from clipsim.engines.torch.build import openclip_transform
+from clipsim.engines.torch.build import make_transform
 from clipsim.engines.torch.encoder import ClipEncoder
 from clipsim.errors import DeviceError, PromptError
 
@@ -125,7 +125,7 @@ def test_extreme_pictures(tmp_path: Path) -> None:
     squashes = open_path(write_folder(tmp_path / "siglip", "siglip"))
 
     assert (crops.prepare_image(long) == crops.prepare_image(Image.new("RGB", (9, 9), "blue"))).all()
-    assert (as_floats(squashes, long) == openclip_transform(squashes.preprocessing)(long).numpy()).all()
+    assert (as_floats(squashes, long) == make_transform(squashes.preprocessing)(long).numpy()).all()
 
 
 def test_nan_weights_rank_nothing(tmp_path: Path) -> None:

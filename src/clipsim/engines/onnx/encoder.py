@@ -37,12 +37,13 @@ class OnnxEncoder:
         self.engine, self.precision = export.engine, export.precision
         self.embed_dim, self.image_size = export.embed_dim, export.image_size
         self.logit_scale, self.logit_bias, self.head = export.logit_scale, export.logit_bias, export.head
+        self.notices = tuple(export.notices)
         self._export = export
         try:
             import onnxruntime
 
             self._runtime: Any = onnxruntime
-            self.preprocessing = Preprocessing(**(export.preprocessing | {"size": tuple(export.preprocessing["size"])}))
+            self.preprocessing = Preprocessing.from_dict(export.preprocessing)
             self.rules = TokenRules(**export.token_rules)
         except ImportError as error:
             raise ModelError(f"engine='{self.engine}' needs onnxruntime: {EXTRA}") from error

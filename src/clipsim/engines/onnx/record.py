@@ -23,10 +23,24 @@ VERIFIED_FILE = "verified.json"
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well the export's vectors agree with torch's: the least and the mean cosine of `count` inputs."""
+    """How well the export's vectors agree with torch's, over `count` inputs.
+
+    `least` and `mean` are of the cosine between both vectors of an input; `centred` is the mean cosine after torch's
+    mean vector is subtracted from both. What all vectors of a model have in common raises a plain cosine; a centred one
+    compares only what tells one input from another.
+    """
 
     count: int
     least: float
+    mean: float
+    centred: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far the cosines of all pairs of checked texts and images are from torch's: the greatest and the mean."""
+
+    greatest: float
     mean: float
 
 
@@ -53,8 +67,10 @@ class Export:
     preprocessing: dict[str, Any]
     token_rules: dict[str, Any]
     texts_shorten: bool
+    notices: list[str]
     images: Agreement
     texts: Agreement
+    cosines: Difference
     source: dict[str, Any]
     files: dict[str, int]
     digests: dict[str, str]
@@ -84,7 +100,8 @@ class Export:
             raise ValueError(f"its {FACTS_FILE} is damaged")
         try:
             images, texts = Agreement(**facts.pop("images")), Agreement(**facts.pop("texts"))
-            export = cls(folder=folder, images=images, texts=texts, **facts)
+            cosines = Difference(**facts.pop("cosines"))
+            export = cls(folder=folder, images=images, texts=texts, cosines=cosines, **facts)
             wrong = [name for name, size in export.files.items() if size_of(folder / name) != size]
             source = isinstance(export.source["path"], str) and isinstance(export.source["stamp"] or {}, dict)
             if export.files.keys() != export.digests.keys() or not source:
@@ -120,11 +137,12 @@ class Export:
     def __str__(self) -> str:
         """One line that is safe to print."""
         figures = ", ".join(
-            f"{what} {check.mean:.5f} (least {check.least:.5f})"
+            f"{what} {check.mean:.5f} (least {check.least:.5f}, centred {check.centred:.4f})"
             for what, check in (("images", self.images), ("texts", self.texts))
         )
         return (
-            f"{self.engine}, {self.bytes / 1e6:,.0f} MB, mean cosine to torch: {figures}; {printable(str(self.folder))}"
+            f"{self.engine}, {self.bytes / 1e6:,.0f} MB, mean cosine to torch: {figures}; cosines of pairs differ by "
+            f"{self.cosines.mean:.1e} on average, {self.cosines.greatest:.1e} at most; {printable(str(self.folder))}"
         )
 
     def is_of(self, spec: ModelSpec) -> bool:

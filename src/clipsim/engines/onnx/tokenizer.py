@@ -24,9 +24,9 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 class TokenRules:
     """How a model's texts become rows of token ids.
 
-    With `own`, the tokenizer is OpenCLIP's, which splits a text into words and puts `start` and `end` around the ids;
-    other tokenizers add their own markers. `clean` is "lower", "whitespace" or "canonicalize". Rows are padded with
-    `pad`, at the left if `pad_left`; an id equal to `dropped` becomes 0.
+    `own` is whether the tokenizer is OpenCLIP's, which splits into words first and puts `start` and `end` around the
+    ids; others bring their own marks. `clean` is "lower", "whitespace", "canonicalize" or "none". Rows are filled
+    with `pad`, at the left if `pad_left`; `dropped`, where there is one, is an id that becomes 0.
     """
 
     own: bool
@@ -97,15 +97,17 @@ class PlainTokenizer:
 def clean_text(text: str, how: str) -> str:
     r"""Repair the encoding, resolve HTML entities and collapse white space, as OpenCLIP does before it tokenizes.
 
-    `how` is "whitespace" for no more than that, "lower" to convert to lower case too, "canonicalize" to also remove
-    punctuation.
+    `how` is "whitespace" for that, "lower" to lower the case too, "canonicalize" to drop punctuation as well,
+    "none" to leave the text as it is.
 
     >>> clean_text("  A  Caf&eacute;\n", "lower")
     'a café'
     >>> clean_text("Snake_case, isn't it?", "canonicalize")
     'snake case isnt it'
     """
-    if not (text.isascii() and text.isprintable() and "&" not in text):  # else ftfy would change nothing
+    if how == "none":
+        return text
+    if not (text.isascii() and text.isprintable() and "&" not in text):  # else there is nothing to mend
         import html
 
         import ftfy  # takes 0.1 s

@@ -6,6 +6,7 @@ import copy
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,16 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from clipsim.engines.preprocessing import Preprocessing, find_settings
+from clipsim.engines.preprocessing import Preprocessing
 from clipsim.engines.torch.checkpoints import read_tensors
-from clipsim.engines.torch.openai_layout import drop_extras, infer_config
+from clipsim.engines.torch.openai_layout import drop_extras, explain_assumption, infer_config, is_openais
+from clipsim.engines.torch.resizing import prepare_as_transformers
+from clipsim.engines.torch.transformers_layout import is_transformers_layout, rename_tensors
 from clipsim.errors import ModelError, WeightsError, printable
-from clipsim.models.files import ModelFiles, read_config
+from clipsim.models.configs import read_config
+from clipsim.models.files import ModelFiles
 from clipsim.models.names import ModelSpec
+from clipsim.models.preprocess import explain_settings, find_settings
 
 
 class _NoRandomNumbers(TorchFunctionMode):
@@ -73,14 +78,24 @@ def _count_numbers(size: Sequence[Any]) -> int:
     return math.prod(int(length) for length in whole)
 
 
-def build_model(
-    spec: ModelSpec, files: ModelFiles, *, mapped: bool = True
-) -> tuple[Any, Preprocessing, dict[str, Any]]:
-    """The model in evaluation mode, fp32 on the CPU, its preprocessing, and its configuration (`model_cfg`).
+@dataclass(frozen=True)
+class BuiltModel:
+    """An OpenCLIP model, its preprocessing, its configuration (`model_cfg`), and what its user should know of it."""
+
+    model: Any
+    preprocessing: Preprocessing
+    config: dict[str, Any]
+    notices: tuple[str, ...]
+
+
+def build_model(spec: ModelSpec, files: ModelFiles, *, mapped: bool = True) -> BuiltModel:
+    """The model in evaluation mode, fp32 on the CPU, with its weights.
 
     Raises WeightsError when the weights do not fit, ModelError when the architecture cannot be built here.
     """
     tensors = read_tensors(files.weights, mapped=mapped)
+    if is_transformers_layout(tensors):
+        tensors = rename_tensors(tensors)
     given = None if files.config is None else read_config(files.config)
     config = _configure(spec, files, tensors) if given is None else given["model_cfg"]
     try:
@@ -90,26 +105,38 @@ def build_model(
     except Exception as error:
         said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 160)
         raise ModelError(f"{printable(spec.name)}: OpenCLIP cannot build this architecture ({said})") from error
+    notices = [notice for notice in (explain_settings(spec),) if notice]
+    if spec.kind == "checkpoint" and given is None and not is_openais(tensors, files.weights):
+        notices.append(explain_assumption(config, tensors, files.weights))
     if spec.kind in ("checkpoint", "weights"):
         tensors = drop_extras(tensors)
     _fill(model, tensors, files.weights, config)
-    if spec.kind == "checkpoint":
-        # OpenAI's code, and OpenCLIP's after it, hold these matrices in fp16 before they cast them to fp32 on a CPU
+    if spec.kind == "checkpoint" and given is None:
+        # OpenAI's code, and OpenCLIP's after it, hold these matrices in fp16 before they make them fp32 on a CPU
         open_clip.convert_weights_to_fp16(model)
         model.float()
     model.eval()
     try:
         preprocessing = Preprocessing.of(model.visual.image_size, find_settings(spec, given))
     except (TypeError, ValueError) as error:
-        raise WeightsError(f"{printable(spec.name)}: OpenCLIP does not have its preprocessing settings") from error
-    return model, preprocessing, config
+        raise WeightsError(
+            f"{printable(spec.name)}: its preprocessing settings are not OpenCLIP's ({error})"
+        ) from error
+    return BuiltModel(model, preprocessing, config, tuple(notices))
 
 
-def openclip_transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
-    """OpenCLIP's own transform with these settings, for callers of `clipsim.load`."""
-    settings = vars(preprocessing)
-    transform: Callable[[Image.Image], Tensor] = image_transform_v2(PreprocessCfg(**settings), is_train=False)
-    return transform
+def make_transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
+    """OpenCLIP's own transform of these settings, or transformers' where they are its, for programs that call it."""
+    if preprocessing.backend == "torchvision":
+
+        def transform(image: Image.Image) -> Tensor:
+            pixels = prepare_as_transformers(image.convert("RGB"), preprocessing)
+            return torch.from_numpy(preprocessing.normalise(pixels[None])[0])
+
+        return transform
+    settings = {name: value for name, value in vars(preprocessing).items() if name != "backend"}
+    openclips: Callable[[Image.Image], Tensor] = image_transform_v2(PreprocessCfg(**settings), is_train=False)
+    return openclips
 
 
 def _configure(spec: ModelSpec, files: ModelFiles, tensors: dict[str, Tensor]) -> dict[str, Any]:
@@ -170,7 +197,7 @@ def _fill(model: Any, tensors: dict[str, Tensor], path: Path, config: dict[str, 
     missing = [name for name in expected if name not in tensors and not name.endswith("num_batches_tracked")]
     extra = [name for name in tensors if name not in expected]
     wrong = [name for name in expected if name in tensors and tensors[name].shape != expected[name].shape]
-    coded = [  # quantised weights, for example
+    coded = [  # quantised ones, say, whose numbers stand for others
         name for name in expected
         if name in tensors and tensors[name].is_floating_point() != expected[name].is_floating_point()
     ]  # fmt: skip

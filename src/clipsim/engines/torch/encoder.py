@@ -13,6 +13,7 @@ from torch import Tensor
 
 from clipsim.engines.torch.build import build_model
 from clipsim.engines.torch.devices import choose_device, choose_precision
+from clipsim.engines.torch.resizing import prepare_as_transformers
 from clipsim.engines.torch.tokenizer import Tokenizer
 from clipsim.engines.torch.towers import Towers
 from clipsim.errors import DeviceError, WeightsError, printable
@@ -38,7 +39,9 @@ class ClipEncoder:
     ) -> None:
         target = choose_device(device)
         self.precision, dtype = choose_precision(precision, target)
-        model, self.preprocessing, config = build_model(spec, files)
+        built = build_model(spec, files)
+        model, config = built.model, built.config
+        self.preprocessing, self.notices = built.preprocessing, built.notices
         self.name = spec.reported_name
         self.pretrained = spec.reported_tag
         self.embed_dim: int = config["embed_dim"]
@@ -59,6 +62,8 @@ class ClipEncoder:
 
     def prepare_image(self, image: Image.Image) -> NDArray[np.uint8]:
         """RGB picture → (h, w, 3) uint8: the model's own resize and crop."""
+        if self.preprocessing.backend == "torchvision":
+            return prepare_as_transformers(image, self.preprocessing)
         return self.preprocessing.prepare(image)
 
     def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

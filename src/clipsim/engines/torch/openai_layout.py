@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from clipsim.engines.torch.torchscript import is_torchscript
 from clipsim.errors import WeightsError, printable
+from clipsim.models.catalogue import read_catalogue
 
 # Numbers that OpenAI's archives hold beside the weights.
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
+VOCABULARY = 49_408  # of all of OpenAI's models
 _HEAD_WIDTH = 64  # of every attention head in OpenAI's models
 _STRIDE = 32  # of OpenAI's ResNets, from pixels to the grid that is pooled
 
@@ -22,12 +27,55 @@ def drop_extras(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
+def is_openais(tensors: dict[str, Tensor], path: Path) -> bool:
+    """Whether something in a checkpoint says that it is OpenAI's, and not one of OpenCLIP's in the same layout.
+
+    OpenAI's archives are TorchScript, carry three numbers beside the weights, and hold matrices in fp16.
+    """
+    if any(name in tensors for name in _NOT_WEIGHTS) or _is_archive(path):
+        return True
+    matrix = tensors.get("transformer.resblocks.0.attn.in_proj_weight")
+    return matrix is not None and matrix.dtype == torch.float16
+
+
+def _is_archive(path: Path) -> bool:
+    try:
+        return is_torchscript(path)
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def explain_assumption(config: dict[str, Any], tensors: dict[str, Tensor], path: Path) -> str:
+    """One line that says what was assumed of a checkpoint that does not say what it is."""
+    count = sum(tensor.numel() for tensor in drop_extras(tensors).values()) / 1e6
+    fitting = [
+        name
+        for name, facts in read_catalogue()["architectures"].items()
+        if facts["embed_dim"] == config["embed_dim"]
+        and facts["image_size"] == config["vision_cfg"]["image_size"]
+        and facts["parameters_millions"] is not None
+        and abs(facts["parameters_millions"] - count) < 0.01 * count
+    ]
+    example = f"model='{fitting[0]}'" if fitting else "model='ARCHITECTURE'"
+    return (
+        f"{printable(str(path))} does not say which model it is; it is taken for OpenAI's (QuickGELU, heads of "
+        f"{_HEAD_WIDTH}, the text's vector at its greatest id). If it is OpenCLIP's, give {example} and the file as "
+        "weights"
+    )
+
+
 def infer_config(tensors: dict[str, Tensor], path: Path) -> dict[str, Any]:
     """OpenCLIP's `model_cfg` for a checkpoint in OpenAI's layout, from the names and shapes of its tensors.
 
     The activation is QuickGELU, as in all models of OpenAI's. Raises WeightsError for another layout.
     """
     try:
+        words = tensors["token_embedding.weight"].shape[0]
+        if words != VOCABULARY:
+            raise WeightsError(
+                f"{printable(str(path))}: a vocabulary of {words:,} words, where OpenAI's models have {VOCABULARY:,}; "
+                "name the architecture as the model and give the file as weights"
+            )
         return {
             "embed_dim": tensors["text_projection"].shape[1],
             "quick_gelu": True,

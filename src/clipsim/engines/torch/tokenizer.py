@@ -25,6 +25,9 @@ class Tokenizer:
         text = config["text_cfg"]
         self.context_length: int = text.get("context_length", DEFAULT_CONTEXT_LENGTH)
         options = dict(text.get("tokenizer_kwargs") or {})
+        cleans = options.get("clean") != "none"  # "none": as transformers, which reads texts as they are
+        if not cleans:
+            del options["clean"]
         if unknown := options.keys() - _OPTIONS:
             raise WeightsError(f"the tokenizer option '{printable(min(unknown), 40)}' of this model is not supported")
         try:
@@ -38,6 +41,8 @@ class Tokenizer:
                     trust_remote_code=False,
                     **options,
                 )
+                if not cleans:
+                    self.tokenize.clean_fn = str
         except ImportError as error:
             raise ModelError(
                 "this model's tokenizer needs 'transformers': pip install 'clipsim[transformers]'"

@@ -12,9 +12,9 @@ from clipsim.engines.onnx.tokenizer import TokenRules
 from clipsim.engines.torch.tokenizer import Tokenizer
 from clipsim.errors import ModelError
 
-# Each way of cleaning gives another result for this text.
-_PROBE = "Ab c_d!"
-_CLEANED = {"ab c_d!": "lower", "Ab c_d!": "whitespace", "ab c d": "canonicalize"}
+# Each way of cleaning leaves something else of this text.
+_PROBE = "Ab  c_d!"
+_CLEANED = {"ab c_d!": "lower", "Ab c_d!": "whitespace", "ab c d": "canonicalize", _PROBE: "none"}
 TOKENIZER_CHECK_TEXTS = (
     "a photo of a cat", "Don't we'll THEY'RE I've it's", "123 4,567.89 \u00bd \u00b2", "naïve café ÀÉÎ Straße İstanbul",
     "cafe\u0301 \u1e9b\u0323 \ufb01ne \ufb00", "猫と犬の写真", "고양이 사진", "кошка и собака", "قطة وكلب", "बिल्ली",

@@ -1,4 +1,4 @@
-"""Tests of `store.vectors_file`: rows of data sets and added ones, read again by their numbers."""
+"""Tests of `store.vector_table`: rows of data sets and added ones, read again by their numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from data_sets import random_vectors, write_data_set
 
 from clipsim.errors import DatasetError
-from clipsim.store.vectors_file import VectorTable
+from clipsim.store.vector_table import VectorTable
 
 pytest.importorskip("pyarrow")
 

@@ -1,0 +1,34 @@
+"""An RGB picture → the pixels that `transformers` gives its models: resized by torchvision, cropped from the floor."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2.functional import pil_to_tensor, resize
+
+from clipsim.engines.preprocessing import Preprocessing, trim_to_aspect_ratio
+
+_MODES = {"bicubic": InterpolationMode.BICUBIC, "bilinear": InterpolationMode.BILINEAR}
+
+
+def prepare_as_transformers(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """RGB picture → (height, width, 3) uint8, as the torchvision backend of transformers' CLIPImageProcessor does.
+
+    Its resizing differs from Pillow's by at most a level or two, its crop by at most a pixel.
+    """
+    high, wide = preprocessing.size
+    mode = _MODES[preprocessing.interpolation]
+    if preprocessing.resize_mode == "squash":
+        pixels = resize(pil_to_tensor(image), [high, wide], mode, antialias=True)
+    else:
+        image = trim_to_aspect_ratio(image)
+        short, long = sorted(image.size)
+        other = int(high * long / short)
+        size = [other, high] if image.width <= image.height else [high, other]
+        pixels = resize(pil_to_tensor(image), size, mode, antialias=True)
+        top, left = (pixels.shape[1] - high) // 2, (pixels.shape[2] - wide) // 2
+        pixels = pixels[:, top : top + high, left : left + wide]
+    prepared: NDArray[np.uint8] = pixels.permute(1, 2, 0).contiguous().numpy()
+    return prepared

@@ -1,0 +1,77 @@
+"""A model's configuration file → OpenCLIP's `model_cfg` and `preprocess_cfg`, checked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from clipsim.errors import WeightsError, printable
+from clipsim.models import transformers_config
+
+MAX_CONFIG_BYTES = 1 << 24  # usual configurations have a few thousand
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A model's open_clip_config.json, or the config.json of `transformers` in OpenCLIP's terms, checked.
+
+    Raises WeightsError when it is damaged, is of another kind, or asks for code to be run.
+    """
+    shown = printable(str(path))
+    config = read_settings(path)
+    if path.name == transformers_config.CONFIG_FILE:
+        config = _convert(path, config)
+    model = config.get("model_cfg") if isinstance(config, dict) else None
+    if not (
+        isinstance(model, dict)
+        and isinstance(model.get("embed_dim"), int)
+        and isinstance(model.get("vision_cfg"), dict)
+        and isinstance(model.get("text_cfg"), dict)
+        and isinstance(model["text_cfg"].get("hf_model_name") or "", str)
+    ):
+        raise WeightsError(f"{shown}: not an OpenCLIP configuration ('model_cfg' is missing or incomplete)")
+    if "trust_remote_code" in json.dumps(config):  # not in the file's text, where an escape could hide it
+        raise WeightsError(f"{shown}: asks for 'trust_remote_code'; clipsim runs no code that comes with a model")
+    if ":" in str(model["vision_cfg"].get("timm_model_name") or ""):
+        raise WeightsError(
+            f"{shown}: loads its image tower from elsewhere ('timm_model_name'); clipsim reads the model's folder only"
+        )
+    if not isinstance(config.get("preprocess_cfg") or {}, dict):
+        raise WeightsError(f"{shown}: 'preprocess_cfg' is not an object")
+    checked: dict[str, Any] = config
+    return checked
+
+
+def is_transformers_config(path: Path) -> bool:
+    """Whether a config.json describes a model at all; other programs write files of that name too."""
+    try:
+        config = read_settings(path)
+    except WeightsError:
+        return True  # so that what is wrong with it is said
+    return isinstance(config, dict) and "model_type" in config
+
+
+def _convert(path: Path, config: Any) -> dict[str, Any]:
+    preprocessor = path.with_name(transformers_config.PREPROCESSOR_FILE)
+    try:
+        if not isinstance(config, dict):
+            raise ValueError("not an object")
+        settings = read_settings(preprocessor) if preprocessor.is_file() else None
+        return transformers_config.convert_config(config, settings)
+    except (ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
+        said = printable(str(error), 160)
+        raise WeightsError(f"{printable(str(path))}: this configuration is not supported: {said}") from error
+
+
+def read_settings(path: Path) -> Any:
+    """What a JSON file of settings holds. Raises WeightsError for one that is damaged or too large."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_CONFIG_BYTES + 1)
+        if len(content) > MAX_CONFIG_BYTES:
+            raise ValueError(f"it exceeds the limit of {MAX_CONFIG_BYTES:,} bytes")
+        return json.loads(content.decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(
+            f"{printable(str(path))}: cannot read the configuration: {printable(str(error), 120)}"
+        ) from error

@@ -1,0 +1,126 @@
+"""Tests of folders that `transformers` writes: its own numbers, or the name of what is not supported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+import transformers
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+import clipsim
+from clipsim.errors import WeightsError
+
+TEXTS = ["a photo of a cat", "Two dogs &amp; a maze", "naïve café"]
+TEXT = {"hidden_size": 64, "intermediate_size": 200, "num_attention_heads": 2, "num_hidden_layers": 2}
+VISION = {"hidden_size": 96, "intermediate_size": 300, "num_attention_heads": 3, "num_hidden_layers": 2}
+
+
+def write_clip(folder: Path, *, size: dict[str, int] | None = None, **changes: Any) -> Path:
+    """A small random CLIPModel with CLIP's vocabulary, its image processor and its tokenizer."""
+    vocabulary = open_clip.tokenizer.SimpleTokenizer()
+    names = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+    tokenizer = transformers.CLIPTokenizer(
+        vocab={names.get(word, word): number for word, number in vocabulary.encoder.items()},
+        merges=list(vocabulary.bpe_ranks),
+    )
+    tokenizer.save_pretrained(folder)
+    config = transformers.CLIPConfig(
+        text_config=TEXT | {"eos_token_id": 49407, "bos_token_id": 49406} | changes,
+        vision_config=VISION | {"image_size": 48, "patch_size": 16} | changes,
+        projection_dim=40,
+    )
+    torch.manual_seed(0)
+    model = transformers.CLIPModel(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() > 1 and "embedding" not in name:
+                parameter.mul_(6)
+    model.save_pretrained(folder)
+    crop = size is None
+    transformers.CLIPImageProcessor(
+        size=size or {"shortest_edge": 48}, crop_size={"height": 48, "width": 48}, do_center_crop=crop
+    ).save_pretrained(folder)
+    return folder
+
+
+def reference(folder: Path, pictures: list[Image.Image]) -> NDArray[np.float32]:
+    """The cosines of transformers' own classes."""
+    model = transformers.CLIPModel.from_pretrained(folder).eval()
+    tokens = transformers.AutoTokenizer.from_pretrained(folder)(TEXTS, return_tensors="pt", padding=True)
+    pixels = transformers.CLIPImageProcessor.from_pretrained(folder)(pictures, return_tensors="pt")
+    with torch.no_grad():
+        output = model(**tokens, **pixels)
+    cosines: NDArray[np.float32] = (output.text_embeds @ output.image_embeds.T).numpy()
+    return cosines
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"hidden_act": "gelu"}, {"size": {"height": 48, "width": 48}}], ids=["quick_gelu", "gelu", "squash"]
+)
+def test_a_folder_gives_the_numbers_of_transformers(
+    tmp_path: Path, pictures: list[Image.Image], changes: dict[str, Any]
+) -> None:
+    """Weights, activation, tokenizer and preprocessing are those of the folder."""
+    folder = write_clip(tmp_path / "clip", **changes)
+    expected = reference(folder, pictures)
+    result = clipsim.rank(pictures, TEXTS, model=str(folder), device="cpu", cache=False)
+
+    assert np.ptp(expected) > 0.01
+    assert result.similarity == pytest.approx(expected, abs=1e-5)
+    assert result.warnings == ()
+
+
+def test_the_command_line_reads_such_a_folder(
+    tmp_path: Path, pictures: list[Image.Image], run: Callable[..., subprocess.CompletedProcess[bytes]]
+) -> None:
+    """The installed command gives the same numbers, and so does a path to the weights in the folder."""
+    folder = write_clip(tmp_path / "clip")
+    names = []
+    for number, picture in enumerate(pictures):
+        names.append(str(tmp_path / f"{number}.png"))
+        picture.save(names[-1])
+    texts = [part for text in TEXTS for part in ("-t", text)]
+    done = run("rank", *names, *texts, "-m", folder / "model.safetensors", "--json")
+
+    assert done.returncode == 0, done.stderr
+    assert np.array(json.loads(done.stdout)["similarity"]) == pytest.approx(reference(folder, pictures), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"model_type": "siglip", "architectures": ["SiglipModel"]}, "SiglipModel"),
+        ({"text_config": TEXT | {"hidden_act": "relu"}}, "relu"),
+        ({"vision_config": VISION | {"layer_norm_eps": 1e-3}}, "layer_norm_eps"),
+        ({"text_config": 7}, "not supported"),
+    ],
+    ids=["another class", "activation", "eps", "damaged"],
+)
+def test_what_is_not_supported_is_named(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    """One line says which class or setting it is."""
+    config = {"model_type": "clip", "architectures": ["CLIPModel"], "text_config": TEXT, "vision_config": VISION}
+    (tmp_path / "config.json").write_text(json.dumps(config | change))
+    save_file({"logit_scale": torch.zeros(())}, tmp_path / "model.safetensors")
+
+    with pytest.raises(WeightsError, match=words):
+        clipsim.open(str(tmp_path))
+
+
+def test_a_tensor_too_many_is_an_error(tmp_path: Path) -> None:
+    """A model with parts that OpenCLIP's CLIP does not have is refused, not read in part."""
+    folder = write_clip(tmp_path / "clip")
+    tensors = load_file(folder / "model.safetensors")
+    save_file(tensors | {"vision_model.encoder.layers.0.adapter.weight": torch.zeros(3)}, folder / "model.safetensors")
+
+    with pytest.raises(WeightsError, match="adapter"):
+        clipsim.rank(Image.new("RGB", (60, 50)), ["a", "b"], model=str(folder), cache=False)

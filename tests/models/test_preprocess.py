@@ -1,0 +1,63 @@
+"""Tests of `models.preprocess`: which settings a model's pictures get, and when that is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from clipsim.errors import UsageError
+from clipsim.models.catalogue import read_catalogue
+from clipsim.models.names import ModelSpec
+from clipsim.models.preprocess import explain_settings, find_settings
+
+
+def own(architecture: str, preprocess: str | None = None) -> ModelSpec:
+    """A state dict of the user's."""
+    return ModelSpec(architecture, "weights", architecture, path=Path("mine.pt"), preprocess=preprocess)
+
+
+def test_published_weights_have_their_own() -> None:
+    """A tag's settings are those of the catalogue."""
+    name, settings = next(iter(read_catalogue()["preprocess"].items()))
+    architecture, _, tag = name.partition("/")
+
+    assert find_settings(ModelSpec(name, "tag", architecture, tag), None) == settings
+
+
+def test_a_state_dict_gets_what_all_tags_share_and_says_so() -> None:
+    """Where that is not OpenCLIP's default, a notice names the difference."""
+    spec = own("ViT-B-16-SigLIP")
+
+    assert find_settings(spec, None)["resize_mode"] == "squash"
+    assert "resize_mode" in str(explain_settings(spec))
+    assert explain_settings(own("ViT-B-32")) is None
+
+
+def test_tags_that_disagree_give_the_default_and_say_so() -> None:
+    """ViT-L-14 has weights with different settings."""
+    assert find_settings(own("ViT-L-14"), None) == {}
+    assert "2 ways" in str(explain_settings(own("ViT-L-14")))
+    with pytest.raises(UsageError, match="different preprocessing"):
+        find_settings(own("ViT-L-14", "tag"), None)
+
+
+def test_a_choice_is_followed_without_a_notice(tmp_path: Path) -> None:
+    """The default, or a file with the settings alone or as part of a configuration."""
+    chosen = {"mean": [0.1, 0.2, 0.3], "resize_mode": "squash"}
+    for content in (chosen, {"preprocess_cfg": chosen}):
+        (tmp_path / "mine.json").write_text(json.dumps(content))
+        assert find_settings(own("ViT-B-16-SigLIP", str(tmp_path / "mine.json")), None) == chosen
+    assert find_settings(own("ViT-B-16-SigLIP", "default"), None) == {}
+    assert explain_settings(own("ViT-B-16-SigLIP", "default")) is None
+
+
+@pytest.mark.parametrize(("content", "words"), [(None, "no file"), ("{}", "none of mean"), ("[1]", "none of mean")])
+def test_a_choice_that_does_not_exist(tmp_path: Path, content: str | None, words: str) -> None:
+    """One line says what there is to choose."""
+    path = tmp_path / "mine.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UsageError, match=words):
+        find_settings(own("ViT-B-32", str(path)), None)
