@@ -54,8 +54,8 @@ class Pipeline:
     Iterating gives a `Prepared` for each source, in order; an error of the iterable of sources is raised after those
     before it. With `live`, sources are read by a separate thread, and a None is given about every tenth of a second
     while the next input is not ready, so that the consumer can continue with what it has. With `measure`, every file
-    is read and the size of every picture is found, even where its vector is cached. With `own_process`, Pillow's limits are
-    set for the whole process.
+    is read and the size of every picture is found, even where its vector is cached. With `own_process`, Pillow's
+    limits are set for the whole process.
     """
 
     def __init__(
