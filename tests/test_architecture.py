@@ -44,6 +44,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("onnx", "onnxruntime"), ("engines/onnx",)),
     "typer": ("cli",),
     "rich": ("cli", "render"),
+    "jinja2": ("render",),
     "safetensors": ("engines/torch",),
     "huggingface_hub": ("models",),
     "tokenizers": ("engines/torch", "engines/onnx"),

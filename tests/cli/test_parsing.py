@@ -138,7 +138,7 @@ def test_the_same_values_as_typer_for_any_words(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--format", "yaml"], "'yaml' is not one of table, json, jsonl, csv"),
+        (["--format", "yaml"], "'yaml' is not one of table, json, jsonl, csv, html"),
         (["--precision", "int8"], "'int8' is not one of fp32, fp16, bf16"),
         (["--on-error", "ignore"], "'ignore' is not one of skip, fail"),
         (["--top", "x"], "'x' is not a whole number from 1"),

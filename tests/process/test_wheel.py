@@ -38,6 +38,7 @@ def test_the_wheel_holds_the_whole_package(wheel: dict[str, int]) -> None:
         f"mini/model/{name}"
         for name in ("README.md", "answers.json", "open_clip_config.json", "open_clip_model.safetensors")
     }
+    data |= {f"render/templates/{path.name}" for path in (package / "render" / "templates").iterdir()}
 
     assert modules | {f"clipsim/{name}" for name in data} == {name for name in wheel if name.startswith("clipsim/")}
     assert all(wheel[f"clipsim/{name}"] == (package / name).stat().st_size for name in data)

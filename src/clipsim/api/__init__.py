@@ -19,6 +19,7 @@
 - `places`, `collection`, `search_vectors`: what a search is told to look in → sources or data sets, their vectors, and
   the nearest of them
 - `same_files`, `pixel_check`: files of the same bytes, and pictures that are near in their pixels
+- `shown_pictures`: thumbnails of what a result shows
 - `sample_texts`: texts to try an index with
 - `template_sets`: templates and named sets of them
 - `thresholds`: likewise for thresholds, and their file

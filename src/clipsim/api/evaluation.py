@@ -12,7 +12,9 @@ from clipsim.api.ranking import NOTHING_USABLE
 from clipsim.embedding.encode import FailedInput, ImageVector, Outcome
 from clipsim.embedding.joint import JointEmbedding, Work, group_sessions
 from clipsim.embedding.session import Session
+from clipsim.embedding.thumbnails import read_thumbnails
 from clipsim.errors import DataError, NoInputError, UsageError, printable
+from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.labelled import LabelledData, read_labelled
 from clipsim.inputs.sources import FileSource
 from clipsim.scoring.evaluation import EvaluationResult
@@ -92,6 +94,11 @@ class Evaluation:
             errors=tuple(self.failures),
             warnings=tuple(self.warnings),
         )
+
+    def read_thumbnails(self, result: EvaluationResult) -> dict[str, bytes]:
+        """Small image files of those images that a result shows, by name; the images are read once more for them."""
+        shown = [found.image for run in result.results for found in run.contradicted]
+        return read_thumbnails(map(FileSource, shown), ThumbnailRules())
 
     def _run(self) -> Iterator[Step]:
         self.failures = self.failures[: len(self.data.failures)]

@@ -14,6 +14,7 @@ from clipsim.embedding.encode import FailedInput, ImageVector, Outcome
 from clipsim.embedding.session import Session
 from clipsim.engines.encoder import Encoder
 from clipsim.errors import DataError, UsageError, printable
+from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.prompts import MAX_SHOWN, check_templates, clean_prompts
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.scoring.records import ImageFailure, ImageScores, RankResult
@@ -81,6 +82,7 @@ class Ranking:
     sources: Iterable[Source]
     request: RankRequest
     live: bool = False
+    thumbnails: ThumbnailRules | None = None
     warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -96,7 +98,7 @@ class Ranking:
         """Encode the texts, then embed and score the sources in batches; failures keep their places."""
         session = self.session
         self._device = session.encoder.device
-        pipeline = session.open_pipeline(self.sources, live=self.live)
+        pipeline = session.open_pipeline(self.sources, live=self.live, thumbnails=self.thumbnails)
         try:
             pipeline.start()  # images are decoded while the model is loaded for the texts
             vectors, device = self._embed_texts()
@@ -189,7 +191,13 @@ def score_batch(
         )
         bests = best_text(similarity).tolist() if thresholds is None else best_passing_text(similarity, thresholds)
         scored = (
-            ImageScores(outcome.name, similarity[:, column], None if shares is None else shares[:, column], best)
+            ImageScores(
+                outcome.name,
+                similarity[:, column],
+                None if shares is None else shares[:, column],
+                best,
+                outcome.thumbnail,
+            )
             for column, (outcome, best) in enumerate(zip(good, bests, strict=True))
         )
     return [

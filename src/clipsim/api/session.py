@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from clipsim.api.ranking import NOTHING_USABLE, Ranking, RankRequest
 from clipsim.api.search_calls import SearchCalls, nothing_usable
 from clipsim.errors import NoInputError
+from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.sources import Source, make_sources
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.scoring.records import RankResult
@@ -112,12 +113,20 @@ class Session(SearchCalls):
 
         return Embedding(self, sources, request)
 
-    def open_ranking(self, sources: Iterable[Source], request: RankRequest, *, live: bool = False) -> Ranking:
+    def open_ranking(
+        self,
+        sources: Iterable[Source],
+        request: RankRequest,
+        *,
+        live: bool = False,
+        thumbnails: ThumbnailRules | None = None,
+    ) -> Ranking:
         """A ranking to iterate over, in memory that does not grow with the number of sources.
 
-        With `live`, results do not wait for sources that have not come yet, as from a pipe.
+        With `live`, results do not wait for sources that have not come yet, as from a pipe. With `thumbnails`, each
+        image's scores hold a small image file; every source is then decoded, even where its vector is cached.
         """
-        return Ranking(self, sources, request, live)
+        return Ranking(self, sources, request, live, thumbnails)
 
     def evaluate(self, data: str | os.PathLike[str], **options: Unpack[EvaluateOptions]) -> EvaluationResult:
         """Measure this model on labelled pictures; see `clipsim.evaluate`."""

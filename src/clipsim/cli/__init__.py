@@ -5,6 +5,7 @@
   `cache`, `doctor`: the commands
 - `parameters`, `completion`: options that several commands share, and what the shell completes them to
 - `rank_output`, `model_table`: what of a ranking and of the list of models is printed
+- `page`, `preview`: what an HTML page can hold, and how pictures are shown in the terminal
 - `many`: what the commands over many images share; `threads`: how many threads NumPy takes for them
 - `parsing`: Typer's commands, without the imports that make them slow
 - `output`, `progress`, `exit_status`, `signals`: what terminals, pipes and shells get

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +13,7 @@ from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import exit_status
 from clipsim.cli.many import choose_format, end_with_failures, find_named_places, watch
 from clipsim.cli.output import print_library_notices, print_message, print_table, table_width, write
+from clipsim.cli.page import MAX_PICTURES, MaxPictures, check_terminal
 from clipsim.cli.parameters import Format, OnError
 from clipsim.cli.progress import progress_bar
 from clipsim.cli.rank import MINI_NOTICE
@@ -19,6 +22,7 @@ from clipsim.errors import UsageError
 from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
+    from clipsim.api.places import Place
     from clipsim.scoring.duplicates_records import DuplicatesResult
 
 
@@ -52,6 +56,7 @@ def duplicates_command(
     on_error: shared.OnErrorOption = OnError.skip,
     exact: shared.Exact = False,
     no_cache: shared.NoCache = False,
+    max_pictures: MaxPictures = MAX_PICTURES,
     quiet: shared.Quiet = False,
 ) -> None:
     """Find pictures that are copies of each other, also re-encoded, resized, slightly cropped or turned.
@@ -62,6 +67,8 @@ def duplicates_command(
     """
     with exit_status():
         output = choose_format(output, as_json, paths, null)
+        if output is Format.html:
+            check_terminal()
         if not where:
             raise UsageError("nowhere to search; give a folder, images, or a folder of vectors")
         if exact_files and (threshold is not None or no_pixel_check):
@@ -96,8 +103,32 @@ def duplicates_command(
         assert result is not None
         for notice in () if quiet else result.warnings:
             print_message("note", notice)
-        _print_result(result, output, paths=paths, null=null)
+        if output is Format.html:
+            _print_page(result, places, max_pictures)
+        else:
+            _print_result(result, output, paths=paths, null=null)
         end_with_failures(len(result.errors), result.compared)
+
+
+def _print_page(result: DuplicatesResult, places: Sequence[Place], max_pictures: int) -> None:
+    """The page of as many groups as it may hold pictures; these are decoded for it."""
+    from clipsim.api.shown_pictures import read_shown_pictures
+    from clipsim.images.thumbnail_files import ThumbnailRules
+    from clipsim.render.duplicates_page import format_duplicates_page
+
+    if not result.compared:
+        return
+    pictures = accumulate(len(group.images) for group in result.groups)
+    groups = sum(1 for count in pictures if count <= max_pictures)
+    if groups < len(result.groups):
+        print_message(
+            "note",
+            f"the page shows {groups:,} of {len(result.groups):,} groups, whose pictures it may hold; --max-pictures "
+            "allows more",
+        )
+    names = [image.image for group in result.groups[:groups] for image in group.images]
+    for piece in format_duplicates_page(result, read_shown_pictures(names, places, ThumbnailRules()), groups):
+        write(piece)
 
 
 def _print_result(result: DuplicatesResult, output: Format, *, paths: bool, null: bool) -> None:

@@ -14,7 +14,8 @@ import typer
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import SOME_SKIPPED, exit_status
 from clipsim.cli.output import print_library_notices, print_message, print_table, write
-from clipsim.cli.parameters import OnError, WholeFormat
+from clipsim.cli.page import check_terminal
+from clipsim.cli.parameters import OnError, ReportFormat
 from clipsim.cli.progress import Bar, progress_bar
 from clipsim.cli.rank import MINI_NOTICE, print_failure
 from clipsim.errors import DataError, UsageError, printable
@@ -96,7 +97,7 @@ def evaluate_command(
     engine: shared.Engine = "auto",
     batch_size: shared.BatchSize = None,
     workers: shared.Workers = None,
-    output: shared.WholeFormatOption = WholeFormat.table,
+    output: shared.ReportFormatOption = ReportFormat.table,
     as_json: shared.FormatJson = False,
     on_error: shared.OnErrorOption = OnError.skip,
     exact: shared.Exact = False,
@@ -111,6 +112,8 @@ def evaluate_command(
     Two models: `clipsim evaluate labels.csv -m ViT-B-32/openai -m ViT-B-16/openai`
     """
     with exit_status():
+        if output is ReportFormat.html and not as_json:
+            check_terminal()
         print_library_notices(quiet=quiet)
         run_options = RunOptions(
             batch_size=batch_size,
@@ -163,10 +166,15 @@ def evaluate_command(
         for run in () if quiet else result.results:
             for notice in run.warnings:
                 print_message("note", f"{printable(run.name)}: {notice}")
-        if as_json or output is WholeFormat.json:
+        if as_json or output is ReportFormat.json:
             from clipsim.render.json import format_json
 
             write(format_json(result))
+        elif output is ReportFormat.html:
+            from clipsim.render.evaluation_page import format_evaluation_page
+
+            for piece in format_evaluation_page(result, evaluation.read_thumbnails(result)):
+                write(piece)
         else:
             from clipsim.render.evaluation_table import build_evaluation
 

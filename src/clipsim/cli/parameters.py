@@ -18,6 +18,7 @@ class Format(str, Enum):
     json = "json"
     jsonl = "jsonl"
     csv = "csv"
+    html = "html"
 
 
 class WholeFormat(str, Enum):
@@ -25,6 +26,14 @@ class WholeFormat(str, Enum):
 
     table = "table"
     json = "json"
+
+
+class ReportFormat(str, Enum):
+    """As `WholeFormat`, and a page."""
+
+    table = "table"
+    json = "json"
+    html = "html"
 
 
 class Precision(str, Enum):
@@ -69,6 +78,7 @@ Models = Annotated[
         show_default=False,
     ),
 ]
+ReportFormatOption = Annotated[ReportFormat, typer.Option("--format", help="What to print.")]
 WholeFormatOption = Annotated[WholeFormat, typer.Option("--format", help="What to print.")]
 FormatJson = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of what is drawn at random (intervals).")]

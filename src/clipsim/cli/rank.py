@@ -16,9 +16,11 @@ import typer
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED, exit_status
 from clipsim.cli.output import legend_is_due, print_library_notices, print_message
+from clipsim.cli.page import MAX_PICTURES, MaxPictures, check_page, check_terminal
 from clipsim.cli.parameters import Format, OnError
+from clipsim.cli.preview import MAX_PREVIEWS, PreviewMode, PreviewOption, choose_preview, preview_rules
 from clipsim.cli.progress import Bar, progress_bar
-from clipsim.cli.rank_output import print_json_lines, print_result
+from clipsim.cli.rank_output import RankView, print_json_lines, print_result
 from clipsim.errors import ImageError, UsageError, printable
 from clipsim.inputs.paths import STANDARD_INPUT, find_images, find_listed_images, read_path_list
 from clipsim.inputs.prompts import read_prompts
@@ -27,6 +29,7 @@ from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
     from clipsim.api import Ranking, RankOutcome
+    from clipsim.images.thumbnail_files import ThumbnailRules
     from clipsim.inputs.sources import Source
     from clipsim.scoring.records import ImageFailure
 
@@ -83,6 +86,8 @@ def rank_command(
             show_default=False,
         ),
     ] = None,
+    max_pictures: MaxPictures = MAX_PICTURES,
+    preview: PreviewOption = PreviewMode.off,
     on_error: shared.OnErrorOption = OnError.skip,
     exact: shared.Exact = False,
     no_cache: shared.NoCache = False,
@@ -106,6 +111,9 @@ def rank_command(
         output = Format.json if as_json else output
         if [*(images or ()), *(text_file or ()), from_file].count(STANDARD_INPUT) > 1:
             raise UsageError("standard input (-) can be read only once: for images or for texts")
+        if output is Format.html:
+            check_terminal()
+        preview = choose_preview(preview) if output is Format.table else PreviewMode.off
         print_library_notices(quiet=quiet)
         paths = _find_paths(images or (), from_file, null)
         texts = list(chain(text or (), *map(read_prompts, text_file or ())))
@@ -128,15 +136,23 @@ def rank_command(
         sources: Iterable[Source] = map(FileSource, paths)
         if not streamed:
             sources = list(sources)
-            missing = find_missing(sources) if output is Format.table and on_error is OnError.skip else ()
+            for_people = output in (Format.table, Format.html)
+            missing = find_missing(sources) if for_people and on_error is OnError.skip else ()
             if len(missing) == len(sources):  # known before a model is loaded
                 for failure in missing:
                     print_failure(failure)
                 _end_with_failures(RunCounts(failed=len(missing)))
+            if output is Format.html:
+                check_page(len(sources), min(top or len(request.texts), len(request.texts)), max_pictures)
+            if preview is not PreviewMode.off and len(sources) > MAX_PREVIEWS:
+                print_message("note", f"no pictures in the terminal for more than {MAX_PREVIEWS:,} images")
+                preview = PreviewMode.off
         with progress_bar(quiet=quiet or (streamed and sys.stdout.isatty())) as bar:
             bar.step("loading the model")
             with Session(model_options, run_options, own_process=True) as session:
-                ranking = session.open_ranking(sources, request, live=streamed)
+                ranking = session.open_ranking(
+                    sources, request, live=streamed, thumbnails=_choose_thumbnails(output, preview)
+                )
                 if not session.model_was_chosen:
                     ranking.warnings.insert(0, MINI_NOTICE)
                 if (top or top_images) and output is Format.json:
@@ -154,7 +170,8 @@ def rank_command(
                     else:
                         result = ranking.collect(batches)
         if result is not None:
-            print_result(result, output, top, top_images, legend=not quiet and legend_is_due())
+            view = RankView(output, top, top_images, preview, f"best for: {sort_by}" if sort_by else "as given")
+            print_result(result, view, legend=not quiet and legend_is_due())
         if counts.failed:
             _end_with_failures(counts)
 
@@ -180,6 +197,15 @@ def _find_paths(images: Sequence[str], from_file: str | None, null: bool) -> Ite
 def _can_be_counted(images: Sequence[str], from_file: str | None) -> bool:
     """Whether the paths can be found twice, which a pipe's cannot."""
     return STANDARD_INPUT not in images and (from_file is None or Path(from_file).is_file())
+
+
+def _choose_thumbnails(output: Format, preview: PreviewMode) -> ThumbnailRules | None:
+    """The thumbnails to make while decoding, if any."""
+    from clipsim.images.thumbnail_files import ThumbnailRules
+
+    if output is Format.html:
+        return ThumbnailRules()
+    return None if preview is PreviewMode.off else preview_rules(preview)
 
 
 def print_failure(failure: ImageFailure) -> None:

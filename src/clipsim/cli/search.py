@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,9 @@ from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import exit_status
 from clipsim.cli.many import choose_format, end_with_failures, find_named_places, watch
 from clipsim.cli.output import print_library_notices, print_message, print_table, table_width, write
+from clipsim.cli.page import MAX_PICTURES, MaxPictures, check_page, check_terminal
 from clipsim.cli.parameters import Format, OnError
+from clipsim.cli.preview import PreviewMode, PreviewOption, choose_preview, make_preview, preview_rules
 from clipsim.cli.progress import progress_bar
 from clipsim.cli.rank import MINI_NOTICE
 from clipsim.cli.threads import multiply_in_one_thread
@@ -22,6 +25,7 @@ from clipsim.inputs.prompts import read_prompts
 from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
+    from clipsim.api.places import Place
     from clipsim.scoring.search_records import SearchResult
 
 
@@ -68,6 +72,8 @@ def search_command(
     exact: shared.Exact = False,
     no_cache: shared.NoCache = False,
     truncate: shared.Truncate = False,
+    max_pictures: MaxPictures = MAX_PICTURES,
+    preview: PreviewOption = PreviewMode.off,
     quiet: shared.Quiet = False,
 ) -> None:
     """Find the images that are nearest to a text or to an image.
@@ -78,6 +84,9 @@ def search_command(
     """
     with exit_status():
         output = choose_format(output, as_json, paths, null)
+        if output is Format.html:
+            check_terminal()
+        preview = choose_preview(preview) if output is Format.table and not paths else PreviewMode.off
         if not where:
             raise UsageError("nowhere to search; give a folder, images, or a folder of vectors")
         if [*where, *(text_file or ())].count(STANDARD_INPUT) > 1:
@@ -103,6 +112,8 @@ def search_command(
             top=top,
             min_similarity=min_similarity,
         )
+        if output is Format.html:
+            check_page(top * (len(request.texts) + len(request.images)), 1, max_pictures)
         chosen = NameFilter(tuple(include or ()), tuple(exclude or ())) if include or exclude else None
         places = find_named_places(where, chosen)
         model = model if model or weights else recorded_model(where)
@@ -126,8 +137,32 @@ def search_command(
         assert result is not None
         for notice in () if quiet else result.warnings:
             print_message("note", notice)
-        _print_result(result, output, paths=paths, null=null)
+        if output is Format.html or preview is not PreviewMode.off:
+            _print_pictures(result, places, preview)
+        else:
+            _print_result(result, output, paths=paths, null=null)
         end_with_failures(len(result.errors), result.searched if result.queries else 0)
+
+
+def _print_pictures(result: SearchResult, places: Sequence[Place], preview: PreviewMode) -> None:
+    """A page, or with a preview tables with pictures; the pictures that are shown are decoded for it."""
+    from clipsim.api.shown_pictures import read_shown_pictures
+    from clipsim.images.thumbnail_files import ThumbnailRules
+
+    if not (result.searched and result.queries):
+        return
+    names = [match.image for query in result.queries for match in query.results]
+    if preview is not PreviewMode.off:
+        from clipsim.render.preview_table import build_preview_search
+
+        thumbnails = read_shown_pictures(names, places, preview_rules(preview))
+        print_table(*build_preview_search(result, thumbnails, make_preview(preview), table_width()))
+        return
+    from clipsim.render.search_page import format_search_page
+
+    names += [query.image for query in result.queries if query.image is not None]
+    for piece in format_search_page(result, read_shown_pictures(names, places, ThumbnailRules())):
+        write(piece)
 
 
 def _print_result(result: SearchResult, output: Format, *, paths: bool, null: bool) -> None:

@@ -26,13 +26,15 @@ ZERO_LENGTH = "the model returns a vector of length zero for it"
 class ImageVector:
     """One input's feature vector: (embed_dim,) float32, finite, not normalised.
 
-    `digest` is the SHA-256 of its file, `size` the width and height of the picture, where they are known.
+    `digest` is the SHA-256 of its file, `size` the width and height of the picture, where they are known; `thumbnail`
+    is a small image file, where the pipeline makes them.
     """
 
     name: str
     features: Features
     digest: bytes | None = None
     size: tuple[int, int] | None = None
+    thumbnail: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def _encode(encoder: ImageEncoder, batch: Sequence[Prepared], fail: bool, cache:
                 raise ImageError(f"{printable(prepared.name)}: {cause}")
             outcomes.append(FailedInput(prepared.name, cause))
             continue
-        outcomes.append(ImageVector(prepared.name, features, prepared.digest, prepared.size))
+        outcomes.append(ImageVector(prepared.name, features, prepared.digest, prepared.size, prepared.thumbnail))
         if prepared.digest is not None:
             if prepared.cacheable:
                 fresh[prepared.digest] = features

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, BinaryIO
 from clipsim.cache.vectors import ImageCache
 from clipsim.embedding.content import read_content, stamp_of
 from clipsim.embedding.feed import Feed
+from clipsim.embedding.thumbnails import decode_thumbnail
 from clipsim.engines.devices import usable_cores
 from clipsim.engines.encoder import Features, ImageEncoder, Pixels
 from clipsim.errors import ImageError
 from clipsim.images.limits import DecodingRules, check_file_size
+from clipsim.images.thumbnail_files import ThumbnailRules, make_thumbnail_file
 from clipsim.inputs.sources import Source
 from clipsim.models.digests import FileStamp
 
@@ -35,7 +37,8 @@ class Prepared:
     """One input: its pixels, or the vector that was cached for it, or what was wrong with it.
 
     `digest` is the SHA-256 of the file's content, None where the input has no file; `stamp` is the file's stamp where
-    it may be kept. `size` is the upright picture's width and height, where the pipeline measures.
+    it may be kept. `size` is the upright picture's width and height, where the pipeline measures; `thumbnail` is a
+    small image file, where it makes them.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Prepared:
     stamp: FileStamp | None = None
     cacheable: bool = False
     size: tuple[int, int] | None = None
+    thumbnail: bytes | None = None
 
 
 class Pipeline:
@@ -54,7 +58,8 @@ class Pipeline:
     Iterating gives a `Prepared` for each source, in order; an error of the iterable of sources is raised after those
     before it. With `live`, sources are read by a separate thread, and a None is given about every tenth of a second
     while the next input is not ready, so that the consumer can continue with what it has. With `measure`, every file
-    is read and the size of every picture is found, even where its vector is cached. With `own_process`, Pillow's
+    is read and the size of every picture is found, even where its vector is cached. With `thumbnails`, every file is
+    decoded likewise, and its thumbnail is made of the bytes that were read for it. With `own_process`, Pillow's
     limits are set for the whole process.
     """
 
@@ -69,9 +74,11 @@ class Pipeline:
         cache: ImageCache | None = None,
         live: bool = False,
         measure: bool = False,
+        thumbnails: ThumbnailRules | None = None,
         own_process: bool = False,
     ) -> None:
-        self._encoder, self._cache, self._rules, self._measure = encoder, cache, rules, measure
+        self._encoder, self._cache, self._rules = encoder, cache, rules
+        self._measure, self._thumbnails = measure, thumbnails
         self._feed = Feed(sources) if live else None
         self._sources = iter(() if live else sources)
         self._workers = workers or default_workers()
@@ -155,7 +162,7 @@ class Pipeline:
 
     def _find_cached(self, sources: list[Source]) -> tuple[dict[str, bytes], dict[bytes, Features]]:
         """The digests of files that have not changed since they were read, and the vectors of those."""
-        if self._cache is None or self._measure:
+        if self._cache is None or self._measure or self._thumbnails is not None:
             return {}, {}
         stamps = {source.name: FileStamp.of(found) for source in sources if (found := source.stat()) is not None}
         digests = self._cache.files.find(stamps)
@@ -180,7 +187,8 @@ class Pipeline:
             from clipsim.images.decode import convert_picture
 
             picture = convert_picture(picture)
-            return Prepared(source.name, self._encoder.prepare_image(picture), size=picture.size)
+            pixels, small = self._encoder.prepare_image(picture), make_thumbnail_file(picture, self._thumbnails)
+            return Prepared(source.name, pixels, size=picture.size, thumbnail=small)
         except ImageError as error:
             return Prepared(source.name, error=error)
 
@@ -193,17 +201,19 @@ class Pipeline:
             cached = None if self._cache is None else self._cache.images.find([digest]).get(digest)
             stamp = before if before is not None and before.is_settled(begun) and before == stamp_of(stream) else None
             if cached is not None:
-                return Prepared(source.name, features=cached, digest=digest, stamp=stamp, size=self._size(content))
+                small, shape = decode_thumbnail(content, self._thumbnails), self._size(content)
+                return Prepared(source.name, None, cached, None, digest, stamp, size=shape, thumbnail=small)
             from clipsim.images.decode import decoded_file  # imports Pillow
 
             min_side = None if self._rules.exact else DRAFT_OVERSAMPLING * self._encoder.image_size
             with decoded_file(content, min_side) as image:
                 pixels = self._encoder.prepare_image(image)
+                small = make_thumbnail_file(image, self._thumbnails)
             shape = self._size(content)
             # a file that was read twice may not have been the same both times
             cacheable = content is not stream or (stamp is not None and stamp == stamp_of(stream))
         stamp = stamp if cacheable else None
-        return Prepared(source.name, pixels, digest=digest, stamp=stamp, cacheable=cacheable, size=shape)
+        return Prepared(source.name, pixels, None, None, digest, stamp, cacheable, size=shape, thumbnail=small)
 
     def _size(self, content: BinaryIO) -> tuple[int, int] | None:
         if not self._measure:

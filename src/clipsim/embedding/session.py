@@ -23,6 +23,7 @@ from clipsim.engines.encoder import Encoder, Features
 from clipsim.engines.preprocessing import find_preprocessing
 from clipsim.errors import UsageError, WeightsError, printable
 from clipsim.images.limits import DecodingRules
+from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.sources import Source
 from clipsim.models.configs import read_config
 from clipsim.models.digests import digest_file
@@ -124,7 +125,14 @@ class Session:
         )
         return np.concatenate(list(blocks))
 
-    def open_pipeline(self, sources: Iterable[Source], *, live: bool = False, measure: bool = False) -> Pipeline:
+    def open_pipeline(
+        self,
+        sources: Iterable[Source],
+        *,
+        live: bool = False,
+        measure: bool = False,
+        thumbnails: ThumbnailRules | None = None,
+    ) -> Pipeline:
         """A pipeline over the sources; its `start` begins to decode while the model is still being loaded."""
         return Pipeline(
             self.encoder,
@@ -135,6 +143,7 @@ class Session:
             cache=self.cache,
             live=live,
             measure=measure,
+            thumbnails=thumbnails,
             own_process=self.own_process,
         )
 

@@ -6,6 +6,7 @@
 - `colour`: any mode → RGB, upright
 - `thumbnails`: a small grey picture, to compare pictures by their pixels
 - `memory`: the budget that decoding threads share
+- `thumbnail_files`: a picture → the file of a small one, for pages and terminals
 
-`limits` does not import Pillow, which a run on cached vectors does not need.
+`limits` and `thumbnail_files` do not import Pillow, which a run on cached vectors does not need.
 """

@@ -63,16 +63,19 @@ def decoded_image(path: str) -> Iterator[Image.Image]:
 
 
 @contextmanager
-def decoded_file(file: BinaryIO, min_side: int | None = None) -> Iterator[Image.Image]:
+def decoded_file(
+    file: BinaryIO, min_side: int | None = None, *, draft_pixels: int = DRAFT_PIXELS
+) -> Iterator[Image.Image]:
     """As `decoded_image`, from an open binary file.
 
-    With `min_side`, a large JPEG is decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size that leaves its sides
-    at least that many pixels: the decoder then averages blocks of pixels instead of writing all of them out.
+    With `min_side`, a JPEG of at least `draft_pixels` is decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size
+    that leaves its sides at least that many pixels: the decoder then averages blocks of pixels instead of writing all
+    of them out.
     """
     with ExitStack() as held:
         head = _read_head(file)
         try:
-            picture = _decode(file, head, min_side, held)
+            picture = _decode(file, head, min_side, draft_pixels, held)
         except ClipsimError:
             raise
         except UnidentifiedImageError as error:
@@ -103,7 +106,7 @@ def read_size(file: BinaryIO) -> tuple[int, int]:
         raise ImageError(_damage(error)) from error
 
 
-def _decode(file: BinaryIO, head: bytes, min_side: int | None, held: ExitStack) -> Image.Image:
+def _decode(file: BinaryIO, head: bytes, min_side: int | None, draft_pixels: int, held: ExitStack) -> Image.Image:
     formats = _formats_for(head)
     check_container(file, head)
     image = _open_picture(file, head, formats)
@@ -113,7 +116,7 @@ def _decode(file: BinaryIO, head: bytes, min_side: int | None, held: ExitStack) 
     if needed > max_pixels() * BYTES_PER_PIXEL:
         raise ImageError(f"{pixels:,} pixels take more memory in this format than the limit allows; {_RAISE}")
     check_cost(image, file, pixels)
-    if min_side is not None and pixels >= DRAFT_PIXELS and image.format in ("JPEG", "MPO"):
+    if min_side is not None and pixels >= draft_pixels and image.format in ("JPEG", "MPO"):
         image.draft(None, (min_side, min_side))
         if kind != "progressive":
             needed = image.width * image.height * BYTES_PER_PIXEL

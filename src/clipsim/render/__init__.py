@@ -8,5 +8,8 @@
 - `csv`: CSV
 - `embed`, `index`: what these commands made, as a table or JSON
 - `search`, `duplicates`: what these commands found, in every format
+- `rank_page`, `gallery_page`, `search_page`, `duplicates_page`, `evaluation_page`: HTML pages with pictures, made by
+  `page` from `templates`
+- `preview_table`: tables for the terminal with pictures, drawn by `preview`
 - `safe_json`: any value → JSON that is safe to print
 """

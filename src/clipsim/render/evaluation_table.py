@@ -26,11 +26,12 @@ MAX_LABELS = 20
 MAX_PAIRS = 10
 MAX_PICTURES = 10
 Part = Text | Table
+Rows = tuple[list[str], list[list[str]]]  # the headings, and the cells of each row
 
 
 def build_evaluation(result: EvaluationResult, *, whole_names: bool = False) -> list[Part]:
     """All tables of a result; long lists are cut, and a line says so. Names are shortened unless `whole_names`."""
-    parts: list[Part] = [_title(result), _figures(result), remark(_explain(result))]
+    parts: list[Part] = [_title(result), make_table(*list_figures(result)), remark(explain_figures(result))]
     if result.comparisons:
         table, explanation = comparison_table(result.comparisons), explain_tests(result.comparisons)
         parts += [heading("Differences (b less a)"), table, remark(explanation)]
@@ -42,13 +43,19 @@ def build_evaluation(result: EvaluationResult, *, whole_names: bool = False) -> 
 
 
 def _title(result: EvaluationResult) -> Text:
+    return Text(describe_data(result), style="bold")
+
+
+def describe_data(result: EvaluationResult) -> str:
+    """What was measured, on how much."""
     data = result.data
     things = count(data.captions or 0, "caption") if data.labels is None else count(len(data.labels), "label")
     words = [result.task, count(data.images, "picture"), things, *([f"{data.skipped} skipped"] if data.skipped else [])]
-    return Text(" · ".join(words), style="bold")
+    return " · ".join(words)
 
 
-def _figures(result: EvaluationResult) -> Table:
+def list_figures(result: EvaluationResult) -> Rows:
+    """A row a figure, a column a run."""
     runs = result.results
     chance = result.data.chance
     formulas = {
@@ -68,14 +75,15 @@ def _figures(result: EvaluationResult) -> Table:
     if any(run.images_per_second for run in runs):
         rates = ("cached" if run.images_per_second is None else f"{run.images_per_second:,.1f}" for run in runs)
         rows.append(["pictures/s", *rates, *blank])
-    return make_table(["", *(printable(run.name) for run in runs), *last], rows)
+    return ["", *(printable(run.name) for run in runs), *last], rows
 
 
 def _machine(run: RunResult) -> str:
     return " ".join([run.device, run.precision, *([run.engine] if run.engine != "torch" else [])])
 
 
-def _explain(result: EvaluationResult) -> str:
+def explain_figures(result: EvaluationResult) -> str:
+    """What the figures and their intervals are."""
     if result.task == "classify":
         text = (
             "In brackets the 95 % interval: where the figure would mostly lie on many more such pictures. top-k: the "
@@ -118,7 +126,12 @@ def explain_tests(comparisons: Sequence[Comparison]) -> str:
 
 def comparison_table(comparisons: Sequence[Comparison]) -> Table:
     """A row a comparison."""
-    rows = []
+    return make_table(*list_comparisons(comparisons), numbers_from=3)
+
+
+def list_comparisons(comparisons: Sequence[Comparison]) -> Rows:
+    """A row a comparison."""
+    rows: list[list[str]] = []
     for found in comparisons:
         difference = found.difference
         value, low, high = (
@@ -139,7 +152,7 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
             ]
         )
     holm = ["p (Holm)"] if rows and len(rows[0]) > 7 else []
-    return make_table(["", "a", "b", "difference", "only a", "only b", "p", *holm], rows, numbers_from=3)
+    return ["", "a", "b", "difference", "only a", "only b", "p", *holm], rows
 
 
 def _labels(result: EvaluationResult, whole: bool) -> list[Part]:

@@ -129,7 +129,7 @@ def _best_few(result: RankResult, images: Sequence[str], texts: Sequence[str], c
     for name, image in zip(images, result.scores, strict=True):
         cells = [_none_cell(image)] if image.best is None else []
         for index in image.order(count - len(cells)):
-            label = Text(texts[index], style=BEST_STYLE if _stands_out(result, image, index) else "")
+            label = Text(texts[index], style=BEST_STYLE if stands_out(result, image, index) else "")
             label.truncate(widest, pad=True)
             cells.append(Text(" ").join((label, _score_cell(result, image, index))))
         table.add_row(Text(name), *cells)
@@ -143,7 +143,7 @@ def _line_a_score(result: RankResult, images: Sequence[str], texts: Sequence[str
         if image.best is None:
             table.add_row(Text(name), Text(NONE, style=BEST_STYLE), _none_cell(image))
         for place, index in enumerate(image.order(count), start=int(image.best is None)):
-            style = BEST_STYLE if _stands_out(result, image, index) else ""
+            style = BEST_STYLE if stands_out(result, image, index) else ""
             label = Text(name if place == 0 else "")
             table.add_row(label, Text(texts[index], style=style), _score_cell(result, image, index))
     return _frame(result, table, f"{_describe_top(count, len(texts))}, a line each")
@@ -155,7 +155,7 @@ def _describe_top(count: int, texts: int) -> str:
     return f"The best {count} of {texts} texts for each image" if count < texts else "Each image's texts, best first"
 
 
-def _stands_out(result: RankResult, image: ImageScores, index: int) -> bool:
+def stands_out(result: RankResult, image: ImageScores, index: int) -> bool:
     """Whether a text is marked as an image's best; a single text without a threshold is not."""
     return image.best == index and (len(result.texts) > 1 or result.thresholds is not None)
 
@@ -166,7 +166,7 @@ def _none_cell(image: ImageScores) -> Text:
 
 
 def _score_cell(result: RankResult, image: ImageScores, index: int) -> Text:
-    best = _stands_out(result, image, index)
+    best = stands_out(result, image, index)
     score = image.score(result.texts, index)
     share = "" if score.probability is None else f" {score.probability:6.1%}"
     return Text(f"{'*' if best else ' '}{score.similarity:7.4f}{share}", style=BEST_STYLE if best else "")
@@ -197,7 +197,7 @@ def explain(result: RankResult, *, marked: bool = True) -> str:
     """What the numbers are, in one sentence; `marked` where the best texts have a mark."""
     model, count = result.model, len(result.texts)
     mark = "; * is an image's best text." if count > 1 and marked else "."
-    if result.thresholds is not None:
+    if result.thresholds is not None and marked:
         mark = f"; * is an image's best text of those that reach their thresholds, or {NONE}."
     if result.probabilities is None:
         return f"the cosine similarity; a single text has no probability{mark}"

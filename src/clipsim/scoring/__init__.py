@@ -5,6 +5,7 @@
 - `near_pairs`, `groups`: the vectors that are near each other, and what such pairs connect
 - `pixels`: how well small grey pictures fit into each other
 - `records`: `RankResult` and what it consists of
+- `overview`: what sums a ranking up
 - `evaluation`: `EvaluationResult` and what it consists of
 - `classification`, `rejection`, `calibration`: labels, pictures of none, probabilities → figures
 - `retrieval`, `captions`: captions → recall in both directions, and CLIPScore

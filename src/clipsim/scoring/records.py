@@ -69,14 +69,16 @@ class ImageFailure:
 class ImageScores:
     """One image against all texts: (m,) cosines, (m,) probabilities or None, and the index of the best text.
 
-    `best` is None where there are thresholds and no text reaches its own. The arrays are read-only copies. Records are
-    equal, and hash equally, when their names and numbers are equal.
+    `best` is None where there are thresholds and no text reaches its own; `thumbnail` is a small image file, where
+    thumbnails were asked for. The arrays are read-only copies. Records are equal, and hash equally, when their names
+    and numbers are equal.
     """
 
     image: str
     similarity: NDArray[np.float32]
     probabilities: NDArray[np.float64] | None
     best: int | None
+    thumbnail: bytes | None = None
 
     def __post_init__(self) -> None:
         """Copy the arrays, and make the copies read-only."""

@@ -1,0 +1,86 @@
+"""The environment and `--preview` → how pictures are shown in the terminal, if at all; the terminal is never asked."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from clipsim.images.thumbnail_files import ThumbnailRules
+    from clipsim.render.preview_table import Preview
+
+MAX_PREVIEWS = 1000  # images in a table of pictures; their files are held in memory
+_ITERM_PROGRAMS = ("iTerm.app", "WezTerm", "mintty", "rio")
+_KONSOLE_WITH_ITERM = 220400  # KONSOLE_VERSION from which Konsole knows iTerm2's protocol
+
+
+class PreviewMode(str, Enum):
+    """How pictures are shown in the terminal."""
+
+    auto = "auto"
+    kitty = "kitty"
+    iterm = "iterm"
+    blocks = "blocks"
+    off = "off"
+
+
+PreviewOption = Annotated[
+    PreviewMode,
+    typer.Option(
+        "--preview",
+        help="Show pictures in the terminal: by the protocol of kitty or iterm, as blocks of colour, or with auto as "
+        "the environment says that the terminal can.",
+    ),
+]
+
+
+def choose_preview(mode: PreviewMode, environment: Mapping[str, str] = os.environ) -> PreviewMode:
+    """What a mode stands for here: kitty, iterm, blocks or off. Pictures are shown on a terminal only."""
+    if mode is PreviewMode.off or not sys.stdout.isatty() or environment.get("TERM") == "dumb":
+        return PreviewMode.off
+    chosen = _guess(environment) if mode is PreviewMode.auto else mode
+    drawn = "utf" in sys.stdout.encoding.lower() and not environment.get("NO_COLOR")
+    return chosen if chosen is not PreviewMode.blocks or drawn else PreviewMode.off
+
+
+def _guess(environment: Mapping[str, str]) -> PreviewMode:
+    """By the terminal's name. A program in between, which may not pass pictures on, gets none."""
+    term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
+    if "TMUX" in environment or "STY" in environment or term.startswith(("tmux", "screen")):
+        return PreviewMode.off
+    if program in _ITERM_PROGRAMS or environment.get("LC_TERMINAL") == "iTerm2":
+        return PreviewMode.iterm
+    if term in ("xterm-kitty", "xterm-ghostty") or program == "ghostty":
+        return PreviewMode.kitty
+    if "KITTY_WINDOW_ID" in environment and not program and term.startswith("xterm"):  # others may have inherited it
+        return PreviewMode.kitty
+    konsole = environment.get("KONSOLE_VERSION", "")
+    if konsole.isascii() and konsole.isdigit() and int(konsole) >= _KONSOLE_WITH_ITERM:
+        return PreviewMode.iterm
+    if environment.get("COLORTERM") in ("truecolor", "24bit"):
+        return PreviewMode.blocks
+    return PreviewMode.off
+
+
+def preview_rules(mode: PreviewMode) -> ThumbnailRules:
+    """The thumbnails that a mode draws."""
+    from clipsim.images.thumbnail_files import ThumbnailRules
+    from clipsim.render.preview import HalfBlocks, InlineImage
+
+    if mode is PreviewMode.blocks:
+        return ThumbnailRules(HalfBlocks.side, "ppm")
+    return ThumbnailRules(InlineImage.side, "png")
+
+
+def make_preview(mode: PreviewMode) -> Preview:
+    """What draws a thumbnail of those rules."""
+    from clipsim.render.preview import HalfBlocks, InlineImage
+
+    if mode is PreviewMode.blocks:
+        return HalfBlocks
+    return lambda png: InlineImage(png, mode.value)

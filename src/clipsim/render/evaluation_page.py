@@ -1,0 +1,118 @@
+"""An `EvaluationResult` → an HTML page: figures and intervals, labels, confusion matrices, contradicted pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from clipsim.render.evaluation_table import (
+    describe_data,
+    explain_figures,
+    explain_tests,
+    list_comparisons,
+    list_figures,
+)
+from clipsim.render.figures import format_value, is_share
+from clipsim.render.gallery_page import Picture
+from clipsim.render.page import HEAT_LEVELS, data_uri, render_page, split_name
+from clipsim.scoring.classification import Contradicted
+from clipsim.scoring.evaluation import EvaluationResult, RunResult
+
+MATRIX_LABELS = 60  # a confusion matrix of more is left to JSON
+
+
+def format_evaluation_page(result: EvaluationResult, thumbnails: Mapping[str, bytes]) -> Iterator[str]:
+    """The page in pieces; `thumbnails` are small image files by the names of images."""
+    runs = result.results
+    warnings = [f"{run.name}: {warning}" for run in runs for warning in run.warnings]
+    return render_page(
+        "evaluation.html",
+        title=f"Evaluation: {describe_data(result)}",
+        facts=[("images", result.data.layout), ("digest of images and labels", result.data.digest[:16])],
+        warnings=[*result.warnings, *warnings],
+        errors=result.errors,
+        headings=list_figures(result)[0],
+        figures=_list_figures(result),
+        explanation=explain_figures(result),
+        comparisons=list_comparisons(result.comparisons) if result.comparisons else None,
+        tests=explain_tests(result.comparisons) if result.comparisons else None,
+        labels=_list_labels(runs) if result.task == "classify" else [],
+        label_headings=["recall", "precision"] if len(runs) == 1 else [f"recall, {run.name}" for run in runs],
+        runs=[_describe_run(run, thumbnails) for run in runs] if result.task == "classify" else [],
+        matrix_labels=MATRIX_LABELS,
+    )
+
+
+def _list_figures(result: EvaluationResult) -> list[dict[str, Any]]:
+    """The rows of the terminal's table, with the places of values and limits of shares, in percent."""
+    rows = []
+    for name, *texts in list_figures(result)[1]:
+        cells = []
+        for place, text in enumerate(texts):
+            found = result.results[place].metrics.get(name) if place < len(result.results) else None
+            interval = None
+            if found is not None and found.low is not None and found.high is not None and is_share(name):
+                interval = tuple(round(100 * value, 1) for value in (found.low, found.value, found.high))
+            cells.append({"text": text, "interval": interval})
+        rows.append({"name": name, "cells": cells})
+    return rows
+
+
+def _list_labels(runs: Sequence[RunResult]) -> list[dict[str, Any]]:
+    """A row a label that has images, the worst first."""
+    classes = [records for records in zip(*(run.per_class for run in runs), strict=True) if records[0].n]
+    classes.sort(key=lambda records: sum(record.recall or 0.0 for record in records))
+    rows = []
+    for records in classes:
+        shares = [record.recall for record in records] + ([records[0].precision] if len(runs) == 1 else [])
+        rows.append(
+            {
+                "label": records[0].label,
+                "n": f"{records[0].n:,}",
+                "shares": [
+                    {"text": format_value("top", share), "bar": round(HEAT_LEVELS * (share or 0.0))} for share in shares
+                ],
+            }
+        )
+    return rows
+
+
+def _describe_run(run: RunResult, thumbnails: Mapping[str, bytes]) -> dict[str, Any]:
+    """What a run takes for what: its confusion matrix, where there is room for it, and pictures."""
+    return {
+        "name": run.name,
+        "labels": [record.label for record in run.per_class],
+        "matrix": _list_matrix(run) if len(run.per_class) <= MATRIX_LABELS else [],
+        "confused": run.confused,
+        "contradicted": [_make_picture(found, thumbnails) for found in run.contradicted],
+    }
+
+
+def _list_matrix(run: RunResult) -> list[dict[str, Any]]:
+    """A row a true label; a cell is as dark as its share of the row."""
+    if run.confusion is None:
+        return []
+    rows = []
+    for place, (record, counts) in enumerate(zip(run.per_class, run.confusion.tolist(), strict=True)):
+        cells = [
+            {
+                "count": f"{count:,}",
+                "heat": round(HEAT_LEVELS * count / record.n) if record.n else 0,
+                "right": column == place,
+                "empty": count == 0,
+            }
+            for column, count in enumerate(counts)
+        ]
+        rows.append({"label": record.label, "cells": cells})
+    return rows
+
+
+def _make_picture(found: Contradicted, thumbnails: Mapping[str, bytes]) -> Picture:
+    own = "" if found.label_similarity is None else f"({format_value('cosine', found.label_similarity)})"
+    return Picture(
+        split_name(found.image),
+        data_uri(thumbnails.get(found.image)),
+        similarity=None,
+        heat=0,
+        note=(found.best, f"({format_value('cosine', found.similarity)}), labelled", found.label, own),
+    )

@@ -1,0 +1,113 @@
+"""A template of this package and its values → one HTML page that loads nothing, in pieces.
+
+Every string that a template shows passes `printable` and is escaped for HTML. The policy of the page allows its own
+style and script by their hashes, pictures from `data:` URIs, and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from clipsim import __version__
+from clipsim.errors import printable
+from clipsim.scoring.records import ModelRecord
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+HEAT_LEVELS = 20  # steps of the colour scale
+PIECE = 256  # fragments of a template that are joined before they are given
+
+
+def render_page(template: str, **values: Any) -> Iterator[str]:
+    """The page of a template in pieces, in memory that does not grow with the number of rows."""
+    environment = _environment()
+    style = environment.get_template("page.css").render(levels=HEAT_LEVELS)
+    script = environment.get_template("page.js").render()
+    stream = environment.get_template(template).stream(
+        style=style,
+        script=script,
+        policy=_policy(style, script),
+        version=__version__,
+        **values,
+    )
+    stream.enable_buffering(PIECE)
+    yield from stream
+
+
+def data_uri(thumbnail: bytes | None) -> str | None:
+    """A WebP file as the address of a picture; None for none.
+
+    >>> data_uri(b"RIFF")
+    'data:image/webp;base64,UklGRg=='
+    """
+    return None if thumbnail is None else "data:image/webp;base64," + base64.b64encode(thumbnail).decode("ascii")
+
+
+def heat_level(value: float, low: float, high: float) -> int:
+    """The step of the colour scale for a value between the lowest and the highest of a page.
+
+    >>> [heat_level(value, 0.1, 0.3) for value in (0.1, 0.2, 0.3)], heat_level(0.2, 0.2, 0.2)
+    ([0, 10, 20], 20)
+    """
+    return HEAT_LEVELS if high <= low else round(HEAT_LEVELS * min(1.0, max(0.0, (value - low) / (high - low))))
+
+
+def count_of(number: int, noun: str) -> str:
+    """A number and what it counts.
+
+    >>> count_of(1, "image"), count_of(12345, "text")
+    ('1 image', '12,345 texts')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """The folder of a path, up to its last separator, and the rest.
+
+    >>> split_name("holiday/2024/a.png"), split_name("image 1")
+    (('holiday/2024/', 'a.png'), ('', 'image 1'))
+    """
+    head, separator, tail = name.rpartition(os.sep)
+    return head + separator, tail
+
+
+def list_run_facts(model: ModelRecord, device: str, precision: str, engine: str) -> list[tuple[str, str]]:
+    """What a result was computed with, as names and values."""
+    facts = [("model", model.name), ("weights", model.pretrained), ("device", device)]
+    facts += [("precision", precision), ("engine", engine)]
+    return [(name, value) for name, value in facts if value]
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("clipsim.render"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_make_safe,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["count_of"] = count_of
+    return environment
+
+
+def _make_safe(value: Any) -> Any:
+    """Text from outside without characters that act on what is around it; Jinja escapes it for HTML after this."""
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def _policy(*inline: str) -> str:
+    style, script = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii") for text in inline)
+    return (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
