@@ -45,11 +45,11 @@ def run_pipeline(colours: Path, niceness: int, process: str) -> list[str]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux alone")
 @pytest.mark.parametrize("niceness", [0, 5, 19])
-def test_threads_that_decode_give_way_to_the_model(colours: Path, niceness: int) -> None:
-    """Whatever priority the process was started with, theirs is lower, down to the lowest there is."""
+def test_no_thread_has_a_priority_of_its_own(colours: Path, niceness: int) -> None:
+    """Whatever priority the process was started with: beside other busy processes, a lower one starves the model."""
     main = min(LOWEST, os.getpriority(os.PRIO_PROCESS, 0) + niceness)
 
-    assert run_pipeline(colours, niceness, "own") == [str(main), str(min(LOWEST, main + 10)), "False"]
+    assert run_pipeline(colours, niceness, "own") == [str(main), str(main), "False"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux alone")

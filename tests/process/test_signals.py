@@ -84,10 +84,10 @@ def test_a_signal_at_any_moment_of_the_start(colours: Path, moment: str) -> None
 
 
 @pytest.mark.parametrize("number", list(WORDS))
-def test_a_signal_while_results_are_written(colours: Path, number: signal.Signals) -> None:
+def test_a_signal_while_results_are_written(warm: Path, number: signal.Signals) -> None:
     """Every line that was begun is whole."""
     with Program(rank("-", "-q", "--format", "jsonl"), stdin=PIPE, stdout=PIPE, stderr=PIPE) as program:
-        program.write([*colours.iterdir()] * 100)
+        program.write([*warm.iterdir()] * 1000)
         first = program.lines(1)
         program.process.send_signal(number)
         status, rest, err = program.finish()
@@ -97,6 +97,19 @@ def test_a_signal_while_results_are_written(colours: Path, number: signal.Signal
     assert rest == b"" or rest.endswith(b"\n")
     for line in (*first, *rest.splitlines()):
         assert json.loads(line)["best"] in ("red", "blue")
+
+
+def test_a_signal_while_pictures_are_computed(colours: Path) -> None:
+    """The model and the threads that decode are not waited for."""
+    command = rank("-", "-q", "--format", "jsonl", "--no-cache")
+    with Program(command, stdin=PIPE, stdout=PIPE, stderr=PIPE) as program:
+        program.write([*colours.iterdir()] * 1000)
+        assert len(program.lines(1)) == 1
+        program.process.send_signal(signal.SIGINT)
+        status, rest, err = program.finish()
+
+    assert (status, err) == (-signal.SIGINT, b"clipsim: error: interrupted\n")
+    assert rest.count(b"\n") < 2999
 
 
 def test_an_interrupt_ends_the_loop_of_a_shell(warm: Path, tmp_path: Path) -> None:

@@ -79,22 +79,22 @@ class Runner(Protocol):
     """What makes shards: `local_runner.LocalRunner` or `ray_runner.RayRunner`."""
 
     def describe(self) -> VectorFacts:
-        """What the vectors will depend on, where they are made."""
+        """What the vectors depend on, on the machine that makes them."""
         ...
 
     def run(self, facts: DatasetFacts, shards: Sequence[int]) -> Generator[Step, None, None]:
-        """Make the shards, and give steps as they go."""
+        """Make the shards, and yield steps."""
         ...
 
     def close(self) -> None:
-        """Give back what was opened for the run."""
+        """Release what was opened for the run."""
         ...
 
 
 class Embedding:
-    """A data set as it is made: iterate over its progress to the end; then `result` is there.
+    """A data set while it is made: iterate over its progress to the end; `result` is set then.
 
-    What an earlier run made in the same folder is kept. Iterating raises DatasetError where the folder holds something
+    Shards of an earlier run in the same folder are kept. Iterating raises DatasetError where the folder holds something
     else, NoInputError for no sources, and with `on_error="fail"` ImageError for the first that cannot be used.
     """
 
@@ -140,7 +140,7 @@ class Embedding:
         return compare_plan(self._folder, records, size, Plan(there.sources, there.sources_digest), plan)
 
     def _expected(self, there: DatasetFacts) -> VectorFacts:
-        """What vectors will depend on, as far as it is known before a model is loaded; the rest as it is there."""
+        """What the vectors depend on, as far as known before the model is loaded; the rest as in `there`."""
         session = self._session
         encoder = session.encoder
         local = self._request.runner == "local"
@@ -154,7 +154,7 @@ class Embedding:
         )
 
     def _check(self, there: DatasetFacts, asked: VectorFacts) -> None:
-        """Raise DatasetError where the folder holds other vectors than those that were asked for; say what differs."""
+        """Raise DatasetError, saying what differs, where the folder holds other vectors than are asked for."""
         request = self._request
         differences = find_differences(
             there, asked, dtype=request.dtype, shard_size=request.shard_size, with_captions=request.captions

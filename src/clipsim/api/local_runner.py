@@ -1,4 +1,4 @@
-"""Shards that are missing → their files, made in this process one after the other."""
+"""Missing shards → their files, made in this process one after the other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clipsim.embedding.session import Session
 from clipsim.store.folders import Folder
 from clipsim.store.layout import DatasetFacts, VectorFacts
 
-BATCHES_AHEAD = 2  # the next shard is begun when so many of this one's are left, so that the model need not wait
+BATCHES_AHEAD = 2  # decoding of the next shard starts when this many batches are left, so that the model does not wait
 
 
 class LocalRunner:

@@ -1,9 +1,9 @@
-"""Shards that are missing → their files, made by Ray Data on this machine or a cluster: one encoder an accelerator.
+"""Missing shards → their files, made by Ray Data on this machine or a cluster: one encoder for each accelerator.
 
-Ray gives out the shards, starts encoders again that died, and hands their shards out once more. What is done here is
-what Ray has no word for: which shards are missing, and that each is whole or not there. Nothing but the numbers of
-shards and their failures travels between the processes: a worker reads the plan, and writes its shards, in the folder
-of the data set, which all of them must reach.
+Ray distributes the shards, restarts encoders that died and schedules their shards again. This package adds what Ray
+does not have: which shards are missing, and files that are written completely or not at all. Only numbers of shards and
+failures are sent between processes: a worker reads the plan and writes its shards in the folder of the data set, which
+every worker must be able to reach.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Share:
-    """What one encoder gets of a cluster, and how many encoders there are."""
+    """The resources of one encoder, and the number of encoders."""
 
     encoders: int
     cpus: int
@@ -65,7 +65,7 @@ class Share:
 
 
 class RayRunner:
-    """Runs shards on Ray, which is joined or started by the first call and left by `close`.
+    """Runs shards on Ray: connects to a cluster, or starts Ray, with the first call, until `close`.
 
     Raises MissingPackageError without Ray, and DatasetError for whatever ends a run on Ray.
     """
@@ -79,7 +79,7 @@ class RayRunner:
         self._started = False
 
     def describe(self) -> VectorFacts:
-        """What the vectors will depend on, as a worker finds it."""
+        """What the vectors depend on, on a worker."""
         share = self._join()
         remote = self._ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, max_calls=1)(describe_worker)
         with _translated():
@@ -90,7 +90,7 @@ class RayRunner:
         return VectorFacts(**{**record, "model": ModelRecord(**record["model"])})
 
     def run(self, facts: DatasetFacts, shards: Sequence[int]) -> Generator[Step, None, None]:
-        """Make the shards in any order, and give a step each; one that cannot be made is left out, with a notice.
+        """Make the shards in any order, and yield a step for each; one that cannot be made is skipped with a notice.
 
         Raises ImageError for it where `on_error` is "fail".
         """
@@ -107,7 +107,7 @@ class RayRunner:
                 ShardEncoder,
                 batch_size=1,
                 fn_constructor_args=(options, facts.to_json()),
-                # an encoder that dies takes the shard with it that it is making, and no others that wait for it
+                # when an encoder dies, only the shard that it is making is tried again
                 compute=ActorPoolStrategy(size=min(share.encoders, len(shards)), max_tasks_in_flight_per_actor=1),
                 **({"num_gpus": share.gpus} if share.gpus else {"num_cpus": share.cpus}),
             )
@@ -121,14 +121,14 @@ class RayRunner:
                     _log.warning("shard %d: %s", row["shard"], outcome["error"])
 
     def close(self) -> None:
-        """End the Ray that was started here, or leave the cluster."""
+        """Disconnect from the cluster, and stop Ray if it was started here."""
         if self._started:
             self._started = False
             self._ray.shutdown()
             self._thread.shutdown()
 
     def _join(self) -> Share:
-        """Join the cluster, or start Ray here, unless this program has; what an encoder gets of it."""
+        """Connect to the cluster or start Ray, unless the calling program has; the share of an encoder."""
         if self._share is not None:
             return self._share
         if not self._ray.is_initialized():
@@ -141,7 +141,8 @@ class RayRunner:
             }
             if self._address is None:
                 settings |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-            # In the main thread it would take over SIGTERM; when the thread ends, so do the processes that Ray started.
+            # In the main thread Ray would replace the handler of SIGTERM. Its processes end with the thread that
+            # started them.
             self._thread = ThreadPoolExecutor(1, "ray")
             self._started = True
             with _translated():
@@ -150,7 +151,7 @@ class RayRunner:
             from ray.data import DataContext
 
             DataContext.get_current().enable_progress_bars = False
-            logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what fails is reported by `run`
+            logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # failures are reported by `run`
             nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         self._share = Share.of(nodes, self._encoders, self._options.model.device)
         return self._share

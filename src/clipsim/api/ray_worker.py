@@ -1,4 +1,4 @@
-"""What a process that Ray starts does: opens the model once, then makes one shard after the other. Imports no Ray."""
+"""A process that Ray starts: opens the model once, then makes one shard after the other. Imports no Ray."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clipsim.embedding.session import Session
 from clipsim.errors import ClipsimError, DatasetError, printable
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.store.folders import Folder, open_folder
-from clipsim.store.layout import BOOKS, DatasetFacts
+from clipsim.store.layout import STATE_FOLDER, DatasetFacts
 
 MAX_TRIES = 3
 
@@ -35,9 +35,9 @@ class WorkerOptions:
 
 
 class ShardEncoder:
-    """A model that stays loaded, and a folder that shards are made in; Ray calls it with the numbers of shards.
+    """A loaded model and a folder to make shards in; Ray calls it with the numbers of shards.
 
-    Raises DatasetError where this machine's vectors would be other ones than the data set's.
+    Raises DatasetError where vectors of this machine would differ from those of the data set.
     """
 
     def __init__(self, options: WorkerOptions, facts: str) -> None:
@@ -51,7 +51,7 @@ class ShardEncoder:
                 raise DatasetError(f"a worker's model has another {name}: {here}, not {there}")
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Make the shards of a batch; how each went, as JSON."""
+        """Make the shards of a batch; their outcomes as JSON."""
         outcomes = [make_shard(self._session, self._folder, self._facts, int(shard)) for shard in batch["shard"]]
         return {"shard": batch["shard"], "outcome": [json.dumps(outcome) for outcome in outcomes]}
 
@@ -92,7 +92,7 @@ def describe_worker(options: WorkerOptions) -> tuple[str | None, str | None]:
 
 def tries_name(shard: int) -> str:
     """The name of the file that counts the tries of a shard."""
-    return f"{BOOKS}/tries_{shard:04d}"
+    return f"{STATE_FOLDER}/tries_{shard:04d}"
 
 
 def _count_try(folder: Folder, shard: int) -> int:

@@ -1,4 +1,4 @@
-"""One shard's sources → its files: what a local run, and each worker of a distributed one, does with a shard."""
+"""The sources of one shard → its files; local runs and workers on Ray use it alike."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Step = tuple[int, tuple[ImageFailure, ...]]  # inputs that are done, and those a
 
 
 class ShardWork:
-    """A shard that is to be made. Raises DatasetError where the plan, which says its sources, is gone."""
+    """The making of one shard. Raises DatasetError where the plan that lists its sources is missing."""
 
     def __init__(self, session: Session, folder: Folder, facts: DatasetFacts, shard: int) -> None:
         self._session, self._folder, self._facts, self._shard = session, folder, facts, shard
@@ -34,21 +34,22 @@ class ShardWork:
         self.left = len(self._sources)
 
     def start(self) -> None:
-        """Begin to decode, while another shard is still being made."""
+        """Begin to decode; the previous shard may still be encoding."""
         if self._pipeline is None:
             self._pipeline = self._session.open_pipeline(self._sources, measure=True)
             self._pipeline.start()
 
     def close(self) -> None:
-        """Drop what has been decoded."""
+        """Stop decoding, and drop what has been decoded."""
         if self._pipeline is not None:
             self._pipeline.close()
 
     def run(self) -> Generator[Step, None, None]:
-        """Make the shard, and give a step a batch.
+        """Make the shard, and yield a step for each batch.
 
-        The batches depend on the shard's sources alone, and so do the roundings of the vectors. Raises DatasetError
-        where the shard cannot be written, and ImageError for a failure where the session's `on_error` is "fail".
+        The composition of the batches, and with it the rounding of the vectors, depends on the shard's sources alone.
+        Raises DatasetError where the shard cannot be written, and ImageError for a failed input where the session's
+        `on_error` is "fail".
         """
         self.start()
         assert self._pipeline is not None
@@ -69,7 +70,7 @@ class ShardWork:
     def _add(
         self, writer: ShardWriter, sources: Sequence[Source], outcomes: Sequence[Outcome]
     ) -> tuple[ImageFailure, ...]:
-        """Give a batch to the writer; the failures in it."""
+        """Pass a batch to the writer, and return its failures."""
         rows, features, captions, failures = [], [], [], []
         for source, outcome in zip(sources, outcomes, strict=True):
             if isinstance(outcome, FailedInput):
@@ -95,7 +96,7 @@ class ShardWork:
 
 
 def describe_vectors(session: Session) -> VectorFacts:
-    """What decides a session's vectors; its model is loaded, so that the device and precision are certain."""
+    """What a session's vectors depend on. Loads the model, so that the device and precision are certain."""
     session.load_model()
     encoder = session.encoder
     return VectorFacts(

@@ -134,7 +134,8 @@ def embed_command(
             workers=None if on_ray else workers,
             exact=exact,
             on_error=on_error.value,
-            cache=not no_cache,
+            cache=on_ray
+            or not no_cache,  # without a cache, a session begins to load the model, which this one needs not
         )
         from clipsim.api import Session
         from clipsim.api.embed import EmbedRequest

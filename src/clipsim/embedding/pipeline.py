@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 # A large JPEG is decoded at no less than this many times the side of the model's pictures.
 DRAFT_OVERSAMPLING = 2
 MAX_DEFAULT_WORKERS = 8
-DECODING_NICENESS = 10
 POLL_SECONDS = 0.1
 
 
@@ -62,8 +59,8 @@ class Pipeline:
     before it. With `live`, sources are read by a separate thread, and a None is given about every tenth of a second
     while the next input is not ready, so that the consumer can continue with what it has. With `measure`, every file
     is read and the size of every picture is found, even where its vector is cached. With `thumbnails`, every file is
-    decoded likewise, and its thumbnail is made of the bytes that were read for it. With `own_process`, decoding threads
-    get a lower priority and Pillow's limits are set.
+    decoded likewise, and its thumbnail is made of the bytes that were read for it. With `own_process`, Pillow's
+    limits are set for the whole process.
     """
 
     def __init__(
@@ -175,13 +172,11 @@ class Pipeline:
         if self._pool is None:
             from concurrent.futures import ThreadPoolExecutor
 
-            initializer = None
             if self._own_process:
                 from clipsim.images.decode import configure_pillow  # imports Pillow, which cached runs do without
 
                 configure_pillow()
-                initializer = _lower_priority
-            self._pool = ThreadPoolExecutor(self._workers, "decode", initializer)
+            self._pool = ThreadPoolExecutor(self._workers, "decode")
         return self._pool
 
     def _prepare(self, source: Source) -> Prepared:
@@ -232,15 +227,3 @@ class Pipeline:
 def default_workers() -> int:
     """The number of threads that decode: one per core that this process may use, at most eight."""
     return min(MAX_DEFAULT_WORKERS, usable_cores())
-
-
-def _lower_priority() -> None:
-    """Lower the priority of a decoding thread below the model's, where threads have priorities (Linux).
-
-    The model's threads work in step: one that waits for a core keeps all of them waiting. When the model waits for
-    pictures, nothing competes with the threads that decode them.
-    """
-    if sys.platform == "linux":
-        thread = threading.get_native_id()
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + DECODING_NICENESS)

@@ -1,4 +1,4 @@
-"""Bytes and records beside a picture → its caption."""
+"""Text files and records that come with a picture → its caption."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_TEXT_BYTES = 1 << 16  # of a caption, or of the facts beside a picture
 
 
 def clean_text(text: bytes | str) -> str | None:
-    r"""A caption without blanks at its ends; what is not Unicode becomes U+FFFD, what says nothing None.
+    r"""A caption without blanks at its ends; what is not Unicode becomes U+FFFD, a blank one None.
 
     >>> clean_text(b"\xef\xbb\xbfa caf\xc3\xa9\n"), clean_text(b" \n")
     ('a café', None)

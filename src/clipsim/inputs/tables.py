@@ -79,7 +79,7 @@ def _source_of(table: str, number: int, fields: Mapping[str, Any], column: str) 
 
 
 def _read_lines(file: BinaryIO) -> Iterator[str]:
-    """Lines of text, whose bytes that are not UTF-8 are kept. Raises ImageError for one without end."""
+    """Lines of text; bytes that are not UTF-8 become surrogates. Raises ImageError for a line without end."""
     start = codecs.BOM_UTF8
     while line := file.readline(MAX_LINE_BYTES):
         if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):

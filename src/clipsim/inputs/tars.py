@@ -1,6 +1,6 @@
-"""A tar file of samples → one `Source` a picture, its caption and facts beside it; a torn tar gives what is whole.
+"""A tar of samples → one `Source` for each picture, with its caption and facts; of a torn tar, what is complete.
 
-The naming is webdataset's: members that follow each other and share a stem are one sample. `.txt` is a picture's
+The naming is webdataset's: consecutive members with the same stem are one sample. `.txt` is a picture's
 caption, `.json` its facts; without `.txt`, the caption is what the facts say under a name that tables use too.
 """
 

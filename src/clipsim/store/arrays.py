@@ -1,4 +1,4 @@
-"""Blocks of vectors ↔ an .npy file, written a block at a time without knowing how many rows there will be."""
+"""Blocks of vectors → an .npy file, written a block at a time before the number of rows is known."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHECKED_ROWS = 65_536
 
 
 class ArrayFile:
-    """An .npy file of (n, d) rows in the making. Raises OSError where the system refuses to write."""
+    """An .npy file of (n, d) rows while it is written. Raises OSError where the system refuses to write."""
 
     def __init__(self, path: Path, dimensions: int, dtype: np.dtype[Any]) -> None:
         self.path, self.rows = path, 0

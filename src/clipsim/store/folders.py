@@ -1,4 +1,4 @@
-"""A folder on this machine or in an object store → files that are there whole or not at all."""
+"""A folder on this machine or in an object store → files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Folder(Protocol):
         ...
 
     def publish(self, made: Path, name: str) -> None:
-        """Make or replace a file in one step by one that is complete, in `scratch`."""
+        """Move a complete file from a `scratch` folder to its name, in one step."""
         ...
 
     def remove(self, name: str) -> None:
@@ -46,11 +46,11 @@ class Folder(Protocol):
         ...
 
     def scratch(self) -> Any:
-        """A context of a folder on this machine for files in the making, which is removed afterwards."""
+        """A context with a temporary folder on this machine, for files that are not complete yet."""
         ...
 
     def lock(self) -> Any:
-        """A context in which no other process has the lock, where the system has locks."""
+        """A context that holds an exclusive lock, where the system has locks."""
         ...
 
 
@@ -85,7 +85,7 @@ class LocalFolder:
             self.publish(made, name)
 
     def publish(self, made: Path, name: str) -> None:
-        """Make or replace a file in one step, its content on the disk before its name."""
+        """Flush a complete file to the disk, then rename it into place."""
         target = self.path / name
         with self._errors("write to"):
             with made.open("rb+") as file:
@@ -116,7 +116,7 @@ class LocalFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder's lock, which the system releases when the process ends, however it does.
+        """Hold an exclusive lock, which the system releases when the process ends.
 
         Raises DatasetError where another process holds it.
         """
@@ -129,7 +129,7 @@ class LocalFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_RDONLY)
         try:
-            with suppress(OSError):  # some file systems of networks have no locks
+            with suppress(OSError):  # some network file systems have no locks
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -149,7 +149,7 @@ class LocalFolder:
 
 
 class StoreFolder:
-    """A folder in an object store, by its address; an object is written by one request, or not at all."""
+    """A folder in an object store, by its address; one request writes an object, completely or not at all."""
 
     def __init__(self, address: str) -> None:
         self.shown = printable(address)
@@ -207,11 +207,11 @@ class StoreFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Nothing: object stores have no locks. Whoever writes a shard writes the same one."""
+        """Do nothing: object stores have no locks. Two processes that make the same shard write the same objects."""
         yield
 
     def _make_room(self, name: str) -> None:
-        """Make the folder of a file, where the store has folders; others would make a bucket that was mistyped."""
+        """Create the folder of a file. Stores without folders are left out: they would create a mistyped bucket."""
         protocols = self._store.protocol
         if _WITHOUT_FOLDERS.isdisjoint([protocols] if isinstance(protocols, str) else protocols):
             self._store.makedirs(self._place(name).rpartition("/")[0], exist_ok=True)
@@ -231,7 +231,7 @@ class StoreFolder:
 
 
 class _NoSuchFileError(DatasetError):
-    """What is to be read or removed is not there."""
+    """The file to read or remove does not exist."""
 
 
 def open_folder(location: str) -> Folder:

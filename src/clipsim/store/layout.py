@@ -27,7 +27,7 @@ from clipsim.scoring.records import ModelRecord
 SCHEMA = "clipsim.embeddings/1"
 FACTS_FILE = "clipsim.json"
 ERRORS_FILE = "errors.jsonl"
-BOOKS = ".clipsim"  # the folder of what only `clipsim embed` reads
+STATE_FOLDER = ".clipsim"  # what only `clipsim embed` reads: which inputs make up which shard, how each shard ended
 _METADATA_NAME = re.compile(r"metadata_([0-9]{4,9})\.parquet")
 
 

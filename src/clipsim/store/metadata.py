@@ -1,4 +1,4 @@
-"""What is known of each picture → the rows of a Parquet file."""
+"""The metadata of images → the rows of a Parquet file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ ROWS_PER_GROUP = 10_000
 
 @dataclass(frozen=True)
 class Row:
-    """What the metadata says of one picture.
+    """The metadata of one image.
 
-    `facts` is a JSON object; `width` and `height` are of the upright picture; `sha256` is of its file's bytes, in hex.
+    `facts` is a JSON object; `width` and `height` are those of the upright image; `sha256` is that of its file, in hex.
     """
 
     image_path: str
@@ -29,7 +29,7 @@ class Row:
 
 
 class MetadataFile:
-    """A Parquet file of rows in the making; at most `ROWS_PER_GROUP` are kept in memory.
+    """A Parquet file while it is written; memory holds at most `ROWS_PER_GROUP` rows.
 
     Raises OSError and ValueError, of which pyarrow's errors are.
     """
@@ -56,7 +56,7 @@ class MetadataFile:
     def add(self, rows: Sequence[Row]) -> None:
         """Append rows."""
         for row in rows:
-            # Parquet's text is UTF-8: the bytes of a name that is not are shown as escapes
+            # Parquet text is UTF-8; bytes of a name that are not become escapes
             name = row.image_path.encode("utf-8", "backslashreplace").decode()
             self._kept.append({**vars(row), "image_path": name, "row": self.rows})
             self.rows += 1

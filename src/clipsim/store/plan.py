@@ -1,7 +1,7 @@
 """The inputs of a data set, in order → which inputs make up which shard, written down before any is embedded.
 
-A shard's inputs are the lines of `.clipsim/sources_000N.jsonl`, so that whoever makes the shard, whenever and wherever,
-makes it of the same ones. The lines are written and compared as a stream: memory holds one shard's.
+A shard's inputs are the lines of `.clipsim/sources_000N.jsonl`, so that a resumed run and every worker of a distributed
+one use the same inputs. The lines are written and compared as a stream: memory holds those of one shard.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from clipsim.errors import DatasetError, printable
 from clipsim.store.folders import Folder
-from clipsim.store.layout import BOOKS
+from clipsim.store.layout import STATE_FOLDER
 
 _REMEDY = "give another folder, or overwrite=True to start again"
 _SOURCES_NAME = re.compile(r"sources_([0-9]+)\.jsonl")
@@ -31,7 +31,7 @@ class Plan:
 
 
 def write_plan(folder: Folder, records: Iterable[dict[str, Any]], shard_size: int, plan: Plan) -> Iterator[int]:
-    """Write the inputs of every shard; gives the number of inputs after each, and fills `plan`."""
+    """Write the inputs of every shard, yield the number of inputs after each, and fill in `plan`."""
     digest = hashlib.sha256()
     shard = 0
     for shard, lines in enumerate(_chunks(records, shard_size), start=1):
@@ -43,15 +43,15 @@ def write_plan(folder: Folder, records: Iterable[dict[str, Any]], shard_size: in
             folder.write(name, content)
         yield plan.sources
     plan.digest = digest.hexdigest()
-    for name in folder.list_names(BOOKS):  # of a plan that was interrupted
+    for name in folder.list_names(STATE_FOLDER):  # of a plan that was interrupted
         if (match := _SOURCES_NAME.fullmatch(name)) and int(match[1]) >= shard:
-            folder.remove(f"{BOOKS}/{name}")
+            folder.remove(f"{STATE_FOLDER}/{name}")
 
 
 def compare_plan(
     folder: Folder, records: Iterable[dict[str, Any]], shard_size: int, known: Plan, plan: Plan
 ) -> Iterator[int]:
-    """Compare the inputs with those of a plan that is there; as `write_plan` otherwise.
+    """Compare the inputs with an existing plan; otherwise as `write_plan`.
 
     Raises DatasetError, naming the first difference.
     """
@@ -62,7 +62,7 @@ def compare_plan(
             digest.update(content)
             stored = folder.read(sources_name(shard))
             if stored is None and plan.sources < known.sources:
-                (scratch / str(shard)).write_bytes(content)  # the file was lost; the digest decides
+                (scratch / str(shard)).write_bytes(content)  # missing; the digest of all decides
             elif stored != content:
                 raise DatasetError(_difference(folder, stored or b"", content, plan.sources))
             plan.sources += len(lines)
@@ -93,7 +93,7 @@ def sources_name(shard: int) -> str:
     >>> sources_name(3)
     '.clipsim/sources_0003.jsonl'
     """
-    return f"{BOOKS}/sources_{shard:04d}.jsonl"
+    return f"{STATE_FOLDER}/sources_{shard:04d}.jsonl"
 
 
 def _chunks(records: Iterable[dict[str, Any]], size: int) -> Iterator[list[str]]:

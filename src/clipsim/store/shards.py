@@ -1,4 +1,4 @@
-"""Vectors and what is known of their pictures → one shard of a data set: whole and checked, or not there."""
+"""Vectors and the metadata of their images → one shard of a data set, complete and verified, or none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from clipsim.errors import DatasetError, printable
 from clipsim.store.arrays import ArrayFile
 from clipsim.store.folders import Folder
-from clipsim.store.layout import BOOKS, find_shards, numpy_dtype, shard_name
+from clipsim.store.layout import STATE_FOLDER, find_shards, numpy_dtype, shard_name
 from clipsim.store.metadata import MetadataFile, Row
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ShardRecord:
-    """What a shard came to: `images` vectors, `captions` with one too, and each input that failed with its cause."""
+    """The outcome of a shard: how many images and captions have a vector, and each failed input with its cause."""
 
     images: int
     captions: int
@@ -41,11 +41,11 @@ def record_name(shard: int) -> str:
     >>> record_name(3)
     '.clipsim/shard_0003.json'
     """
-    return f"{BOOKS}/shard_{shard:04d}.json"
+    return f"{STATE_FOLDER}/shard_{shard:04d}.json"
 
 
 def read_record(folder: Folder, shard: int) -> ShardRecord | None:
-    """The record of a shard; None where it is missing or damaged, so that the shard is made again."""
+    """The record of a shard; None where it is missing or damaged."""
     try:
         found = json.loads(folder.read(record_name(shard)) or b"")
         failures = tuple((str(name), str(cause)) for name, cause in found["failures"])
@@ -55,17 +55,17 @@ def read_record(folder: Folder, shard: int) -> ShardRecord | None:
 
 
 def find_missing(folder: Folder, shards: int) -> list[int]:
-    """Which of the shards 0 to `shards` - 1 have yet to be made."""
+    """Those of the shards 0 to `shards` - 1 that are not complete."""
     there = set(find_shards(folder.list_names("metadata"))) if shards else set()
-    books = set(folder.list_names(BOOKS)) if there else set()
+    books = set(folder.list_names(STATE_FOLDER)) if there else set()
     return [shard for shard in range(shards) if shard not in there or record_name(shard).split("/")[1] not in books]
 
 
 class ShardWriter:
-    """The files of one shard in the making; a context manager that removes what is not published.
+    """The files of one shard while they are written; a context manager that removes them unless they are published.
 
-    `dimensions` is the length of the vectors, `dtype` "fp16" or "fp32". Everything raises DatasetError where the system
-    refuses to write.
+    `dimensions` is the length of the vectors, `dtype` "fp16" or "fp32". Every method raises DatasetError where the
+    system refuses to write.
     """
 
     def __init__(self, folder: Folder, shard: int, *, dimensions: int, dtype: str, with_captions: bool) -> None:
@@ -96,14 +96,14 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the files and remove those that were not published."""
+        """Close the files, and remove those that were not published."""
         for file in self._files:
             with suppress(OSError, ValueError):
                 file.close()
         self._open.close()
 
     def add(self, rows: Sequence[Row], images: Vectors, texts: Vectors | None = None) -> None:
-        """Append k pictures: their rows, (k, d) unit vectors, and with captions the (k, d) vectors of these."""
+        """Append k images: their rows, (k, d) unit vectors, and with captions the (k, d) vectors of the captions."""
         with self._errors():
             self._images.add(images)
             self._metadata.add(rows)
@@ -112,13 +112,13 @@ class ShardWriter:
                 self._captions += sum(row.caption is not None for row in rows)
 
     def add_failure(self, name: str, cause: str) -> None:
-        """Note an input that could not be used."""
+        """Record an input that could not be used."""
         self._failures.append((name, cause))
 
     def publish(self) -> ShardRecord:
-        """Close the files, read them back, and move them into place, the metadata last: from then on it is there.
+        """Close the files, verify them and move them into place; the metadata last, which makes the shard exist.
 
-        Raises DatasetError where what is read back is not what was added, or not finite.
+        Raises DatasetError where the rows that are read back are not those that were added, or not finite.
         """
         with self._errors():
             for file in self._files:

@@ -1,4 +1,4 @@
-"""A data set's folder before, between and after the shards: what is there, whether it is the same one, and its end."""
+"""A folder before and after its shards are made: what it holds, how that differs from what is asked, final counts."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import replace
 
 from clipsim.errors import DatasetError
 from clipsim.store.folders import Folder
-from clipsim.store.layout import BOOKS, ERRORS_FILE, FACTS_FILE, DatasetFacts, VectorFacts
+from clipsim.store.layout import ERRORS_FILE, FACTS_FILE, STATE_FOLDER, DatasetFacts, VectorFacts, shard_name
 from clipsim.store.shards import read_record
 
-# What `clipsim embed` and `clipsim index` may have made; nothing else is removed.
-_MADE = (FACTS_FILE, "metadata", "img_emb", "text_emb", ERRORS_FILE, "index", BOOKS)
+# What `clipsim embed` and `clipsim index` create; nothing else is removed.
+_OWN = (FACTS_FILE, "metadata", "img_emb", "text_emb", ERRORS_FILE, "index", STATE_FOLDER)
 
 
 def read_earlier(folder: Folder) -> DatasetFacts | None:
-    """The facts of the data set that a folder holds, complete or not; None where it is empty.
+    """The facts of the data set in a folder, complete or not; None where the folder is empty.
 
-    What an interrupted run left half made is removed. Raises DatasetError for a folder of other things.
+    Temporary files of interrupted runs are removed. Raises DatasetError for a folder of other files.
     """
     content = folder.read(FACTS_FILE)
     if content is not None:
@@ -28,7 +28,7 @@ def read_earlier(folder: Folder) -> DatasetFacts | None:
             raise DatasetError(
                 f"{folder.shown}: its {FACTS_FILE} is damaged or of another version; overwrite=True starts again"
             ) from error
-    foreign = sorted(set(folder.list_names()) - {BOOKS})
+    foreign = sorted(set(folder.list_names()) - {STATE_FOLDER})
     if foreign:
         raise DatasetError(f"{folder.shown}: the folder is not empty and holds no vectors of clipsim; give another one")
     _remove_scratch(folder)
@@ -36,21 +36,21 @@ def read_earlier(folder: Folder) -> DatasetFacts | None:
 
 
 def clear(folder: Folder) -> None:
-    """Remove a data set, so that it is made again. Raises DatasetError for a folder of other things."""
-    foreign = set(folder.list_names()) - set(_MADE)
+    """Remove a data set. Raises DatasetError for a folder of other files."""
+    foreign = set(folder.list_names()) - set(_OWN)
     if foreign and folder.read(FACTS_FILE) is None:
         raise DatasetError(f"{folder.shown}: the folder is not empty and holds no vectors of clipsim; give another one")
     there = set(folder.list_names())
-    for name in _MADE[1:]:
+    for name in _OWN[1:]:
         if name in there:
             folder.remove(name)
-    folder.remove(FACTS_FILE)  # the last, so that an interruption leaves a folder that is known
+    folder.remove(FACTS_FILE)  # last, so that after an interruption the folder is still known as a data set
 
 
 def find_differences(
     there: DatasetFacts, asked: VectorFacts, *, dtype: str, shard_size: int, with_captions: bool
 ) -> list[str]:
-    """How what is there differs from what is asked for, one phrase each; what only changes roundings is left out."""
+    """How a data set differs from what is asked, a phrase each; engine and device, which only round, are ignored."""
     found = []
     if _model(there) != _model(asked):
         found.append(f"model {_model(there)} there, {_model(asked)} now")
@@ -73,7 +73,7 @@ def find_differences(
 
 
 def finish(folder: Folder, facts: DatasetFacts) -> DatasetFacts:
-    """Write `errors.jsonl` and the counts, once every shard is there; the facts with the counts."""
+    """Write `errors.jsonl` and the counts of a data set with all its shards, and return the facts with the counts."""
     images = captions = errors = 0
     _remove_scratch(folder)  # of workers that died
     with folder.scratch() as scratch:
@@ -82,7 +82,10 @@ def finish(folder: Folder, facts: DatasetFacts) -> DatasetFacts:
             for shard in range(facts.shards):
                 record = read_record(folder, shard)
                 if record is None:
-                    raise DatasetError(f"{folder.shown}: the record of shard {shard} is missing; run the command again")
+                    folder.remove(shard_name("metadata", shard))  # so that the shard is made again
+                    raise DatasetError(
+                        f"{folder.shown}: the record of shard {shard} is damaged; run the same command again"
+                    )
                 images += record.images
                 captions += record.captions
                 errors += len(record.failures)
@@ -95,9 +98,9 @@ def finish(folder: Folder, facts: DatasetFacts) -> DatasetFacts:
 
 
 def _remove_scratch(folder: Folder) -> None:
-    for name in folder.list_names(BOOKS):
+    for name in folder.list_names(STATE_FOLDER):
         if name.startswith("tmp-"):
-            folder.remove(f"{BOOKS}/{name}")
+            folder.remove(f"{STATE_FOLDER}/{name}")
 
 
 def _model(facts: VectorFacts) -> str:
