@@ -141,8 +141,7 @@ class RayRunner:
             }
             if self._address is None:
                 settings |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-            # In the main thread Ray would replace the handler of SIGTERM. Its processes end with the thread that
-            # started them.
+            # In the main thread Ray would replace the handler of SIGTERM. Its processes end with this thread.
             self._thread = ThreadPoolExecutor(1, "ray")
             self._started = True
             with _translated():

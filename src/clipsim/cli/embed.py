@@ -134,8 +134,7 @@ def embed_command(
             workers=None if on_ray else workers,
             exact=exact,
             on_error=on_error.value,
-            cache=on_ray
-            or not no_cache,  # without a cache, a session begins to load the model, which this one needs not
+            cache=on_ray or not no_cache,  # a session without a cache loads the model, which only workers need then
         )
         from clipsim.api import Session
         from clipsim.api.embed import EmbedRequest
