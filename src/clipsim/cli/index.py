@@ -11,6 +11,7 @@ from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import exit_status
 from clipsim.cli.output import print_library_notices, print_message, print_table, write
 from clipsim.cli.progress import Bar, progress_bar
+from clipsim.cli.threads import multiply_in_one_thread
 from clipsim.errors import UsageError, printable
 
 
@@ -45,6 +46,7 @@ def index_command(
         if remove and (as_json or kind is not Kind.auto):
             raise UsageError("--remove goes without --kind and --json")
         print_library_notices(quiet=quiet)
+        multiply_in_one_thread()
         from clipsim.api.index import index_dataset, remove_index
         from clipsim.store.dataset import Dataset
 
