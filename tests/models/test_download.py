@@ -41,7 +41,7 @@ def hub() -> Iterator[FakeHub]:
 
 def pull(hub: FakeHub | str, home: Path, name: str = NAME, **settings: str) -> subprocess.CompletedProcess[str]:
     endpoint = hub if isinstance(hub, str) else hub.url
-    return run_clipsim("models", "pull", name, home=home, endpoint=endpoint, **settings)
+    return run_clipsim("models", "pull", name, "--no-export", home=home, endpoint=endpoint, **settings)
 
 
 def cache(home: Path, repository: str = REPOSITORY) -> Path:

@@ -78,7 +78,7 @@ def test_each_step_is_reported(exported: ExportedModel, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "int8"), [("MIN_COSINE_FP32", False), ("MIN_MEAN_COSINE_INT8", True)], ids=["fp32", "int8"]
+    ("limit", "int8"), [("MIN_COSINE_FP32", False), ("MIN_CENTRED_COSINE_INT8", True)], ids=["fp32", "int8"]
 )
 def test_an_export_that_disagrees_with_torch_leaves_nothing(
     exported: ExportedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, int8: bool
