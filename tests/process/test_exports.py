@@ -36,7 +36,7 @@ def test_an_export_is_made_shown_used_and_removed(model: Path, run: Run, tmp_pat
     said = done.stderr.decode()
     assert (done.returncode, done.stdout) == (0, b"")
     assert said.count("\n") == 1
-    assert "onnx, 15 MB, mean cosine to torch: images 1.00000 (least 1.00000), texts 1.00000" in said
+    assert "onnx, 15 MB, mean cosine to torch: images 1.00000 (least 1.00000, centred 1.0000), texts 1.00000" in said
 
     shown = json.loads(run("models", "show", model, "--json", env=env).stdout)["exports"]
     assert [export["engine"] for export in shown] == ["onnx"]

@@ -29,7 +29,9 @@ def patch(session: ModuleType) -> None:
             time.sleep(float(os.environ.get("FAKE_SECONDS", "0")))
             return super().encode_images(pixels)
 
-    def plan_engine(spec: object, files: object, options: object, *, own_process: bool = False) -> EnginePlan:
+    def plan_engine(
+        spec: object, files: object, options: object, *, digest: object = None, own_process: bool = False
+    ) -> EnginePlan:
         return EnginePlan("torch", "fake", "cpu", "fp32", "a model of colours", SlowEncoder)
 
     session.plan_engine = plan_engine  # type: ignore[attr-defined]
