@@ -11,7 +11,6 @@ from pathlib import Path
 import huggingface_hub.constants
 import pytest
 from fake_encoder import FakeEncoder
-from PIL import Image
 
 from clipsim.cli.app import run
 from clipsim.engines.choice import EnginePlan
@@ -40,7 +39,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")  # which the command line would set, for all tests to come
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)  # which a run sets
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder / "hub"))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     return folder
