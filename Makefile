@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OLDEST ?= build/oldest
+# a process a core, at most four: tests with torch take a gigabyte each
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-quick test-oldest lint format bench mini catalogue clean
@@ -23,17 +25,17 @@ demo: $(STAMP) ## rank the pictures in images/ against two words
 	$(BIN)/clipsim rank images/*.jpeg --text maze --text cat
 
 test: $(STAMP) ## run all tests
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-quick: $(STAMP) ## run the tests that start no process and load no torch
-	$(BIN)/python -m pytest -p tests.quick
+	$(BIN)/python -m pytest -p tests.quick $(PARALLEL)
 
 # every `name>=version` of pyproject.toml as `name==version`
 test-oldest: ## run all tests on the oldest versions that pyproject.toml allows (by hand: installs an old torch)
 	$(PYTHON) -m venv $(OLDEST)
 	grep -oE '"[][A-Za-z_-]+>=[0-9.]+"' pyproject.toml | tr -d '"' | sed 's/\[.*\]//; s/>=/==/' > $(OLDEST)/bounds.txt
 	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/bounds.txt --editable '.[dev,heic]'
-	$(OLDEST)/bin/python -m pytest
+	$(OLDEST)/bin/python -m pytest $(PARALLEL)
 
 lint: $(STAMP) ## check style and types
 	$(BIN)/ruff check .

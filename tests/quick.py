@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -40,11 +40,25 @@ def _refuse_process(*_: Any, **__: Any) -> NoReturn:
     _skip("starts a process")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Refuse slow packages and processes from now on."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection() -> None:
+    """Refuse slow packages and processes from now on; pytest-xdist has started its processes before."""
     assert "torch" not in sys.modules
     sys.meta_path.insert(0, _Refusal())
     subprocess.Popen.__init__ = _refuse_process  # type: ignore[method-assign]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Forget modules that were imported in part: pytest leaves them behind when it imports one for its doctests."""
+    known = set(sys.modules)
+    report = yield
+    if report.skipped:
+        for name in [name for name in sys.modules if name.startswith("clipsim.") and name not in known]:
+            del sys.modules[name]
+    return report
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
