@@ -17,7 +17,8 @@ import clipsim
 from clipsim.api import RankRequest, find_missing
 from clipsim.errors import ImageError, NoInputError, UsageError
 from clipsim.inputs import sources
-from clipsim.inputs.sources import FileSource, PictureSource, make_sources
+from clipsim.inputs.arguments import make_sources
+from clipsim.inputs.sources import FileSource, PictureSource
 from clipsim.scoring.records import ImageFailure, ImageScores
 
 pytestmark = pytest.mark.usefixtures("machine")

@@ -22,7 +22,8 @@ from clipsim.cache.maintenance import prune
 from clipsim.embedding.encode import ImageVector
 from clipsim.engines.devices import default_precision
 from clipsim.errors import PromptError, UsageError, WeightsError
-from clipsim.inputs.sources import FileSource, make_sources
+from clipsim.inputs.arguments import make_sources
+from clipsim.inputs.sources import FileSource
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.scoring.records import RankResult
 

@@ -1,90 +1,14 @@
-"""Tests of `inputs.sources`: what a Python caller may pass as images, and which files are opened."""
+"""Tests of `inputs.sources`: which files are opened, and as what."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from clipsim.errors import ImageError, UsageError
-from clipsim.inputs.sources import FileSource, PictureSource, Source, make_sources, open_regular
-
-
-class OwnPath:
-    """A path of another library, as fsspec's and py.path's."""
-
-    def __init__(self, path: str | bytes) -> None:
-        self.path = path
-
-    def __fspath__(self) -> str | bytes:
-        return self.path
-
-
-def test_paths_of_every_type_are_files(colours: Path) -> None:
-    """Strings, `pathlib` paths and others of the path protocol."""
-    red = str(colours / "red.png")
-
-    assert list(make_sources([red, Path(red), OwnPath(red)])) == [FileSource(red)] * 3
-
-
-@pytest.mark.parametrize("images", ["{}/red.png", Path("{}/red.png"), OwnPath("{}/red.png")])
-def test_one_path_need_not_be_in_a_list(colours: Path, images: object) -> None:
-    """A string is one path, not a sequence of letters."""
-    given = type(images)(os.fspath(images).format(colours))  # type: ignore[call-overload, call-arg]
-
-    assert list(make_sources(given)) == [FileSource(str(colours / "red.png"))]
-
-
-def test_one_picture_or_source_need_not_be_in_a_list() -> None:
-    """It is the only image."""
-    picture = Image.new("RGB", (3, 2))
-
-    assert list(make_sources(picture)) == [PictureSource("image 1", picture)]
-    assert list(make_sources(FileSource("a*b.png"))) == [FileSource("a*b.png")]
-
-
-def test_folders_and_globs_are_expanded(colours: Path) -> None:
-    """As on the command line, sorted."""
-    expected = [FileSource(str(colours / f"{name}.png")) for name in ("blue", "green", "red")]
-
-    assert list(make_sources(colours)) == expected
-    assert list(make_sources(f"{colours}/*.png")) == expected
-
-
-def test_pictures_are_named_by_their_position_among_all_images(colours: Path) -> None:
-    """The files of a folder count one by one."""
-    picture = Image.new("L", (3, 2))
-
-    names = [source.name for source in make_sources([picture, colours, picture])]
-
-    assert names[0] == "image 1"
-    assert names[4:] == ["image 5"]
-    assert all(name.startswith(str(colours)) for name in names[1:4])
-
-
-def test_sources_are_made_lazily(colours: Path) -> None:
-    """An endless iterable of images is read as far as it is used."""
-
-    def endless() -> Iterator[str]:
-        while True:
-            yield str(colours / "red.png")
-
-    sources = make_sources(endless())
-
-    assert [next(sources).name for _ in range(3)] == [str(colours / "red.png")] * 3
-
-
-@pytest.mark.parametrize(
-    ("images", "kind"),
-    [(None, "NoneType"), (3, "int"), ([b"a.png"], "bytes"), (["a.png", 3], "int"), ([OwnPath(b"a.png")], "OwnPath")],
-)
-def test_what_is_neither_a_path_nor_a_picture_is_wrong_usage(images: object, kind: str) -> None:
-    """The error names the type."""
-    with pytest.raises(UsageError, match=f"an image is a path or a PIL picture, not of type {kind}"):
-        list(make_sources(images))
+from clipsim.errors import ImageError
+from clipsim.inputs.sources import FileSource, Source, open_regular
 
 
 def test_sources_can_be_compared_and_hashed() -> None:

@@ -18,7 +18,7 @@ sys.path.insert(0, sys.argv[1])
 from fake_encoder import FakeEncoder
 from clipsim.embedding.pipeline import Pipeline
 from clipsim.images.limits import DecodingRules
-from clipsim.inputs.sources import make_sources
+from clipsim.inputs.arguments import make_sources
 
 class Watched(FakeEncoder):
     def prepare_image(self, image):

@@ -20,7 +20,8 @@ from clipsim.scoring.thresholds import ThresholdResult
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from clipsim.api.session import Images, OpenOptions
+    from clipsim.api.search_calls import Pictures
+    from clipsim.api.session import OpenOptions
 
 ModelNames = Iterable[str | os.PathLike[str] | None] | str | os.PathLike[str] | None
 _OPEN_OPTIONS = {field.name for record in (ModelOptions, RunOptions) for field in fields(record)} - {"model"}
@@ -62,8 +63,8 @@ def check_models(names: list[Any], weights: object) -> None:
 
 def threshold(
     texts: Iterable[str] | str,
-    positives: Images,
-    negatives: Images = (),
+    positives: Pictures,
+    negatives: Pictures = (),
     *,
     recall: float | None = None,
     false_alarms: float | None = None,

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TypeAlias, cast
 
 from clipsim.embedding.session import Session
-from clipsim.errors import DatasetError, NoInputError, UsageError, printable
+from clipsim.errors import DatasetError, NoInputError, printable
+from clipsim.inputs.arguments import as_source, is_path, list_arguments
 from clipsim.inputs.expand import find_sources
 from clipsim.inputs.filters import NameFilter
-from clipsim.inputs.sources import PictureSource, Source
+from clipsim.inputs.sources import Source
 from clipsim.scoring.records import ImageFailure
 from clipsim.store.dataset import Dataset
 from clipsim.store.layout import DatasetFacts, is_dataset, read_facts
@@ -34,24 +35,24 @@ class Progress:
 
 
 def find_places(where: object, chosen: NameFilter | None = None) -> list[Place]:
-    """The data sets and sources that a Python caller named: a path, a picture, a `Source`, or an iterable of these.
+    """The data sets and sources that a Python caller named: one image of `make_sources`, or an iterable of these.
 
     A folder that `clipsim embed` wrote is a data set; other paths are expanded as `inputs.expand` does, and sources
-    whose names `chosen` does not accept are left out. A PIL picture at place n (from 1) is named "image n".
+    whose names `chosen` does not accept are left out. A picture without a file name at place n
+    (from 1) is named "image n".
 
     Raises UsageError for other types, NoInputError where nothing is left, DatasetError for a damaged data set.
     """
-    single = isinstance(where, str | os.PathLike | Source) or not isinstance(where, Iterable)
     places: list[Place] = []
-    for number, given in enumerate([where] if single else cast("Iterable[object]", where), start=1):
-        if isinstance(given, str | os.PathLike) and isinstance(os.fspath(given), str):
-            name = os.fspath(given)
+    for number, given in enumerate(list_arguments(where), start=1):
+        if is_path(given):
+            name = os.fspath(cast("str", given))
             if is_dataset(name):
                 places.append(Dataset(name))
                 continue
             found = list(find_sources([name], chosen))
         else:
-            source = _as_source(given, number)
+            source = as_source(given, number)
             found = [source] if chosen is None or chosen.accepts(source.name) else []
         if places and isinstance(places[-1], list):
             places[-1] += found
@@ -97,16 +98,6 @@ def check_models(places: Sequence[Place], session: Session) -> list[str]:
             if not facts.complete:
                 notices.append(f"{shown}: unfinished, {len(place.shards):,} of {facts.shards:,} shards are there")
     return notices
-
-
-def _as_source(given: object, number: int) -> Source:
-    if isinstance(given, Source):
-        return given
-    from PIL import Image
-
-    if isinstance(given, Image.Image):
-        return PictureSource(f"image {number}", given)
-    raise UsageError(f"a place is a path, a picture or a folder of vectors, not of type {type(given).__name__}")
 
 
 def _model_name(facts: DatasetFacts) -> str:

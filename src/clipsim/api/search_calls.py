@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipsim.api.ranking import NOTHING_USABLE
 from clipsim.embedding.session import Session
 from clipsim.errors import NoInputError, printable
-from clipsim.inputs.sources import Source, make_sources
+from clipsim.inputs.arguments import make_sources
 from clipsim.scoring.records import ImageFailure
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    import os
+    from typing import BinaryIO, TypeAlias
 
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL import Image
 
     from clipsim.api.duplicates import Duplicates, DuplicatesRequest
     from clipsim.api.places import Place
     from clipsim.api.search import Search, SearchRequest
     from clipsim.inputs.filters import NameFilter
+    from clipsim.inputs.sources import Source
     from clipsim.scoring.duplicates_records import DuplicatesResult
     from clipsim.scoring.search_records import SearchResult
 
-    Places: TypeAlias = Iterable["str | os.PathLike[str] | Image.Image | Source"] | str | Path | Image.Image
+    Picture: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | NDArray[np.uint8] | Image.Image | Source
+    Pictures: TypeAlias = Iterable["Picture"] | Picture
 
 
 class SearchCalls(Session):
@@ -33,10 +36,10 @@ class SearchCalls(Session):
 
     def search(
         self,
-        where: Places,
+        where: Pictures,
         texts: Iterable[str] | str = (),
         *,
-        images: Places = (),
+        images: Pictures = (),
         plus: Iterable[str] | str = (),
         minus: Iterable[str] | str = (),
         weight: float = 1.0,
@@ -81,7 +84,7 @@ class SearchCalls(Session):
         return search.result
 
     def duplicates(
-        self, where: Places, *, threshold: float | None = None, pixels: bool = True, exact_files: bool = False
+        self, where: Pictures, *, threshold: float | None = None, pixels: bool = True, exact_files: bool = False
     ) -> DuplicatesResult:
         """Find groups of pictures that are alike: copies, also re-encoded, resized, slightly cropped or turned.
 

@@ -11,19 +11,18 @@ from clipsim.api.ranking import NOTHING_USABLE, Ranking, RankRequest
 from clipsim.api.search_calls import SearchCalls, nothing_usable
 from clipsim.errors import NoInputError
 from clipsim.images.thumbnail_files import ThumbnailRules
-from clipsim.inputs.sources import Source, make_sources
+from clipsim.inputs.arguments import make_sources
+from clipsim.inputs.sources import Source
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.scoring.records import RankResult
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
-    from PIL import Image
     from typing_extensions import TypedDict, Unpack
 
     from clipsim.api.embed import Embedding, EmbedRequest
     from clipsim.api.evaluation_request import EvaluateOptions
     from clipsim.api.saved_files import Thresholds
+    from clipsim.api.search_calls import Pictures
     from clipsim.scoring.embed_records import EmbedResult
     from clipsim.scoring.evaluation import EvaluationResult
     from clipsim.scoring.thresholds import ThresholdResult
@@ -44,15 +43,13 @@ if TYPE_CHECKING:
         on_error: Literal["skip", "fail"]
         cache: bool
 
-    Images: TypeAlias = Iterable["str | os.PathLike[str] | Image.Image | Source"] | str | Path | Image.Image
-
 
 class Session(SearchCalls):
     """A model that stays loaded, and the calls that use it; see `clipsim.open`."""
 
     def rank(
         self,
-        images: Images,
+        images: Pictures,
         texts: Iterable[str] | str,
         *,
         templates: Iterable[str] | str = (),
@@ -138,8 +135,8 @@ class Session(SearchCalls):
     def threshold(
         self,
         texts: Iterable[str] | str,
-        positives: Images,
-        negatives: Images = (),
+        positives: Pictures,
+        negatives: Pictures = (),
         *,
         recall: float | None = None,
         false_alarms: float | None = None,
@@ -198,7 +195,7 @@ def open(
 
 
 def rank(
-    images: Images,
+    images: Pictures,
     texts: Iterable[str] | str,
     *,
     templates: Iterable[str] | str = (),
@@ -208,10 +205,11 @@ def rank(
 ) -> RankResult:
     """Score every image against every text.
 
-    Images are paths (files, folders, globs) or PIL pictures; texts are stripped at both ends, and a repeated one counts
-    once. Each text is put into every template, and the unit vectors are averaged. `sort_by`, one of the texts, orders
-    the images. With `thresholds` (the result of `clipsim.threshold`, or its file), an image none of whose texts reaches
-    its threshold has no best text. `options` are those of `clipsim.open`, which opens the model and closes it again.
+    Images are paths (files, folders, globs), the bytes of image files, files opened in binary mode, RGB arrays of shape
+    (h, w, 3) and type uint8, or PIL pictures. Texts are stripped at both ends, and a repeated one counts once. Each
+    text is put into every template, and the unit vectors are averaged. `sort_by`, one of the texts, orders the images.
+    With `thresholds` (the result of `clipsim.threshold`, or its file), an image none of whose texts reaches its
+    threshold has no best text. `options` are those of `clipsim.open`, which opens the model and closes it again.
 
     An image that cannot be used is in the result's `errors`; NoInputError is raised where there is no image, or none
     can be used. Raises UsageError for no texts, an empty text or a `sort_by` that is not one of the texts, PromptError

@@ -1,6 +1,7 @@
 """What the user named → `Source`s in order, and prompts.
 
-- `sources`: `Source`, which is opened and decoded; `make_sources` for the images of a Python call
+- `sources`: `Source`, which is opened and decoded
+- `arguments`: the images of a Python call → sources
 - `paths`: files, folders, globs and lists of paths → one path an image
 - `expand`: what `clipsim embed` takes (paths, addresses, tar shards, tables) → sources; sources ↔ plain records
 - `tars`, `tables`, `urls`: the members of a tar, the rows of a table, and what fsspec opens

@@ -1,20 +1,19 @@
 """One input → `Source`: its name, a way to open it as a stream, and its file's `os.stat` record.
 
-Later packages accept nothing else. `FileSource` is a path, `PictureSource` a PIL picture in memory, `FailedSource` an
-input that is known to be unusable; `tars` and `urls` define others.
+Later packages accept nothing else. `FileSource` is a path, `BytesSource` an image file in memory, `PictureSource` a PIL
+picture, `FailedSource` an input that is known to be unusable; `tars` and `urls` define others.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import stat
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from clipsim.errors import ImageError, UsageError
-from clipsim.inputs.paths import find_images
+from clipsim.errors import ImageError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -58,8 +57,19 @@ class FileSource(Source):
 
 
 @dataclass(frozen=True, slots=True)
+class BytesSource(Source):
+    """The content of an image file, in memory."""
+
+    data: bytes = field(repr=False)
+
+    def open(self) -> BinaryIO:
+        """The content as a stream."""
+        return io.BytesIO(self.data)
+
+
+@dataclass(frozen=True, slots=True)
 class PictureSource(Source):
-    """A PIL picture of the calling program; `name` is "image n" by its position."""
+    """A PIL picture of the calling program."""
 
     picture: Image.Image
 
@@ -77,32 +87,6 @@ class FailedSource(Source):
     def open(self) -> BinaryIO:
         """Raise ImageError with the known cause."""
         raise ImageError(self.error)
-
-
-def make_sources(images: object) -> Iterator[Source]:
-    """The `images` that a Python caller passed → sources, lazily and in order.
-
-    `images` is a path, a PIL picture, a `Source`, or an iterable of these. Paths are expanded as on the command line:
-    files, folders and globs. A PIL picture is named "image n" when it is the n-th source, counted from 1.
-
-    Raises UsageError for other types.
-    """
-    from PIL import Image
-
-    single = isinstance(images, str | os.PathLike | Image.Image | Source)
-    number = 0
-    for image in images if isinstance(images, Iterable) and not single else [images]:
-        if isinstance(image, Source):
-            found: Iterable[Source] = (image,)
-        elif isinstance(image, Image.Image):
-            found = (PictureSource(f"image {number + 1}", image),)
-        elif isinstance(image, str | Path) or (isinstance(image, os.PathLike) and isinstance(os.fspath(image), str)):
-            found = map(FileSource, find_images([os.fspath(image)]))
-        else:
-            raise UsageError(f"an image is a path or a PIL picture, not of type {type(image).__name__}")
-        for source in found:
-            number += 1
-            yield source
 
 
 def open_regular(path: str) -> BinaryIO:
