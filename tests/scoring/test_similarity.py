@@ -98,3 +98,16 @@ def test_the_best_passing_text_is_the_best_of_those_that_pass() -> None:
 
     assert best_passing_text(similarity, [0.31, 0.2, 0.2]) == [2, 1, None]
     assert best_passing_text(similarity, [0.3, 0.3, 0.3]) == [0, 0, None]
+
+
+def test_a_cosine_does_not_depend_on_the_others() -> None:
+    """Bit for bit: one image against one text, and the same among many."""
+    random = np.random.default_rng(5)
+    texts, images = (unit_rows(random.standard_normal((count, 512))) for count in (50, 33))
+    together = cosine(texts, images)
+
+    assert together.dtype == np.float32
+    for rows, columns in ((1, 1), (2, 4), (3, 32), (50, 1)):
+        for column in range(0, 33, columns):
+            alone = cosine(texts[:rows], images[column : column + columns])
+            assert np.array_equal(alone, together[:rows, column : column + columns])

@@ -33,9 +33,12 @@ def mean_of_templates(features: NDArray[np.floating]) -> Vectors:
 
 
 def cosine(text_vectors: Vectors, image_vectors: Vectors) -> Vectors:
-    """(m, d) and (n, d) unit vectors → (m, n) cosines in [-1, 1]."""
-    similarity: Vectors = np.clip(text_vectors @ image_vectors.T, -1.0, 1.0)
-    return similarity
+    """(m, d) and (n, d) unit vectors → (m, n) cosines in [-1, 1].
+
+    Summed in float64, so that the order of the sum, which depends on m and n, does not show after rounding to float32.
+    """
+    similarity = text_vectors.astype(np.float64) @ image_vectors.astype(np.float64).T
+    return np.clip(similarity, -1.0, 1.0).astype(np.float32)
 
 
 def probabilities(

@@ -17,6 +17,8 @@ import clipsim
 from clipsim.engines.torch.build import make_transform
 from clipsim.engines.torch.encoder import ClipEncoder
 from clipsim.errors import DeviceError, PromptError
+from clipsim.models.files import find_files
+from clipsim.models.settings import choose_model
 
 TEXTS = ["maze", "a photo of a cat", "two words & more, isn't it?", "x " * 30]
 
@@ -157,7 +159,7 @@ def test_a_batch_too_large_for_the_device_is_halved(
     monkeypatch.setattr(encoder.towers.model, "encode_image", limited)
 
     assert encoder.encode_images(pixels) == pytest.approx(expected, abs=1e-5)
-    assert "a batch of 6; trying 3" in caplog.text
+    assert "a batch of 8; trying 4" in caplog.text
     room = 0
     with pytest.raises(DeviceError, match="too little memory"):
         encoder.encode_images(pixels)
@@ -200,3 +202,15 @@ def test_the_side_that_is_not_needed_stays_as_it_was(tmp_path: Path, family: str
     assert (kinds(image=True), kinds(image=False)) == ({torch.float32}, {torch.bfloat16})
     encoder.encode_images(encoder.prepare_image(Image.new("RGB", (9, 9)))[None])
     assert kinds(image=True) == {torch.bfloat16}
+
+
+def test_a_picture_has_one_vector_whatever_its_batch(pictures: list[Image.Image]) -> None:
+    """Bit for bit, for the bundled model on the CPU: the kernels for one or two pictures sum in another order."""
+    spec, _ = choose_model("clipsim-mini", None)
+    encoder = ClipEncoder(spec, find_files(spec), device="cpu")
+    pixels = np.stack([encoder.prepare_image(picture) for picture in (*pictures, *pictures)][:9])
+    together = encoder.encode_images(pixels)
+
+    for size in (1, 2, 3, 5, 8):
+        batches = [encoder.encode_images(pixels[start : start + size]) for start in range(0, len(pixels), size)]
+        assert np.array_equal(np.concatenate(batches), together)
