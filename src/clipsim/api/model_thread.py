@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from clipsim.embedding.encode import Outcome
+from clipsim.embedding.encode import Outcome, embed_images
 from clipsim.embedding.pipeline import Prepared
 from clipsim.embedding.session import Session
 from clipsim.engines.encoder import Encoder
@@ -121,7 +121,7 @@ class ModelThread:
         size = self._session.batch_size
         for start in range(0, len(prepared), size):
             part = prepared[start : start + size]
-            for batch in self._session.embed_prepared(part):
+            for batch in embed_images(self._session.encoder, part, batch_size=size, cache=self._session.cache):
                 outcomes += batch
             encoded = sum(one.pixels is not None for one in part)
             if encoded:

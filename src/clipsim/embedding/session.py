@@ -15,7 +15,7 @@ from clipsim.cache.keys import image_space_key, text_space_key
 from clipsim.cache.vectors import EmbeddingCache, Space
 from clipsim.embedding.deferred import DeferredEncoder
 from clipsim.embedding.encode import Outcome, embed_images, embed_texts
-from clipsim.embedding.pipeline import Pipeline, Prepared
+from clipsim.embedding.pipeline import Pipeline
 from clipsim.embedding.remembered_device import recall_device, remember_device
 from clipsim.engines.choice import EnginePlan, plan_engine
 from clipsim.engines.devices import default_batch_size, default_precision, guess_device
@@ -88,7 +88,7 @@ class Session:
 
     @property
     def encoder(self) -> Encoder:
-        """The model, loaded when it is first needed. Raises UsageError when the session is closed."""
+        """The model, which is loaded when it is first needed. Raises UsageError when the session is closed."""
         if self._closed:
             raise UsageError("the session is closed")
         return self._deferred
@@ -160,10 +160,6 @@ class Session:
             fail=self.run_options.on_error == "fail",
             cache=self.cache if keep else None,
         )
-
-    def embed_prepared(self, inputs: Iterable[Prepared]) -> Iterator[list[Outcome]]:
-        """As `embed_images`, for inputs that are prepared already."""
-        return embed_images(self.encoder, inputs, batch_size=self.batch_size, cache=self.cache)
 
     def load_model(self) -> None:
         """Load the model now, so that its device and precision are certain. Raises ModelError and DeviceError."""
