@@ -215,6 +215,17 @@ def test_broken_rows_are_named_and_the_rest_is_used() -> None:
     assert "repeat an image" in data.notices[0]
 
 
+def test_a_table_of_parquet() -> None:
+    """Labels may be numbers; a row without one is named."""
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = {"filename": ["a.png", "b.png", "c.png"], "label": [3, None, 4], "pixels": [b"x"] * 3}
+    parquet.write_table(arrow.table(columns), "t.parquet")
+    data = read("t.parquet")
+
+    assert labels_of(data) == {"a.png": "3", "c.png": "4"}
+    assert [(failure.name, failure.error) for failure in data.failures] == [("t.parquet: row 2", "no label")]
+
+
 def test_broken_lines_of_json() -> None:
     """What is not JSON, not an object, or nested without end."""
     Path("t.jsonl").write_text(
@@ -278,7 +289,7 @@ def test_an_object_of_images_and_captions() -> None:
 @pytest.mark.parametrize(
     ("make", "path", "options", "message"),
     [
-        (lambda: None, "nowhere", {}, "nowhere: cannot read it: No such file"),
+        (lambda: None, "nowhere", {}, "nowhere: cannot read it: no such file"),
         (lambda: Path("d").mkdir(), "d", {}, "d: no image in it; expected a folder for each class or a text file"),
         (lambda: touch("d/a.png"), "d", {}, "d: expected a folder for each class"),
         (lambda: touch("d/cat/a.png"), "d", {"task": "pairs"}, "d: expected a text file beside each image"),

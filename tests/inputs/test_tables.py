@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from clipsim.inputs.rows import MAX_LINE_BYTES
 from clipsim.inputs.sources import FailedSource, FileSource
-from clipsim.inputs.tables import MAX_LINE_BYTES, is_table, read_table
+from clipsim.inputs.tables import is_table, read_table
 from clipsim.inputs.urls import UrlSource
 
 ROWS = [("a.jpg", "a cat"), ("sub/b.png", "a dog, running"), ("/abs/c.webp", "")]
@@ -84,7 +85,7 @@ def test_a_table_without_paths(tmp_path: Path, suffix: str) -> None:
     (failed,) = read_table(table)
     assert isinstance(failed, FailedSource)
     assert failed.name == table
-    assert failed.error.endswith("its columns are: img, words")
+    assert failed.error.endswith("its columns are: 'img', 'words'")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
@@ -137,3 +138,19 @@ def test_names_and_captions_that_are_not_utf8(tmp_path: Path) -> None:
     (source,) = read_table(str(tmp_path / "t.csv"))
     assert os.fsencode(source.name).endswith(b"/caf\xe9.jpg")
     assert source.caption == "caf\ufffd"
+
+
+def test_column_names_in_any_case(tmp_path: Path) -> None:
+    """As `evaluate` takes them."""
+    (tmp_path / "t.csv").write_text("Caption;FileName;Path\na cat;x;a.jpg\n")
+
+    assert list(read_table(str(tmp_path / "t.csv"))) == [FileSource(f"{tmp_path}/a.jpg", caption="a cat")]
+
+
+def test_a_row_of_another_length(tmp_path: Path) -> None:
+    """It is a failure with its line: its values may be in other columns."""
+    (tmp_path / "t.csv").write_text("image,caption\na.jpg,a cat, running\nb.jpg,a dog\n")
+
+    failed, good = read_table(str(tmp_path / "t.csv"))
+    assert failed == FailedSource(f"{tmp_path}/t.csv:2", "3 values for 2 columns")
+    assert good == FileSource(f"{tmp_path}/b.jpg", caption="a dog")

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from clipsim.api.model_record import describe_model
 from clipsim.engines.encoder import Encoder
 from clipsim.errors import DataError, UsageError, printable
-from clipsim.inputs.rows import parse_json, read_text
+from clipsim.inputs.text_files import parse_json, read_text
 from clipsim.scoring.evaluation import EvaluationResult
 from clipsim.scoring.records import RankResult
 from clipsim.scoring.saved import (

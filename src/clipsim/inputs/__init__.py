@@ -11,5 +11,6 @@
 - `labelled`: labelled or captioned images, in any of these layouts:
   `labelled_folders`, `labelled_rows` and `labelled_json`
 - `label_names`: the texts of labels
-- `rows`: tables of text → their rows
+- `rows`: CSV, TSV, JSON lines and Parquet → their rows, for `tables` and `labelled_rows`
+- `text_files`: text and JSON files
 """

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from clipsim.errors import DataError, printable
-from clipsim.inputs.rows import is_text, parse_json, read_text
+from clipsim.inputs.text_files import is_text, parse_json, read_text
 
 # No run of three letters that is not merely the word for a class: "0", "n01440764", "class 12", "c3".
 _ID = re.compile(r"(?:class|label|cat|category|id|cls|c|n)?[\W_]*\d[\W_\da-f]*|[0-9a-f]{8,}", re.IGNORECASE)

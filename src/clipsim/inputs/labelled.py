@@ -89,7 +89,7 @@ def read_labelled(request: LabelledRequest) -> LabelledData:
     elif path.suffix.lower() == ".json":
         reading = read_json(path, request.columns, request.wants, request.root)
     else:
-        reading = read_rows(path, read_table(path), request.columns, request.wants, request.root)
+        reading = _read_table(path, request)
     if not reading.images:
         first = next(iter(reading.failures), None)
         why = "" if first is None else f"; the first row that cannot be used: {first.name}: {first.error}"
@@ -102,6 +102,15 @@ def read_labelled(request: LabelledRequest) -> LabelledData:
         task = RETRIEVE if request.task == "auto" else request.task
         return LabelledData(reading.layout, task, reading.images, (), reading.failures, reading.notices)
     return _with_labels(request, reading)
+
+
+def _read_table(path: Path, request: LabelledRequest) -> Reading:
+    try:
+        table = read_table(str(path))
+    except DataError as error:
+        raise DataError(f"{printable(str(path))}: {error}") from error
+    with table:
+        return read_rows(path, table, request.columns, request.wants, request.root)
 
 
 def _with_labels(request: LabelledRequest, reading: Reading) -> LabelledData:

@@ -8,7 +8,7 @@ from pathlib import Path
 from clipsim.errors import DataError, printable
 from clipsim.inputs.labelled_rows import LabelledImage, Reading, RowFailure
 from clipsim.inputs.paths import find_listed_images
-from clipsim.inputs.rows import is_text, read_text
+from clipsim.inputs.text_files import is_text, read_text
 
 FOLDERS, BESIDE = "folders", "text files"
 CAPTION_SUFFIX = ".txt"

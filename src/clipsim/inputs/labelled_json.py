@@ -8,7 +8,8 @@ from typing import Any
 
 from clipsim.errors import DataError, printable
 from clipsim.inputs.labelled_rows import Columns, Reading, RowFailure, collect_captions, read_rows
-from clipsim.inputs.rows import Row, RowTable, parse_json, read_text, rows_of_objects
+from clipsim.inputs.rows import Row, RowTable, rows_of_objects
+from clipsim.inputs.text_files import parse_json, read_text
 
 COCO, OBJECT = "coco captions", "json"
 
@@ -21,7 +22,7 @@ def read_json(path: Path, columns: Columns, wants: str | None, root: str | None)
     if isinstance(value, list):
         rows = list(rows_of_objects(value))
         names = next((tuple(row.values) for row in rows if row.error is None), ())
-        return read_rows(path, RowTable(names, rows), columns, wants, root)
+        return read_rows(path, RowTable(names, lambda _: iter(rows)), columns, wants, root)
     if isinstance(value, dict) and isinstance(value.get("images"), list):
         if not isinstance(value.get("annotations"), list):
             raise DataError(f"{shown}: 'images' without 'annotations'; expected COCO's captions")

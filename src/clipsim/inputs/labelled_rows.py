@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from clipsim.errors import DataError, UsageError, printable
-from clipsim.inputs.rows import Row, RowTable, is_text
+from clipsim.inputs.captions import CAPTION_COLUMNS
+from clipsim.inputs.rows import IMAGE_COLUMNS, Row, RowTable, choose_column, name_columns
+from clipsim.inputs.text_files import is_text
 
-IMAGE_COLUMNS = ("image", "file_name", "filepath", "path", "filename", "image_path")
 LABEL_COLUMNS = ("label",)
-CAPTION_COLUMNS = ("caption", "text", "title")
-MAX_COLUMNS = 12  # that a message names
 
 
 @dataclass(frozen=True)
@@ -68,10 +67,10 @@ def read_rows(path: Path, table: RowTable, columns: Columns, wants: str | None, 
         caption = _choose(table.columns, columns.caption, kinds, "caption_column", path)
     if label is None and caption is None:
         wanted = [*(LABEL_COLUMNS if wants != "caption" else ()), *(CAPTION_COLUMNS if wants != "label" else ())]
-        raise DataError(f"{printable(str(path))}: no column {_or(wanted)}; it has {_named(table.columns)}")
+        raise DataError(f"{printable(str(path))}: no column {_or(wanted)}; it has {name_columns(table.columns)}")
     folder = path.parent if root is None else Path(root)
     collected = _Collected(printable(str(path)), folder)
-    for row in table.rows:
+    for row in table.read([column for column in (image, label, caption) if column is not None]):
         collected.add(row, image, label, caption)
     return collected.reading("table", "caption" if label is None else "label")
 
@@ -149,7 +148,7 @@ class _Collected:
 def _find(columns: Sequence[str], named: str | None, usual: Sequence[str], what: str, path: Path) -> str:
     found = _choose(columns, named, usual, f"{what}_column", path)
     if found is None:
-        raise DataError(f"{printable(str(path))}: no column {_or(usual)}; it has {_named(columns)}")
+        raise DataError(f"{printable(str(path))}: no column {_or(usual)}; it has {name_columns(columns)}")
     return found
 
 
@@ -158,15 +157,9 @@ def _choose(columns: Sequence[str], named: str | None, usual: Sequence[str], opt
     if named is not None:
         if named not in columns:
             shown = printable(str(path))
-            raise UsageError(f"{option}='{printable(named, 40)}': {shown} has the columns {_named(columns)}")
+            raise UsageError(f"{option}='{printable(named, 40)}': {shown} has the columns {name_columns(columns)}")
         return named
-    lower = {column.lower(): column for column in reversed(columns)}
-    return next((lower[name] for name in usual if name in lower), None)
-
-
-def _named(columns: Sequence[str]) -> str:
-    shown = ", ".join(f"'{printable(column, 30)}'" for column in columns[:MAX_COLUMNS])
-    return (shown or "none") + (f" and {len(columns) - MAX_COLUMNS} more" if len(columns) > MAX_COLUMNS else "")
+    return choose_column(columns, usual)
 
 
 def _or(names: Sequence[str]) -> str:
