@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -38,7 +39,7 @@ def start(*options: str) -> tuple[Program, Any]:
 def client() -> Iterator[Any]:
     """A client of one server for all tests of this module."""
     program, client = start(str(IMAGES[0].parent))
-    with program, client:
+    with program, closing(client):
         yield client
 
 
@@ -132,7 +133,7 @@ def test_sigterm_answers_what_was_begun_and_needs_a_token(tmp_path: Path) -> Non
     """Requests without the token are refused; one whose body is still coming at SIGTERM is answered."""
     (tmp_path / "token").write_text("secret\n")
     program, client = start("--token-file", str(tmp_path / "token"))
-    with program, client:
+    with program, closing(client):
         assert client.get("/v1/models").status_code == 401
         assert client.get("/v1/models", headers={"Authorization": "Bearer secret"}).status_code == 200
         assert client.get("/").status_code == 200

@@ -17,6 +17,7 @@ from clipsim.cli.progress import progress_bar
 from clipsim.cli.rank import MINI_NOTICE
 from clipsim.cli.signals import clean_up_at_signal
 from clipsim.errors import MissingPackageError, UsageError, printable
+from clipsim.models.names import ModelSpec
 from clipsim.options import ModelOptions, RunOptions
 
 _SIZES = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
@@ -94,26 +95,28 @@ def serve_command(
         places = find_named_places(paths) if paths else []
         run = RunOptions(batch_size=batch_size, workers=workers, exact=exact, truncate=truncate, cache=not no_cache)
         sessions = {}
-        for name in model or [None]:
+        names: list[str | None] = [*model] if model else [None]
+        for name in names:
             options = ModelOptions(name, None, device, precision.value if precision else None, engine)
             session = stack.enter_context(Session(options, run, own_process=True))
-            sessions[name or _name_of(session)] = session
+            sessions[name or _name_of(session.spec)] = session
             if not (session.model_was_chosen or quiet):
                 print_message("note", MINI_NOTICE)
         opened = stack.enter_context(open_socket(host, port))
         service = Service(list(sessions.items()), settings)
-        stack.enter_context(clean_up_at_signal(lambda: [session.close() for session in sessions.values()]))
+        stack.enter_context(clean_up_at_signal(service.close))
         shown = stack.enter_context(ExitStack())
         bar = shown.enter_context(progress_bar(quiet=quiet))
         bar.step("loading the model")
-        reported = ["", 0]
+        step, before = "", 0
 
         def report(what: str, done: int, total: int) -> None:
-            if what != reported[0]:
-                reported[:] = [what, 0]
+            nonlocal step, before
+            if what != step:
+                step, before = what, 0
                 bar.step(what, total)
-            bar.advance(done - int(reported[1]))
-            reported[1] = done
+            bar.advance(done - before)
+            before = done
 
         _print_address(address_of(opened, host))
         run_server(service, opened, places, on_progress=report, on_loaded=shown.close)
@@ -125,9 +128,8 @@ def _print_address(address: str) -> None:
     messages().print(Text(f"clipsim serve: {address}"))
 
 
-def _name_of(session: object) -> str:
+def _name_of(spec: ModelSpec) -> str:
     """The name of the default model, as `--model` takes it."""
-    spec = session.spec  # type: ignore[attr-defined]
     name, tag = spec.reported_name, spec.reported_tag
     return name if tag in (None, "bundled") else f"{name}/{tag}"
 

@@ -60,7 +60,7 @@ async def answer_request_error(_: Request, error: Exception) -> Response:
 async def answer_library_error(_: Request, error: Exception) -> Response:
     """The answer to an error of the library: what was asked for cannot be done."""
     assert isinstance(error, ClipsimError)
-    facts = {"image": error.image, "index": error.index} if isinstance(error, BadImageError) else {}
+    facts: dict[str, Any] = {"image": error.image, "index": error.index} if isinstance(error, BadImageError) else {}
     return error_response(422, str(error), **facts)
 
 

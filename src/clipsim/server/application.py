@@ -51,6 +51,11 @@ class Service:
             raise RequestError(503, "the model is being loaded", {"Retry-After": "1"})
         return self.models[known]
 
+    def close(self) -> None:
+        """Close the models."""
+        for model in self.models.values():
+            model.close()
+
     async def rank(self, request: Request) -> Response:
         """Pictures and texts → `clipsim.rank/1`, as `clipsim rank --json` prints it."""
         body = await read_body(request)
@@ -123,7 +128,7 @@ class Service:
 
     async def list_models(self) -> Response:
         """The models that requests may name, and the limits of a request."""
-        entries = []
+        entries: list[dict[str, Any]] = []
         for name, model in self.models.items():
             entry: dict[str, Any] = {"id": name, "object": "model", "owned_by": "clipsim", "loaded": model.loaded}
             entry["default"] = not entries

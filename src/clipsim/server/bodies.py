@@ -119,7 +119,8 @@ def split_inputs(given: object) -> tuple[list[BytesSource], list[str], Sequence[
     if not isinstance(inputs, list) or not inputs or not all(isinstance(one, str) for one in inputs):
         raise RequestError(422, "input is a string or a list of strings: texts, and images as data: URIs")
     images: list[BytesSource] = []
-    texts, places = [], []
+    texts: list[str] = []
+    places: list[int | None] = []
     for index, one in enumerate(inputs):
         if one[: len(DATA)].lower() == DATA:
             places.append(len(images))

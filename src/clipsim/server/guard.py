@@ -122,7 +122,7 @@ class _Exchange:
             if not self._complete:
                 headers["Connection"] = "close"
         elif not self._complete and not message.get("more_body", False):
-            await self._send(message | {"more_body": True})
+            await self._send({**message, "more_body": True})
             await self._drain()
             message = {"type": "http.response.body", "body": b""}
         await self._send(message)
