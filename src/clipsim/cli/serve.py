@@ -40,6 +40,7 @@ def serve_command(
             show_default=False,
         ),
     ] = None,
+    weights: shared.Weights = None,
     token_file: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="A file with the token that requests must carry.", show_default=False),
@@ -94,12 +95,14 @@ def serve_command(
             max_images,
             queue,
         )
+        if weights is not None and len(model or ()) > 1:
+            raise UsageError("--weights goes with one --model")
         places = find_named_places(paths) if paths else []
         run = RunOptions(batch_size=batch_size, workers=workers, exact=exact, truncate=truncate, cache=not no_cache)
         sessions = {}
         names: list[str | None] = [*model] if model else [None]
         for name in names:
-            options = ModelOptions(name, None, device, precision.value if precision else None, engine)
+            options = ModelOptions(name, weights, device, precision.value if precision else None, engine)
             session = stack.enter_context(Session(options, run, own_process=True))
             sessions[name or _name_of(session.spec)] = session
             if not (session.model_was_chosen or quiet):
