@@ -142,7 +142,7 @@ def main() -> None:
     with running(["-m", name, *(["--weights", weights] if weights else [])]) as (port, process):
         seconds, latencies, answers = measure_load(port, paths, options.images)
         columns = [column for answer in answers for column in zip(*answer["similarity"], strict=True)]
-        print(f"equal to rank: {columns == list(zip(*ranked['similarity'], strict=True))}")
+        print(f"equal to rank of all at once: {columns == list(zip(*ranked['similarity'], strict=True))}")
         own, served = len(paths) / ranked["seconds"], len(paths) / seconds
         print(f"rank {own:.1f}/s, server {served:.1f}/s with {options.images} a request: {served / own:.2f} of it")
         latencies.sort()

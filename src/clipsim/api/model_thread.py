@@ -15,10 +15,11 @@ import numpy as np
 from clipsim.embedding.encode import Outcome, embed_images
 from clipsim.embedding.pipeline import Prepared
 from clipsim.embedding.session import Session
-from clipsim.engines.encoder import Encoder
+from clipsim.engines.encoder import Encoder, Features, Pixels
 
 BATCH_WAIT_SECONDS = 0.005  # that a batch which is not full waits for other requests
-TRIED_BATCHES = (1, 2, 3, 5, 8)
+TRIED_PICTURES = 8
+TRIED_SIZES = {1: (1, 2, 3, 5), 4: (4, 12)}  # of batches, by the number that divides them
 Answer = TypeVar("Answer")
 
 
@@ -26,6 +27,10 @@ Answer = TypeVar("Answer")
 class _Pictures:
     prepared: Sequence[Prepared]
     future: Future[list[Outcome]] = field(default_factory=Future)
+
+    def may_share(self, multiple: int | None) -> bool:
+        """Whether as many of its pictures have to be encoded as a batch may have to be shared."""
+        return multiple is not None and sum(one.pixels is not None for one in self.prepared) % multiple == 0
 
 
 @dataclass(eq=False)
@@ -37,15 +42,16 @@ class _Call:
 class ModelThread:
     """The thread that runs a session's model; requests wait in its queue.
 
-    With `shared`, pictures of different requests are encoded in one batch. Otherwise each request has batches of its
-    own, exactly those that it would have in a run by itself. `on_batch` is told the number of pictures of each batch;
-    `expected` returns how many requests are being prepared: a batch waits only where there are any.
+    Requests of a multiple of `multiple` pictures are encoded in one batch, as `find_shared_multiple` allows; each other
+    request has batches of its own, exactly those that it would have in a run by itself. `on_batch` is told the number
+    of pictures of each batch; `expected` returns how many requests are being prepared: a batch waits only where there
+    are any.
     """
 
     def __init__(
-        self, session: Session, *, shared: bool, on_batch: Callable[[int], None], expected: Callable[[], int]
+        self, session: Session, *, multiple: int | None, on_batch: Callable[[int], None], expected: Callable[[], int]
     ) -> None:
-        self._session, self.shared = session, shared
+        self._session, self.multiple = session, multiple
         self._on_batch, self._expected = on_batch, expected
         self._queue: deque[_Pictures | _Call] = deque()
         self._changed = threading.Condition()
@@ -92,25 +98,26 @@ class ModelThread:
         with self._changed:
             self._changed.wait_for(lambda: self._queue)
             first = self._queue.popleft()
-            if isinstance(first, _Call) or not self.shared:
+            if isinstance(first, _Call) or not first.may_share(self.multiple):
                 return [first]
             taken: list[_Pictures | _Call] = [first]
             free = self._session.batch_size - len(first.prepared)
             end = time.monotonic() + BATCH_WAIT_SECONDS
             while free > 0:
-                fitting = next(
-                    (job for job in self._queue if isinstance(job, _Pictures) and len(job.prepared) <= free), None
-                )
+                fitting = next((job for job in self._queue if self._fits(job, free)), None)
                 if fitting is not None:
                     self._queue.remove(fitting)
                     taken.append(fitting)
-                    free -= len(fitting.prepared)
+                    free -= len(fitting.prepared) if isinstance(fitting, _Pictures) else 0
                     continue
                 left = end - time.monotonic()
                 if left <= 0 or self._queue or not self._expected():
                     break
                 self._changed.wait(left)
             return taken
+
+    def _fits(self, job: _Pictures | _Call, free: int) -> bool:
+        return isinstance(job, _Pictures) and len(job.prepared) <= free and job.may_share(self.multiple)
 
     def _encode(self, jobs: Sequence[_Pictures]) -> None:
         """Encode the pictures of some jobs, in batches in order, and answer each."""
@@ -132,15 +139,27 @@ class ModelThread:
             start += len(job.prepared)
 
 
-def vectors_are_batch_independent(encoder: Encoder, batch_size: int) -> bool:
-    """Whether the encoder gives a picture the same bits in batches of any size, tried on random pixels."""
+def find_shared_multiple(encoder: Encoder, batch_size: int) -> int | None:
+    """The m for which a picture has the same bits in all batches of a multiple of m pictures: 1, 4, or None for none.
+
+    Tried on random pixels: matrix products of some sizes add up in another order.
+    """
     height, width = encoder.preprocessing.size
-    count = max(TRIED_BATCHES)
-    pixels = np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (TRIED_PICTURES, height, width, 3), dtype=np.uint8)
     known = encoder.encode_images(pixels)
-    for size in TRIED_BATCHES:
-        for start in range(0, count - size + 1, size):
-            if not np.array_equal(encoder.encode_images(pixels[start : start + size]), known[start : start + size]):
-                return False
-    full = np.resize(pixels, (min(batch_size, 32), *pixels.shape[1:]))
-    return np.array_equal(encoder.encode_images(full)[:count], known[: len(full)])
+    for multiple, sizes in TRIED_SIZES.items():
+        if all(_agrees(encoder, pixels, known, size) for size in (*sizes, min(batch_size, 32) // multiple * multiple)):
+            return multiple
+    return None
+
+
+def _agrees(encoder: Encoder, pixels: Pixels, known: Features, size: int) -> bool:
+    """Whether the pictures have these vectors in batches of a size too."""
+    if size >= len(pixels):
+        repeated = np.resize(pixels, (size, *pixels.shape[1:]))
+        return np.array_equal(encoder.encode_images(repeated), np.resize(known, (size, known.shape[1])))
+    starts = range(0, len(pixels) - size + 1, max(1, size))
+    return size == 0 or all(
+        np.array_equal(encoder.encode_images(pixels[start : start + size]), known[start : start + size])
+        for start in starts
+    )

@@ -11,7 +11,7 @@ import numpy as np
 
 from clipsim.api.collection import Collection
 from clipsim.api.collection_search import CollectionSearch
-from clipsim.api.model_thread import ModelThread, vectors_are_batch_independent
+from clipsim.api.model_thread import ModelThread, find_shared_multiple
 from clipsim.api.places import Place
 from clipsim.api.ranking import RankRequest, embed_prompts, make_result, notices_of, score_batch
 from clipsim.api.search import SearchRequest
@@ -72,9 +72,9 @@ class ServedModel:
                     on_progress(progress.what, progress.done, progress.total)
             self.collection = collection
             self.numbers = {source.name: number for number, source in enumerate(collection.sources)}
-        shared = vectors_are_batch_independent(self.session.encoder, self.session.batch_size)
+        multiple = find_shared_multiple(self.session.encoder, self.session.batch_size)
         self._thread = ModelThread(
-            self.session, shared=shared, on_batch=self._watch.on_batch, expected=lambda: self._preparing
+            self.session, multiple=multiple, on_batch=self._watch.on_batch, expected=lambda: self._preparing
         )
 
     @property

@@ -137,7 +137,7 @@ class Service:
                 encoder = model.session.encoder
                 entry |= {"embed_dim": encoder.embed_dim, "image_size": encoder.image_size, "head": encoder.head}
                 entry |= {"device": encoder.device, "precision": encoder.precision, "engine": encoder.engine}
-                entry["shared_batches"] = model.thread.shared
+                entry |= {"shared_batches": model.thread.multiple is not None, "shared_multiple": model.thread.multiple}
             entries.append(entry)
         first, found = next(iter(self.models.items()))
         search = None if found.collection is None else {"images": len(found.collection), "model": first}
