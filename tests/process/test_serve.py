@@ -149,3 +149,15 @@ def test_sigterm_answers_what_was_begun_and_needs_a_token(tmp_path: Path) -> Non
         status, _, _ = program.finish()
 
     assert status == -signal.SIGTERM
+
+
+def test_a_port_in_use_and_an_open_address_end_with_one_line() -> None:
+    """Before a model is loaded; 1 for what cannot be done, 2 for what must not be asked for."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        busy = subprocess.run([*CLIPSIM, "serve", "--port", port, *OPTIONS], capture_output=True, timeout=60)
+    open_to_all = subprocess.run([*CLIPSIM, "serve", "--host", "0.0.0.0", *OPTIONS], capture_output=True, timeout=60)
+
+    assert (busy.returncode, busy.stderr.count(b"\n")) == (1, 1)
+    assert (open_to_all.returncode, open_to_all.stderr.count(b"\n")) == (2, 1)
+    assert b"--token-file" in open_to_all.stderr
