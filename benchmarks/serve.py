@@ -28,7 +28,9 @@ HERE = Path(__file__).parent
 CLIENTS = 64
 BOUNDARY = "clipsim-benchmark"
 RANK = """
-import json, sys, time, clipsim
+import json, os, sys, time
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # as the command line sets it
+import clipsim
 model, weights, *paths = sys.argv[1:]
 with clipsim.open(model, weights=weights or None, cache=False) as session:
     session.rank(paths[:8], ["a", "b"])
