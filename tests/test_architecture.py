@@ -29,14 +29,14 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "render": ("errors", "scoring"),
     "api": ("errors", "options", "models", "inputs", "images", "engines", "cache", "embedding", "scoring", "store"),
     "compat": ("errors", "models", "engines", "inputs"),
-    "server": ("api", "render"),
+    "server": ("errors", "inputs", "render", "api"),
     "cli": (
         "errors", "options", "models", "inputs", "images", "engines", "cache", "embedding", "scoring", "store",
         "render", "api", "compat", "server", "mini",
     ),
     "mini": (),
 }  # fmt: skip
-PLANNED = {"server"}  # rooms of commands that do not exist yet
+PLANNED: set[str] = set()  # rooms of commands that do not exist yet
 
 # Another library → the rooms that may import it, also inside functions and for types alone.
 LIBRARIES: dict[str, tuple[str, ...]] = {
@@ -55,6 +55,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "fsspec": ("inputs", "store"),
     "ray": ("api",),
     "faiss": ("store",),
+    **dict.fromkeys(("fastapi", "starlette", "uvicorn", "prometheus_client"), ("server",)),
     "PIL": ("inputs", "images", "engines", "engines/torch", "engines/onnx", "embedding", "api", "compat", "mini"),
     "numpy": (
         "images", "engines", "engines/torch", "engines/onnx", "cache", "embedding", "scoring", "store", "render", "api",

@@ -89,9 +89,7 @@ class Ranking:
         """Collect what the caller should know."""
         encoder = self.session.encoder
         self._device = encoder.device
-        self.warnings += self.request.notices
-        if len(self.request.texts) == 1 and encoder.head == "softmax":
-            self.warnings.append(NO_PROBABILITY)
+        self.warnings += notices_of(encoder, self.request)
         self._thresholds = None if self.request.thresholds is None else self._find_thresholds(self.request.thresholds)
 
     def __iter__(self) -> Generator[list[RankOutcome], None, None]:
@@ -122,18 +120,8 @@ class Ranking:
         if self.request.sort_by is not None:
             row = self.request.texts.index(self.request.sort_by)
             scores.sort(key=lambda image: -float(image.similarity[row]))
-        encoder = self.session.encoder
-        return RankResult(
-            model=describe_model(encoder),
-            device=encoder.device,
-            precision=encoder.precision,
-            engine=encoder.engine,
-            templates=self.request.templates,
-            texts=self.request.texts,
-            scores=tuple(scores),
-            errors=tuple(outcome for outcome in outcomes if isinstance(outcome, ImageFailure)),
-            warnings=(*self.warnings, *encoder.notices),
-            thresholds=self._thresholds,
+        return make_result(
+            self.session.encoder, self.request, outcomes, scores, self.warnings, thresholds=self._thresholds
         )
 
     def _find_thresholds(self, saved: SavedThresholds) -> tuple[float, ...]:
@@ -161,6 +149,36 @@ def embed_prompts(session: Session, prompts: Sequence[str], templates: Sequence[
             for start in range(0, len(prompts), step)
         ]
     )
+
+
+def make_result(
+    encoder: Encoder,
+    request: RankRequest,
+    outcomes: Iterable[RankOutcome],
+    scores: Sequence[ImageScores],
+    warnings: Iterable[str],
+    *,
+    thresholds: tuple[float, ...] | None = None,
+) -> RankResult:
+    """The outcomes of a ranking, and the scores among them in the order to show → its result."""
+    return RankResult(
+        model=describe_model(encoder),
+        device=encoder.device,
+        precision=encoder.precision,
+        engine=encoder.engine,
+        templates=request.templates,
+        texts=request.texts,
+        scores=tuple(scores),
+        errors=tuple(outcome for outcome in outcomes if isinstance(outcome, ImageFailure)),
+        warnings=(*warnings, *encoder.notices),
+        thresholds=thresholds,
+    )
+
+
+def notices_of(encoder: Encoder, request: RankRequest) -> list[str]:
+    """What the caller of a ranking should know of its texts."""
+    alone = len(request.texts) == 1 and encoder.head == "softmax"
+    return [*request.notices, *([NO_PROBABILITY] if alone else [])]
 
 
 def find_missing(sources: Iterable[Source]) -> tuple[ImageFailure, ...]:

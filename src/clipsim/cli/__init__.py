@@ -2,7 +2,7 @@
 
 - `app`: all commands put together, and how a run ends
 - `rank`, `embed`, `search`, `index`, `duplicates`, `evaluate`, `threshold`, `compare`, `models`, `remove`, `export`,
-  `cache`, `doctor`: the commands
+  `cache`, `serve`, `doctor`: the commands
 - `parameters`, `completion`: options that several commands share, and what the shell completes them to
 - `rank_output`, `model_table`: what of a ranking and of the list of models is printed
 - `page`, `preview`: what an HTML page can hold, and how pictures are shown in the terminal

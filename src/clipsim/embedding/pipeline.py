@@ -97,6 +97,10 @@ class Pipeline:
         while len(self._waiting) < max(self._batch_size, self._workers) and self._take():
             pass
 
+    def submit(self, source: Source) -> Future[Prepared]:
+        """Prepare a source that is not one of the pipeline's own, as a thread becomes free."""
+        return self._threads().submit(self._prepare, source)
+
     def close(self) -> None:
         """Drop what has not been prepared yet."""
         if self._feed is not None:

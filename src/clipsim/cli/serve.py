@@ -1,0 +1,154 @@
+"""`clipsim serve`: options → a server that answers until a signal ends it."""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clipsim.cli import parameters as shared
+from clipsim.cli.exit_status import exit_status
+from clipsim.cli.many import find_named_places
+from clipsim.cli.output import messages, print_library_notices, print_message
+from clipsim.cli.progress import progress_bar
+from clipsim.cli.rank import MINI_NOTICE
+from clipsim.cli.signals import clean_up_at_signal
+from clipsim.errors import MissingPackageError, UsageError, printable
+from clipsim.models.names import ModelSpec
+from clipsim.options import ModelOptions, RunOptions
+
+_SIZES = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+
+
+def serve_command(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PATHS", help="Images and folders that clients may search.", show_default=False),
+    ] = None,
+    host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, metavar="PORT", help="The port; 0 for any free one.")] = 8080,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME",
+            help="A model that requests may choose; repeat it. The first is the default.",
+            show_default=False,
+        ),
+    ] = None,
+    token_file: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A file with the token that requests must carry.", show_default=False),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST", help="Another name of this server; repeat it.", show_default=False),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="A site whose pages may call, as https://example.org.", show_default=False),
+    ] = None,
+    max_body: Annotated[str, typer.Option(metavar="SIZE", help="The largest body of a request.")] = "32MB",
+    max_images: Annotated[int, typer.Option(min=1, metavar="N", help="The most images of a request.")] = 32,
+    queue: Annotated[int, typer.Option(min=1, metavar="N", help="The most requests that are not answered yet.")] = 256,
+    device: shared.Device = "auto",
+    precision: shared.PrecisionOption = None,
+    engine: shared.Engine = "auto",
+    batch_size: shared.BatchSize = None,
+    workers: shared.Workers = None,
+    exact: shared.Exact = False,
+    no_cache: shared.NoCache = False,
+    truncate: shared.Truncate = False,
+    quiet: shared.Quiet = False,
+) -> None:
+    """Serve the API over HTTP, and a page that ranks and searches.
+
+    Example: `clipsim serve photos/ --port 8080`
+    """
+    with exit_status(), ExitStack() as stack:
+        print_library_notices(quiet=quiet)
+        try:
+            from clipsim.server.application import Service
+            from clipsim.server.running import address_of, open_socket, run_server
+            from clipsim.server.settings import ServerSettings
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("clipsim"):
+                raise
+            raise MissingPackageError(f"the server needs {error.name}: pip install 'clipsim[serve]'") from error
+        from clipsim.api import Session
+
+        token = None if token_file is None else _read_token(token_file)
+        settings = ServerSettings(
+            host,
+            port,
+            token,
+            tuple(allow_host or ()),
+            tuple(allow_origin or ()),
+            _parse_size(max_body),
+            max_images,
+            queue,
+        )
+        places = find_named_places(paths) if paths else []
+        run = RunOptions(batch_size=batch_size, workers=workers, exact=exact, truncate=truncate, cache=not no_cache)
+        sessions = {}
+        names: list[str | None] = [*model] if model else [None]
+        for name in names:
+            options = ModelOptions(name, None, device, precision.value if precision else None, engine)
+            session = stack.enter_context(Session(options, run, own_process=True))
+            sessions[name or _name_of(session.spec)] = session
+            if not (session.model_was_chosen or quiet):
+                print_message("note", MINI_NOTICE)
+        opened = stack.enter_context(open_socket(host, port))
+        service = Service(list(sessions.items()), settings)
+        stack.enter_context(clean_up_at_signal(service.close))
+        shown = stack.enter_context(ExitStack())
+        bar = shown.enter_context(progress_bar(quiet=quiet))
+        bar.step("loading the model")
+        step, before = "", 0
+
+        def report(what: str, done: int, total: int) -> None:
+            nonlocal step, before
+            if what != step:
+                step, before = what, 0
+                bar.step(what, total)
+            bar.advance(done - before)
+            before = done
+
+        _print_address(address_of(opened, host))
+        run_server(service, opened, places, on_progress=report, on_loaded=shown.close)
+
+
+def _print_address(address: str) -> None:
+    from rich.text import Text
+
+    messages().print(Text(f"clipsim serve: {address}"))
+
+
+def _name_of(spec: ModelSpec) -> str:
+    """The name of the default model, as `--model` takes it."""
+    name, tag = spec.reported_name, spec.reported_tag
+    return name if tag in (None, "bundled") else f"{name}/{tag}"
+
+
+def _read_token(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        cause = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise UsageError(f"{printable(path)}: cannot read the token: {cause}") from error
+
+
+def _parse_size(text: str) -> int:
+    """A size in bytes.
+
+    >>> _parse_size("32MB"), _parse_size("500")
+    (32000000, 500)
+    """
+    match = re.fullmatch(r"([0-9]{1,12})\s*([kmg]?)b?", text.strip().lower())
+    if match is None or int(match[1]) < 1:
+        raise UsageError(f"--max-body {printable(text, 40)}: not a size such as 32MB")
+    return int(match[1]) * _SIZES[match[2]]

@@ -1,0 +1,12 @@
+"""The API over HTTP, and its page (extra `serve`).
+
+- `settings`: `ServerSettings`, what is allowed, checked
+- `application`: loaded models → an ASGI application
+- `guard`: what every request passes: host, origin, token, limits, the time it may take
+- `bodies`: the bodies of requests → sources and texts
+- `answers`: records and vectors → the bodies of answers; errors, too
+- `metrics`: what is counted, for Prometheus
+- `running`: a socket, uvicorn, and the thread that loads the models
+- `protocol`: HTTP/1.1 whose headers must come in time
+- `page`: the files of the page, which are served as they are
+"""

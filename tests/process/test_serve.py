@@ -1,0 +1,151 @@
+"""`clipsim serve` as a process: the numbers of `rank`, alone and under load; what it refuses; how it ends."""
+
+from __future__ import annotations
+
+import base64
+import json
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from subprocess import PIPE
+from typing import Any
+
+import pytest
+from process.programs import CLIPSIM, Program
+
+httpx = pytest.importorskip("httpx")
+pytest.importorskip("uvicorn")
+IMAGES = sorted((Path(__file__).parents[2] / "images").glob("*.jpeg"))
+OPTIONS = ["-m", "clipsim-mini", "--no-cache", "-q"]
+
+
+def start(*options: str) -> tuple[Program, Any]:
+    """A server on a free port, whose model is loaded, and a client of it."""
+    program = Program([*CLIPSIM, "serve", "--port", "0", *OPTIONS, *options], stderr=PIPE)
+    assert program.process.stderr is not None
+    address = program.process.stderr.readline().split()[-1].decode()
+    client = httpx.Client(base_url=address, timeout=60, limits=httpx.Limits(max_connections=80))
+    while client.get("/ready").status_code != 200:
+        time.sleep(0.05)
+    return program, client
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    """A client of one server for all tests of this module."""
+    program, client = start(str(IMAGES[0].parent))
+    with program, closing(client):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def ranked() -> Any:
+    """What `clipsim rank --json` prints."""
+    command = [*CLIPSIM, "rank", *map(str, IMAGES), "-t", "maze", "-t", "cat", "--json", *OPTIONS]
+    return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=300).stdout)
+
+
+def rank(client: Any, *paths: Path) -> Any:
+    """The answer to a form with these pictures."""
+    files = [("images", (str(path), path.read_bytes())) for path in paths]
+    return client.post("/v1/rank", files=files, data={"texts": ["maze", "cat"]})
+
+
+def test_all_pictures_get_what_rank_prints(client: Any, ranked: Any) -> None:
+    """The whole record, to the last digit."""
+    assert rank(client, *IMAGES).json() == ranked
+
+
+def test_64_clients_at_once_get_the_numbers_of_rank(client: Any, ranked: Any) -> None:
+    """Pictures that share batches with those of others have the numbers that they have alone."""
+    wanted = [place % len(IMAGES) for place in range(192)]
+    with ThreadPoolExecutor(64) as pool:
+        answers = list(pool.map(lambda place: rank(client, IMAGES[place]).json(), wanted))
+
+    for place, answer in zip(wanted, answers, strict=True):
+        for name in ("similarity", "probabilities"):
+            assert [row[0] for row in answer[name]] == [row[place] for row in ranked[name]]
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"{", 400),
+        (b"[" * 100_000, 400),
+        (b'{"images": ' + b"9" * 10_000 + b"}", 400),
+        (b"[]", 400),
+        (b'{"images": ["http://127.0.0.1/a.png"], "texts": ["a"]}', 422),
+        (b'{"images": ["/etc/passwd"], "texts": ["a"]}', 422),
+        (b'{"images": ["data:image/png;base64,AAAA"], "texts": ["a"]}', 422),
+        (b'{"images": [], "texts": ["a"]}', 422),
+        (b'{"model": "another"}', 404),
+        (b'{"model": ["another"]}', 404),
+        (b"x" * 33_000_000, 413),
+    ],
+    ids=lambda value: str(value[:30]) if isinstance(value, bytes) else str(value),
+)
+def test_what_cannot_be_answered_is_refused(client: Any, content: bytes, status: int) -> None:
+    """Each with an error in JSON."""
+    answer = client.post("/v1/rank", content=content)
+
+    assert answer.status_code == status
+    assert set(answer.json()["error"]) >= {"type", "message"}
+
+
+def test_an_endless_body_is_refused_while_it_comes(client: Any) -> None:
+    """A chunked body has no length that could be checked before."""
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield b"x" * 1_000_000
+
+    assert client.post("/v1/rank", content=endless()).status_code == 413
+
+
+def test_other_hosts_and_origins_are_refused(client: Any) -> None:
+    """On loopback too: a page elsewhere could lead a browser here."""
+    assert client.get("/", headers={"Host": "example.org"}).status_code == 421
+    assert client.post("/v1/rank", headers={"Origin": "http://example.org"}, json={}).status_code == 403
+
+
+def test_a_false_type_does_not_matter(client: Any, ranked: Any) -> None:
+    """The content of a data: URI decides its format."""
+    uri = "data:text/plain;base64," + base64.b64encode(IMAGES[0].read_bytes()).decode()
+    answer = client.post("/v1/rank", json={"images": [uri], "texts": ["maze", "cat"]}).json()
+
+    assert [row[0] for row in answer["similarity"]] == [row[0] for row in ranked["similarity"]]
+
+
+def test_search_finds_with_thumbnails(client: Any) -> None:
+    """By number; there is no way to name a path."""
+    found = client.post("/v1/search", json={"texts": ["maze"], "top": 1}).json()["queries"][0]["results"][0]
+
+    assert client.get(found["thumbnail"]).headers["content-type"] == "image/webp"
+    assert client.get("/v1/thumbnails/9999").status_code == 404
+
+
+def test_sigterm_answers_what_was_begun_and_needs_a_token(tmp_path: Path) -> None:
+    """Requests without the token are refused; one whose body is still coming at SIGTERM is answered."""
+    (tmp_path / "token").write_text("secret\n")
+    program, client = start("--token-file", str(tmp_path / "token"))
+    with program, closing(client):
+        assert client.get("/v1/models").status_code == 401
+        assert client.get("/v1/models", headers={"Authorization": "Bearer secret"}).status_code == 200
+        assert client.get("/").status_code == 200
+        body = b'{"input": "cat"}'
+        head = b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer secret\r\n"
+        with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
+            connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body[:5])
+            time.sleep(0.3)
+            program.process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            connection.sendall(body[5:])
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+        status, _, _ = program.finish()
+
+    assert status == -signal.SIGTERM
