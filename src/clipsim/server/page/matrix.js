@@ -147,7 +147,7 @@ export class Matrix {
         heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
       }
       const count = wins.get(order.slice("text:".length)) ?? 0;
-      heading.lastElementChild.textContent = order === "name" || count === 0 ? "" : `best of ${count}`;
+      heading.lastElementChild.textContent = order === "name" || count === 0 ? "" : `best for ${count}`;
     }
   }
 
