@@ -50,7 +50,8 @@ def make_serve() -> Path:
         for text in REPORT_TEXTS:
             page.locator("#text").fill(text)
             page.keyboard.press("Enter")
-        page.locator("#progress-text", has_text="pictures ranked").wait_for()
+        page.locator("#scores tr:last-child td.best").wait_for(state="attached")
+        page.locator("#progress").wait_for(state="hidden")
 
     def search(page: Page) -> None:
         page.get_by_role("link", name="Search the folder").click()

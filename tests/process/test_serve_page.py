@@ -95,9 +95,13 @@ class Opened:
         self.requests: list[str] = []
         self.faults: list[str] = []
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("dialog", lambda dialog: (self.faults.append(dialog.message), dialog.dismiss()))
+        self.page.on("dialog", self._dismiss)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.goto(address)
+
+    def _dismiss(self, dialog: Any) -> None:
+        self.faults.append(dialog.message)
+        dialog.dismiss()
 
     def choose(self, pictures: dict[str, bytes]) -> None:
         """Choose files of these names."""

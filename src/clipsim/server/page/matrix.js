@@ -137,7 +137,7 @@ export class Matrix {
     const wins = new Map();
     for (const picture of ranking.pictures) {
       const best = picture.scores?.texts[picture.scores.best];
-      if (best !== undefined) wins.set(best, (wins.get(best) ?? 0) + 1);
+      if (best !== undefined && ranking.texts.length > 1) wins.set(best, (wins.get(best) ?? 0) + 1);
     }
     for (const heading of this._table.tHead.rows[0].cells) {
       const { order } = heading.dataset;
@@ -175,7 +175,7 @@ function byText({ scores }) {
     found.set(text, {
       similarity: scores.similarity[place],
       probability: scores.probabilities[place],
-      best: scores.best === place,
+      best: scores.best === place && scores.texts.length > 1, // of one text, each picture's best says nothing
     });
   });
   return found;
