@@ -9,6 +9,7 @@ ClipsimError (a RuntimeError)
 ├── SettingsError       the user's settings cannot be read or written
 ├── DeviceError         the requested device or precision is not available
 ├── DatasetError        a data set of vectors cannot be read or written
+├── ServerError         a server cannot listen
 ├── MissingPackageError a package of an extra is not installed
 └── ModelError          a model cannot be used
     ├── UnknownModelError   no model has that name
@@ -62,6 +63,10 @@ class DeviceError(ClipsimError):
 
 class DatasetError(ClipsimError):
     """A data set of vectors cannot be read or written."""
+
+
+class ServerError(ClipsimError):
+    """A server cannot listen on its address."""
 
 
 class MissingPackageError(ClipsimError):

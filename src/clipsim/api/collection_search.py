@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from clipsim.api.collection import Collection
 from clipsim.api.search import Search, SearchRequest
+from clipsim.embedding.encode import Outcome
 from clipsim.embedding.session import Session
 from clipsim.scoring.nearest import Nearest, add_vectors
 from clipsim.scoring.search_records import SearchResult
@@ -14,11 +17,16 @@ BLOCK = 65_536  # vectors that are compared at a time
 
 
 class CollectionSearch(Search):
-    """A search that opens none of the images of the collection."""
+    """A search that opens no image: `images` are the vectors of the request's own."""
 
-    def __init__(self, session: Session, collection: Collection, request: SearchRequest) -> None:
+    def __init__(
+        self, session: Session, collection: Collection, request: SearchRequest, images: Sequence[Outcome]
+    ) -> None:
         super().__init__(session, [], request)
-        self._collection = collection
+        self._collection, self._images = collection, images
+
+    def _embed_query_images(self) -> Sequence[Outcome]:
+        return self._images
 
     def run(self) -> SearchResult:
         """Embed the queries and compare them. Raises what iterating over a `Search` raises."""

@@ -13,7 +13,7 @@ import numpy as np
 from clipsim.api.model_record import describe_model
 from clipsim.api.places import Place, Progress, check_models
 from clipsim.api.search_vectors import DatasetSearch, Query, SourceSearch
-from clipsim.embedding.encode import FailedInput
+from clipsim.embedding.encode import FailedInput, Outcome
 from clipsim.embedding.session import Session
 from clipsim.errors import UsageError, printable
 from clipsim.inputs.filters import NameFilter
@@ -152,9 +152,7 @@ class Search:
             vectors = mean_of_templates(session.embed_texts(texts, request.templates))
         queries += [Query(text, None, vector) for text, vector in zip(request.texts, vectors, strict=False)]
         if request.images:
-            with closing(session.open_pipeline(request.images)) as pipeline:
-                outcomes = [outcome for batch in session.embed_images(pipeline) for outcome in batch]
-            for source, outcome in zip(request.images, outcomes, strict=True):
+            for source, outcome in zip(request.images, self._embed_query_images(), strict=True):
                 if isinstance(outcome, FailedInput):
                     failures.append(ImageFailure(outcome.name, outcome.error))
                 else:
@@ -163,6 +161,11 @@ class Search:
                     queries.append(Query(None, source.name, vector, path, outcome.digest))
         plus, minus = np.split(vectors[len(request.texts) :], [len(request.plus)])
         return self._combine(queries, plus, minus), failures
+
+    def _embed_query_images(self) -> Sequence[Outcome]:
+        session = self._session
+        with closing(session.open_pipeline(self._request.images)) as pipeline:
+            return [outcome for batch in session.embed_images(pipeline) for outcome in batch]
 
     def _combine(self, queries: list[Query], plus: Vectors, minus: Vectors) -> list[Query]:
         if not queries:

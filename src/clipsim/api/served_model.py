@@ -48,7 +48,10 @@ class Watch:
 
 
 class ServedModel:
-    """A loaded model that answers the requests of many clients at once, each as it would be answered alone."""
+    """A loaded model that answers the requests of many clients at once, each as it would be answered alone.
+
+    `collection` is what clients may search, `numbers` its places by the names of pictures.
+    """
 
     def __init__(self, session: Session, watch: Watch) -> None:
         self.session, self._watch = session, watch
@@ -57,6 +60,7 @@ class ServedModel:
         self._preparing = 0
         self._thread: ModelThread | None = None
         self.collection: Collection | None = None
+        self.numbers: dict[str, int] = {}
 
     def load(self, places: Sequence[Place] = (), on_progress: Callable[[str, int, int], None] | None = None) -> None:
         """Load the model, find out whether requests may share batches, and embed what is to be searched."""
@@ -67,6 +71,7 @@ class ServedModel:
                 if on_progress is not None:
                     on_progress(progress.what, progress.done, progress.total)
             self.collection = collection
+            self.numbers = {source.name: number for number, source in enumerate(collection.sources)}
         shared = vectors_are_batch_independent(self.session.encoder, self.session.batch_size)
         self._thread = ModelThread(
             self.session, shared=shared, on_batch=self._watch.on_batch, expected=lambda: self._preparing
@@ -112,8 +117,8 @@ class ServedModel:
     async def search(self, request: SearchRequest) -> SearchResult:
         """What `Session.search` returns, among the collection. Raises as `rank` does."""
         assert self.collection is not None
-        search = CollectionSearch(self.session, self.collection, request)
-        await self._prepare(request.images)  # so that what is wrong with a picture is known by its place
+        outcomes = await self._embed_images(request.images) if request.images else []
+        search = CollectionSearch(self.session, self.collection, request, outcomes)
         return await asyncio.wrap_future(self.thread.call(search.run))
 
     def thumbnail(self, number: int) -> bytes | None:

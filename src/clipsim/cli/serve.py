@@ -40,6 +40,7 @@ def serve_command(
             show_default=False,
         ),
     ] = None,
+    weights: shared.Weights = None,
     token_file: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="A file with the token that requests must carry.", show_default=False),
@@ -73,8 +74,8 @@ def serve_command(
         print_library_notices(quiet=quiet)
         try:
             from clipsim.server.application import Service
-            from clipsim.server.running import address_of, open_socket, run_server
-            from clipsim.server.settings import ServerSettings
+            from clipsim.server.running import Server
+            from clipsim.server.settings import ServerSettings, is_loopback
         except ModuleNotFoundError as error:
             if (error.name or "").startswith("clipsim"):
                 raise
@@ -82,6 +83,8 @@ def serve_command(
         from clipsim.api import Session
 
         token = None if token_file is None else _read_token(token_file)
+        if token is None and not is_loopback(host):
+            raise UsageError(f"--host {printable(host)}: others can reach it; give --token-file FILE")
         settings = ServerSettings(
             host,
             port,
@@ -92,17 +95,18 @@ def serve_command(
             max_images,
             queue,
         )
+        if weights is not None and len(model or ()) > 1:
+            raise UsageError("--weights goes with one --model")
         places = find_named_places(paths) if paths else []
         run = RunOptions(batch_size=batch_size, workers=workers, exact=exact, truncate=truncate, cache=not no_cache)
         sessions = {}
         names: list[str | None] = [*model] if model else [None]
         for name in names:
-            options = ModelOptions(name, None, device, precision.value if precision else None, engine)
+            options = ModelOptions(name, weights, device, precision.value if precision else None, engine)
             session = stack.enter_context(Session(options, run, own_process=True))
             sessions[name or _name_of(session.spec)] = session
             if not (session.model_was_chosen or quiet):
                 print_message("note", MINI_NOTICE)
-        opened = stack.enter_context(open_socket(host, port))
         service = Service(list(sessions.items()), settings)
         stack.enter_context(clean_up_at_signal(service.close))
         shown = stack.enter_context(ExitStack())
@@ -118,8 +122,9 @@ def serve_command(
             bar.advance(done - before)
             before = done
 
-        _print_address(address_of(opened, host))
-        run_server(service, opened, places, on_progress=report, on_loaded=shown.close)
+        server = Server(service, places, on_progress=report, on_loaded=shown.close)
+        _print_address(server.address)
+        server.run()
 
 
 def _print_address(address: str) -> None:

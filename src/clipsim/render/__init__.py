@@ -11,5 +11,6 @@
 - `rank_page`, `gallery_page`, `search_page`, `duplicates_page`, `evaluation_page`: HTML pages with pictures, made by
   `page` from `templates`
 - `preview_table`: tables for the terminal with pictures, drawn by `preview`
+- `routes_page`: the routes of the server
 - `safe_json`: any value → JSON that is safe to print
 """

@@ -40,6 +40,11 @@ def render_page(template: str, **values: Any) -> Iterator[str]:
     yield from stream
 
 
+def render_plain(template: str, **values: Any) -> str:
+    """A page of a template that has neither style nor script."""
+    return _environment().get_template(template).render(**values)
+
+
 def data_uri(thumbnail: bytes | None) -> str | None:
     """A WebP file as the address of a picture; None for none.
 

@@ -4,6 +4,7 @@
 - `application`: loaded models → an ASGI application
 - `guard`: what every request passes: host, origin, token, limits, the time it may take
 - `bodies`: the bodies of requests → sources and texts
+- `schemas`: what the schema of the API says of bodies
 - `answers`: records and vectors → the bodies of answers; errors, too
 - `metrics`: what is counted, for Prometheus
 - `running`: a socket, uvicorn, and the thread that loads the models

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
@@ -21,11 +20,13 @@ from clipsim.api.served_model import ServedModel, Watch
 from clipsim.api.session import Session
 from clipsim.errors import ClipsimError
 from clipsim.render.json import format_json
+from clipsim.render.routes_page import format_routes_page
 from clipsim.server import answers
 from clipsim.server.answers import RequestError, json_response
-from clipsim.server.bodies import read_body, split_inputs, take_images, take_number, take_texts
+from clipsim.server.bodies import check_work, read_body, split_inputs, take_images, take_number, take_texts
 from clipsim.server.guard import Guard
 from clipsim.server.metrics import Metrics
+from clipsim.server.schemas import EMBEDDINGS, RANK, SEARCH
 from clipsim.server.settings import ServerSettings
 
 PAGE = Path(__file__).parent / "page"
@@ -60,10 +61,11 @@ class Service:
         """Pictures and texts → `clipsim.rank/1`, as `clipsim rank --json` prints it."""
         body = await read_body(request)
         model = self.find(body.get("model"))
-        images = take_images(body, self.settings.max_images)
+        images = await take_images(body, self.settings.max_images)
         if not images:
             raise RequestError(422, "no images; give at least one")
         asked = RankRequest.check(take_texts(body, "texts"), take_texts(body, "templates"))
+        check_work(len(asked.texts), len(asked.templates))
         result = await model.rank(images, asked)
         return Response(format_json(result), media_type="application/json")
 
@@ -71,13 +73,13 @@ class Service:
         """Texts and pictures → unit vectors, in the shape of OpenAI's API."""
         body = await read_body(request)
         model = self.find(body.get("model"))
-        images, texts, places = split_inputs(body.get("input"))
+        images, texts, places = await run_in_threadpool(split_inputs, body.get("input"))
         if len(images) > self.settings.max_images:
             raise RequestError(422, f"{len(images):,} images; at most {self.settings.max_images:,} in one request")
         form = body.get("encoding_format") or "float"
         if form not in ("float", "base64"):
             raise RequestError(422, "encoding_format is float or base64")
-        asked = RankRequest.check(take_texts({"input": texts}, "input")).texts if texts else ()
+        asked = RankRequest.check(texts).texts if texts else ()
         pictures, prompts = await model.embed(images, asked)
         rows = {text: row for row, text in enumerate(asked)}
         remaining = iter(texts)
@@ -101,7 +103,7 @@ class Service:
         least = take_number(body, "min_similarity", None)
         asked = SearchRequest.check(
             take_texts(body, "texts"),
-            take_images(body, self.settings.max_images),
+            await take_images(body, self.settings.max_images),
             plus=take_texts(body, "plus"),
             minus=take_texts(body, "minus"),
             templates=take_texts(body, "templates"),
@@ -109,19 +111,18 @@ class Service:
             top=take_number(body, "top", DEFAULT_TOP),
             min_similarity=least,
         )
+        check_work(len(asked.texts) + len(asked.plus) + len(asked.minus), len(asked.templates))
         if asked.top > MAX_TOP:
             raise RequestError(422, f"top is at most {MAX_TOP:,}")
         record = (await model.search(asked)).to_dict()
-        numbers = {source.name: number for number, source in enumerate(model.collection.sources)}
         for query in record["queries"]:
             for match in query["results"]:
-                match["thumbnail"] = f"/v1/thumbnails/{numbers[match['image']]}"
+                match["thumbnail"] = f"/v1/thumbnails/{model.numbers[match['image']]}"
         return json_response(record)
 
     async def thumbnail(self, number: int) -> Response:
         """A small picture of the served ones, by its number in an answer of /v1/search."""
-        loop = asyncio.get_running_loop()
-        content = await loop.run_in_executor(None, self.find(None).thumbnail, number)
+        content = await run_in_threadpool(self.find(None).thumbnail, number)
         if content is None:
             raise RequestError(404, "there is no such picture")
         return Response(content, media_type="image/webp")
@@ -168,9 +169,9 @@ def make_application(service: Service) -> ASGIApp:
         (Exception, answers.answer_bug),
     ):
         app.add_exception_handler(kind, answer)
-    app.post("/v1/rank")(service.rank)
-    app.post("/v1/embeddings")(service.embeddings)
-    app.post("/v1/search")(service.search)
+    app.post("/v1/rank", openapi_extra=RANK)(service.rank)
+    app.post("/v1/embeddings", openapi_extra=EMBEDDINGS)(service.embeddings)
+    app.post("/v1/search", openapi_extra=SEARCH)(service.search)
     app.get("/v1/models")(service.list_models)
     app.get("/v1/thumbnails/{number:int}")(service.thumbnail)
     app.get("/health")(service.health)
@@ -178,7 +179,7 @@ def make_application(service: Service) -> ASGIApp:
     app.get("/metrics")(service.count)
 
     def list_routes() -> Response:
-        return Response(_list_routes(app.openapi()), media_type="text/html")
+        return Response(format_routes_page(app.openapi()), media_type="text/html")
 
     app.get("/docs", include_in_schema=False)(list_routes)
     files = {}
@@ -195,17 +196,3 @@ def _serve_file(content: bytes, kind: str) -> Any:
         return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
 
     return answer
-
-
-def _list_routes(schema: dict[str, Any]) -> str:
-    """The routes as a page without scripts."""
-    rows = [
-        f"<dt><code>{method.upper()} {escape(path)}</code></dt><dd>{escape(facts.get('description', ''))}</dd>"
-        for path, methods in schema["paths"].items()
-        for method, facts in methods.items()
-    ]
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>clipsim</title><h1>clipsim serve</h1><dl>'
-        + "".join(rows)
-        + '</dl><p>The schema: <a href="/openapi.json">/openapi.json</a></p></html>'
-    )

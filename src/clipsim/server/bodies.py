@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -16,7 +17,8 @@ from starlette.requests import Request
 from clipsim.inputs.sources import BytesSource
 from clipsim.server.answers import RequestError
 
-MAX_TEXTS = 1_000
+MAX_TEXTS = 1_000  # of a request, each in all its templates
+MAX_NUMBER = 1e9
 DATA = "data:"
 
 
@@ -28,7 +30,7 @@ async def read_body(request: Request) -> dict[str, Any]:
     if kind not in ("application/json", ""):
         raise RequestError(415, "send application/json or multipart/form-data")
     try:
-        body = json.loads(await request.body())
+        body = await run_in_threadpool(json.loads, await request.body())
     except (ValueError, RecursionError) as error:
         raise RequestError(400, "the body is not JSON") from error
     if not isinstance(body, dict):
@@ -61,16 +63,21 @@ async def _read_form(request: Request) -> dict[str, Any]:
     return body
 
 
-def take_images(body: dict[str, Any], most: int) -> list[BytesSource]:
+async def take_images(body: dict[str, Any], most: int) -> list[BytesSource]:
     """The pictures of a body: files of a form, or `data:` URIs. Raises RequestError."""
     given = body.get("images") or []
     if not isinstance(given, list):
         raise RequestError(422, "images is a list of data: URIs")
     if len(given) > most:
         raise RequestError(422, f"{len(given):,} images; at most {most:,} in one request")
-    return [
-        image if isinstance(image, BytesSource) else decode_data_uri(image, place) for place, image in enumerate(given)
-    ]
+
+    def decode() -> list[BytesSource]:
+        return [
+            image if isinstance(image, BytesSource) else decode_data_uri(image, place)
+            for place, image in enumerate(given)
+        ]
+
+    return await run_in_threadpool(decode)
 
 
 def take_texts(body: dict[str, Any], name: str) -> list[str]:
@@ -81,7 +88,21 @@ def take_texts(body: dict[str, Any], name: str) -> list[str]:
         raise RequestError(422, f"{name} is a list of strings")
     if len(given) > MAX_TEXTS:
         raise RequestError(422, f"{len(given):,} {name}; at most {MAX_TEXTS:,} in one request")
-    return given
+    return check_unicode(given)
+
+
+def check_unicode(texts: list[str]) -> list[str]:
+    """The texts. Raises RequestError for one with half a surrogate pair, which JSON can carry."""
+    for place, text in enumerate(texts, start=1):
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise RequestError(422, f"text {place} is not Unicode")
+    return texts
+
+
+def check_work(texts: int, templates: int) -> None:
+    """Raise RequestError for more texts in templates than one request may ask for."""
+    if texts * templates > MAX_TEXTS:
+        raise RequestError(422, f"{texts:,} texts in {templates:,} templates; at most {MAX_TEXTS:,} together")
 
 
 def take_number(body: dict[str, Any], name: str, default: Any) -> Any:
@@ -91,6 +112,8 @@ def take_number(body: dict[str, Any], name: str, default: Any) -> Any:
         return default
     if isinstance(given, bool) or not isinstance(given, int | float):
         raise RequestError(422, f"{name} is a number")
+    if abs(given) > MAX_NUMBER:  # also an integer that is too large for a float
+        raise RequestError(422, f"{name} is out of range")
     return given
 
 
@@ -128,4 +151,6 @@ def split_inputs(given: object) -> tuple[list[BytesSource], list[str], Sequence[
         else:
             places.append(None)
             texts.append(one)
-    return images, texts, places
+    if len(texts) > MAX_TEXTS:
+        raise RequestError(422, f"{len(texts):,} texts; at most {MAX_TEXTS:,} in one request")
+    return images, check_unicode(texts), places

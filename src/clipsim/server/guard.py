@@ -64,10 +64,10 @@ class Guard:
     def _check(self, scope: Scope, headers: Headers) -> None:
         host = headers.get("host", "")
         if not self._settings.is_known_host(host):
-            raise RequestError(421, "this server is not known by that Host; --allow-host adds a name")
+            raise RequestError(421, "this server does not answer to that Host")
         origin = headers.get("origin")
         if origin is not None and not self._settings.is_known_origin(origin, host):
-            raise RequestError(403, "pages of that Origin may not call; --allow-origin adds one")
+            raise RequestError(403, "pages of that Origin may not call this server")
         if self._settings.token is None or scope["path"] in self._open_paths or scope["method"] == "OPTIONS":
             return
         given = headers.get("authorization", "")

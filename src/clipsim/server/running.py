@@ -1,4 +1,4 @@
-"""A service → a server that runs until it is told to end: its socket, uvicorn, and the thread that loads the models."""
+"""A service → a server that runs until it is told to end: a socket, uvicorn, and the thread that loads the models."""
 
 from __future__ import annotations
 
@@ -10,41 +10,35 @@ from collections.abc import Callable, Sequence
 import uvicorn
 
 from clipsim.api.places import Place
-from clipsim.errors import UsageError, printable
+from clipsim.errors import ServerError, printable
 from clipsim.server.application import Service, make_application
 from clipsim.server.protocol import TimedProtocol
 
 Progress = Callable[[str, int, int], None]
+BACKLOG = 2048  # connections that wait to be accepted
+KEEP_ALIVE_SECONDS = 30  # that a connection without a request stays open
 
 
-def open_socket(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises UsageError where the address cannot be used."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        opened = socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        raise UsageError(f"cannot listen on {printable(host)}:{port}: {error.strerror or error}") from error
-    opened.setblocking(False)
-    return opened
+class Server:
+    """A server that listens on its port once it is made, and answers while it runs.
 
+    `places` are what clients may search. `on_progress` is told what is loaded, and how much of it; `on_loaded` is
+    called when nothing is any more. Raises ServerError where the address cannot be used.
+    """
 
-def address_of(opened: socket.socket, host: str) -> str:
-    """The address of the page."""
-    return f"http://{f'[{host}]' if ':' in host else host}:{opened.getsockname()[1]}/"
-
-
-def run_server(
-    service: Service,
-    opened: socket.socket,
-    places: Sequence[Place],
-    *,
-    on_progress: Progress,
-    on_loaded: Callable[[], None],
-) -> None:
-    """Answer until SIGINT or SIGTERM; the models are loaded meanwhile. Raises what loading them raises."""
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not a line for each invalid request
-    server = uvicorn.Server(
-        uvicorn.Config(
+    def __init__(
+        self,
+        service: Service,
+        places: Sequence[Place] = (),
+        *,
+        on_progress: Progress | None = None,
+        on_loaded: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._service, self._places = service, places
+        self._on_progress, self._on_loaded = on_progress, on_loaded
+        self._failure: BaseException | None = None
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not a line for each invalid request
+        config = uvicorn.Config(
             make_application(service),
             http=TimedProtocol,
             ws="none",
@@ -53,22 +47,44 @@ def run_server(
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_keep_alive=30,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
-    )
-    failure: list[BaseException] = []
+        self._server = uvicorn.Server(config)
+        self._socket = _open_socket(service.settings.host, service.settings.port)
 
-    def load() -> None:
+    @property
+    def address(self) -> str:
+        """The address of its page."""
+        host = self._service.settings.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._socket.getsockname()[1]}/"
+
+    def run(self) -> None:
+        """Answer until `stop`, SIGINT or SIGTERM; the models are loaded meanwhile. Raises what loading them raises."""
+        threading.Thread(target=self._load, name="load the models", daemon=True).start()
+        self._server.run(sockets=[self._socket])
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Answer what was begun, and let `run` return."""
+        self._server.should_exit = True
+
+    def _load(self) -> None:
         try:
-            for number, model in enumerate(service.models.values()):
-                model.load(places if number == 0 else (), on_progress)
+            for number, model in enumerate(self._service.models.values()):
+                model.load(() if number else self._places, self._on_progress)
         except BaseException as error:
-            failure.append(error)
-            server.should_exit = True
+            self._failure = error
+            self.stop()
         finally:
-            on_loaded()
+            self._on_loaded()
 
-    threading.Thread(target=load, name="load the models", daemon=True).start()
-    server.run(sockets=[opened])
-    if failure:
-        raise failure[0]
+
+def _open_socket(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        opened = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ServerError(f"cannot listen on {printable(host)}, port {port}: {error.strerror or error}") from error
+    opened.setblocking(False)
+    return opened

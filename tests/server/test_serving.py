@@ -1,0 +1,317 @@
+"""The server with a model of colours: who shares a batch, who waits, and who is refused."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Machine
+from fake_encoder import FakeEncoder
+from numpy.typing import NDArray
+from pictures import saved
+from PIL import Image
+
+Serve = Callable[..., Any]
+COLOURS = ("red", "green", "blue")
+PICTURES = {name: saved(Image.new("RGB", (40, 24), name), "PNG") for name in COLOURS}
+
+
+def rank(client: Any, *names: str) -> Any:
+    """The answer for pictures of these colours."""
+    files = [("images", (f"{name}.png", PICTURES[name])) for name in names]
+    return client.post("/v1/rank", files=files, data={"texts": list(COLOURS)})
+
+
+def best(answer: Any) -> list[str]:
+    """The best text of each image."""
+    record = answer.json()
+    return [record["texts"][place] for place in record["best"]]
+
+
+def slow_down(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let each batch of images take so long."""
+    encode = FakeEncoder.encode_images
+
+    def encode_slowly(self: FakeEncoder, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        time.sleep(seconds)
+        return encode(self, pixels)
+
+    monkeypatch.setattr(FakeEncoder, "encode_images", encode_slowly)
+
+
+def send_raw(client: Any, *parts: bytes) -> bytes:
+    """Send bytes, with a tenth of a second between the parts, and read until the server closes the connection."""
+    received = b""
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=20) as connection:
+        for part in parts:
+            connection.sendall(part)
+            time.sleep(0.1)
+        while chunk := connection.recv(65536):
+            received += chunk
+    return received
+
+
+def test_requests_that_wait_share_batches(serve: Serve, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And each gets its own answer."""
+    client = serve()
+    slow_down(monkeypatch, 0.05)
+    (encoder,) = machine.encoders
+    encoder.image_batches.clear()
+    names = [COLOURS[place % 3] for place in range(60)]
+    with ThreadPoolExecutor(60) as pool:
+        answers = list(pool.map(lambda name: best(rank(client, name)), names))
+
+    assert answers == [[name] for name in names]
+    assert max(encoder.image_batches) == 8
+    assert len(encoder.image_batches) < 40
+
+
+def test_vectors_that_depend_on_the_batch_are_not_shared(
+    serve: Serve, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request then has the batches that it would have alone."""
+    encode = FakeEncoder.encode_images
+
+    def encode_dependently(self: FakeEncoder, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        time.sleep(0.02)
+        return encode(self, pixels) + np.float32(1e-6 * len(pixels))
+
+    monkeypatch.setattr(FakeEncoder, "encode_images", encode_dependently)
+    client = serve()
+    (encoder,) = machine.encoders
+    encoder.image_batches.clear()
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(lambda _: rank(client, *COLOURS), range(12)))
+
+    assert client.get("/v1/models").json()["data"][0]["shared_batches"] is False
+    assert encoder.image_batches == [3] * 12
+
+
+def test_a_full_queue_answers_429_and_loses_nothing(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """300 requests over a queue of 32: each is answered rightly or told to come again."""
+    client = serve(queue=32)
+    slow_down(monkeypatch, 0.05)
+    names = [COLOURS[place % 3] for place in range(300)]
+    with ThreadPoolExecutor(100) as pool:
+        answers = list(pool.map(lambda name: rank(client, name), names))
+
+    assert set(Counter(answer.status_code for answer in answers)) == {200, 429}
+    for name, answer in zip(names, answers, strict=True):
+        if answer.status_code == 200:
+            assert best(answer) == [name]
+        else:
+            assert int(answer.headers["Retry-After"]) >= 1
+            assert answer.json()["error"]["type"] == "queue_full"
+
+
+def test_ready_once_the_model_is_loaded(serve: Serve, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, everything that needs the model answers 503."""
+    loaded = threading.Event()
+    open_encoder = machine.open_encoder
+
+    def open_later(options: Any) -> FakeEncoder:
+        loaded.wait(30)
+        return open_encoder(options)
+
+    monkeypatch.setattr(machine, "open_encoder", open_later)
+    client = serve(wait=False)
+    statuses = [client.get("/health").status_code, client.get("/ready").status_code, rank(client, "red").status_code]
+    loaded.set()
+    while client.get("/ready").status_code != 200:
+        time.sleep(0.01)
+
+    assert statuses == [200, 503, 503]
+    assert rank(client, "red").status_code == 200
+
+
+def test_a_body_that_comes_slowly_is_refused(serve: Serve) -> None:
+    """So that nobody can hold a place in the queue."""
+    client = serve(body_seconds=0.3)
+    head = b"POST /v1/rank HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
+
+    assert send_raw(client, head, b"{", b'"', b"i", b"m").startswith(b"HTTP/1.1 408")
+
+
+def test_a_header_that_comes_slowly_ends_the_connection(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an answer: there is no request yet."""
+    monkeypatch.setattr("clipsim.server.protocol.HEADER_SECONDS", 0.3)
+    client = serve()
+
+    assert send_raw(client, b"GET /health HTTP/1.1\r\n", b"Host: ") == b""
+
+
+def test_a_false_length_is_refused_before_the_body_comes(serve: Serve) -> None:
+    """What is announced is not waited for."""
+    client = serve(max_body=1000)
+    head = b"POST /v1/rank HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999999\r\n\r\n"
+
+    assert send_raw(client, head).startswith(b"HTTP/1.1 413")
+
+
+def test_metrics_count_requests_batches_and_hits(serve: Serve) -> None:
+    """In Prometheus' format."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    client = serve(cache=True)
+    rank(client, "red", "green")
+    rank(client, "red", "blue")
+    client.get("/nowhere")
+    samples = {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(client.get("/metrics").text)
+        for sample in family.samples
+    }
+
+    assert samples["clipsim_requests_total", "/v1/rank", "200"] == 2
+    assert samples["clipsim_requests_total", "404", "other"] == 1
+    assert samples["clipsim_request_seconds_count", "/v1/rank"] == 2
+    assert samples["clipsim_batch_images_sum",] == 3
+    assert samples["clipsim_cache_hits_total",] == 1
+    assert samples["clipsim_cache_misses_total",] == 3
+    assert samples["clipsim_queue_requests",] == 0
+
+
+def bomb() -> bytes:
+    """A small PNG that says it is 60,000 pixels wide and high."""
+    data = bytearray(saved(Image.new("1", (8, 8)), "PNG"))
+    data[16:24] = (60_000).to_bytes(4, "big") * 2
+    import zlib
+
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"GIF89a",
+        PICTURES["red"][:-30],
+        bomb(),
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+        b"%PDF-1.4\n",
+        b'<svg xmlns="http://www.w3.org/2000/svg"/>',
+        b"\xff\xd8\xff\xe0" + b"\x00" * 1000,
+    ],
+    ids=["empty", "torn", "truncated", "bomb", "eps", "pdf", "svg", "noise"],
+)
+def test_a_bad_picture_is_named(serve: Serve, content: bytes) -> None:
+    """With its place; nothing of its request is answered, and the server goes on."""
+    client = serve()
+    files = [("images", ("good.png", PICTURES["red"])), ("images", ("bad.png", content))]
+    answer = client.post("/v1/rank", files=files, data={"texts": ["red", "blue"]})
+
+    assert answer.status_code == 422
+    assert (answer.json()["error"]["image"], answer.json()["error"]["index"]) == ("bad.png", 1)
+    assert rank(client, "red").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("route", "body", "words"),
+    [
+        ("rank", {"texts": ["a b c d e f g"]}, "words"),
+        ("rank", {"texts": [""]}, "empty"),
+        ("rank", {"texts": ["\ud800"]}, "Unicode"),
+        ("rank", {"texts": ["a"], "templates": ["no place"]}, "{}"),
+        ("rank", {"texts": [str(n) for n in range(100)], "templates": [f"{n} {{}}" for n in range(100)]}, "at most"),
+        ("rank", {"texts": {"a": 1}}, "list of strings"),
+        ("embeddings", {"input": []}, "input"),
+        ("embeddings", {"input": ["red", "\udcc3\udca9"]}, "Unicode"),
+        ("embeddings", {"input": "red", "encoding_format": "hex"}, "encoding_format"),
+        ("search", {"texts": ["red"], "weight": 10**400}, "weight"),
+        ("search", {"texts": ["red"], "top": 10**6}, "top"),
+        ("search", {"texts": ["red"], "top": True}, "top"),
+        ("search", {"texts": []}, "no query"),
+    ],
+)
+def test_what_a_request_cannot_ask_for(
+    serve: Serve, colours: Path, route: str, body: dict[str, Any], words: str
+) -> None:
+    """One line that says what is wrong."""
+    import json
+
+    from clipsim.api.places import find_places
+
+    client = serve(places=find_places(str(colours)) if route == "search" else ())
+    if route == "rank":
+        import base64
+
+        body = {"images": ["data:;base64," + base64.b64encode(PICTURES["red"]).decode()], **body}
+    answer = client.post(f"/v1/{route}", content=json.dumps(body))
+
+    assert answer.status_code == 422
+    assert words in answer.json()["error"]["message"]
+
+
+def test_search_opens_no_picture_again(serve: Serve, colours: Path) -> None:
+    """The vectors are from the start; a thumbnail that is gone is not found."""
+    from clipsim.api.places import find_places
+
+    client = serve(places=find_places(str(colours)))
+    for path in colours.iterdir():
+        path.unlink()
+    found = client.post("/v1/search", json={"texts": list(COLOURS), "top": 1}).json()["queries"]
+
+    assert [Path(query["results"][0]["image"]).stem for query in found] == list(COLOURS)
+    assert client.get(found[0]["results"][0]["thumbnail"]).status_code == 404
+
+
+def test_no_path_of_a_request_is_opened(serve: Serve, colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture is its bytes; its name is only shown."""
+    opened: list[str] = []
+    client = serve()
+    monkeypatch.setattr("clipsim.inputs.sources.open_regular", opened.append)
+    path = str(colours / "red.png")
+    named = client.post("/v1/rank", files=[("images", (path, PICTURES["blue"]))], data={"texts": list(COLOURS)})
+    refused = [client.post("/v1/rank", json={"images": [given], "texts": ["a"]}) for given in (path, f"file://{path}")]
+
+    assert best(named) == ["blue"]
+    assert [answer.status_code for answer in refused] == [422, 422]
+    assert opened == []
+
+
+def test_embeddings_are_unit_vectors_in_order(serve: Serve) -> None:
+    """Texts and pictures mixed, a repeated text too; both encodings hold the same numbers."""
+    import base64
+
+    client = serve()
+    uri = "data:text/html;base64," + base64.b64encode(PICTURES["green"]).decode()
+    asked = {"input": ["red", uri, "red", " blue "]}
+    plain = client.post("/v1/embeddings", json=asked).json()
+    packed = client.post("/v1/embeddings", json={**asked, "encoding_format": "base64"}).json()
+    vectors: Sequence[Any] = [entry["embedding"] for entry in plain["data"]]
+
+    assert [int(np.argmax(vector)) for vector in vectors] == [0, 1, 0, 2]
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1)
+    for vector, entry in zip(vectors, packed["data"], strict=True):
+        assert np.frombuffer(base64.b64decode(entry["embedding"]), "<f4") == pytest.approx(vector, abs=0)
+
+
+def test_the_page_loads_nothing_from_elsewhere(serve: Serve) -> None:
+    """Its files are served by name, with a strict policy."""
+    client = serve()
+    page = client.get("/")
+
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "/v1/rank" in client.get("/docs").text
+    assert "http" not in client.get("/docs").text
+    assert client.get("/../application.py").status_code == 404
+
+
+def test_only_allowed_origins_get_permission(serve: Serve) -> None:
+    """A browser asks before it sends JSON from another site."""
+    client = serve(origins=("https://example.org",))
+    allowed = client.options("/v1/rank", headers={"Origin": "https://example.org"})
+    other = client.options("/v1/rank", headers={"Origin": "https://example.com"})
+
+    assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (204, "https://example.org")
+    assert (other.status_code, "access-control-allow-origin" in other.headers) == (403, False)
