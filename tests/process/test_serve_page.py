@@ -223,6 +223,7 @@ def test_the_page_is_used_by_keyboard(open_page: Open) -> None:
                 return
         pytest.fail(f"{selector} is not reached")
 
+    page.on("filechooser", lambda _: None)  # from now on, choosers are reported: the browser needs a moment for that
     page.locator("#model option").first.wait_for(state="attached")
     tab_to("#files")
     with page.expect_file_chooser() as chooser:
