@@ -8,7 +8,7 @@ OLDEST ?= build/oldest
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-quick test-oldest lint format bench mini catalogue clean
+.PHONY: help install demo demo-serve test test-quick test-oldest lint format bench mini catalogue clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ install: $(STAMP) ## create the virtual environment with clipsim and its develop
 
 demo: $(STAMP) ## rank the pictures in images/ against two words
 	$(BIN)/clipsim rank images/*.jpeg --text maze --text cat
+
+demo-serve: $(STAMP) ## open the page of a server on the pictures in images/ (ends with Ctrl-C)
+	$(BIN)/clipsim serve images/ --port 8080
 
 test: $(STAMP) ## run all tests
 	$(BIN)/python -m pytest $(PARALLEL)

@@ -18,6 +18,7 @@ from clipsim.cli.app import app
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = PAGES[0].read_text(encoding="utf-8")
+OWN_CACHES = {"cache.md", "doctor.md", "models-and-exports.md"}  # pages that show, clear or export into the cache
 PAGE_OF_COMMAND = {"": "install.md"}  # where a command's options are described, if not in the page of its name
 
 
@@ -31,11 +32,16 @@ def commands(page: Path) -> list[tuple[str, str]]:
     return re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", "".join(blocks(page, "console")), re.MULTILINE)
 
 
-def run_shell(command: str, home: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command as a reader would, in the project's folder, in a home of its own and offline."""
+def run_shell(command: str, home: Path, cache: Path | None) -> subprocess.CompletedProcess[str]:
+    """Run a command as a reader would, in the project's folder, in a home of its own and offline.
+
+    The cache is the home's, or the one named.
+    """
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("CLIPSIM_", "HF_", "XDG_"))}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     clean |= {"HOME": str(home), "PATH": path, "HF_HUB_OFFLINE": "1", "COLUMNS": "120"}
+    if cache is not None:
+        clean["CLIPSIM_CACHE_DIR"] = str(cache)
     command = f"set -o pipefail; {command}"
     return subprocess.run(
         ["bash", "-c", command], cwd=ROOT, env=clean, capture_output=True, encoding="utf-8", timeout=600
@@ -47,11 +53,18 @@ def without_digits(text: str) -> list[str]:
     return [re.sub(r"\d", "0", line.strip()) for line in text.strip().splitlines()]
 
 
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache for all pages, and all processes of tests: what one page has computed, the next finds."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache-of-docs"
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
-def test_commands_run_and_print_what_is_shown(page: Path, tmp_path: Path) -> None:
+def test_commands_run_and_print_what_is_shown(page: Path, tmp_path: Path, shared_cache: Path) -> None:
     """In the order of the page, each ends with status 0; where output is shown it is the output, but for digits."""
     for command, shown in commands(page):
-        done = run_shell(command, tmp_path)
+        done = run_shell(command, tmp_path, None if page.name in OWN_CACHES else shared_cache)
 
         assert done.returncode == 0, (command, done.stderr)
         if shown.strip():
@@ -59,12 +72,12 @@ def test_commands_run_and_print_what_is_shown(page: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)
-def test_python_examples_print_what_their_comments_say(page: Path, tmp_path: Path) -> None:
+def test_python_examples_print_what_their_comments_say(page: Path, tmp_path: Path, shared_cache: Path) -> None:
     """Each block runs by itself; `print(…)  # …` prints what the comment says."""
     examples = blocks(page, "python")
     for example in examples:
         (tmp_path / "example.py").write_text(example, encoding="utf-8")
-        done = run_shell(f"python {tmp_path}/example.py", tmp_path)
+        done = run_shell(f"python {tmp_path}/example.py", tmp_path, shared_cache)
 
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines() == re.findall(r"print\(.*\)  # (.*)$", example, re.MULTILINE)

@@ -31,7 +31,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
 
 
 def test_the_wheel_holds_the_whole_package(wheel: dict[str, int]) -> None:
-    """Every module, the model with its card and answers, the catalogue, the mark of a typed package."""
+    """Every module, the model with its card and answers, the catalogue, the pages, the mark of a typed package."""
     package = ROOT / "src" / "clipsim"
     modules = {str(path.relative_to(ROOT / "src")) for path in package.rglob("*.py")}
     data = {"py.typed", "models/catalogue.json"} | {
@@ -39,6 +39,7 @@ def test_the_wheel_holds_the_whole_package(wheel: dict[str, int]) -> None:
         for name in ("README.md", "answers.json", "open_clip_config.json", "open_clip_model.safetensors")
     }
     data |= {f"render/templates/{path.name}" for path in (package / "render" / "templates").iterdir()}
+    data |= {f"server/page/{path.name}" for path in (package / "server" / "page").iterdir()}
 
     assert modules | {f"clipsim/{name}" for name in data} == {name for name in wheel if name.startswith("clipsim/")}
     assert all(wheel[f"clipsim/{name}"] == (package / name).stat().st_size for name in data)

@@ -1,0 +1,230 @@
+// The page: what a person drops, types and chooses → a Ranking and its Matrix, or a search.
+
+import { Matrix, formatSimilarity, make } from "./matrix.js";
+import { filesOf } from "./dropped.js";
+import { Ranking } from "./ranking.js";
+import { ask, setToken } from "./requests.js";
+import { setQueryPicture, startSearch } from "./search.js";
+
+const find = (id) => document.getElementById(id);
+const plural = (count, one) => `${count.toLocaleString()} ${one}${count === 1 ? "" : "s"}`;
+
+const report = (sentence) => {
+  find("wait").textContent = sentence;
+  find("wait").hidden = sentence === "";
+};
+let again = () => {};
+const problem = (message, retry = null) => {
+  find("problem-text").textContent = message;
+  find("problem").hidden = message === "";
+  find("retry").hidden = retry === null;
+  again = retry ?? again;
+};
+
+const ranking = new Ranking({
+  report,
+  stopped: (error) => problem(error.message, () => ranking.retry()),
+  changed: (what) => {
+    if (what === "texts") {
+      problem("");
+      drawTexts();
+    }
+    requestDraw();
+  },
+});
+const matrix = new Matrix(find("scores"), {
+  order: (value) => {
+    find("reversed").checked = find("order").value === value && !find("reversed").checked;
+    find("order").value = value;
+    requestDraw();
+  },
+  remove: (id) => removePicture(id),
+});
+
+let drawing = false;
+function requestDraw() {
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => {
+    drawing = false;
+    draw();
+  });
+}
+
+function draw() {
+  const { texts, pictures, counts } = ranking;
+  const ready = texts.length > 0 && pictures.length > 0;
+  for (const id of ["tools", "scores"]) find(id).hidden = !ready && pictures.length === 0;
+  find("tools").hidden = !ready;
+  find("empty").hidden = ready;
+  find("empty").textContent = pictures.length > 0 ? "Add a text to rank the pictures by."
+    : texts.length > 0 ? "Add a picture to see how well the texts fit it."
+      : "The scores appear here as soon as there is a picture and a text.";
+  find("pictures-count").textContent = pictures.length === 0 ? "No pictures yet" : plural(pictures.length, "picture");
+  find("clear").hidden = pictures.length === 0;
+  const view = {
+    shown: document.querySelector("[name=shown]:checked").value,
+    order: find("order").value || "given",
+    reversed: find("reversed").checked,
+  };
+  const range = matrix.draw(ranking, view);
+  drawProgress(ready, counts);
+  drawLegend(view.shown, range);
+  find("warnings").hidden = ranking.warnings.length === 0;
+  find("warnings").replaceChildren(...ranking.warnings.map((warning) => make("li", "name", warning)));
+}
+
+function drawProgress(ready, { all, ranked, failed }) {
+  const done = ranked + failed;
+  const broken = failed > 0 ? `, ${failed.toLocaleString()} not readable` : "";
+  find("progress").hidden = !ready || done === all;
+  find("progress").max = all || 1;
+  find("progress").value = done;
+  find("progress-text").value = done === all ? `${plural(ranked, "picture")} ranked${broken}`
+    : `${ranked.toLocaleString()} of ${plural(all, "picture")} ranked${broken}`;
+}
+
+function drawLegend(shown, { low, high }) {
+  const legend = find("legend");
+  legend.hidden = !(high >= low);
+  if (legend.hidden) return;
+  const meaning = ranking.head === "sigmoid" ? "each pair's own (sigmoid)" : "the text's share among these texts (softmax)";
+  const ends = shown === "similarity" ? [formatSimilarity(low), formatSimilarity(high)] : ["0%", "100%"];
+  legend.replaceChildren(
+    ends[0], make("span", "ramp"), `${ends[1]}. Similarity is the cosine; the probability is ${meaning}. ★ marks a picture's best text.`,
+  );
+}
+
+function drawTexts() {
+  const { texts } = ranking;
+  find("texts").replaceChildren(...texts.map((text) => {
+    const chip = make("li");
+    const remove = make("button", "remove", "×");
+    remove.type = "button";
+    remove.setAttribute("aria-label", `Remove ${text}`);
+    remove.addEventListener("click", () => removeText(text));
+    chip.append(make("span", "name", text), remove);
+    return chip;
+  }));
+  const order = find("order");
+  const chosen = order.value;
+  const options = [["as added", "given"], ["name", "name"], ...texts.map((text) => [text, `text:${text}`])];
+  order.replaceChildren(...options.map(([label, value]) => new Option(label, value)));
+  order.value = options.some(([, value]) => value === chosen) ? chosen : "given";
+}
+
+// What was removed had the focus: it goes to the next one, or to where one adds.
+function removeText(text) {
+  const place = ranking.texts.indexOf(text);
+  ranking.removeText(text);
+  const left = find("texts").querySelectorAll("button");
+  (left[Math.min(place, left.length - 1)] ?? find("text")).focus();
+}
+
+function removePicture(id) {
+  const rows = [...find("scores").tBodies[0].rows];
+  const place = rows.findIndex((row) => row.contains(document.activeElement));
+  ranking.remove(new Set([id]));
+  draw();
+  const left = find("scores").tBodies[0].rows;
+  (left[Math.min(place, left.length - 1)]?.querySelector("button") ?? find("files")).focus();
+}
+
+function addTexts(texts) {
+  ranking.addTexts(texts);
+  find("text").value = "";
+}
+
+function addFiles(files) {
+  const pictures = [...files];
+  if (pictures.length === 0) return;
+  if (find("rank").hidden) setQueryPicture(pictures[0]);
+  else ranking.add(pictures);
+}
+
+function listen() {
+  find("files").addEventListener("change", ({ target }) => {
+    addFiles(target.files);
+    target.value = "";
+  });
+  find("clear").addEventListener("click", () => {
+    ranking.remove(new Set(ranking.pictures.map((picture) => picture.id)));
+    find("files").focus();
+  });
+  find("text-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    addTexts([find("text").value]);
+  });
+  find("text").addEventListener("paste", (event) => {
+    const lines = (event.clipboardData?.getData("text/plain") ?? "").split(/\r?\n/);
+    if (lines.length < 2) return;
+    event.preventDefault();
+    addTexts(lines);
+  });
+  find("template").addEventListener("change", ({ target }) => ranking.setTemplate(target.value.trim()));
+  find("model").addEventListener("change", ({ target }) => ranking.setModel(target.value));
+  find("tools").addEventListener("submit", (event) => event.preventDefault());
+  find("tools").addEventListener("input", requestDraw);
+  find("retry").addEventListener("click", () => {
+    problem("");
+    again();
+  });
+  find("token-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    find("token-form").hidden = true;
+    setToken(find("token").value);
+    find("token").value = "";
+  });
+  document.addEventListener("token-needed", ({ detail }) => {
+    find("token-reason").textContent = detail.refused ? "The server refuses this token." : "This server asks for a token.";
+    find("token-form").hidden = false;
+    find("token").focus();
+  });
+  document.addEventListener("paste", (event) => addFiles(event.clipboardData?.files ?? []));
+  document.addEventListener("dragover", (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault();
+    document.body.classList.add("dragging");
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (event.relatedTarget === null) document.body.classList.remove("dragging");
+  });
+  document.addEventListener("drop", async (event) => {
+    document.body.classList.remove("dragging");
+    if (!event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault();
+    addFiles(await filesOf(event.dataTransfer));
+  });
+  window.addEventListener("hashchange", chooseView);
+}
+
+function chooseView() {
+  const searching = window.location.hash === "#search" && !find("views").hidden;
+  find("rank").hidden = searching;
+  find("search").hidden = !searching;
+  for (const link of find("views").children) {
+    if (link.hash === (searching ? "#search" : "#rank")) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+/** Ask which models there are and what may be sent, then begin. */
+async function begin() {
+  try {
+    const { data, limits, search } = await (await ask("v1/models", { report })).json();
+    find("model").replaceChildren(...data.map((model) => new Option(model.id, model.id, false, model.default === true)));
+    find("model").disabled = data.length === 1;
+    ranking.limits = limits ?? ranking.limits;
+    ranking.setModel(find("model").value);
+    find("views").hidden = !search;
+    if (search) find("search-heading").textContent = `Search ${plural(search.images, "picture")}`;
+    chooseView();
+  } catch (error) {
+    problem(error.message, begin);
+  }
+}
+
+drawTexts();
+listen();
+startSearch({ report, problem });
+begin();

@@ -1,0 +1,193 @@
+// Pictures and texts → requests in groups → scores, each picture's as soon as its group is answered.
+
+import { ask } from "./requests.js";
+
+const GROUP = 8; // pictures of a request at most, so that the first scores come soon
+const AT_ONCE = 2; // requests on their way, so that the model works while the next pictures are sent
+const BODY_MARGIN = 65536; // bytes of a request beside its pictures and texts
+
+/**
+ * Pictures, texts, and the scores that the server has given.
+ *
+ * A picture is `{id, file, state, scores, error}`; its state is "waiting", "sent", "ranked" or "failed"; its scores are
+ * `{texts, similarity, probabilities, best}`, the lists in the order of `texts`, or null.
+ */
+export class Ranking {
+  /** `changed(what)` is called with "pictures", "texts" or "scores"; `report(sentence)` as by `ask`. */
+  constructor({ changed, report, stopped }) {
+    this.pictures = [];
+    this.texts = [];
+    this.template = "";
+    this.model = null;
+    this.limits = { max_images: GROUP, max_body: Infinity };
+    this.warnings = [];
+    this.head = "softmax";
+    this._changed = changed;
+    this._report = report;
+    this._stopped = stopped;
+    this._lastId = 0;
+    this._run = new AbortController();
+    this._working = 0;
+  }
+
+  add(files) {
+    for (const file of files) {
+      this._lastId += 1;
+      this.pictures.push({ id: this._lastId, file, state: "waiting", scores: null, error: "" });
+    }
+    this._changed("pictures");
+    this._work();
+  }
+
+  remove(ids) {
+    this.pictures = this.pictures.filter((picture) => !ids.has(picture.id));
+    this._changed("pictures");
+  }
+
+  /** Add texts that are not there yet, blanks at both ends stripped. */
+  addTexts(texts) {
+    const added = texts.map((text) => text.trim()).filter((text) => text !== "");
+    const all = [...new Set([...this.texts, ...added])];
+    if (all.length > this.texts.length) this._ask(() => { this.texts = all; });
+  }
+
+  removeText(text) {
+    this._ask(() => { this.texts = this.texts.filter((other) => other !== text); });
+  }
+
+  setTemplate(template) {
+    if (template !== this.template) this._ask(() => { this.template = template; }, true);
+  }
+
+  setModel(model) {
+    if (model !== this.model) this._ask(() => { this.model = model; }, true);
+  }
+
+  /** Send again what has no scores; also pictures that have failed. */
+  retry() {
+    this._ask(() => {});
+  }
+
+  get counts() {
+    const of = (state) => this.pictures.filter((picture) => picture.state === state).length;
+    return { all: this.pictures.length, ranked: of("ranked"), failed: of("failed") };
+  }
+
+  // All scores are asked for again: probabilities are shares among all texts.
+  _ask(change, forget = false) {
+    this._run.abort();
+    this._run = new AbortController();
+    this._working = 0;
+    change();
+    this.warnings = [];
+    for (const picture of this.pictures) {
+      picture.state = "waiting";
+      picture.error = "";
+      if (forget) picture.scores = null;
+    }
+    this._changed("texts");
+    this._work();
+  }
+
+  _work() {
+    const { signal } = this._run;
+    while (this._working < AT_ONCE && this.texts.length > 0 && !signal.aborted) {
+      const group = this._take();
+      if (group.length === 0) return;
+      this._working += 1;
+      this._send(group, signal).catch((error) => this._stop(error, signal)).finally(() => {
+        if (signal.aborted) return;
+        this._working -= 1;
+        this._work();
+      });
+    }
+  }
+
+  _take() {
+    const room = this.limits.max_body - BODY_MARGIN - 4 * this.texts.join("").length;
+    const group = [];
+    let bytes = 0;
+    for (const picture of this.pictures.filter((candidate) => candidate.state === "waiting")) {
+      if (picture.file.size > room) {
+        this._fail(picture, `larger than ${megabytes(room)}, which this server takes at most`);
+        continue;
+      }
+      bytes += picture.file.size + 1024;
+      if (group.length === Math.min(GROUP, this.limits.max_images) || (group.length > 0 && bytes > room)) break;
+      picture.state = "sent";
+      group.push(picture);
+    }
+    return group;
+  }
+
+  async _send(group, signal) {
+    const { texts } = this;
+    const form = new FormData();
+    const readable = [];
+    for (const picture of group) {
+      try {
+        // read first: a request with a file that was changed or removed since fails as a whole
+        const blob = new Blob([await picture.file.arrayBuffer()], { type: picture.file.type });
+        form.append("images", blob, picture.file.name || "picture");
+        readable.push(picture);
+      } catch {
+        if (!signal.aborted) this._fail(picture, "the file can no longer be read");
+      }
+    }
+    if (readable.length === 0) return;
+    for (const text of texts) form.append("texts", text);
+    if (this.template) form.append("templates", this.template);
+    if (this.model) form.append("model", this.model);
+    try {
+      const record = await (await ask("v1/rank", { body: form, signal, report: this._report })).json();
+      if (!signal.aborted) this._keep(readable, record, texts);
+    } catch (error) {
+      if (signal.aborted) return;
+      this._blame(readable, error);
+    }
+  }
+
+  _keep(group, record, texts) {
+    group.forEach((picture, place) => {
+      picture.scores = {
+        texts,
+        similarity: record.similarity.map((row) => row[place]),
+        probabilities: record.probabilities.map((row) => row[place]),
+        best: record.best[place],
+      };
+      picture.state = "ranked";
+    });
+    this.head = record.model.head;
+    this.warnings = [...new Set([...this.warnings, ...record.warnings])];
+    this._changed("scores");
+  }
+
+  // One picture that cannot be read fails a request: it is left out, and the others are sent again.
+  _blame(group, error) {
+    const guilty = group[error.index] ?? (error.status === 413 && group.length === 1 ? group[0] : null);
+    if (guilty === null && error.status !== 413) throw error;
+    if (guilty === null) this.limits = { ...this.limits, max_images: Math.ceil(group.length / 2) };
+    for (const picture of group) picture.state = "waiting";
+    if (guilty !== null) this._fail(guilty, error.message);
+  }
+
+  _fail(picture, error) {
+    picture.state = "failed";
+    picture.error = error;
+    picture.scores = null;
+    this._changed("scores");
+  }
+
+  _stop(error, signal) {
+    if (signal.aborted) return;
+    this._run.abort();
+    this._working = 0;
+    for (const picture of this.pictures) if (picture.state === "sent") picture.state = "waiting";
+    this._changed("scores");
+    this._stopped(error);
+  }
+}
+
+function megabytes(bytes) {
+  return `${(bytes / 2 ** 20).toFixed(1)} MB`;
+}

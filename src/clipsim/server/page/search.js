@@ -1,0 +1,112 @@
+// A query → the pictures of the served folder that fit it best.
+
+import { formatSimilarity, make, makePicture } from "./matrix.js";
+import { ask, RequestError } from "./requests.js";
+
+const find = (id) => document.getElementById(id);
+const linesOf = (id) => find(id).value.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+
+let picture = null; // the query's, a File
+let run = new AbortController();
+
+/** Make the form search; `problem(message)` shows what went wrong, "" that nothing did. */
+export function startSearch({ report, problem }) {
+  find("search-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    search(report, problem);
+  });
+  find("query-file").addEventListener("change", ({ target }) => {
+    if (target.files.length > 0) setQueryPicture(target.files[0]);
+    target.value = "";
+  });
+  find("query-clear").addEventListener("click", () => {
+    setQueryPicture(null);
+    find("query-file").focus();
+  });
+}
+
+/** Search by this file, beside the text. */
+export function setQueryPicture(file) {
+  picture = file;
+  const shown = find("query-picture");
+  shown.hidden = file === null;
+  if (file === null) return;
+  shown.firstElementChild.replaceWith(makePicture(file));
+  shown.children[1].textContent = file.name;
+}
+
+async function search(report, problem) {
+  run.abort();
+  run = new AbortController();
+  const { signal } = run;
+  const status = find("search-status");
+  const text = find("query").value.trim();
+  if (!text && !picture) {
+    status.textContent = "Type a text or choose a picture to search for.";
+    find("query").focus();
+    return;
+  }
+  problem("");
+  status.textContent = "Searching…";
+  try {
+    const query = {
+      texts: text ? [text] : [],
+      images: picture ? [await readAddress(picture)] : [],
+      plus: linesOf("plus"),
+      minus: linesOf("minus"),
+      weight: find("weight").valueAsNumber,
+      top: find("top").valueAsNumber,
+    };
+    if (find("least").value !== "") query.min_similarity = find("least").valueAsNumber;
+    const answer = await ask("v1/search", { body: JSON.stringify(query), signal, report });
+    show(await answer.json(), picture?.name, signal);
+  } catch (error) {
+    if (signal.aborted) return;
+    status.textContent = "";
+    problem(error.message);
+  }
+}
+
+function show(record, name, signal) {
+  const { searched, queries, model } = record;
+  const count = Math.max(...queries.map((query) => query.results.length));
+  find("search-status").textContent = count === 0
+    ? `No picture of ${searched.toLocaleString()} fits; a lower least similarity may find some.`
+    : `The best ${count.toLocaleString()} of ${searched.toLocaleString()} pictures, by ${model.name}. Numbers are cosine similarities.`;
+  const all = queries.flatMap((query) => query.results.map((result) => result.similarity));
+  const [low, high] = [Math.min(...all), Math.max(...all)];
+  find("results").replaceChildren(...queries.map((query) => {
+    const section = make("section", "answer");
+    if (queries.length > 1) section.append(make("h2", "name", query.text ?? name ?? "the picture"));
+    const list = make("ol", "gallery");
+    list.append(...query.results.map((result) => makeResult(result, low, high, signal)));
+    section.append(list);
+    return section;
+  }));
+}
+
+function makeResult(result, low, high, signal) {
+  const item = make("li");
+  const score = make("span", "score");
+  score.append(make("span", "rank", String(result.rank)), make("b", "", formatSimilarity(result.similarity)));
+  score.style.setProperty("--h", String((result.similarity - low) / (high - low || 1)));
+  const blank = make("span", "no-picture");
+  item.append(blank, make("span", "name", result.image), score);
+  if (result.thumbnail) {
+    // not as the address of an image, which would be asked for without the token
+    ask(result.thumbnail.replace(/^\//, ""), { signal }).then((answer) => answer.blob())
+      .then((blob) => blank.replaceWith(makePicture(blob))).catch(() => {});
+  }
+  return item;
+}
+
+function readAddress(file) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.addEventListener("load", () => {
+      resolve(reader.result.replace(/^data:[^,]*,/, "data:application/octet-stream;base64,"));
+    });
+    reader.addEventListener("error", () => reject(new RequestError(0, `${file.name}: the file can no longer be read`)));
+    reader.readAsDataURL(file);
+  });
+}

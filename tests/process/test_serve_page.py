@@ -1,0 +1,300 @@
+"""The page of `clipsim serve` in Chromium, on one server whose token the tests know."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from process.programs import CLIPSIM, Program
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright, of clipsim[dev]")
+pytest.importorskip("fastapi", reason="needs clipsim[serve]")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")
+PATIENCE = 60_000  # milliseconds after which a page that hangs fails its test
+TOKEN = "open-sesame"
+HOSTILE = ["<img src=x onerror=alert(1)>.png", "</script><script>alert(2)</script>.png", "{{ 7 * 7 }}&lt;b&gt;.png"]
+TEXTS = ["red", "green", "blue"]
+
+
+def make_png(colour: str) -> bytes:
+    """A small picture, wider than high."""
+    file = BytesIO()
+    Image.new("RGB", (60, 40), colour).save(file, "png")
+    return file.getvalue()
+
+
+PICTURES = {f"{colour}.png": make_png(colour) for colour in ("red", "lime", "blue")}
+
+
+@dataclass
+class Server:
+    """Where a server answers."""
+
+    address: str
+
+    def rank(self, pictures: Sequence[bytes], texts: Sequence[str]) -> dict[str, Any]:
+        """Its own answer to a request without the page."""
+        images = ["data:image/png;base64," + base64.b64encode(picture).decode() for picture in pictures]
+        body = json.dumps({"images": images, "texts": list(texts)}).encode()
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
+        with urllib.request.urlopen(urllib.request.Request(self.address + "v1/rank", body, headers)) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of the bundled model, of three pictures, that asks for a token."""
+    folder = tmp_path_factory.mktemp("serve")
+    (folder / "pictures").mkdir()
+    for name, picture in PICTURES.items():
+        (folder / "pictures" / name).write_bytes(picture)
+    (folder / "token").write_text(TOKEN + "\n")
+    command = [*CLIPSIM, "serve", "pictures", "--port", "0", "-m", "clipsim-mini", "--token-file", "token"]
+    environment = {"CLIPSIM_CACHE_DIR": str(folder / "cache")}
+    with Program(command, env=environment, cwd=folder, stderr=subprocess.PIPE) as program:
+        assert program.process.stderr is not None
+        lines = []
+        for line in program.process.stderr:
+            lines.append(line.decode())
+            if (found := re.search(r"http://\S+", lines[-1])) is not None:
+                yield Server(found[0])
+                return
+        pytest.fail("the server ended: " + "".join(lines))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, without its sandbox where it runs as root, which it refuses otherwise."""
+    with playwright.sync_playwright() as driver:
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        running = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield running
+        running.close()
+
+
+class Opened:
+    """The page in the browser, and all that it asked for or ran that it should not have."""
+
+    def __init__(self, context: Any, address: str) -> None:
+        context.set_default_timeout(PATIENCE)
+        self.page = context.new_page()
+        self.requests: list[str] = []
+        self.faults: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("dialog", self._dismiss)
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.goto(address)
+
+    def _dismiss(self, dialog: Any) -> None:
+        self.faults.append(dialog.message)
+        dialog.dismiss()
+
+    def choose(self, pictures: dict[str, bytes]) -> None:
+        """Choose files of these names."""
+        files = [{"name": name, "mimeType": "image/png", "buffer": data} for name, data in pictures.items()]
+        self.page.locator("#files").set_input_files(files)
+
+    def type_texts(self, texts: Sequence[str]) -> None:
+        """Add texts, each with Enter."""
+        for text in texts:
+            self.page.locator("#text").fill(text)
+            self.page.locator("#text").press("Enter")
+
+    def wait_for_scores(self, summary: str) -> None:
+        """Wait until the line of progress says this."""
+        self.page.locator("#progress-text", has_text=re.compile(f"^{re.escape(summary)}$")).wait_for()
+
+    def matrix(self) -> dict[str, list[str]]:
+        """The first number of each cell, by the name of its picture."""
+        rows = self.page.locator("#scores tbody tr").all()
+        return {
+            row.locator("th .name").text_content(): [cell.text_content() for cell in row.locator("td.score b").all()]
+            for row in rows
+        }
+
+
+Open = Callable[..., Opened]
+
+
+@pytest.fixture
+def open_page(browser: Any, server: Server) -> Iterator[Open]:
+    """Open the page in a fresh context; `token` is one that was given before."""
+    contexts = []
+
+    def open_in_context(view: str = "", token: str | None = TOKEN, **options: Any) -> Opened:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        if token is not None:
+            context.add_init_script(f"sessionStorage.setItem('clipsim-token', {json.dumps(token)})")
+        return Opened(context, server.address + view)
+
+    yield open_in_context
+    for context in contexts:
+        context.close()
+
+
+def test_dropped_pictures_are_ranked(open_page: Open, server: Server) -> None:
+    """The numbers in the cells are those of `/v1/rank`, and the best text of each picture is marked."""
+    opened = open_page()
+    opened.type_texts(TEXTS)
+    files = [[name, base64.b64encode(data).decode()] for name, data in PICTURES.items()]
+    opened.page.evaluate(
+        """(files) => {
+          const dataTransfer = new DataTransfer();
+          for (const [name, data] of files) {
+            dataTransfer.items.add(new File([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], name));
+          }
+          document.getElementById("drop").dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
+        }""",
+        files,
+    )
+    opened.wait_for_scores("3 pictures ranked")
+
+    record = server.rank(list(PICTURES.values()), TEXTS)
+    columns = [[f"{value:.4f}" for value in column] for column in zip(*record["similarity"], strict=True)]
+    assert opened.matrix() == dict(zip(PICTURES, columns, strict=True))
+    marked = [cell.get_attribute("data-label") for cell in opened.page.locator("#scores td.best").all()]
+    assert marked == [TEXTS[best] for best in record["best"]]
+
+    opened.page.locator("[name=shown][value=probability]").check()
+    shares = [[f"{100 * value:.1f}%" for value in column] for column in zip(*record["probabilities"], strict=True)]
+    opened.page.locator("#scores td.score b", has_text="%").first.wait_for()
+    assert opened.matrix() == dict(zip(PICTURES, shares, strict=True))
+
+
+def test_names_are_text_and_nothing_leaves_the_server(open_page: Open, server: Server) -> None:
+    """Names of pictures, texts and errors act nowhere; only the server is asked for anything."""
+    opened = open_page()
+    opened.choose({**dict.fromkeys(HOSTILE, PICTURES["red.png"]), "</td>broken.png": b"not a picture"})
+    opened.type_texts(HOSTILE)
+    opened.wait_for_scores("3 pictures ranked, 1 not readable")
+
+    assert list(opened.matrix()) == [*HOSTILE, "</td>broken.png"]
+    assert opened.page.locator("#scores thead button").all_text_contents() == ["picture", *HOSTILE]
+    assert opened.page.locator("#texts .name").all_text_contents() == HOSTILE
+    assert opened.page.locator(".failure").count() == 1
+    assert opened.faults == []
+    assert {url for url in opened.requests if not url.startswith((server.address, "blob:", "data:"))} == set()
+
+
+def test_a_server_without_room_is_asked_again(open_page: Open) -> None:
+    """The page waits as long as `Retry-After` says, and loses no picture."""
+    opened = open_page()
+    answers = [429, 429]
+
+    def refuse(route: Any) -> None:
+        if answers:
+            error = {"error": {"type": "busy", "message": "the queue is full"}}
+            route.fulfill(status=answers.pop(), headers={"Retry-After": "1"}, body=json.dumps(error))
+        else:
+            route.continue_()
+
+    opened.page.route("**/v1/rank", refuse)
+    opened.choose(PICTURES)
+    opened.type_texts(["red"])
+    opened.page.locator("#wait", has_text="busy").wait_for()
+    opened.wait_for_scores("3 pictures ranked")
+    assert answers == []
+
+
+def test_the_page_is_used_by_keyboard(open_page: Open) -> None:
+    """Pictures are chosen, texts are added and removed, and columns are sorted without a mouse."""
+    opened = open_page()
+    page = opened.page
+
+    def tab_to(selector: str) -> None:
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+                return
+        pytest.fail(f"{selector} is not reached")
+
+    page.on("filechooser", lambda _: None)  # from now on, choosers are reported: the browser needs a moment for that
+    page.locator("#model option").first.wait_for(state="attached")
+    tab_to("#files")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files([{"name": n, "mimeType": "image/png", "buffer": data} for n, data in PICTURES.items()])
+    tab_to("#text")
+    for text in (*TEXTS, "grey"):
+        page.keyboard.type(text)
+        page.keyboard.press("Enter")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    assert page.locator("#texts .name").all_text_contents() == TEXTS
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Remove blue"
+    opened.wait_for_scores("3 pictures ranked")
+
+    tab_to("#scores thead th:nth-child(4) button")
+    page.keyboard.press("Enter")
+    page.locator("#scores th[aria-sort=descending]").wait_for()
+    column = [float(row[2]) for row in opened.matrix().values()]
+    assert column == sorted(column, reverse=True)
+    page.keyboard.press("Enter")
+    page.locator("#scores th[aria-sort=ascending]").wait_for()
+    assert [float(row[2]) for row in opened.matrix().values()] == sorted(column)
+
+
+@pytest.mark.parametrize("width", [400, 1600])
+def test_nothing_is_wider_than_the_screen(open_page: Open, width: int) -> None:
+    """On a telephone and on a wide screen, with long names and many texts, in both views."""
+    opened = open_page(viewport={"width": width, "height": 900})
+    opened.choose({"long" * 40 + ".png": PICTURES["red.png"], "broken" * 30 + ".png": b"?"})
+    opened.type_texts([*(f"text {number}" for number in range(24)), "word" * 10])
+    opened.wait_for_scores("1 picture ranked, 1 not readable")
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+
+    opened.page.get_by_role("link", name="Search the folder").click()
+    opened.page.locator("#query").fill("red")
+    opened.page.keyboard.press("Enter")
+    opened.page.locator(".gallery li").first.wait_for()
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_folder_is_searched(open_page: Open) -> None:
+    """The pictures of the folder come best first, each with its thumbnail."""
+    opened = open_page("#search")
+    opened.page.locator("#query").fill("red")
+    opened.page.keyboard.press("Enter")
+    opened.page.locator(".gallery img").nth(2).wait_for()
+
+    names = opened.page.locator(".gallery .name").all_text_contents()
+    assert sorted(Path(name).name for name in names) == sorted(PICTURES)
+    values = [float(text) for text in opened.page.locator(".gallery b").all_text_contents()]
+    assert values == sorted(values, reverse=True)
+    ready = (
+        "Promise.all([...document.querySelectorAll('.gallery img')].map((i) => i.decode().then(() => i.naturalWidth)))"
+    )
+    assert min(opened.page.evaluate(ready)) > 0
+    assert opened.faults == []
+
+
+def test_a_token_is_asked_for(open_page: Open) -> None:
+    """A wrong one is refused; with the right one the page goes on, and keeps it for the tab alone."""
+    opened = open_page(token=None)
+    field = opened.page.locator("#token")
+    field.wait_for()
+    field.fill("wrong")
+    field.press("Enter")
+    opened.page.get_by_text("The server refuses this token.").wait_for()
+    field.fill(TOKEN)
+    field.press("Enter")
+    opened.page.locator("#model option").first.wait_for(state="attached")
+
+    assert not field.is_visible()
+    assert opened.page.evaluate("localStorage.length") == 0
+    assert TOKEN not in opened.page.url
