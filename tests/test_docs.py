@@ -18,6 +18,7 @@ from clipsim.cli.app import app
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = PAGES[0].read_text(encoding="utf-8")
+END_OF_EXAMPLE = "-- end of example --"
 OWN_CACHES = {"cache.md", "doctor.md", "models-and-exports.md"}  # pages that show, clear or export into the cache
 PAGE_OF_COMMAND = {"": "install.md"}  # where a command's options are described, if not in the page of its name
 
@@ -73,14 +74,19 @@ def test_commands_run_and_print_what_is_shown(page: Path, tmp_path: Path, shared
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)
 def test_python_examples_print_what_their_comments_say(page: Path, tmp_path: Path, shared_cache: Path) -> None:
-    """Each block runs by itself; `print(…)  # …` prints what the comment says."""
+    """Each block runs by itself, in one process; `print(…)  # …` prints what the comment says."""
     examples = blocks(page, "python")
+    script = ""
     for example in examples:
-        (tmp_path / "example.py").write_text(example, encoding="utf-8")
-        done = run_shell(f"python {tmp_path}/example.py", tmp_path, shared_cache)
+        script += f"exec(compile({example!r}, 'example', 'exec'), {{'__name__': '__main__'}})\n"
+        script += f"print('{END_OF_EXAMPLE}')\n"
+    (tmp_path / "examples.py").write_text(script, encoding="utf-8")
+    done = run_shell(f"python {tmp_path}/examples.py", tmp_path, shared_cache)
 
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.splitlines() == re.findall(r"print\(.*\)  # (.*)$", example, re.MULTILINE)
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout.split(f"{END_OF_EXAMPLE}\n")[:-1]
+    for example, lines in zip(examples, printed, strict=True):
+        assert lines.splitlines() == re.findall(r"print\(.*\)  # (.*)$", example, re.MULTILINE)
     assert len(examples) == page.read_text(encoding="utf-8").count("```python")
 
 
