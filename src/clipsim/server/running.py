@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import threading
@@ -73,6 +74,8 @@ class Server:
         try:
             for number, model in enumerate(self._service.models.values()):
                 model.load(() if number else self._places, self._on_progress)
+            gc.collect()
+            gc.freeze()  # a model's objects stay; a full collection would go through all of them, request after request
         except BaseException as error:
             self._failure = error
             self.stop()
