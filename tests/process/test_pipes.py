@@ -90,7 +90,7 @@ def test_a_closed_pipe_ends_decoding(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, b"")
     opened = len((tmp_path / "log").read_bytes())
-    assert 1 <= opened < 28
+    assert 1 <= opened < 48  # the first batch and, on a busy machine, some of the two that are prepared ahead
 
 
 @pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import socket
 import threading
 import time
@@ -18,6 +20,8 @@ from fake_encoder import FakeEncoder
 from numpy.typing import NDArray
 from pictures import saved
 from PIL import Image
+
+from clipsim.api.places import find_places
 
 Serve = Callable[..., Any]
 COLOURS = ("red", "green", "blue")
@@ -148,12 +152,69 @@ def test_a_header_that_comes_slowly_ends_the_connection(serve: Serve, monkeypatc
     assert send_raw(client, b"GET /health HTTP/1.1\r\n", b"Host: ") == b""
 
 
-def test_a_false_length_is_refused_before_the_body_comes(serve: Serve) -> None:
-    """What is announced is not waited for."""
+@pytest.mark.parametrize("length", [b"999999999999", b"00000000000000002000", b"9" * 20])
+def test_a_false_length_is_refused_before_the_body_comes(serve: Serve, length: bytes) -> None:
+    """What is announced is not waited for, however it is written."""
     client = serve(max_body=1000)
-    head = b"POST /v1/rank HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999999\r\n\r\n"
+    head = b"POST /v1/rank HTTP/1.1\r\nHost: localhost\r\nContent-Length: %s\r\n\r\n" % length
 
     assert send_raw(client, head).startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize("cut", [3, 30, 200])
+def test_a_form_that_is_cut_short_is_refused(serve: Serve, cut: int) -> None:
+    """Rather than answered without its last picture."""
+    client = serve()
+    files = [("images", ("red.png", PICTURES["red"])), ("images", ("blue.png", PICTURES["blue"]))]
+    whole = client.build_request("POST", "/v1/rank", files=files, data={"texts": ["red", "blue"]})
+    body = whole.read()
+    kind = {"Content-Type": whole.headers["Content-Type"]}
+
+    assert client.post("/v1/rank", content=body, headers=kind).status_code == 200
+    answer = client.post("/v1/rank", content=body[:-cut], headers=kind)
+    assert answer.status_code == 400
+    assert "boundary" in answer.json()["error"]["message"]
+
+
+def test_a_client_that_goes_away_is_no_bug(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    """It is counted as 499, and nothing is logged."""
+    client = serve()
+    head = b"POST /v1/rank HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{"
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=20) as connection:
+        connection.sendall(head)
+        time.sleep(0.2)
+    end = time.monotonic() + 20
+    while (counted := 'status="499"' in client.get("/metrics").text) is False and time.monotonic() < end:
+        time.sleep(0.05)
+
+    assert counted
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_a_client_that_does_not_read_loses_its_place(serve: Serve) -> None:
+    """Its long answers would otherwise keep the others out."""
+    client = serve(queue=1, body_seconds=0.5)
+    body = json.dumps({"input": ["red", "blue"] * 500}).encode()
+    request = b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        connection.connect((client.base_url.host, client.base_url.port))
+        connection.sendall(request * 40)
+        time.sleep(0.5)
+        end = time.monotonic() + 20
+        while rank(client, "red").status_code != 200 and time.monotonic() < end:
+            time.sleep(0.1)
+
+        assert rank(client, "red").status_code == 200
+
+
+@pytest.mark.parametrize("number", ["-1", "9" * 5000, "x", "\u0665", "7"])
+def test_a_thumbnail_that_there_is_not(serve: Serve, colours: Path, number: str) -> None:
+    """Is 404, whatever is written for its number."""
+    client = serve(places=find_places(str(colours / "red.png")))
+
+    assert client.get("/v1/thumbnails/0").status_code == 200
+    assert client.get(f"/v1/thumbnails/{number}").status_code == 404
 
 
 def test_metrics_count_requests_batches_and_hits(serve: Serve) -> None:
@@ -238,8 +299,6 @@ def test_what_a_request_cannot_ask_for(
     """One line that says what is wrong."""
     import json
 
-    from clipsim.api.places import find_places
-
     client = serve(places=find_places(str(colours)) if route == "search" else ())
     if route == "rank":
         import base64
@@ -253,8 +312,6 @@ def test_what_a_request_cannot_ask_for(
 
 def test_search_opens_no_picture_again(serve: Serve, colours: Path) -> None:
     """The vectors are from the start; a thumbnail that is gone is not found."""
-    from clipsim.api.places import find_places
-
     client = serve(places=find_places(str(colours)))
     for path in colours.iterdir():
         path.unlink()

@@ -20,6 +20,7 @@ from clipsim.errors import MissingPackageError, UsageError, printable
 from clipsim.models.names import ModelSpec
 from clipsim.options import ModelOptions, RunOptions
 
+MAX_SHOWN_FAILURES = 20
 _SIZES = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 
 
@@ -122,7 +123,16 @@ def serve_command(
             bar.advance(done - before)
             before = done
 
-        server = Server(service, places, on_progress=report, on_loaded=shown.close)
+        def loaded() -> None:
+            shown.close()
+            collection = next(iter(service.models.values())).collection
+            if collection is not None and not quiet:
+                skipped = [f"{printable(failure.path)}: {failure.error}" for failure in collection.errors]
+                for line in skipped[:MAX_SHOWN_FAILURES]:
+                    print_message("error", line)
+                print_message("note", f"{len(collection):,} images can be searched, {len(skipped):,} were skipped")
+
+        server = Server(service, places, on_progress=report, on_loaded=loaded)
         _print_address(server.address)
         server.run()
 

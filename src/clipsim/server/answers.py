@@ -70,6 +70,11 @@ async def answer_http_error(_: Request, error: Exception) -> Response:
     return error_response(error.status_code, str(error.detail), dict(error.headers or {}))
 
 
+async def answer_nobody(_: Request, __: Exception) -> Response:
+    """The answer that is counted where the client has gone."""
+    return Response(status_code=499)
+
+
 async def answer_bug(_: Request, __: Exception) -> Response:
     """The answer to a bug, whose traceback goes to standard error."""
     return error_response(500, "internal error; the server's log has its traceback")

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
@@ -97,7 +98,7 @@ class Service:
     async def search(self, request: Request) -> Response:
         """Texts and pictures → `clipsim.search/1` among the pictures that are served."""
         body = await read_body(request)
-        model = self.find(None)
+        model = self.find(body.get("model"))
         if model.collection is None:
             raise RequestError(404, "no pictures to search are served; start the server with PATHS")
         least = take_number(body, "min_similarity", None)
@@ -120,9 +121,10 @@ class Service:
                 match["thumbnail"] = f"/v1/thumbnails/{model.numbers[match['image']]}"
         return json_response(record)
 
-    async def thumbnail(self, number: int) -> Response:
+    async def thumbnail(self, number: str) -> Response:
         """A small picture of the served ones, by its number in an answer of /v1/search."""
-        content = await run_in_threadpool(self.find(None).thumbnail, number)
+        known = number.isascii() and number.isdecimal() and len(number) < 19
+        content = await run_in_threadpool(self.find(None).thumbnail, int(number)) if known else None
         if content is None:
             raise RequestError(404, "there is no such picture")
         return Response(content, media_type="image/webp")
@@ -166,6 +168,7 @@ def make_application(service: Service) -> ASGIApp:
         (RequestError, answers.answer_request_error),
         (ClipsimError, answers.answer_library_error),
         (HTTPException, answers.answer_http_error),
+        (ClientDisconnect, answers.answer_nobody),
         (Exception, answers.answer_bug),
     ):
         app.add_exception_handler(kind, answer)
@@ -173,7 +176,7 @@ def make_application(service: Service) -> ASGIApp:
     app.post("/v1/embeddings", openapi_extra=EMBEDDINGS)(service.embeddings)
     app.post("/v1/search", openapi_extra=SEARCH)(service.search)
     app.get("/v1/models")(service.list_models)
-    app.get("/v1/thumbnails/{number:int}")(service.thumbnail)
+    app.get("/v1/thumbnails/{number}")(service.thumbnail)
     app.get("/health")(service.health)
     app.get("/ready")(service.ready)
     app.get("/metrics")(service.count)

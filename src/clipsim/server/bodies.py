@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -40,6 +41,9 @@ async def read_body(request: Request) -> dict[str, Any]:
 
 async def _read_form(request: Request) -> dict[str, Any]:
     body: dict[str, Any] = {"images": []}
+    boundary = parse_options_header(request.headers["content-type"])[1].get(b"boundary")
+    if boundary and b"--" + boundary + b"--" not in await request.body():
+        raise RequestError(400, "the form ends before its last boundary")
     parser = MultiPartParser(request.headers, request.stream(), max_part_size=1 << 40, max_fields=2 * MAX_TEXTS)
     try:
         form = await parser.parse()

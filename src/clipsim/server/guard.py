@@ -56,6 +56,8 @@ class Guard:
         except RequestError as error:
             if exchange.status is None:
                 await error.response()(scope, exchange.receive, exchange.send)
+        except asyncio.TimeoutError:
+            exchange.status = 499  # uvicorn closes the connection of an answer that is not complete
         finally:
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.requests.labels(route, str(exchange.status or 499)).inc()
@@ -85,7 +87,7 @@ class _Exchange:
         self.status: int | None = None
         self._receive, self._send, self._settings = receive, send, settings
         length = self.headers.get("content-length", "0")
-        self._length = int(length) if length.isdigit() and len(length) < 19 else 0
+        self._length = int(length) if length.isdecimal() else 0  # h11 lets no more than 20 digits pass
         self._complete = not self._length and "transfer-encoding" not in self.headers
         self._taken = 0
         self._end = time.monotonic() + settings.body_seconds
@@ -125,7 +127,8 @@ class _Exchange:
             await self._send({**message, "more_body": True})
             await self._drain()
             message = {"type": "http.response.body", "body": b""}
-        await self._send(message)
+        # a client that does not read its answer must not keep its place in the queue
+        await asyncio.wait_for(self._send(message), self._settings.body_seconds)
 
     async def _drain(self) -> None:
         """Read and drop what still comes, for a while: a client that is reset does not see the answer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from clipsim.server.protocol import TimedProtocol
 
 Progress = Callable[[str, int, int], None]
 BACKLOG = 2048  # connections that wait to be accepted
+END_SECONDS = 30  # after a signal, for the answers that were begun
 KEEP_ALIVE_SECONDS = 30  # that a connection without a request stays open
 
 
@@ -38,7 +40,8 @@ class Server:
         self._service, self._places = service, places
         self._on_progress, self._on_loaded = on_progress, on_loaded
         self._failure: BaseException | None = None
-        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not a line for each invalid request
+        for name in ("uvicorn.error", "python_multipart"):
+            logging.getLogger(name).setLevel(logging.ERROR)  # not a line for each invalid request
         config = uvicorn.Config(
             make_application(service),
             http=TimedProtocol,
@@ -49,6 +52,7 @@ class Server:
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=END_SECONDS,
         )
         self._server = uvicorn.Server(config)
         self._socket = _open_socket(service.settings.host, service.settings.port)
@@ -88,6 +92,13 @@ def _open_socket(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         opened = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise ServerError(f"cannot listen on {printable(host)}, port {port}: {error.strerror or error}") from error
+        raise ServerError(f"cannot listen on {printable(host)}, port {port}: {_cause(error)}") from error
     opened.setblocking(False)
     return opened
+
+
+def _cause(error: OSError) -> str:
+    """What is wrong, without the address that Python adds; an error of the name service has a negative number."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)

@@ -53,7 +53,7 @@ class ServerSettings:
 
     def is_known_origin(self, origin: str, host: str) -> bool:
         """Whether a page of that origin may call: this server's own, or one that was allowed."""
-        return origin in self.origins or origin.partition("://")[2].lower() == host.lower()
+        return origin in self.origins or origin.lower() in (f"http://{host}".lower(), f"https://{host}".lower())
 
 
 def is_loopback(host: str) -> bool:
