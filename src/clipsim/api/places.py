@@ -14,6 +14,7 @@ from clipsim.inputs.arguments import as_source, is_path, list_arguments
 from clipsim.inputs.expand import find_sources
 from clipsim.inputs.filters import NameFilter
 from clipsim.inputs.sources import Source
+from clipsim.models.names import join_name
 from clipsim.scoring.records import ImageFailure
 from clipsim.store.dataset import Dataset
 from clipsim.store.layout import DatasetFacts, is_dataset, read_facts
@@ -85,7 +86,7 @@ def check_models(places: Sequence[Place], session: Session) -> list[str]:
             facts, encoder = place.facts, session.encoder
             shown = printable(str(place.folder))
             if facts.digest != session.identity:
-                there, here = _model_name(facts), _name(encoder.name, encoder.pretrained)
+                there, here = _model_name(facts), join_name(encoder.name, encoder.pretrained)
                 if there != here:
                     raise DatasetError(
                         f"{shown}: its vectors are from {printable(there)}, not from {printable(here)}; give "
@@ -101,9 +102,4 @@ def check_models(places: Sequence[Place], session: Session) -> list[str]:
 
 
 def _model_name(facts: DatasetFacts) -> str:
-    return _name(facts.model.name, facts.model.pretrained)
-
-
-def _name(name: str, pretrained: str | None) -> str:
-    """The name as `models` takes it; the bundled model's tag is no part of its name."""
-    return name if pretrained in (None, "bundled") else f"{name}/{pretrained}"
+    return join_name(facts.model.name, facts.model.pretrained)

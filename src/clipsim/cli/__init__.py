@@ -4,6 +4,7 @@
 - `rank`, `embed`, `search`, `index`, `duplicates`, `evaluate`, `threshold`, `compare`, `models`, `remove`, `export`,
   `cache`, `serve`, `doctor`: the commands
 - `parameters`, `completion`: options that several commands share, and what the shell completes them to
+- `quantities`: sizes and ages as a user writes them
 - `rank_output`, `model_table`: what of a ranking and of the list of models is printed
 - `page`, `preview`: what an HTML page can hold, and how pictures are shown in the terminal
 - `many`: what the commands over many images share; `threads`: how many threads NumPy takes for them

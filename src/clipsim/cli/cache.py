@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,15 +10,13 @@ from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import NOTHING_DONE, exit_status
 from clipsim.cli.output import print_library_notices, print_message, write
 from clipsim.cli.parsing import FastGroup
+from clipsim.cli.quantities import parse_age, parse_size
 from clipsim.errors import UsageError, printable
 from clipsim.models.settings import cache_folder
 from clipsim.render.safe_json import to_json
 
 if TYPE_CHECKING:
     from clipsim.cache.database import Database
-
-_SECONDS: dict[str, float] = {"h": 3600, "d": 86_400, "w": 604_800}
-_BYTES: dict[str, float] = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 
 cache_app = typer.Typer(cls=FastGroup, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
 
@@ -92,12 +89,12 @@ def prune_command(
     with exit_status():
         if older_than is None and max_size is None:
             raise UsageError("give --older-than AGE, --max-size SIZE or both; 'clipsim cache clear' removes everything")
-        age = None if older_than is None else _parse(older_than, _SECONDS, "an age is written like 12h, 30d or 8w")
-        size = None if max_size is None else _parse(max_size, _BYTES, "a size is written like 500MB or 2GB", "b?")
+        age = None if older_than is None else parse_age(older_than)
+        size = None if max_size is None else parse_size(max_size)
         from clipsim.cache.maintenance import prune, size_on_disk
 
         database = _open()
-        removed = prune(database, older_than=age, max_bytes=None if size is None else int(size))
+        removed = prune(database, older_than=age, max_bytes=size)
         left = size_on_disk(database.path)
         print_message("note", f"{_count(removed, 'vector')} removed; {left / 1e6:,.1f} MB left")
 
@@ -115,10 +112,3 @@ def _open() -> Database:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _parse(text: str, units: dict[str, float], rule: str, end: str = "") -> float:
-    match = re.fullmatch(rf"(\d+(?:\.\d+)?) ?([a-z]?){end}", text.strip().lower())
-    if match is None or match[2] not in units:
-        raise UsageError(f"'{printable(text, 40)}': {rule}")
-    return float(match[1]) * units[match[2]]

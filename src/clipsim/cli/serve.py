@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -14,14 +13,14 @@ from clipsim.cli.exit_status import exit_status
 from clipsim.cli.many import find_named_places
 from clipsim.cli.output import messages, print_library_notices, print_message
 from clipsim.cli.progress import progress_bar
+from clipsim.cli.quantities import parse_size
 from clipsim.cli.rank import MINI_NOTICE
 from clipsim.cli.signals import clean_up_at_signal
 from clipsim.errors import MissingPackageError, UsageError, printable
-from clipsim.models.names import ModelSpec
+from clipsim.models.names import join_name
 from clipsim.options import ModelOptions, RunOptions
 
 MAX_SHOWN_FAILURES = 20
-_SIZES = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 
 
 def serve_command(
@@ -92,7 +91,7 @@ def serve_command(
             token,
             tuple(allow_host or ()),
             tuple(allow_origin or ()),
-            _parse_size(max_body),
+            parse_size(max_body),
             max_images,
             queue,
         )
@@ -105,7 +104,7 @@ def serve_command(
         for name in names:
             options = ModelOptions(name, weights, device, precision.value if precision else None, engine)
             session = stack.enter_context(Session(options, run, own_process=True))
-            sessions[name or _name_of(session.spec)] = session
+            sessions[name or join_name(session.spec.reported_name, session.spec.reported_tag)] = session
             if not (session.model_was_chosen or quiet):
                 print_message("note", MINI_NOTICE)
         service = Service(list(sessions.items()), settings)
@@ -143,27 +142,9 @@ def _print_address(address: str) -> None:
     messages().print(Text(f"clipsim serve: {address}"))
 
 
-def _name_of(spec: ModelSpec) -> str:
-    """The name of the default model, as `--model` takes it."""
-    name, tag = spec.reported_name, spec.reported_tag
-    return name if tag in (None, "bundled") else f"{name}/{tag}"
-
-
 def _read_token(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         cause = getattr(error, "strerror", None) or "it is not UTF-8"
         raise UsageError(f"{printable(path)}: cannot read the token: {cause}") from error
-
-
-def _parse_size(text: str) -> int:
-    """A size in bytes.
-
-    >>> _parse_size("32MB"), _parse_size("500")
-    (32000000, 500)
-    """
-    match = re.fullmatch(r"([0-9]{1,12})\s*([kmg]?)b?", text.strip().lower())
-    if match is None or int(match[1]) < 1:
-        raise UsageError(f"--max-body {printable(text, 40)}: not a size such as 32MB")
-    return int(match[1]) * _SIZES[match[2]]

@@ -52,6 +52,15 @@ class ModelSpec:
         return "bundled" if self.name == BUNDLED else self.pretrained
 
 
+def join_name(name: str, pretrained: str | None) -> str:
+    """A name and tag of results as `find_model` takes them; the bundled model's tag is no part of its name.
+
+    >>> join_name("ViT-B-32", "openai"), join_name("clipsim-mini", "bundled")
+    ('ViT-B-32/openai', 'clipsim-mini')
+    """
+    return name if pretrained in (None, "bundled") else f"{name}/{pretrained}"
+
+
 def find_model(name: str, weights: str | None = None) -> ModelSpec:
     """Resolve a model's name, folder or file; with `weights`, an architecture and the file of its state dict.
 

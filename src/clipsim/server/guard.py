@@ -124,10 +124,13 @@ class _Exchange:
             if not self._complete:
                 headers["Connection"] = "close"
         elif not self._complete and not message.get("more_body", False):
-            await self._send({**message, "more_body": True})
+            await self._pass({**message, "more_body": True})
             await self._drain()
             message = {"type": "http.response.body", "body": b""}
-        # a client that does not read its answer must not keep its place in the queue
+        await self._pass(message)
+
+    async def _pass(self, message: Message) -> None:
+        """Send; a client that does not read its answer must not keep its place in the queue."""
         await asyncio.wait_for(self._send(message), self._settings.body_seconds)
 
     async def _drain(self) -> None:
