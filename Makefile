@@ -7,6 +7,9 @@ OLDEST ?= build/oldest
 # a process a core, at most four: tests with torch take a gigabyte each
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
 
+# the tests start hundreds of processes, which share the compiled modules wherever the shell forbids to keep them
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-serve test test-quick test-oldest lint format bench mini catalogue clean
 

@@ -5,12 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2.functional import pil_to_tensor, resize
 
 from clipsim.engines.preprocessing import Preprocessing, trim_to_aspect_ratio
-
-_MODES = {"bicubic": InterpolationMode.BICUBIC, "bilinear": InterpolationMode.BILINEAR}
 
 
 def prepare_as_transformers(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
@@ -18,8 +14,12 @@ def prepare_as_transformers(image: Image.Image, preprocessing: Preprocessing) ->
 
     Its resizing differs from Pillow's by at most a level or two, its crop by at most a pixel.
     """
+    # here, because it imports torch's compiler, which takes as long as torch itself: few models are prepared this way
+    from torchvision.transforms.v2 import InterpolationMode
+    from torchvision.transforms.v2.functional import pil_to_tensor, resize
+
     high, wide = preprocessing.size
-    mode = _MODES[preprocessing.interpolation]
+    mode = InterpolationMode(preprocessing.interpolation)
     if preprocessing.resize_mode == "squash":
         pixels = resize(pil_to_tensor(image), [high, wide], mode, antialias=True)
     else:
