@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,14 @@ from clipsim.options import ModelOptions
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does: the tests may share the machine
 
+NUMBERS = count()
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
 @pytest.fixture(autouse=True)
-def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of each test's own."""
-    folder = tmp_path / "cache"
+def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of each test's own; its folder is not there until it is used, which most tests never do."""
+    folder = tmp_path_factory.getbasetemp() / "caches" / str(next(NUMBERS))
     monkeypatch.setenv("CLIPSIM_CACHE_DIR", str(folder))
     return folder
 

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.main import get_command
 
-from clipsim.cli.app import app
+from clipsim.cli.app import command_line
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -97,7 +96,7 @@ def all_commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield from all_commands(part, f"{name} {word}".strip())
 
 
-ALL_COMMANDS = dict(all_commands(get_command(app)))
+ALL_COMMANDS = dict(all_commands(command_line()))
 
 
 @pytest.mark.parametrize("name", ALL_COMMANDS)

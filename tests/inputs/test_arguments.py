@@ -167,8 +167,8 @@ def test_every_form_of_a_picture_has_the_same_scores(colours: Path) -> None:
     """Through `clipsim.rank`, and as query and place of a search."""
     path = colours / "red.png"
     content, array = path.read_bytes(), np.asarray(Image.open(path).convert("RGB"))
-    with path.open("rb") as file:
-        forms: list[Any] = [str(path), content, file, array, Image.open(path), io.BytesIO(content)]
+    with path.open("rb") as file, Image.open(path) as picture:
+        forms: list[Any] = [str(path), content, file, array, picture, io.BytesIO(content)]
         with clipsim.open("clipsim-mini", cache=False) as session:
             result = session.rank([*forms, b"no picture"], ["red", "blue"])
             found = session.search([content, array], images=[content])

@@ -1,10 +1,13 @@
-"""A folder of pictures whose vectors are cached, for runs that are not about the model: they do not import torch."""
+"""What tests of this folder share: pictures whose vectors are cached, for runs that import no torch, and a browser."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -29,3 +32,20 @@ def warm(encoded: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """The folder `colours`, and the cache in use."""
     monkeypatch.setenv("CLIPSIM_CACHE_DIR", str(encoded / "cache"))
     return encoded / "colours"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, without its sandbox where it runs as root, which it refuses otherwise.
+
+    For a module, not longer: while Playwright runs, other tests of the process could not use asyncio.
+    """
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright, of clipsim[dev]")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("needs Chromium (apt-get install chromium)")
+    with playwright.sync_playwright() as driver:
+        arguments = [*(["--no-sandbox"] if os.geteuid() == 0 else [])]
+        running = driver.chromium.launch(executable_path=chromium, args=arguments)
+        yield running
+        running.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,9 +19,7 @@ from clipsim.render.gallery_page import format_top_images_page
 from clipsim.render.rank_page import MATRIX_TEXTS, format_rank_page
 from clipsim.scoring.records import ImageScores, RankResult
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright, of clipsim[dev]")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")
+pytestmark = pytest.mark.xdist_group("pages in a browser")  # one browser
 PATIENCE = 120_000  # milliseconds after which a page that hangs fails its test
 
 
@@ -54,16 +50,6 @@ class Watched:
 
 
 Open = Callable[..., Watched]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium, without its sandbox where it runs as root, which it refuses otherwise."""
-    with playwright.sync_playwright() as driver:
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        running = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield running
-        running.close()
 
 
 @pytest.fixture

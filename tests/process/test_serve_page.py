@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import shutil
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -19,10 +17,8 @@ import pytest
 from PIL import Image
 from process.programs import CLIPSIM, Program
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright, of clipsim[dev]")
 pytest.importorskip("fastapi", reason="needs clipsim[serve]")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")
+pytestmark = pytest.mark.xdist_group("page of serve")  # one browser and one server
 PATIENCE = 60_000  # milliseconds after which a page that hangs fails its test
 TOKEN = "open-sesame"
 HOSTILE = ["<img src=x onerror=alert(1)>.png", "</script><script>alert(2)</script>.png", "{{ 7 * 7 }}&lt;b&gt;.png"]
@@ -74,16 +70,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
                 yield Server(found[0])
                 return
         pytest.fail("the server ended: " + "".join(lines))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium, without its sandbox where it runs as root, which it refuses otherwise."""
-    with playwright.sync_playwright() as driver:
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        running = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield running
-        running.close()
 
 
 class Opened:

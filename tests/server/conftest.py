@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 from conftest import Machine
+from PIL import Image
+
+from clipsim.api.places import find_places
 
 httpx = pytest.importorskip("httpx")
 pytest.importorskip("uvicorn")
@@ -18,9 +21,9 @@ pytest.importorskip("fastapi")
 Serve = Callable[..., Any]
 
 
-@pytest.fixture
-def serve(machine: Machine, request: pytest.FixtureRequest) -> Iterator[Serve]:
-    """Start a server with some `ServerSettings` and places to search; gives a client of it, by default once ready."""
+@contextmanager
+def running_servers() -> Iterator[Serve]:
+    """Start servers, which end at the end; gives what `serve` describes."""
     from clipsim.api import Session
     from clipsim.options import ModelOptions, RunOptions
     from clipsim.server.application import Service
@@ -45,3 +48,23 @@ def serve(machine: Machine, request: pytest.FixtureRequest) -> Iterator[Serve]:
             return client
 
         yield start
+
+
+@pytest.fixture
+def serve(machine: Machine) -> Iterator[Serve]:
+    """Start a server with some `ServerSettings` and places to search; gives a client of it, by default once ready."""
+    with running_servers() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A client of one server for all tests that only ask; a picture of each colour can be searched there."""
+    folder = tmp_path_factory.mktemp("searched")
+    for name in ("red", "green", "blue"):
+        Image.new("RGB", (40, 24), name).save(folder / f"{name}.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("clipsim.embedding.session.plan_engine", Machine().plan_engine)
+        patch.setenv("CLIPSIM_CACHE_DIR", str(folder / "cache"))
+        with running_servers() as start:
+            yield start(places=find_places(str(folder)))

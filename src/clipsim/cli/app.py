@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from clipsim import __version__
 from clipsim.cli.cache import cache_app
@@ -70,6 +72,12 @@ def _clipsim(
     """
 
 
+@cache
+def command_line() -> Any:
+    """The commands and their options as Typer makes them of the functions."""
+    return get_command(app)
+
+
 def run() -> None:
     """Run the command line and end the process."""
     open_missing_streams()
@@ -82,7 +90,7 @@ def run() -> None:
             stream.reconfigure(errors="backslashreplace")  # an ASCII terminal gets escapes, not a crash
     try:
         with exit_status():
-            status = app(prog_name="clipsim", standalone_mode=False)
+            status = command_line()(prog_name="clipsim", standalone_mode=False)
     except typer.Exit as end:
         status = end.exit_code
     except SystemExit as end:  # Typer's answer to a pipe that was closed, which is no failure

@@ -130,7 +130,7 @@ def check_machine(device: str, precision: str) -> Check:
     """Compare the cosines of the bundled model with its known answers."""
     try:
         options = ModelOptions(BUNDLED, device=device, precision=precision, engine="torch")
-        with Session(options, RunOptions(cache=False, on_error="fail")) as session:
+        with Session(options, RunOptions(cache=False, on_error="fail"), own_process=True) as session:
             result = session.rank(probe_pictures(), TEXTS)
     except Exception as error:  # whatever it is, the report names it
         return Check(device, precision, False, None, f"{type(error).__name__}: {error}")
@@ -141,14 +141,22 @@ def check_machine(device: str, precision: str) -> Check:
 def check_loads(spec: ModelSpec) -> None:
     """Load a model from its files and drop it. Raises ModelError and its family where that fails."""
     files = find_files(spec)  # before torch is imported
+    from clipsim.engines.torch.imports import import_for_one_model
+
+    import_for_one_model(spec, files)
     from clipsim.engines.torch.encoder import ClipEncoder
 
     ClipEncoder(spec, files, device="cpu", precision="fp32")
 
 
 def _check_default(name: str) -> None:
-    """Raise ClipsimError where the default model cannot be loaded; one that is not downloaded yet is not."""
+    """Raise ClipsimError where the default model cannot be loaded; one that is not downloaded yet is not.
+
+    The bundled one is run by the checks.
+    """
     spec = find_model(name)
+    if spec.name == BUNDLED:
+        return
     facts = find_facts(spec.name)
     if spec.kind in ("directory", "checkpoint") or (facts is not None and find_weights(facts) is not None):
         check_loads(spec)

@@ -74,6 +74,9 @@ def _missing_packages() -> list[str]:
 def _export(spec: ModelSpec, files: ModelFiles, *, int8: bool) -> Export:
     with progress_bar(quiet=False) as bar, clean_up_at_signal(_remove_unfinished):
         bar.step("importing torch")
+        from clipsim.engines.torch.imports import import_for_one_model
+
+        import_for_one_model(spec, files)
         from clipsim.engines.onnx.export import export_model
 
         return export_model(spec, files, exports_folder(), int8=int8, on_step=bar.step)

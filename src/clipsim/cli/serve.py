@@ -101,9 +101,10 @@ def serve_command(
         run = RunOptions(batch_size=batch_size, workers=workers, exact=exact, truncate=truncate, cache=not no_cache)
         sessions = {}
         names: list[str | None] = [*model] if model else [None]
+        alone = len(names) == 1  # what makes a start faster is for processes with one model
         for name in names:
             options = ModelOptions(name, weights, device, precision.value if precision else None, engine)
-            session = stack.enter_context(Session(options, run, own_process=True))
+            session = stack.enter_context(Session(options, run, own_process=alone))
             sessions[name or join_name(session.spec.reported_name, session.spec.reported_tag)] = session
             if not (session.model_was_chosen or quiet):
                 print_message("note", MINI_NOTICE)

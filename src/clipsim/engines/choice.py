@@ -13,7 +13,7 @@ from clipsim.engines.onnx.exports import EXTRA, find_export, missing_export
 from clipsim.engines.onnx.record import Export
 from clipsim.errors import ModelError
 from clipsim.models.digests import digest_file
-from clipsim.models.files import ModelFiles, needs_timm
+from clipsim.models.files import ModelFiles
 from clipsim.models.identity import package_version
 from clipsim.models.names import ModelSpec
 from clipsim.options import ModelOptions
@@ -54,9 +54,9 @@ def plan_engine(
 
         def open_torch() -> Encoder:
             if own_process:
-                from clipsim.engines.torch.imports import import_open_clip
+                from clipsim.engines.torch.imports import import_for_one_model
 
-                import_open_clip(timm=needs_timm(spec, files), transformers=files.needs_transformers)
+                import_for_one_model(spec, files)
             from clipsim.engines.torch.encoder import ClipEncoder
 
             return ClipEncoder(spec, files, device=options.device, precision=options.precision)

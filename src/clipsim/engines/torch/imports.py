@@ -14,9 +14,17 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+from clipsim.models.files import ModelFiles, needs_timm
+from clipsim.models.names import ModelSpec
+
 _COMPILER = ("torch._dynamo", "torch._dynamo.utils")
 # The function that torchvision.ops.roi_align imports from the compiler, and that only its operator for boxes calls.
 _DEFERRED = "is_compile_supported"
+
+
+def import_for_one_model(spec: ModelSpec, files: ModelFiles) -> None:
+    """Import open_clip in a process that runs this model and no other, as fast as the model allows."""
+    import_open_clip(timm=needs_timm(spec, files), transformers=files.needs_transformers)
 
 
 def import_open_clip(*, timm: bool, transformers: bool) -> None:
