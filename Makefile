@@ -4,8 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OLDEST ?= build/oldest
-# a process a core, at most four: tests with torch take a gigabyte each
-PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
+# a process a core, at most four, since torch takes a gigabyte in each; a file of tests has its servers and models once
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 # the tests start hundreds of processes, which share the compiled modules wherever the shell forbids to keep them
 unexport PYTHONDONTWRITEBYTECODE

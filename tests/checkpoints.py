@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,13 @@ def random_model(family: str, seed: int = 0) -> Any:
 
 def build_random(config: dict[str, Any], seed: int = 0) -> Any:
     """A model with random weights that are spread enough for a wrong number to show."""
-    config = copy.deepcopy(config)
+    return copy.deepcopy(_built(json.dumps(config), seed))
+
+
+@cache
+def _built(written: str, seed: int) -> Any:
+    """The model of a configuration in JSON, which is made once: random numbers take longer than a copy."""
+    config = json.loads(written)
     custom = config.pop("custom_text", False)
     kind = open_clip.CLIP if not custom else open_clip.CoCa if "multimodal_cfg" in config else open_clip.CustomTextCLIP
     torch.manual_seed(seed)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -53,11 +55,20 @@ def without_digits(text: str) -> list[str]:
     return [re.sub(r"\d", "0", line.strip()) for line in text.strip().splitlines()]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache for all pages, and all processes of tests: what one page has computed, the next finds."""
-    base = tmp_path_factory.getbasetemp()
-    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache-of-docs"
+    """A cache for the pages, with the vectors of their pictures, texts and templates from one run of the model."""
+    folder = tmp_path_factory.mktemp("docs")
+    shown = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    with (ROOT / "images" / "labels.csv").open(encoding="utf-8") as file:
+        texts = {text for row in csv.DictReader(file) for name, text in row.items() if name != "image"}
+    texts |= set(re.findall(r" -t ([a-z]+)", shown)) | set(re.findall(r" -t '([^']+)'", shown))
+    (folder / "texts").write_text("\n".join(sorted(texts)), encoding="utf-8")
+    templates = ["{}", *sorted(set(re.findall(r"""['"]([^'"`\n]*\{\}[^'"`\n]*)['"]""", shown)))]
+    options = " ".join(f"--template {shlex.quote(template)}" for template in templates)
+    done = run_shell(f"clipsim rank images --text-file {folder}/texts {options} -q", folder, folder / "cache")
+    assert done.returncode == 0, done.stderr
+    return folder / "cache"
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)

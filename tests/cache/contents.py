@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 
 import numpy as np
 
@@ -15,9 +16,12 @@ def content(number: int) -> bytes:
     return hashlib.sha256(str(number).encode()).digest()
 
 
+@cache
 def vector(number: int, length: int = 64) -> Features:
     """Numbers that differ from vector to vector."""
-    return np.random.default_rng(number).normal(size=length).astype(np.float32)
+    numbers = np.random.default_rng(number).normal(size=length).astype(np.float32)
+    numbers.flags.writeable = False
+    return numbers
 
 
 def stamp(number: int) -> FileStamp:

@@ -41,7 +41,7 @@ def test_more_contents_than_a_query_can_hold(database: Database) -> None:
 def test_vectors_that_are_not_finite_are_not_kept(database: Database, value: float) -> None:
     """Neither NaN nor infinity; the others of the batch are."""
     space = Space(database, b"model")
-    bad = vector(1)
+    bad = vector(1).copy()
     bad[3] = value
     space.add({content(1): bad, content(2): vector(2)})
 

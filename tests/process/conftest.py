@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import made_once
 from PIL import Image
 from process.programs import CLIPSIM
 
@@ -17,14 +18,16 @@ from process.programs import CLIPSIM
 @pytest.fixture(scope="session")
 def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder `colours` with a red, a green and a blue picture, and beside it a cache with their vectors."""
-    folder = tmp_path_factory.mktemp("encoded")
-    (folder / "colours").mkdir()
-    for name in ("red", "green", "blue"):
-        Image.new("RGB", (40, 24), name).save(folder / "colours" / f"{name}.png")
-    texts = [part for text in ("red", "blue", "café") for part in ("-t", text)]
-    command = [*CLIPSIM, "rank", str(folder / "colours"), *texts, "-q"]
-    subprocess.run(command, env=os.environ | {"CLIPSIM_CACHE_DIR": str(folder / "cache")}, check=True, timeout=300)
-    return folder
+
+    def encode(folder: Path) -> None:
+        (folder / "colours").mkdir()
+        for name in ("red", "green", "blue"):
+            Image.new("RGB", (40, 24), name).save(folder / "colours" / f"{name}.png")
+        texts = [part for text in ("red", "blue", "café") for part in ("-t", text)]
+        command = [*CLIPSIM, "rank", str(folder / "colours"), *texts, "-q"]
+        subprocess.run(command, env=os.environ | {"CLIPSIM_CACHE_DIR": str(folder / "cache")}, check=True, timeout=300)
+
+    return made_once(tmp_path_factory, "encoded", encode)
 
 
 @pytest.fixture

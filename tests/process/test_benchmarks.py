@@ -10,18 +10,22 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import gpu
+
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
-def test_the_gpu_benchmark_on_the_cpu(tmp_path: Path) -> None:
+def test_the_gpu_benchmark_on_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Every rate is there, and the bottleneck is named."""
-    command = [sys.executable, "-m", "benchmarks.gpu", "--device", "cpu", "--architectures", "ViT-S-32-alt"]
-    command += ["--precisions", "fp32", "--batches", "2", "--pictures", "4", "--size", "64", "48", "--json"]
-    done = subprocess.run([*command, "--inputs", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=600)
+    arguments = ["--device", "cpu", "--architectures", "ViT-S-32-alt", "--precisions", "fp32", "--batches", "2"]
+    arguments += ["--pictures", "4", "--size", "64", "48", "--json", "--inputs", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["gpu", *arguments])
+    gpu.main()
 
-    assert done.returncode == 0, done.stderr
-    (speed,) = json.loads(done.stdout)
+    (speed,) = json.loads(capsys.readouterr().out)
     assert (speed["architecture"], speed["device"], speed["batch_size"]) == ("ViT-S-32-alt", "cpu", 2)
     assert min(speed[key] for key in ("end_to_end", "model_alone", "decoding_alone")) > 0
     assert speed["bottleneck"] in ("decoding", "the model")

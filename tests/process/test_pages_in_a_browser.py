@@ -19,7 +19,6 @@ from clipsim.render.gallery_page import format_top_images_page
 from clipsim.render.rank_page import MATRIX_TEXTS, format_rank_page
 from clipsim.scoring.records import ImageScores, RankResult
 
-pytestmark = pytest.mark.xdist_group("pages in a browser")  # one browser
 PATIENCE = 120_000  # milliseconds after which a page that hangs fails its test
 
 

@@ -17,16 +17,18 @@ from typing import Any
 
 import pytest
 from process.programs import CLIPSIM, Program
+from vocabularies import write_siglip
 
 httpx = pytest.importorskip("httpx")
 pytest.importorskip("uvicorn")
 IMAGES = sorted((Path(__file__).parents[2] / "images").glob("*.jpeg"))
-OPTIONS = ["-m", "clipsim-mini", "--no-cache", "-q"]
+MODEL = ["-m", "clipsim-mini"]
+OPTIONS = ["--no-cache", "-q"]
 
 
 def start(*options: str) -> tuple[Program, Any]:
     """A server on a free port, whose model is loaded, and a client of it."""
-    program = Program([*CLIPSIM, "serve", "--port", "0", *OPTIONS, *options], stderr=PIPE)
+    program = Program([*CLIPSIM, "serve", "--port", "0", *MODEL, *OPTIONS, *options], stderr=PIPE)
     assert program.process.stderr is not None
     address = program.process.stderr.readline().split()[-1].decode()
     client = httpx.Client(base_url=address, timeout=60, limits=httpx.Limits(max_connections=80))
@@ -46,7 +48,7 @@ def client() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def ranked() -> Any:
     """What `clipsim rank --json` prints."""
-    command = [*CLIPSIM, "rank", *map(str, IMAGES), "-t", "maze", "-t", "cat", "--json", *OPTIONS]
+    command = [*CLIPSIM, "rank", *map(str, IMAGES), "-t", "maze", "-t", "cat", "--json", *MODEL, *OPTIONS]
     return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=300).stdout)
 
 
@@ -129,13 +131,15 @@ def test_search_finds_with_thumbnails(client: Any) -> None:
     assert client.get("/v1/thumbnails/9999").status_code == 404
 
 
-def test_sigterm_answers_what_was_begun_and_needs_a_token(tmp_path: Path) -> None:
+def test_two_models_a_token_and_sigterm(tmp_path: Path) -> None:
     """Requests without the token are refused; one whose body is still coming at SIGTERM is answered."""
     (tmp_path / "token").write_text("secret\n")
-    program, client = start("--token-file", str(tmp_path / "token"))
+    siglip = str(write_siglip(tmp_path / "siglip"))  # whose tower is timm's, which the first model does without
+    program, client = start("--token-file", str(tmp_path / "token"), "-m", siglip, "--engine", "torch")
     with program, closing(client):
         assert client.get("/v1/models").status_code == 401
-        assert client.get("/v1/models", headers={"Authorization": "Bearer secret"}).status_code == 200
+        models = client.get("/v1/models", headers={"Authorization": "Bearer secret"}).json()["data"]
+        assert [(model["id"], model["loaded"]) for model in models] == [("clipsim-mini", True), (siglip, True)]
         assert client.get("/").status_code == 200
         body = b'{"input": "cat"}'
         head = b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer secret\r\n"
@@ -155,8 +159,10 @@ def test_a_port_in_use_and_an_open_address_end_with_one_line() -> None:
     """Before a model is loaded; 1 for what cannot be done, 2 for what must not be asked for."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        busy = subprocess.run([*CLIPSIM, "serve", "--port", port, *OPTIONS], capture_output=True, timeout=60)
-    open_to_all = subprocess.run([*CLIPSIM, "serve", "--host", "0.0.0.0", *OPTIONS], capture_output=True, timeout=60)
+        busy = subprocess.run([*CLIPSIM, "serve", "--port", port, *MODEL, *OPTIONS], capture_output=True, timeout=60)
+    open_to_all = subprocess.run(
+        [*CLIPSIM, "serve", "--host", "0.0.0.0", *MODEL, *OPTIONS], capture_output=True, timeout=60
+    )
 
     assert (busy.returncode, busy.stderr.count(b"\n")) == (1, 1)
     assert (open_to_all.returncode, open_to_all.stderr.count(b"\n")) == (2, 1)

@@ -18,7 +18,6 @@ from PIL import Image
 from process.programs import CLIPSIM, Program
 
 pytest.importorskip("fastapi", reason="needs clipsim[serve]")
-pytestmark = pytest.mark.xdist_group("page of serve")  # one browser and one server
 PATIENCE = 60_000  # milliseconds after which a page that hangs fails its test
 TOKEN = "open-sesame"
 HOSTILE = ["<img src=x onerror=alert(1)>.png", "</script><script>alert(2)</script>.png", "{{ 7 * 7 }}&lt;b&gt;.png"]

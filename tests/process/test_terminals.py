@@ -24,15 +24,19 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(params=[40, 60, 66, 80])
+@pytest.fixture
 def terminal(request: pytest.FixtureRequest) -> Iterator[Terminal]:
-    """A terminal of some width."""
+    """A terminal of the width that the test's parameter names."""
     made = Terminal(request.param)
     yield made
     made.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("terminal", "number"),
+    [(40, signal.SIGTERM), (60, signal.SIGINT), (66, signal.SIGINT), (80, signal.SIGINT), (80, signal.SIGTERM)],
+    indirect=["terminal"],
+)
 def test_the_bar_leaves_nothing_behind_at_a_signal(warm: Path, terminal: Terminal, number: signal.Signals) -> None:
     """Of a bar that was in the middle of its work only the line that says why it ended is left, whatever the width."""
     command = rank("-", "--format", "jsonl", "-m", "clipsim-mini")
@@ -50,6 +54,7 @@ def test_the_bar_leaves_nothing_behind_at_a_signal(warm: Path, terminal: Termina
     assert terminal.written.rindex(b"\x1b[?25h") > terminal.written.rindex(b"\x1b[?25l")  # the cursor is back
 
 
+@pytest.mark.parametrize("terminal", [40, 80], indirect=True)
 def test_the_bar_goes_away_when_the_work_is_done(warm: Path, terminal: Terminal, tmp_path: Path) -> None:
     """It shows after a second, stays on one line, and is gone when the results are there."""
     command = rank("-", "--format", "jsonl", "-m", "clipsim-mini")
