@@ -112,10 +112,12 @@ def test_the_second_time_needs_no_model(pictures: Path, home: Path) -> None:
     words, loaded, _ = run(home, "evaluate", pictures, "--json", "--template", "a drawing of a {}")
     assert "torch" in loaded
     assert words["results"][0]["images_per_second"] is None
-    sets, loaded, _ = run(home, "evaluate", pictures, "--json", "--template-set", "plain", "--template-set", "imagenet")
-    assert len(sets["comparisons"]) == 1
-    _, loaded, _ = run(home, "evaluate", pictures, "--json", "--template-set", "plain", "--template-set", "imagenet")
+    sets = ("--template-set", "plain", "--template-set", "drawing=a drawing of a {}")
+    both, loaded, _ = run(home, "evaluate", pictures, "--json", *sets)
     assert loaded & HEAVY == set()
+    tops = [record["results"][0]["metrics"]["top1"] for record in (warm, words)]
+    assert [result["metrics"]["top1"] for result in both["results"]] == tops
+    assert len(both["comparisons"]) == 1
 
 
 def test_a_threshold_says_none_for_other_things(pictures: Path, home: Path) -> None:

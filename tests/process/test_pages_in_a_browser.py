@@ -19,6 +19,7 @@ from clipsim.render.gallery_page import format_top_images_page
 from clipsim.render.rank_page import MATRIX_TEXTS, format_rank_page
 from clipsim.scoring.records import ImageScores, RankResult
 
+WIDTHS = (1600, 400)  # a wide screen and a telephone
 PATIENCE = 120_000  # milliseconds after which a page that hangs fails its test
 
 
@@ -130,16 +131,15 @@ def test_without_javascript_all_scores_are_readable(open_page: Open, texts: list
     assert watched.page.locator("#tools").is_hidden()
 
 
-@pytest.mark.parametrize("width", [400, 1600])
 @pytest.mark.parametrize("make", MAKERS)
-def test_nothing_is_wider_than_the_screen(
-    open_page: Open, make: Callable[[RankResult], Iterator[str]], width: int
-) -> None:
-    """On a telephone and on a wide screen; on the telephone, each score says what it is for."""
+def test_nothing_is_wider_than_the_screen(open_page: Open, make: Callable[[RankResult], Iterator[str]]) -> None:
+    """On a telephone and on a wide screen."""
     for texts in (["maze", "cat"], LONG[:MATRIX_TEXTS]):
         result = pictured(make_result([*HOSTILE_NAMES, "long" * 60 + ".png"], texts))
-        watched = open_page(make(result), viewport={"width": width, "height": 900})
-        assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
+        watched = open_page(make(result))
+        for width in WIDTHS:
+            watched.page.set_viewport_size({"width": width, "height": 900})
+            assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_a_score_on_a_telephone_says_what_it_is_for(open_page: Open) -> None:
@@ -150,20 +150,19 @@ def test_a_score_on_a_telephone_says_what_it_is_for(open_page: Open) -> None:
     assert cell.evaluate("cell => getComputedStyle(cell, '::before').content") == '"maze"'
 
 
-@pytest.mark.parametrize("width", [400, 1600])
-def test_a_page_of_an_evaluation(open_page: Open, width: int) -> None:
+def test_a_page_of_an_evaluation(open_page: Open) -> None:
     """Asks for nothing, complains of nothing, is as wide as the screen; its tables scroll by keyboard."""
     labels = [*HOSTILE_NAMES, *(f"label {number}" for number in range(40))]
     run = make_run(labels, range(len(labels)), [*range(1, len(labels)), 0], name=HOSTILE_NAMES[0])
     thumbnail = make_thumbnail_file(Image.new("RGB", (60, 40), "red"), ThumbnailRules())
     thumbnails = {found.image: thumbnail for found in run.contradicted}
-    watched = open_page(
-        format_evaluation_page(make_evaluation(run), thumbnails), viewport={"width": width, "height": 900}
-    )
+    watched = open_page(format_evaluation_page(make_evaluation(run), thumbnails))
 
     assert {url for url in watched.requests if not url.startswith("data:image/webp;")} == {watched.page.url}
     assert watched.complaints == []
-    assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
+    for width in WIDTHS:
+        watched.page.set_viewport_size({"width": width, "height": 900})
+        assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
     region = watched.page.get_by_role("region", name="Confusion matrix")
     region.focus()
     watched.page.keyboard.press("End")
