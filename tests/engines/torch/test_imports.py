@@ -31,7 +31,7 @@ import_open_clip(timm=False, transformers=False)
 try:
     import_open_clip(timm=True, transformers=False)
 except RuntimeError as error:
-    assert "single model" in str(error)
+    assert str(error).endswith("single model without timm")
 else:
     raise SystemExit("not refused")
 """
@@ -53,13 +53,26 @@ import torch._dynamo.utils as later
 assert later.counters is utils.counters and not isinstance(later, imports._StandIn)
 """
 
-# Nothing is left out, or imported before its time, for a model that needs the optional packages.
-USUAL = """
+# Nothing is imported before its time for a model that needs both; for one with a tower of timm's, transformers is left
+# out, until something else imports it.
+PARTS = """
 import sys
 from clipsim.engines.torch.imports import import_open_clip
-import_open_clip(timm=True, transformers=False)
-import_open_clip(timm=False, transformers=True)
+import_open_clip(timm=True, transformers=True)
 assert not {"torch", "open_clip", "timm"} & set(sys.modules)
+import_open_clip(timm=True, transformers=False)
+assert "transformers" not in sys.modules
+from open_clip.timm_model import timm
+assert timm.create_model("test_vit", pretrained=False) is not None
+import_open_clip(timm=True, transformers=False)
+try:
+    import_open_clip(timm=False, transformers=True)
+except RuntimeError as error:
+    assert str(error).endswith("without transformers")
+else:
+    raise SystemExit("not refused")
+import transformers
+assert transformers.__version__
 """
 
 # A torchvision that needs more of the compiler than a stand-in has: the usual import takes over.
@@ -81,8 +94,8 @@ assert timm is not None
 
 @pytest.mark.parametrize(
     "code",
-    [NO_STAND_INS, OTHER_NAMES, USUAL, FAILED],
-    ids=["no stand-ins", "other names", "usual", "failed"],
+    [NO_STAND_INS, OTHER_NAMES, PARTS, FAILED],
+    ids=["no stand-ins", "other names", "parts", "failed"],
 )
 def test_a_fast_import_is_safe(code: str) -> None:
     """The assertions are in the code that runs; none of it writes anything."""

@@ -1,8 +1,8 @@
 """What a model needs → open_clip, imported without the packages that it does not need.
 
-timm and transformers are optional for OpenCLIP; importing them loads the definitions of all their models. torchvision
-imports torch's compiler for a single function. All three are left out only in a process that runs a single model, and
-only where that model needs neither timm nor transformers, which use the compiler themselves.
+timm and transformers are optional for OpenCLIP; importing them loads the definitions of all their models. In a process
+that runs a single model, what that model does not need is left out. torchvision imports torch's compiler for a single
+function; it is left out where the model needs neither of the two, which use the compiler themselves.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -28,22 +28,28 @@ def import_for_one_model(spec: ModelSpec, files: ModelFiles) -> None:
 
 
 def import_open_clip(*, timm: bool, transformers: bool) -> None:
-    """Import open_clip, fast where the model needs neither timm nor transformers.
+    """Import open_clip without those of timm and transformers that the model does not need.
 
-    After a fast import, this process cannot build a model that needs one of them: asking for it raises RuntimeError.
-    Does nothing where open_clip is already imported; where the fast import fails, later imports are the usual ones.
+    After that, this process cannot build a model that needs what was left out: asking for it raises RuntimeError. Does
+    nothing where open_clip is already imported; where the fast import fails, later imports are the usual ones.
     """
-    if timm or transformers:
-        if getattr(sys.modules.get("open_clip"), "_clipsim_fast", False):
-            raise RuntimeError("open_clip was imported for a single model without timm and transformers")
-        return
+    needed = {name for name, wanted in (("timm", timm), ("transformers", transformers)) if wanted}
     if "open_clip" in sys.modules:
+        if missing := needed & getattr(sys.modules["open_clip"], "_clipsim_left_out", set()):
+            raise RuntimeError(f"open_clip was imported for a single model without {' and '.join(sorted(missing))}")
+        return
+    left_out = {"timm", "transformers"} - needed - set(sys.modules)
+    if not left_out:
         return
     import torch  # noqa: F401 (before the stand-ins, so that torch itself never imports one)
 
     try:
-        with _compiler_deferred(), _absent("timm"), _absent("transformers"):
-            importlib.import_module("open_clip")._clipsim_fast = True  # type: ignore[attr-defined]
+        with ExitStack() as held:
+            for name in left_out:
+                held.enter_context(_absent(name))
+            if not needed:
+                held.enter_context(_compiler_deferred())
+            importlib.import_module("open_clip")._clipsim_left_out = left_out  # type: ignore[attr-defined]
     except ImportError:
         for name in [name for name in sys.modules if name.partition(".")[0] == "open_clip"]:
             del sys.modules[name]  # modules that were imported without timm and transformers
