@@ -53,15 +53,17 @@ import torch._dynamo.utils as later
 assert later.counters is utils.counters and not isinstance(later, imports._StandIn)
 """
 
-# Nothing is imported before its time for a model that needs both; for one with a tower of timm's, transformers is left
-# out, until something else imports it.
+# Nothing is imported before its time for a model that needs both; for one with a tower of timm's, transformers and the
+# compiler are left out, until something else imports them.
 PARTS = """
 import sys
-from clipsim.engines.torch.imports import import_open_clip
+from clipsim.engines.torch.imports import _StandIn, import_open_clip
 import_open_clip(timm=True, transformers=True)
 assert not {"torch", "open_clip", "timm"} & set(sys.modules)
 import_open_clip(timm=True, transformers=False)
-assert "transformers" not in sys.modules
+assert not {"transformers", "torch._dynamo"} & set(sys.modules)
+for name, module in list(sys.modules.items()):
+    assert _StandIn not in {type(module), *map(type, vars(module).values())}, name
 from open_clip.timm_model import timm
 assert timm.create_model("test_vit", pretrained=False) is not None
 import_open_clip(timm=True, transformers=False)
@@ -75,7 +77,7 @@ import transformers
 assert transformers.__version__
 """
 
-# A torchvision that needs more of the compiler than a stand-in has: the usual import takes over.
+# A torchvision that needs more of the compiler than a stand-in has: nothing is left in the way of the usual import.
 FAILED = """
 import importlib.abc, sys, torch
 from clipsim.engines.torch.imports import import_open_clip
@@ -85,10 +87,7 @@ class Needy(importlib.abc.MetaPathFinder):
             import torch._dynamo.eval_frame
 sys.meta_path.insert(0, Needy())
 import_open_clip(timm=False, transformers=False)
-assert not [name for name in sys.modules if name.startswith(("open_clip", "torch._dynamo", "timm"))]
-import open_clip
-from open_clip.timm_model import timm
-assert timm is not None
+assert not [name for name in sys.modules if name.startswith(("open_clip", "torch._dynamo", "timm", "transformers"))]
 """
 
 

@@ -1,8 +1,8 @@
 """What a model needs → open_clip, imported without the packages that it does not need.
 
 timm and transformers are optional for OpenCLIP; importing them loads the definitions of all their models. In a process
-that runs a single model, what that model does not need is left out. torchvision imports torch's compiler for a single
-function; it is left out where the model needs neither of the two, which use the compiler themselves.
+that runs a single model, what that model does not need is left out. torchvision and timm import torch's compiler for a
+function each; it is left out where the model does not need transformers, which uses the compiler itself.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from clipsim.models.files import ModelFiles, needs_timm
 from clipsim.models.names import ModelSpec
 
 _COMPILER = ("torch._dynamo", "torch._dynamo.utils")
-# The function that torchvision.ops.roi_align imports from the compiler, and that only its operator for boxes calls.
+# What torchvision.ops.roi_align imports from the compiler, and only its operator for boxes calls.
 _DEFERRED = "is_compile_supported"
+# What timm, through torch.compiler, marks functions with that are not to be compiled; clipsim compiles none.
+_MARK = "disable"
 
 
 def import_for_one_model(spec: ModelSpec, files: ModelFiles) -> None:
@@ -47,7 +49,7 @@ def import_open_clip(*, timm: bool, transformers: bool) -> None:
         with ExitStack() as held:
             for name in left_out:
                 held.enter_context(_absent(name))
-            if not needed:
+            if not transformers:
                 held.enter_context(_compiler_deferred())
             importlib.import_module("open_clip")._clipsim_left_out = left_out  # type: ignore[attr-defined]
     except ImportError:
@@ -88,15 +90,17 @@ def _remove_stand_ins() -> None:
 
 
 class _StandIn(ModuleType):
-    """A module that imports the real one, in whose place it is, when anything but the deferred function is asked of it.
+    """A module that imports the real one, in whose place it is, when anything but the two functions is asked of it.
 
-    The deferred function itself, which its importer keeps, imports the real module when it is called.
+    The deferred function, which its importer keeps, imports the real module when it is called; the other marks nothing.
     """
 
     def __getattr__(self, name: str) -> Any:
-        """The deferred function, or an attribute of the real module; there are none that Python itself looks for."""
+        """One of the two functions, or an attribute of the real module; there are none that Python itself looks for."""
         if name.startswith("__"):
             raise AttributeError(name)
+        if name == _MARK:
+            return lambda function=None, *_, **__: function or (lambda marked: marked)
         if name != _DEFERRED:
             return getattr(self._import(), name)
 
