@@ -122,9 +122,9 @@ def test_the_second_time_needs_no_model(pictures: Path, home: Path) -> None:
 
 def test_a_threshold_says_none_for_other_things(pictures: Path, home: Path) -> None:
     """Found on eight drawings of mazes and used on all; nine are too few for 95 %."""
-    options = ("threshold", "a maze", "--positives", pictures / "maze", "--negatives", pictures / "dog", "-q")
+    options = ("threshold", "maze", "--positives", pictures / "maze", "--negatives", pictures / "dog", "-q")
     found, _, _ = run(home, *options, "--recall", "0.8", "--json", "-o", home / "t.json")
-    ranked, _, _ = run(home, "rank", pictures, "-t", "a maze", "--thresholds", home / "t.json", "--json", "-q")
+    ranked, _, _ = run(home, "rank", pictures, "-t", "maze", "--thresholds", home / "t.json", "--json", "-q")
     (threshold,) = found["thresholds"]
 
     assert (threshold["n"], threshold["k"]) == (8, 1)

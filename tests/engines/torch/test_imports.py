@@ -11,7 +11,7 @@ import pytest
 NO_STAND_INS = """
 import sys
 from clipsim.engines.torch.imports import _StandIn, import_open_clip
-import_open_clip(timm=False, transformers=False)
+import_open_clip(timm=False, transformers=False, compiler=False)
 assert "open_clip" in sys.modules
 assert not {"timm", "transformers", "torch._dynamo"} & set(sys.modules)
 for name, module in list(sys.modules.items()):
@@ -27,9 +27,9 @@ boxes = torchvision.ops.roi_align(torch.rand(1, 3, 9, 9), [torch.tensor([[0.0, 0
 assert boxes.shape == (1, 3, 2, 2)
 
 # A second model of the process may need what the first import left out.
-import_open_clip(timm=False, transformers=False)
+import_open_clip(timm=False, transformers=False, compiler=False)
 try:
-    import_open_clip(timm=True, transformers=False)
+    import_open_clip(timm=True, transformers=False, compiler=False)
 except RuntimeError as error:
     assert str(error).endswith("single model without timm")
 else:
@@ -58,17 +58,17 @@ assert later.counters is utils.counters and not isinstance(later, imports._Stand
 PARTS = """
 import sys
 from clipsim.engines.torch.imports import _StandIn, import_open_clip
-import_open_clip(timm=True, transformers=True)
+import_open_clip(timm=True, transformers=True, compiler=True)
 assert not {"torch", "open_clip", "timm"} & set(sys.modules)
-import_open_clip(timm=True, transformers=False)
+import_open_clip(timm=True, transformers=False, compiler=False)
 assert not {"transformers", "torch._dynamo"} & set(sys.modules)
 for name, module in list(sys.modules.items()):
     assert _StandIn not in {type(module), *map(type, vars(module).values())}, name
 from open_clip.timm_model import timm
 assert timm.create_model("test_vit", pretrained=False) is not None
-import_open_clip(timm=True, transformers=False)
+import_open_clip(timm=True, transformers=False, compiler=False)
 try:
-    import_open_clip(timm=False, transformers=True)
+    import_open_clip(timm=False, transformers=True, compiler=False)
 except RuntimeError as error:
     assert str(error).endswith("without transformers")
 else:
@@ -86,7 +86,7 @@ class Needy(importlib.abc.MetaPathFinder):
         if name == "torchvision.ops" and "torch._dynamo" in sys.modules:
             import torch._dynamo.eval_frame
 sys.meta_path.insert(0, Needy())
-import_open_clip(timm=False, transformers=False)
+import_open_clip(timm=False, transformers=False, compiler=False)
 assert not [name for name in sys.modules if name.startswith(("open_clip", "torch._dynamo", "timm", "transformers"))]
 """
 

@@ -2,7 +2,7 @@
 
 timm and transformers are optional for OpenCLIP; importing them loads the definitions of all their models. In a process
 that runs a single model, what that model does not need is left out. torchvision and timm import torch's compiler for a
-function each; it is left out where the model does not need transformers, which uses the compiler itself.
+function each; it is left out unless transformers builds a tower, whose code uses the compiler itself.
 """
 
 from __future__ import annotations
@@ -26,14 +26,16 @@ _MARK = "disable"
 
 def import_for_one_model(spec: ModelSpec, files: ModelFiles) -> None:
     """Import open_clip in a process that runs this model and no other, as fast as the model allows."""
-    import_open_clip(timm=needs_timm(spec, files), transformers=files.needs_transformers)
+    compiler = files.text_model is not None
+    import_open_clip(timm=needs_timm(spec, files), transformers=files.needs_transformers, compiler=compiler)
 
 
-def import_open_clip(*, timm: bool, transformers: bool) -> None:
-    """Import open_clip without those of timm and transformers that the model does not need.
+def import_open_clip(*, timm: bool, transformers: bool, compiler: bool) -> None:
+    """Import open_clip without what the model does not need of timm, transformers and torch's compiler.
 
-    After that, this process cannot build a model that needs what was left out: asking for it raises RuntimeError. Does
-    nothing where open_clip is already imported; where the fast import fails, later imports are the usual ones.
+    After that, this process cannot build a model that needs timm or transformers if it was left out: asking for it
+    raises RuntimeError. Does nothing where open_clip is already imported, or all is needed; where the fast import
+    fails, later imports are the usual ones.
     """
     needed = {name for name, wanted in (("timm", timm), ("transformers", transformers)) if wanted}
     if "open_clip" in sys.modules:
@@ -41,7 +43,7 @@ def import_open_clip(*, timm: bool, transformers: bool) -> None:
             raise RuntimeError(f"open_clip was imported for a single model without {' and '.join(sorted(missing))}")
         return
     left_out = {"timm", "transformers"} - needed - set(sys.modules)
-    if not left_out:
+    if compiler and not left_out:
         return
     import torch  # noqa: F401 (before the stand-ins, so that torch itself never imports one)
 
@@ -49,7 +51,7 @@ def import_open_clip(*, timm: bool, transformers: bool) -> None:
         with ExitStack() as held:
             for name in left_out:
                 held.enter_context(_absent(name))
-            if not transformers:
+            if not compiler:
                 held.enter_context(_compiler_deferred())
             importlib.import_module("open_clip")._clipsim_left_out = left_out  # type: ignore[attr-defined]
     except ImportError:
@@ -59,10 +61,7 @@ def import_open_clip(*, timm: bool, transformers: bool) -> None:
 
 @contextmanager
 def _absent(name: str) -> Iterator[None]:
-    """Make imports of a package fail as if it were not installed, unless it is already imported."""
-    if name in sys.modules:
-        yield
-        return
+    """Make imports of a package that is not imported yet fail as if it were not installed."""
     sys.modules[name] = None  # type: ignore[assignment]  # the import system's own sign for it
     try:
         yield
