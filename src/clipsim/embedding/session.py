@@ -202,14 +202,13 @@ class Session:
             opened = plan.open_encoder()
             expected = opened.device
             remember_device(self._database, expected)
-        precision = plan.precision or default_precision(expected)
         config = None if self._files.config is None else read_config(self._files.config)
         return DeferredEncoder(
             self.spec,
             plan.open_encoder if opened is None else lambda: opened,
             engine=plan.engine,
             device=expected,
-            precision=precision,
+            precision=plan.precision or default_precision(expected),
             preprocessing=find_preprocessing(self.spec, config),
             on_open=self._check_device,
         )
@@ -225,9 +224,9 @@ class Session:
         self._deferred.use_facts_of(self.cache.texts)
 
     def _open_cache(self) -> EmbeddingCache | None:
-        if self._database is None or self._digests is None:
-            return None
         digests = self._digests
+        if self._database is None or digests is None:
+            return None
         if self._plan.identity is None and not digests.is_known(self._files.weights):
             self._deferred.start()  # it will be needed: load it while the weights are read for their digest
         texts, images = self._keys(self._deferred.device, self._deferred.precision)
