@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 from hub_server import CLOSED_PORT, COMMIT, FakeHub, Fault, clean_environment, run_clipsim
 from PIL import Image
@@ -122,6 +123,7 @@ def test_a_broken_download_is_resumed_by_the_next_pull(hub: FakeHub, tmp_path: P
     assert not unfinished.exists()
 
 
+@pytest.mark.skipif(huggingface_hub.__version__.startswith("0."), reason="resumed by huggingface_hub from 1.0 on")
 def test_a_connection_that_ends_early_is_resumed_at_once(hub: FakeHub, tmp_path: Path) -> None:
     """One interruption does not end the download."""
     hub.faults[f"store/{REPOSITORY}/resolve/main/{WEIGHTS}"] = Fault(cut_after=100_000, times=1)

@@ -76,7 +76,10 @@ def test_weights_that_are_not_floating_point(tmp_path: Path, kind: torch.dtype) 
     """Integers may be quantised weights, so they are refused and not converted; so are complex numbers."""
     folder = write_folder(tmp_path, "vit")
     state = {name: tensor.to(kind) for name, tensor in state_of(random_model("vit")).items()}
-    save_file(state, folder / "open_clip_model.safetensors")
+    try:
+        save_file(state, folder / "open_clip_model.safetensors")
+    except KeyError:
+        pytest.skip("this version of safetensors has no complex numbers")
 
     with pytest.raises(WeightsError, match="of another kind of number"):
         open_path(folder)
