@@ -30,7 +30,7 @@ WATCHED = (
     "from clipsim.cli import main; main()"
 )
 THINGS = ("cat", "dog", "maze", "boat", "bar chart", "butterfly", "house")
-HEAVY = {"torch", "open_clip", "torchvision", "pydantic", "sklearn", "rich.table"}
+HEAVY = {"torch", "open_clip", "torchvision", "pydantic", "sklearn"}
 
 
 @pytest.fixture(scope="module")
