@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import subprocess
 import sys
@@ -23,8 +24,15 @@ from clipsim.options import ModelOptions
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does: the tests may share the machine
 
+gc.set_threshold(50_000)  # imports make a million objects that stay; see also `pytest_collection_finish`
 NUMBERS = count()
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of garbage collections, which would take as long as the tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
