@@ -173,7 +173,7 @@ def test_modules_are_small_and_say_what_they_do(path: Path) -> None:
     first = (ast.get_docstring(parsed(path)) or "").partition("\n\n")[0]
 
     assert first.endswith((".", ":"))
-    assert path.read_text(encoding="utf-8").count("\n") <= 252
+    assert path.read_text(encoding="utf-8").count("\n") <= 250
 
 
 def test_the_map_of_the_code_shows_these_rooms() -> None:

@@ -33,8 +33,6 @@ from clipsim.models.settings import cache_folder, choose_model
 from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from typing_extensions import Self
 
 _log = logging.getLogger(__name__)
@@ -185,9 +183,7 @@ class Session:
         """The session itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the session."""
         self.close()
 
