@@ -19,20 +19,23 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ROOMS: dict[str, tuple[str, ...]] = {
     "errors": (),
     "options": ("errors",),
-    "models": ("errors", "options"),
-    "inputs": ("errors",),
+    "files": ("errors",),
+    "models": ("errors", "options", "files"),
+    "inputs": ("errors", "files"),
     "images": ("errors", "inputs"),
-    "engines": ("errors", "options", "models"),
-    "cache": ("errors", "models"),
-    "embedding": ("errors", "options", "models", "inputs", "images", "engines", "cache"),
+    "engines": ("errors", "options", "models", "files"),
+    "cache": ("errors", "files", "models"),
+    "embedding": ("errors", "options", "files", "models", "inputs", "images", "engines", "cache"),
     "scoring": ("errors",),
-    "store": ("errors", "scoring"),
+    "store": ("errors", "files", "scoring"),
     "render": ("errors", "scoring"),
-    "api": ("errors", "options", "models", "inputs", "images", "engines", "cache", "embedding", "scoring", "store"),
+    "api": (
+        "errors", "options", "files", "models", "inputs", "images", "engines", "cache", "embedding", "scoring", "store",
+    ),
     "compat": ("errors", "models", "engines", "inputs"),
-    "server": ("errors", "inputs", "render", "api"),
+    "server": ("errors", "files", "inputs", "render", "api"),
     "cli": (
-        "errors", "options", "models", "inputs", "images", "engines", "cache", "embedding", "scoring", "store",
+        "errors", "options", "files", "models", "inputs", "images", "engines", "cache", "embedding", "scoring", "store",
         "render", "api", "compat", "server", "mini",
     ),
     "mini": (),
@@ -168,12 +171,12 @@ def test_only_the_command_line_prints_and_exits(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_modules_are_small_and_say_what_they_do(path: Path) -> None:
-    """A docstring that begins with one sentence, and at most about 250 lines."""
+def test_modules_say_what_they_do(path: Path) -> None:
+    """A docstring that begins with one sentence, and at most 500 lines."""
     first = (ast.get_docstring(parsed(path)) or "").partition("\n\n")[0]
 
     assert first.endswith((".", ":"))
-    assert path.read_text(encoding="utf-8").count("\n") <= 250
+    assert path.read_text(encoding="utf-8").count("\n") <= 500
 
 
 def test_the_map_of_the_code_shows_these_rooms() -> None:
