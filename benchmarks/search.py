@@ -86,7 +86,7 @@ def make_folder(folder: Path, count: int, weights: str) -> None:
     from PIL import Image
 
     from clipsim.api.session import Session
-    from clipsim.models.digests import FileStamp, digest_file
+    from clipsim.files import FileStamp, digest_file
     from clipsim.options import ModelOptions, RunOptions
 
     folder.mkdir(parents=True, exist_ok=True)

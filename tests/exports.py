@@ -13,7 +13,7 @@ from PIL import Image
 from clipsim.engines.encoder import Encoder
 from clipsim.engines.onnx.exports import TOKENIZER_FILE, describe_source
 from clipsim.engines.onnx.record import FACTS_FILE, Agreement, Difference, Export
-from clipsim.models.digests import digest_file
+from clipsim.files import digest_file
 from clipsim.models.files import ModelFiles, find_files
 from clipsim.models.identity import identify_model
 from clipsim.models.names import ModelSpec, find_model

@@ -1,9 +1,16 @@
-"""A path → which file it names, whatever the name."""
+"""A path → which file it names, whatever the name; its SHA-256, and the stamp that shows whether it has changed."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
+
+CHUNK_BYTES = 1 << 20
+# A file may change twice within one tick of the clock that stamps it. FAT's ticks are 2 s.
+CLOCK_TICK = 2_000_000_000  # nanoseconds
 
 
 def file_identity(path: str | os.PathLike[str], stat_result: os.stat_result | None = None) -> tuple[object, ...]:
@@ -21,3 +28,41 @@ def file_identity(path: str | os.PathLike[str], stat_result: os.stat_result | No
     if stat_result.st_ino:
         return (stat_result.st_dev, stat_result.st_ino)
     return (os.path.realpath(path),)
+
+
+@dataclass(frozen=True)
+class FileStamp:
+    """What shows that a file has changed: its size, times in ns, inode and device."""
+
+    size: int
+    mtime: int
+    ctime: int  # the last write, even where mtime was set to another time afterwards
+    inode: int
+    device: int
+
+    @classmethod
+    def of(cls, facts: os.stat_result) -> FileStamp:
+        """The stamp of a file from what `os.stat` returned."""
+        return cls(facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino, facts.st_dev)
+
+    def is_settled(self, when: int) -> bool:
+        """Whether the last change was so long before `when` (ns) that a later change cannot have the same times."""
+        return max(self.mtime, self.ctime) + CLOCK_TICK < when
+
+    def packed(self) -> bytes:
+        """The stamp as bytes, as the cache stores it."""
+        return f"{self.size} {self.mtime} {self.ctime} {self.inode} {self.device}".encode()
+
+
+def digest_stream(file: BinaryIO) -> str:
+    """The SHA-256 of the rest of an open file, in hex. Raises OSError."""
+    digest = hashlib.sha256()
+    while chunk := file.read(CHUNK_BYTES):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """The SHA-256 of a file's content, in hex. Raises OSError."""
+    with path.open("rb", buffering=0) as file:
+        return digest_stream(file)

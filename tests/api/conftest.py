@@ -77,7 +77,7 @@ def labelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             shade = tuple(int(value) for value in np.clip(base + rng.integers(-30, 30, 3), 0, 255))
             Image.new("RGB", (20 + number, 12), shade).save(folder / f"{number}.png")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("clipsim.models.digests.CLOCK_TICK", 0)  # files are known although they are new
+    monkeypatch.setattr("clipsim.files.CLOCK_TICK", 0)  # files are known although they are new
     return tmp_path / "data"
 
 

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 
 from clipsim.engines.encoder import Features
-from clipsim.models.digests import FileStamp
+from clipsim.files import FileStamp
 
 
 def content(number: int) -> bytes:

@@ -14,7 +14,7 @@ from clipsim.cache.database import Database
 from clipsim.cache.files import FileDigests
 from clipsim.cache.maintenance import prune
 from clipsim.cache.vectors import Space
-from clipsim.models.digests import FileStamp, digest_file
+from clipsim.files import FileStamp, digest_file
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def settled(tmp_path: Path) -> Callable[[str, bytes], Path]:
 @pytest.fixture(autouse=True)
 def short_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that ticks every 10 ms, so that no test waits for seconds."""
-    monkeypatch.setattr("clipsim.models.digests.CLOCK_TICK", 10_000_000)
+    monkeypatch.setattr("clipsim.files.CLOCK_TICK", 10_000_000)
 
 
 def test_digests_are_found_by_name_and_stamp(database: Database) -> None:
@@ -87,7 +87,7 @@ def test_weights_that_have_just_changed_are_read_again(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They could change once more within the same tick of the clock."""
-    monkeypatch.setattr("clipsim.models.digests.CLOCK_TICK", 10**18)
+    monkeypatch.setattr("clipsim.files.CLOCK_TICK", 10**18)
     (tmp_path / "weights").write_bytes(b"one")
     digests = FileDigests(database)
 

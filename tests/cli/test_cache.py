@@ -13,7 +13,7 @@ from cli.conftest import Clipsim
 
 from clipsim.cache.database import Database
 from clipsim.cache.vectors import Space
-from clipsim.models.digests import FileStamp
+from clipsim.files import FileStamp
 
 VECTORS = 1000
 

@@ -12,7 +12,7 @@ from exports import ExportedModel
 import clipsim
 from clipsim.engines.choice import plan_engine
 from clipsim.errors import ModelError, UsageError
-from clipsim.models.digests import digest_stream
+from clipsim.files import digest_stream
 from clipsim.options import ModelOptions
 
 
@@ -88,14 +88,14 @@ def test_weights_are_read_once_to_see_that_an_export_is_not_of_them(
     from checkpoints import write_folder
 
     other = write_folder(tmp_path / "other", "vit", seed=1)
-    monkeypatch.setattr("clipsim.models.digests.CLOCK_TICK", 0)
+    monkeypatch.setattr("clipsim.files.CLOCK_TICK", 0)
     read: list[str] = []
 
     def digest(file: FileIO) -> str:
         read.append(Path(str(file.name)).name)
         return digest_stream(file)
 
-    monkeypatch.setattr("clipsim.models.digests.digest_stream", digest)
+    monkeypatch.setattr("clipsim.files.digest_stream", digest)
     for _ in range(3):
         assert clipsim.rank(colours, ["red", "a blue thing"], model=other, device="cpu").engine == "torch"
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 import clipsim
 from clipsim.cache.database import FILE
-from clipsim.models.digests import CLOCK_TICK
+from clipsim.files import CLOCK_TICK
 
 IMAGES = Path(__file__).parents[2] / "images"
 TEXTS = ("-t", "maze", "-t", "cat", "-t", "dog")

@@ -13,8 +13,8 @@ from clipsim.api.duplicates import describe_groups, find_copies
 from clipsim.api.places import Place, Progress
 from clipsim.embedding.pipeline import default_workers
 from clipsim.errors import ImageError, printable
+from clipsim.files import digest_stream
 from clipsim.inputs.sources import FileSource, Source
-from clipsim.models.digests import digest_stream
 from clipsim.scoring.duplicates_records import DuplicatesResult
 from clipsim.scoring.records import ImageFailure
 from clipsim.store.dataset import Dataset

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from clipsim.cache.database import MAX_QUERY_VALUES, Database, crc
-from clipsim.models.digests import FileStamp, digest_file
+from clipsim.files import FileStamp, digest_file
 
 DIGEST_BYTES = 32
 FileRecord = tuple[str, FileStamp, bytes]  # a source's name, the stamp of its file, the digest of its content

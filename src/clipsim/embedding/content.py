@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from typing import BinaryIO
 
 from clipsim.errors import ImageError
-from clipsim.models.digests import CHUNK_BYTES, FileStamp, digest_stream
+from clipsim.files import CHUNK_BYTES, FileStamp, digest_stream
 
 WHOLE_FILE_BYTES = 32_000_000  # a file up to this size is read once, into memory
 

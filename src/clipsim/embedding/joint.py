@@ -15,8 +15,8 @@ from clipsim.embedding.encode import FailedInput, ImageVector, Outcome, embed_im
 from clipsim.embedding.pipeline import Pipeline
 from clipsim.embedding.session import Session
 from clipsim.engines.encoder import Features, Pixels
+from clipsim.files import FileStamp
 from clipsim.inputs.sources import FileSource, Source
-from clipsim.models.digests import FileStamp
 
 if TYPE_CHECKING:
     from types import TracebackType

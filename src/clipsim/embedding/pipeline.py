@@ -18,10 +18,10 @@ from clipsim.embedding.thumbnails import decode_thumbnail
 from clipsim.engines.devices import usable_cores
 from clipsim.engines.encoder import Features, ImageEncoder, Pixels
 from clipsim.errors import ImageError
+from clipsim.files import FileStamp
 from clipsim.images.limits import DecodingRules, check_file_size
 from clipsim.images.thumbnail_files import ThumbnailRules, make_thumbnail_file
 from clipsim.inputs.sources import Source
-from clipsim.models.digests import FileStamp
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor

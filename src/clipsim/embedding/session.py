@@ -22,11 +22,11 @@ from clipsim.engines.devices import default_batch_size, default_precision, guess
 from clipsim.engines.encoder import Encoder, Features
 from clipsim.engines.preprocessing import find_preprocessing
 from clipsim.errors import UsageError, WeightsError, printable
+from clipsim.files import digest_file
 from clipsim.images.limits import DecodingRules
 from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.sources import Source
 from clipsim.models.configs import read_config
-from clipsim.models.digests import digest_file
 from clipsim.models.files import find_files
 from clipsim.models.identity import identify_model
 from clipsim.models.settings import cache_folder, choose_model

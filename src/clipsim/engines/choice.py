@@ -12,7 +12,7 @@ from clipsim.engines.encoder import Encoder
 from clipsim.engines.onnx.exports import EXTRA, find_export, missing_export
 from clipsim.engines.onnx.record import Export
 from clipsim.errors import ModelError
-from clipsim.models.digests import digest_file
+from clipsim.files import digest_file
 from clipsim.models.files import ModelFiles
 from clipsim.models.identity import package_version
 from clipsim.models.names import ModelSpec

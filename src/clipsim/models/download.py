@@ -10,7 +10,7 @@ from logging import ERROR
 from pathlib import Path
 
 from clipsim.errors import DownloadError, ModelError, UsageError, printable
-from clipsim.models.digests import digest_file
+from clipsim.files import digest_file
 from clipsim.models.names import ModelSpec
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from clipsim.files import digest_file
 from clipsim.models.configs import read_config
-from clipsim.models.digests import digest_file
 from clipsim.models.files import TOKENIZER_FILES, ModelFiles
 from clipsim.models.names import ModelSpec
 from clipsim.models.preprocess import find_settings

@@ -18,7 +18,7 @@ from clipsim.engines.onnx.encoder import OnnxEncoder
 from clipsim.engines.onnx.exports import find_export
 from clipsim.engines.onnx.record import FACTS_FILE, VERIFIED_FILE, Export
 from clipsim.errors import ModelError
-from clipsim.models.digests import digest_file
+from clipsim.files import digest_file
 from clipsim.models.files import find_files
 from clipsim.models.names import find_model
 
@@ -30,7 +30,7 @@ FAKE_FILES = ("image.onnx", "image.onnx.data", "text.onnx", "text.onnx.data", "t
 @pytest.fixture
 def short_tick(monkeypatch: pytest.MonkeyPatch) -> float:
     """Times of files are taken for exact after this many seconds, and not after two."""
-    monkeypatch.setattr("clipsim.models.digests.CLOCK_TICK", 10_000_000)
+    monkeypatch.setattr("clipsim.files.CLOCK_TICK", 10_000_000)
     return 0.02
 
 

@@ -24,7 +24,7 @@ from clipsim.engines.torch.encoder import ClipEncoder
 from clipsim.engines.torch.graphs import write_towers
 from clipsim.engines.torch.vocabulary import TOKENIZER_CHECK_TEXTS, write_vocabulary
 from clipsim.errors import ClipsimError, ModelError, printable
-from clipsim.models.digests import digest_file
+from clipsim.files import digest_file
 from clipsim.models.files import ModelFiles
 from clipsim.models.identity import identify_model, package_version
 from clipsim.models.names import ModelSpec

@@ -14,7 +14,7 @@ from typing import Any
 
 from clipsim.engines.onnx.record import FACTS_FILE, Export, size_of
 from clipsim.errors import ModelError, WeightsError, printable
-from clipsim.models.digests import FileStamp, digest_file
+from clipsim.files import FileStamp, digest_file
 from clipsim.models.files import ModelFiles
 from clipsim.models.identity import identify_model
 from clipsim.models.names import ModelSpec

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from clipsim.errors import printable
+from clipsim.files import FileStamp, digest_file
 from clipsim.models.catalogue import BUNDLED
-from clipsim.models.digests import FileStamp, digest_file
 from clipsim.models.names import ModelSpec
 
 SCHEMA = "clipsim.export/2"
