@@ -30,6 +30,21 @@ def file_identity(path: str | os.PathLike[str], stat_result: os.stat_result | No
     return (os.path.realpath(path),)
 
 
+def name_identity(path: str | os.PathLike[str], stat_result: os.stat_result | None = None) -> tuple[object, ...]:
+    """As `file_identity`, but hard links are told apart: equal for two names exactly if removing one removes the other.
+
+    Two names are so where one is a symbolic link, leads through one, or is another spelling (`a`, `./a`).
+
+    Raises
+    ------
+    OSError
+        The file does not exist or cannot be reached.
+    """
+    stat_result = stat_result or Path(path).stat()
+    identity = file_identity(path, stat_result)
+    return identity if stat_result.st_nlink == 1 else (*identity, os.path.realpath(path))
+
+
 @dataclass(frozen=True)
 class FileStamp:
     """What shows that a file has changed: its size, times in ns, inode and device."""

@@ -203,6 +203,40 @@ def test_other_inputs_in_the_same_folder(machine: Machine, colours: Path, tmp_pa
     assert contents(tmp_path / "out") == contents(tmp_path / "new")
 
 
+def test_relative_names_start_from_the_folder_they_were_embedded_in(
+    machine: Machine, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The data set holds that folder; elsewhere the same names are refused, and full ones are not."""
+    monkeypatch.chdir(tmp_path)
+    with clipsim.open() as session:
+        session.embed("colours", tmp_path / "relative")
+        session.embed(colours, tmp_path / "absolute")
+        monkeypatch.chdir(colours)
+        (colours / "colours").symlink_to(".")
+        with pytest.raises(DatasetError, match=f"its relative names start from {tmp_path}; run the command there"):
+            session.embed("colours", tmp_path / "relative")
+        (colours / "colours").unlink()
+        assert session.embed(colours, tmp_path / "absolute").made == 0
+        found = session.search(tmp_path / "relative", "red", top=1)
+
+    assert json.loads((tmp_path / "relative" / "clipsim.json").read_text())["base"] == str(tmp_path)
+    assert found.queries[0].results[0].image == str(tmp_path / "colours" / "red.png")
+
+
+def test_one_file_under_several_names(machine: Machine, colours: Path, tmp_path: Path) -> None:
+    """Links, repeats and other spellings count once, with one notice; hard links and copies are pictures."""
+    (colours / "a link.png").symlink_to("red.png")
+    (colours / "hard.png").hardlink_to(colours / "red.png")
+    (tmp_path / "linked").symlink_to(colours)
+    with clipsim.open() as session:
+        result = session.embed([colours, f"{colours}/../colours", tmp_path / "linked", colours], tmp_path / "vectors")
+
+    assert [Path(name).name for name in Dataset(tmp_path / "vectors").names(0)] == [
+        "a link.png", "blue.png", "green.png", "hard.png",
+    ]  # fmt: skip
+    assert result.warnings == ("16 names lead to a file that was named before; each file counts once",)
+
+
 def test_a_folder_of_other_things(machine: Machine, colours: Path, tmp_path: Path) -> None:
     """It is neither filled nor emptied."""
     with clipsim.open(cache=False) as session:

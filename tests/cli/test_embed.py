@@ -59,7 +59,8 @@ def test_lists_and_patterns(clipsim: Clipsim, colour_model: FakeEncoder, colours
     )  # fmt: skip
 
     assert ended.status == 0
-    assert [Path(name).stem for name in Dataset(tmp_path / "out").names(0)] == ["red", "green", "green", "red"]
+    assert [Path(name).stem for name in Dataset(tmp_path / "out").names(0)] == ["red", "green"]
+    assert "note: 2 names lead to a file that was named before; each file counts once" in ended.err
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ class Collection:
             columns = dataset.columns(shard, ["image_path", "sha256", "width", "height"])
             for name, digest, width, height in zip(*columns.values(), strict=True):
                 size = (int(width), int(height)) if width and height else None
-                self.add(FileSource(str(name)), bytes.fromhex(digest) if digest else None, size)
+                self.add(FileSource(dataset.locate(str(name))), bytes.fromhex(digest) if digest else None, size)
 
     def close(self) -> None:
         """Remove what is temporary."""

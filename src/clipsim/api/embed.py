@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any, Literal, Protocol
 
 from clipsim.api.local_runner import LocalRunner
@@ -15,11 +15,13 @@ from clipsim.api.shard_work import Step
 from clipsim.embedding.session import Session
 from clipsim.errors import DatasetError, NoInputError, UsageError, printable
 from clipsim.inputs.expand import to_record
+from clipsim.inputs.repeats import Repeats
 from clipsim.inputs.sources import Source
+from clipsim.inputs.urls import is_url
 from clipsim.scoring.embed_records import EmbedResult
 from clipsim.scoring.records import ImageFailure
 from clipsim.store.folders import open_folder
-from clipsim.store.layout import FACTS_FILE, DatasetFacts, VectorFacts, import_parquet
+from clipsim.store.layout import FACTS_FILE, DatasetFacts, VectorFacts, current_folder, import_parquet
 from clipsim.store.plan import Plan, compare_plan, write_plan
 from clipsim.store.shards import find_missing
 from clipsim.store.writing import clear, find_differences, finish, read_earlier
@@ -99,7 +101,9 @@ class Embedding:
     """
 
     def __init__(self, session: Session, sources: Iterable[Source], request: EmbedRequest) -> None:
-        self._session, self._sources, self._request = session, sources, request
+        self._session, self._request = session, request
+        self._repeats = Repeats()
+        self._sources = self._repeats.leave_out(sources, texts=True)
         self._folder = open_folder(os.fspath(request.output))
         self.result: EmbedResult | None = None
 
@@ -137,7 +141,19 @@ class Embedding:
         size = self._request.shard_size
         if there is None:
             return write_plan(self._folder, records, size, plan)
+        if there.base not in (None, current_folder()):
+            records = map(self._check_base, records, repeat(there.base))
         return compare_plan(self._folder, records, size, Plan(there.sources, there.sources_digest), plan)
+
+    def _check_base(self, record: dict[str, Any], base: str) -> dict[str, Any]:
+        """Raise DatasetError for a relative name, which is another file's than it was in the folder `base`."""
+        name = str(record.get("tar", record["name"]))
+        if record["kind"] in ("file", "tar") and not (is_url(name) or os.path.isabs(name)):  # noqa: PTH117
+            raise DatasetError(
+                f"{self._folder.shown}: its relative names start from {printable(base)}; run the command there, or "
+                "give another folder"
+            )
+        return record
 
     def _expected(self, there: DatasetFacts) -> VectorFacts:
         """What the vectors depend on, as far as known before the model is loaded; the rest as in `there`."""
@@ -178,6 +194,7 @@ class Embedding:
                 with_captions=self._request.captions,
                 sources=plan.sources,
                 sources_digest=plan.digest,
+                base=current_folder(),
             )
         self._folder.write(FACTS_FILE, facts.to_json().encode())
         return facts
@@ -210,4 +227,5 @@ class Embedding:
             made=made,
             failed_shards=tuple(failed),
             seconds=seconds,
+            warnings=tuple(self._repeats.notices),
         )

@@ -109,7 +109,9 @@ class DatasetSearch:
 
     def _describe(self, found: Nearest, columns: Sequence[str]) -> dict[int, dict[str, Any]]:
         rows = np.unique(found.rows[found.rows >= 0]).tolist()
-        return dict(zip(rows, self._dataset.describe(rows, columns), strict=True))
+        described = self._dataset.describe(rows, columns)
+        located = ({**facts, "image_path": self._dataset.locate(str(facts["image_path"]))} for facts in described)
+        return dict(zip(rows, located, strict=True))
 
     def _leave_out(
         self, queries: Sequence[Query], found: Nearest, described: dict[int, dict[str, Any]], top: int

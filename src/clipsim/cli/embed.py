@@ -155,6 +155,8 @@ def embed_command(
                 if not session.model_was_chosen and not quiet:
                     print_message("note", MINI_NOTICE)
                 result = _watch(session.open_embedding(found, request), bar)
+        for notice in () if quiet else result.warnings:
+            print_message("note", notice)
         _print_result(result, as_json=as_json or form is SummaryFormat.json)
 
 

@@ -4,6 +4,7 @@
 - `arguments`: the images of a Python call → sources
 - `paths`: files, folders, globs and lists of paths → one path an image
 - `expand`: what `clipsim embed` takes (paths, addresses, tar shards, tables) → sources; sources ↔ plain records
+- `repeats`: several names of one file → its first
 - `tars`, `tables`, `urls`: the members of a tar, the rows of a table, and what fsspec opens
 - `captions`: what stands beside a picture → its caption
 - `filters`: include and exclude globs → which names are taken

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.errors import DatasetError, printable
-from clipsim.store.layout import find_shards, import_parquet, numpy_dtype, read_facts, shard_name
+from clipsim.store.layout import current_folder, find_shards, import_parquet, numpy_dtype, read_facts, shard_name
 
 BLOCK_ROWS = 65_536
 Vectors = NDArray[np.floating[Any]]
@@ -41,6 +42,7 @@ class Dataset:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self._here = current_folder()
         self.facts = read_facts(self.folder)
         self.shards = find_shards(path.name for path in self.folder.glob("metadata/*"))
         self.rows = [len(self.image_vectors(shard)) for shard in self.shards]  # no file stays open
@@ -81,6 +83,16 @@ class Dataset:
     def names(self, shard: int) -> list[str]:
         """The names of one shard's pictures, in the order of its vectors."""
         return [str(name) for name in self.columns(shard, ["image_path"])["image_path"]]
+
+    def locate(self, name: str) -> str:
+        """The path from the current folder of a picture's name, which was relative to the folder it was embedded from.
+
+        Absolute paths and addresses are given back as they are.
+        """
+        base = self.facts.base
+        if base is None or base == self._here or os.path.isabs(name) or "://" in name:  # noqa: PTH117 (of each row)
+            return name
+        return os.path.join(base, name)  # noqa: PTH118 (keeps ./)
 
     def columns(self, shard: int, columns: Sequence[str]) -> dict[str, list[Any]]:
         """Columns of one shard's metadata, as Python values, in the order of its vectors."""

@@ -13,8 +13,10 @@ written last.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,7 @@ class DatasetFacts(VectorFacts):
     """What `clipsim.json` says.
 
     `sources` is the number of inputs that were named, and `sources_digest` the SHA-256 of their names and places.
+    `base` is the folder that relative names of pictures start from, None in data sets of earlier versions.
     `images`, `captions` and `errors` are counts, None until the data set is complete; `captions` is None also where no
     captions were embedded.
     """
@@ -65,6 +68,7 @@ class DatasetFacts(VectorFacts):
     images: int | None = None
     captions: int | None = None
     errors: int | None = None
+    base: str | None = None
 
     @property
     def complete(self) -> bool:
@@ -99,6 +103,13 @@ class DatasetFacts(VectorFacts):
         known = {field.name for field in fields(cls)}
         values = {**record, **record["counts"], "model": ModelRecord.from_dict(record["model"])}
         return cls(**{key: value for key, value in values.items() if key in known})
+
+
+def current_folder() -> str | None:
+    """The folder that relative names start from now; None where it has been removed."""
+    with suppress(OSError):
+        return os.getcwd()  # noqa: PTH109
+    return None
 
 
 def is_dataset(folder: str | Path) -> bool:
