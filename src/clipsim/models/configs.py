@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +53,25 @@ def is_transformers_config(path: Path) -> bool:
 
 
 def _convert(path: Path, config: Any) -> dict[str, Any]:
-    preprocessor = path.with_name(transformers_config.PREPROCESSOR_FILE)
     try:
         if not isinstance(config, dict):
             raise ValueError("not an object")
-        settings = read_settings(preprocessor) if preprocessor.is_file() else None
-        return transformers_config.convert_config(config, settings)
-    except (ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
-        said = printable(str(error), 160)
+        return transformers_config.convert_config(config, _read_processor(path.parent))
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
+        said = printable(str(error), 240)
         raise WeightsError(f"{printable(str(path))}: this configuration is not supported: {said}") from error
+
+
+def _read_processor(folder: Path) -> Mapping[str, Any] | None:
+    """The settings of a folder's image processor, in the file that `transformers` takes them from; None without one."""
+    names = (transformers_config.PROCESSOR_FILE, transformers_config.PREPROCESSOR_FILE)
+    processor, preprocessor = (read_settings(folder / name) if (folder / name).is_file() else None for name in names)
+    return transformers_config.choose_processor(processor, preprocessor)
+
+
+def lacks_processor(path: Path) -> bool:
+    """Whether a config.json of `transformers` comes without the settings of an image processor."""
+    return path.name == transformers_config.CONFIG_FILE and _read_processor(path.parent) is None
 
 
 def read_settings(path: Path) -> Any:

@@ -18,7 +18,7 @@ from clipsim.models.names import ModelSpec
 from clipsim.models.preprocess import find_settings
 
 # Increase it when clipsim computes other vectors from the same files: another way to build, tokenize or normalise.
-ENCODING_RULES = 1
+ENCODING_RULES = 2
 
 
 def identify_model(spec: ModelSpec, files: ModelFiles, digest: Callable[[Path], str] = digest_file) -> str:

@@ -1,16 +1,30 @@
-"""A `transformers` folder's config.json and preprocessor_config.json → OpenCLIP's `model_cfg` and `preprocess_cfg`."""
+"""A `transformers` folder's config.json and image processor → OpenCLIP's `model_cfg` and `preprocess_cfg`."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+from clipsim.errors import printable
+
 CONFIG_FILE = "config.json"
+PROCESSOR_FILE = "processor_config.json"  # transformers 5 writes it; its image processor goes before the other file
 PREPROCESSOR_FILE = "preprocessor_config.json"
 LAYER_NORM_EPS = 1e-5  # of both libraries' CLIP models
 END_OF_TEXT = 49407  # the last id of CLIP's vocabulary
 _ACTIVATIONS: dict[str, dict[str, Any]] = {"quick_gelu": {"quick_gelu": True}, "gelu": {}}
 _RESAMPLING = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
+# The names of CLIP's image processor, which transformers 5 all answers with the one that torchvision resizes for.
+_PROCESSORS = ("CLIPImageProcessor", "CLIPImageProcessorFast", "CLIPImageProcessorPil", "CLIPFeatureExtractor")
+# CLIPImageProcessor's own defaults, for what is left out.
+_PROCESSOR_DEFAULTS: dict[str, Any] = {
+    "do_resize": True, "do_center_crop": True, "do_rescale": True, "do_normalize": True, "do_convert_rgb": True,
+    "do_pad": False, "use_square_size": False, "default_to_square": False, "resample": 3, "rescale_factor": 1 / 255,
+    "image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711],
+    "size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224},
+}  # fmt: skip
+_SQUARE_SIZE = 224  # what use_square_size stands for
 # transformers' own defaults of CLIPConfig, for what a configuration leaves out.
 _TEXT_DEFAULTS: dict[str, Any] = {
     "vocab_size": 49408, "hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 12,
@@ -23,8 +37,8 @@ _VISION_DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def convert_config(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> dict[str, Any]:
-    """OpenCLIP's configuration of a CLIPModel of `transformers`.
+def convert_config(config: Mapping[str, Any], processor: Mapping[str, Any] | None) -> dict[str, Any]:
+    """OpenCLIP's configuration of a CLIPModel of `transformers` and its image processor.
 
     The layouts are those of transformers' CLIPConfig and CLIPImageProcessor. Raises ValueError, naming it, for a model
     or a setting that OpenCLIP's CLIP does not have.
@@ -33,8 +47,7 @@ def convert_config(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | 
     if kind != "clip" or "CLIPModel" not in (config.get("architectures") or ["CLIPModel"]):
         named = (config.get("architectures") or [kind])[0]
         raise ValueError(f"a {named} of 'transformers', of which clipsim reads CLIPModel only")
-    text = _TEXT_DEFAULTS | dict(config.get("text_config") or config.get("text_config_dict") or {})
-    vision = _VISION_DEFAULTS | dict(config.get("vision_config") or config.get("vision_config_dict") or {})
+    text, vision = _part(config, "text_config", _TEXT_DEFAULTS), _part(config, "vision_config", _VISION_DEFAULTS)
     if text["hidden_act"] != vision["hidden_act"] or text["hidden_act"] not in _ACTIVATIONS:
         raise ValueError(f"activations {text['hidden_act']!r} and {vision['hidden_act']!r}")
     for part in (text, vision):
@@ -63,7 +76,14 @@ def convert_config(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | 
             **_pooling(text),
         },
     }
-    return {"model_cfg": model, "preprocess_cfg": _preprocessing(preprocessor or {}, int(vision["image_size"]))}
+    return {"model_cfg": model, "preprocess_cfg": _preprocessing(processor or {}, int(vision["image_size"]))}
+
+
+def _part(config: Mapping[str, Any], name: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a tower; the older `…_config_dict`, where there is one, goes before with its defaults."""
+    part = {**defaults, **(config.get(name) or {})}
+    older = config.get(f"{name}_dict")
+    return part if older is None else part | {**defaults, **older}
 
 
 def _pooling(text: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,30 +97,115 @@ def _pooling(text: Mapping[str, Any]) -> dict[str, Any]:
     return {"pool_type": "eos", "eos_id": end}
 
 
-def _preprocessing(settings: Mapping[str, Any], image_size: int) -> dict[str, Any]:
+def choose_processor(
+    processor: Mapping[str, Any] | None, preprocessor: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    """The settings of the image processor: those nested in processor_config.json, else preprocessor_config.json's.
+
+    None where neither file has any. Raises ValueError for contents of another type.
+    """
+    if processor is not None and not isinstance(processor, Mapping):
+        raise ValueError(f"{PROCESSOR_FILE} is not an object")
+    nested = None if processor is None else processor.get("image_processor")
+    chosen = preprocessor if nested is None else nested
+    if chosen is not None and not isinstance(chosen, Mapping):
+        raise ValueError(f"{PREPROCESSOR_FILE if nested is None else PROCESSOR_FILE}: not an image processor")
+    return chosen
+
+
+def _preprocessing(given: Mapping[str, Any], image_size: int) -> dict[str, Any]:
     """OpenCLIP's `preprocess_cfg`; raises ValueError for settings that would give other pixels than OpenCLIP's."""
-    size, crop = settings.get("size", image_size), settings.get("crop_size", image_size)
-    crop = crop if isinstance(crop, int) else (int(crop["height"]), int(crop["width"]))
-    crop = crop[0] if isinstance(crop, tuple) and crop[0] == crop[1] else crop
-    shortest = size.get("shortest_edge") if isinstance(size, Mapping) else size
-    kind = str(settings.get("image_processor_type", ""))
-    wanted: dict[str, Any] = {
-        "backend": "pillow" if kind.endswith("Pil") else "torchvision",
-        "interpolation": _RESAMPLING.get(settings.get("resample", 3)),
-        "mean": settings.get("image_mean"),
-        "std": settings.get("image_std"),
+    settings = _PROCESSOR_DEFAULTS | dict(given)
+    kind = str(settings.get("image_processor_type") or settings.get("feature_extractor_type") or "CLIPImageProcessor")
+    if kind not in _PROCESSORS:
+        raise ValueError(f"pictures prepared by {printable(kind, 60)}; clipsim knows CLIPImageProcessor only")
+    flags = {name: _flag(settings, name) for name in settings if name.startswith(("do_", "use_", "default_"))}
+    if unknown := sorted(name for name, value in flags.items() if value and name not in _PROCESSOR_DEFAULTS):
+        raise ValueError(f"{printable(unknown[0], 60)} is true, which CLIPImageProcessor does not know")
+    if not flags["do_resize"] or flags["do_pad"]:
+        name, value = ("do_pad", "true") if flags["do_pad"] else ("do_resize", "false")
+        raise ValueError(f"{name} is {value}, so pictures do not have the size of the model")
+    resample = settings["resample"]
+    if isinstance(resample, bool) or not isinstance(resample, int) or resample not in _RESAMPLING:
+        raise ValueError(f"resample {_shown(resample)}; clipsim resizes by 2 (bilinear) or 3 (bicubic)")
+    mean, std = _normalisation(settings, flags)
+    return {
+        "backend": "torchvision",
+        "interpolation": _RESAMPLING[resample],
+        "mean": mean,
+        "std": std,
+        "resize_mode": _resize_mode(settings, flags, image_size),
     }
-    flags = ("do_resize", "do_rescale", "do_normalize")
-    if not all(settings.get(flag, True) for flag in flags) or wanted["interpolation"] is None:
-        raise ValueError("image preprocessing other than resizing, rescaling and normalising")
-    if abs(float(settings.get("rescale_factor", 1 / 255)) - 1 / 255) > 1e-9:
-        raise ValueError(f"rescale_factor {settings['rescale_factor']!r}")
-    if settings.get("do_center_crop", True):
-        if not shortest == crop == image_size:
-            raise ValueError(f"pictures resized to {size!r} and cropped to {crop!r} for a model of {image_size} pixels")
-        wanted["resize_mode"] = "shortest"
-    else:
-        if not isinstance(size, Mapping) or not size.get("height") == size.get("width") == image_size:
-            raise ValueError(f"pictures resized to {size!r} for a model of {image_size} pixels")
-        wanted["resize_mode"] = "squash"
-    return {name: value for name, value in wanted.items() if value is not None}
+
+
+def _flag(settings: Mapping[str, Any], name: str) -> bool:
+    value = False if settings[name] is None else settings[name]
+    if not isinstance(value, bool):
+        raise ValueError(f"{printable(name, 60)} is {_shown(value)}, where true or false is expected")
+    return value
+
+
+def _normalisation(settings: Mapping[str, Any], flags: Mapping[str, bool]) -> tuple[list[float], list[float]]:
+    """The mean and standard deviation that stand for rescaling and normalising, for pixels divided by 255.
+
+    (p·f − m) / s = (p/255 − m/255f) / (s/255f), where f is rescale_factor, or 1 without do_rescale.
+    """
+    factor = _number(settings["rescale_factor"], "rescale_factor") if flags["do_rescale"] else 1.0
+    mean, std = [0.0] * 3, [1.0] * 3
+    if flags["do_normalize"]:
+        mean, std = (_three(settings[name], name) for name in ("image_mean", "image_std"))
+    levels = 255 * factor
+    if levels <= 0 or min(std) <= 0:
+        raise ValueError("rescale_factor or image_std is not positive")
+    if math.isclose(levels, 1, rel_tol=1e-6):
+        return mean, std  # as they are written, so that nothing is rounded
+    return [value / levels for value in mean], [value / levels for value in std]
+
+
+def _number(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e9:
+        raise ValueError(f"{name} is {_shown(value)}, where a number is expected")
+    return float(value)
+
+
+def _three(values: Any, name: str) -> list[float]:
+    if not isinstance(values, list) or len(values) != 3:
+        raise ValueError(f"{name} is {_shown(values)}, where three numbers are expected")
+    return [_number(value, name) for value in values]
+
+
+def _resize_mode(settings: Mapping[str, Any], flags: Mapping[str, bool], image_size: int) -> str:
+    """OpenCLIP's name for the way to the model's size; raises ValueError where there is none."""
+    given = dict.fromkeys(("height", "width"), _SQUARE_SIZE) if flags["use_square_size"] else settings["size"]
+    size, crop = _edges(given, "size", flags["default_to_square"]), None
+    if flags["do_center_crop"]:
+        crop = _edges(settings["crop_size"], "crop_size", True)
+    square = {"height": image_size, "width": image_size}
+    if size == square and crop in (None, square):
+        return "squash"
+    if size == {"shortest_edge": image_size} and crop == square:
+        return "shortest"
+    cropped = "not cropped" if crop is None else f"cropped to {_shown(settings['crop_size'])}"
+    raise ValueError(
+        f"pictures resized to {_shown(size)} and {cropped}, for a model of {image_size} pixels, where clipsim "
+        "resizes and crops to the model's size"
+    )
+
+
+def _edges(value: Any, name: str, to_square: bool) -> dict[str, int]:
+    """A size as transformers reads it: an object, one number, or height and width."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = {"height": value, "width": value} if to_square else {"shortest_edge": value}
+    elif isinstance(value, list) and len(value) == 2:
+        value = {"height": value[0], "width": value[1]}
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} is {_shown(value)}, where a size is expected")
+    edges = {str(edge): length for edge, length in value.items() if length is not None}
+    if any(isinstance(length, bool) or not isinstance(length, int) for length in edges.values()):
+        raise ValueError(f"{name} is {_shown(value)}, where whole numbers are expected")
+    return edges
+
+
+def _shown(value: Any) -> str:
+    """A value of a settings file in a message, short."""
+    return printable(repr(value)[:200], 60)
