@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from clipsim.errors import DataError
-from clipsim.inputs.rows import MAX_LINE_BYTES, Row, RowTable, read_table
+from clipsim.inputs.rows import MAX_LINE_LENGTH, Row, RowTable, read_table
 from clipsim.inputs.text_files import is_text
 
 
@@ -66,16 +67,17 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         table(tmp_path, " \n\n")
 
 
-def test_only_the_rows_that_are_asked_for_are_read(tmp_path: Path) -> None:
-    """A line that is too long ends the table where it stands."""
-    found = table(tmp_path, "a\n1\n2\n" + "x" * (MAX_LINE_BYTES + 1) + "\n3\n")
+def test_a_line_that_is_too_long(tmp_path: Path) -> None:
+    """A line that is too long is a row with an error, and those after it are read."""
+    found = table(tmp_path, "a\n1\n2\n" + "x" * (3 * MAX_LINE_LENGTH + 1) + "\n3\n")
 
     with found:
         rows = found.read(found.columns)
         assert [next(rows).values, next(rows).values] == [{"a": "1"}, {"a": "2"}]
-        (last,) = rows
-        assert last.number == 4
-        assert "exceeds the limit" in str(last.error)
+        long, last = rows
+        assert long.number == 4
+        assert "exceeds the limit" in str(long.error)
+        assert last == Row(5, {"a": "3"})
 
 
 def test_lines_that_are_no_objects(tmp_path: Path) -> None:
@@ -99,3 +101,63 @@ def test_text_is_told_from_bytes() -> None:
     assert is_text("名前")
     assert not is_text("caf\udce9")
     assert not is_text(3)
+
+
+def swallowing_table(delimiter: str, first: str, last: str) -> str:
+    """A table of 100 rows where row 31 begins a quote that row 70 closes."""
+    lines = [f"img{number}.jpg{delimiter}caption {number}" for number in range(1, 101)]
+    lines[30] = f"img31.jpg{delimiter}{first}"
+    lines[69] = f"img70.jpg{delimiter}{last}"
+    return "\n".join([f"image{delimiter}caption", *lines]) + "\n"
+
+
+@pytest.mark.parametrize("last", ['a dog"', '"a dog"', "a dog"])
+def test_a_stray_quote_takes_no_other_row(tmp_path: Path, last: str) -> None:
+    """The row that it stands in is named, and all others are read, whether a later row closes it or none."""
+    rows = rows_of(table(tmp_path, swallowing_table(",", '"a cat', last)))
+
+    assert [row.number for row in rows] == list(range(2, 102))
+    assert [row.number for row in rows if row.error] == [32]
+    assert "a quote is not closed before the next row" in str(rows[30].error)
+    assert rows[69].values["image"] == "img70.jpg"
+
+
+@pytest.mark.parametrize(("text", "read"), [('"a cat', '"a cat'), ('12" wide', '12" wide'), ('"a" cat', '"a" cat')])
+def test_quotes_in_a_table_of_tabs_are_text(tmp_path: Path, text: str, read: str) -> None:
+    """Where they do not enclose a value; no row is lost."""
+    rows = rows_of(table(tmp_path, swallowing_table("\t", text, 'a dog"'), "t.tsv"))
+
+    assert len(rows) == 100
+    assert not [row for row in rows if row.error]
+    assert rows[30].values["caption"] == read
+
+
+def test_every_line_of_a_damaged_table_is_accounted_for(tmp_path: Path) -> None:
+    """Quotes at random places: a row is read or named, and rows and their lines add up."""
+    random = Random(5)
+    for trial in range(60):
+        lines = [f"d/{number}.png,caption {number}" for number in range(200)]
+        for _ in range(random.randrange(1, 6)):
+            number = random.randrange(200)
+            place = random.randrange(len(lines[number]) + 1)
+            lines[number] = lines[number][:place] + '"' + lines[number][place:]
+        rows = rows_of(table(tmp_path, "\n".join(["image,caption", *lines]), f"{trial}.csv"))
+
+        assert [row.number for row in rows] == list(range(2, 202))
+
+
+def test_text_of_several_lines(tmp_path: Path) -> None:
+    """A quoted value may hold line ends, delimiters and doubled quotes; lines may end in CR alone."""
+    content = 'image,caption\ra.jpg,"one\rtwo, ""three""\r\rfour"\rb.jpg,x\r'
+
+    rows = rows_of(table(tmp_path, content))
+    assert [row.values for row in rows] == [
+        {"image": "a.jpg", "caption": 'one\rtwo, "three"\r\rfour'}, {"image": "b.jpg", "caption": "x"},
+    ]  # fmt: skip
+    assert [row.number for row in rows] == [2, 6]
+
+
+def test_utf_16_is_named(tmp_path: Path) -> None:
+    """As spreadsheets write it."""
+    with pytest.raises(DataError, match="the text is UTF-16; save the file as UTF-8"):
+        table(tmp_path, "image,caption\na.jpg,x\n".encode("utf-16"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clipsim.inputs.rows import MAX_LINE_BYTES
+from clipsim.inputs.rows import MAX_LINE_LENGTH
 from clipsim.inputs.sources import FailedSource, FileSource
 from clipsim.inputs.tables import is_table, read_table
 from clipsim.inputs.urls import UrlSource
@@ -92,7 +92,7 @@ def test_a_table_without_paths(tmp_path: Path, suffix: str) -> None:
 def test_a_line_without_end(tmp_path: Path, suffix: str) -> None:
     """It is not read into memory."""
     (tmp_path / f"t{suffix}").write_text("image\na.jpg\n" if suffix == ".csv" else '{"image": "a.jpg"}\n')
-    os.truncate(tmp_path / f"t{suffix}", MAX_LINE_BYTES * 200)
+    os.truncate(tmp_path / f"t{suffix}", MAX_LINE_LENGTH * 200)
 
     *good, failed = read_table(str(tmp_path / f"t{suffix}"))
     assert [source.name for source in good] == [f"{tmp_path}/a.jpg"]

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import codecs
-import csv
+import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from clipsim.errors import DataError, ImageError, MissingPackageError, printable
-from clipsim.inputs.urls import open_location, suffix_of
+from clipsim.inputs.paths import has_image_suffix
+from clipsim.inputs.urls import is_url, open_location, suffix_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 IMAGE_COLUMNS = ("image", "file_name", "filepath", "path", "filename", "image_path")
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-MAX_LINE_BYTES = 1 << 20
+MAX_LINE_LENGTH = 1 << 20  # characters of a line, and of the lines of one row
 _DELIMITERS = ",\t;"
+_QUOTED = re.compile(r'(?:[^"]+|"")*')
+_LINE_ENDS = ("\n", "\r")
+_TOO_LONG = f"the line exceeds the limit of {MAX_LINE_LENGTH:,} characters"
 _BATCH_ROWS = 1024  # of Parquet, that are in memory at once
 _MAX_BROKEN_START = 1000  # lines of JSON before the first object
 _MAX_SHOWN_COLUMNS = 12
@@ -39,8 +45,8 @@ class Row:
 class RowTable:
     """An open table; a context manager that closes its file.
 
-    `read` takes the columns that are wanted and gives the rows, once; their values may have other columns too. A table
-    that cannot be read to its end has a last row with the error.
+    `read` takes the columns that are wanted, that of the images first, and gives the rows, once; their values may have
+    other columns too. A table that cannot be read to its end has a last row with the error.
     """
 
     columns: tuple[str, ...]
@@ -65,6 +71,7 @@ def read_table(name: str) -> RowTable:
     `.jsonl` and `.ndjson` have an object a line, and the columns are the keys of the first object. `.parquet` is
     Parquet. Anything else is a header and a row a line, whose delimiter is a comma, tab or semicolon, whichever the
     header has most of. Text is UTF-8 with or without a byte-order mark; bytes that are not UTF-8 become surrogates.
+    Every line that is not blank is part of a row that is given, or of one with an error.
 
     Raises DataError, naming the cause but not the table, where it cannot be opened, is empty or has no rows of its
     kind; MissingPackageError for Parquet without pyarrow and for addresses without fsspec.
@@ -110,55 +117,175 @@ def name_columns(columns: Sequence[str]) -> str:
 _Opened = tuple[tuple[str, ...], Callable[[Sequence[str]], Iterator[Row]]]
 
 
-def _read_lines(file: BinaryIO) -> Iterator[str]:
-    """Lines with their ends. Raises ImageError for one that is too long."""
-    mark = codecs.BOM_UTF8
-    while line := file.readline(MAX_LINE_BYTES):
-        if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
-            raise ImageError(f"a line exceeds the limit of {MAX_LINE_BYTES:,} bytes")
-        yield line.removeprefix(mark).decode("utf-8", "surrogateescape")
-        mark = b""
+def _read_lines(file: BinaryIO) -> Iterator[str | None]:
+    """Lines with their ends (LF, CR LF or a lone CR); None in place of one that exceeds `MAX_LINE_LENGTH`.
+
+    Raises ImageError for UTF-16, and where the file cannot be read.
+    """
+    start = file.read(2)
+    if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        raise ImageError("the text is UTF-16; save the file as UTF-8")
+    file.seek(0)
+    text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
+    try:
+        while line := text.readline(MAX_LINE_LENGTH):
+            if len(line) < MAX_LINE_LENGTH or line.endswith(_LINE_ENDS):
+                yield line
+                continue
+            while line and not line.endswith(_LINE_ENDS):
+                line = text.readline(MAX_LINE_LENGTH)
+            yield None
+    finally:
+        with suppress(ValueError):  # the table is closed
+            text.detach()  # else it closes the file
 
 
 def _open_delimited(file: BinaryIO) -> _Opened:
-    csv.field_size_limit(MAX_LINE_BYTES)
-    lines = _read_lines(file)
-    start: list[str] = []  # blank lines, and the first of the header
-    for line in lines:
-        start = [*start[-1:], line] if not line.strip() and start else [*start, line]
-        if line.strip():
-            break
-    else:
-        raise ImageError("the file is empty")
-    delimiter = max(_DELIMITERS, key=start[-1].count)
-    reader = csv.reader(chain(start, lines), delimiter=delimiter, strict=True)
+    lines = _Lines(_read_lines(file))
+    header = next((line for line in lines if line is None or line.strip()), "")
+    if not header:
+        raise ImageError(_TOO_LONG if header is None else "the file is empty")
+    delimiter = max(_DELIMITERS, key=header.count)
     try:
-        header = next(values for values in reader if values)
-    except csv.Error as error:
+        columns = tuple(name.strip() for name in _split_values((header,), delimiter))
+    except _QuoteError as error:
         raise ImageError(f"not a table ({error})") from error
-    columns = tuple(name.strip() for name in header)
-    return columns, lambda _: _delimited_rows(reader, columns)
+    return columns, lambda wanted: _DelimitedRows(lines, columns, delimiter, wanted).read()
 
 
-def _delimited_rows(reader: Any, columns: Sequence[str]) -> Iterator[Row]:
-    while True:
-        number = reader.line_num + 1
+class _Lines:
+    """Lines that can be put back, and the number of the one that was given last, from 1."""
+
+    def __init__(self, lines: Iterator[str | None]) -> None:
+        self._lines = lines
+        self._back: list[str | None] = []
+        self.number = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str | None:
+        line = self._back.pop() if self._back else next(self._lines)
+        self.number += 1
+        return line
+
+    def put_back(self, lines: Sequence[str | None]) -> None:
+        """Give these lines again, next."""
+        self._back += reversed(lines)
+        self.number -= len(lines)
+
+
+class _DelimitedRows:
+    """The rows of a delimited table. Each line is part of one row, which is read or named.
+
+    A quoted value may contain line ends. One whose next line is a row of its own is taken for a stray quote: its first
+    line alone is the row that cannot be used, or, where tabs separate the values, its quotes are part of the text.
+    """
+
+    def __init__(self, lines: _Lines, columns: Sequence[str], delimiter: str, wanted: Sequence[str]) -> None:
+        self._lines, self._columns, self._delimiter = lines, columns, delimiter
+        self._image = columns.index(wanted[0]) if wanted else 0
+
+    def read(self) -> Iterator[Row]:
+        """The rows, in order."""
+        while True:
+            try:
+                line = next(self._lines)
+            except StopIteration:
+                return
+            except ImageError as error:
+                yield Row(self._lines.number + 1, {}, f"{error}; the rest of the table is not read")
+                return
+            number = self._lines.number
+            if line is None:
+                yield Row(number, {}, _TOO_LONG)
+            elif line.strip():
+                yield self._read_row(number, line)
+
+    def _read_row(self, number: int, line: str) -> Row:
+        taken = [line]
         try:
-            values = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield Row(number, {}, f"not a row of the table ({error})")
-            continue
-        except ImageError as error:
-            yield Row(number, {}, f"{error}; the rest of the table is not read")
-            return
-        if not values:
-            continue
-        if len(values) != len(columns):
-            yield Row(number, {}, f"{len(values)} values for {len(columns)} columns")
-            continue
-        yield Row(number, dict(zip(columns, values, strict=True)))
+            values = _split_values(self._take(line, taken), self._delimiter)
+        except (_QuoteError, ImageError) as error:
+            self._lines.put_back(taken[1:])
+            if self._delimiter != "\t":
+                return Row(number, {}, f"not a row of the table ({error})")
+            taken, values = [line], line.rstrip("\r\n").split("\t")
+        if len(values) != len(self._columns):
+            where = f" in lines {number:,} to {number + len(taken) - 1:,}" if len(taken) > 1 else ""
+            return Row(number, {}, f"{len(values)} values for {len(self._columns)} columns{where}")
+        return Row(number, dict(zip(self._columns, values, strict=True)))
+
+    def _take(self, line: str, taken: list[str]) -> Iterator[str]:
+        """The line, and those after it as a quoted value takes them; `taken` is what was given."""
+        yield line
+        length = len(line)
+        for following in self._lines:
+            length += len(following or "")
+            if following is None or length > MAX_LINE_LENGTH:
+                self._lines.put_back([following])
+                raise _QuoteError(f"a quote is not closed within {MAX_LINE_LENGTH:,} characters")
+            if self._is_row(following, line):
+                self._lines.put_back([following])
+                raise _QuoteError("a quote is not closed before the next row")
+            taken.append(following)
+            yield following
+
+    def _is_row(self, line: str, first: str) -> bool:
+        """Whether a line reads as a row of its own: as many values as columns, one of them in the place of an image."""
+        try:
+            values = _split_values((line,), self._delimiter)
+        except _QuoteError:
+            values = line.rstrip("\r\n").split(self._delimiter)
+        if len(values) != len(self._columns) or not (name := values[self._image].strip()):
+            return False
+        if has_image_suffix(name) or is_url(name) or ("/" in name and " " not in name):
+            return True
+        return _shape(name) == _shape(first.split(self._delimiter)[0]) if self._image == 0 else False
+
+
+class _QuoteError(Exception):
+    """A value begins with a quote and does not end with one."""
+
+
+def _split_values(lines: Iterable[str], delimiter: str) -> list[str]:
+    r"""The values of one row (RFC 4180), from as many lines as its quoted values take. Raises _QuoteError.
+
+    >>> _split_values(['a,"b, ""c""\n', 'd",12"\n'], ",")
+    ['a', 'b, "c"\nd', '12"']
+    """
+    values: list[str] = []
+    quoted: list[str] | None = None  # the parts of a value whose quote is open
+    for line in lines:
+        place = 0
+        while True:
+            if quoted is None and not line.startswith('"', place):
+                end = line.find(delimiter, place)
+                if end < 0:
+                    return [*values, line[place:].rstrip("\r\n")]
+                values.append(line[place:end])
+                place = end + 1
+                continue
+            place += quoted is None
+            text = _QUOTED.match(line, place)
+            assert text is not None
+            quoted = [*(quoted or ()), text[0]]
+            place = text.end() + 1
+            if place > len(line):
+                break
+            values.append("".join(quoted).replace('""', '"'))
+            quoted = None
+            if not line[place:].rstrip("\r\n"):
+                return values
+            if not line.startswith(delimiter, place):
+                raise _QuoteError("there is text behind a closing quote")
+            place += 1
+    raise _QuoteError("a quote is not closed")
+
+
+def _shape(name: str) -> str:
+    """A name without what differs between numbered names."""
+    return re.sub(r"[0-9]+", "0", name.strip())
 
 
 def _open_json_lines(file: BinaryIO) -> _Opened:
@@ -175,7 +302,7 @@ def _open_json_lines(file: BinaryIO) -> _Opened:
     raise ImageError(f"not a table: row {start[0].number}: {start[0].error}")
 
 
-def _json_rows(lines: Iterator[str]) -> Iterator[Row]:
+def _json_rows(lines: Iterator[str | None]) -> Iterator[Row]:
     number = 0
     while True:
         number += 1
@@ -186,6 +313,9 @@ def _json_rows(lines: Iterator[str]) -> Iterator[Row]:
         except ImageError as error:
             yield Row(number, {}, f"{error}; the rest of the table is not read")
             return
+        if line is None:
+            yield Row(number, {}, _TOO_LONG)
+            continue
         if not line.strip():
             continue
         try:
