@@ -53,7 +53,7 @@ def test_lists_and_patterns(clipsim: Clipsim, colour_model: FakeEncoder, colours
     """Names come from arguments, standard input and a file, in this order, and patterns choose among them."""
     (tmp_path / "list").write_bytes(f"{colours}\0".encode())
     ended = clipsim(
-        "embed", colours / "red.png", "-", "--from-file", tmp_path / "list", "-0", "-o", tmp_path / "out",
+        "embed", colours / "red.png", "-", "--from-file", tmp_path / "list", "-o", tmp_path / "out",
         "--exclude", "blue.*",
         stdin=f"{colours / 'blue.png'}\0{colours / 'green.png'}\0".encode(),
     )  # fmt: skip
@@ -69,7 +69,6 @@ def test_lists_and_patterns(clipsim: Clipsim, colour_model: FakeEncoder, colours
         (["x"], 2, "give --output DIR (-o)"),
         (["-o", "out"], 2, "no images to embed"),
         (["-", "--from-file", "-", "-o", "out"], 2, "only once"),
-        (["x", "-0", "-o", "out"], 2, "--null"),
         (["x", "-o", "out", "--include", ""], 2, "a pattern"),
         (["x", "-o", "out", "--ray-address", "a:1"], 2, "--runner ray"),
         (["none.jpg", "-o", "{tmp}/out"], 1, "errors.jsonl in {tmp}/out"),

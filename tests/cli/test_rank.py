@@ -113,7 +113,7 @@ def test_prompts_and_paths_from_files(clipsim: Clipsim, colours: Path) -> None:
     """--text-file adds to --text; --from-file adds to the images."""
     (colours / "prompts.txt").write_text("blue\nlime\n")
     (colours / "list.bin").write_bytes(b"green.png\0blue.png\0")
-    lists = ("--text-file", "prompts.txt", "--from-file", "list.bin", "-0")
+    lists = ("--text-file", "prompts.txt", "--from-file", "list.bin")
     record = json.loads(clipsim("rank", "red.png", "-t", "red", *lists, "--json", "-q").out)
 
     assert record["texts"] == ["red", "blue", "lime"]
@@ -173,7 +173,6 @@ def test_the_batch_size_is_what_was_asked_for(clipsim: Clipsim, colour_model: Fa
         (["red.png", "-t", "red", "--template", "x"], "the template 'x' has no {}"),
         (["red.png", "-t", "red", "--format", "csv", "--json"], "--json and --format csv contradict each other"),
         (["-", "-t", "red", "--text-file", "-"], "can be read only once"),
-        (["red.png", "-t", "red", "-0"], "--null goes with a list of paths"),
         (["red.png", "-t", "red", "--device", "tpu"], "unknown device 'tpu'"),
         (["red.png", "-t", "red", "--engine", "onnx", "--device", "cuda"], "runs on the CPU only"),
     ],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from clipsim.errors import ImageError, UsageError
+from clipsim.errors import ImageError
 from clipsim.inputs.paths import find_images, find_listed_images, read_path_list
 
 
@@ -82,7 +82,7 @@ def test_a_list_separated_by_nul(tmp_path: Path) -> None:
     file = tmp_path / "list"
     file.write_bytes(b"a\nb.png\0\0c.png\r\0")
 
-    assert list(read_path_list(str(file), null=True)) == ["a\nb.png", "c.png\r"]
+    assert list(read_path_list(str(file))) == ["a\nb.png", "c.png\r"]
 
 
 def test_a_list_longer_than_one_read(tmp_path: Path) -> None:
@@ -107,12 +107,24 @@ def test_a_missing_list_is_named(tmp_path: Path) -> None:
         list(read_path_list(str(tmp_path / "nope")))
 
 
-def test_a_list_separated_by_nul_that_is_read_as_lines(tmp_path: Path) -> None:
-    """The error names the parameter that reads it."""
-    (tmp_path / "list").write_bytes(b"a.png\0b.png\0")
+@pytest.mark.parametrize("start", [b"\xef\xbb\xbf", b""])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\0"])
+def test_a_mark_at_the_beginning_is_no_part_of_a_name(tmp_path: Path, start: bytes, end: bytes) -> None:
+    """Of UTF-8, as editors write it."""
+    (tmp_path / "list").write_bytes(start + b"a.png" + end + b"# b.png " + end)
 
-    with pytest.raises(UsageError, match=r"separated by NUL; read it with null=True"):
+    assert list(read_path_list(str(tmp_path / "list"))) == ["a.png", "# b.png "]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_list_in_utf_16_is_named(tmp_path: Path, encoding: str) -> None:
+    """With a mark or without; names of one letter that end in NUL are none."""
+    (tmp_path / "list").write_bytes("a.png\nb.png\n".encode(encoding))
+    with pytest.raises(ImageError, match="list: the list of paths is UTF-16; save it as UTF-8"):
         list(read_path_list(str(tmp_path / "list")))
+
+    (tmp_path / "list").write_bytes(b"a\0b\0")
+    assert list(read_path_list(str(tmp_path / "list"))) == ["a", "b"]
 
 
 def test_links_to_a_parent_folder(tree: Path) -> None:

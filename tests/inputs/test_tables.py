@@ -10,8 +10,8 @@ import pytest
 
 from clipsim.inputs.rows import MAX_LINE_LENGTH
 from clipsim.inputs.sources import FailedSource, FileSource
-from clipsim.inputs.tables import is_table, read_table
-from clipsim.inputs.urls import UrlSource
+from clipsim.inputs.tables import read_table
+from clipsim.inputs.urls import UrlSource, is_table
 
 ROWS = [("a.jpg", "a cat"), ("sub/b.png", "a dog, running"), ("/abs/c.webp", "")]
 

@@ -19,6 +19,7 @@ from clipsim.cli.progress import progress_bar
 from clipsim.cli.rank import MINI_NOTICE
 from clipsim.cli.threads import multiply_in_one_thread
 from clipsim.errors import UsageError
+from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 def duplicates_command(
     where: shared.Where = None,
+    from_file: shared.FromFile = None,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -69,8 +71,11 @@ def duplicates_command(
         output = choose_format(output, as_json, paths, null)
         if output is Format.html:
             check_terminal()
-        if not where:
+        where = where or []
+        if not where and from_file is None:
             raise UsageError("nowhere to search; give a folder, images, or a folder of vectors")
+        if [*where, from_file].count(STANDARD_INPUT) > 1:
+            raise UsageError("standard input (-) can be read only once")
         if exact_files and (threshold is not None or no_pixel_check):
             raise UsageError("--exact-files compares bytes; give it without --threshold and --no-pixel-check")
         print_library_notices(quiet=quiet)
@@ -84,7 +89,7 @@ def duplicates_command(
         run_options = RunOptions(
             batch_size=batch_size, workers=workers, exact=exact, on_error=on_error.value, cache=not no_cache
         )
-        places = find_named_places(where)
+        places = find_named_places(where, from_file)
         with progress_bar(quiet=quiet) as bar:
             found: Duplicates | SameFiles
             if exact_files:

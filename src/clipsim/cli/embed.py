@@ -11,11 +11,13 @@ import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED, exit_status
+from clipsim.cli.many import find_named_sources
 from clipsim.cli.output import print_library_notices, print_message, print_table, write
 from clipsim.cli.parameters import OnError
 from clipsim.cli.progress import Bar, progress_bar
 from clipsim.cli.rank import MINI_NOTICE
 from clipsim.errors import UsageError, printable
+from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
@@ -66,7 +68,6 @@ def embed_command(
         ),
     ] = "",
     from_file: shared.FromFile = None,
-    null: shared.Null = False,
     captions: Annotated[bool, typer.Option("--captions", help="Embed the caption of each image too.")] = False,
     dtype: Annotated[Dtype, typer.Option(help="How vectors are stored.")] = Dtype.fp16,
     shard_size: Annotated[
@@ -126,7 +127,7 @@ def embed_command(
         from clipsim.inputs.filters import NameFilter
 
         chosen = NameFilter(tuple(include or ()), tuple(exclude or ()))
-        found = _find_sources(sources or (), from_file, null, chosen)
+        found = _find_sources(sources or (), from_file, chosen)
         on_ray = runner is RunnerName.ray
         model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine)
         run_options = RunOptions(
@@ -160,28 +161,13 @@ def embed_command(
         _print_result(result, as_json=as_json or form is SummaryFormat.json)
 
 
-def _find_sources(names: Sequence[str], from_file: str | None, null: bool, chosen: NameFilter) -> Iterator[Source]:
+def _find_sources(names: Sequence[str], from_file: str | None, chosen: NameFilter) -> Iterator[Source]:
     """The sources in the order named, lazily; then those of the list."""
-    from clipsim.inputs.expand import find_sources
-    from clipsim.inputs.paths import STANDARD_INPUT, read_path_list
-
-    if null and from_file is None and STANDARD_INPUT not in names:
-        raise UsageError("--null goes with a list of paths: - or --from-file")
     if not names and from_file is None:
         raise UsageError("no images to embed; give files, folders, quoted globs, tars or tables, or - for a list")
     if [*names, from_file].count(STANDARD_INPUT) > 1:
         raise UsageError("standard input (-) can be read only once")
-
-    def expand() -> Iterator[Source]:
-        for name in names:
-            if name == STANDARD_INPUT:
-                yield from find_sources(read_path_list(name, null=null), chosen, listed=True)
-            else:
-                yield from find_sources([name], chosen)
-        if from_file is not None:
-            yield from find_sources(read_path_list(from_file, null=null), chosen, listed=True)
-
-    return expand()
+    return find_named_sources(names, from_file, chosen)
 
 
 def _watch(embedding: Embedding, bar: Bar) -> EmbedResult:

@@ -15,7 +15,7 @@ from clipsim.errors import ClipsimError, UsageError, printable
 
 NOTHING_DONE, WRONG_USAGE, SOME_SKIPPED = 1, 2, 3
 _PARAMETER = re.compile(
-    r"\b(model|weights|device|precision|engine|batch_size|workers|truncate|sort_by|exact|on_error|null|image_column|"
+    r"\b(model|weights|device|precision|engine|batch_size|workers|truncate|sort_by|exact|on_error|image_column|"
     r"label_column|caption_column|labels|none|none_below|top_k|recall_k|clipscore_prefix|seed|recall|false_alarms|"
     r"overwrite|runner|dtype)="
     r"(?:(True)|'([^' ]*)'|('[^']*'))"

@@ -18,6 +18,7 @@ from clipsim.inputs.paths import STANDARD_INPUT, read_path_list
 if TYPE_CHECKING:
     from clipsim.api.places import Place, Progress
     from clipsim.inputs.filters import NameFilter
+    from clipsim.inputs.sources import Source
     from clipsim.scoring.records import ImageFailure
 
 
@@ -40,21 +41,38 @@ def choose_format(output: Format, as_json: bool, paths: bool, null: bool) -> For
     return Format.json if as_json else output
 
 
-def find_named_places(names: Sequence[str], chosen: NameFilter | None = None) -> list[Place]:
-    """The places that arguments name; `-` is a list of paths on standard input.
+def find_named_sources(
+    names: Sequence[str], from_file: str | None = None, chosen: NameFilter | None = None
+) -> Iterator[Source]:
+    """The sources that arguments name, lazily; `-` is a list of paths on standard input, `from_file` one in a file."""
+    from clipsim.inputs.expand import find_sources
+
+    for name in names:
+        if name == STANDARD_INPUT:
+            yield from find_sources(read_path_list(name), chosen, listed=True)
+        else:
+            yield from find_sources([name], chosen)
+    if from_file is not None:
+        yield from find_sources(read_path_list(from_file), chosen, listed=True)
+
+
+def find_named_places(
+    names: Sequence[str], from_file: str | None = None, chosen: NameFilter | None = None
+) -> list[Place]:
+    """As `find_named_sources`, but a folder that `clipsim embed` wrote is a data set.
 
     Where nothing of it exists, each name is reported and the run ends, before a model is looked for.
     """
     from clipsim.api import find_missing
     from clipsim.api.places import find_places
-    from clipsim.inputs.expand import find_sources
 
     def expand() -> Iterator[object]:
         for name in names:
             if name == STANDARD_INPUT:
-                yield from find_sources(read_path_list(name), chosen, listed=True)
+                yield from find_named_sources([name], None, chosen)
             else:
                 yield name
+        yield from find_named_sources([], from_file, chosen)
 
     places = find_places(expand(), chosen)
     sources = [source for place in places if isinstance(place, list) for source in place]

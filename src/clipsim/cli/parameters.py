@@ -177,15 +177,20 @@ Images = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="IMAGES",
-        help="Image files, folders (searched for images) or quoted globs; `-` reads paths from standard input.",
+        help="Image files, folders (searched for images), quoted globs, or addresses; `-` reads paths from standard "
+        "input.",
         show_default=False,
     ),
 ]
 FromFile = Annotated[
     str | None,
-    typer.Option("--from-file", help="Read image paths from a file, one a line.", metavar="FILE", show_default=False),
+    typer.Option(
+        "--from-file",
+        help="Read image paths from a file, one a line, or separated by NUL.",
+        metavar="FILE",
+        show_default=False,
+    ),
 ]
-Null = Annotated[bool, typer.Option("--null", "-0", help="Listed paths end in NUL, as `find -print0` writes them.")]
 Where = Annotated[
     list[str] | None,
     typer.Argument(

@@ -8,13 +8,13 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED, exit_status
+from clipsim.cli.many import find_named_sources
 from clipsim.cli.output import legend_is_due, print_library_notices, print_message
 from clipsim.cli.page import MAX_PICTURES, MaxPictures, check_page, check_terminal
 from clipsim.cli.parameters import Format, OnError
@@ -22,7 +22,7 @@ from clipsim.cli.preview import MAX_PREVIEWS, PreviewMode, PreviewOption, choose
 from clipsim.cli.progress import Bar, progress_bar
 from clipsim.cli.rank_output import RankView, print_json_lines, print_result
 from clipsim.errors import ImageError, UsageError, printable
-from clipsim.inputs.paths import STANDARD_INPUT, find_images, find_listed_images, read_path_list
+from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.inputs.prompts import read_prompts
 from clipsim.models.catalogue import BUNDLED
 from clipsim.options import ModelOptions, RunOptions
@@ -63,7 +63,6 @@ def rank_command(
     batch_size: shared.BatchSize = None,
     workers: shared.Workers = None,
     from_file: shared.FromFile = None,
-    null: shared.Null = False,
     output: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.table,
     as_json: Annotated[bool, typer.Option("--json", help="Short for --format json.")] = False,
     top: Annotated[
@@ -98,7 +97,7 @@ def rank_command(
 
     Example: `clipsim rank images/*.jpeg --text maze --text cat`
 
-    In a pipeline: `find photos -print0 | clipsim rank - -0 -t maze -t cat --format jsonl`
+    In a pipeline: `find photos -print0 | clipsim rank - -t maze -t cat --format jsonl`
     """
     with exit_status():
         if as_json and output not in (Format.json, Format.table):
@@ -115,7 +114,7 @@ def rank_command(
             check_terminal()
         preview = choose_preview(preview) if output is Format.table else PreviewMode.off
         print_library_notices(quiet=quiet)
-        paths = _find_paths(images or (), from_file, null)
+        found = _find_sources(images or (), from_file)
         texts = list(chain(text or (), *map(read_prompts, text_file or ())))
         if not texts:
             raise UsageError("no texts to compare with; give --text TEXT or --text-file FILE")
@@ -129,11 +128,10 @@ def rank_command(
             cache=not no_cache,
         )
         from clipsim.api import RankRequest, Session, find_missing  # with NumPy, which help does without
-        from clipsim.inputs.sources import FileSource
 
         request = RankRequest.check(texts, template or (), sort_by, thresholds)
         streamed = output is Format.jsonl and sort_by is None and top_images is None
-        sources: Iterable[Source] = map(FileSource, paths)
+        sources: Iterable[Source] = found
         if not streamed:
             sources = list(sources)
             for_people = output in (Format.table, Format.html)
@@ -162,7 +160,7 @@ def rank_command(
                 counts = RunCounts()
                 total = None if streamed else len(list(sources))
                 if streamed and _can_be_counted(images or (), from_file):
-                    bar.count_total(lambda: sum(1 for _ in _find_paths(images or (), from_file, null)))
+                    bar.count_total(lambda: sum(1 for _ in _find_sources(images or (), from_file)))
                 with closing(_watch(ranking, bar, counts, total)) as batches:
                     if streamed:
                         print_json_lines(batches, request.texts, top)
@@ -176,27 +174,22 @@ def rank_command(
             _end_with_failures(counts)
 
 
-def _find_paths(images: Sequence[str], from_file: str | None, null: bool) -> Iterator[str]:
-    """The paths to open, lazily: a list on a pipe may never end."""
-    if null and from_file is None and STANDARD_INPUT not in images:
-        raise UsageError("--null goes with a list of paths: - or --from-file")
+def _find_sources(images: Sequence[str], from_file: str | None) -> Iterator[Source]:
+    """The sources, lazily: a list on a pipe may never end."""
     if not images and from_file is None:
         raise UsageError("no images to rank; give files, folders or quoted globs, or - to read paths from a pipe")
-    named = (
-        find_listed_images(read_path_list(name, null=null)) if name == STANDARD_INPUT else find_images([name])
-        for name in images
-    )
-    listed = find_listed_images(read_path_list(from_file, null=null)) if from_file else ()
-    paths = chain(chain.from_iterable(named), listed)
-    first = next(paths, None)
+    sources = find_named_sources(images, from_file)
+    first = next(sources, None)
     if first is None:
         raise ImageError("no images to rank: the list of paths is empty")
-    return chain((first,), paths)
+    return chain((first,), sources)
 
 
 def _can_be_counted(images: Sequence[str], from_file: str | None) -> bool:
-    """Whether the paths can be found twice, which a pipe's cannot."""
-    return STANDARD_INPUT not in images and (from_file is None or Path(from_file).is_file())
+    """Whether the sources can be found twice, which a pipe's cannot, nor cheaply those of an address."""
+    return not any(name == STANDARD_INPUT or "://" in name for name in images) and (
+        from_file is None or os.path.isfile(from_file)  # noqa: PTH113 (a Path raises for a name that is too long)
+    )
 
 
 def _choose_thumbnails(output: Format, preview: PreviewMode) -> ThumbnailRules | None:

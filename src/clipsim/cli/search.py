@@ -55,6 +55,7 @@ def search_command(
         typer.Option(metavar="S", help="Only images with at least this cosine.", show_default=False),
     ] = None,
     template: shared.Templates = None,
+    from_file: shared.FromFile = None,
     include: shared.Include = None,
     exclude: shared.Exclude = None,
     model: shared.Model = None,
@@ -87,9 +88,10 @@ def search_command(
         if output is Format.html:
             check_terminal()
         preview = choose_preview(preview) if output is Format.table and not paths else PreviewMode.off
-        if not where:
+        where = where or []
+        if not where and from_file is None:
             raise UsageError("nowhere to search; give a folder, images, or a folder of vectors")
-        if [*where, *(text_file or ())].count(STANDARD_INPUT) > 1:
+        if [*where, *(text_file or ()), from_file].count(STANDARD_INPUT) > 1:
             raise UsageError("standard input (-) can be read only once: for images or for texts")
         print_library_notices(quiet=quiet)
         texts = list(chain(text or (), *map(read_prompts, text_file or ())))
@@ -115,7 +117,7 @@ def search_command(
         if output is Format.html:
             check_page(top * (len(request.texts) + len(request.images)), 1, max_pictures)
         chosen = NameFilter(tuple(include or ()), tuple(exclude or ())) if include or exclude else None
-        places = find_named_places(where, chosen)
+        places = find_named_places(where, from_file, chosen)
         model = model if model or weights else recorded_model(where)
         model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine)
         run_options = RunOptions(

@@ -10,12 +10,13 @@ import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import SOME_SKIPPED, exit_status
+from clipsim.cli.many import find_named_sources
 from clipsim.cli.output import print_library_notices, print_message, print_table, write
 from clipsim.cli.parameters import OnError, WholeFormat
 from clipsim.cli.progress import Bar, progress_bar
 from clipsim.cli.rank import MINI_NOTICE, print_failure
 from clipsim.errors import UsageError, printable
-from clipsim.inputs.paths import find_images
+from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ def threshold_command(
     text: Annotated[list[str] | None, typer.Argument(metavar="TEXT...", help="What a picture is to show.")] = None,
     positives: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH", help="Pictures that show it: a file, folder or quoted glob; repeat it."),
+        typer.Option(
+            metavar="PATH",
+            help="Pictures that show it: a file, folder, quoted glob or address; `-` reads paths from standard input; "
+            "repeat it.",
+        ),
     ] = None,
     negatives: Annotated[
         list[str] | None, typer.Option(metavar="PATH", help="Pictures that do not show it; repeat it.")
@@ -72,6 +77,8 @@ def threshold_command(
             raise UsageError("no TEXT to find a threshold for")
         if not positives:
             raise UsageError("no positives; give pictures that show the text: --positives PATH")
+        if [*positives, *(negatives or ())].count(STANDARD_INPUT) > 1:
+            raise UsageError("standard input (-) can be read only once: for positives or for negatives")
         print_library_notices(quiet=quiet)
         model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine)
         run_options = RunOptions(
@@ -84,10 +91,9 @@ def threshold_command(
         )
         from clipsim.api import Session  # with NumPy
         from clipsim.api.thresholds import Thresholding, ThresholdRequest, save_thresholds
-        from clipsim.inputs.sources import FileSource
 
         request = ThresholdRequest.check(text, template or (), recall, false_alarms)
-        known, others = ([FileSource(path) for path in find_images(paths or ())] for paths in (positives, negatives))
+        known, others = (list(find_named_sources(paths or ())) for paths in (positives, negatives))
         with progress_bar(quiet=quiet) as bar:
             bar.step("loading the model")
             with Session(model_options, run_options, own_process=True) as session:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from clipsim.errors import UsageError
-from clipsim.inputs.paths import find_images
-from clipsim.inputs.sources import BytesSource, FailedSource, FileSource, PictureSource, Source
+from clipsim.inputs.expand import find_sources
+from clipsim.inputs.sources import BytesSource, FailedSource, PictureSource, Source
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -22,17 +22,17 @@ TAKEN = "a path, the bytes of an image file, a file opened in binary mode, a (h,
 def make_sources(images: object) -> Iterator[Source]:
     """The `images` that a Python caller passed → sources, lazily and in order.
 
-    `images` is one image or an iterable of images. An image is a path (files, folders and globs are expanded as on the
-    command line), the bytes of an image file, a file opened in binary mode (read at once, from where it stands), an RGB
-    array of shape (h, w, 3) and type uint8, a PIL picture or a `Source`. What has no file name is named "image n" when
-    it is the n-th source, counted from 1.
+    `images` is one image or an iterable of images. An image is a path or an address (folders, globs, tars and tables
+    are expanded as on the command line), the bytes of an image file, a file opened in binary mode (read at once, from
+    where it stands), an RGB array of shape (h, w, 3) and type uint8, a PIL picture or a `Source`. What has no file name
+    is named "image n" when it is the n-th source, counted from 1.
 
     Raises UsageError for anything else.
     """
     number = 0
     for image in list_arguments(images):
         if is_path(image):
-            found: Iterable[Source] = map(FileSource, find_images([os.fspath(cast("str", image))]))
+            found: Iterable[Source] = find_sources([os.fspath(cast("str", image))])
         else:
             found = (as_source(image, number + 1),)
         for source in found:

@@ -5,23 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from functools import cache
 from typing import Any, cast
 
 from clipsim.errors import UsageError
 from clipsim.inputs.filters import NameFilter
 from clipsim.inputs.paths import find_images, find_listed_images
 from clipsim.inputs.sources import FailedSource, FileSource, Source
-from clipsim.inputs.tables import is_table, read_table
-from clipsim.inputs.tars import TarMember, read_tar
-from clipsim.inputs.urls import UrlSource, as_path, find_urls, is_url, suffix_of
-
-_KINDS: dict[str, type[Source]] = {
-    "file": FileSource,
-    "url": UrlSource,
-    "tar": TarMember,
-    "failed": FailedSource,
-}
-_NAMES = {kind: name for name, kind in _KINDS.items()}
+from clipsim.inputs.urls import UrlSource, as_path, find_urls, is_table, is_tar, is_url
 
 
 def find_sources(names: Iterable[str], chosen: NameFilter | None = None, *, listed: bool = False) -> Iterator[Source]:
@@ -59,16 +50,20 @@ def make_collection(inputs: object, chosen: NameFilter | None = None) -> Iterato
 
 
 def _open_collection(name: str) -> Iterable[Source]:
-    if suffix_of(name) == ".tar":
+    if is_tar(name):
+        from clipsim.inputs.tars import read_tar  # tars and tables are imported where there are some
+
         return read_tar(name)
     if is_table(name):
+        from clipsim.inputs.tables import read_table
+
         return read_table(name)
     return (UrlSource(name) if is_url(name) else FileSource(name),)
 
 
 def to_record(source: Source) -> dict[str, Any]:
     """A source as plain values, to be opened later or elsewhere. Raises UsageError for a picture in memory."""
-    kind = _NAMES.get(type(source))
+    kind = next((name for name, kind in _kinds().items() if kind is type(source)), None)
     if kind is None:
         raise UsageError(f"'{source.name}' is a picture in memory; only files and addresses can be opened again")
     return {"kind": kind, **{key: value for key, value in asdict(source).items() if value is not None}}
@@ -81,4 +76,11 @@ def from_record(record: dict[str, Any]) -> Source:
     FileSource(name='a.jpg', caption='a cat', facts=None)
     """
     fields = dict(record)
-    return _KINDS[fields.pop("kind")](**fields)
+    return _kinds()[fields.pop("kind")](**fields)
+
+
+@cache
+def _kinds() -> dict[str, type[Source]]:
+    from clipsim.inputs.tars import TarMember
+
+    return {"file": FileSource, "url": UrlSource, "tar": TarMember, "failed": FailedSource}

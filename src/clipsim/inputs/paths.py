@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import os
 import select
@@ -11,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from clipsim.errors import ImageError, UsageError, printable
+from clipsim.errors import ImageError, printable
 
 # The files that a directory is searched for; a file that the user names is opened whatever its suffix.
 SUFFIXES = frozenset(
@@ -23,6 +24,7 @@ SUFFIXES = frozenset(
 )  # fmt: skip
 STANDARD_INPUT = "-"
 CHUNK_BYTES = 1 << 16
+_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def find_images(inputs: Iterable[str]) -> Iterator[str]:
@@ -104,23 +106,24 @@ def has_image_suffix(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (a million times; a Path costs more)
 
 
-def read_path_list(source: str, *, null: bool = False) -> Iterator[str]:
-    """The paths in a list (a file, or `-` for standard input), lazily: one a line, or NUL-separated with `null`.
+def read_path_list(source: str) -> Iterator[str]:
+    """The paths in a list (a file, or `-` for standard input), lazily: lines, or if the list has a NUL, ended by NUL.
 
-    The bytes of a name are decoded by `os.fsdecode`, which keeps those that are not UTF-8. Empty entries are skipped,
-    and so is a carriage return at the end of a line.
+    The bytes of a name are decoded by `os.fsdecode`, which keeps those that are not UTF-8. A UTF-8 byte-order mark,
+    empty entries and a carriage return at the end of a line are dropped.
 
-    Raises ImageError for a list that cannot be read, UsageError for NUL in a list of lines.
+    Raises ImageError for a list that cannot be read, or is UTF-16.
     """
     shown = "standard input" if source == STANDARD_INPUT else printable(source)
     try:
         if source == STANDARD_INPUT:
-            yield from _split(_unbuffered(sys.stdin.buffer), null)
+            yield from _split(_unbuffered(sys.stdin.buffer), shown)
         else:
             with Path(source).open("rb", buffering=0) as file:
-                yield from _split(file, null)
-    except OSError as error:
-        raise ImageError(f"{shown}: cannot read the list of paths: {error.strerror or error}") from error
+                yield from _split(file, shown)
+    except (OSError, ValueError) as error:  # a NUL in the name of the list is a ValueError
+        cause = getattr(error, "strerror", None) or error
+        raise ImageError(f"{shown}: cannot read the list of paths: {cause}") from error
 
 
 def _unbuffered(file: BinaryIO) -> BinaryIO:
@@ -133,13 +136,28 @@ def _unbuffered(file: BinaryIO) -> BinaryIO:
     return raw
 
 
-def _split(file: BinaryIO, null: bool) -> Iterator[str]:
-    separator = b"\0" if null else b"\n"
-    rest = b""
-    while chunk := _read(file):
-        *names, rest = (rest + chunk).split(separator)
-        yield from _names(names, null)
-    yield from _names([rest], null)
+def _split(file: BinaryIO, shown: str) -> Iterator[str]:
+    """The names in an open list. Names are given as they come: the first NUL makes it the separator from there on."""
+    rest = _read(file)
+    while len(rest) < 2 and (chunk := _read(file)):
+        rest += chunk
+    if rest.startswith(_UTF_16_MARKS) or _looks_like_utf_16(rest):
+        raise ImageError(f"{shown}: the list of paths is UTF-16; save it as UTF-8")
+    rest = rest.removeprefix(codecs.BOM_UTF8)
+    separator, chunk = b"\n", rest
+    while chunk:
+        if b"\0" in rest:
+            separator = b"\0"
+        *names, rest = rest.split(separator)
+        yield from _names(names, separator)
+        chunk = _read(file)
+        rest += chunk
+    yield from _names([rest], separator)
+
+
+def _looks_like_utf_16(start: bytes) -> bool:
+    """Whether text without a mark is UTF-16: a line feed of two bytes, and every other byte a NUL."""
+    return any(mark in start and not start[place:200:2].strip(b"\0") for mark, place in ((b"\n\0", 1), (b"\0\n", 0)))
 
 
 def _read(file: BinaryIO) -> bytes:
@@ -149,11 +167,7 @@ def _read(file: BinaryIO) -> bytes:
     return chunk
 
 
-def _names(raw: Iterable[bytes], null: bool) -> Iterator[str]:
+def _names(raw: Iterable[bytes], separator: bytes) -> Iterator[str]:
     for name in raw:
-        if not null:
-            name = name.removesuffix(b"\r")
-            if b"\0" in name:
-                raise UsageError("the list of paths is separated by NUL; read it with null=True")
-        if name:
+        if name := name.removesuffix(b"\r") if separator == b"\n" else name:
             yield os.fsdecode(name)

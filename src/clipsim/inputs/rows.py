@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 IMAGE_COLUMNS = ("image", "file_name", "filepath", "path", "filename", "image_path")
-TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 MAX_LINE_LENGTH = 1 << 20  # characters of a line, and of the lines of one row
 _DELIMITERS = ",\t;"
 _QUOTED = re.compile(r'(?:[^"]+|"")*')

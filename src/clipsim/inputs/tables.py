@@ -6,19 +6,10 @@ from collections.abc import Iterator
 
 from clipsim.errors import DataError
 from clipsim.inputs.captions import CAPTION_COLUMNS, MAX_TEXT_BYTES, find_caption
-from clipsim.inputs.rows import IMAGE_COLUMNS, TABLE_SUFFIXES, Row, choose_column, name_columns
+from clipsim.inputs.rows import IMAGE_COLUMNS, Row, choose_column, name_columns
 from clipsim.inputs.rows import read_table as read_rows
 from clipsim.inputs.sources import FailedSource, FileSource, Source
-from clipsim.inputs.urls import UrlSource, as_path, is_url, join_location, suffix_of
-
-
-def is_table(name: str) -> bool:
-    """Whether a path or address is named like a table.
-
-    >>> is_table("data/pictures.CSV"), is_table("data/pictures.jpg")
-    (True, False)
-    """
-    return suffix_of(name) in TABLE_SUFFIXES
+from clipsim.inputs.urls import UrlSource, as_path, is_url, join_location
 
 
 def read_table(name: str) -> Iterator[Source]:

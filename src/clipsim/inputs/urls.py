@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
+from urllib.parse import unquote_to_bytes
 
 from clipsim.errors import ImageError, MissingPackageError, printable
 from clipsim.inputs.paths import has_image_suffix
@@ -17,8 +18,11 @@ from clipsim.inputs.sources import Source, open_regular
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*::)*[A-Za-z][A-Za-z0-9+.-]+://")
 _WEB = re.compile(r"https?://", re.IGNORECASE)
+TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+_TAR = re.compile(r"\.tar(\.(gz|bz2|xz|zst))?|\.tgz", re.IGNORECASE)
 _PATTERN = re.compile(r"[*\[]")  # a question mark begins a query
-_FILE_URL = re.compile(r"(?:file|local)://", re.IGNORECASE)
+_FILE_URL = re.compile(r"(file|local)://", re.IGNORECASE)
+_LOCAL_HOST = re.compile(r"localhost(?=/)", re.IGNORECASE)
 
 
 def is_url(name: str) -> bool:
@@ -31,12 +35,17 @@ def is_url(name: str) -> bool:
 
 
 def as_path(name: str) -> str:
-    """A `file://` address as the path it stands for; other names as they are.
+    """A `file://` address as the path it stands for, its percent-encoded bytes decoded; other names as they are.
 
-    >>> as_path("file:///data/a.jpg")
-    '/data/a.jpg'
+    >>> as_path("file:///data/a%20b.jpg"), as_path("file://localhost/data/a.jpg"), as_path("100%25.jpg")
+    ('/data/a b.jpg', '/data/a.jpg', '100%25.jpg')
     """
-    return _FILE_URL.sub("", name, count=1)
+    if (scheme := _FILE_URL.match(name)) is None:
+        return name
+    path = name[scheme.end() :]
+    if scheme[1].lower() == "local":  # fsspec's, which encodes nothing
+        return path
+    return os.fsdecode(unquote_to_bytes(os.fsencode(_LOCAL_HOST.sub("", path, count=1))))
 
 
 def find_urls(url: str) -> Iterator[str]:
@@ -197,3 +206,22 @@ def suffix_of(name: str) -> str:
     """
     plain = name.partition("?")[0].partition("#")[0] if is_url(name) else name
     return posixpath.splitext(plain)[1].lower()
+
+
+def is_table(name: str) -> bool:
+    """Whether a path or address is named like a table.
+
+    >>> is_table("data/pictures.CSV"), is_table("data/pictures.jpg")
+    (True, False)
+    """
+    return suffix_of(name) in TABLE_SUFFIXES
+
+
+def is_tar(name: str) -> bool:
+    """Whether a path or address is named like a tar, or like a compressed one, whose error says so.
+
+    >>> is_tar("data/part.tar"), is_tar("data/part.tar.gz"), is_tar("data/part.gz")
+    (True, True, False)
+    """
+    suffix = suffix_of(name)
+    return _TAR.fullmatch(suffix) is not None or _TAR.fullmatch(suffix_of(name[: -len(suffix)]) + suffix) is not None
