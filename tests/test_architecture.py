@@ -59,7 +59,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "fsspec": ("inputs", "store"),
     "ray": ("api",),
     "faiss": ("store",),
-    **dict.fromkeys(("fastapi", "starlette", "uvicorn", "prometheus_client", "python_multipart"), ("server",)),
+    **dict.fromkeys(("fastapi", "starlette", "uvicorn", "h11", "prometheus_client", "python_multipart"), ("server",)),
     "PIL": ("inputs", "images", "engines", "engines/torch", "engines/onnx", "embedding", "api", "compat", "mini"),
     "numpy": (
         "images", "engines", "engines/torch", "engines/onnx", "cache", "embedding", "scoring", "store", "render", "api",

@@ -13,6 +13,7 @@ from conftest import Machine
 from PIL import Image
 
 from clipsim.api.places import find_places
+from clipsim.api.served_pictures import ServedPictures
 
 httpx = pytest.importorskip("httpx")
 pytest.importorskip("uvicorn")
@@ -32,10 +33,12 @@ def running_servers() -> Iterator[Serve]:
 
     with ExitStack() as stack:
 
-        def start(*, places: Any = (), wait: bool = True, cache: bool = False, **settings: Any) -> Any:
+        def start(
+            *, places: Any = (), folders: Any = (), wait: bool = True, cache: bool = False, **settings: Any
+        ) -> Any:
             session = Session(ModelOptions("clipsim-mini"), RunOptions(batch_size=8, cache=cache))
             service = Service([("clipsim-mini", session)], ServerSettings(port=0, **settings))
-            server = Server(service, places)
+            server = Server(service, ServedPictures(places, folders))
             thread = threading.Thread(target=server.run)
             client = httpx.Client(base_url=server.address, timeout=60, limits=httpx.Limits(max_connections=400))
             thread.start()

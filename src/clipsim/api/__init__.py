@@ -21,6 +21,7 @@
 - `same_files`, `pixel_check`: files of the same bytes, and pictures that are near in their pixels
 - `shown_pictures`: thumbnails of what a result shows
 - `served_model`, `model_thread`, `collection_search`: a session that answers many clients at once
+- `served_pictures`: the names, numbers and thumbnails of the pictures that these may search
 - `sample_texts`: texts to try an index with
 - `template_sets`: templates and named sets of them
 - `thresholds`: likewise for thresholds, and their file

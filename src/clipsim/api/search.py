@@ -149,7 +149,7 @@ class Search:
         texts = [*request.texts, *request.plus, *request.minus]
         vectors = np.zeros((0, session.encoder.embed_dim), np.float32)
         if texts:
-            vectors = mean_of_templates(session.embed_texts(texts, request.templates))
+            vectors = self._embed_texts(texts)
         queries += [Query(text, None, vector) for text, vector in zip(request.texts, vectors, strict=False)]
         if request.images:
             for source, outcome in zip(request.images, self._embed_query_images(), strict=True):
@@ -161,6 +161,9 @@ class Search:
                     queries.append(Query(None, source.name, vector, path, outcome.digest))
         plus, minus = np.split(vectors[len(request.texts) :], [len(request.plus)])
         return self._combine(queries, plus, minus), failures
+
+    def _embed_texts(self, texts: Sequence[str]) -> Vectors:
+        return mean_of_templates(self._session.embed_texts(texts, self._request.templates))
 
     def _embed_query_images(self) -> Sequence[Outcome]:
         session = self._session

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,24 +10,24 @@ import numpy as np
 
 from clipsim.api.collection import Collection
 from clipsim.api.collection_search import CollectionSearch
-from clipsim.api.model_thread import ModelThread, find_shared_multiple
-from clipsim.api.places import Place
-from clipsim.api.ranking import RankRequest, embed_prompts, make_result, notices_of, score_batch
+from clipsim.api.model_thread import Check, ModelThread, find_shared_multiple
+from clipsim.api.places import check_models
+from clipsim.api.ranking import RankRequest, make_result, notices_of, score_batch
 from clipsim.api.search import SearchRequest
-from clipsim.embedding.encode import FailedInput, ImageVector, Outcome
-from clipsim.embedding.pipeline import Prepared
+from clipsim.api.served_pictures import ServedPictures
+from clipsim.cache.recent import RecentArrays, RecentCache
+from clipsim.embedding.encode import FailedInput, ImageVector, Outcome, embed_texts
+from clipsim.embedding.pipeline import Pipeline, Prepared
 from clipsim.embedding.session import Session
-from clipsim.embedding.thumbnails import read_thumbnails
-from clipsim.errors import ImageError, printable
-from clipsim.images.thumbnail_files import ThumbnailRules
+from clipsim.engines.encoder import Encoder, Features
+from clipsim.errors import DatasetError, ImageError, printable
 from clipsim.inputs.sources import Source
 from clipsim.scoring.records import ImageScores, RankResult
 from clipsim.scoring.search_records import SearchResult
-from clipsim.scoring.similarity import Vectors, unit_rows
+from clipsim.scoring.similarity import Vectors, mean_of_templates, unit_rows
 
-MAX_KEPT_REQUESTS = 128  # whose text vectors are kept
-MAX_KEPT_TEXTS = 256  # of a request whose vectors are kept
-THUMBNAIL = ThumbnailRules(192)
+MAX_TEXT_BYTES = 32_000_000  # of the vectors of texts that are kept, with the texts
+MAX_IMAGE_BYTES = 32_000_000  # of the vectors of pictures that are kept
 
 
 class BadImageError(ImageError):
@@ -50,32 +49,49 @@ class Watch:
 class ServedModel:
     """A loaded model that answers the requests of many clients at once, each as it would be answered alone.
 
-    `collection` is what clients may search, `numbers` its places by the names of pictures.
+    `collection` is what clients may search, `unsearchable` why there is none. What a caller no longer waits for is
+    not done: cancelling a call takes its work out of all queues. What requests send is kept in memory alone.
     """
 
     def __init__(self, session: Session, watch: Watch) -> None:
         self.session, self._watch = session, watch
-        self._pipeline = session.open_pipeline(())
-        self._texts: OrderedDict[tuple[tuple[str, ...], tuple[str, ...]], Vectors] = OrderedDict()
+        self._pipeline: Pipeline | None = None
+        self._texts: RecentArrays[tuple[tuple[str, ...], tuple[str, ...]]] = RecentArrays(MAX_TEXT_BYTES)
         self._preparing = 0
         self._thread: ModelThread | None = None
         self.collection: Collection | None = None
-        self.numbers: dict[str, int] = {}
+        self.unsearchable = "no pictures to search are served; start the server with PATHS"
+        self._pictures = ServedPictures([])
+        self._notices: list[str] = []
 
-    def load(self, places: Sequence[Place] = (), on_progress: Callable[[str, int, int], None] | None = None) -> None:
+    def load(self, pictures: ServedPictures, on_progress: Callable[[str, int, int], None] | None = None) -> None:
         """Load the model, find out whether requests may share batches, and embed what is to be searched."""
         self.session.load_model()
-        if places:
-            collection = Collection()
-            for progress in collection.fill(self.session, places):
-                if on_progress is not None:
-                    on_progress(progress.what, progress.done, progress.total)
-            self.collection = collection
-            self.numbers = {source.name: number for number, source in enumerate(collection.sources)}
-        multiple = find_shared_multiple(self.session.encoder, self.session.batch_size)
+        self._pictures = pictures
+        if pictures.places:
+            self._fill(pictures, on_progress)
+        cache = None if self.session.cache is None else RecentCache(self.session.cache, MAX_IMAGE_BYTES)
+        self._pipeline = self.session.open_pipeline((), cache=cache)
         self._thread = ModelThread(
-            self.session, multiple=multiple, on_batch=self._watch.on_batch, expected=lambda: self._preparing
+            self.session,
+            multiple=find_shared_multiple(self.session.encoder, self.session.batch_size),
+            on_batch=self._watch.on_batch,
+            expected=lambda: self._preparing,
+            cache=cache,
         )
+
+    def _fill(self, pictures: ServedPictures, on_progress: Callable[[str, int, int], None] | None) -> None:
+        try:
+            self._notices = check_models(pictures.places, self.session)
+        except DatasetError as error:  # the vectors of another model, which may be served too
+            self.unsearchable = str(error)
+            return
+        collection = Collection()
+        for progress in collection.fill(self.session, pictures.places):
+            if on_progress is not None:
+                on_progress(progress.what, progress.done, progress.total)
+        pictures.name(collection.sources)
+        self.collection = collection
 
     @property
     def loaded(self) -> bool:
@@ -93,15 +109,32 @@ class ServedModel:
         """The number of requests that wait for the model."""
         return 0 if self._thread is None else len(self._thread)
 
-    async def rank(self, sources: Sequence[Source], request: RankRequest) -> RankResult:
-        """What `Session.rank` returns. Raises BadImageError for the first picture that cannot be used, PromptError."""
-        outcomes, vectors = await asyncio.gather(
-            self._embed_images(sources), self._embed_texts(request.texts, request.templates)
-        )
+    @property
+    def picture_bytes(self) -> int:
+        """What a prepared picture takes while it waits."""
+        height, width = self.session.encoder.preprocessing.size
+        return height * width * 3
+
+    async def rank(self, sources: Sequence[Source], request: RankRequest) -> Callable[[], RankResult]:
+        """Embed what is asked for; gives a function that makes of it what `Session.rank` returns.
+
+        Raises BadImageError for the first picture that cannot be used, PromptError.
+        """
+        images = asyncio.ensure_future(self._embed_images(sources))
+        texts = asyncio.ensure_future(self._embed_texts(request.texts, request.templates))
+        try:
+            outcomes, vectors = await asyncio.gather(images, texts)
+        finally:  # where one fails, the other is not needed
+            images.cancel()
+            texts.cancel()
         encoder = self.session.encoder
-        scored = score_batch(encoder, vectors, outcomes)
-        scores = [outcome for outcome in scored if isinstance(outcome, ImageScores)]
-        return make_result(encoder, request, scored, scores, notices_of(encoder, request))
+
+        def make() -> RankResult:
+            scored = score_batch(encoder, vectors, outcomes)
+            scores = [outcome for outcome in scored if isinstance(outcome, ImageScores)]
+            return make_result(encoder, request, scored, scores, notices_of(encoder, request))
+
+        return make
 
     async def embed(self, sources: Sequence[Source], texts: Sequence[str]) -> tuple[Vectors, Vectors]:
         """(n, d) and (m, d) unit vectors of pictures and of texts. Raises as `rank` does."""
@@ -118,29 +151,32 @@ class ServedModel:
         """What `Session.search` returns, among the collection. Raises as `rank` does."""
         assert self.collection is not None
         outcomes = await self._embed_images(request.images) if request.images else []
-        search = CollectionSearch(self.session, self.collection, request, outcomes)
+        texts = (*request.texts, *request.plus, *request.minus)
+        vectors = await self._embed_texts(texts, request.templates) if texts else None
+        search = CollectionSearch(self.session, self.collection, request, outcomes, vectors, self._pictures)
+        search.warnings += self._notices
         return await asyncio.wrap_future(self.thread.call(search.run))
 
-    def thumbnail(self, number: int) -> bytes | None:
-        """A small WebP file of a picture of the collection; None where there is none."""
-        if self.collection is None or not 0 <= number < len(self.collection):
-            return None
-        return next(iter(read_thumbnails([self.collection.sources[number]], THUMBNAIL).values()), None)
-
-    def close(self) -> None:
-        """Close the cache and remove what is temporary."""
-        self._pipeline.close()
+    def close(self, *, wait: bool = True) -> None:
+        """Close the cache and remove what is temporary; with `wait`, once the batch that is computed has ended."""
+        if self._pipeline is not None:
+            self._pipeline.close()
+        if self._thread is not None:
+            self._thread.close(wait=wait)
         if self.collection is not None:
             self.collection.close()
         self.session.close()
 
     async def _prepare(self, sources: Sequence[Source]) -> list[Prepared]:
+        assert self._pipeline is not None
         self._preparing += 1
+        futures = [asyncio.wrap_future(self._pipeline.submit(source)) for source in sources]
         try:
-            futures = [asyncio.wrap_future(self._pipeline.submit(source)) for source in sources]
             prepared = await asyncio.gather(*futures)
         finally:
             self._preparing -= 1
+            for future in futures:
+                future.cancel()
         for index, one in enumerate(prepared):
             if one.error is not None:
                 raise BadImageError(one.name, index, str(one.error))
@@ -159,17 +195,31 @@ class ServedModel:
 
     async def _embed_texts(self, texts: tuple[str, ...], templates: tuple[str, ...]) -> Vectors:
         key = (texts, templates)
-        if key in self._texts:
-            self._texts.move_to_end(key)
-            return self._texts[key]
-        return await asyncio.wrap_future(self.thread.call(lambda: self._compute_texts(key)))
+        if (known := self._texts.get(key)) is not None:
+            return known
+        return await asyncio.wrap_future(self.thread.call(lambda check: self._compute_texts(key, check)))
 
-    def _compute_texts(self, key: tuple[tuple[str, ...], tuple[str, ...]]) -> Vectors:
+    def _compute_texts(self, key: tuple[tuple[str, ...], tuple[str, ...]], check: Check) -> Vectors:
         if (known := self._texts.get(key)) is not None:  # by a request just before
             return known
-        vectors = embed_prompts(self.session, *key)
-        if sum(map(len, key)) <= MAX_KEPT_TEXTS:
-            self._texts[key] = vectors
-            while len(self._texts) > MAX_KEPT_REQUESTS:
-                self._texts.popitem(last=False)
+        session = self.session
+        blocks = embed_texts(
+            _CheckedEncoder(session.encoder, check),
+            *key,
+            batch_size=session.batch_size,
+            truncate=session.run_options.truncate,
+        )
+        vectors = np.concatenate([mean_of_templates(block) for block in blocks])
+        self._texts.put(key, vectors, 4 * sum(len(text) for texts in key for text in texts))
         return vectors
+
+
+class _CheckedEncoder:
+    """A model of which a batch of texts may be its last."""
+
+    def __init__(self, encoder: Encoder, check: Check) -> None:
+        self._encoder, self._check = encoder, check
+
+    def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> Features:
+        self._check()
+        return self._encoder.encode_texts(texts, truncate=truncate)

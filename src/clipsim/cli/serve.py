@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import os
+import sys
+import threading
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +18,7 @@ from clipsim.cli.output import messages, print_library_notices, print_message
 from clipsim.cli.progress import progress_bar
 from clipsim.cli.quantities import parse_size
 from clipsim.cli.rank import MINI_NOTICE
-from clipsim.cli.signals import clean_up_at_signal
+from clipsim.cli.signals import clean_up_at_signal, stop_at_first_signal
 from clipsim.errors import MissingPackageError, UsageError, printable
 from clipsim.models.names import join_name
 from clipsim.options import ModelOptions, RunOptions
@@ -81,6 +84,7 @@ def serve_command(
                 raise
             raise MissingPackageError(f"the server needs {error.name}: pip install 'clipsim[serve]'") from error
         from clipsim.api import Session
+        from clipsim.api.served_pictures import ServedPictures
 
         token = None if token_file is None else _read_token(token_file)
         if token is None and not is_loopback(host):
@@ -97,7 +101,7 @@ def serve_command(
         )
         if weights is not None and len(model or ()) > 1:
             raise UsageError("--weights goes with one --model")
-        places = find_named_places(paths) if paths else []
+        pictures = ServedPictures(find_named_places(paths), paths) if paths else None
         run = RunOptions(batch_size=batch_size, workers=workers, exact=exact, truncate=truncate, cache=not no_cache)
         sessions = {}
         names: list[str | None] = [*model] if model else [None]
@@ -109,7 +113,7 @@ def serve_command(
             if not (session.model_was_chosen or quiet):
                 print_message("note", MINI_NOTICE)
         service = Service(list(sessions.items()), settings)
-        stack.enter_context(clean_up_at_signal(service.close))
+        stack.enter_context(clean_up_at_signal(lambda: service.close(wait=False)))
         shown = stack.enter_context(ExitStack())
         bar = shown.enter_context(progress_bar(quiet=quiet))
         bar.step("loading the model")
@@ -132,15 +136,22 @@ def serve_command(
                     print_message("error", line)
                 print_message("note", f"{len(collection):,} images can be searched, {len(skipped):,} were skipped")
 
-        server = Server(service, places, on_progress=report, on_loaded=loaded)
-        _print_address(server.address)
-        server.run()
+        server = Server(service, pictures, on_progress=report, on_loaded=loaded)
+        _print_line(server.address)
+        with stop_at_first_signal(server.stop):
+            server.run()
+        service.close()
+        _print_line("stopped")
+    if threading.active_count() > 1:  # that load a model or decode: the interpreter would wait, or end beneath them
+        sys.stderr.flush()
+        os._exit(0)
 
 
-def _print_address(address: str) -> None:
+def _print_line(line: str) -> None:
     from rich.text import Text
 
-    messages().print(Text(f"clipsim serve: {address}"))
+    with suppress(OSError, SystemExit):  # standard error is closed, which does not keep the server from ending well
+        messages().print(Text(f"clipsim serve: {line}"))
 
 
 def _read_token(path: str) -> str:

@@ -40,6 +40,28 @@ def clean_up_at_signal(clean_up: Callable[[], None]) -> Iterator[None]:
         _clean_ups.remove(clean_up)
 
 
+@contextmanager
+def stop_at_first_signal(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` at the first SIGINT or SIGTERM within the block; a second one ends the process at once, as before."""
+    before = {number: signal.getsignal(number) for number in _WORDS}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def stop_once(_: int, __: object) -> None:
+        restore()
+        stop()
+
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(number, stop_once)
+    try:
+        yield
+    finally:
+        restore()
+
+
 def _end(number: int, _: object) -> None:
     """Print the cause, and end without waiting for pictures that are being decoded; results are flushed line by line.
 

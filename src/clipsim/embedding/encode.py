@@ -13,7 +13,7 @@ from clipsim.cache.files import FileRecord
 from clipsim.cache.keys import text_key
 from clipsim.cache.vectors import EmbeddingCache, ImageCache
 from clipsim.embedding.pipeline import Prepared
-from clipsim.engines.encoder import Encoder, Features, ImageEncoder
+from clipsim.engines.encoder import Features, ImageEncoder, TextEncoder
 from clipsim.errors import ImageError, PromptError, printable
 from clipsim.inputs.prompts import MAX_SHOWN, fill_templates
 
@@ -49,7 +49,7 @@ Outcome = ImageVector | FailedInput
 
 
 def embed_texts(
-    encoder: Encoder,
+    encoder: TextEncoder,
     prompts: Sequence[str],
     templates: Sequence[str] = (),
     *,

@@ -12,7 +12,7 @@ import numpy as np
 from clipsim.cache.database import Database
 from clipsim.cache.files import FileDigests
 from clipsim.cache.keys import image_space_key, text_space_key
-from clipsim.cache.vectors import EmbeddingCache, Space
+from clipsim.cache.vectors import EmbeddingCache, ImageCache, Space
 from clipsim.embedding.deferred import DeferredEncoder
 from clipsim.embedding.encode import Outcome, embed_images, embed_texts
 from clipsim.embedding.pipeline import Pipeline
@@ -130,15 +130,19 @@ class Session:
         live: bool = False,
         measure: bool = False,
         thumbnails: ThumbnailRules | None = None,
+        cache: ImageCache | None = None,
     ) -> Pipeline:
-        """A pipeline over the sources; its `start` begins to decode while the model is still being loaded."""
+        """A pipeline over the sources; its `start` begins to decode while the model is still being loaded.
+
+        `cache` is used instead of the session's own.
+        """
         return Pipeline(
             self.encoder,
             sources,
             rules=self.decoding,
             batch_size=self.batch_size,
             workers=self.run_options.workers,
-            cache=self.cache,
+            cache=cache or self.cache,
             live=live,
             measure=measure,
             thumbnails=thumbnails,

@@ -34,7 +34,18 @@ class ImageEncoder(Protocol):
         ...
 
 
-class Encoder(ImageEncoder, Protocol):
+class TextEncoder(Protocol):
+    """The part of `Encoder` that texts need."""
+
+    def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> Features:
+        """N texts → (n, embed_dim) float32, not normalised.
+
+        Raises PromptError for a text longer than the model's context, unless `truncate`.
+        """
+        ...
+
+
+class Encoder(ImageEncoder, TextEncoder, Protocol):
     """A loaded model; `torch.encoder.ClipEncoder` and `onnx.encoder.OnnxEncoder` implement it."""
 
     @property
@@ -90,11 +101,4 @@ class Encoder(ImageEncoder, Protocol):
     @property
     def notices(self) -> tuple[str, ...]:
         """What the user of the model should know of it: what had to be assumed, say."""
-        ...
-
-    def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> Features:
-        """N texts → (n, embed_dim) float32, not normalised.
-
-        Raises PromptError for a text longer than the model's context, unless `truncate`.
-        """
         ...

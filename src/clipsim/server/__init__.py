@@ -2,12 +2,13 @@
 
 - `settings`: `ServerSettings`, what is allowed, checked
 - `application`: loaded models → an ASGI application
-- `guard`: what every request passes: host, origin, token, limits, the time it may take
-- `bodies`: the bodies of requests → sources and texts
+- `guard`: what every request passes: host, origin, token, limits in number, bytes and time, and its client's leaving
+- `bodies`: the bytes of a body → a JSON object, or the fields of a form
+- `fields`: these → sources, texts and numbers within their bounds
 - `schemas`: what the schema of the API says of bodies
 - `answers`: records and vectors → the bodies of answers; errors, too
 - `metrics`: what is counted, for Prometheus
 - `running`: a socket, uvicorn, and the thread that loads the models
-- `protocol`: HTTP/1.1 whose headers must come in time
+- `protocol`: HTTP/1.1 whose headers must come, and whose answers must be read, in time
 - `page`: the files of the page, which are served as they are
 """

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -18,13 +19,26 @@ from clipsim import __version__
 from clipsim.api.ranking import RankRequest
 from clipsim.api.search import DEFAULT_TOP, SearchRequest
 from clipsim.api.served_model import ServedModel, Watch
+from clipsim.api.served_pictures import ServedPictures
 from clipsim.api.session import Session
 from clipsim.errors import ClipsimError
+from clipsim.inputs.sources import BytesSource
 from clipsim.render.json import format_json
 from clipsim.render.routes_page import format_routes_page
+from clipsim.render.safe_json import to_json
 from clipsim.server import answers
 from clipsim.server.answers import RequestError, json_response
-from clipsim.server.bodies import check_work, read_body, split_inputs, take_images, take_number, take_texts
+from clipsim.server.bodies import parse_body, read_body
+from clipsim.server.fields import (
+    check_answer,
+    check_fields,
+    check_matches,
+    check_work,
+    split_inputs,
+    take_images,
+    take_number,
+    take_texts,
+)
 from clipsim.server.guard import Guard
 from clipsim.server.metrics import Metrics
 from clipsim.server.schemas import EMBEDDINGS, RANK, SEARCH
@@ -33,6 +47,13 @@ from clipsim.server.settings import ServerSettings
 PAGE = Path(__file__).parent / "page"
 PAGE_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 MAX_TOP = 1_000
+WORKERS = 2  # threads that parse bodies and write answers; as many make thumbnails
+RANK_FIELDS = ("images", "texts", "templates", "model")
+EMBEDDINGS_FIELDS = ("input", "model", "encoding_format", "dimensions", "user")
+SEARCH_FIELDS = (
+    "texts", "images", "plus", "minus", "templates", "weight", "top", "min_similarity", "model",
+)  # fmt: skip
+Made = TypeVar("Made")
 
 
 class Service:
@@ -43,6 +64,9 @@ class Service:
         self.metrics = Metrics(lambda: sum(model.waiting for model in self.models.values()))
         watch = Watch(self.metrics.count_batch, self.metrics.count_lookup)
         self.models = {name: ServedModel(session, watch) for name, session in sessions}
+        self.pictures = ServedPictures([])
+        self._workers = ThreadPoolExecutor(WORKERS, "requests")
+        self._thumbnails = ThreadPoolExecutor(WORKERS, "thumbnails")
 
     def find(self, name: object) -> ServedModel:
         """The model of a request. Raises RequestError."""
@@ -53,96 +77,152 @@ class Service:
             raise RequestError(503, "the model is being loaded", {"Retry-After": "1"})
         return self.models[known]
 
-    def close(self) -> None:
-        """Close the models."""
+    def close(self, *, wait: bool = True) -> None:
+        """Close the models; with `wait`, once what they compute has ended."""
+        for pool in (self._workers, self._thumbnails):
+            pool.shutdown(wait=False, cancel_futures=True)
         for model in self.models.values():
-            model.close()
+            model.close(wait=wait)
 
     async def rank(self, request: Request) -> Response:
         """Pictures and texts → `clipsim.rank/1`, as `clipsim rank --json` prints it."""
-        body = await read_body(request)
+        body = await self._read(request, RANK_FIELDS)
         model = self.find(body.get("model"))
-        images = await take_images(body, self.settings.max_images)
-        if not images:
-            raise RequestError(422, "no images; give at least one")
-        asked = RankRequest.check(take_texts(body, "texts"), take_texts(body, "templates"))
-        check_work(len(asked.texts), len(asked.templates))
-        result = await model.rank(images, asked)
-        return Response(format_json(result), media_type="application/json")
+
+        def check() -> tuple[list[BytesSource], RankRequest]:
+            texts, templates = take_texts(body, "texts"), take_texts(body, "templates")
+            check_work(texts, templates)
+            images = take_images(body, self.settings.max_images)
+            if not images:
+                raise RequestError(422, "no images; give at least one")
+            check_answer(len(texts), len(images))
+            return images, RankRequest.check(texts, templates)
+
+        images, asked = await self._work(check)
+        _charge(request, len(images) * model.picture_bytes)
+        make_result = await model.rank(images, asked)
+        return await self._answer(request, lambda: format_json(make_result()))
 
     async def embeddings(self, request: Request) -> Response:
         """Texts and pictures → unit vectors, in the shape of OpenAI's API."""
-        body = await read_body(request)
+        body = await self._read(request, EMBEDDINGS_FIELDS)
         model = self.find(body.get("model"))
-        images, texts, places = await run_in_threadpool(split_inputs, body.get("input"))
-        if len(images) > self.settings.max_images:
-            raise RequestError(422, f"{len(images):,} images; at most {self.settings.max_images:,} in one request")
+        dimensions = model.session.encoder.embed_dim
+        if take_number(body, "dimensions", dimensions) != dimensions:
+            raise RequestError(
+                422, f"the vectors of this model have {dimensions:,} dimensions, which cannot be changed"
+            )
         form = body.get("encoding_format") or "float"
         if form not in ("float", "base64"):
             raise RequestError(422, "encoding_format is float or base64")
-        asked = RankRequest.check(texts).texts if texts else ()
+
+        def check() -> tuple[list[BytesSource], tuple[str, ...], list[int | None], list[str]]:
+            images, texts, places = split_inputs(body.get("input"), self.settings.max_images)
+            check_work(texts, ())
+            return images, RankRequest.check(texts).texts if texts else (), places, texts
+
+        images, asked, places, texts = await self._work(check)
+        _charge(request, len(images) * model.picture_bytes)
         pictures, prompts = await model.embed(images, asked)
         rows = {text: row for row, text in enumerate(asked)}
-        remaining = iter(texts)
-        data = []
-        for index, place in enumerate(places):
-            vector = pictures[place] if place is not None else prompts[rows[next(remaining).strip()]]
-            value: Any = vector.tolist()
-            if form == "base64":
-                value = base64.b64encode(vector.astype("<f4").tobytes()).decode()
-            data.append({"object": "embedding", "index": index, "embedding": value})
-        name = body.get("model") or next(iter(self.models))
-        usage = {"prompt_tokens": 0, "total_tokens": 0}  # tokens are not counted
-        return json_response({"object": "list", "data": data, "model": name, "usage": usage})
+
+        def write() -> str:
+            remaining = iter(texts)
+            data = []
+            for index, place in enumerate(places):
+                vector = pictures[place] if place is not None else prompts[rows[next(remaining).strip()]]
+                value: Any = vector.tolist()
+                if form == "base64":
+                    value = base64.b64encode(vector.astype("<f4").tobytes()).decode()
+                # each by itself, so that other threads get their turn between them
+                data.append(to_json({"object": "embedding", "index": index, "embedding": value}))
+            name = to_json(body.get("model") or next(iter(self.models)))
+            usage = to_json({"prompt_tokens": 0, "total_tokens": 0})  # tokens are not counted
+            return f'{{"object": "list", "data": [{", ".join(data)}], "model": {name}, "usage": {usage}}}'
+
+        return await self._answer(request, write)
 
     async def search(self, request: Request) -> Response:
         """Texts and pictures → `clipsim.search/1` among the pictures that are served."""
-        body = await read_body(request)
+        body = await self._read(request, SEARCH_FIELDS)
         model = self.find(body.get("model"))
         if model.collection is None:
-            raise RequestError(404, "no pictures to search are served; start the server with PATHS")
-        least = take_number(body, "min_similarity", None)
-        asked = SearchRequest.check(
-            take_texts(body, "texts"),
-            await take_images(body, self.settings.max_images),
-            plus=take_texts(body, "plus"),
-            minus=take_texts(body, "minus"),
-            templates=take_texts(body, "templates"),
-            weight=take_number(body, "weight", 1.0),
-            top=take_number(body, "top", DEFAULT_TOP),
-            min_similarity=least,
-        )
-        check_work(len(asked.texts) + len(asked.plus) + len(asked.minus), len(asked.templates))
-        if asked.top > MAX_TOP:
-            raise RequestError(422, f"top is at most {MAX_TOP:,}")
-        record = (await model.search(asked)).to_dict()
-        for query in record["queries"]:
-            for match in query["results"]:
-                match["thumbnail"] = f"/v1/thumbnails/{model.numbers[match['image']]}"
-        return json_response(record)
+            raise RequestError(404, model.unsearchable)
+        searched = len(model.collection)
+
+        def check() -> SearchRequest:
+            texts, plus, minus = (take_texts(body, name) for name in ("texts", "plus", "minus"))
+            templates = take_texts(body, "templates")
+            check_work([*texts, *plus, *minus], templates)
+            top = take_number(body, "top", DEFAULT_TOP)
+            if top > MAX_TOP:
+                raise RequestError(422, f"top is at most {MAX_TOP:,}")
+            images = take_images(body, self.settings.max_images)
+            check_matches(len(texts) + len(images), top, searched, (*plus, *minus))
+            return SearchRequest.check(
+                texts,
+                images,
+                plus=plus,
+                minus=minus,
+                templates=templates,
+                weight=take_number(body, "weight", 1.0),
+                top=top,
+                min_similarity=take_number(body, "min_similarity", None),
+            )
+
+        asked = await self._work(check)
+        _charge(request, len(asked.images) * model.picture_bytes)
+        result = await model.search(asked)
+
+        def write() -> str:
+            record = result.to_dict()
+            for query in record["queries"]:
+                for match in query["results"]:
+                    match["thumbnail"] = f"/v1/thumbnails/{self.pictures.number(match['image'])}"
+            return to_json(record)
+
+        return await self._answer(request, write)
 
     async def thumbnail(self, number: str) -> Response:
         """A small picture of the served ones, by its number in an answer of /v1/search."""
-        known = number.isascii() and number.isdecimal() and len(number) < 19
-        content = await run_in_threadpool(self.find(None).thumbnail, int(number)) if known else None
+        self.find(None)
+        content = None
+        if number.isascii() and number.isdecimal() and len(number) < 19:
+            content = await self._work(lambda: self.pictures.thumbnail(int(number)), self._thumbnails)
         if content is None:
             raise RequestError(404, "there is no such picture")
         return Response(content, media_type="image/webp")
+
+    async def _read(self, request: Request, fields: Sequence[str]) -> dict[str, Any]:
+        """The fields of a body, all of which are known."""
+        header, content = await read_body(request)
+        body = await self._work(lambda: parse_body(header, content, self.settings.max_images))
+        check_fields(body, fields)
+        return body
+
+    async def _answer(self, request: Request, write: Callable[[], str]) -> Response:
+        content = await self._work(lambda: write().encode())
+        _charge(request, len(content))
+        return Response(content, media_type="application/json")
+
+    async def _work(self, function: Callable[[], Made], pool: ThreadPoolExecutor | None = None) -> Made:
+        """Run a function in a thread, unless the request is cancelled before its turn."""
+        return await asyncio.get_running_loop().run_in_executor(pool or self._workers, function)
 
     async def list_models(self) -> Response:
         """The models that requests may name, and the limits of a request."""
         entries: list[dict[str, Any]] = []
         for name, model in self.models.items():
             entry: dict[str, Any] = {"id": name, "object": "model", "owned_by": "clipsim", "loaded": model.loaded}
-            entry["default"] = not entries
+            entry |= {"default": not entries, "search": model.collection is not None}
             if model.loaded:
                 encoder = model.session.encoder
                 entry |= {"embed_dim": encoder.embed_dim, "image_size": encoder.image_size, "head": encoder.head}
                 entry |= {"device": encoder.device, "precision": encoder.precision, "engine": encoder.engine}
                 entry |= {"shared_batches": model.thread.multiple is not None, "shared_multiple": model.thread.multiple}
             entries.append(entry)
-        first, found = next(iter(self.models.items()))
-        search = None if found.collection is None else {"images": len(found.collection), "model": first}
+        searched = {name: len(model.collection) for name, model in self.models.items() if model.collection is not None}
+        search = {"images": max(searched.values()), "model": next(iter(searched))} if searched else None
         limits = {"max_images": self.settings.max_images, "max_body": self.settings.max_body}
         return json_response({"object": "list", "data": entries, "limits": limits, "search": search})
 
@@ -159,6 +239,11 @@ class Service:
     async def count(self) -> Response:
         """Counts for Prometheus."""
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _charge(request: Request, amount: int) -> None:
+    """Count bytes that a request is going to hold. Raises RequestError where too many are held."""
+    request.scope["clipsim.charge"](amount)
 
 
 def make_application(service: Service) -> ASGIApp:

@@ -1,37 +1,58 @@
-"""The body of a request → pictures as sources, and texts; no address is fetched and no path opened."""
+"""The bytes of a body → a JSON object, or the fields and files of a form; bounded before anything is built of them."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
-from collections.abc import Sequence
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from python_multipart.multipart import parse_options_header
-from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from clipsim.inputs.sources import BytesSource
 from clipsim.server.answers import RequestError
 
-MAX_TEXTS = 1_000  # of a request, each in all its templates
-MAX_NUMBER = 1e9
-DATA = "data:"
+MAX_PARTS = 4_000  # of a form, and strings of a JSON body, beside its images
+MAX_MARKS = 10_000  # brackets, or commas and colons, of a JSON body; a value takes many times its own bytes once parsed
+MAX_DEPTH = 16  # of a JSON body
+MAX_DIGITS = 1_000  # of a number; Python's own limit came with 3.10.7
+MAX_PART_HEADER = 8_192  # bytes of the headers of a part
+MAX_NAME = 255  # characters of a file's name that an answer repeats
+LISTS = ("texts", "templates", "plus", "minus", "input")  # the fields that a form may repeat
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+NUMBERS = ("top", "weight", "min_similarity", "dimensions")
 
 
-async def read_body(request: Request) -> dict[str, Any]:
-    """A JSON object, or the fields of a form with its files under "images"."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        return await _read_form(request)
-    if kind not in ("application/json", ""):
+async def read_body(request: Request) -> tuple[str, bytes]:
+    """Read a body to its end; its kind, for `parse_body`, and its bytes. Raises RequestError for another kind."""
+    header = request.headers.get("content-type", "")
+    kind = header.partition(";")[0].strip().lower()
+    if kind not in ("application/json", "multipart/form-data", ""):
         raise RequestError(415, "send application/json or multipart/form-data")
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise RequestError(415, "a body with a Content-Encoding is not read; send it as it is")
+    if request.url.query:
+        raise RequestError(422, "the address has a query string; the fields of a request go in its body")
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+    return header if kind == "multipart/form-data" else "", bytes(content)
+
+
+def parse_body(header: str, content: bytes, most_files: int) -> dict[str, Any]:
+    """What `read_body` gave → the fields of the body; the files of a form are in "images". Raises RequestError."""
+    return _parse_form(header, content, most_files) if header else _parse_json(content, most_files)
+
+
+def _parse_json(content: bytes, most_files: int) -> dict[str, Any]:
+    _check_structure(content, most_files)
     try:
-        body = await run_in_threadpool(json.loads, await request.body())
+        body = json.loads(
+            content.decode("utf-8-sig"),
+            object_pairs_hook=_make_object,
+            parse_int=lambda digits: int(_check_digits(digits)),
+            parse_float=lambda digits: float(_check_digits(digits)),
+            parse_constant=_check_digits,
+        )
     except (ValueError, RecursionError) as error:
         raise RequestError(400, "the body is not JSON") from error
     if not isinstance(body, dict):
@@ -39,122 +60,114 @@ async def read_body(request: Request) -> dict[str, Any]:
     return body
 
 
-async def _read_form(request: Request) -> dict[str, Any]:
-    body: dict[str, Any] = {"images": []}
-    boundary = parse_options_header(request.headers["content-type"])[1].get(b"boundary")
-    if boundary and b"--" + boundary + b"--" not in await request.body():
-        raise RequestError(400, "the form ends before its last boundary")
-    parser = MultiPartParser(request.headers, request.stream(), max_part_size=1 << 40, max_fields=2 * MAX_TEXTS)
-    try:
-        form = await parser.parse()
-    except (MultiPartException, KeyError) as error:
-        raise RequestError(400, f"the form cannot be read: {getattr(error, 'message', error)}") from error
-    try:
-        for name, value in form.multi_items():
-            if isinstance(value, UploadFile):
-                if name != "images":
-                    raise RequestError(422, f"the files of a form are 'images', not '{name[:40]}'")
-                shown = value.filename or f"image {len(body['images']) + 1}"
-                body["images"].append(BytesSource(shown, await value.read()))
-            elif name == "images":
-                raise RequestError(422, "an image of a form is a file; URLs and paths are not opened")
-            elif name in ("texts", "templates"):
-                body.setdefault(name, []).append(value)
-            else:
-                body[name] = value
-    finally:
-        await form.close()
+def _check_structure(content: bytes, most_files: int) -> None:
+    """Raise RequestError for JSON of more values, or more deeply nested, than any request needs.
+
+    Counted in the bytes outside its strings: without escapes, quotes enclose exactly the strings.
+    """
+    plain = content.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if plain.count(b'"') > 2 * (MAX_PARTS + most_files):
+        raise RequestError(422, f"the body has more than {MAX_PARTS + most_files:,} strings")
+    outside = b"".join(plain.split(b'"')[::2])
+    brackets = outside.translate(None, _NOT_BRACKETS)
+    if len(brackets) > MAX_MARKS + most_files:
+        raise RequestError(400, "the body has more objects and lists than any request needs")
+    if outside.count(b",") + outside.count(b":") > MAX_MARKS + most_files:
+        raise RequestError(422, "the body has more values than any request needs")
+    depth = 0
+    for byte in brackets:
+        depth += 1 if byte in b"[{" else -1
+        if depth > MAX_DEPTH:
+            raise RequestError(400, f"the body is nested more than {MAX_DEPTH} deep")
+
+
+def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise RequestError(422, "a field of the body is given twice")
+    return made
+
+
+def _check_digits(digits: str) -> str:
+    """The digits. Raises ValueError for too many of them, NaN and Infinity."""
+    if len(digits) > MAX_DIGITS or digits.endswith(("NaN", "Infinity")):
+        raise ValueError("not a number of JSON")
+    return digits
+
+
+def _parse_form(header: str, content: bytes, most_files: int) -> dict[str, Any]:
+    body: dict[str, Any] = {}
+    for name, filename, value in _split_form(header, content, most_files):
+        if name == "images" and filename is None:
+            raise RequestError(422, "an image of a form is a file; URLs and paths are not opened")
+        if filename is not None:
+            if name != "images":
+                raise RequestError(422, f"the files of a form are 'images', not '{name[:40]}'")
+            files = body.setdefault(name, [])
+            if len(files) >= most_files:
+                raise RequestError(422, f"at most {most_files:,} images in one request")
+            files.append(BytesSource(filename[:MAX_NAME] or f"image {len(files) + 1}", value))
+            continue
+        try:
+            text = value.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise RequestError(422, f"the field '{name[:40]}' is not UTF-8") from error
+        if name in LISTS:
+            body.setdefault(name, []).append(text)
+        elif name in body:
+            raise RequestError(422, f"the field '{name[:40]}' is given twice")
+        else:
+            body[name] = _parse_number(name, text) if name in NUMBERS else text
     return body
 
 
-async def take_images(body: dict[str, Any], most: int) -> list[BytesSource]:
-    """The pictures of a body: files of a form, or `data:` URIs. Raises RequestError."""
-    given = body.get("images") or []
-    if not isinstance(given, list):
-        raise RequestError(422, "images is a list of data: URIs")
-    if len(given) > most:
-        raise RequestError(422, f"{len(given):,} images; at most {most:,} in one request")
-
-    def decode() -> list[BytesSource]:
-        return [
-            image if isinstance(image, BytesSource) else decode_data_uri(image, place)
-            for place, image in enumerate(given)
-        ]
-
-    return await run_in_threadpool(decode)
-
-
-def take_texts(body: dict[str, Any], name: str) -> list[str]:
-    """A list of texts of a body. Raises RequestError."""
-    given = body.get(name)
-    given = [] if given is None else [given] if isinstance(given, str) else given
-    if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
-        raise RequestError(422, f"{name} is a list of strings")
-    if len(given) > MAX_TEXTS:
-        raise RequestError(422, f"{len(given):,} {name}; at most {MAX_TEXTS:,} in one request")
-    return check_unicode(given)
-
-
-def check_unicode(texts: list[str]) -> list[str]:
-    """The texts. Raises RequestError for one with half a surrogate pair, which JSON can carry."""
-    for place, text in enumerate(texts, start=1):
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            raise RequestError(422, f"text {place} is not Unicode")
-    return texts
-
-
-def check_work(texts: int, templates: int) -> None:
-    """Raise RequestError for more texts in templates than one request may ask for."""
-    if texts * templates > MAX_TEXTS:
-        raise RequestError(422, f"{texts:,} texts in {templates:,} templates; at most {MAX_TEXTS:,} together")
-
-
-def take_number(body: dict[str, Any], name: str, default: Any) -> Any:
-    """A number of a body; None counts as not given. Raises RequestError."""
-    given = body.get(name)
-    if given is None:
-        return default
-    if isinstance(given, bool) or not isinstance(given, int | float):
-        raise RequestError(422, f"{name} is a number")
-    if abs(given) > MAX_NUMBER:  # also an integer that is too large for a float
-        raise RequestError(422, f"{name} is out of range")
-    return given
-
-
-def decode_data_uri(uri: object, place: int) -> BytesSource:
-    """`data:…;base64,…` → its bytes; the type that it states does not matter. Raises RequestError."""
-    name = f"image {place + 1}"
-    if not isinstance(uri, str) or uri[: len(DATA)].lower() != DATA:
-        raise RequestError(422, f"{name}: only data: URIs; URLs and paths are not opened", image=name, index=place)
-    head, comma, content = uri[len(DATA) :].partition(",")
+def _parse_number(name: str, text: str) -> int | float:
     try:
-        if not comma:
-            raise ValueError("no comma")
-        if head.lower().endswith(";base64"):
-            return BytesSource(name, base64.b64decode(content, validate=True))
-        return BytesSource(name, unquote_to_bytes(content))
-    except (ValueError, binascii.Error) as error:
-        raise RequestError(422, f"{name}: its data: URI is not valid", image=name, index=place) from error
+        number = json.loads(_check_digits(text.strip()), parse_constant=_check_digits)
+    except (ValueError, RecursionError):
+        number = None
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise RequestError(422, f"{name} is a number")
+    return number
 
 
-def split_inputs(given: object) -> tuple[list[BytesSource], list[str], Sequence[int | None]]:
-    """The `input` of /v1/embeddings → its pictures, its texts, and for each input its place among the pictures or None.
+def _split_form(header: str, content: bytes, most_files: int) -> list[tuple[str, str | None, bytes]]:
+    """The parts of a form (RFC 7578): the name of the field, the name of the file or None, and the content."""
+    boundary = parse_options_header(header)[1].get(b"boundary", b"")
+    if not 0 < len(boundary) <= 70:
+        raise RequestError(400, "the form cannot be read: its Content-Type has no boundary of 1 to 70 characters")
+    mark = b"\r\n--" + boundary
+    if content.count(b"--" + boundary) > MAX_PARTS + most_files:
+        raise RequestError(422, f"the form has more than {MAX_PARTS + most_files:,} parts")
+    place = 0 if content.startswith(mark[2:]) else content.find(mark) + 2
+    if place == 1:  # not found
+        raise RequestError(400, "the form cannot be read: its boundary is nowhere in it")
+    place += len(mark) - 2
+    parts: list[tuple[str, str | None, bytes]] = []
+    while not content.startswith(b"--", place):
+        end_of_line = content.find(b"\r\n", place, place + MAX_PART_HEADER)
+        if end_of_line < 0 or content[place:end_of_line].strip(b" \t"):
+            raise RequestError(400, "the form ends before its last boundary, or has something behind one")
+        blank = content.find(b"\r\n\r\n", end_of_line, end_of_line + MAX_PART_HEADER)
+        if blank < 0 and len(content) - end_of_line < MAX_PART_HEADER:
+            raise RequestError(400, "the form ends before its last boundary")
+        if blank < 0:
+            raise RequestError(400, f"a part of the form has no end of its headers within {MAX_PART_HEADER:,} bytes")
+        end = content.find(mark, blank + 2)  # an empty part's mark begins where its headers end
+        if end < 0:
+            raise RequestError(400, "the form ends before its last boundary")
+        parts.append((*_read_disposition(content[end_of_line + 2 : blank]), content[blank + 4 : end]))
+        place = end + len(mark)
+    return parts
 
-    Raises RequestError.
-    """
-    inputs = [given] if isinstance(given, str) else given
-    if not isinstance(inputs, list) or not inputs or not all(isinstance(one, str) for one in inputs):
-        raise RequestError(422, "input is a string or a list of strings: texts, and images as data: URIs")
-    images: list[BytesSource] = []
-    texts: list[str] = []
-    places: list[int | None] = []
-    for index, one in enumerate(inputs):
-        if one[: len(DATA)].lower() == DATA:
-            places.append(len(images))
-            images.append(decode_data_uri(one, index))
-        else:
-            places.append(None)
-            texts.append(one)
-    if len(texts) > MAX_TEXTS:
-        raise RequestError(422, f"{len(texts):,} texts; at most {MAX_TEXTS:,} in one request")
-    return images, check_unicode(texts), places
+
+def _read_disposition(headers: bytes) -> tuple[str, str | None]:
+    for line in headers.split(b"\r\n"):
+        key, _, value = line.partition(b":")
+        if key.strip().lower() == b"content-disposition":
+            kind, options = parse_options_header(value.strip())
+            if kind == b"form-data" and b"name" in options:
+                filename = options.get(b"filename")
+                shown = None if filename is None else filename.decode("utf-8", "replace")
+                return options[b"name"].decode("utf-8", "replace"), shown
+    raise RequestError(400, "a part of the form has no Content-Disposition with a name")

@@ -1,61 +1,72 @@
-"""A service → a server that runs until it is told to end: a socket, uvicorn, and the thread that loads the models."""
+"""A service → a server that runs until it is told to end: its socket, uvicorn, and the thread that loads models."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import uvicorn
 
-from clipsim.api.places import Place
-from clipsim.errors import ServerError, printable
+from clipsim.api.served_pictures import ServedPictures
+from clipsim.errors import DatasetError, ServerError, printable
 from clipsim.server.application import Service, make_application
 from clipsim.server.protocol import TimedProtocol
 
 Progress = Callable[[str, int, int], None]
 BACKLOG = 2048  # connections that wait to be accepted
+ACCEPTED_AT_ONCE = 64
+SPARE_DESCRIPTORS = 2 * ACCEPTED_AT_ONCE  # beside those of connections
+MAX_CONNECTIONS = 8_192
 END_SECONDS = 30  # after a signal, for the answers that were begun
 KEEP_ALIVE_SECONDS = 30  # that a connection without a request stays open
+NOTICE_SECONDS = 60.0  # for which a failure of the event loop is noted once
+_log = logging.getLogger(__name__)
 
 
 class Server:
     """A server that listens on its port once it is made, and answers while it runs.
 
-    `places` are what clients may search. `on_progress` is told what is loaded, and how much of it; `on_loaded` is
+    `pictures` are what clients may search. `on_progress` is told what is loaded, and how much of it; `on_loaded` is
     called when nothing is any more. Raises ServerError where the address cannot be used.
     """
 
     def __init__(
         self,
         service: Service,
-        places: Sequence[Place] = (),
+        pictures: ServedPictures | None = None,
         *,
         on_progress: Progress | None = None,
         on_loaded: Callable[[], None] = lambda: None,
     ) -> None:
-        self._service, self._places = service, places
+        self._service, self._pictures = service, pictures or ServedPictures([])
         self._on_progress, self._on_loaded = on_progress, on_loaded
         self._failure: BaseException | None = None
-        for name in ("uvicorn.error", "python_multipart"):
-            logging.getLogger(name).setLevel(logging.ERROR)  # not a line for each invalid request
+        self._noted = -NOTICE_SECONDS
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the guard logs bugs, a line for many
+        self._socket = _open_socket(service.settings.host, service.settings.port)
         config = uvicorn.Config(
             make_application(service),
-            http=TimedProtocol,
+            http=partial(TimedProtocol, max_connections=find_max_connections()),  # type: ignore[arg-type]
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            backlog=ACCEPTED_AT_ONCE,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=END_SECONDS,
         )
-        self._server = uvicorn.Server(config)
-        self._socket = _open_socket(service.settings.host, service.settings.port)
+        self._server = _Uvicorn(config)
 
     @property
     def address(self) -> str:
@@ -64,9 +75,9 @@ class Server:
         return f"http://{f'[{host}]' if ':' in host else host}:{self._socket.getsockname()[1]}/"
 
     def run(self) -> None:
-        """Answer until `stop`, SIGINT or SIGTERM; the models are loaded meanwhile. Raises what loading them raises."""
+        """Answer until `stop`; the models are loaded meanwhile. Raises what loading them raises."""
         threading.Thread(target=self._load, name="load the models", daemon=True).start()
-        self._server.run(sockets=[self._socket])
+        asyncio.run(self._serve())
         if self._failure is not None:
             raise self._failure
 
@@ -74,10 +85,27 @@ class Server:
         """Answer what was begun, and let `run` return."""
         self._server.should_exit = True
 
+    async def _serve(self) -> None:
+        asyncio.get_running_loop().set_exception_handler(self._note_failure)
+        await self._server.serve(sockets=[self._socket])
+
+    def _note_failure(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log what the event loop cannot do, such as accept a connection without a free descriptor: a line a minute."""
+        now = time.monotonic()
+        if now - self._noted >= NOTICE_SECONDS:
+            self._noted = now
+            error = context.get("exception")
+            cause = error.strerror if isinstance(error, OSError) and error.strerror else error
+            _log.warning("%s: %s; others within a minute are not shown", context.get("message"), cause)
+
     def _load(self) -> None:
         try:
-            for number, model in enumerate(self._service.models.values()):
-                model.load(() if number else self._places, self._on_progress)
+            self._service.pictures = self._pictures
+            for model in self._service.models.values():
+                model.load(self._pictures, self._on_progress)
+            models = self._service.models.values()
+            if self._pictures.places and all(model.collection is None for model in models):
+                raise DatasetError(next(iter(models)).unsearchable)
             gc.collect()
             gc.freeze()  # a model's objects stay; a full collection would go through all of them, request after request
         except BaseException as error:
@@ -85,6 +113,33 @@ class Server:
             self.stop()
         finally:
             self._on_loaded()
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn, which leaves signals alone, and accepts fewer connections at once than it lets wait."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        for opened in sockets or ():
+            opened.listen(BACKLOG)
+
+
+def find_max_connections() -> int:
+    """The number of connections that the process has descriptors for, some of which are kept for other files."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return MAX_CONNECTIONS
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(1, min(MAX_CONNECTIONS, limit - max(SPARE_DESCRIPTORS, limit // 4)))
 
 
 def _open_socket(host: str, port: int) -> socket.socket:
