@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.server
+import io
 import json
+import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fake_encoder import FakeEncoder
+from PIL import Image
 
 if TYPE_CHECKING:
     from cli.conftest import Clipsim
@@ -57,7 +60,7 @@ def test_lists_of_paths(
     names = [str(colours / f"{name}.png") for name in ("green", "red")]
     content = mark + b"".join(name.encode() + end for name in names)
     (tmp_path / "list").write_bytes(content)
-    options = {
+    options: dict[str, list[str | Path]] = {
         "rank": ["-t", "red", "-t", "blue", "--format", "jsonl"],
         "search": ["-t", "red", "--json"],
         "duplicates": ["--json", "--threshold", "-0.999", "--no-pixel-check"],
@@ -133,3 +136,160 @@ def test_addresses_are_ranked(clipsim: Clipsim, colour_model: FakeEncoder, colou
     first, second = map(json.loads, ended.out.splitlines())
     assert (first["image"], first["best"]) == (f"{address}/red.png", "red")
     assert second == {"image": f"{address}/no.png", "error": "no such file"}
+
+
+def captions_of(folder: Path) -> dict[str, str | None]:
+    """The captions in a data set by the stems of the images."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = parquet.read_table(folder / "metadata" / "metadata_0000.parquet").to_pylist()
+    return {row["image_path"].rpartition("/")[2]: row["caption"] for row in rows}
+
+
+def write_tar(path: Path, members: dict[str, bytes]) -> Path:
+    """A tar of these members, in order."""
+    with tarfile.open(path, "w") as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def test_captions_in_a_tar(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path) -> None:
+    """A sample's stem ends at the first dot; its mask is no picture of its own."""
+    red = (colours / "red.png").read_bytes()
+    tar = write_tar(
+        tmp_path / "part.tar",
+        {
+            "d.x/1.png": red, "d.x/1.mask.png": red, "d.x/1.txt": b"a red",
+            "2.rgb.png": red, "2.txt": b"red of two",
+            "3.png": red, "3.caption.txt": b"red of three",
+            "4.a.png": red, "4.a.txt": b"own", "4.txt": b"of all",
+            "5.png": red, "5.json": b'{"caption": ["", "red of five", "x"]}',
+            "6.png": red, "6.json": b'{"title": 6}',
+        },
+    )  # fmt: skip
+
+    ended = clipsim("embed", tar, "--captions", "-o", tmp_path / "out", "--json")
+
+    assert ended.status == 0, ended.err
+    assert captions_of(tmp_path / "out") == {
+        "1.png": "a red", "2.rgb.png": "red of two", "3.png": "red of three", "4.a.png": "own", "5.png": "red of five",
+        "6.png": "6",
+    }  # fmt: skip
+    assert json.loads(ended.out)["captions"] == 6
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_captions_that_are_lists_and_numbers(
+    clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path, suffix: str
+) -> None:
+    """The first of a list, and the digits of a number; what is neither is named."""
+    cells: list[Any] = [["a red", "red"], [], None]
+    cells += [7, 2.5, {"a": 1}] if suffix == ".jsonl" else []
+    rows = [{"image": str(colours / "red.png"), "caption": cell} for cell in cells]
+    table = tmp_path / f"t{suffix}"
+    if suffix == ".jsonl":
+        table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(arrow.Table.from_pylist(rows), table)
+
+    ended = clipsim("embed", table, "--captions", "-o", tmp_path / "out", "--json")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    found = parquet.read_table(tmp_path / "out" / "metadata" / "metadata_0000.parquet").to_pylist()
+
+    expected = ["a red", None, "7", "2.5"] if suffix == ".jsonl" else ["a red", None]
+    assert [row["caption"] for row in found] == expected
+    assert ended.status == (3 if suffix == ".jsonl" else 0)
+    assert ("t.jsonl:6: a caption is text, not dict" in ended.err) == (suffix == ".jsonl")
+
+
+@pytest.mark.parametrize("metadata", ["metadata.jsonl", "metadata.csv"])
+def test_captions_of_an_image_folder(
+    clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path, metadata: str
+) -> None:
+    """A text beside the picture, else the row of the folder's table; a row without its picture is named."""
+    sub = colours / "sub"
+    sub.mkdir()
+    (colours / "green.png").rename(sub / "green.png")
+    (colours / "red.txt").write_text("a red, beside\n")
+    rows = [("blue.png", "a blue"), ("sub/green.png", "a green"), ("gone.png", "a blue"), ("red.png", "not this")]
+    if metadata.endswith("csv"):
+        (colours / metadata).write_text("file_name,text\n" + "".join(f'{name},"{text}"\n' for name, text in rows))
+    else:
+        lines = [json.dumps({"file_name": name, "text": text}) + "\n" for name, text in rows]
+        (colours / metadata).write_text("".join(lines))
+    line = 4 if metadata.endswith("csv") else 3
+
+    ended = clipsim("embed", colours, "--captions", "-o", tmp_path / "out")
+
+    assert ended.status == 3
+    assert f"{metadata}:{line}: no such file in the folder" in ended.err
+    assert captions_of(tmp_path / "out") == {"blue.png": "a blue", "green.png": "a green", "red.png": "a red, beside"}
+
+    measured = clipsim("evaluate", colours, "--json")
+    assert measured.status == 3
+    data = json.loads(measured.out)["data"]
+    assert (data["layout"], data["images"], data["captions"]) == ("table", 3, 3)
+
+
+def test_captions_of_none(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path) -> None:
+    """The run says that it found none, and where it looks for them."""
+    ended = clipsim("embed", colours, "--captions", "-o", tmp_path / "out", "--json")
+
+    assert ended.status == 0
+    assert "note: no caption was found: they are looked for" in ended.err
+    assert "no caption was found" in json.loads(ended.out)["warnings"][0]
+    assert clipsim("embed", colours, "-o", tmp_path / "other", "--json").err.count("caption") == 0
+
+
+@pytest.mark.parametrize("header", ["image,caption,caption", "image,image,caption"])
+@pytest.mark.parametrize("command", ["embed", "evaluate"])
+def test_a_column_that_is_there_twice(
+    clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path, command: str, header: str
+) -> None:
+    """Which one is meant is not guessed."""
+    (tmp_path / "t.csv").write_text(f"{header}\n{colours}/red.png,red,blue\n")
+
+    ended = clipsim(command, tmp_path / "t.csv", *(["-o", tmp_path / "out"] if command == "embed" else []))
+    assert ended.status == 1
+    assert "it has 2 columns '" in ended.err
+
+
+@pytest.mark.parametrize("command", ["embed", "evaluate"])
+def test_every_line_of_a_table_is_accounted_for(
+    clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path, command: str
+) -> None:
+    """A stray quote in one of 100 rows: that row is named, and the other 99 are used."""
+    for number in range(100):
+        (tmp_path / f"img{number}.png").write_bytes((colours / "red.png").read_bytes())
+    lines = [f"img{number}.png,red {number}" for number in range(100)]
+    lines[30], lines[69] = 'img30.png,"red', 'img69.png,red"'
+    (tmp_path / "t.csv").write_text("\n".join(["image,caption", *lines]))
+
+    ended = clipsim(command, tmp_path / "t.csv", "--json", *(["-o", tmp_path / "out"] if command == "embed" else []))
+
+    assert ended.status == 3
+    assert ended.err.count("t.csv") == 1
+    assert "a quote is not closed before the next row" in ended.err
+    answer = json.loads(ended.out)
+    assert (answer["images"] if command == "embed" else answer["data"]["images"]) == 99
+
+
+def test_progressive_jpegs_in_a_tar(clipsim: Clipsim, colour_model: FakeEncoder, tmp_path: Path) -> None:
+    """They have thumbnails, and two that are different are no duplicates."""
+    members = {}
+    for name, colours in (("a.jpg", ("red", "blue")), ("b.jpg", ("blue", "red"))):
+        picture = Image.new("RGB", (80, 40), colours[0])
+        picture.paste(colours[1], (0, 0, 40, 40))
+        file = io.BytesIO()
+        picture.save(file, "JPEG", progressive=True)
+        members[name] = file.getvalue()
+    tar = write_tar(tmp_path / "part.tar", members)
+
+    page = clipsim("search", tar, "-t", "red", "--format", "html")
+    assert page.status == 0
+    assert page.out.count("data:image/webp") == 2
+    alike = clipsim("duplicates", tar, "--threshold", "0.9", "--json")
+    assert "could not be opened" not in alike.err

@@ -231,7 +231,7 @@ def test_broken_lines_of_json() -> None:
     Path("t.jsonl").write_text(
         '{"image": "a.png", "caption": "a cat"}\n{"image": \n[1]\n'
         + "[" * 100_000
-        + '\n{"image": "b.png", "caption": 3}\n'
+        + '\n{"image": "b.png", "caption": {}}\n'
     )
     data = read("t.jsonl")
 
@@ -279,11 +279,11 @@ def test_coco_captions() -> None:
 
 def test_an_object_of_images_and_captions() -> None:
     """One caption, or several."""
-    Path("c.json").write_text('{"a.png": "a cat", "b.png": ["one", "two"], "c.png": 3}')
+    Path("c.json").write_text('{"a.png": "a cat", "b.png": ["one", "two"], "c.png": 3, "d.png": {}}')
     data = read("c.json")
 
-    assert list(captions_of(data).values()) == [("a cat",), ("one", "two")]
-    assert data.failures[0].error == "no caption"
+    assert list(captions_of(data).values()) == [("a cat",), ("one", "two"), ("3",)]
+    assert data.failures[0].error == "a caption is text, not dict"
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,10 @@ from clipsim.store.writing import clear, find_differences, finish, read_earlier
 MAX_SHARD_SIZE = 1_000_000
 DTYPES = ("fp16", "fp32")
 RUNNERS = ("local", "ray")
+NO_CAPTIONS = (
+    "no caption was found: they are looked for in text files beside pictures and in tars, in the columns caption, text "
+    "and title of tables, and in the metadata.jsonl or metadata.csv of a folder"
+)
 
 
 @dataclass(frozen=True)
@@ -227,5 +231,5 @@ class Embedding:
             made=made,
             failed_shards=tuple(failed),
             seconds=seconds,
-            warnings=tuple(self._repeats.notices),
+            warnings=(*self._repeats.notices, *([NO_CAPTIONS] if facts.captions == 0 and facts.images else [])),
         )

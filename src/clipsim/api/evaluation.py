@@ -16,7 +16,8 @@ from clipsim.embedding.thumbnails import read_thumbnails
 from clipsim.errors import DataError, NoInputError, UsageError, printable
 from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.labelled import LabelledData, read_labelled
-from clipsim.inputs.sources import FileSource
+from clipsim.inputs.sources import FileSource, Source
+from clipsim.inputs.urls import UrlSource, is_url
 from clipsim.scoring.evaluation import EvaluationResult
 from clipsim.scoring.records import ImageFailure
 
@@ -98,7 +99,7 @@ class Evaluation:
     def read_thumbnails(self, result: EvaluationResult) -> dict[str, bytes]:
         """Small image files of those images that a result shows, by name; the images are read once more for them."""
         shown = [found.image for run in result.results for found in run.contradicted]
-        return read_thumbnails(map(FileSource, shown), ThumbnailRules())
+        return read_thumbnails(map(_source_of, shown), ThumbnailRules())
 
     def _run(self) -> Iterator[Step]:
         self.failures = self.failures[: len(self.data.failures)]
@@ -106,7 +107,7 @@ class Evaluation:
         yield Step(failures=tuple(self.failures), lines=tuple(map(_failure_line, self.failures)))
         runs = self._make_runs()
         failed: dict[int, ImageFailure] = {}
-        sources = [FileSource(image.path) for image in self.data.images]
+        sources = [_source_of(image.path) for image in self.data.images]
         for group in group_sessions(self.sessions, sources):
             yield from self._read(group, sources, [run for run in runs if run.run.session in group], failed)
         self._kept = [number for number in range(self.images) if number not in failed]
@@ -134,7 +135,7 @@ class Evaluation:
     def _read(
         self,
         group: Sequence[Session],
-        sources: Sequence[FileSource],
+        sources: Sequence[Source],
         runs: Sequence[TaskRun],
         failed: dict[int, ImageFailure],
     ) -> Iterator[Step]:
@@ -178,3 +179,7 @@ class Evaluation:
 
 def _failure_line(failure: ImageFailure) -> Line:
     return {"image": failure.path, "error": failure.error}
+
+
+def _source_of(path: str) -> Source:
+    return UrlSource(path) if is_url(path) else FileSource(path)

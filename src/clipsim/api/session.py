@@ -96,7 +96,9 @@ class Session(SearchCalls):
         from clipsim.inputs.filters import NameFilter
 
         request = EmbedRequest(os.fspath(output), captions, dtype, shard_size, overwrite, runner, ray_address, actors)
-        embedding = self.open_embedding(make_collection(images, NameFilter(tuple(include), tuple(exclude))), request)
+        embedding = self.open_embedding(
+            make_collection(images, NameFilter(tuple(include), tuple(exclude)), captions=captions), request
+        )
         for _ in embedding:
             pass
         assert embedding.result is not None

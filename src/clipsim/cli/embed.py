@@ -127,7 +127,7 @@ def embed_command(
         from clipsim.inputs.filters import NameFilter
 
         chosen = NameFilter(tuple(include or ()), tuple(exclude or ()))
-        found = _find_sources(sources or (), from_file, chosen)
+        found = _find_sources(sources or (), from_file, chosen, captions=captions)
         on_ray = runner is RunnerName.ray
         model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine)
         run_options = RunOptions(
@@ -161,13 +161,15 @@ def embed_command(
         _print_result(result, as_json=as_json or form is SummaryFormat.json)
 
 
-def _find_sources(names: Sequence[str], from_file: str | None, chosen: NameFilter) -> Iterator[Source]:
+def _find_sources(
+    names: Sequence[str], from_file: str | None, chosen: NameFilter, *, captions: bool
+) -> Iterator[Source]:
     """The sources in the order named, lazily; then those of the list."""
     if not names and from_file is None:
         raise UsageError("no images to embed; give files, folders, quoted globs, tars or tables, or - for a list")
     if [*names, from_file].count(STANDARD_INPUT) > 1:
         raise UsageError("standard input (-) can be read only once")
-    return find_named_sources(names, from_file, chosen)
+    return find_named_sources(names, from_file, chosen, captions=captions)
 
 
 def _watch(embedding: Embedding, bar: Bar) -> EmbedResult:

@@ -42,18 +42,22 @@ def choose_format(output: Format, as_json: bool, paths: bool, null: bool) -> For
 
 
 def find_named_sources(
-    names: Sequence[str], from_file: str | None = None, chosen: NameFilter | None = None
+    names: Sequence[str],
+    from_file: str | None = None,
+    chosen: NameFilter | None = None,
+    *,
+    captions: bool = False,
 ) -> Iterator[Source]:
     """The sources that arguments name, lazily; `-` is a list of paths on standard input, `from_file` one in a file."""
     from clipsim.inputs.expand import find_sources
 
     for name in names:
         if name == STANDARD_INPUT:
-            yield from find_sources(read_path_list(name), chosen, listed=True)
+            yield from find_sources(read_path_list(name), chosen, listed=True, captions=captions)
         else:
-            yield from find_sources([name], chosen)
+            yield from find_sources([name], chosen, captions=captions)
     if from_file is not None:
-        yield from find_sources(read_path_list(from_file), chosen, listed=True)
+        yield from find_sources(read_path_list(from_file), chosen, listed=True, captions=captions)
 
 
 def find_named_places(

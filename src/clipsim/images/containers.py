@@ -6,7 +6,9 @@ import io
 import mmap
 import os
 import re
+import shutil
 import struct
+import tempfile
 import zlib
 from typing import Any, BinaryIO
 
@@ -215,7 +217,16 @@ def count_scans(file: BinaryIO) -> int:
 
 
 def _content(file: BinaryIO) -> memoryview | mmap.mmap:
-    """The bytes of a file, without a copy."""
+    """The bytes of a file, without a copy in memory; the file stays where it is."""
     if isinstance(file, io.BytesIO):
         return file.getbuffer()
-    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    try:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (AttributeError, io.UnsupportedOperation):  # a part of a tar, or what is at an address
+        place = file.seek(0, os.SEEK_CUR)
+    file.seek(0)
+    with tempfile.TemporaryFile() as copy:
+        shutil.copyfileobj(file, copy, BLOCK_BYTES)
+        copy.flush()
+        file.seek(place)
+        return mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from clipsim.errors import DataError, UsageError, printable
+from clipsim.inputs.captions import CAPTION_COLUMNS, find_metadata
 from clipsim.inputs.label_names import looks_like_id, merge_labels, read_label_texts
 from clipsim.inputs.labelled_folders import read_folder
 from clipsim.inputs.labelled_json import read_json
-from clipsim.inputs.labelled_rows import Columns, LabelledImage, Reading, RowFailure, read_rows
-from clipsim.inputs.rows import read_table
+from clipsim.inputs.labelled_rows import LABEL_COLUMNS, Columns, LabelledImage, Reading, RowFailure, read_rows
+from clipsim.inputs.rows import IMAGE_COLUMNS, choose_column, read_table
 
 TASKS = ("auto", "classify", "retrieve", "pairs")
 CLASSIFY, RETRIEVE = "classify", "retrieve"
@@ -77,15 +80,16 @@ class LabelledRequest:
 def read_labelled(request: LabelledRequest) -> LabelledData:
     """Read labelled data: paths and words only, no image is opened.
 
-    A folder has a folder for each class, or a text file beside each image; a `.json` file is COCO's captions, an object
+    A folder has a table (`metadata.jsonl`, `.csv` or `.parquet`), a folder for each class, or a text file beside each
+    image; a `.json` file is COCO's captions, an object
     of images and captions, or a list of rows; any other file is a table (`rows.read_table`).
 
     Raises DataError, in one line, for data without a single usable image, of a layout that is not known, and for a
     table without the columns; UsageError for columns that were named and are not there.
     """
     path = Path(request.path)
-    if path.is_dir():
-        reading = read_folder(request.path, request.wants)
+    if os.path.isdir(path):  # noqa: PTH112 (a Path raises for a name that is too long)
+        reading = _read_metadata(request) or read_folder(request.path, request.wants)
     elif path.suffix.lower() == ".json":
         reading = read_json(path, request.columns, request.wants, request.root)
     else:
@@ -111,6 +115,19 @@ def _read_table(path: Path, request: LabelledRequest) -> Reading:
         raise DataError(f"{printable(str(path))}: {error}") from error
     with table:
         return read_rows(path, table, request.columns, request.wants, request.root)
+
+
+def _read_metadata(request: LabelledRequest) -> Reading | None:
+    """The images in the table of an image folder; None without such a table, or where it lacks what is wanted."""
+    if (name := find_metadata(request.path)) is None:
+        return None
+    with suppress(DataError), read_table(name) as table:
+        label = None if request.wants == "caption" else choose_column(table.columns, LABEL_COLUMNS)
+        caption = None if request.wants == "label" else choose_column(table.columns, CAPTION_COLUMNS)
+        named = request.columns.label or request.columns.caption
+        if (label or caption or named) and choose_column(table.columns, IMAGE_COLUMNS):
+            return read_rows(Path(name), table, request.columns, request.wants, request.root)
+    return None
 
 
 def _with_labels(request: LabelledRequest, reading: Reading) -> LabelledData:

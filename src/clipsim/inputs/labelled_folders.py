@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 from clipsim.errors import DataError, printable
+from clipsim.inputs.captions import CAPTION_SUFFIX
 from clipsim.inputs.labelled_rows import LabelledImage, Reading, RowFailure
 from clipsim.inputs.paths import find_listed_images
 from clipsim.inputs.text_files import is_text, read_text
 
 FOLDERS, BESIDE = "folders", "text files"
-CAPTION_SUFFIX = ".txt"
 
 
 def read_folder(folder: str, wants: str | None) -> Reading:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from clipsim.errors import DataError, UsageError, printable
-from clipsim.inputs.captions import CAPTION_COLUMNS
-from clipsim.inputs.rows import IMAGE_COLUMNS, Row, RowTable, choose_column, name_columns
+from clipsim.inputs.captions import CAPTION_COLUMNS, read_value
+from clipsim.inputs.rows import IMAGE_COLUMNS, Row, RowTable, check_columns, choose_column, name_columns
 from clipsim.inputs.text_files import is_text
+from clipsim.inputs.urls import as_path, is_url
 
 LABEL_COLUMNS = ("label",)
 
@@ -70,7 +72,12 @@ def read_rows(path: Path, table: RowTable, columns: Columns, wants: str | None, 
         raise DataError(f"{printable(str(path))}: no column {_or(wanted)}; it has {name_columns(table.columns)}")
     folder = path.parent if root is None else Path(root)
     collected = _Collected(printable(str(path)), folder)
-    for row in table.read([column for column in (image, label, caption) if column is not None]):
+    wanted = [column for column in (image, label, caption) if column is not None]
+    try:
+        check_columns(table.columns, wanted)
+    except DataError as error:
+        raise DataError(f"{printable(str(path))}: {error}") from error
+    for row in table.read(wanted):
         collected.add(row, image, label, caption)
     return collected.reading("table", "caption" if label is None else "label")
 
@@ -105,24 +112,27 @@ class _Collected:
         name = values.get(image)
         if not isinstance(name, str) or not name.strip() or "\0" in name:
             return "no image"
-        path = os.path.join(self.folder, name)  # noqa: PTH118 (keeps names that are not UTF-8, and ./)
+        path = name if is_url(name) else os.path.join(self.folder, as_path(name))  # noqa: PTH118 (keeps bytes, and ./)
         if label is not None:
             return self._add_label(path, values.get(label))
         found = values.get(caption or "")
         texts = found if isinstance(found, list) else [found]
-        captions = [text.strip() for text in texts if isinstance(text, str) and text.strip()]
+        if any(isinstance(text, str) and not is_text(text) for text in texts):
+            return "the caption is not UTF-8"
+        try:
+            captions = [clean for text in texts if (clean := read_value(text)) is not None]
+        except ValueError as error:
+            return str(error)
         if not captions:
             return "no caption"
         if len(captions) < len(texts):
-            return "one of its captions is empty, or not a string"
-        if not all(map(is_text, captions)):
-            return "the caption is not UTF-8"
+            return "one of its captions is empty"
         self.captions.setdefault(path, []).extend(captions)
         return None
 
     def _add_label(self, path: str, label: Any) -> str | None:
-        if isinstance(label, int) and not isinstance(label, bool):
-            label = str(label)
+        if isinstance(label, int | float | Decimal) and not isinstance(label, bool):
+            label = read_value(label)
         if not isinstance(label, str) or not label.strip():
             return "no label"
         if not is_text(label):

@@ -106,6 +106,13 @@ def choose_column(columns: Sequence[str], usual: Sequence[str]) -> str | None:
     return next((lower[name] for name in usual if name in lower), None)
 
 
+def check_columns(columns: Sequence[str], wanted: Sequence[str]) -> None:
+    """Raise DataError for a wanted column that a table has more than once."""
+    for name in wanted:
+        if columns.count(name) > 1:
+            raise DataError(f"it has {columns.count(name)} columns '{printable(name, 40)}'; rename all but one")
+
+
 def name_columns(columns: Sequence[str]) -> str:
     """Columns as a message names them: the first dozen, escaped."""
     shown = ", ".join(f"'{printable(column, 30)}'" for column in columns[:_MAX_SHOWN_COLUMNS])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from clipsim.errors import DataError
 from clipsim.inputs.captions import CAPTION_COLUMNS, MAX_TEXT_BYTES, find_caption
-from clipsim.inputs.rows import IMAGE_COLUMNS, Row, choose_column, name_columns
+from clipsim.inputs.rows import IMAGE_COLUMNS, Row, check_columns, choose_column, name_columns
 from clipsim.inputs.rows import read_table as read_rows
 from clipsim.inputs.sources import FailedSource, FileSource, Source
 from clipsim.inputs.urls import UrlSource, as_path, is_url, join_location
@@ -30,6 +30,11 @@ def read_table(name: str) -> Iterator[Source]:
             yield FailedSource(name, f"no column of paths ({', '.join(IMAGE_COLUMNS)}); its columns are: {there}")
             return
         captions = [there for there in table.columns if there.lower() in CAPTION_COLUMNS]
+        try:
+            check_columns(table.columns, [column, *captions])
+        except DataError as error:
+            yield FailedSource(name, str(error))
+            return
         for row in table.read([column, *captions]):
             yield _source_of(name, row, column)
 
@@ -43,7 +48,10 @@ def _source_of(table: str, row: Row, column: str) -> Source:
         return FailedSource(place, f"no path in column '{column}'")
     if not isinstance(path, str):
         return FailedSource(place, f"column '{column}' holds {type(path).__name__}, not a path")
-    caption = find_caption({name.lower(): value for name, value in row.values.items()})
+    try:
+        caption = find_caption({name.lower(): value for name, value in row.values.items()})
+    except ValueError as error:
+        return FailedSource(place, str(error))
     if caption is not None and len(caption) > MAX_TEXT_BYTES:
         return FailedSource(
             place, f"a caption of {len(caption):,} characters, more than the limit of {MAX_TEXT_BYTES:,}"

@@ -1,7 +1,8 @@
 """A tar of samples → one `Source` for each picture, with its caption and facts; of a torn tar, what is complete.
 
-The naming is webdataset's: consecutive members with the same stem are one sample. `.txt` is a picture's
-caption, `.json` its facts; without `.txt`, the caption is what the facts say under a name that tables use too.
+The naming is webdataset's: consecutive members with the same stem, which ends at the first dot of the base name, are
+one sample. `.txt` is a picture's caption (`.caption.txt` and the like too), `.json` its facts; without `.txt`, the
+caption is what the facts say under a name that tables use too. Beside `x.jpg`, `x.mask.jpg` is no picture of its own.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import os
 import posixpath
 import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
 from clipsim.errors import ImageError, printable
-from clipsim.inputs.captions import MAX_TEXT_BYTES, clean_text, find_caption
+from clipsim.inputs.captions import CAPTION_COLUMNS, MAX_TEXT_BYTES, clean_text, find_caption
 from clipsim.inputs.paths import has_image_suffix
 from clipsim.inputs.sources import FailedSource, Source
 from clipsim.inputs.urls import Window, open_location
@@ -42,11 +44,22 @@ class TarMember(Source):
 
 @dataclass
 class _Sample:
-    """Members with one stem; `texts` are the places of its .txt and .json."""
+    """Consecutive members with one stem; `texts` are the places of its texts by their suffix, which begins at a dot."""
 
     stem: str
-    pictures: list[tarfile.TarInfo] = field(default_factory=list)
+    pictures: list[tuple[str, tarfile.TarInfo]] = field(default_factory=list)
     texts: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def chosen(self) -> list[tuple[str, tarfile.TarInfo]]:
+        """The pictures that are inputs: those of one suffix, or where there are none (`x.rgb.jpg`) all of them."""
+        plain = [(suffix, member) for suffix, member in self.pictures if suffix.count(".") == 1]
+        return plain or self.pictures
+
+    def beside(self, suffix: str, kind: str) -> list[str]:
+        """The suffixes of the texts of a kind (".txt", ".json") that go with a picture, the nearest first."""
+        own = suffix[: suffix.rindex(".")] + kind
+        named = [f".{column}{kind}" for column in CAPTION_COLUMNS] if kind == ".txt" else []
+        return [there for there in dict.fromkeys((own, kind, *named)) if there in self.texts]
 
 
 def read_tar(name: str) -> Iterator[Source]:
@@ -74,18 +87,18 @@ def _read_members(name: str, file: BinaryIO) -> Iterator[Source]:
             while torn is None and (member := tar.next()) is not None:
                 vars(tar)["members"] = []  # it would keep all of them
                 place = member.name.removeprefix("./")
-                base = posixpath.basename(place)
+                folder, base = posixpath.split(place)
                 if member.offset_data + member.size > size:
                     torn = f"truncated: it ends within '{printable(place, 80)}'"
                 elif not member.isdir() and base and not base.startswith("."):
-                    stem, suffix = posixpath.splitext(place)
+                    stem, suffix = _split_name(folder, base)
                     if sample is None or sample.stem != stem or len(sample.pictures) == MAX_SAMPLE_PICTURES:
                         yield from () if sample is None else _sources_of(name, file, sample)
                         sample = _Sample(stem)
-                    if suffix.lower() in _TEXTS and member.isreg() and not member.issparse():
-                        sample.texts[suffix.lower()] = member.offset_data, member.size
-                    elif has_image_suffix(place):
-                        sample.pictures.append(member)
+                    if suffix.endswith(_TEXTS) and member.isreg() and not member.issparse():
+                        sample.texts[suffix] = member.offset_data, member.size
+                    elif has_image_suffix(base):
+                        sample.pictures.append((suffix, member))
             if torn is None and not _ends_properly(file, tar.offset):
                 torn = "truncated or damaged: what follows its last whole member is not the end of a tar"
     except ImageError as error:
@@ -98,28 +111,38 @@ def _read_members(name: str, file: BinaryIO) -> Iterator[Source]:
         yield FailedSource(name, torn)
 
 
+def _split_name(folder: str, base: str) -> tuple[str, str]:
+    """The stem of a member and its suffix in lower case: all from the first dot of its base name on, as in webdataset.
+
+    >>> _split_name("train", "0001.mask.PNG")
+    ('train/0001', '.mask.png')
+    """
+    stem, dot, suffix = base.partition(".")
+    return posixpath.join(folder, stem), (dot + suffix).lower()
+
+
 def _sources_of(tar: str, file: BinaryIO, sample: _Sample) -> Iterator[Source]:
     """The sources of one sample's pictures."""
-    facts = caption = oversize = None
-    if sample.pictures:
-        for suffix, (_, size) in sample.texts.items():
-            if size > MAX_TEXT_BYTES:
-                oversize = f"the {suffix} beside it has {size:,} bytes, more than the limit of {MAX_TEXT_BYTES:,}"
-        if oversize is None:
-            if ".json" in sample.texts:
-                facts = _clean_facts(_read_at(file, *sample.texts[".json"]))
-                caption = None if facts is None else find_caption(json.loads(facts))
-            if ".txt" in sample.texts:
-                caption = clean_text(_read_at(file, *sample.texts[".txt"])) or caption
-    for member in sample.pictures:
+    for suffix, member in sample.chosen():
         name = f"{tar}/{member.name.removeprefix('./')}"
-        if oversize is not None:
-            yield FailedSource(name, oversize)
+        texts, records = sample.beside(suffix, ".txt"), sample.beside(suffix, ".json")[:1]
+        oversize = [there for there in (*texts, *records) if sample.texts[there][1] > MAX_TEXT_BYTES]
+        if oversize:
+            size = sample.texts[oversize[0]][1]
+            yield FailedSource(
+                name, f"the {oversize[0]} beside it has {size:,} bytes, more than the limit of {MAX_TEXT_BYTES:,}"
+            )
         elif not member.isfile():
             yield FailedSource(name, "not a regular file within the tar")
         elif member.issparse():
             yield FailedSource(name, "a sparse file within the tar, whose parts are not contiguous")
         else:
+            facts = next((_clean_facts(_read_at(file, *sample.texts[there])) for there in records), None)
+            captions = (clean_text(_read_at(file, *sample.texts[there])) for there in texts)
+            caption = next((text for text in captions if text is not None), None)
+            if caption is None and facts is not None:
+                with suppress(ValueError):  # facts of other types stay facts
+                    caption = find_caption(json.loads(facts))
             yield TarMember(name, tar, member.offset_data, member.size, caption=caption, facts=facts)
 
 
