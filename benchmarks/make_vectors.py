@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from clipsim.files import digest_file
 from clipsim.scoring.records import ModelRecord
-from clipsim.store.layout import FACTS_FILE, DatasetFacts, import_parquet, shard_name
+from clipsim.store.layout import FACTS_FILE, DatasetFacts, FileFacts, import_parquet, shard_name, shard_names
 
 DIMENSIONS = 512
 SHARD = 10_000
@@ -81,6 +82,12 @@ def write_vectors(folder: Path, count: int, *, model: ModelRecord, digest: str) 
         model=model, digest=digest, device="cpu", engine="torch", precision="fp32", preprocessing={}, dtype="fp16",
         shard_size=SHARD, with_captions=True, sources=count, sources_digest="", images=count,
         captions=CAPTIONS * -(-count // SHARD), errors=0,
+        rows=tuple(min(SHARD, count - start) for start in range(0, count, SHARD)),
+        files={
+            name: FileFacts((folder / name).stat().st_size, digest_file(folder / name))
+            for shard in range(-(-count // SHARD))
+            for name in shard_names(shard, with_captions=True)
+        },
     )  # fmt: skip
     (folder / FACTS_FILE).write_text(facts.to_json())
     return folder

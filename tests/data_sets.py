@@ -16,11 +16,11 @@ from clipsim.store.folders import LocalFolder
 from clipsim.store.layout import FACTS_FILE, DatasetFacts
 from clipsim.store.metadata import Row
 from clipsim.store.shards import ShardWriter
+from clipsim.store.writing import finish
 
 FACTS = DatasetFacts(
     ModelRecord("fake", None, 4, 8, 10.0, None, "softmax"), "a model of colours", "cpu", "torch", "fp32",
-    {"exact": False}, dtype="fp32", shard_size=3, with_captions=False, sources=0, sources_digest="def", images=0,
-    errors=0,
+    {"exact": False}, dtype="fp32", shard_size=3, with_captions=False, sources=0, sources_digest="def",
 )  # fmt: skip
 
 
@@ -47,8 +47,7 @@ def write_data_set(
     folder.mkdir(parents=True, exist_ok=True)
     facts = replace(
         FACTS, model=replace(model, embed_dim=vectors.shape[1]), digest=digest, dtype=dtype, shard_size=shard_size,
-        sources=len(vectors), images=len(vectors), with_captions=captions is not None,
-        captions=None if captions is None else len(captions),
+        sources=len(vectors), with_captions=captions is not None,
     )  # fmt: skip
     (folder / FACTS_FILE).write_text(facts.to_json())
     for shard, start in enumerate(range(0, len(vectors), shard_size)):
@@ -57,4 +56,5 @@ def write_data_set(
         with ShardWriter(place, shard, dimensions=vectors.shape[1], dtype=dtype, with_captions=with_captions) as writer:
             writer.add(rows[part], vectors[part], None if captions is None else captions[part])
             writer.publish()
+    finish(LocalFolder(str(folder)), facts)
     return Dataset(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -10,18 +11,20 @@ import numpy as np
 import pytest
 
 from clipsim.errors import DatasetError, MissingPackageError
+from clipsim.files import digest_file
 from clipsim.scoring.records import ModelRecord
 from clipsim.store.dataset import Dataset
 from clipsim.store.folders import LocalFolder
-from clipsim.store.layout import FACTS_FILE, DatasetFacts, import_parquet, is_dataset
+from clipsim.store.layout import FACTS_FILE, DatasetFacts, import_parquet, is_dataset, to_sealed_json
 from clipsim.store.metadata import Row
 from clipsim.store.shards import ShardWriter
+from clipsim.store.writing import finish
 
 pytest.importorskip("pyarrow")
 
 FACTS = DatasetFacts(
     ModelRecord("fake", None, 4, 8, 10.0, None, "softmax"), "abc", "cpu", "torch", "fp32", {"exact": False},
-    dtype="fp32", shard_size=3, with_captions=False, sources=9, sources_digest="def", images=5, errors=4,
+    dtype="fp32", shard_size=3, with_captions=False, sources=9, sources_digest="def",
 )  # fmt: skip
 
 
@@ -36,15 +39,23 @@ def folder(tmp_path: Path) -> Path:
             writer.add(rows, np.repeat(np.arange(row, row + count, dtype=np.float32), 4).reshape(count, 4))
             writer.publish()
         row += count
+    finish(LocalFolder(str(tmp_path)), FACTS)
     return tmp_path
 
 
-def test_facts_are_kept() -> None:
-    """They come back from their text as they were; another schema is refused."""
+def test_facts_are_kept(folder: Path) -> None:
+    """They come back from their text as they were; another schema is refused, and so is a value that was edited."""
+    text = (folder / FACTS_FILE).read_text()
+    done = DatasetFacts.from_json(text)
     assert DatasetFacts.from_json(FACTS.to_json()) == FACTS
-    assert json.loads(FACTS.to_json())["counts"] == {"sources": 9, "images": 5, "captions": None, "shards": 3}
+    assert done.to_json() == text
+    assert (done.rows, done.images, len(done.files)) == ((3, 0, 2), 5, 7)
+    assert json.loads(text)["counts"] == {"sources": 9, "images": 5, "captions": None, "shards": 3}
     with pytest.raises(ValueError, match="schema"):
-        DatasetFacts.from_json(FACTS.to_json().replace("clipsim.embeddings/1", "clipsim.embeddings/2"))
+        DatasetFacts.from_json(text.replace("clipsim.embeddings/1", "clipsim.embeddings/2"))
+    with pytest.raises(ValueError, match="not those that were written"):
+        DatasetFacts.from_json(text.replace('"device": "cpu"', '"device": "cuda"'))
+    assert DatasetFacts.from_json(json.dumps(json.loads(text), indent=7)) == done
 
 
 def test_rows_run_through_the_shards(folder: Path) -> None:
@@ -64,13 +75,17 @@ def test_rows_run_through_the_shards(folder: Path) -> None:
         dataset.vectors([5])
 
 
-def test_the_fingerprint_is_that_of_the_vectors(folder: Path) -> None:
-    """It changes with another shard, and stays when the folder is read again."""
-    before = Dataset(folder).fingerprint
-    assert Dataset(folder).fingerprint == before
-    (folder / "metadata" / "metadata_0002.parquet").unlink()
+def test_shards_of_an_unfinished_data_set(folder: Path) -> None:
+    """Those that are there, by their own records; without a record a shard is not there."""
+    whole = Dataset(folder)
+    (folder / FACTS_FILE).write_text(FACTS.to_json())
+    assert Dataset(folder).fingerprint == whole.fingerprint
+    (folder / "metadata" / "metadata_0001.parquet").unlink()
+    assert (Dataset(folder).shards, Dataset(folder).rows) == ([0, 2], [3, 2])
+    (folder / ".clipsim" / "shard_0002.json").write_text("{}")
 
-    assert Dataset(folder).fingerprint != before
+    assert Dataset(folder).shards == [0]
+    assert Dataset(folder).fingerprint != whole.fingerprint
 
 
 def test_no_file_stays_open(folder: Path) -> None:
@@ -91,26 +106,53 @@ def test_no_file_stays_open(folder: Path) -> None:
     ("damage", "message"),
     [
         (lambda folder: (folder / FACTS_FILE).unlink(), "not a folder of vectors"),
-        (lambda folder: (folder / FACTS_FILE).write_text("{}"), "or damaged"),
-        (lambda folder: (folder / "img_emb" / "img_emb_0000.npy").unlink(), r"img_emb_0000\.npy: not an array"),
-        (lambda folder: (folder / "img_emb" / "img_emb_0000.npy").write_bytes(b"\x93NUMPY"), "not an array"),
-        (lambda folder: np.save(folder / "img_emb" / "img_emb_0000.npy", np.ones((3, 5))), r"but \(3, 5\)"),
+        (lambda folder: (folder / FACTS_FILE).write_text("{}"), "damaged, edited or of another version"),
+        (lambda folder: (folder / FACTS_FILE).write_text("[" * 100_000), "damaged, edited or of another version"),
+        (lambda folder: (folder / "img_emb" / "img_emb_0000.npy").unlink(), r"img_emb_0000\.npy: missing"),
+        (lambda folder: (folder / "metadata" / "metadata_0002.parquet").unlink(), r"metadata_0002\.parquet: missing"),
+        (lambda folder: (folder / "img_emb" / "img_emb_0000.npy").write_bytes(b"\x93NUMPY"), "6 bytes, not 176"),
+        (lambda folder: np.save(folder / "img_emb" / "img_emb_0000.npy", np.ones((3, 5))), "248 bytes, not 176"),
     ],
 )
 def test_what_is_damaged(folder: Path, damage, message: str) -> None:  # type: ignore[no-untyped-def]
     """One line names the file."""
     damage(folder)
 
-    with pytest.raises(DatasetError, match=message):
+    with pytest.raises(DatasetError, match=message) as caught:
         Dataset(folder)
+    assert "\n" not in str(caught.value)
 
 
-def test_damaged_metadata(folder: Path) -> None:
-    """It is noticed where it is read."""
-    (folder / "metadata" / "metadata_0000.parquet").write_bytes(b"PAR1")
+@pytest.mark.parametrize("name", ["img_emb/img_emb_0002.npy", "metadata/metadata_0002.parquet"])
+def test_content_that_has_changed(folder: Path, name: str) -> None:
+    """It is noticed where it is read, every byte of it, also by a data set that is open."""
+    dataset, path = Dataset(folder), folder / name
+    content = path.read_bytes()
+    assert dataset.vectors([3]).shape == (1, 4)
+    assert dataset.names(2) == ["3.jpg", "4.jpg"]
+    for place in range(0, len(content), 7):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 64]) + content[place + 1 :])
+        for opened in (Dataset(folder), dataset):
+            with pytest.raises(DatasetError, match=f"{path}: damaged: not the content that was written"):
+                opened.names(2) if "metadata" in name else opened.vectors([3])
 
-    with pytest.raises(DatasetError, match=r"metadata_0000\.parquet: damaged"):
-        Dataset(folder).names(0)
+
+def test_digests_that_are_remembered(folder: Path) -> None:
+    """A file is read once as long as it has not changed; how its digest is found is the caller's choice."""
+    asked: list[str] = []
+
+    def digest(path: Path) -> str:
+        asked.append(path.name)
+        return digest_file(path)
+
+    dataset = Dataset(folder, digest)
+    for _ in range(3):
+        dataset.vectors([0, 4])
+    assert asked == ["img_emb_0000.npy", "img_emb_0002.npy"]
+    os.utime(folder / "img_emb" / "img_emb_0000.npy", (1, 1))
+    dataset.vectors([0, 4])
+
+    assert asked[2:] == ["img_emb_0000.npy"]
 
 
 def test_what_is_a_data_set(folder: Path, tmp_path: Path) -> None:
@@ -127,13 +169,13 @@ def test_without_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
         import_parquet()
 
 
-@pytest.mark.parametrize("model", ["[]", '{"name": "x", "preprocess": [["size", 8]]}', '{"name": "x"}', "7"])
-def test_facts_with_another_model_record_are_damaged(tmp_path: Path, model: str) -> None:
-    """One error says so, whatever stands there."""
-    text = FACTS.to_json()
-    record = json.loads(text)
-    record["model"] = json.loads(model)
-    (tmp_path / "clipsim.json").write_text(json.dumps(record))
+@pytest.mark.parametrize("model", [[], {"name": "x", "preprocess": [["size", 8]]}, {"name": "x"}, 7])
+def test_facts_with_another_model_record_are_damaged(tmp_path: Path, model: object) -> None:
+    """One error says so, whatever stands there, although it was sealed as it is."""
+    record = json.loads(FACTS.to_json())
+    del record["checksum"]
+    record["model"] = model
+    (tmp_path / "clipsim.json").write_text(to_sealed_json(record))
 
     with pytest.raises(DatasetError, match="damaged"):
         Dataset(tmp_path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 
 from clipsim.errors import DatasetError, MissingPackageError
+from clipsim.files import digest_file
 from clipsim.store.folders import Folder, LocalFolder, StoreFolder, open_folder
 
 
-@pytest.fixture(params=["local", "store"])
+@pytest.fixture(params=["{}", "file://{}", "file:{}", "local://{}", "memory"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Folder]:
-    """A folder that does not exist yet."""
-    if request.param == "local":
-        yield open_folder(str(tmp_path / "a" / "b"))
+    """A folder that does not exist yet, as a path, as an address of this machine, and in a store."""
+    if request.param != "memory":
+        yield open_folder(request.param.format(tmp_path / "a" / "b"))
         return
     fsspec = pytest.importorskip("fsspec")
     yield open_folder("memory://made/b")
@@ -96,12 +97,53 @@ def test_without_fsspec(monkeypatch: pytest.MonkeyPatch) -> None:
         open_folder("s3://bucket/vectors")
 
 
-def test_what_a_store_refuses() -> None:
+def test_what_a_store_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client library's error is one line."""
     pytest.importorskip("fsspec")
 
+    def refuse(*_: object) -> None:
+        raise RuntimeError("the bucket is locked\nand more")
+
     with pytest.raises(DatasetError, match="no-such-protocol://bucket: cannot open it"):
         open_folder("no-such-protocol://bucket")
-    folder = StoreFolder(f"file://{os.devnull}")
-    with pytest.raises(DatasetError, match="cannot write to it"):
+    folder = StoreFolder("memory://refused")
+    monkeypatch.setattr(folder._store, "pipe_file", refuse)
+    with pytest.raises(DatasetError, match="memory://refused: cannot write to it: the bucket is locked"):
         folder.write("a", b"")
+
+
+@pytest.mark.parametrize(
+    "address", ["ftp://host/out", "simplecache::memory://out", "zip://out::a.zip", "dir::memory://x"]
+)
+def test_stores_that_write_in_pieces(address: str) -> None:
+    """They are refused: a run that is killed would leave half a file under its name."""
+    pytest.importorskip("fsspec")
+
+    with pytest.raises(DatasetError, match=r"whole or not there|cannot open it"):
+        open_folder(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "path"),
+    [
+        ("file:///a%20b/c", "/a b/c"), ("file://localhost/a", "/a"), ("FILE:///a", "/a"), ("local:///a", "/a"),
+        ("file:/a", "/a"), ("a b%20", "a b%20"), ("file:a", "file:a"), ("file://localhoster", "localhoster"),
+    ],
+)  # fmt: skip
+def test_addresses_of_this_machine(address: str, path: str) -> None:
+    """They are the same folders as by their paths, with its lock and its renaming."""
+    folder = open_folder(address)
+
+    assert isinstance(folder, LocalFolder)
+    assert str(folder.path) == path
+
+
+def test_sizes_and_digests(folder: Folder) -> None:
+    """Those of what was written; a folder within is no file."""
+    folder.write("x/1", b"one")
+    folder.write("x/y/2", b"")
+
+    assert folder.sizes("x") == {"1": 3}
+    assert folder.sizes("none") == {}
+    assert folder.digest("x/1", digest_file) == hashlib.sha256(b"one").hexdigest()
+    assert folder.digest("x/3", digest_file) is None

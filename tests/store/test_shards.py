@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from data_sets import FACTS
 
 from clipsim.errors import DatasetError
+from clipsim.files import digest_file
 from clipsim.scoring.similarity import Vectors
 from clipsim.store.arrays import ArrayFile
 from clipsim.store.folders import LocalFolder
 from clipsim.store.metadata import MetadataFile, Row
-from clipsim.store.shards import ShardRecord, ShardWriter, find_missing, read_record
+from clipsim.store.shards import ShardWriter, find_missing, read_record
 
 pytest.importorskip("pyarrow")
 import pyarrow.parquet as parquet
@@ -63,7 +67,14 @@ def test_a_shard(tmp_path: Path) -> None:
     assert (np.load(tmp_path / "img_emb" / "img_emb_0007.npy") == vectors).all()
     assert table["image_path"].to_pylist() == ["0.jpg", "1.jpg", "2.jpg"]
     assert table["row"].to_pylist() == [0, 1, 2]
-    assert read_record(LocalFolder(str(tmp_path)), 7) == ShardRecord(3, 3, (("broken.jpg", "truncated"),))
+    record = read_record(LocalFolder(str(tmp_path)), 7)
+    assert record is not None
+    assert (record.images, record.captions, record.failures) == (3, 3, (("broken.jpg", "truncated"),))
+    assert {name: (known.bytes, known.sha256) for name, known in record.files.items()} == {
+        name: (len(content), hashlib.sha256(content).hexdigest())
+        for name in files_in(tmp_path) - {".clipsim/shard_0007.json"}
+        for content in [(tmp_path / name).read_bytes()]
+    }
 
 
 def test_nothing_is_there_before_it_is_published(tmp_path: Path) -> None:
@@ -127,15 +138,27 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_which_shards_are_missing(tmp_path: Path) -> None:
-    """A shard without metadata, or without its record, has to be made again."""
+    """One that was not made; one that lacks a file, or has another, is named."""
     folder = LocalFolder(str(tmp_path))
-    assert find_missing(folder, 3) == [0, 1, 2]
-    for shard in (0, 1, 3):
-        write_shard(folder, shard, np.ones((1, 2), np.float32))
+    facts = replace(FACTS, sources=18)  # six shards of three
+    assert find_missing(folder, facts) == dict.fromkeys(range(6), "")
+    for shard in (0, 1, 2, 3, 5):
+        write_shard(folder, shard, np.eye(2, dtype=np.float32))
     (tmp_path / "metadata" / "metadata_0001.parquet").unlink()
-    (tmp_path / ".clipsim" / "shard_0003.json").unlink()
+    (tmp_path / "img_emb" / "img_emb_0002.npy").unlink()
+    os.truncate(tmp_path / "img_emb" / "img_emb_0003.npy", 140)
+    (tmp_path / ".clipsim" / "shard_0005.json").write_bytes((tmp_path / ".clipsim" / "shard_0000.json").read_bytes())
 
-    assert find_missing(folder, 5) == [1, 2, 3, 4]
+    assert find_missing(folder, facts) == {
+        1: "", 2: "img_emb/img_emb_0002.npy is missing", 3: "img_emb/img_emb_0003.npy has 140 bytes, not 144", 4: "",
+        5: ".clipsim/shard_0005.json is damaged",
+    }  # fmt: skip
+    assert find_missing(folder, replace(facts, sources=3), digest_file) == {}
+    np.save(tmp_path / "img_emb" / "img_emb_0000.npy", np.eye(2, dtype=np.float32)[::-1])
+    assert find_missing(folder, replace(facts, sources=3)) == {}
+    assert find_missing(folder, replace(facts, sources=3), digest_file) == {
+        0: "the content of img_emb/img_emb_0000.npy has changed"
+    }
 
 
 def test_names_that_are_not_utf8(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ class Collection:
         total, done = sum(map(len, places)), 0
         for place in places:
             if isinstance(place, Dataset):
+                place.require_unit_rows()
                 self.vectors.add_dataset(place)
                 self.describe(place)
                 done += len(place)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, repeat
@@ -14,17 +14,26 @@ from clipsim.api.local_runner import LocalRunner
 from clipsim.api.shard_work import Step
 from clipsim.embedding.session import Session
 from clipsim.errors import DatasetError, NoInputError, UsageError, printable
+from clipsim.files import digest_file
 from clipsim.inputs.expand import to_record
 from clipsim.inputs.repeats import Repeats
 from clipsim.inputs.sources import Source
 from clipsim.inputs.urls import is_url
 from clipsim.scoring.embed_records import EmbedResult
 from clipsim.scoring.records import ImageFailure
-from clipsim.store.folders import open_folder
+from clipsim.store.folders import DigestFile, LocalFolder, open_folder
 from clipsim.store.layout import FACTS_FILE, DatasetFacts, VectorFacts, current_folder, import_parquet
 from clipsim.store.plan import Plan, compare_plan, write_plan
 from clipsim.store.shards import find_missing
-from clipsim.store.writing import clear, find_differences, finish, read_earlier
+from clipsim.store.writing import (
+    check_room,
+    errors_differ,
+    find_differences,
+    find_own,
+    finish,
+    read_earlier,
+    start_again,
+)
 
 MAX_SHARD_SIZE = 1_000_000
 DTYPES = ("fp16", "fp32")
@@ -40,7 +49,9 @@ class EmbedRequest:
     """Where the vectors go and how they are kept, checked: everything that can be checked before a model is opened.
 
     `output` is a folder, or the address of one in an object store. `runner` is "local" or "ray"; `ray_address` is a
-    cluster's, None for Ray on this machine, and `actors` how many encoders Ray runs, None for one an accelerator.
+    cluster's, None for Ray on this machine, and `actors` how many encoders Ray runs, None for one an accelerator. With
+    `overwrite`, a data set that is there is replaced as soon as the first shard of the new one is ready. With `verify`,
+    the content of every file that is there is compared with what was written.
     Raises UsageError for values out of range, and MissingPackageError without pyarrow.
     """
 
@@ -52,6 +63,7 @@ class EmbedRequest:
     runner: str = "local"
     ray_address: str | None = None
     actors: int | None = None
+    verify: bool = False
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -88,8 +100,10 @@ class Runner(Protocol):
         """What the vectors depend on, on the machine that makes them."""
         ...
 
-    def run(self, facts: DatasetFacts, shards: Sequence[int]) -> Generator[Step, None, None]:
-        """Make the shards, and yield steps."""
+    def run(
+        self, facts: DatasetFacts, shards: Sequence[int], on_ready: Callable[[], None]
+    ) -> Generator[Step, None, None]:
+        """Make the shards, and yield steps; call `on_ready` before the first file is moved into place."""
         ...
 
     def close(self) -> None:
@@ -109,6 +123,8 @@ class Embedding:
         self._repeats = Repeats()
         self._sources = self._repeats.leave_out(sources, texts=True)
         self._folder = open_folder(os.fspath(request.output))
+        self._notices: list[str] = []
+        self._replaced: set[str] | None = None  # the files of a data set that is to be overwritten
         self.result: EmbedResult | None = None
 
     def __iter__(self) -> Generator[EmbedProgress, None, None]:
@@ -120,23 +136,26 @@ class Embedding:
             raise NoInputError("no images to embed")
         folder, request = self._folder, self._request
         with folder.lock():
-            if request.overwrite:
-                clear(folder)
             facts = read_earlier(folder)
+            if request.overwrite and facts is not None:
+                self._replaced, facts = find_own(folder, facts), None
             if facts is not None:
                 self._check(facts, self._expected(facts))
             plan = Plan()
             for done in self._plan(chain((first,), records), facts, plan):
                 yield EmbedProgress("listing", done)
-            missing = failed = find_missing(folder, -(-plan.sources // request.shard_size))
+            missing = failed = self._find_missing(facts, plan)
             if missing or facts is None:
                 yield EmbedProgress("loading", 0)
                 with closing(self._open_runner()) as runner:
                     facts = self._begin(runner.describe(), facts, plan)
                     with closing(self._watch(runner, facts, missing)) as steps:
                         yield from steps
-                failed = find_missing(folder, facts.shards)
-            if not failed and not facts.complete:
+                failed = list(find_missing(folder, facts))
+            if not failed and facts.complete and errors_differ(folder, facts, self._digest()):
+                self._notices.append(f"{folder.shown}: errors.jsonl was damaged, and is written again")
+                facts = finish(folder, facts)
+            elif not failed and not facts.complete:
                 facts = finish(folder, facts)
         self.result = self._describe(facts, len(missing) - len(failed), failed, time.monotonic() - begun)
 
@@ -158,6 +177,22 @@ class Embedding:
                 "give another folder"
             )
         return record
+
+    def _find_missing(self, there: DatasetFacts | None, plan: Plan) -> list[int]:
+        """The shards that have to be made; what is wrong with those that are damaged becomes a notice."""
+        if there is None:
+            return list(range(-(-plan.sources // self._request.shard_size)))
+        found = find_missing(self._folder, there, self._digest())
+        for shard, problem in found.items():
+            if problem:
+                self._notices.append(f"{self._folder.shown}: {problem}; shard {shard} is made again")
+        return list(found)
+
+    def _digest(self) -> DigestFile | None:
+        """How the content of files that are there is compared; None where only their sizes are."""
+        if self._request.verify:
+            return digest_file
+        return self._session.digest_file if isinstance(self._folder, LocalFolder) else None
 
     def _expected(self, there: DatasetFacts) -> VectorFacts:
         """What the vectors depend on, as far as known before the model is loaded; the rest as in `there`."""
@@ -200,8 +235,17 @@ class Embedding:
                 sources_digest=plan.digest,
                 base=current_folder(),
             )
-        self._folder.write(FACTS_FILE, facts.to_json().encode())
+        if self._replaced is None:
+            self._folder.write(FACTS_FILE, facts.to_json().encode())
+        else:
+            check_room(self._folder, self._replaced, facts)
         return facts
+
+    def _start_again(self, facts: DatasetFacts) -> None:
+        """Remove what is to be overwritten, once."""
+        if self._replaced is not None:
+            start_again(self._folder, self._replaced, facts)
+            self._replaced = None
 
     def _open_runner(self) -> Runner:
         if self._request.runner == "local":
@@ -216,7 +260,7 @@ class Embedding:
         size = facts.shard_size
         done = facts.sources - sum(min(size, facts.sources - shard * size) for shard in missing)
         yield EmbedProgress("embedding", done, facts.sources)
-        with closing(runner.run(facts, missing)) as steps:
+        with closing(runner.run(facts, missing, lambda: self._start_again(facts))) as steps:
             for count, failures in steps:
                 done += count
                 yield EmbedProgress("embedding", done, facts.sources, failures)
@@ -231,5 +275,9 @@ class Embedding:
             made=made,
             failed_shards=tuple(failed),
             seconds=seconds,
-            warnings=(*self._repeats.notices, *([NO_CAPTIONS] if facts.captions == 0 and facts.images else [])),
+            warnings=(
+                *self._repeats.notices,
+                *self._notices,
+                *([NO_CAPTIONS] if facts.captions == 0 and facts.images else []),
+            ),
         )

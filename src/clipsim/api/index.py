@@ -25,7 +25,8 @@ from clipsim.scoring.similarity import Vectors, mean_of_templates, unit_rows
 from clipsim.store.dataset import Dataset
 from clipsim.store.folders import LocalFolder
 from clipsim.store.index import VectorIndex, build_ivf, publish_index
-from clipsim.store.index import remove_index as remove_index
+from clipsim.store.index import remove_index as remove_own_files
+from clipsim.store.layout import read_facts
 from clipsim.store.scan import scan
 
 KINDS = ("auto", "exact", "ivf")
@@ -58,6 +59,23 @@ def index_dataset(
     """
     if kind not in KINDS:
         raise UsageError(f"kind is {', '.join(map(repr, KINDS))}, not {printable(repr(kind), 40)}")
+    read_facts(Path(folder))  # a lock would create a folder that is missing
+    with LocalFolder(str(folder)).lock():
+        return _index(folder, kind, on_step)
+
+
+def remove_index(folder: str | Path) -> bool:
+    """Remove the index of a folder that `clipsim embed` wrote; whether there was one.
+
+    Raises DatasetError for another folder, and where it cannot be written.
+    """
+    read_facts(Path(folder))
+    place = LocalFolder(str(folder))
+    with place.lock():
+        return remove_own_files(place)
+
+
+def _index(folder: str | Path, kind: str, on_step: Step) -> IndexResult:
     begun = time.monotonic()
     on_step("reading the vectors", None, 0)
     dataset = Dataset(folder)
@@ -66,7 +84,7 @@ def index_dataset(
     if kind == "auto":
         kind = "ivf" if len(dataset) >= AUTO_VECTORS else "exact"
     if kind == "exact":
-        remove_index(dataset)
+        remove_own_files(LocalFolder(str(folder)))
         milliseconds = _time(lambda query: scan(dataset, query, NEAREST, workers=usable_cores()), dataset)
         return _describe(dataset, None, time.monotonic() - begun, milliseconds, milliseconds, [])
     if len(dataset) < MIN_VECTORS:

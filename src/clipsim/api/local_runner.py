@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 
 from clipsim.api.shard_work import ShardWork, Step, describe_vectors
@@ -26,15 +26,17 @@ class LocalRunner:
     def close(self) -> None:
         """Nothing: the session outlives the run."""
 
-    def run(self, facts: DatasetFacts, shards: Sequence[int]) -> Generator[Step, None, None]:
-        """Make the shards, in order."""
+    def run(
+        self, facts: DatasetFacts, shards: Sequence[int], on_ready: Callable[[], None] = lambda: None
+    ) -> Generator[Step, None, None]:
+        """Make the shards, in order; `on_ready` is called before the files of each are moved into place."""
         ahead = BATCHES_AHEAD * self._session.batch_size
         following: ShardWork | None = None
         try:
             for place, shard in enumerate(shards):
                 work = following or ShardWork(self._session, self._folder, facts, shard)
                 following = None
-                with closing(work), closing(work.run()) as steps:
+                with closing(work), closing(work.run(on_ready)) as steps:
                     for step in steps:
                         if following is None and work.left <= ahead and place + 1 < len(shards):
                             following = ShardWork(self._session, self._folder, facts, shards[place + 1])

@@ -78,11 +78,13 @@ def recorded_model(where: Iterable[str]) -> str | None:
 def check_models(places: Sequence[Place], session: Session) -> list[str]:
     """Hold the data sets' model against the session's; notices of what the caller should know.
 
+    The data sets' files are compared by the digests that the session remembers.
     Raises DatasetError for vectors of another model.
     """
     notices = []
     for place in places:
         if isinstance(place, Dataset):
+            place.digest_file = session.digest_file
             facts, encoder = place.facts, session.encoder
             shown = printable(str(place.folder))
             if facts.digest != session.identity:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -89,12 +89,16 @@ class RayRunner:
         record = json.loads(found)
         return VectorFacts(**{**record, "model": ModelRecord(**record["model"])})
 
-    def run(self, facts: DatasetFacts, shards: Sequence[int]) -> Generator[Step, None, None]:
+    def run(
+        self, facts: DatasetFacts, shards: Sequence[int], on_ready: Callable[[], None] = lambda: None
+    ) -> Generator[Step, None, None]:
         """Make the shards in any order, and yield a step for each; one that cannot be made is skipped with a notice.
 
+        `on_ready` is called before the first worker begins; by then a worker has loaded the model.
         Raises ImageError for it where `on_error` is "fail".
         """
         share = self._join()
+        on_ready()
         for shard in shards:
             self._folder.remove(tries_name(shard))
         options = self._options

@@ -128,7 +128,8 @@ class Search:
                     searched += found.run(queries, nearest, names, first)
                     self.warnings += [] if quiet else found.notices
                     done += len(place)
-                    yield Progress("searching", done, total)
+                    errors += found.failures
+                    yield Progress("searching", done, total, () if quiet else tuple(found.failures))
                 else:
                     with closing(next(waiting).run(queries, nearest, names, first)) as batches:
                         for count, failures in batches:

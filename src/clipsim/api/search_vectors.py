@@ -19,9 +19,11 @@ from clipsim.scoring.records import ImageFailure
 from clipsim.scoring.similarity import Vectors, unit_rows
 from clipsim.store.dataset import Dataset
 from clipsim.store.index import open_index
+from clipsim.store.layout import REMEDY
 from clipsim.store.scan import scan
 
 MAX_SCAN_THREADS = 8
+WRONG_LENGTH = f"its vector in the data set is not of length 1; {REMEDY}"
 SPARE_ANSWERS = 4  # that are found beyond those asked for, since an image of a query is left out of its own answer
 
 
@@ -75,11 +77,13 @@ class SourceSearch:
 class DatasetSearch:
     """A search in a data set of vectors, by its index where it has one; `notices` say what the caller should know.
 
+    `failures` are images whose vectors are not of length 1, which only damage explains; they are not searched.
     With `chosen`, only among the images whose names it accepts, all of which are then compared.
     """
 
     def __init__(self, session: Session, dataset: Dataset, chosen: NameFilter | None = None) -> None:
         self._dataset, self._chosen = dataset, chosen
+        self.failures: list[ImageFailure] = []
         self._workers = min(MAX_SCAN_THREADS, session.run_options.workers or usable_cores())
         self._index, self.notices = (None, []) if chosen is not None else open_index(dataset)
 
@@ -96,9 +100,14 @@ class DatasetSearch:
                 break
             count *= 4  # there are many copies of a query's image
         names.update((first + row, facts["image_path"]) for row, facts in described.items())
+        wrong = sorted(found.wrong)
+        self.failures = [
+            ImageFailure(self._dataset.locate(str(facts["image_path"])), WRONG_LENGTH)
+            for facts in self._dataset.describe(wrong)
+        ]
         found.rows[found.rows >= 0] += first
         nearest.merge(found)
-        return searched
+        return searched - len(wrong)
 
     def _find(self, vectors: Vectors, count: int) -> tuple[Nearest, int]:
         dataset = self._dataset

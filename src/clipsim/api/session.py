@@ -80,12 +80,15 @@ class Session(SearchCalls):
         runner: str = "local",
         ray_address: str | None = None,
         actors: int | None = None,
+        verify: bool = False,
     ) -> EmbedResult:
         """Write the vectors of many images into a folder, or complete what an earlier call began there.
 
         `images` are paths and addresses of images, folders, globs, tar shards and tables; `include` and `exclude` are
         patterns of names. `captions` embeds the text beside each image too. `dtype` is "fp16" or "fp32". `runner` "ray"
-        distributes the shards over a cluster at `ray_address`, or over `actors` processes of this machine.
+        distributes the shards over a cluster at `ray_address`, or over `actors` processes of this machine. `overwrite`
+        replaces a data set that is there once the first new shard is ready. Shards that are there and damaged are made
+        again; with `verify` every file is read for that, else those that have changed since they were last read.
 
         Images that cannot be used are in the folder's `errors.jsonl`; NoInputError is raised where there is no image,
         or none can be used. Raises UsageError for values out of range, DatasetError where the folder holds something
@@ -95,7 +98,9 @@ class Session(SearchCalls):
         from clipsim.inputs.expand import make_collection
         from clipsim.inputs.filters import NameFilter
 
-        request = EmbedRequest(os.fspath(output), captions, dtype, shard_size, overwrite, runner, ray_address, actors)
+        request = EmbedRequest(
+            os.fspath(output), captions, dtype, shard_size, overwrite, runner, ray_address, actors, verify
+        )
         embedding = self.open_embedding(
             make_collection(images, NameFilter(tuple(include), tuple(exclude)), captions=captions), request
         )

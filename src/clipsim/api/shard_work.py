@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -21,6 +21,7 @@ from clipsim.store.metadata import Row
 from clipsim.store.plan import read_plan
 from clipsim.store.shards import ShardWriter
 
+NO_DIRECTION = "the model returns a vector of zeros for it"
 Step = tuple[int, tuple[ImageFailure, ...]]  # inputs that are done, and those among them that failed
 
 
@@ -44,8 +45,8 @@ class ShardWork:
         if self._pipeline is not None:
             self._pipeline.close()
 
-    def run(self) -> Generator[Step, None, None]:
-        """Make the shard, and yield a step for each batch.
+    def run(self, on_ready: Callable[[], None] = lambda: None) -> Generator[Step, None, None]:
+        """Make the shard, and yield a step for each batch; `on_ready` is called before its files are moved into place.
 
         The composition of the batches, and with it the rounding of the vectors, depends on the shard's sources alone.
         Raises DatasetError where the shard cannot be written, and ImageError for a failed input where the session's
@@ -60,6 +61,7 @@ class ShardWork:
             dimensions=facts.dimensions,
             dtype=facts.dtype,
             with_captions=facts.with_captions,
+            on_ready=on_ready,
         ) as writer:
             for outcomes in self._session.embed_images(self._pipeline, keep=False):
                 place = len(self._sources) - self.left
@@ -76,6 +78,9 @@ class ShardWork:
             if isinstance(outcome, FailedInput):
                 writer.add_failure(outcome.name, outcome.error)
                 failures.append(ImageFailure(outcome.name, outcome.error))
+            elif not outcome.features.any():
+                writer.add_failure(outcome.name, NO_DIRECTION)
+                failures.append(ImageFailure(outcome.name, NO_DIRECTION))
             else:
                 rows.append(_describe(source, outcome))
                 features.append(outcome.features)

@@ -81,7 +81,12 @@ def embed_command(
         list[str] | None,
         typer.Option(metavar="GLOB", help="Leave out images with such a name; repeat it.", show_default=False),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Remove what DIR holds, and start again.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Start again; what DIR holds is removed when the first shard is ready.")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read every file that DIR holds, and make again what is damaged.")
+    ] = False,
     runner: Annotated[
         RunnerName, typer.Option(help="local: this process; ray: Ray Data, here or on a cluster.")
     ] = RunnerName.local,
@@ -149,6 +154,7 @@ def embed_command(
             runner=runner.value,
             ray_address=ray_address,
             actors=workers if on_ray else None,
+            verify=verify,
         )
         with progress_bar(quiet=quiet, rate=True) as bar:
             bar.step("finding the model")

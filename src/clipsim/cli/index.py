@@ -48,10 +48,9 @@ def index_command(
         print_library_notices(quiet=quiet)
         multiply_in_one_thread()
         from clipsim.api.index import index_dataset, remove_index
-        from clipsim.store.dataset import Dataset
 
         if remove:
-            there = remove_index(Dataset(folder))
+            there = remove_index(folder)
             print_message("note", f"{printable(folder)}: {'the index is removed' if there else 'there is no index'}")
             return
         with progress_bar(quiet=quiet) as bar:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,6 +108,10 @@ class Session:
         if self._identity is None:
             self._identity = self._plan.identity or self._identify()
         return self._identity
+
+    def digest_file(self, path: Path) -> str:
+        """The SHA-256 of a file in hex, from the cache where the file has not changed since. Raises OSError."""
+        return digest_file(path) if self._digests is None else self._digests.digest(path)
 
     def embed_texts(self, prompts: Sequence[str], templates: Sequence[str] = ()) -> Features:
         """M prompts in T templates (or none: T = 1) → (m, t, embed_dim) float32 features, not normalised.

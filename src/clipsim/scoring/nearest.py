@@ -15,6 +15,10 @@ CONVERTED_BYTES = 1 << 20
 SCORES_BYTES = 1 << 24  # scores that are computed before the best of them are kept
 # float32 exponents are larger than those of float16 by the difference of their biases, 127 - 15.
 HALF_SCALE = np.float32(2.0**112)
+_LIFT = np.float32(2.0**52)  # what makes squares of expanded float16 numbers normal numbers
+LIFTED_SCALE = HALF_SCALE / _LIFT
+# A unit vector's numbers are rounded to float16 by at most 2**-11 of each; its squared length by a little over 2**-10.
+SQUARE_TOLERANCE = np.float32(2e-3)
 _HALF_BITS = np.int32(-0x70000001)  # 0x8fffffff: the sign, and what a float16 has of exponent and fraction
 
 
@@ -22,13 +26,15 @@ class Nearest:
     """The `count` best rows of each of m queries so far.
 
     `scores` is (m, count) float32 and `rows` (m, count) int64, best first, equals in the order of their rows; places
-    that no row has taken hold -inf and -1. Scores that are not above `floor` are not kept.
+    that no row has taken hold -inf and -1. Scores that are not above `floor` are not kept. `wrong` are rows that were
+    left out because they are not unit vectors.
     """
 
     def __init__(self, queries: int, count: int, floor: float = -np.inf) -> None:
         self.scores = np.full((queries, count), -np.inf, np.float32)
         self.rows = np.full((queries, count), -1, np.int64)
         self._floor = np.float32(floor)
+        self.wrong: set[int] = set()
 
     def add(self, scores: NDArray[np.float32], start: int) -> None:
         """Consider (n, m) scores of the n rows from `start` on; later calls have higher rows."""
@@ -41,6 +47,7 @@ class Nearest:
 
     def merge(self, other: Nearest) -> None:
         """Take over what another one found among other rows."""
+        self.wrong |= other.wrong
         for query in range(len(self.rows)):
             found = other.rows[query] >= 0
             self.consider(query, other.scores[query][found], other.rows[query][found])
@@ -68,26 +75,54 @@ def add_vectors(
 ) -> None:
     """Consider (n, d) unit vectors, float16 or float32, for (m, d) unit queries; `start` is the first one's row.
 
-    `excluded` are pairs of a query and one of the n rows, counted from 0, that is not among its answers. float16 is
-    converted a small block at a time, so that a memory-mapped file takes no memory of its own.
+    `excluded` are pairs of a query and one of the n rows, counted from 0, that is not among its answers. A vector whose
+    length is not 1 within the error of float16 is among no answers. float16 is converted a small block at a time, so
+    that a memory-mapped file takes no memory of its own.
     """
     d = queries.shape[1]
     rows = max(1, min(len(vectors), SCORES_BYTES // (4 * len(queries))))
     step = max(1, min(rows, CONVERTED_BYTES // (4 * d)))
     scores = np.empty((rows, len(queries)), np.float32)
     block = np.empty((step, d), np.float32)
-    halves = vectors.dtype == np.float16
-    columns = np.ascontiguousarray(queries.T * HALF_SCALE if halves else queries.T)
+    scale = LIFTED_SCALE if vectors.dtype == np.float16 else np.float32(1)
+    columns = np.ascontiguousarray(queries.T * scale)
     for begin in range(0, len(vectors), rows):
         part = vectors[begin : begin + rows]
         for low in range(0, len(part), step):
             high = min(low + step, len(part))
-            near = _expand_halves(part[low:high], block[: high - low]) if halves else part[low:high]
-            np.matmul(near, columns, out=scores[low:high])
+            near = _lift_halves(part[low:high], block[: high - low]) if scale != 1 else part[low:high]
+            with np.errstate(invalid="ignore", over="ignore"):  # of vectors that are left out
+                np.matmul(near, columns, out=scores[low:high])
+            wrong = _wrong_rows(near, scale)
+            scores[low + wrong] = -np.inf
+            nearest.wrong.update((start + begin + low + wrong).tolist())
         for query, row in excluded:
             if begin <= row < begin + len(part):
                 scores[row - begin, query] = -np.inf
         nearest.add(scores[: len(part)], start + begin)
+
+
+def find_wrong_rows(vectors: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
+    """The rows of (n, d) vectors whose length is not 1 within the error of float16, or not a number; in order."""
+    step = max(1, CONVERTED_BYTES // (4 * max(1, vectors.shape[1])))
+    one = np.float32(1)
+    found = [
+        low + _wrong_rows(np.asarray(vectors[low : low + step], np.float32), one)
+        for low in range(0, len(vectors), step)
+    ]
+    return np.concatenate(found) if found else np.zeros(0, np.intp)
+
+
+def _wrong_rows(vectors: NDArray[np.float32], scale: np.float32) -> NDArray[np.intp]:
+    """The rows of a block whose length is not 1 / scale."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        squares = np.einsum("ij,ij->i", vectors, vectors) * (scale * scale)
+        return np.flatnonzero(~(np.abs(squares - 1) <= SQUARE_TOLERANCE))
+
+
+def _lift_halves(halves: NDArray[np.floating[Any]], out: NDArray[np.float32]) -> NDArray[np.float32]:
+    """float16 → float32 in `out`, divided by `LIFTED_SCALE`; infinities and NaNs become large numbers."""
+    return np.multiply(_expand_halves(halves, out), _LIFT, out=out)
 
 
 def _expand_halves(halves: NDArray[np.floating[Any]], out: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ Reading:
 - `layout`: which files a data set has, and `clipsim.json` ↔ `DatasetFacts`
 - `dataset`: a folder that `clipsim embed` wrote → memory-mapped vectors, names and the facts of the model
 - `scan`: the nearest vectors of a data set, all of them compared
-- `index`: an index beside a data set, which finds them faster; `fingerprint` tells whether it is of these vectors
+- `index`: an index beside a data set, which finds them faster
 - `vector_table`: data sets and new vectors as one table
 
 Writing:

@@ -1,6 +1,7 @@
 """A folder that `clipsim embed` wrote → memory-mapped vectors, the names of their pictures, and the facts of the model.
 
-`layout` says which files there are.
+`layout` says which files there are. What they hold is compared with what was written before it is used: sizes when a
+data set is opened, digests when a file is first read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.errors import DatasetError, printable
-from clipsim.store.layout import current_folder, find_shards, import_parquet, numpy_dtype, read_facts, shard_name
+from clipsim.files import FileStamp, digest_file
+from clipsim.scoring.nearest import find_wrong_rows
+from clipsim.store.folders import DigestFile, LocalFolder
+from clipsim.store.layout import (
+    REMEDY,
+    FileFacts,
+    Files,
+    current_folder,
+    import_parquet,
+    numpy_dtype,
+    read_facts,
+    shard_name,
+    shard_names,
+)
+from clipsim.store.shards import find_made
 
 BLOCK_ROWS = 65_536
 Vectors = NDArray[np.floating[Any]]
@@ -37,16 +52,28 @@ class Dataset:
     """The shards of one folder. Rows are numbered through all shards, in the order of the sources.
 
     Vectors are read from disk when they are used. An incomplete data set can be opened; it has the shards that are
-    there. Raises DatasetError for a folder that `clipsim embed` did not write, or that is damaged.
+    there. `digest_file` finds the digest of a file; a session's remembers those of files that have not changed.
+
+    Opening raises DatasetError for a folder that `clipsim embed` did not write, and where a file is missing or has
+    another size; every method raises it for a file whose content is not what was written.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, digest_file: DigestFile = digest_file) -> None:
+        self.folder, self.digest_file = Path(folder), digest_file
         self._here = current_folder()
         self.facts = read_facts(self.folder)
-        self.shards = find_shards(path.name for path in self.folder.glob("metadata/*"))
-        self.rows = [len(self.image_vectors(shard)) for shard in self.shards]  # no file stays open
-        self.starts = [0, *np.cumsum(self.rows).tolist()]
+        self._files: Files = self.facts.files
+        self.shards, self.rows = list(range(len(self.facts.rows))), list(self.facts.rows)
+        if not self.facts.complete:
+            made = find_made(LocalFolder(str(self.folder)), self.facts)
+            self.shards, self.rows = list(made), [record.images for record in made.values()]
+            self._files = {name: known for record in made.values() for name, known in record.files.items()}
+        self._places = {shard: place for place, shard in enumerate(self.shards)}
+        self.starts = [0, *np.cumsum(self.rows, dtype=np.int64).tolist()]
+        self._read: dict[str, FileStamp] = {}
+        for shard in self.shards:
+            for name in shard_names(shard, with_captions=self.facts.with_captions):
+                self._stat(name)
 
     def __len__(self) -> int:
         """The number of vectors."""
@@ -54,8 +81,9 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """A digest that changes when the vectors do, for what is derived from them."""
-        parts = [self.facts.digest, self.facts.sources_digest, self.facts.precision, self.facts.dtype, str(self.rows)]
+        """A digest of all vectors, for what is derived from them."""
+        digests = [self._files[shard_name("img_emb", shard)].sha256 for shard in self.shards]
+        parts = [self.facts.digest, self.facts.precision, self.facts.dtype, self.facts.dimensions, digests]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[Block]:
@@ -96,13 +124,16 @@ class Dataset:
 
     def columns(self, shard: int, columns: Sequence[str]) -> dict[str, list[Any]]:
         """Columns of one shard's metadata, as Python values, in the order of its vectors."""
-        path = self.folder / shard_name("metadata", shard)
+        name = shard_name("metadata", shard)
         parquet = import_parquet()
+        path = self._check(name)
         try:
-            table = parquet.read_table(path, columns=list(columns), partitioning=None)
-        except (OSError, ValueError) as error:  # pyarrow's own errors are of these families
-            raise DatasetError(f"{printable(str(path))}: damaged: {printable(str(error), 120)}") from error
-        found: dict[str, list[Any]] = table.to_pydict()
+            found: dict[str, list[Any]] = parquet.read_table(path, columns=list(columns), partitioning=None).to_pydict()
+        except Exception as error:  # pyarrow raises errors of many families for damaged files
+            raise DatasetError(f"{printable(str(path))}: damaged: {printable(str(error), 120)}; {REMEDY}") from error
+        rows = self.rows[self._places[shard]]
+        if set(found) != set(columns) or any(len(values) != rows for values in found.values()):
+            raise DatasetError(f"{printable(str(path))}: damaged: not {rows:,} rows of {', '.join(columns)}; {REMEDY}")
         return found
 
     def describe(self, rows: Sequence[int], columns: Sequence[str] = ("image_path",)) -> list[dict[str, Any]]:
@@ -124,13 +155,58 @@ class Dataset:
         for index in sorted(places):
             yield self.shards[index], self.starts[index], places[index]
 
+    def require_unit_rows(self) -> None:
+        """Read all vectors. Raises DatasetError for one whose length is not 1."""
+        for block in self.blocks():
+            for row in find_wrong_rows(block.vectors)[:1]:
+                name = printable(self.names(block.shard)[block.offset + row])
+                raise DatasetError(f"{printable(str(self.folder))}: the vector of {name} is not of length 1; {REMEDY}")
+
     def _map(self, kind: str, shard: int) -> Vectors:
-        path = self.folder / shard_name(kind, shard)
-        shown, shape = printable(str(path)), f"(n, {self.facts.dimensions}) {self.facts.dtype}"
+        name = shard_name(kind, shard)
+        if name not in self._files:
+            raise DatasetError(f"{printable(str(self.folder))}: it has no {name}")
+        path = self._check(name)
+        shape, dtype = (self.rows[self._places[shard]], self.facts.dimensions), numpy_dtype(self.facts.dtype)
         try:
             vectors: Vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise DatasetError(f"{shown}: not an array of {shape}: {printable(str(error), 120)}") from error
-        if vectors.shape[1:] != (self.facts.dimensions,) or vectors.dtype != numpy_dtype(self.facts.dtype):
-            raise DatasetError(f"{shown}: not an array of {shape}, but {vectors.shape} {vectors.dtype}")
+        except Exception as error:  # NumPy raises errors of many families for damaged headers
+            cause = printable(str(error), 120)
+            raise DatasetError(f"{printable(str(path))}: not an array of {shape} {dtype}: {cause}; {REMEDY}") from error
+        if vectors.shape != shape or vectors.dtype != dtype:
+            found = f"{vectors.shape} {vectors.dtype}"
+            raise DatasetError(f"{printable(str(path))}: not an array of {shape} {dtype}, but {found}; {REMEDY}")
         return vectors
+
+    def _stat(self, name: str) -> FileStamp:
+        """The stamp of a file. Raises DatasetError where it is missing or has another size than was written."""
+        path, known = self.folder / name, self._files.get(name)
+        if known is None:
+            raise DatasetError(f"{printable(str(self.folder))}: its facts do not name {name}; {REMEDY}")
+        try:
+            stamp = FileStamp.of(path.stat())
+        except FileNotFoundError as error:
+            raise DatasetError(f"{printable(str(path))}: missing; {REMEDY}") from error
+        except OSError as error:
+            raise DatasetError(f"{printable(str(path))}: cannot read it: {error.strerror or error}") from error
+        if stamp.size != known.bytes:
+            raise DatasetError(f"{printable(str(path))}: damaged: {stamp.size:,} bytes, not {known.bytes:,}; {REMEDY}")
+        return stamp
+
+    def _check(self, name: str) -> Path:
+        """The path of a file whose content is what was written; it is read unless it has been since it changed."""
+        path, stamp = self.folder / name, self._stat(name)
+        if self._read.get(name) != stamp:
+            check_digest(path, self._files[name], self.digest_file)
+            self._read[name] = stamp
+        return path
+
+
+def check_digest(path: Path, known: FileFacts, digest: DigestFile) -> None:
+    """Raise DatasetError where a file's content is not what was written."""
+    try:
+        found = digest(path)
+    except OSError as error:
+        raise DatasetError(f"{printable(str(path))}: cannot read it: {error.strerror or error}") from error
+    if found != known.sha256:
+        raise DatasetError(f"{printable(str(path))}: damaged: not the content that was written; {REMEDY}")

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 from clipsim.errors import DatasetError, MissingPackageError, printable
 
-_WITHOUT_FOLDERS = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "oss", "oci"))
+# Stores whose objects are made by one request, completely or not at all, and have no folders to create.
+_OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci"))
+_SHOWN = ("s3", "gs", "az", "abfs", "oss", "oci")
+_LOCAL = re.compile(r"(file|local):(//(localhost(?=/))?|(?=/))", re.IGNORECASE)
 SCRATCH = ".clipsim/tmp-"
+DigestFile = Callable[[Path], str]  # a file of this machine → its SHA-256 in hex; raises OSError
 
 
 class Folder(Protocol):
@@ -29,8 +36,16 @@ class Folder(Protocol):
         """The names of what is directly in the folder, or in a folder within it."""
         ...
 
+    def sizes(self, below: str) -> dict[str, int]:
+        """The files directly in a folder within it, and how many bytes each has."""
+        ...
+
     def read(self, name: str) -> bytes | None:
         """The content of a file; None where there is none."""
+        ...
+
+    def digest(self, name: str, digest: DigestFile) -> str | None:
+        """The SHA-256 of a file in hex, by `digest` where it is on this machine; None where there is none."""
         ...
 
     def write(self, name: str, content: bytes) -> None:
@@ -68,11 +83,27 @@ class LocalFolder:
         except _NoSuchFileError:
             return []
 
+    def sizes(self, below: str) -> dict[str, int]:
+        """The files directly in a folder within it, and how many bytes each has."""
+        try:
+            with self._errors("read"), os.scandir(self.path / below) as entries:
+                return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+        except _NoSuchFileError:
+            return {}
+
     def read(self, name: str) -> bytes | None:
         """The content of a file; None where there is none."""
         try:
             with self._errors("read"):
                 return (self.path / name).read_bytes()
+        except _NoSuchFileError:
+            return None
+
+    def digest(self, name: str, digest: DigestFile) -> str | None:
+        """The SHA-256 of a file in hex, by `digest`; None where there is none."""
+        try:
+            with self._errors("read"):
+                return digest(self.path / name)
         except _NoSuchFileError:
             return None
 
@@ -101,6 +132,9 @@ class LocalFolder:
                 shutil.rmtree(path)
             else:
                 path.unlink()
+                if path.parent != self.path:
+                    with suppress(OSError):  # there are other files in it
+                        path.parent.rmdir()
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -159,6 +193,13 @@ class StoreFolder:
             raise MissingPackageError("object stores need fsspec: pip install 'clipsim[remote]'") from error
         with self._errors("open"):
             self._store, self._path = url_to_fs(address.rstrip("/"))
+        protocols = self._store.protocol
+        self._protocols = {protocols} if isinstance(protocols, str) else set(protocols)
+        if self._protocols.isdisjoint({*_OBJECT_STORES, "memory"}):
+            raise DatasetError(
+                f"{self.shown}: a data set needs a store whose files are whole or not there ({', '.join(_SHOWN)}); "
+                "write it into a folder of this machine, and copy that"
+            )
 
     def list_names(self, below: str = "") -> list[str]:
         """The names of what is directly in the folder, or in a folder within it."""
@@ -168,7 +209,17 @@ class StoreFolder:
                 found = self._store.ls(self._place(below), detail=False)
         except _NoSuchFileError:
             return []
-        return [name for path in found if (name := str(path).rstrip("/").rpartition("/")[2])]
+        return [name for path in found if (name := _last_part(path))]
+
+    def sizes(self, below: str) -> dict[str, int]:
+        """The objects directly below a name, and how many bytes each has."""
+        try:
+            with self._errors("read"):
+                self._store.invalidate_cache()
+                found = self._store.ls(self._place(below), detail=True)
+        except _NoSuchFileError:
+            return {}
+        return {_last_part(entry["name"]): int(entry["size"]) for entry in found if entry["type"] == "file"}
 
     def read(self, name: str) -> bytes | None:
         """The content of an object; None where there is none."""
@@ -177,6 +228,11 @@ class StoreFolder:
                 return bytes(self._store.cat_file(self._place(name)))
         except _NoSuchFileError:
             return None
+
+    def digest(self, name: str, digest: DigestFile) -> str | None:  # noqa: ARG002 (of a file on this machine)
+        """The SHA-256 of an object in hex, which is read for it; None where there is none."""
+        content = self.read(name)
+        return None if content is None else hashlib.sha256(content).hexdigest()
 
     def write(self, name: str, content: bytes) -> None:
         """Make or replace an object."""
@@ -188,7 +244,10 @@ class StoreFolder:
         """Make or replace an object by a complete file."""
         with self._errors("write to"):
             self._make_room(name)
-            self._store.put_file(str(made), self._place(name))
+            if "memory" in self._protocols:  # whose put_file makes an empty object first
+                self._store.pipe_file(self._place(name), made.read_bytes())
+            else:
+                self._store.put_file(str(made), self._place(name))
 
     def remove(self, name: str) -> None:
         """Remove an object, or all that are below a name."""
@@ -212,8 +271,7 @@ class StoreFolder:
 
     def _make_room(self, name: str) -> None:
         """Create the folder of a file. Stores without folders are left out: they would create a mistyped bucket."""
-        protocols = self._store.protocol
-        if _WITHOUT_FOLDERS.isdisjoint([protocols] if isinstance(protocols, str) else protocols):
+        if _OBJECT_STORES.isdisjoint(self._protocols):
             self._store.makedirs(self._place(name).rpartition("/")[0], exist_ok=True)
 
     def _place(self, name: str) -> str:
@@ -234,6 +292,15 @@ class _NoSuchFileError(DatasetError):
     """The file to read or remove does not exist."""
 
 
+def _last_part(path: object) -> str:
+    return str(path).rstrip("/").rpartition("/")[2]
+
+
 def open_folder(location: str) -> Folder:
-    """The folder at a path, or at an address that fsspec knows. Raises MissingPackageError without fsspec."""
+    """The folder at a path, also one named as `file://…`, or at an address of an object store.
+
+    Raises MissingPackageError without fsspec, DatasetError for a store that cannot write a file in one step.
+    """
+    if match := _LOCAL.match(location):
+        return LocalFolder(unquote(location[match.end() :], errors="surrogateescape"))
     return StoreFolder(location) if "://" in location else LocalFolder(location)

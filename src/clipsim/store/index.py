@@ -6,7 +6,7 @@ the centres that are nearest to the query, and then compares the best candidates
 
 from __future__ import annotations
 
-import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.errors import DatasetError, MissingPackageError, printable
-from clipsim.scoring.nearest import Nearest
+from clipsim.files import digest_file
+from clipsim.scoring.nearest import Nearest, find_wrong_rows
 from clipsim.scoring.similarity import Vectors
-from clipsim.store.dataset import Dataset
-from clipsim.store.fingerprint import fingerprint
-from clipsim.store.folders import LocalFolder
+from clipsim.store.dataset import Dataset, check_digest
+from clipsim.store.folders import Folder, LocalFolder
+from clipsim.store.layout import FileFacts, from_sealed_json, to_sealed_json
 
 SCHEMA = "clipsim.ivf/1"
 FOLDER = "index"
@@ -32,11 +33,12 @@ MIN_CANDIDATES = 100
 TRAINING_ROWS = 48  # for each list
 TRAINING_ROUNDS = 8
 BLOCK_ROWS = 65_536
+_FILE_NAME = re.compile(r"ivf-[0-9a-f]+\.faiss")
 
 
 @dataclass(frozen=True)
 class IndexFacts:
-    """What `index/index.json` says of the index in the file `file`.
+    """What `index/index.json` says of the index in the file `file`, of `bytes` with the SHA-256 `sha256`.
 
     `fingerprint` is that of the vectors it was built from. A search reads `probes` of the `lists`. `recall_images` and
     `recall_texts` are shares of the ten nearest vectors that are found so, by image and by text queries; None where
@@ -50,22 +52,27 @@ class IndexFacts:
     probes: int
     file: str
     bytes: int
+    sha256: str
     seconds: float
     recall_images: float | None = None
     recall_texts: float | None = None
 
     def to_json(self) -> str:
         """The text of `index.json`."""
-        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1) + "\n"
+        return to_sealed_json({"schema": SCHEMA, **asdict(self)})
 
     @classmethod
     def from_json(cls, text: str) -> IndexFacts:
-        """The facts in the text of `index.json`. Raises ValueError and its family for anything else."""
-        record = json.loads(text)
-        if not isinstance(record, dict) or record.pop("schema", None) != SCHEMA:
-            raise ValueError("another schema")
+        """The facts in the text of `index.json`. Raises ValueError for anything else."""
+        record = from_sealed_json(text, SCHEMA)
         known = {field.name for field in fields(cls)}
-        return cls(**{key: value for key, value in record.items() if key in known})
+        try:
+            facts = cls(**{key: value for key, value in record.items() if key in known})
+        except TypeError as error:
+            raise ValueError("not the facts of an index") from error
+        if not _FILE_NAME.fullmatch(facts.file):
+            raise ValueError("another file")
+        return facts
 
 
 class VectorIndex:
@@ -88,6 +95,10 @@ def refine(dataset: Dataset, queries: Vectors, candidates: NDArray[np.int64], co
     rows = np.unique(candidates[candidates >= 0])
     vectors = dataset.vectors(rows.tolist())
     nearest = Nearest(len(queries), count)
+    if len(wrong := find_wrong_rows(vectors)):
+        nearest.wrong.update(rows[wrong].tolist())
+        candidates = np.where(np.isin(candidates, rows[wrong]), -1, candidates)
+        rows, vectors = np.delete(rows, wrong), np.delete(vectors, wrong, axis=0)
     for query, found in enumerate(candidates):
         places = np.searchsorted(rows, np.sort(found[found >= 0]))
         nearest.consider(query, vectors[places] @ queries[query], rows[places])
@@ -108,8 +119,10 @@ def build_ivf(dataset: Dataset, file: Path, on_rows: Callable[[int], None] = lam
     """Train the centres on a sample, put all vectors into lists, and write them to `file`.
 
     `on_rows` is called with the number of vectors after each block. Memory is that of a sample and of the lists, one
-    byte a number. Raises MissingPackageError without faiss, DatasetError where the file cannot be written.
+    byte a number. Raises MissingPackageError without faiss, DatasetError for a damaged data set, and where the file
+    cannot be written.
     """
+    dataset.require_unit_rows()
     faiss = _import_faiss()
     begun = time.monotonic()
     lists = choose_lists(len(dataset))
@@ -130,59 +143,72 @@ def build_ivf(dataset: Dataset, file: Path, on_rows: Callable[[int], None] = lam
         raise DatasetError(f"{printable(str(file))}: cannot write the index: {printable(str(error), 120)}") from error
     facts = IndexFacts(
         kind="ivf",
-        fingerprint=fingerprint(dataset),
+        fingerprint=dataset.fingerprint,
         vectors=len(dataset),
         lists=lists,
         probes=1,
         file=file.name,
         bytes=file.stat().st_size,
+        sha256=digest_file(file),
         seconds=time.monotonic() - begun,
     )
     return VectorIndex(dataset, index, facts)
 
 
 def publish_index(dataset: Dataset, made: Path, facts: IndexFacts) -> None:
-    """Move a new index into the data set's folder, in place of an earlier one: its facts are written last."""
+    """Move a new index into the data set's folder, in place of an earlier one: its facts are written last.
+
+    The caller holds the folder's lock.
+    """
     folder = LocalFolder(str(dataset.folder))
     folder.publish(made, f"{FOLDER}/{facts.file}")
     folder.write(FACTS_NAME, facts.to_json().encode())
-    for name in folder.list_names(FOLDER):
-        if name not in (facts.file, Path(FACTS_NAME).name):
-            folder.remove(f"{FOLDER}/{name}")
+    for name in own_names(folder) - {FACTS_NAME, f"{FOLDER}/{facts.file}"}:
+        folder.remove(name)
 
 
-def remove_index(dataset: Dataset) -> bool:
-    """Remove a data set's index; whether there was one."""
-    folder = LocalFolder(str(dataset.folder))
-    there = bool(folder.list_names(FOLDER))
-    folder.remove(FACTS_NAME)
-    folder.remove(FOLDER)
-    return there
+def own_names(folder: Folder) -> set[str]:
+    """The names of the files of a folder's index, of an earlier one that was interrupted too."""
+    found = {f"{FOLDER}/{name}" for name in folder.list_names(FOLDER) if _FILE_NAME.fullmatch(name)}
+    return found | ({FACTS_NAME} if folder.read(FACTS_NAME) is not None else set())
+
+
+def remove_index(folder: Folder) -> bool:
+    """Remove the index in a data set's folder, whose lock the caller holds; whether there was one."""
+    there = own_names(folder)
+    for name in sorted(there, reverse=True):
+        folder.remove(name)
+    return bool(there)
 
 
 def open_index(dataset: Dataset) -> tuple[VectorIndex | None, list[str]]:
     """A data set's index, None where there is none that can be used; and notices, of whether it is used and why not."""
     shown = printable(str(dataset.folder))
     again = f"'clipsim index {shown}' builds a new one"
-    content = LocalFolder(str(dataset.folder)).read(FACTS_NAME)
+    damaged = [f"{shown}: its index is damaged and is not used; {again}"]
+    try:
+        content = LocalFolder(str(dataset.folder)).read(FACTS_NAME)
+    except DatasetError as error:
+        return None, [f"{shown}: its index is not used: {error}"]
     if content is None:
-        return None, []
+        return None, [] if not own_names(LocalFolder(str(dataset.folder))) else damaged
     try:
         facts = IndexFacts.from_json(content.decode())
-    except (ValueError, TypeError):
+    except ValueError:
         return None, [f"{shown}: its index is damaged or of another version and is not used; {again}"]
-    if facts.fingerprint != fingerprint(dataset):
+    if facts.fingerprint != dataset.fingerprint:
         return None, [f"{shown}: its index was built from other vectors and is not used; {again}"]
     try:
         faiss = _import_faiss()
         file = dataset.folder / FOLDER / facts.file
-        if file.stat().st_size != facts.bytes:
-            raise RuntimeError("another size")
+        check_digest(file, FileFacts(facts.bytes, facts.sha256), dataset.digest_file)
         index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+        if (index.ntotal, index.d, index.nlist) != (len(dataset), dataset.facts.dimensions, facts.lists):
+            return None, damaged
     except MissingPackageError as error:
         return None, [f"{shown}: its index is not used: {error}"]
-    except (RuntimeError, OSError):
-        return None, [f"{shown}: its index is damaged and is not used; {again}"]
+    except (RuntimeError, AttributeError):  # of which DatasetError is one
+        return None, damaged
     return VectorIndex(dataset, index, facts), [f"{shown}: searched by its index, {_describe_recall(facts)}"]
 
 

@@ -1,4 +1,4 @@
-"""The files of a data set of vectors: where they are, and `clipsim.json` ↔ `DatasetFacts`.
+"""The files of a data set of vectors: where they are, what is known of each, and `clipsim.json` ↔ `DatasetFacts`.
 
 The layout is clip-retrieval's, so that other tools read it as well; shard N is
 
@@ -6,18 +6,19 @@ The layout is clip-retrieval's, so that other tools read it as well; shard N is
 - `text_emb/text_emb_000N.npy`: (n, d) vectors of the captions, where they were asked for; a row of zeros has no caption
 - `metadata/metadata_000N.parquet`: image_path, caption, facts, width, height, sha256 and row of the same n pictures
 
-and `clipsim.json` says which model the vectors are from. A shard exists where its metadata file exists: that file is
-written last.
+and `clipsim.json` says which model the vectors are from, and holds the size and digest of each of these files. Until
+all shards are there, the records of the shards hold those of theirs (`shards.ShardRecord`). Every JSON file carries a
+checksum over its own values, so that a changed one is told from one that was written.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,18 @@ SCHEMA = "clipsim.embeddings/1"
 FACTS_FILE = "clipsim.json"
 ERRORS_FILE = "errors.jsonl"
 STATE_FOLDER = ".clipsim"  # what only `clipsim embed` reads: which inputs make up which shard, how each shard ended
-_METADATA_NAME = re.compile(r"metadata_([0-9]{4,9})\.parquet")
+REMEDY = "the same 'clipsim embed' again makes what is damaged"
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What a file was when it was written: its size and the SHA-256 of its content, in hex."""
+
+    bytes: int
+    sha256: str
+
+
+Files = dict[str, FileFacts]  # by their names in the folder
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,8 @@ class DatasetFacts(VectorFacts):
     `sources` is the number of inputs that were named, and `sources_digest` the SHA-256 of their names and places.
     `base` is the folder that relative names of pictures start from, None in data sets of earlier versions.
     `images`, `captions` and `errors` are counts, None until the data set is complete; `captions` is None also where no
-    captions were embedded.
+    captions were embedded. `rows` are the numbers of vectors in each shard and `files` the files of all shards, both
+    empty until then. `replaces` are files of an earlier data set that `overwrite` has still to remove.
     """
 
     dtype: str
@@ -69,6 +82,9 @@ class DatasetFacts(VectorFacts):
     captions: int | None = None
     errors: int | None = None
     base: str | None = None
+    rows: tuple[int, ...] = ()
+    files: Files = field(default_factory=dict)
+    replaces: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -92,17 +108,54 @@ class DatasetFacts(VectorFacts):
             "counts": {**counts, "shards": self.shards},
             "errors": self.errors,
         }
-        return json.dumps(record, indent=1) + "\n"
+        return to_sealed_json(record)
 
     @classmethod
     def from_json(cls, text: str) -> DatasetFacts:
-        """The facts in the text of `clipsim.json`. Raises ValueError and its family for anything else."""
+        """The facts in the text of `clipsim.json`. Raises ValueError for anything else."""
+        record = from_sealed_json(text, SCHEMA)
+        try:
+            known = {one.name for one in fields(cls)}
+            values = {**record, **record["counts"], "model": ModelRecord.from_dict(record["model"])}
+            values |= {"rows": tuple(record["rows"]), "files": read_files(record["files"])}
+            values |= {"replaces": tuple(map(str, record["replaces"]))}
+            facts = cls(**{key: value for key, value in values.items() if key in known})
+            if facts.dtype not in ("fp16", "fp32") or facts.shard_size < 1 or facts.dimensions < 1:
+                raise ValueError("a value out of range")
+            if facts.complete and len(facts.rows) != facts.shards:
+                raise ValueError("rows of other shards")
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"not the facts of a data set: {error}") from error
+        return facts
+
+
+def to_sealed_json(record: Mapping[str, Any]) -> str:
+    """A JSON object with a checksum over its values, as `from_sealed_json` reads it."""
+    plain = json.loads(json.dumps(record))
+    return json.dumps({**plain, "checksum": _checksum(plain)}, indent=1) + "\n"
+
+
+def from_sealed_json(text: str, schema: str) -> dict[str, Any]:
+    """The object that `to_sealed_json` wrote. Raises ValueError for another schema, and where a value has changed."""
+    try:
         record = json.loads(text)
-        if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-            raise ValueError("another schema")
-        known = {field.name for field in fields(cls)}
-        values = {**record, **record["counts"], "model": ModelRecord.from_dict(record["model"])}
-        return cls(**{key: value for key, value in values.items() if key in known})
+    except RecursionError as error:
+        raise ValueError("brackets without end") from error
+    if not isinstance(record, dict) or record.get("schema") != schema:
+        raise ValueError("another schema")
+    if record.pop("checksum", None) != _checksum(record):
+        raise ValueError("its values are not those that were written")
+    return record
+
+
+def _checksum(record: Mapping[str, Any]) -> str:
+    """The SHA-256 of an object's values, however its text is spaced."""
+    return hashlib.sha256(json.dumps(record, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def read_files(record: Mapping[str, Mapping[str, Any]]) -> Files:
+    """The facts of files in a JSON object. Raises TypeError, KeyError or AttributeError for anything else."""
+    return {name: FileFacts(**found) for name, found in record.items()}
 
 
 def current_folder() -> str | None:
@@ -127,13 +180,10 @@ def read_facts(folder: Path) -> DatasetFacts:
         raise DatasetError(f"{printable(str(folder))}: not a folder of vectors: it has no {FACTS_FILE}") from error
     except OSError as error:
         raise DatasetError(f"{shown}: cannot read it: {error.strerror or error}") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DatasetError(f"{shown}: not the facts of a data set ({SCHEMA}), or damaged") from error
-
-
-def find_shards(names: Iterable[str]) -> list[int]:
-    """The numbers of the shards that are there, in order, from the names of the files in the folder `metadata`."""
-    return sorted(int(match[1]) for name in names if (match := _METADATA_NAME.fullmatch(name)))
+    except ValueError as error:
+        raise DatasetError(
+            f"{shown}: damaged, edited or of another version (not {SCHEMA}); embed the images into a new folder"
+        ) from error
 
 
 def shard_name(kind: str, shard: int) -> str:
@@ -143,6 +193,16 @@ def shard_name(kind: str, shard: int) -> str:
     'img_emb/img_emb_0003.npy'
     """
     return f"{kind}/{kind}_{shard:04d}.{'parquet' if kind == 'metadata' else 'npy'}"
+
+
+def shard_names(shard: int, *, with_captions: bool) -> list[str]:
+    """The names of all files of a shard.
+
+    >>> shard_names(3, with_captions=False)
+    ['img_emb/img_emb_0003.npy', 'metadata/metadata_0003.parquet']
+    """
+    kinds = ("img_emb", "text_emb", "metadata") if with_captions else ("img_emb", "metadata")
+    return [shard_name(kind, shard) for kind in kinds]
 
 
 def numpy_dtype(name: str) -> np.dtype[Any]:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, zip_longest
+from pathlib import Path
 from typing import Any
 
 from clipsim.errors import DatasetError, printable
@@ -51,29 +52,32 @@ def write_plan(folder: Folder, records: Iterable[dict[str, Any]], shard_size: in
 def compare_plan(
     folder: Folder, records: Iterable[dict[str, Any]], shard_size: int, known: Plan, plan: Plan
 ) -> Iterator[int]:
-    """Compare the inputs with an existing plan; otherwise as `write_plan`.
+    """Compare the inputs with an existing plan; otherwise as `write_plan`. Files that were damaged are written again.
 
-    Raises DatasetError, naming the first difference.
+    Raises DatasetError for other inputs, naming the first difference.
     """
     digest = hashlib.sha256()
+    difference = ""
+    changed = []
     with folder.scratch() as scratch:
         for shard, lines in enumerate(_chunks(records, shard_size)):
             content = "".join(lines).encode()
             digest.update(content)
             stored = folder.read(sources_name(shard))
-            if stored is None and plan.sources < known.sources:
-                (scratch / str(shard)).write_bytes(content)  # missing; the digest of all decides
-            elif stored != content:
-                raise DatasetError(_difference(folder, stored or b"", content, plan.sources))
+            if stored != content:  # of other inputs, or damaged or missing; the digest of all decides
+                difference = difference or _difference(folder, stored, content, plan.sources)
+                changed.append(shard)
+                _keep(scratch / str(shard), content)
             plan.sources += len(lines)
             yield plan.sources
         plan.digest = digest.hexdigest()
-        if plan.sources != known.sources:
-            raise DatasetError(f"{_other(folder)}: {known.sources:,} then, {plan.sources:,} now; {_REMEDY}")
         if plan.digest != known.digest:
-            raise DatasetError(f"{_other(folder)}; {_REMEDY}")
-        for lost in scratch.iterdir():
-            folder.publish(lost, sources_name(int(lost.name)))
+            if difference:
+                raise DatasetError(difference)
+            counts = "" if plan.sources == known.sources else f": {known.sources:,} then, {plan.sources:,} now"
+            raise DatasetError(f"{_other(folder)}{counts}; {_REMEDY}")
+        for shard in changed:
+            folder.publish(scratch / str(shard), sources_name(shard))
 
 
 def read_plan(folder: Folder, shard: int) -> list[dict[str, Any]]:
@@ -82,8 +86,8 @@ def read_plan(folder: Folder, shard: int) -> list[dict[str, Any]]:
     if content is None:
         raise DatasetError(f"{folder.shown}: {sources_name(shard)} is missing; run the same command again")
     try:
-        return [json.loads(line) for line in content.splitlines()]
-    except ValueError as error:
+        return [dict(json.loads(line)) for line in content.splitlines()]
+    except (ValueError, TypeError) as error:
         raise DatasetError(f"{folder.shown}: {sources_name(shard)} is damaged") from error
 
 
@@ -106,8 +110,17 @@ def _other(folder: Folder) -> str:
     return f"{folder.shown} holds vectors of other inputs"
 
 
-def _difference(folder: Folder, stored: bytes, found: bytes, before: int) -> str:
+def _keep(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise DatasetError(f"{printable(str(path))}: cannot write it: {error.strerror or error}") from error
+
+
+def _difference(folder: Folder, stored: bytes | None, found: bytes, before: int) -> str:
     """The first input that is another one than it was."""
+    if stored is None:
+        return ""  # it is not known what it was
     pairs = zip_longest(stored.splitlines(), found.splitlines(), fillvalue=b"")
     for number, (old, new) in enumerate(pairs, start=before + 1):
         if old != new:

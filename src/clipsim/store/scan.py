@@ -17,8 +17,9 @@ def scan(
 ) -> tuple[Nearest, int]:
     """The `count` nearest rows of each of (m, d) unit queries, and how many rows were compared.
 
-    With `accept`, only rows whose names it takes. A shard is mapped while it is read and no longer, so that memory
-    does not grow with the number of shards. Raises DatasetError for a shard that is damaged.
+    With `accept`, only rows whose names it takes. Rows that are not unit vectors are left out; the result's `wrong`
+    holds them. A shard is mapped while it is read and no longer, so that memory does not grow with the number of
+    shards. Raises DatasetError for a shard that is damaged.
     """
 
     def read(index: int) -> tuple[Nearest, int]:
@@ -33,6 +34,7 @@ def scan(
             add_vectors(found, queries, vectors[rows], 0)
             taken = found.rows >= 0
             found.rows[taken] = [start + rows[row] for row in found.rows[taken]]
+            found.wrong = {start + rows[row] for row in found.wrong}
         return found, len(rows)
 
     nearest, compared = Nearest(len(queries), count), 0

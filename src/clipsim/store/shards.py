@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from clipsim.errors import DatasetError, printable
+from clipsim.files import digest_file
 from clipsim.store.arrays import ArrayFile
-from clipsim.store.folders import Folder
-from clipsim.store.layout import STATE_FOLDER, find_shards, numpy_dtype, shard_name
+from clipsim.store.folders import DigestFile, Folder
+from clipsim.store.layout import (
+    STATE_FOLDER,
+    DatasetFacts,
+    FileFacts,
+    Files,
+    from_sealed_json,
+    numpy_dtype,
+    read_files,
+    shard_name,
+    shard_names,
+    to_sealed_json,
+)
 from clipsim.store.metadata import MetadataFile, Row
 
 if TYPE_CHECKING:
@@ -22,17 +33,21 @@ if TYPE_CHECKING:
     from clipsim.scoring.similarity import Vectors
 
 
+RECORD_SCHEMA = "clipsim.shard/1"
+
+
 @dataclass(frozen=True)
 class ShardRecord:
-    """The outcome of a shard: how many images and captions have a vector, and each failed input with its cause."""
+    """The outcome of a shard: its images and captions with a vector, its files, and each failed input and its cause."""
 
     images: int
     captions: int
     failures: tuple[tuple[str, str], ...] = ()
+    files: Files = field(default_factory=dict)
 
-    def to_json(self) -> bytes:
-        """The content of the record's file."""
-        return json.dumps(asdict(self)).encode() + b"\n"
+    def to_json(self) -> str:
+        """The text of the record's file."""
+        return to_sealed_json({"schema": RECORD_SCHEMA, **asdict(self)})
 
 
 def record_name(shard: int) -> str:
@@ -45,31 +60,89 @@ def record_name(shard: int) -> str:
 
 
 def read_record(folder: Folder, shard: int) -> ShardRecord | None:
-    """The record of a shard; None where it is missing or damaged."""
+    """The record of a shard; None where it is missing, damaged or that of another shard."""
     try:
-        found = json.loads(folder.read(record_name(shard)) or b"")
+        found = from_sealed_json((folder.read(record_name(shard)) or b"").decode(), RECORD_SCHEMA)
         failures = tuple((str(name), str(cause)) for name, cause in found["failures"])
-        return ShardRecord(int(found["images"]), int(found["captions"]), failures)
-    except (ValueError, KeyError, TypeError):
+        record = ShardRecord(int(found["images"]), int(found["captions"]), failures, read_files(found["files"]))
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
+    return record if shard_name("metadata", shard) in record.files else None
 
 
-def find_missing(folder: Folder, shards: int) -> list[int]:
-    """Those of the shards 0 to `shards` - 1 that are not complete."""
-    there = set(find_shards(folder.list_names("metadata"))) if shards else set()
-    books = set(folder.list_names(STATE_FOLDER)) if there else set()
-    return [shard for shard in range(shards) if shard not in there or record_name(shard).split("/")[1] not in books]
+def find_made(folder: Folder, facts: DatasetFacts) -> dict[int, ShardRecord]:
+    """The records of the shards of an incomplete data set that are there, by their numbers."""
+    there = set() if facts.replaces else set(folder.list_names("metadata"))
+    made = {}
+    for shard in range(facts.shards):
+        if shard_name("metadata", shard).partition("/")[2] in there and (record := read_record(folder, shard)):
+            made[shard] = record
+    return made
+
+
+def find_missing(folder: Folder, facts: DatasetFacts, digest: DigestFile | None = None) -> dict[int, str]:
+    """The shards that have to be made, and what is wrong with each: "" where it has not been made.
+
+    The sizes of all files are compared with what was written; with `digest`, which finds that of a file on this
+    machine, their content too.
+    """
+    sizes = {
+        f"{kind}/{name}": size
+        for kind in ("metadata", "img_emb", "text_emb")
+        for name, size in folder.sizes(kind).items()
+    }
+    records = set(folder.list_names(STATE_FOLDER))
+    missing: dict[int, str] = {}
+    for shard in range(facts.shards):
+        made = record_name(shard).partition("/")[2] in records
+        if not (made or facts.complete):
+            missing[shard] = ""
+            continue
+        record = read_record(folder, shard) if made else None
+        names = shard_names(shard, with_captions=facts.with_captions)
+        if record is None or set(record.files) != set(names):
+            missing[shard] = f"{record_name(shard)} is {'damaged' if made else 'missing'}"
+        elif facts.complete and any(record.files[name] != facts.files.get(name) for name in names):
+            missing[shard] = f"{record_name(shard)} is of another data set"
+        elif names[-1] not in sizes and not facts.complete:
+            missing[shard] = ""  # interrupted before the last file was moved into place
+        else:
+            problems = (_problem(folder, name, record.files[name], sizes, digest) for name in names)
+            if problem := next(filter(None, problems), None):
+                missing[shard] = problem
+    return missing
+
+
+def _problem(folder: Folder, name: str, known: FileFacts, sizes: dict[str, int], digest: DigestFile | None) -> str:
+    """What is wrong with a file of a shard; "" where nothing is."""
+    if name not in sizes:
+        return f"{name} is missing"
+    if sizes[name] != known.bytes:
+        return f"{name} has {sizes[name]:,} bytes, not {known.bytes:,}"
+    if digest is not None and folder.digest(name, digest) != known.sha256:
+        return f"the content of {name} has changed"
+    return ""
 
 
 class ShardWriter:
     """The files of one shard while they are written; a context manager that removes them unless they are published.
 
-    `dimensions` is the length of the vectors, `dtype` "fp16" or "fp32". Every method raises DatasetError where the
-    system refuses to write.
+    `dimensions` is the length of the vectors, `dtype` "fp16" or "fp32". `on_ready` is called when the files are
+    complete and verified, before they are moved into place. Every method raises DatasetError where the system
+    refuses to write.
     """
 
-    def __init__(self, folder: Folder, shard: int, *, dimensions: int, dtype: str, with_captions: bool) -> None:
-        self._folder, self._shard = folder, shard
+    def __init__(
+        self,
+        folder: Folder,
+        shard: int,
+        *,
+        dimensions: int,
+        dtype: str,
+        with_captions: bool,
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._folder, self._shard, self._on_ready = folder, shard, on_ready
         self._dimensions, self._dtype, self._with_captions = dimensions, dtype, with_captions
         self._captions = 0
         self._failures: list[tuple[str, str]] = []
@@ -127,10 +200,13 @@ class ShardWriter:
                 if file.rows != self._images.rows:
                     raise DatasetError(f"{file.rows:,} rows for {self._images.rows:,} vectors")
                 file.check()
-        record = ShardRecord(self._images.rows, self._captions, tuple(self._failures))
-        self._folder.write(record_name(self._shard), record.to_json())
-        for file in self._files:
-            self._folder.publish(file.path, shard_name(file.path.stem, self._shard))
+            names = {shard_name(file.path.stem, self._shard): file.path for file in self._files}
+            files = {name: FileFacts(path.stat().st_size, digest_file(path)) for name, path in names.items()}
+        record = ShardRecord(self._images.rows, self._captions, tuple(self._failures), files)
+        self._on_ready()
+        self._folder.write(record_name(self._shard), record.to_json().encode())
+        for name, path in names.items():
+            self._folder.publish(path, name)
         return record
 
     @contextmanager
