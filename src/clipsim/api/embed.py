@@ -18,7 +18,7 @@ from clipsim.files import digest_file
 from clipsim.inputs.expand import to_record
 from clipsim.inputs.repeats import Repeats
 from clipsim.inputs.sources import Source
-from clipsim.inputs.urls import is_url
+from clipsim.inputs.urls import as_path, is_url
 from clipsim.scoring.embed_records import EmbedResult
 from clipsim.scoring.records import ImageFailure
 from clipsim.store.folders import DigestFile, LocalFolder, open_folder
@@ -119,10 +119,11 @@ class Embedding:
     """
 
     def __init__(self, session: Session, sources: Iterable[Source], request: EmbedRequest) -> None:
+        request = replace(request, output=as_path(os.fspath(request.output)))
         self._session, self._request = session, request
         self._repeats = Repeats()
         self._sources = self._repeats.leave_out(sources, texts=True)
-        self._folder = open_folder(os.fspath(request.output))
+        self._folder = open_folder(request.output)
         self._notices: list[str] = []
         self._replaced: set[str] | None = None  # the files of a data set that is to be overwritten
         self.result: EmbedResult | None = None
@@ -269,7 +270,7 @@ class Embedding:
         known = {key: value for key, value in asdict(facts).items() if key in EmbedResult.__dataclass_fields__}
         return EmbedResult(
             **{**known, "model": facts.model},
-            folder=os.fspath(self._request.output),
+            folder=self._request.output,
             dimensions=facts.dimensions,
             shards=facts.shards,
             made=made,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from clipsim.api.sample_texts import SAMPLE_TEXTS
 from clipsim.embedding.session import Session
 from clipsim.engines.devices import usable_cores
 from clipsim.errors import ClipsimError, NoInputError, UsageError, printable
+from clipsim.inputs.urls import as_path
 from clipsim.models.catalogue import find_facts
 from clipsim.models.files import find_weights
 from clipsim.models.names import find_model
@@ -59,6 +61,7 @@ def index_dataset(
     """
     if kind not in KINDS:
         raise UsageError(f"kind is {', '.join(map(repr, KINDS))}, not {printable(repr(kind), 40)}")
+    folder = as_path(os.fspath(folder))
     read_facts(Path(folder))  # a lock would create a folder that is missing
     with LocalFolder(str(folder)).lock():
         return _index(folder, kind, on_step)
@@ -69,8 +72,8 @@ def remove_index(folder: str | Path) -> bool:
 
     Raises DatasetError for another folder, and where it cannot be written.
     """
-    read_facts(Path(folder))
-    place = LocalFolder(str(folder))
+    place = LocalFolder(as_path(os.fspath(folder)))
+    read_facts(place.path)
     with place.lock():
         return remove_own_files(place)
 

@@ -14,6 +14,7 @@ from clipsim.inputs.arguments import as_source, is_path, list_arguments
 from clipsim.inputs.expand import find_sources
 from clipsim.inputs.filters import NameFilter
 from clipsim.inputs.sources import Source
+from clipsim.inputs.urls import as_path
 from clipsim.models.names import join_name
 from clipsim.scoring.records import ImageFailure
 from clipsim.store.dataset import Dataset
@@ -47,7 +48,7 @@ def find_places(where: object, chosen: NameFilter | None = None) -> list[Place]:
     places: list[Place] = []
     for number, given in enumerate(list_arguments(where), start=1):
         if is_path(given):
-            name = os.fspath(cast("str", given))
+            name = as_path(os.fspath(cast("str", given)))
             if is_dataset(name):
                 places.append(Dataset(name))
                 continue
@@ -69,7 +70,7 @@ def recorded_model(where: Iterable[str]) -> str | None:
 
     Raises DatasetError for one whose facts cannot be read.
     """
-    for name in where:
+    for name in map(as_path, where):
         if is_dataset(name):
             return _model_name(read_facts(Path(name)))
     return None
@@ -78,8 +79,7 @@ def recorded_model(where: Iterable[str]) -> str | None:
 def check_models(places: Sequence[Place], session: Session) -> list[str]:
     """Hold the data sets' model against the session's; notices of what the caller should know.
 
-    The data sets' files are compared by the digests that the session remembers.
-    Raises DatasetError for vectors of another model.
+    The data sets' files are compared by the digests that the session remembers. Raises DatasetError for vectors of another model.
     """
     notices = []
     for place in places:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -12,14 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import unquote
 
 from clipsim.errors import DatasetError, MissingPackageError, printable
 
 # Stores whose objects are made by one request, completely or not at all, and have no folders to create.
 _OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci"))
 _SHOWN = ("s3", "gs", "az", "abfs", "oss", "oci")
-_LOCAL = re.compile(r"(file|local):(//(localhost(?=/))?|(?=/))", re.IGNORECASE)
 SCRATCH = ".clipsim/tmp-"
 DigestFile = Callable[[Path], str]  # a file of this machine → its SHA-256 in hex; raises OSError
 
@@ -297,10 +294,8 @@ def _last_part(path: object) -> str:
 
 
 def open_folder(location: str) -> Folder:
-    """The folder at a path, also one named as `file://…`, or at an address of an object store.
+    """The folder at a path, or at an address of an object store.
 
     Raises MissingPackageError without fsspec, DatasetError for a store that cannot write a file in one step.
     """
-    if match := _LOCAL.match(location):
-        return LocalFolder(unquote(location[match.end() :], errors="surrogateescape"))
     return StoreFolder(location) if "://" in location else LocalFolder(location)
