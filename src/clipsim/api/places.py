@@ -79,7 +79,8 @@ def recorded_model(where: Iterable[str]) -> str | None:
 def check_models(places: Sequence[Place], session: Session) -> list[str]:
     """Hold the data sets' model against the session's; notices of what the caller should know.
 
-    The data sets' files are compared by the digests that the session remembers. Raises DatasetError for vectors of another model.
+    The data sets' files are compared by the digests that the session remembers. Raises DatasetError for vectors of
+    another model.
     """
     notices = []
     for place in places:
