@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from torch import LongTensor, Tensor
 
 CONTEXT_LENGTH = 77
+_tracing = threading.Lock()
 
 
 def available_models() -> list[str]:
@@ -115,11 +117,11 @@ def _trace(model: Any, context_length: int) -> Any:
     height, width = (size, size) if isinstance(size, int) else size
     parameter = model.logit_scale
     # several rows, and different numbers of them: tracing makes a constant of a batch of one
-    images = torch.rand(2, 3, height, width, device=parameter.device, dtype=parameter.dtype)
+    images = torch.zeros(2, 3, height, width, device=parameter.device, dtype=parameter.dtype)
     tokens = torch.zeros(3, context_length, dtype=torch.long, device=parameter.device)
     tokens[:, 0], tokens[:, 1] = 1, 2  # any text with an end token, which has the greatest id
     inputs = {"forward": (images, tokens), "encode_image": (images,), "encode_text": (tokens,)}
-    with warnings.catch_warnings(), torch.no_grad():
+    with _tracing, warnings.catch_warnings(), torch.no_grad():  # the filters are those of the whole process
         warnings.simplefilter("ignore")  # tracing is deprecated, and warns of shapes that are constant anyway
         trace: Any = torch.jit.trace_module
         traced = trace(model, inputs, check_trace=False)

@@ -13,7 +13,7 @@ import logging
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +76,7 @@ class RayRunner:
         self._folder, self._address, self._encoders = folder, request.ray_address, request.actors
         self._ray = _import_ray()
         self._share: Share | None = None
+        self._restored = ExitStack()  # Ray's settings for the whole process, as they were
         self._started = False
 
     def describe(self) -> VectorFacts:
@@ -125,7 +126,8 @@ class RayRunner:
                     _log.warning("shard %d: %s", row["shard"], outcome["error"])
 
     def close(self) -> None:
-        """Disconnect from the cluster, and stop Ray if it was started here."""
+        """Restore Ray's settings, disconnect from the cluster, and stop Ray if it was started here."""
+        self._restored.close()
         if self._started:
             self._started = False
             self._ray.shutdown()
@@ -153,8 +155,11 @@ class RayRunner:
         with _translated():
             from ray.data import DataContext
 
-            DataContext.get_current().enable_progress_bars = False
-            logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # failures are reported by `run`
+            context, logger = DataContext.get_current(), logging.getLogger("ray.data")
+            self._restored.callback(setattr, context, "enable_progress_bars", context.enable_progress_bars)
+            self._restored.callback(logger.setLevel, logger.level)
+            context.enable_progress_bars = False
+            logger.setLevel(logging.CRITICAL)  # failures are reported by `run`
             nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         self._share = Share.of(nodes, self._encoders, self._options.model.device)
         return self._share

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import threading
 import zlib
@@ -25,7 +26,7 @@ Outcome = TypeVar("Outcome")
 
 
 class Database:
-    """One connection, for all threads of a process.
+    """One connection, for all threads of a process, under one lock; in a forked process nothing is found and kept.
 
     Cache failures never raise: a damaged file is renamed and re-created; where that does not help, or the folder is
     read-only, the disk full or the file of a newer version, one warning is logged, and from then on nothing is found
@@ -34,6 +35,7 @@ class Database:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
+        self._process = os.getpid()
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._inode: int | None = None
@@ -66,6 +68,8 @@ class Database:
         """Execute each statement for each of its rows, all in one transaction; whether it was done."""
 
         def change(connection: sqlite3.Connection) -> bool:
+            if connection.in_transaction:  # an interrupt came between two lines of this function
+                connection.execute("ROLLBACK")
             connection.execute("BEGIN IMMEDIATE")
             try:
                 for statement, rows in steps:
@@ -101,6 +105,8 @@ class Database:
 
     def close(self) -> None:
         """Close the file; nothing is found or kept afterwards."""
+        if os.getpid() != self._process:
+            return  # SQLite's connections must not be used in a forked process, not even to close them
         with self._lock:
             self._ended = True
             if self._connection is not None:
@@ -108,6 +114,8 @@ class Database:
                     self._disconnect()
 
     def _run(self, work: Callable[[sqlite3.Connection], Outcome]) -> Outcome | None:
+        if os.getpid() != self._process:
+            return None
         with self._lock:
             if self._ended:
                 return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ class Space:
     def __init__(self, database: Database, key: bytes) -> None:
         self.database, self.key = database, key
         self.facts = self._read_facts()
-        self._stale: set[bytes] = set()
+        self._stale: set[bytes] = set()  # found, and not recorded as used today
+        self._lock = threading.Lock()  # of `_stale`
 
     def _read_facts(self) -> dict[str, Any] | None:
         rows = self.database.select(
@@ -67,7 +69,8 @@ class Space:
             for content, vector, _, used in rows:
                 found[content] = np.frombuffer(vector, np.float32)
                 if used < now:
-                    self._stale.add(content)
+                    with self._lock:
+                        self._stale.add(content)
         return found
 
     def add(self, vectors: Mapping[bytes, Features], files: Sequence[FileRecord] = ()) -> None:
@@ -89,7 +92,8 @@ class Space:
 
     def note_use(self) -> None:
         """Record that vectors were used today, for `prune`."""
-        stale, self._stale = list(self._stale), set()
+        with self._lock:
+            stale, self._stale = self._stale, set()
         if stale:
             statement = (
                 "UPDATE vectors SET used = ?1 WHERE space = (SELECT id FROM spaces WHERE key = ?2) AND content = ?3"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 from clipsim.cache.vectors import Space
 from clipsim.engines.encoder import Encoder, Features, Pixels
 from clipsim.engines.preprocessing import Preprocessing
+from clipsim.errors import UsageError
 from clipsim.models.names import ModelSpec
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from PIL import Image
 
 _FACTS = ("embed_dim", "image_size", "logit_scale", "logit_bias", "head", "notices")
@@ -24,6 +28,10 @@ class DeferredEncoder:
     Asking for a fact that is not in the cache opens the model, and so does everything that encodes. `device` and
     `precision` are what the model is expected to run in; once it is open, they are what it does run in. `on_open` is
     called with the opened encoder before that, in the thread that opens it.
+
+    Threads may share it. The model encodes for one thread at a time: its tokenizer and the memory of its device are not
+    made for more, and a batch takes all cores anyway. Pictures are prepared by all threads at once. A process that was
+    forked from the one that made it gets a UsageError: the threads of the model's libraries do not survive a fork.
     """
 
     def __init__(
@@ -40,12 +48,15 @@ class DeferredEncoder:
         self.name, self.pretrained = spec.reported_name, spec.reported_tag
         self.engine, self.device, self.precision = engine, device, precision
         self._open_model, self._on_open, self._preprocessing = open_model, on_open, preprocessing
-        self._facts: dict[str, Any] | None = None
+        self._facts: dict[str, Any] = {}  # empty until they are known
         self._space: Space | None = None
-        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._lock = threading.Lock()  # of everything below
+        self._encoding = threading.Lock()
         self._thread: threading.Thread | None = None
         self._opened: Encoder | None = None
-        self._error: BaseException | None = None
+        self._error: BaseException = UsageError("the model has not been opened")
+        self._error_origin: TracebackType | None = None
         self.seconds_loading = 0.0  # that callers have waited for the model to be open
 
     def use_facts_of(self, space: Space) -> None:
@@ -53,28 +64,45 @@ class DeferredEncoder:
 
         Called before the model is opened, or from `on_open`.
         """
-        self._space, self._facts = space, space.facts
+        self._space, self._facts = space, space.facts or {}
+
+    @property
+    def forked(self) -> bool:
+        """Whether this process was forked from the one that made it."""
+        return os.getpid() != self._process
+
+    def check_process(self) -> None:
+        """Raise UsageError in a process that was forked from the one that made it."""
+        if self.forked:
+            raise UsageError(
+                "the session was opened before this process was forked, and the threads of its model are not in it; "
+                "open a session in this process, best one that multiprocessing starts by 'spawn'"
+            )
 
     def start(self) -> None:
-        """Begin to open the model, unless that has begun."""
+        """Begin to open the model, unless that has begun. Raises UsageError in a forked process."""
+        self.check_process()
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._open, name="open the model", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._open, name="open the model", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def load(self) -> Encoder:
         """Open the model and wait for it. Raises what opening it raises."""
         self.start()
         begun = time.perf_counter()
         self.settle()
-        self.seconds_loading += time.perf_counter() - begun
-        if self._error is not None:
-            raise self._error
-        assert self._opened is not None
+        waited = time.perf_counter() - begun
+        with self._lock:
+            self.seconds_loading += waited
+        if self._opened is None:
+            raise self._error.with_traceback(self._error_origin)  # every caller's own, else each raise adds to it
         return self._opened
 
     def settle(self) -> None:
-        """Wait until a model that is being opened is open, or cannot be; opens none. Raises nothing."""
+        """Wait until a model that is being opened is open, or cannot be; opens none. Raises UsageError if forked."""
+        self.check_process()
         with self._lock:  # `start` may be called meanwhile
             thread = self._thread
         if thread is not None:
@@ -84,21 +112,21 @@ class DeferredEncoder:
         try:
             opened = self._open_model()
             self._on_open(opened)
-            if self._facts is None:
-                self._facts = {name: getattr(opened, name) for name in _FACTS}
-                self._facts["preprocess"] = opened.preprocessing.to_dict()
+            if not self._facts:
+                facts = {name: getattr(opened, name) for name in _FACTS}
+                self._facts = facts | {"preprocess": opened.preprocessing.to_dict()}
                 if self._space is not None:
                     self._space.keep_facts(self._facts)
             self.device, self.precision = opened.device, opened.precision
             self._opened = opened
         except BaseException as error:  # raised where the model is waited for
-            self._error = error
+            self._error, self._error_origin = error, error.__traceback__
 
     def _fact(self, name: str) -> Any:
-        if (facts := self._facts) is None:
+        facts = self._facts
+        if not facts:
             self.load()
             facts = self._facts
-            assert facts is not None
         return facts[name]
 
     @property
@@ -144,8 +172,12 @@ class DeferredEncoder:
 
     def encode_images(self, pixels: Pixels) -> Features:
         """(n, h, w, 3) prepared pixels → (n, embed_dim) float32."""
-        return self.load().encode_images(pixels)
+        model = self.load()
+        with self._encoding:
+            return model.encode_images(pixels)
 
     def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> Features:
         """N texts → (n, embed_dim) float32."""
-        return self.load().encode_texts(texts, truncate=truncate)
+        model = self.load()
+        with self._encoding:
+            return model.encode_texts(texts, truncate=truncate)

@@ -46,6 +46,10 @@ class Session:
     model itself is loaded when the first vector is missing in the cache. With `own_process`, settings of the whole
     process may be changed to start and run faster; a library must not.
 
+    Threads may share it: what changes belongs to `DeferredEncoder` and `Database`, each with a lock of its own. A call
+    of one thread that fails or is interrupted changes nothing for the others; once a thread has closed it, calls of
+    others end or raise UsageError. A forked process cannot use it. It pickles as its options: the copy is opened anew.
+
     Raises ModelError and its family for the model, UsageError for options that contradict each other; DeviceError
     comes with the first vector that is missing.
     """
@@ -87,7 +91,8 @@ class Session:
 
     @property
     def encoder(self) -> Encoder:
-        """The model, which is loaded when it is first needed. Raises UsageError when the session is closed."""
+        """The model, which is loaded when it is first needed. Raises UsageError when closed, or in a forked process."""
+        self._deferred.check_process()
         if self._closed:
             raise UsageError("the session is closed")
         return self._deferred
@@ -184,9 +189,13 @@ class Session:
 
     def close(self) -> None:
         """Close the cache; nothing can be embedded afterwards. Closing twice does nothing."""
-        if not self._closed and self.cache is not None:
+        closed, self._closed = self._closed, True
+        if not closed and self.cache is not None and not self._deferred.forked:
             self.cache.close()
-        self._closed = True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the options; unpickling opens the model anew, as a library."""
+        return type(self), (self.model_options, self.run_options)
 
     def __enter__(self) -> Self:
         """The session itself."""

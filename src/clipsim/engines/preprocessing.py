@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Pixels = NDArray[np.uint8]
-_BILINEAR, _BICUBIC = 2, 3  # Pillow's numbers; a run whose vectors are all cached does without Pillow
+_BILINEAR, _BICUBIC, _EXTENT = 2, 3, 1  # Pillow's numbers; a run whose vectors are all cached does without Pillow
 MAX_ASPECT_RATIO = 100
 
 
@@ -162,7 +162,7 @@ def trim_to_aspect_ratio(image: Image.Image) -> Image.Image:
     left, top = max(0, image.width - short) // 2, max(0, image.height - short) // 2
     if not (left or top):
         return image
-    return image.crop((left, top, left + min(image.width, short), top + min(image.height, short)))
+    return _cut(image, left, top, min(image.width, short), min(image.height, short))
 
 
 def _crop_or_pad(image: Image.Image, wide: int, high: int, fill: int | tuple[int, int, int]) -> Image.Image:
@@ -179,4 +179,9 @@ def _crop_or_pad(image: Image.Image, wide: int, high: int, fill: int | tuple[int
         padded.paste(image, (left, top))
         image = padded
     left, top = round((image.width - wide) / 2), round((image.height - high) / 2)
-    return image.crop((left, top, left + wide, top + high))
+    return _cut(image, left, top, wide, high)
+
+
+def _cut(image: Image.Image, left: int, top: int, wide: int, high: int) -> Image.Image:
+    """As `Image.crop`, which would hold the part to the limit on pixels that Pillow has for the whole process."""
+    return image.transform((wide, high), _EXTENT, (left, top, left + wide, top + high))

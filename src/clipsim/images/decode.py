@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import struct
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import BinaryIO, cast
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, BinaryIO, cast
 
 from PIL import Image, UnidentifiedImageError
 
@@ -23,6 +24,7 @@ FORMATS = (
     "JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF",
     "ICO", "ICNS", "TGA", "QOI", "PCX", "SGI", "DDS",
 )  # fmt: skip
+HEIF = "HEIF"  # by pillow-heif
 MEMORY_BUDGET = 1_400_000_000  # bytes of all pictures that are being decoded; a single one may exceed it
 # Measured peak memory of decoding; a format that needs more per pixel has a lower limit on pixels.
 BYTES_PER_PIXEL = 12
@@ -32,6 +34,16 @@ BLOCK_BYTES = 1 << 26  # of Pillow's memory; the C library returns freed blocks 
 _RAISE = "CLIPSIM_MAX_PIXELS raises it"
 _loading = threading.Lock()
 _memory = MemoryBudget(MEMORY_BUDGET)
+
+
+def _forget_threads() -> None:
+    """In a forked process: what other threads held of the lock and the memory is free, since they are not there."""
+    global _loading, _memory
+    _loading, _memory = threading.Lock(), MemoryBudget(MEMORY_BUDGET)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
 _SIGNATURES = (
     (b"\xff\xd8", "JPEG"), (b"\x89PNG", "PNG"), (b"GIF8", "GIF"), (b"RIFF", "WebP"), (b"BM", "BMP"),
     (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"), (b"II+\0", "TIFF"), (b"MM\0+", "TIFF"),
@@ -81,7 +93,7 @@ def decoded_file(
         except UnidentifiedImageError as error:
             raise ImageError(_describe(head)) from error
         except Image.DecompressionBombError as error:
-            raise ImageError(_too_large()) from error
+            raise ImageError(_refused_by_pillow()) from error  # by a decoder that checks its parts itself
         except MemoryError as error:
             raise ImageError("not enough memory to decode it") from error
         except Exception as error:  # decoders raise anything on damaged files
@@ -126,18 +138,46 @@ def _decode(file: BinaryIO, head: bytes, min_side: int | None, draft_pixels: int
 
 
 def _open_picture(file: BinaryIO, head: bytes, formats: tuple[str, ...]) -> Image.Image:
-    if os.environ.get("CLIPSIM_MAX_PIXELS") and (Image.MAX_IMAGE_PIXELS or max_pixels()) < max_pixels():
-        Image.MAX_IMAGE_PIXELS = max_pixels()  # the user has raised the limit; Pillow has one for the process only
     bounded = HeaderFile(file)
     try:
-        image = Image.open(cast(BinaryIO, bounded), formats=formats)
+        image = _identify(bounded, formats)
     except UnidentifiedImageError:
         if not head.startswith(b"\xff\xd8\xff"):
             raise
         bounded = HeaderFile(strip_metadata_segments(file))
-        image = Image.open(cast(BinaryIO, bounded), formats=("JPEG",))
+        image = _identify(bounded, ("JPEG",))
     bounded.release()
     return image
+
+
+def _identify(file: HeaderFile, formats: tuple[str, ...]) -> Image.Image:
+    """As `PIL.Image.open`, but without the limit on pixels that Pillow has for the whole process: see `_check_size`.
+
+    No decoder is registered either: the programs that import clipsim may open files with Pillow themselves.
+    """
+    prefix = file.read(16)
+    for factory, accept in _openers(formats):
+        with suppress(SyntaxError, IndexError, TypeError, struct.error):  # those that mean "not of this format"
+            accepted = accept is None or accept(prefix)
+            if accepted and not isinstance(accepted, str):  # a string says which library Pillow was built without
+                file.seek(0)
+                return cast(Image.Image, factory(file, ""))
+    raise UnidentifiedImageError
+
+
+def _openers(formats: tuple[str, ...]) -> Iterator[tuple[Any, Any]]:
+    """Pillow's decoders, as it keeps them: what opens a file, and whether its first bytes are of the format."""
+    if formats == (HEIF,):
+        from pillow_heif import HeifImageFile
+
+        yield HeifImageFile, None
+        return
+    Image.preinit()  # before `init`, as Pillow does itself: the order of its decoders depends on it
+    for name in formats:
+        if name not in Image.OPEN:
+            Image.init()
+        if name in Image.OPEN:
+            yield Image.OPEN[name]
 
 
 def convert_picture(image: Image.Image) -> Image.Image:
@@ -176,11 +216,10 @@ def _formats_for(head: bytes) -> tuple[str, ...]:
     brands = _brands(head)
     if brands & _HEIF_BRANDS and not brands & _AVIF_BRANDS:
         try:
-            import pillow_heif
+            import pillow_heif  # noqa: F401
         except ImportError as error:
             raise ImageError("a HEIC picture; pip install 'clipsim[heic]' adds the decoder") from error
-        pillow_heif.register_heif_opener()
-        return ("HEIF",)
+        return (HEIF,)
     return FORMATS
 
 
@@ -194,7 +233,10 @@ def _brands(head: bytes) -> set[bytes]:
 def _check_size(image: Image.Image) -> int:
     width, height = image.size
     if width * height > max_pixels():
-        raise ImageError(f"{width} × {height}: {_too_large()}")
+        raise ImageError(f"{width} × {height}: more pixels than the limit of {max_pixels():,}; {_RAISE}")
+    # a program that has lowered Pillow's limit means it, unless the user has set clipsim's
+    if width * height > _pillow_limit() and not os.environ.get("CLIPSIM_MAX_PIXELS"):
+        raise ImageError(f"{_refused_by_pillow()}; {_RAISE}")
     return width * height
 
 
@@ -203,10 +245,8 @@ def _pillow_limit() -> int:
     return max_pixels() if Image.MAX_IMAGE_PIXELS is None else 2 * Image.MAX_IMAGE_PIXELS
 
 
-def _too_large() -> str:
-    if _pillow_limit() < max_pixels():
-        return f"more pixels than the limit of {_pillow_limit():,} that PIL.Image.MAX_IMAGE_PIXELS sets; {_RAISE}"
-    return f"more pixels than the limit of {max_pixels():,}; {_RAISE}"
+def _refused_by_pillow() -> str:
+    return f"more pixels than the limit of {_pillow_limit():,} that PIL.Image.MAX_IMAGE_PIXELS sets"
 
 
 def _describe(head: bytes) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from logging import ERROR
@@ -15,6 +16,7 @@ from clipsim.models.names import ModelSpec
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MAX_SHOWN = 160  # characters of another library's error
+_downloading = threading.Lock()
 
 
 def find_cached(repository: str, file: str, cache_dir: str | None = None) -> Path | None:
@@ -177,21 +179,25 @@ def _check_hash(path: Path, etag: str, repository: str) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Suppress huggingface_hub's warnings, since an error reports the failure, and progress bars off a terminal."""
+    """Suppress huggingface_hub's warnings, since an error reports the failure, and progress bars off a terminal.
+
+    Both are settings of the whole process: one thread at a time downloads, so that they are restored as they were.
+    """
     from huggingface_hub.utils import logging
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-    no_bars = not sys.stderr.isatty() and not are_progress_bars_disabled()
-    verbosity = logging.get_verbosity()
-    if no_bars:
-        disable_progress_bars()
-    logging.set_verbosity(ERROR)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if no_bars:
-            enable_progress_bars()
+    with _downloading:
+        no_bars = not sys.stderr.isatty() and not are_progress_bars_disabled()
+        verbosity = logging.get_verbosity()
+        try:
+            if no_bars:
+                disable_progress_bars()
+            logging.set_verbosity(ERROR)
+            yield
+        finally:
+            logging.set_verbosity(verbosity)
+            if no_bars:
+                enable_progress_bars()
 
 
 def _explain(error: BaseException, repository: str, again: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ Part = tuple[Dataset, int] | NDArray[np.float32]  # a shard of a data set, or ro
 class VectorTable:
     """(n, d) unit vectors: the shards of data sets, and vectors that are added, which wait in a temporary file.
 
+    Threads may share it: a lock holds while its list of parts is read or changed, and rows are read outside it.
     Raises DatasetError where the temporary file cannot be written, or a shard is damaged.
     """
 
@@ -27,6 +29,7 @@ class VectorTable:
         self._starts = [0]
         self._added = 0
         self._file: Any = None
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -34,27 +37,32 @@ class VectorTable:
 
     def add(self, vectors: Vectors) -> None:
         """Append (k, d) rows."""
-        try:
-            if self._file is None:
-                self._file = tempfile.TemporaryFile(prefix="clipsim-")  # noqa: SIM115 (for as long as the table)
-            self._file.write(np.ascontiguousarray(vectors, np.float32).tobytes())
-        except OSError as error:
-            raise DatasetError(f"{tempfile.gettempdir()}: cannot write vectors: {error.strerror or error}") from error
-        self._added += len(vectors)
+        with self._lock:
+            try:
+                if self._file is None:
+                    self._file = tempfile.TemporaryFile(prefix="clipsim-")  # noqa: SIM115 (for as long as the table)
+                self._file.write(np.ascontiguousarray(vectors, np.float32).tobytes())
+            except OSError as error:
+                cause = error.strerror or error
+                raise DatasetError(f"{tempfile.gettempdir()}: cannot write vectors: {cause}") from error
+            self._added += len(vectors)
 
     def add_dataset(self, dataset: Dataset) -> None:
         """Append the rows of a data set, which stay where they are."""
-        self._close_added()
-        for shard, rows in zip(dataset.shards, dataset.rows, strict=True):
-            self._parts.append((dataset, shard))
-            self._starts.append(self._starts[-1] + rows)
+        with self._lock:
+            self._close_added()
+            for shard, rows in zip(dataset.shards, dataset.rows, strict=True):
+                self._parts.append((dataset, shard))
+                self._starts.append(self._starts[-1] + rows)
 
     def take(self, rows: NDArray[np.int64]) -> Vectors:
         """(k, d) float32: the vectors of k rows, which are in ascending order."""
-        self._close_added()
+        with self._lock:
+            self._close_added()
+            parts, starts = list(self._parts), list(self._starts)
         found = np.empty((len(rows), self.dimensions), np.float32)
-        edges = np.searchsorted(rows, self._starts)
-        for part, start, low, high in zip(self._parts, self._starts, edges, edges[1:], strict=False):
+        edges = np.searchsorted(rows, starts)
+        for part, start, low, high in zip(parts, starts, edges, edges[1:], strict=False):
             if low < high:
                 vectors = part[0].image_vectors(part[1]) if isinstance(part, tuple) else part
                 wanted = rows[low:high] - start
@@ -66,12 +74,13 @@ class VectorTable:
 
     def close(self) -> None:
         """Remove the temporary file."""
-        self._parts = []
-        if self._file is not None:
-            self._file.close()
+        with self._lock:
+            self._parts = []
+            if self._file is not None:
+                self._file.close()
 
     def _close_added(self) -> None:
-        """Map what was added since the last part."""
+        """Map what was added since the last part; called under the lock."""
         if self._added:
             self._file.flush()
             start = sum(len(part) for part in self._parts if not isinstance(part, tuple))

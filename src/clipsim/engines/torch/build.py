@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -163,14 +162,8 @@ def _instantiate(config: dict[str, Any], files: ModelFiles, tensors: Mapping[str
     if "timm_model_name" in vision:
         vision["timm_model_pretrained"] = False
     kind = (open_clip.CoCa if "multimodal_cfg" in arguments else open_clip.CustomTextCLIP) if custom else open_clip.CLIP
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # OpenCLIP and timm warn that parameters are random; the weights follow
-    try:
-        with _NoRandomNumbers(tensors):
-            model = kind(**arguments)
-    finally:
-        logging.disable(level)
-    return model
+    with _NoRandomNumbers(tensors):
+        return kind(**arguments)
 
 
 def _fill(model: Any, tensors: dict[str, Tensor], path: Path, config: dict[str, Any]) -> None:

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from clipsim.engines.preprocessing import Preprocessing
 from clipsim.engines.torch.encoder import ClipEncoder
-from clipsim.engines.torch.towers import TextTower
+from clipsim.engines.torch.towers import ShortTextTower
 
 OPSET = 17
 
@@ -38,25 +37,17 @@ class ImageTower(nn.Module):
         return features
 
 
-class ShortTextTower(nn.Module):
-    """(n, l) int64 token ids → (n, embed_dim) features of a causal tower, for any l from the longest text's on."""
+class WholeTextTower(nn.Module):
+    """(n, context_length) int64 token ids → (n, embed_dim) features: `encode_text` as a module."""
 
-    def __init__(self, tower: Any, pool_type: str, end: int) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
-        self.tower, self.pool_type, self.end = tower, pool_type, end
+        self.model = model
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """As OpenCLIP's towers do, with positions and mask cut to the length of the tokens."""
-        tower, length = self.tower, tokens.shape[1]
-        hidden: Tensor = tower.token_embedding(tokens) + tower.positional_embedding[:length]
-        hidden = tower.transformer(hidden, attn_mask=tower.attn_mask[:length, :length])
-        hidden = text_global_pool(tower.ln_final(hidden), tokens, self.pool_type, eos_token_id=self.end)
-        projection = tower.text_projection
-        if isinstance(projection, nn.Linear):
-            hidden = projection(hidden)
-        elif projection is not None:
-            hidden = hidden @ projection
-        return hidden
+        """Encode the tokens."""
+        features: Tensor = self.model.encode_text(tokens)
+        return features
 
 
 def text_tower(model: Any, *, padded_with_zeros: bool) -> tuple[nn.Module, bool]:
@@ -73,7 +64,7 @@ def text_tower(model: Any, *, padded_with_zeros: bool) -> tuple[nn.Module, bool]
         and all(hasattr(tower, part) for part in parts)
     ):
         return ShortTextTower(tower, pool_type, 0), True
-    return TextTower(model), False
+    return WholeTextTower(model), False
 
 
 def write_graph(tower: nn.Module, example: Tensor, axes: tuple[int, ...], target: Path) -> None:
@@ -141,7 +132,7 @@ def _plain_attention() -> Iterator[None]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Silence the exporters, whose C++ code writes to standard error directly."""
+    """Silence the exporters, whose C++ code writes to standard error directly; only a command's own process does this."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     sys.stderr.flush()

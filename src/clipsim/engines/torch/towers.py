@@ -2,48 +2,49 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import open_clip
 import torch
+from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 
 
 class Towers:
-    """A model whose towers are cast and moved to the device one by one: a run may need only one of them."""
+    """A model whose towers are cast and moved to the device one by one: a run may need only one of them.
+
+    Threads may share it: encoding reads the model and changes nothing of it; a lock holds while a tower is moved.
+    """
 
     def __init__(self, model: Any, device: torch.device, dtype: torch.dtype) -> None:
         self.model, self.device, self.dtype = model, device, dtype
+        self._lock = threading.Lock()
         self._placed: set[str] = set()
         # the feature at the end token of a causal tower does not depend on the padding behind it
-        self._causal = (
-            type(model) is open_clip.CLIP and model.text_pool_type == "argmax" and model.attn_mask is not None
-        )
-        self._text = TextTower(model)
+        causal = type(model) is open_clip.CLIP and model.text_pool_type == "argmax" and model.attn_mask is not None
+        self._short_text = ShortTextTower(model, "argmax", getattr(model, "text_eos_id", None)) if causal else None
 
     def encode_images(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) normalised pixels → (n, embed_dim) features."""
-        if "image" not in self._placed:
-            self.model.visual.to(self.device, self.dtype)
-            self._placed.add("image")
+        with self._lock:
+            if "image" not in self._placed:
+                self.model.visual.to(self.device, self.dtype)
+                self._placed.add("image")
         features: Tensor = self.model.encode_image(images.to(self.dtype).contiguous())
         return features
 
     def encode_texts(self, tokens: Tensor) -> Tensor:
         """(n, context_length) token ids → (n, embed_dim) features; a causal tower gets no padding."""
-        if "text" not in self._placed:
-            self._place_text()
+        with self._lock:
+            if "text" not in self._placed:
+                self._place_text()
         tokens = tokens.to(self.device)
         features: Tensor
-        if not self._causal:
+        if self._short_text is None:
             features = self.model.encode_text(tokens)
-            return features
-        length = int(tokens.argmax(dim=-1).max()) + 1
-        shorter = {
-            "model.positional_embedding": self.model.positional_embedding[:length],
-            "model.attn_mask": self.model.attn_mask[:length, :length],
-        }
-        features = torch.func.functional_call(self._text, shorter, (tokens[:, :length],))
+        else:
+            features = self._short_text(tokens[:, : int(tokens.argmax(dim=-1).max()) + 1])
         return features
 
     def _place_text(self) -> None:
@@ -58,14 +59,22 @@ class Towers:
         self._placed.add("text")
 
 
-class TextTower(nn.Module):
-    """(n, length) token ids → (n, embed_dim) features: `encode_text` as a module, for `functional_call` and export."""
+class ShortTextTower(nn.Module):
+    """(n, l) int64 token ids → (n, embed_dim) features of a causal tower, for any l from the longest text's on."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, tower: Any, pool_type: str, end: int | None) -> None:
         super().__init__()
-        self.model = model
+        self.tower, self.pool_type, self.end = tower, pool_type, end
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Encode the tokens."""
-        features: Tensor = self.model.encode_text(tokens)
-        return features
+        """As OpenCLIP's towers do, with positions and mask cut to the length of the tokens."""
+        tower, length = self.tower, tokens.shape[1]
+        hidden: Tensor = tower.token_embedding(tokens) + tower.positional_embedding[:length]
+        hidden = tower.transformer(hidden, attn_mask=tower.attn_mask[:length, :length])
+        hidden = text_global_pool(tower.ln_final(hidden), tokens, self.pool_type, eos_token_id=self.end)
+        projection = tower.text_projection
+        if isinstance(projection, nn.Linear):
+            hidden = projection(hidden)
+        elif projection is not None:
+            hidden = hidden @ projection
+        return hidden
