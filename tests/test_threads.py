@@ -27,7 +27,7 @@ from clipsim.store.vector_table import VectorTable
 ROOT = Path(__file__).parents[1]
 PATIENCE = 120.0  # seconds, for what takes a few
 CALLS = 50  # of each thread
-WORDS = "a maze the cat red dog house tree blue apple car boat".split()
+WORDS = ["a", "maze", "the", "cat", "red", "dog", "house", "tree", "blue", "apple", "car", "boat"]
 
 
 @pytest.fixture
@@ -99,7 +99,9 @@ def test_threads_share_a_session_and_get_its_numbers(cache: bool, often_switched
         assert run_threads(8, work) == []
 
 
-def test_one_thread_at_a_time_runs_the_model(machine: Machine, often_switched: None) -> None:
+def test_one_thread_at_a_time_runs_the_model(
+    machine: Machine, often_switched: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its tokenizer and its device's memory are not made for more."""
     inside: list[int] = []
     most = []
@@ -112,9 +114,14 @@ def test_one_thread_at_a_time_runs_the_model(machine: Machine, often_switched: N
             inside.pop()
             return features
 
-    machine.open_encoder = lambda _: Watched()  # type: ignore[method-assign]
+    monkeypatch.setattr(machine, "open_encoder", lambda _: Watched())
     with clipsim.open("clipsim-mini", cache=False) as session:
-        assert run_threads(8, lambda _: [session.embed_texts(["red"]) for _ in range(20)] and None) == []
+
+        def work(_: int) -> None:
+            for _ in range(20):
+                session.embed_texts(["red"])
+
+        assert run_threads(8, work) == []
 
     assert most == [1] * 160
 
@@ -160,7 +167,9 @@ def test_duplicates_are_compared_by_many_threads(
             ]  # fmt: skip
 
 
-def test_a_call_that_fails_or_is_interrupted_leaves_the_session_usable(machine: Machine, colours: Path) -> None:
+def test_a_call_that_fails_or_is_interrupted_leaves_the_session_usable(
+    machine: Machine, colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A signal in the middle of a batch, and a text that is too long."""
     interrupts: list[bool] = []
 
@@ -171,7 +180,7 @@ def test_a_call_that_fails_or_is_interrupted_leaves_the_session_usable(machine: 
                 signal.raise_signal(signal.SIGINT)
             return super().encode_images(pixels)
 
-    machine.open_encoder = lambda _: Interrupted()  # type: ignore[method-assign]
+    monkeypatch.setattr(machine, "open_encoder", lambda _: Interrupted())
     with clipsim.open("clipsim-mini", cache=False) as session:
         for _ in range(2):
             interrupts.append(True)
@@ -203,13 +212,15 @@ def test_a_session_that_is_closed_is_an_error_in_the_threads_that_use_it(machine
     assert [(type(error), str(error)) for error in raised] == [(UsageError, "the session is closed")] * 7
 
 
-def test_every_thread_gets_the_error_of_a_model_that_cannot_be_loaded(machine: Machine) -> None:
+def test_every_thread_gets_the_error_of_a_model_that_cannot_be_loaded(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With the traceback of loading it, which does not grow with the number of calls."""
 
     def fail(_: ModelOptions) -> FakeEncoder:
         raise WeightsError("damaged")
 
-    machine.open_encoder = fail  # type: ignore[method-assign]
+    monkeypatch.setattr(machine, "open_encoder", fail)
     session = clipsim.open("clipsim-mini", cache=False)
     assert [str(error) for error in run_threads(8, lambda _: session.load_model())] == ["damaged"] * 8
 
@@ -302,7 +313,7 @@ def state():
     loggers = logging.root.manager.loggerDict
     return {
         "environment": dict(os.environ), "folder": os.getcwd(), "umask": umask, "path": list(sys.path),
-        "stand-ins": {name for name, module in sys.modules.items() if module is None or "StandIn" in repr(type(module))},
+        "stand-ins": {name for name, found in sys.modules.items() if found is None or "StandIn" in repr(type(found))},
         "hooks": (sys.excepthook, threading.excepthook, sys.displayhook, sys.unraisablehook),
         "streams": (sys.stdout, sys.stderr, sys.stdin), "finders": list(sys.meta_path),
         "switch": (sys.getswitchinterval(), sys.getrecursionlimit()),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Pixels = NDArray[np.uint8]
-_BILINEAR, _BICUBIC, _EXTENT = 2, 3, 1  # Pillow's numbers; a run whose vectors are all cached does without Pillow
+_BILINEAR, _BICUBIC = 2, 3  # Pillow's numbers; a run whose vectors are all cached does without Pillow
 MAX_ASPECT_RATIO = 100
 
 
@@ -184,4 +184,6 @@ def _crop_or_pad(image: Image.Image, wide: int, high: int, fill: int | tuple[int
 
 def _cut(image: Image.Image, left: int, top: int, wide: int, high: int) -> Image.Image:
     """As `Image.crop`, which would hold the part to the limit on pixels that Pillow has for the whole process."""
-    return image.transform((wide, high), _EXTENT, (left, top, left + wide, top + high))
+    from PIL.Image import Transform
+
+    return image.transform((wide, high), Transform.EXTENT, (left, top, left + wide, top + high))

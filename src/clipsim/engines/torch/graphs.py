@@ -132,7 +132,7 @@ def _plain_attention() -> Iterator[None]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Silence the exporters, whose C++ code writes to standard error directly; only a command's own process does this."""
+    """Silence the exporters, whose C++ code writes to standard error directly; for a command's own process."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     sys.stderr.flush()
