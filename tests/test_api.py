@@ -123,10 +123,11 @@ def test_the_record_as_json(colours: Path) -> None:
         "templates": [],
         "texts": ["red", "blue"],
         "images": [str(colours / "red.png")],
+        "indices": [0],
         "similarity": [[1.0], [0.00990099]],
         "probabilities": [[0.9999499], [5.012252e-05]],
         "best": [0],
-        "errors": [{"path": str(colours / "nope.png"), "error": "no such file"}],
+        "errors": [{"path": str(colours / "nope.png"), "error": "no such file", "index": 1}],
         "warnings": ["given more than once, counted once: 'red'"],
     }
 

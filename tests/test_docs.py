@@ -150,14 +150,25 @@ def test_every_dependency_has_its_reason() -> None:
         assert re.search(rf"\b{name}\b", table), name
 
 
+def named_extras() -> list[str]:
+    """The extras of pyproject.toml."""
+    project = (ROOT / "pyproject.toml").read_text()
+    return re.findall(r"^(\w+) = \[", project.partition("optional-dependencies]")[2].partition("\n[")[0], re.MULTILINE)
+
+
+def test_the_page_of_installation_lists_every_extra() -> None:
+    """With what it is for, and no other."""
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `clipsim\[(\w+)\]` \| \S", page, re.MULTILINE)
+
+    assert sorted(listed) == sorted(named_extras())
+
+
 def test_every_extra_that_a_message_names_exists() -> None:
     """What the user is told to install can be installed."""
-    extras = re.findall(
-        r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text().partition("optional-dependencies]")[2], re.M
-    )
     for path in [*(ROOT / "src").rglob("*.py"), *PAGES]:
         named = re.findall(r"clipsim\[([\w,]+)\]'", path.read_text(encoding="utf-8"))
-        assert {extra for names in named for extra in names.split(",")} <= set(extras), path
+        assert {extra for names in named for extra in names.split(",")} <= set(named_extras()), path
 
 
 def anchors(page: Path) -> set[str]:

@@ -102,12 +102,18 @@ def test_numbers_out_of_range(name: str, limit: int) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "ignore", None, True])
-def test_on_error_is_skip_or_fail(value: Any) -> None:
+def test_on_error_is_one_of_its_words(value: Any) -> None:
     """A misspelt name never means one of them."""
     with pytest.raises(UsageError) as caught:
         RunOptions(on_error=value)
-    assert str(caught.value) == f"on_error={value!r} is not 'skip' or 'fail'"
-    assert [RunOptions(on_error="skip").on_error, RunOptions(on_error="fail").on_error] == ["skip", "fail"]
+    assert str(caught.value) == f"on_error={value!r} is not 'skip', 'raise' or 'nan'"
+    known = [
+        RunOptions(on_error="skip"),
+        RunOptions(on_error="raise"),
+        RunOptions(on_error="fail"),
+        RunOptions(on_error="nan"),
+    ]
+    assert [options.raises for options in known] == [False, True, True, False]
 
 
 def test_records_are_frozen_and_can_be_compared() -> None:

@@ -5,9 +5,12 @@ Both are checked where they are made, without importing torch; what the machine 
 
 from __future__ import annotations
 
+import math
+import os
 import re
 from dataclasses import dataclass
-from typing import Literal, cast
+from numbers import Integral, Real
+from typing import Literal
 
 from clipsim.errors import UsageError, printable
 
@@ -16,6 +19,8 @@ EXPORT_ENGINES = ("onnx", "onnx-int8")
 ENGINES = ("auto", "torch", *EXPORT_ENGINES)
 MAX_BATCH_SIZE = 65_536
 MAX_WORKERS = 256
+OnError = Literal["skip", "raise", "fail", "nan"]
+RAISING = ("raise", "fail")
 _DEVICE = re.compile(r"auto|cpu(:0)?|mps(:0)?|cuda(:[0-9]{1,3})?")
 
 
@@ -55,26 +60,77 @@ class RunOptions:
     """How inputs are read, batched and kept.
 
     `batch_size` and `workers` of None are chosen by the device and the cores; `exact` decodes large JPEGs in full;
-    `truncate` cuts texts that are too long; `on_error` is "skip" or "fail"; `cache` reads and keeps vectors in the
-    user's cache. Raises UsageError for values out of range.
+    `truncate` cuts texts that are too long; `on_error` says what becomes of an input that cannot be used:
+    it is left out ("skip"), raised ("raise", or "fail", as the command line has it), or keeps its row ("nan"); `cache`
+    reads and keeps vectors in the user's cache. Raises UsageError for values out of range.
     """
 
     batch_size: int | None = None
     workers: int | None = None
     exact: bool = False
     truncate: bool = False
-    on_error: Literal["skip", "fail"] = "skip"
+    on_error: OnError = "skip"
     cache: bool = True
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         for name, limit in (("batch_size", MAX_BATCH_SIZE), ("workers", MAX_WORKERS)):
             value = getattr(self, name)
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            if value is not None and not (whole and 1 <= value <= limit):
+            whole = as_whole(value)
+            if value is not None and (whole is None or not 1 <= whole <= limit):
                 raise UsageError(f"{name}={printable(repr(value), 40)} is not a whole number from 1 to {limit:,}")
-        if self.on_error not in ("skip", "fail"):
-            raise UsageError(f"on_error={printable(repr(cast(object, self.on_error)), 40)} is not 'skip' or 'fail'")
+            object.__setattr__(self, name, whole)
+        for name in ("exact", "truncate", "cache"):
+            check_flag(name, getattr(self, name))
+        check_on_error(self.on_error)
+
+    @property
+    def raises(self) -> bool:
+        """Whether the first input that cannot be used ends the run."""
+        return self.on_error in RAISING
+
+
+def as_whole(value: object) -> int | None:
+    """A whole number of Python or NumPy → an int; None for anything else, truth values too.
+
+    >>> as_whole(3), as_whole(3.0), as_whole(True)
+    (3, None, None)
+    """
+    return int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
+
+
+def as_number(value: object) -> float | None:
+    """A finite number of Python or NumPy → a float; None for anything else.
+
+    >>> as_number(3), as_number("3"), as_number(float("nan"))
+    (3.0, None, None)
+    """
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raise UsageError for what is not True or False."""
+    if not isinstance(value, bool):
+        raise UsageError(f"{name}={printable(repr(value), 40)} is not True or False")
+
+
+def check_path(name: str, value: object) -> str:
+    """A path, as text or as an `os.PathLike` → its text. Raises UsageError, which names the parameter."""
+    path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(path, str):
+        raise UsageError(f"{name}={printable(repr(value), 40)} is not a path")
+    return path
+
+
+def check_on_error(value: object) -> None:
+    """Raise UsageError for what `on_error` cannot be.
+
+    >>> check_on_error("nan")
+    """
+    if not (isinstance(value, str) and value in ("skip", *RAISING, "nan")):
+        raise UsageError(f"on_error={printable(repr(value), 40)} is not 'skip', 'raise' or 'nan'")
 
 
 def check_device(name: str) -> None:

@@ -48,7 +48,7 @@ def test_the_schema() -> None:
 
     assert record["schema"] == "clipsim.evaluate/1"
     assert list(record) == [
-        "schema", "task", "data", "results", "comparisons", "images", "errors", "warnings",
+        "schema", "task", "data", "results", "comparisons", "images", "indices", "errors", "warnings",
     ]  # fmt: skip
     assert {"images", "labels", "digest", "skipped"} <= set(record["data"])
     (run,) = record["results"]

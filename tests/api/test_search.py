@@ -278,7 +278,7 @@ MODEL = (4, 64, 10.0, None, "softmax")
     [
         ({}, "no query"),
         ({"texts": [" "]}, "text 1 is empty"),
-        ({"texts": ["x"], "plus": [""]}, "text 1 is empty"),
+        ({"texts": ["x"], "plus": [""]}, "plus 1 is empty"),
         ({"texts": ["x"], "weight": float("nan")}, "weight is a number"),
         ({"texts": ["x"], "weight": "1"}, "weight is a number"),
         ({"texts": ["x"], "top": 0}, "top is a whole number"),

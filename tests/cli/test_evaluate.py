@@ -173,7 +173,7 @@ def test_a_threshold_is_written_and_used(clipsim: Clipsim) -> None:
         (("threshold", "red", "--recall", "0.9"), 2, "--positives PATH"),
         (("threshold", "--positives", "data", "--recall", "0.9"), 2, "no TEXT"),
         (("threshold", "red", "--positives", "data"), 2, "--recall 0.9 or --false-alarms 0.05 says"),
-        (("threshold", "red", "--positives", "data", "--recall", "95"), 2, "--recall 95.0 is not a share"),
+        (("threshold", "red", "--positives", "data", "--recall", "95"), 2, "--recall 95 is not a share"),
         (("threshold", "red", "--positives", "data/red", "--recall", "0.9"), 1, "4 positives are too few"),
         (("threshold", "red", "--positives", "data", "--recall", "x"), 2, "'x' is not a number"),
         (("rank", "data", "-t", "red", "--thresholds", "t.csv"), 1, "t.csv: not JSON"),

@@ -135,7 +135,7 @@ def test_addresses_are_ranked(clipsim: Clipsim, colour_model: FakeEncoder, colou
     assert ended.status == 3
     first, second = map(json.loads, ended.out.splitlines())
     assert (first["image"], first["best"]) == (f"{address}/red.png", "red")
-    assert second == {"image": f"{address}/no.png", "error": "no such file"}
+    assert second == {"image": f"{address}/no.png", "index": 1, "error": "no such file"}
 
 
 def captions_of(folder: Path) -> dict[str, str | None]:

@@ -50,8 +50,8 @@ def test_json_is_the_record(clipsim: Clipsim) -> None:
 
     assert done.status == 0
     assert list(record) == [
-        "schema", "model", "device", "precision", "engine", "templates", "texts", "images", "similarity",
-        "probabilities", "best", "errors", "warnings",
+        "schema", "model", "device", "precision", "engine", "templates", "texts", "images", "indices",
+        "similarity", "probabilities", "best", "errors", "warnings",
     ]  # fmt: skip
     assert record["images"] == ["./blue.png", "./green.png", "./red.png"]
     assert record["texts"] == ["red", "blue"]

@@ -20,7 +20,8 @@ def test_a_result_has_a_key_a_line() -> None:
     text = format_json(make_result(["a.png"], ["maze", "cat"]))
 
     assert text.startswith('{\n  "schema": "clipsim.rank/1",\n  "model": {"name": "ViT-B-32", "pretrained": "openai",')
-    assert '\n  "texts": ["maze", "cat"],\n  "images": ["a.png"],\n  "similarity": [[0.35], [' in text
+    assert '\n  "texts": ["maze", "cat"],\n  "images": ["a.png"],\n  "indices": [null],\n' in text
+    assert '\n  "similarity": [[0.35], [' in text
     assert text.endswith('\n  "best": [0],\n  "errors": [],\n  "warnings": []\n}\n')
     assert json.loads(text) == make_result(["a.png"], ["maze", "cat"]).to_dict()
 
@@ -28,7 +29,8 @@ def test_a_result_has_a_key_a_line() -> None:
 def test_a_json_line_has_the_best_text_first() -> None:
     """All texts, or the `top` best."""
     expected = (
-        '{"image": "a,b.png", "best": "cat", "scores": [{"text": "cat", "similarity": 0.3, "probability": 0.9}, '
+        '{"image": "a,b.png", "index": null, "best": "cat", '
+        '"scores": [{"text": "cat", "similarity": 0.3, "probability": 0.9}, '
         '{"text": "maze", "similarity": 0.25, "probability": 0.1}]}\n'
     )
     scores = make_scores("a,b.png")
@@ -39,17 +41,19 @@ def test_a_json_line_has_the_best_text_first() -> None:
 
 def test_a_json_line_without_probabilities() -> None:
     """With one text they are null."""
-    scores = ImageScores("a.png", np.array([0.1234567891], np.float32), None, 0)
+    scores = ImageScores("a.png", np.array([0.1234567891], np.float32), None, 0, index=7)
 
     assert format_json_line(scores, ["maze"]) == (
-        '{"image": "a.png", "best": "maze", "scores": [{"text": "maze", "similarity": 0.1234568, "probability": null}]}'
-        "\n"
+        '{"image": "a.png", "index": 7, "best": "maze", '
+        '"scores": [{"text": "maze", "similarity": 0.1234568, "probability": null}]}\n'
     )
 
 
 def test_a_failure_as_a_json_line() -> None:
     """A failed input has a line of its own."""
-    assert format_json_line(ImageFailure("x", "no such file"), ["maze"]) == '{"image": "x", "error": "no such file"}\n'
+    line = format_json_line(ImageFailure("x", "no such file", 3), ["maze"])
+
+    assert line == '{"image": "x", "index": 3, "error": "no such file"}\n'
 
 
 def test_names_survive() -> None:

@@ -52,10 +52,10 @@ def test_the_json_of_a_search_is_the_schema() -> None:
     assert (record["schema"], record["searched"]) == ("clipsim.search/1", 92)
     assert record["queries"][0] == {
         "text": "a house", "image": None, "plus": ["night"], "minus": ["people"],
-        "results": [{"rank": rank, "image": name, "similarity": round(0.5 / rank, 7)}
+        "results": [{"rank": rank, "image": name, "similarity": round(0.5 / rank, 7), "index": None}
                     for rank, name in enumerate(NAMES, start=1)],
     }  # fmt: skip
-    assert record["errors"] == [{"path": "bad.png", "error": "an empty file"}]
+    assert record["errors"] == [{"path": "bad.png", "error": "an empty file", "index": None}]
     assert "\x1b" not in text
     assert text.count("\n") == 11
 
@@ -64,7 +64,7 @@ def test_lines_of_a_search() -> None:
     """A query a line, as in the JSON; then what failed."""
     lines = [json.loads(line) for line in search.format_search_lines(ANSWERS)]
 
-    assert lines == [*ANSWERS.to_dict()["queries"], {"image": "bad.png", "error": "an empty file"}]
+    assert lines == [*ANSWERS.to_dict()["queries"], {"image": "bad.png", "index": None, "error": "an empty file"}]
 
 
 def test_the_csv_of_a_search() -> None:
@@ -121,8 +121,8 @@ def test_the_json_of_duplicates_is_the_schema() -> None:
     assert record["groups"][1] == {
         "same_bytes": False,
         "images": [
-            {"image": "c.png", "similarity": 1.0, "width": 320, "height": 200},
-            {"image": "d.png", "similarity": 0.9876543, "width": None, "height": None},
+            {"image": "c.png", "similarity": 1.0, "width": 320, "height": 200, "index": None},
+            {"image": "d.png", "similarity": 0.9876543, "width": None, "height": None, "index": None},
         ],
     }
     bytes_alone = DuplicatesResult(None, None, 5, GROUPS.groups, (), ())
@@ -135,7 +135,7 @@ def test_lines_and_csv_of_duplicates() -> None:
     lines = [json.loads(line) for line in duplicates.format_duplicates_lines(GROUPS)]
     rows = list(csv.reader(io.StringIO("".join(duplicates.format_duplicates_csv(GROUPS)))))
 
-    assert lines == [*GROUPS.to_dict()["groups"], {"image": "bad.png", "error": "an empty file"}]
+    assert lines == [*GROUPS.to_dict()["groups"], {"image": "bad.png", "index": None, "error": "an empty file"}]
     assert rows == [
         ["group", "same_bytes", "image", "similarity", "width", "height"],
         ["1", "true", "a.png", "1.0", "160", "120"], ["1", "true", "b.png", "1.0", "160", "120"],

@@ -70,6 +70,7 @@ def test_a_row_a_pair_for_data_frames() -> None:
 
     assert len(rows) == 6
     assert rows[0] == {
-        "image": "pictures/a.png", "text": "maze", "similarity": 0.25, "probability": 0.5, "best": False,
+        "image": "pictures/a.png", "index": None, "text": "maze", "similarity": 0.25, "probability": 0.5,
+        "best": False,
     }  # fmt: skip
     assert rows[1]["best"] is True

@@ -162,10 +162,11 @@ def test_a_result_as_json() -> None:
         "templates": [],
         "texts": ["maze", "cat"],
         "images": ["a.png", "c.png"],
+        "indices": [None, None],
         "similarity": [[0.2931484, 0.1], [0.1987, 0.2]],
         "probabilities": [[0.99992, 0.25], [8e-05, 0.75]],
         "best": [0, 1],
-        "errors": [{"path": "b.png", "error": "no such file"}],
+        "errors": [{"path": "b.png", "error": "no such file", "index": None}],
         "warnings": ["a warning"],
     }
     assert json.loads(json.dumps(record)) == record  # plain values only

@@ -62,7 +62,7 @@ class Collection:
         failures, features = [], []
         for source, outcome in zip(sources, outcomes, strict=True):
             if isinstance(outcome, FailedInput):
-                failures.append(ImageFailure(outcome.name, outcome.error))
+                failures.append(ImageFailure(outcome.name, outcome.error, outcome.index))
             else:
                 features.append(outcome.features)
                 self.add(source, outcome.digest)
@@ -79,11 +79,15 @@ class Collection:
 
     def describe(self, dataset: Dataset) -> None:
         """Append the rows of a data set."""
+        row = dataset.first
         for shard in dataset.shards:
             columns = dataset.columns(shard, ["image_path", "sha256", "width", "height"])
             for name, digest, width, height in zip(*columns.values(), strict=True):
                 size = (int(width), int(height)) if width and height else None
-                self.add(FileSource(dataset.locate(str(name))), bytes.fromhex(digest) if digest else None, size)
+                self.add(
+                    FileSource(dataset.locate(str(name)), index=row), bytes.fromhex(digest) if digest else None, size
+                )
+                row += 1
 
     def close(self) -> None:
         """Remove what is temporary."""

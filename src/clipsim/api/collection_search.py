@@ -68,7 +68,8 @@ class CollectionSearch(Search):
             vectors = np.stack([query.vector for query in queries])
             add_vectors(nearest, vectors, collection.vectors.take(rows), start, own)
         found = np.unique(nearest.rows[nearest.rows >= 0]).tolist() if queries else []
-        names = {row: self._pictures.shown(collection.sources[row].name) for row in found}
+        sources = collection.sources
+        names = {row: (self._pictures.shown(sources[row].name), sources[row].index) for row in found}
         errors, notices = self._pictures.failures(collection.errors)
         self.warnings += notices
         return self._collect(queries, nearest, names, len(collection), [*failures, *errors])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clipsim.api.evaluation_request import check_seed
 from clipsim.api.saved_files import Result, read_result
 from clipsim.errors import DataError
 from clipsim.scoring.changes import CompareResult, RankChange, RunChange, compare_evaluations, compare_rankings
@@ -17,6 +18,7 @@ def compare(a: Result, b: Result, *, seed: int = 0) -> CompareResult:
 
     Raises DataError for what is not a result, and for two that cannot be compared.
     """
+    seed = check_seed(seed)
     first, name_a = read_result(a, "the first result")
     second, name_b = read_result(b, "the second result")
     warnings: list[str] = []

@@ -20,6 +20,7 @@ from clipsim.engines.devices import usable_cores
 from clipsim.errors import ImageError, UsageError, printable
 from clipsim.images.thumbnails import measure_source
 from clipsim.models.catalogue import BUNDLED
+from clipsim.options import as_number, check_flag
 from clipsim.scoring.duplicates_records import DuplicateGroup, DuplicateImage, DuplicatesResult
 from clipsim.scoring.groups import Groups
 from clipsim.scoring.near_pairs import Pairs, find_near_pairs
@@ -44,15 +45,17 @@ class DuplicatesRequest:
 
     def __post_init__(self) -> None:
         """Check the threshold."""
-        given = self.threshold
-        if given is not None and not (isinstance(given, int | float) and -1 <= given <= 1):
-            raise UsageError(f"threshold is a cosine, from -1 to 1, not {printable(repr(given), 40)}")
+        least = as_number(self.threshold)
+        if self.threshold is not None and (least is None or not -1 <= least <= 1):
+            raise UsageError(f"threshold is a cosine, from -1 to 1, not {printable(repr(self.threshold), 40)}")
+        check_flag("pixels", self.pixels)
+        object.__setattr__(self, "threshold", least)
 
 
 class Duplicates:
     """A search for duplicates as it runs: iterate over its progress to the end; then `result` is there.
 
-    Raises DatasetError for a data set of another model, and with `on_error="fail"` ImageError for the first image that
+    Raises DatasetError for a data set of another model, and with `on_error="raise"` ImageError for the first image that
     cannot be used.
     """
 
@@ -150,8 +153,11 @@ def describe_groups(
         same = len(digests) == 1 and None not in digests
         cosines = _compare_with_first(collection, ordered)
         images = tuple(
-            DuplicateImage(collection.sources[row].name, cosine, *(known[row] or (None, None)))
-            for row, cosine in zip(ordered, cosines, strict=True)
+            DuplicateImage(source.name, cosine, width, height, source.index)
+            for source, cosine, (width, height) in (
+                (collection.sources[row], cosine, known[row] or (None, None))
+                for row, cosine in zip(ordered, cosines, strict=True)
+            )
         )
         described.append(DuplicateGroup(same, images))
     return tuple(sorted(described, key=lambda group: not group.same_bytes))

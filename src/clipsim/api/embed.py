@@ -19,6 +19,7 @@ from clipsim.inputs.expand import to_record
 from clipsim.inputs.repeats import Repeats
 from clipsim.inputs.sources import Source
 from clipsim.inputs.urls import as_path, is_url
+from clipsim.options import as_whole, check_flag, check_path
 from clipsim.scoring.embed_records import EmbedResult
 from clipsim.scoring.records import ImageFailure
 from clipsim.store.folders import DigestFile, LocalFolder, open_folder
@@ -67,16 +68,23 @@ class EmbedRequest:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if not self.output:
+        if not check_path("output", self.output):
             raise UsageError("output is empty; name a folder")
         for name, value, known in (("dtype", self.dtype, DTYPES), ("runner", self.runner, RUNNERS)):
-            if value not in known:
+            if not isinstance(value, str) or value not in known:
                 raise UsageError(f"{name} is {' or '.join(map(repr, known))}, not {printable(repr(value), 40)}")
-        if not (isinstance(self.shard_size, int) and 1 <= self.shard_size <= MAX_SHARD_SIZE):
+        size, actors = as_whole(self.shard_size), as_whole(self.actors)
+        if size is None or not 1 <= size <= MAX_SHARD_SIZE:
             shown = printable(repr(self.shard_size), 40)
             raise UsageError(f"shard_size is a whole number from 1 to {MAX_SHARD_SIZE:,}, not {shown}")
         if self.runner != "ray" and (self.ray_address is not None or self.actors is not None):
             raise UsageError("ray_address and actors go with runner='ray'")
+        if self.actors is not None and (actors is None or actors < 1):
+            raise UsageError(f"actors is a whole number of at least 1, not {printable(repr(self.actors), 40)}")
+        for name in ("captions", "overwrite", "verify"):
+            check_flag(name, getattr(self, name))
+        object.__setattr__(self, "shard_size", size)
+        object.__setattr__(self, "actors", actors)
         import_parquet()
 
 
@@ -115,7 +123,7 @@ class Embedding:
     """A data set while it is made: iterate over its progress to the end; `result` is set then.
 
     Shards of an earlier run in the same folder are kept. Iterating raises DatasetError where the folder holds something
-    else, NoInputError for no sources, and with `on_error="fail"` ImageError for the first that cannot be used.
+    else, NoInputError for no sources, and with `on_error="raise"` ImageError for the first that cannot be used.
     """
 
     def __init__(self, session: Session, sources: Iterable[Source], request: EmbedRequest) -> None:

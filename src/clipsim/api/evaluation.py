@@ -94,6 +94,7 @@ class Evaluation:
             comparisons=compare_results(results, self.request.baseline, seed=self.request.seed),
             errors=tuple(self.failures),
             warnings=tuple(self.warnings),
+            indices=tuple(self._kept),
         )
 
     def read_thumbnails(self, result: EvaluationResult) -> dict[str, bytes]:
@@ -167,7 +168,7 @@ class Evaluation:
             if isinstance(outcome, ImageVector):
                 self._digests[number] = outcome.digest or b""
             elif isinstance(outcome, FailedInput) and number not in failed:
-                failed[number] = new[number] = ImageFailure(outcome.name, outcome.error)
+                failed[number] = new[number] = ImageFailure(outcome.name, outcome.error, number)
         self.failures += new.values()
         return new
 
@@ -178,7 +179,7 @@ class Evaluation:
 
 
 def _failure_line(failure: ImageFailure) -> Line:
-    return {"image": failure.path, "error": failure.error}
+    return {"image": failure.path, "index": failure.index, "error": failure.error}
 
 
 def _source_of(path: str) -> Source:

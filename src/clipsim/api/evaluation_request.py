@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from clipsim.api.saved_files import Result, read_baseline
 from clipsim.api.template_sets import TemplateSet, TemplateSets, find_template_sets
 from clipsim.errors import UsageError, printable
 from clipsim.inputs.labelled import LabelledRequest
 from clipsim.inputs.labelled_rows import Columns
+from clipsim.inputs.lists import check_list, list_given
+from clipsim.options import as_number, as_whole, check_flag, check_path
 from clipsim.scoring.captions import CLIPSCORE_TEMPLATE
 from clipsim.scoring.saved import SavedEvaluation
-
-if TYPE_CHECKING:
-    from typing_extensions import TypedDict
-
-    class EvaluateOptions(TypedDict, total=False):
-        """The keyword arguments of `clipsim.evaluate` and `Session.evaluate` that say what is measured."""
-
-        task: str
-        image_column: str | None
-        label_column: str | None
-        caption_column: str | None
-        root: str | os.PathLike[str] | None
-        labels: str | os.PathLike[str] | None
-        templates: Iterable[str] | str
-        template_sets: TemplateSets | None
-        none: str | None
-        none_below: float | None
-        top_k: Iterable[int] | None
-        recall_k: Iterable[int] | None
-        clipscore_prefix: bool
-        baseline: Result | None
-        seed: int
-
 
 TOP_K, RECALL_K = (1, 5), (1, 5, 10)
 MAX_SEED = 2**63
@@ -71,8 +48,8 @@ class EvaluationRequest:
         template_sets: TemplateSets | None = None,
         none: str | None = None,
         none_below: float | None = None,
-        top_k: Iterable[int] | None = None,
-        recall_k: Iterable[int] | None = None,
+        top_k: Iterable[int] | int | None = None,
+        recall_k: Iterable[int] | int | None = None,
         clipscore_prefix: bool = False,
         baseline: Result | None = None,
         seed: int = 0,
@@ -87,30 +64,48 @@ class EvaluationRequest:
             raise UsageError("clipscore_prefix=True is a template itself; give no others")
         if none_below is not None and none is None:
             raise UsageError(f"none_below='{none_below}' is the threshold of none, and none is not given")
-        if none_below is not None and not math.isfinite(none_below):
-            raise UsageError(f"none_below='{none_below}' is not a cosine")
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < MAX_SEED:
-            raise UsageError(f"seed='{printable(str(seed), 40)}' is not a whole number from 0 on")
+        least = as_number(none_below)
+        if none_below is not None and least is None:
+            raise UsageError(f"none_below='{printable(str(none_below), 40)}' is not a cosine")
+        for name, value in (
+            ("task", task),
+            ("image_column", image_column),
+            ("label_column", label_column),
+            ("caption_column", caption_column),
+            ("none", none),
+        ):
+            if value is not None and not isinstance(value, str):
+                raise UsageError(f"{name}={printable(repr(value), 40)} is not a string")
+        check_flag("clipscore_prefix", clipscore_prefix)
+        check_list(data, "data")
         request = cls(
             LabelledRequest(
-                os.fspath(data),
+                check_path("data", data),
                 task,
                 Columns(image_column, label_column, caption_column),
-                None if root is None else os.fspath(root),
-                None if labels is None else os.fspath(labels),
+                None if root is None else check_path("root", root),
+                None if labels is None else check_path("labels", labels),
                 none,
             ),
             find_template_sets(CLIPSCORE_TEMPLATE if clipscore_prefix else templates, template_sets),
-            none_below,
+            least,
             _ranks("top_k", TOP_K, top_k),
             _ranks("recall_k", RECALL_K, recall_k),
             tuple(name for name, ranks in (("top_k", top_k), ("recall_k", recall_k)) if ranks is not None),
             None if baseline is None else read_baseline(baseline),
-            seed,
+            check_seed(seed),
         )
         if task != "auto":
             check_ranks(request, task)
         return request
+
+
+def check_seed(seed: object) -> int:
+    """The seed of what is drawn at random. Raises UsageError for what is not a whole number."""
+    whole = as_whole(seed)
+    if whole is None or not 0 <= whole < MAX_SEED:
+        raise UsageError(f"seed='{printable(str(seed), 40)}' is not a whole number from 0 on")
+    return whole
 
 
 def check_ranks(request: EvaluationRequest, task: str) -> None:
@@ -121,12 +116,14 @@ def check_ranks(request: EvaluationRequest, task: str) -> None:
             raise UsageError(f"{name}='{shown}' goes with the task {goes_with}, and this is {task}")
 
 
-def _ranks(name: str, usual: tuple[int, ...], given: Iterable[Any] | None) -> tuple[int, ...]:
+def _ranks(name: str, usual: tuple[int, ...], given: object) -> tuple[int, ...]:
     """The ranks to measure at, without repetition: the usual ones unless others are given."""
     if given is None:
         return usual
-    found = tuple(dict.fromkeys(given))
-    shown = printable(",".join(map(str, found)), 40)
-    if not found or not all(isinstance(k, int) and not isinstance(k, bool) and k > 0 for k in found):
+    values = [given] if not isinstance(given, Iterable) else list(list_given(given, name))
+    found = tuple(dict.fromkeys(map(as_whole, values)))
+    ranks = tuple(k for k in found if k is not None and k > 0)
+    if not found or ranks != found:
+        shown = printable(",".join(map(str, values)), 40)
         raise UsageError(f"{name}='{shown}' are not whole numbers from 1 on, such as 1 and 5")
-    return found
+    return ranks

@@ -101,7 +101,7 @@ class ClassifyRun(TaskRun):
                 label = self.data.images[number].label
                 prediction = predict(scores, self.numbers.get(label or "", len(self.data.labels)))
                 self.found[number] = prediction
-                lines.append((number, self._line(prediction, label)))
+                lines.append((number, self._line(number, prediction, label)))
         return lines
 
     def finish(self, kept: Sequence[int]) -> Measures:
@@ -119,9 +119,10 @@ class ClassifyRun(TaskRun):
         found = measure_classification(predictions, self.data.labels, top_k=self.request.top_k, rejection=rejection)
         return Measures(found.metrics, {"rank": tuple(found.ranks.tolist())}, found, rejection)
 
-    def _line(self, prediction: Prediction, label: str | None) -> Line:
+    def _line(self, number: int, prediction: Prediction, label: str | None) -> Line:
         return {
             "image": prediction.image,
+            "index": number,
             "label": label,
             "best": self.data.labels[prediction.best],
             "rank": prediction.rank,
@@ -171,6 +172,7 @@ class RetrieveRun(TaskRun):
         lines = tuple(
             {
                 "image": self.data.images[number].path,
+                "index": number,
                 "rank": int(rank),
                 "captions": [{"caption": text, "rank": place} for text, place in zip(texts, places, strict=True)],
             }
@@ -195,7 +197,7 @@ class PairsRun(TaskRun):
             cosines = [round_significant(float(np.clip(vectors[text] @ image, -1, 1))) for text in captions]
             self.found[number] = cosines
             lines += [
-                (number, {"image": outcome.name, "caption": text, "similarity": cosine})
+                (number, {"image": outcome.name, "index": number, "caption": text, "similarity": cosine})
                 for text, cosine in zip(captions, cosines, strict=True)
             ]
         return lines

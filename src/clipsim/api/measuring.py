@@ -5,29 +5,57 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from clipsim.api.evaluation import Evaluation
 from clipsim.api.evaluation_request import EvaluationRequest
-from clipsim.api.session import Session, open
+from clipsim.api.session import open
 from clipsim.api.thresholds import ThresholdRequest
 from clipsim.errors import UsageError
-from clipsim.options import ModelOptions, RunOptions
+from clipsim.inputs.lists import keep_iterator, list_given
+from clipsim.options import OnError
 from clipsim.scoring.evaluation import EvaluationResult
 from clipsim.scoring.thresholds import ThresholdResult
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
+    from clipsim.api.saved_files import Result
     from clipsim.api.search_calls import Pictures
-    from clipsim.api.session import OpenOptions
+    from clipsim.api.template_sets import TemplateSets
 
 ModelNames = Iterable[str | os.PathLike[str] | None] | str | os.PathLike[str] | None
-_OPEN_OPTIONS = {field.name for record in (ModelOptions, RunOptions) for field in fields(record)} - {"model"}
 
 
-def evaluate(data: str | os.PathLike[str], *, models: ModelNames = None, **options: Any) -> EvaluationResult:
+def evaluate(
+    data: str | os.PathLike[str],
+    *,
+    models: ModelNames = None,
+    task: str = "auto",
+    image_column: str | None = None,
+    label_column: str | None = None,
+    caption_column: str | None = None,
+    root: str | os.PathLike[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    templates: Iterable[str] | str = (),
+    template_sets: TemplateSets | None = None,
+    none: str | None = None,
+    none_below: float | None = None,
+    top_k: Iterable[int] | int | None = None,
+    recall_k: Iterable[int] | int | None = None,
+    clipscore_prefix: bool = False,
+    baseline: Result | None = None,
+    seed: int = 0,
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    engine: str = "auto",
+    preprocess: str | os.PathLike[str] | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    exact: bool = False,
+    truncate: bool = False,
+    on_error: OnError = "skip",
+    cache: bool = True,
+) -> EvaluationResult:
     """Measure one or several models on labelled pictures, and compare them.
 
     `data` is a folder with a folder for each class or a text file beside each picture, a table (CSV, TSV, JSON lines),
@@ -44,12 +72,46 @@ def evaluate(data: str | os.PathLike[str], *, models: ModelNames = None, **optio
     Raises UsageError for options that contradict each other, DataError for data that cannot be read or have no labels,
     NoInputError where no picture can be used, and what `clipsim.open` raises.
     """
-    opening = {name: options.pop(name) for name in list(options) if name in _OPEN_OPTIONS}
-    request = EvaluationRequest.check(data, **options)
-    names = [models] if models is None or isinstance(models, str | os.PathLike) else list(models)
-    check_models(names, opening.get("weights"))
+    request = EvaluationRequest.check(
+        data,
+        task=task,
+        image_column=image_column,
+        label_column=label_column,
+        caption_column=caption_column,
+        root=root,
+        labels=labels,
+        templates=templates,
+        template_sets=template_sets,
+        none=none,
+        none_below=none_below,
+        top_k=top_k,
+        recall_k=recall_k,
+        clipscore_prefix=clipscore_prefix,
+        baseline=baseline,
+        seed=seed,
+    )
+    names = [models] if models is None or isinstance(models, str | os.PathLike) else list(list_given(models, "models"))
+    check_models(names, weights)
     with ExitStack() as held:
-        sessions: list[Session] = [held.enter_context(open(name, **opening)) for name in names]
+        sessions = [
+            held.enter_context(
+                open(
+                    cast("str | None", name),
+                    weights=weights,
+                    device=device,
+                    precision=precision,
+                    engine=engine,
+                    preprocess=preprocess,
+                    batch_size=batch_size,
+                    workers=workers,
+                    exact=exact,
+                    truncate=truncate,
+                    on_error=on_error,
+                    cache=cache,
+                )
+            )
+            for name in names
+        ]
         return Evaluation(sessions, request).collect()
 
 
@@ -69,22 +131,54 @@ def threshold(
     recall: float | None = None,
     false_alarms: float | None = None,
     templates: Iterable[str] | str = (),
-    **options: Unpack[OpenOptions],
+    deduplicate: bool = True,
+    model: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    engine: str = "auto",
+    preprocess: str | os.PathLike[str] | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    exact: bool = False,
+    truncate: bool = False,
+    on_error: OnError = "skip",
+    cache: bool = True,
 ) -> ThresholdResult:
     """Find the cosine from which on a picture counts as showing a text, with a promise about new pictures.
 
     `positives` show what the texts say, `negatives` do not. With `recall`, at least that share of new positives pass,
     with `false_alarms` at most that share of new negatives, on average and as long as they are like those given; the
-    result says how far a single set of this size can miss (split conformal prediction). `options` are those of
-    `clipsim.open`. Give the result to `clipsim.rank` as `thresholds`.
+    result says how far a single set of this size can miss (split conformal prediction). The other options are
+    those of `clipsim.open`. Give the result to `clipsim.rank` as `thresholds`.
 
     Raises UsageError for two promises or none, ClipsimError for fewer pictures than the promise needs (9 for a recall
     of 90 %, 19 for 95 %), NoInputError where none can be used, and what `clipsim.open` raises.
     """
-    texts = [texts] if isinstance(texts, str) else list(texts)
-    templates = [templates] if isinstance(templates, str) else list(templates)
-    ThresholdRequest.check(texts, templates, recall, false_alarms)  # before a model is looked for
-    with open(**options) as session:
+    texts, templates = keep_iterator(texts), keep_iterator(templates)
+    ThresholdRequest.check(
+        texts, templates, recall, false_alarms, deduplicate=deduplicate
+    )  # before a model is looked for
+    with open(
+        model,
+        weights=weights,
+        device=device,
+        precision=precision,
+        engine=engine,
+        preprocess=preprocess,
+        batch_size=batch_size,
+        workers=workers,
+        exact=exact,
+        truncate=truncate,
+        on_error=on_error,
+        cache=cache,
+    ) as session:
         return session.threshold(
-            texts, positives, negatives, recall=recall, false_alarms=false_alarms, templates=templates
+            texts,
+            positives,
+            negatives,
+            recall=recall,
+            false_alarms=false_alarms,
+            templates=templates,
+            deduplicate=deduplicate,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -13,7 +13,7 @@ from clipsim.errors import DatasetError, NoInputError, printable
 from clipsim.inputs.arguments import as_source, is_path, list_arguments
 from clipsim.inputs.expand import find_sources
 from clipsim.inputs.filters import NameFilter
-from clipsim.inputs.sources import Source
+from clipsim.inputs.sources import FailedSource, Source
 from clipsim.inputs.urls import as_path
 from clipsim.models.names import join_name
 from clipsim.scoring.records import ImageFailure
@@ -36,26 +36,32 @@ class Progress:
     failures: tuple[ImageFailure, ...] = ()
 
 
-def find_places(where: object, chosen: NameFilter | None = None) -> list[Place]:
+def find_places(where: object, chosen: NameFilter | None = None, name: str = "where") -> list[Place]:
     """The data sets and sources that a Python caller named: one image of `make_sources`, or an iterable of these.
 
     A folder that `clipsim embed` wrote is a data set; other paths are expanded as `inputs.expand` does, and sources
-    whose names `chosen` does not accept are left out. A picture without a file name at place n
-    (from 1) is named "image n".
+    whose names `chosen` does not accept are left out. All are numbered from 0, those that are left out and the rows of
+    data sets too. A picture without a file name is named "image n" when it is the n-th, counted from 1.
 
-    Raises UsageError for other types, NoInputError where nothing is left, DatasetError for a damaged data set.
+    Raises UsageError for other types, for a mapping and for a table, which it calls `name`; NoInputError where
+    nothing is left, DatasetError for a damaged data set.
     """
     places: list[Place] = []
-    for number, given in enumerate(list_arguments(where), start=1):
+    index = 0
+    for given in list_arguments(where, name):
         if is_path(given):
-            name = as_path(os.fspath(cast("str", given)))
-            if is_dataset(name):
-                places.append(Dataset(name))
+            path = as_path(os.fspath(cast("str", given)))
+            if is_dataset(path):
+                places.append(Dataset(path, first=index))
+                index += len(places[-1])
                 continue
-            found = list(find_sources([name], chosen))
+            named = list(find_sources([path]))
         else:
-            source = as_source(given, number)
-            found = [source] if chosen is None or chosen.accepts(source.name) else []
+            named = [as_source(given, index + 1)]
+        found = [replace(source, index=index + place) for place, source in enumerate(named)]
+        index += len(named)
+        if chosen is not None:
+            found = [source for source in found if isinstance(source, FailedSource) or chosen.accepts(source.name)]
         if places and isinstance(places[-1], list):
             places[-1] += found
         else:

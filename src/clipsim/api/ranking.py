@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from clipsim.errors import DataError, UsageError, printable
 from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.prompts import MAX_SHOWN, check_templates, clean_prompts
 from clipsim.inputs.sources import FileSource, Source
+from clipsim.options import OnError, check_on_error
 from clipsim.scoring.records import ImageFailure, ImageScores, RankResult
 from clipsim.scoring.similarity import Vectors, best_passing_text, best_text, mean_of_templates, score_images
 
@@ -40,6 +42,8 @@ class RankRequest:
     sort_by: str | None = None
     notices: tuple[str, ...] = ()
     thresholds: SavedThresholds | None = None
+    deduplicate: bool = True
+    on_error: OnError | None = None  # None: as the session has it
 
     @classmethod
     def check(
@@ -48,17 +52,22 @@ class RankRequest:
         templates: Iterable[str] | str = (),
         sort_by: str | None = None,
         thresholds: Thresholds | None = None,
+        *,
+        deduplicate: bool = True,
+        on_error: OnError | None = None,
     ) -> RankRequest:
-        """Strip and deduplicate the texts, and read the thresholds.
+        """Strip the texts, and with `deduplicate` drop repeated ones; read the thresholds.
 
         Raises UsageError for no texts, an empty one or one that is not a string, a template without `{}`, and a
         `sort_by` that is not one of the texts; DataError for thresholds that cannot be read, or lack one of the texts.
         """
-        prompts, notices = clean_prompts([texts] if isinstance(texts, str) else texts)
+        prompts, notices = clean_prompts(texts, deduplicate=deduplicate)
         if not prompts:
             raise UsageError("no texts to compare with; give at least one")
-        checked = check_templates([templates] if isinstance(templates, str) else templates)
-        if sort_by is not None and str(sort_by).strip() not in prompts:
+        checked = check_templates(templates)
+        if on_error is not None:
+            check_on_error(on_error)
+        if sort_by is not None and not (isinstance(sort_by, str) and sort_by.strip() in prompts):
             raise UsageError(f"sort_by='{printable(str(sort_by), MAX_SHOWN)}' is not one of the texts")
         found = None
         if thresholds is not None:
@@ -71,7 +80,8 @@ class RankRequest:
                 f"the thresholds have none for the text '{printable(unknown[0], MAX_SHOWN)}'; they are of {known}"
                 + (f" and {len(found.thresholds) - 3} more" if len(found.thresholds) > 3 else "")
             )
-        return cls(tuple(prompts), checked, None if sort_by is None else sort_by.strip(), tuple(notices), found)
+        order = None if sort_by is None else sort_by.strip()
+        return cls(tuple(prompts), checked, order, tuple(notices), found, deduplicate, on_error)
 
 
 @dataclass
@@ -100,7 +110,7 @@ class Ranking:
         try:
             pipeline.start()  # images are decoded while the model is loaded for the texts
             vectors, device = self._embed_texts()
-            for batch in session.embed_images(pipeline):
+            for batch in session.embed_images(pipeline, on_error=self.request.on_error):
                 if session.encoder.device != device:  # known only since this batch loaded the model
                     vectors, device = self._embed_texts()
                 yield score_batch(session.encoder, vectors, batch, self._thresholds)
@@ -116,13 +126,23 @@ class Ranking:
         outcomes = [outcome for batch in (self if batches is None else batches) for outcome in batch]
         if self.session.confirm_device() != self._device:  # some of the vectors are from the other device
             outcomes = [outcome for batch in self for outcome in batch]
-        scores = [outcome for outcome in outcomes if isinstance(outcome, ImageScores)]
+        scores = [scored for outcome in outcomes if (scored := self._row_of(outcome)) is not None]
         if self.request.sort_by is not None:
             row = self.request.texts.index(self.request.sort_by)
-            scores.sort(key=lambda image: -float(image.similarity[row]))
+            scores.sort(key=lambda image: -float(image.similarity[row]) if image.usable else math.inf)
         return make_result(
             self.session.encoder, self.request, outcomes, scores, self.warnings, thresholds=self._thresholds
         )
+
+    def _row_of(self, outcome: RankOutcome) -> ImageScores | None:
+        """The scores of an image; of a failure a row of NaN with `on_error="nan"`, else None."""
+        if isinstance(outcome, ImageScores):
+            return outcome
+        if (self.request.on_error or self.session.run_options.on_error) != "nan":
+            return None
+        count = len(self.request.texts)
+        with_shares = self.session.encoder.head != "softmax" or count > 1
+        return ImageScores.missing(outcome, count, with_probabilities=with_shares)
 
     def _find_thresholds(self, saved: SavedThresholds) -> tuple[float, ...]:
         """The threshold of each text. Raises DataError for thresholds of another model, precision or templates."""
@@ -184,7 +204,7 @@ def notices_of(encoder: Encoder, request: RankRequest) -> list[str]:
 def find_missing(sources: Iterable[Source]) -> tuple[ImageFailure, ...]:
     """The sources that are files and do not exist, without opening any."""
     return tuple(
-        ImageFailure(source.name, "no such file")
+        ImageFailure(source.name, "no such file", source.index)
         for source in sources
         if isinstance(source, FileSource) and not os.path.lexists(source.name)
     )
@@ -215,10 +235,11 @@ def score_batch(
                 None if shares is None else shares[:, column],
                 best,
                 outcome.thumbnail,
+                outcome.index,
             )
             for column, (outcome, best) in enumerate(zip(good, bests, strict=True))
         )
     return [
-        ImageFailure(outcome.name, outcome.error) if isinstance(outcome, FailedInput) else next(scored)
+        ImageFailure(outcome.name, outcome.error, outcome.index) if isinstance(outcome, FailedInput) else next(scored)
         for outcome in batch
     ]

@@ -96,7 +96,7 @@ class RayRunner:
         """Make the shards in any order, and yield a step for each; one that cannot be made is skipped with a notice.
 
         `on_ready` is called before the first worker begins; by then a worker has loaded the model.
-        Raises ImageError for it where `on_error` is "fail".
+        Raises ImageError for it where `on_error` is "raise".
         """
         share = self._join()
         on_ready()
@@ -120,7 +120,7 @@ class RayRunner:
                 outcome = json.loads(row["outcome"])
                 if outcome["error"] is None:
                     yield outcome["done"], tuple(ImageFailure(*failure) for failure in outcome["failures"])
-                elif options.run.on_error == "fail":
+                elif options.run.raises:
                     raise ImageError(outcome["error"])
                 else:
                     _log.warning("shard %d: %s", row["shard"], outcome["error"])

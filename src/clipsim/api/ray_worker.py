@@ -76,7 +76,7 @@ def make_shard(session: Session, folder: Folder, facts: DatasetFacts, shard: int
         except Exception as caught:  # whatever it is, the other shards are made
             kind = "" if isinstance(caught, ClipsimError) else f"{type(caught).__name__}: "
             error = f"{kind}{printable(str(caught), 400)}"
-            if session.run_options.on_error == "fail":
+            if session.run_options.raises:
                 break
     return {"done": 0, "failures": [], "error": error or f"its worker died {tries - 1} times"}
 

@@ -52,7 +52,9 @@ class SameFiles:
                     if isinstance(found, bytes):
                         collection.digests[row] = found
                     else:
-                        failures.append(ImageFailure(collection.sources[row].name, found))
+                        failures.append(
+                            ImageFailure(collection.sources[row].name, found, collection.sources[row].index)
+                        )
                 collection.errors += failures
                 yield Progress("reading", begin + len(part), len(rows), tuple(failures))
         self.result = DuplicatesResult(

@@ -12,13 +12,14 @@ import numpy as np
 
 from clipsim.api.model_record import describe_model
 from clipsim.api.places import Place, Progress, check_models
-from clipsim.api.search_vectors import DatasetSearch, Query, SourceSearch
+from clipsim.api.search_vectors import DatasetSearch, Found, Query, SourceSearch
 from clipsim.embedding.encode import FailedInput, Outcome
 from clipsim.embedding.session import Session
 from clipsim.errors import UsageError, printable
 from clipsim.inputs.filters import NameFilter
 from clipsim.inputs.prompts import MAX_SHOWN, check_templates, clean_prompts
 from clipsim.inputs.sources import FileSource, Source
+from clipsim.options import as_number, as_whole
 from clipsim.scoring.nearest import Nearest
 from clipsim.scoring.queries import combine_vectors
 from clipsim.scoring.records import ImageFailure
@@ -59,28 +60,30 @@ class SearchRequest:
         weight: float = 1.0,
         top: int = DEFAULT_TOP,
         min_similarity: float | None = None,
+        deduplicate: bool = True,
     ) -> SearchRequest:
-        """Strip and deduplicate the texts.
+        """Strip the texts, and with `deduplicate` drop repeated ones.
 
         Raises UsageError for no query, an empty text or one that is not a string, a template without `{}`, and numbers
         out of range.
         """
         cleaned, notices = [], []
-        for given in (texts, plus, minus):
-            prompts, found = clean_prompts([given] if isinstance(given, str) else given)
+        for name, given in (("texts", texts), ("plus", plus), ("minus", minus)):
+            prompts, found = clean_prompts(given, name, deduplicate=deduplicate or name != "texts")
             cleaned.append(tuple(prompts))
             notices += found
         images = tuple(images)
         if not (cleaned[0] or images):
             raise UsageError("no query; give at least one text or image")
-        if not (isinstance(weight, int | float) and math.isfinite(weight)):
+        if (factor := as_number(weight)) is None:
             raise UsageError(f"weight is a number, not {printable(repr(weight), 40)}")
-        if not (isinstance(top, int) and top >= 1):
+        if (count := as_whole(top)) is None or count < 1:
             raise UsageError(f"top is a whole number of at least 1, not {printable(repr(top), 40)}")
-        if min_similarity is not None and not -1 <= min_similarity <= 1:
+        least = as_number(min_similarity)
+        if min_similarity is not None and (least is None or not -1 <= least <= 1):
             raise UsageError(f"min_similarity is a cosine, from -1 to 1, not {printable(repr(min_similarity), 40)}")
-        checked = check_templates([templates] if isinstance(templates, str) else templates)
-        return cls(cleaned[0], images, cleaned[1], cleaned[2], checked, weight, top, min_similarity, tuple(notices))
+        checked = check_templates(templates)
+        return cls(cleaned[0], images, cleaned[1], cleaned[2], checked, factor, count, least, tuple(notices))
 
 
 class Search:
@@ -90,7 +93,7 @@ class Search:
     images whose names `chosen` accepts are compared.
 
     Raises DatasetError for a data set of another model, PromptError for a text that is too long, UsageError where
-    `plus` and `minus` cancel a query out, and with `on_error="fail"` ImageError for the first unusable image.
+    `plus` and `minus` cancel a query out, and with `on_error="raise"` ImageError for the first unusable image.
     """
 
     def __init__(
@@ -118,7 +121,7 @@ class Search:
             queries, failures = self._embed_queries()
             errors = list(failures)
             yield Progress("searching", 0, total, () if quiet else tuple(failures))
-            nearest, names = Nearest(len(queries), self._request.top), dict[int, str]()
+            nearest, names = Nearest(len(queries), self._request.top), dict[int, Found]()
             searched = 0
             waiting = iter(sources)
             for place in self._places if queries else ():
@@ -152,10 +155,13 @@ class Search:
         if texts:
             vectors = self._embed_texts(texts)
         queries += [Query(text, None, vector) for text, vector in zip(request.texts, vectors, strict=False)]
+        self._unusable: list[tuple[int, str]] = []
         if request.images:
-            for source, outcome in zip(request.images, self._embed_query_images(), strict=True):
+            outcomes = zip(request.images, self._embed_query_images(), strict=True)
+            for place, (source, outcome) in enumerate(outcomes, len(request.texts)):
                 if isinstance(outcome, FailedInput):
-                    failures.append(ImageFailure(outcome.name, outcome.error))
+                    self._unusable.append((place, outcome.name))
+                    failures.append(ImageFailure(outcome.name, outcome.error))  # `index` is among what is searched
                 else:
                     path = os.path.abspath(source.name) if isinstance(source, FileSource) else None  # noqa: PTH100
                     vector = unit_rows(outcome.features[None])[0]
@@ -186,7 +192,7 @@ class Search:
         self,
         queries: Sequence[Query],
         nearest: Nearest,
-        names: dict[int, str],
+        names: dict[int, Found],
         searched: int,
         errors: Sequence[ImageFailure],
     ) -> SearchResult:
@@ -195,12 +201,15 @@ class Search:
         answers = []
         for place, query in enumerate(queries):
             found = [
-                (names[int(row)], min(1.0, max(-1.0, float(score))))
+                (*names[int(row)], min(1.0, max(-1.0, float(score))))
                 for row, score in zip(nearest.rows[place], nearest.scores[place], strict=True)
                 if row >= 0 and score >= least
             ]
-            matches = tuple(Match(rank, name, score) for rank, (name, score) in enumerate(found, start=1))
+            matches = tuple(Match(rank, name, score, index) for rank, (name, index, score) in enumerate(found, start=1))
             answers.append(QueryMatches(query.text, query.image, request.plus, request.minus, matches))
+        if self._session.run_options.on_error == "nan":  # images that cannot be used keep their places
+            for place, name in self._unusable:
+                answers.insert(place, QueryMatches(None, name, request.plus, request.minus, ()))
         return SearchResult(
             model=describe_model(encoder),
             device=encoder.device,

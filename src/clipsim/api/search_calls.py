@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from clipsim.api.ranking import NOTHING_USABLE
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from clipsim.scoring.duplicates_records import DuplicatesResult
     from clipsim.scoring.search_records import SearchResult
 
-    Picture: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | NDArray[np.uint8] | Image.Image | Source
+    Picture: TypeAlias = (
+        str | os.PathLike[str] | bytes | BinaryIO | NDArray[np.uint8] | Image.Image | Source | Mapping[str, object]
+    )
     Pictures: TypeAlias = Iterable["Picture"] | Picture
 
 
@@ -46,15 +48,17 @@ class SearchCalls(Session):
         templates: Iterable[str] | str = (),
         top: int = 10,
         min_similarity: float | None = None,
-        include: Iterable[str] = (),
-        exclude: Iterable[str] = (),
+        deduplicate: bool = True,
+        include: Iterable[str] | str = (),
+        exclude: Iterable[str] | str = (),
     ) -> SearchResult:
         """Find the images that are nearest to each text and each image.
 
         `where` are folders that `embed` wrote, and images as `rank` takes them; `include` and `exclude` are patterns
         of names. `plus` and `minus` are texts that are added to and subtracted from every query, with the `weight`.
         The `top` best images of each query are found, and of these the ones of at least `min_similarity`; an image of
-        the queries is not in its own answer.
+        the queries is not in its own answer. With `deduplicate` a repeated text is one query. Each match has its
+        `index`: the position in `where`, from 0, a folder, pattern or data set standing for all its images.
 
         Images that cannot be used are in the result's `errors`; NoInputError is raised where none can be used. Raises
         UsageError for no query and for values out of range, PromptError for a text that is too long, and DatasetError
@@ -73,8 +77,10 @@ class SearchCalls(Session):
             weight=weight,
             top=top,
             min_similarity=min_similarity,
+            deduplicate=deduplicate,
         )
-        chosen = NameFilter(tuple(include), tuple(exclude)) if include or exclude else None
+        accepted = NameFilter.of(include, exclude)
+        chosen = accepted if accepted.include or accepted.exclude else None
         search = self.open_search(find_places(where, chosen), request, chosen)
         for _ in search:
             pass
@@ -90,6 +96,7 @@ class SearchCalls(Session):
 
         `where` is as for `search`. Two pictures are alike whose cosine is over the `threshold` and, with `pixels`,
         whose small grey copies fit into each other; with `exact_files` only those whose files have the same bytes.
+        Each picture of a group has its `index`: the position among all that are compared, as for `search`.
 
         Images that cannot be used are in the result's `errors`; NoInputError is raised where none can be used. Raises
         UsageError for a threshold that is not a cosine, and DatasetError as `search` does.

@@ -26,6 +26,8 @@ MAX_SCAN_THREADS = 8
 WRONG_LENGTH = f"its vector in the data set is not of length 1; {REMEDY}"
 SPARE_ANSWERS = 4  # that are found beyond those asked for, since an image of a query is left out of its own answer
 
+Found = tuple[str, int | None]  # the name of an image, and its position among all that are searched
+
 
 @dataclass(frozen=True, eq=False)
 class Query:
@@ -54,7 +56,7 @@ class SourceSearch:
         self._pipeline.close()
 
     def run(
-        self, queries: Sequence[Query], nearest: Nearest, names: dict[int, str], first: int
+        self, queries: Sequence[Query], nearest: Nearest, names: dict[int, Found], first: int
     ) -> Generator[tuple[int, list[ImageFailure]], None, None]:
         """Add what is found to `nearest` and `names`, its rows counted from `first`; a step a batch.
 
@@ -67,11 +69,12 @@ class SourceSearch:
             if good:
                 features = unit_rows(np.stack([outcome.features for outcome in good]))
                 add_vectors(nearest, vectors, features, start, _own_images(queries, good))
-                names.update((start + place, outcome.name) for place, outcome in enumerate(good))
+                names.update((start + place, (outcome.name, outcome.index)) for place, outcome in enumerate(good))
                 if len(names) > 4 * nearest.rows.size:
                     _forget(names, nearest)
             start += len(good)
-            yield len(batch), [ImageFailure(out.name, out.error) for out in batch if isinstance(out, FailedInput)]
+            failed = [out for out in batch if isinstance(out, FailedInput)]
+            yield len(batch), [ImageFailure(out.name, out.error, out.index) for out in failed]
 
 
 class DatasetSearch:
@@ -87,7 +90,7 @@ class DatasetSearch:
         self._workers = min(MAX_SCAN_THREADS, session.run_options.workers or usable_cores())
         self._index, self.notices = (None, []) if chosen is not None else open_index(dataset)
 
-    def run(self, queries: Sequence[Query], nearest: Nearest, names: dict[int, str], first: int) -> int:
+    def run(self, queries: Sequence[Query], nearest: Nearest, names: dict[int, Found], first: int) -> int:
         """Add what is found to `nearest` and `names`, its rows counted from `first`; how many vectors were searched."""
         top = nearest.rows.shape[1]
         with_images = any(query.image is not None for query in queries)
@@ -99,11 +102,12 @@ class DatasetSearch:
             if not (with_images and self._leave_out(queries, found, described, top)):
                 break
             count *= 4  # there are many copies of a query's image
-        names.update((first + row, facts["image_path"]) for row, facts in described.items())
+        start = self._dataset.first
+        names.update((first + row, (facts["image_path"], start + row)) for row, facts in described.items())
         wrong = sorted(found.wrong)
         self.failures = [
-            ImageFailure(self._dataset.locate(str(facts["image_path"])), WRONG_LENGTH)
-            for facts in self._dataset.describe(wrong)
+            ImageFailure(self._dataset.locate(str(facts["image_path"])), WRONG_LENGTH, start + row)
+            for row, facts in zip(wrong, self._dataset.describe(wrong), strict=True)
         ]
         found.rows[found.rows >= 0] += first
         nearest.merge(found)
@@ -156,7 +160,7 @@ def _same_path(query: Query, name: str) -> bool:
     return query.path is not None and query.path == os.path.abspath(name)  # noqa: PTH100
 
 
-def _forget(names: dict[int, str], nearest: Nearest) -> None:
+def _forget(names: dict[int, Found], nearest: Nearest) -> None:
     """Drop the names of images that are no longer among the nearest of any query."""
     for row in names.keys() - set(nearest.rows.flat):
         del names[row]

@@ -21,7 +21,7 @@ from clipsim.embedding.pipeline import Pipeline, Prepared
 from clipsim.embedding.session import Session
 from clipsim.engines.encoder import Encoder, Features
 from clipsim.errors import DatasetError, ImageError, printable
-from clipsim.inputs.sources import Source
+from clipsim.inputs.sources import Source, number_sources
 from clipsim.scoring.records import ImageScores, RankResult
 from clipsim.scoring.search_records import SearchResult
 from clipsim.scoring.similarity import Vectors, mean_of_templates, unit_rows
@@ -170,7 +170,7 @@ class ServedModel:
     async def _prepare(self, sources: Sequence[Source]) -> list[Prepared]:
         assert self._pipeline is not None
         self._preparing += 1
-        futures = [asyncio.wrap_future(self._pipeline.submit(source)) for source in sources]
+        futures = [asyncio.wrap_future(self._pipeline.submit(source)) for source in number_sources(sources)]
         try:
             prepared = await asyncio.gather(*futures)
         finally:

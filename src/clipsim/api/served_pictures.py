@@ -66,7 +66,7 @@ class ServedPictures:
         for error in errors[:MAX_ERRORS]:
             root = self._root_of(os.path.abspath(error.path))
             shown = os.path.basename(error.path) if root is None else os.path.relpath(error.path, root)
-            listed.append(ImageFailure(self._names.get(error.path, shown), error.error))
+            listed.append(ImageFailure(self._names.get(error.path, shown), error.error, error.index))
         more = len(errors) - len(listed)
         return listed, [f"{more:,} more images could not be used"] if more else []
 

@@ -5,43 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from clipsim.api.ranking import NOTHING_USABLE, Ranking, RankRequest
 from clipsim.api.search_calls import SearchCalls, nothing_usable
 from clipsim.errors import NoInputError
 from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.arguments import make_sources
+from clipsim.inputs.lists import keep_iterator
 from clipsim.inputs.sources import Source
-from clipsim.options import ModelOptions, RunOptions
+from clipsim.options import ModelOptions, OnError, RunOptions, check_path
 from clipsim.scoring.records import RankResult
 
 if TYPE_CHECKING:
-    from typing_extensions import TypedDict, Unpack
-
     from clipsim.api.embed import Embedding, EmbedRequest
-    from clipsim.api.evaluation_request import EvaluateOptions
-    from clipsim.api.saved_files import Thresholds
+    from clipsim.api.saved_files import Result, Thresholds
     from clipsim.api.search_calls import Pictures
+    from clipsim.api.template_sets import TemplateSets
     from clipsim.scoring.embed_records import EmbedResult
     from clipsim.scoring.evaluation import EvaluationResult
     from clipsim.scoring.thresholds import ThresholdResult
-
-    class OpenOptions(TypedDict, total=False):
-        """The keyword arguments of `clipsim.open`."""
-
-        model: str | os.PathLike[str] | None
-        weights: str | os.PathLike[str] | None
-        device: str
-        precision: str | None
-        engine: str
-        preprocess: str | os.PathLike[str] | None
-        batch_size: int | None
-        workers: int | None
-        exact: bool
-        truncate: bool
-        on_error: Literal["skip", "fail"]
-        cache: bool
 
 
 class Session(SearchCalls):
@@ -55,9 +38,11 @@ class Session(SearchCalls):
         templates: Iterable[str] | str = (),
         sort_by: str | None = None,
         thresholds: Thresholds | None = None,
+        deduplicate: bool = True,
+        on_error: OnError | None = None,
     ) -> RankResult:
-        """Score every image against every text; see `clipsim.rank`."""
-        request = RankRequest.check(texts, templates, sort_by, thresholds)
+        """Score every image against every text; see `clipsim.rank`. `on_error` takes precedence over the session's."""
+        request = RankRequest.check(texts, templates, sort_by, thresholds, deduplicate=deduplicate, on_error=on_error)
         sources = list(make_sources(images))
         if not sources:
             raise NoInputError("no images to rank; give at least one")
@@ -74,8 +59,8 @@ class Session(SearchCalls):
         captions: bool = False,
         dtype: str = "fp16",
         shard_size: int = 10_000,
-        include: Iterable[str] = (),
-        exclude: Iterable[str] = (),
+        include: Iterable[str] | str = (),
+        exclude: Iterable[str] | str = (),
         overwrite: bool = False,
         runner: str = "local",
         ray_address: str | None = None,
@@ -99,16 +84,15 @@ class Session(SearchCalls):
         from clipsim.inputs.filters import NameFilter
 
         request = EmbedRequest(
-            os.fspath(output), captions, dtype, shard_size, overwrite, runner, ray_address, actors, verify
+            check_path("output", output), captions, dtype, shard_size, overwrite, runner, ray_address, actors, verify
         )
-        embedding = self.open_embedding(
-            make_collection(images, NameFilter(tuple(include), tuple(exclude)), captions=captions), request
-        )
+        chosen = NameFilter.of(include, exclude)
+        embedding = self.open_embedding(make_collection(images, chosen, captions=captions), request)
         for _ in embedding:
             pass
         assert embedding.result is not None
         if embedding.result.images == 0:
-            raise NoInputError(f"{NOTHING_USABLE}; errors.jsonl in {os.fspath(output)} says why")
+            raise NoInputError(f"{NOTHING_USABLE}; errors.jsonl in {request.output} says why")
         return embedding.result
 
     def open_embedding(self, sources: Iterable[Source], request: EmbedRequest) -> Embedding:
@@ -132,12 +116,49 @@ class Session(SearchCalls):
         """
         return Ranking(self, sources, request, live, thumbnails)
 
-    def evaluate(self, data: str | os.PathLike[str], **options: Unpack[EvaluateOptions]) -> EvaluationResult:
+    def evaluate(
+        self,
+        data: str | os.PathLike[str],
+        *,
+        task: str = "auto",
+        image_column: str | None = None,
+        label_column: str | None = None,
+        caption_column: str | None = None,
+        root: str | os.PathLike[str] | None = None,
+        labels: str | os.PathLike[str] | None = None,
+        templates: Iterable[str] | str = (),
+        template_sets: TemplateSets | None = None,
+        none: str | None = None,
+        none_below: float | None = None,
+        top_k: Iterable[int] | int | None = None,
+        recall_k: Iterable[int] | int | None = None,
+        clipscore_prefix: bool = False,
+        baseline: Result | None = None,
+        seed: int = 0,
+    ) -> EvaluationResult:
         """Measure this model on labelled pictures; see `clipsim.evaluate`."""
         from clipsim.api.evaluation import Evaluation
         from clipsim.api.evaluation_request import EvaluationRequest
 
-        return Evaluation([self], EvaluationRequest.check(data, **options)).collect()
+        request = EvaluationRequest.check(
+            data,
+            task=task,
+            image_column=image_column,
+            label_column=label_column,
+            caption_column=caption_column,
+            root=root,
+            labels=labels,
+            templates=templates,
+            template_sets=template_sets,
+            none=none,
+            none_below=none_below,
+            top_k=top_k,
+            recall_k=recall_k,
+            clipscore_prefix=clipscore_prefix,
+            baseline=baseline,
+            seed=seed,
+        )
+        return Evaluation([self], request).collect()
 
     def threshold(
         self,
@@ -148,12 +169,14 @@ class Session(SearchCalls):
         recall: float | None = None,
         false_alarms: float | None = None,
         templates: Iterable[str] | str = (),
+        deduplicate: bool = True,
     ) -> ThresholdResult:
         """Find the threshold of each text for this model; see `clipsim.threshold`."""
         from clipsim.api.thresholds import Thresholding, ThresholdRequest
 
-        request = ThresholdRequest.check(texts, templates, recall, false_alarms)
-        known, others = (list(make_sources(images)) for images in (positives, negatives))
+        request = ThresholdRequest.check(texts, templates, recall, false_alarms, deduplicate=deduplicate)
+        known = list(make_sources(positives, "positives"))
+        others = list(make_sources(negatives, "negatives", first=len(known)))
         if not known:
             raise NoInputError("no positives; give pictures that show the text")
         return Thresholding(self, request, known, others).collect()
@@ -171,7 +194,7 @@ def open(
     workers: int | None = None,
     exact: bool = False,
     truncate: bool = False,
-    on_error: Literal["skip", "fail"] = "skip",
+    on_error: OnError = "skip",
     cache: bool = True,
 ) -> Session:
     """Open a model once, for several calls: `with clipsim.open("ViT-B/32") as session: session.rank(images, texts)`.
@@ -180,8 +203,10 @@ def open(
     in `model`. `engine` is "auto" (an fp32 export of the model where there is one), "torch", "onnx" or "onnx-int8".
     `preprocess` is "tag" (as the published weights of the architecture), "default" (OpenCLIP's) or a JSON file of
     settings; None for the model's own.
-    `exact` decodes large JPEGs in full; `truncate` cuts texts that are too long; with `on_error="fail"` the first image
-    that cannot be used raises ImageError; `cache` reads and keeps vectors in the user's cache.
+    `exact` decodes large JPEGs in full; `truncate` cuts texts that are too long; `cache` reads and keeps vectors in
+    the user's cache. `on_error` is for images that cannot be used: with "skip" they are left out, with "raise" the
+    first one raises ImageError, and with "nan" they keep their places among the images of `rank` and the queries of
+    `search`. The result's `errors` have them in either case.
 
     Raises UsageError for options that contradict each other, ModelError and its family for the model. DeviceError is
     raised when the model is loaded, with the first vector that is not in the cache.
@@ -193,7 +218,7 @@ def open(
             str(device),  # a torch.device too
             precision,
             engine,
-            None if preprocess is None else os.fspath(preprocess),
+            None if preprocess is None else check_path("preprocess", preprocess),
         ),
         RunOptions(
             batch_size=batch_size, workers=workers, exact=exact, truncate=truncate, on_error=on_error, cache=cache
@@ -208,28 +233,63 @@ def rank(
     templates: Iterable[str] | str = (),
     sort_by: str | None = None,
     thresholds: Thresholds | None = None,
-    **options: Unpack[OpenOptions],
+    deduplicate: bool = True,
+    model: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    engine: str = "auto",
+    preprocess: str | os.PathLike[str] | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    exact: bool = False,
+    truncate: bool = False,
+    on_error: OnError = "skip",
+    cache: bool = True,
 ) -> RankResult:
     """Score every image against every text.
 
-    Images are paths (files, folders, globs), the bytes of image files, files opened in binary mode, RGB arrays of shape
-    (h, w, 3) and type uint8, or PIL pictures. Texts are stripped at both ends, and a repeated one counts once. Each
-    text is put into every template, and the unit vectors are averaged. `sort_by`, one of the texts, orders the images.
-    With `thresholds` (the result of `clipsim.threshold`, or its file), an image none of whose texts reaches its
-    threshold has no best text. `options` are those of `clipsim.open`, which opens the model and closes it again.
+    Images are paths and addresses (files, folders, globs, tars, tables), the bytes of image files, files opened in
+    binary mode, RGB arrays of shape (h, w, 3) and type uint8, tensors of that or of the shape (3, h, w), PIL pictures,
+    or `{"bytes": …, "path": …}`. Texts are stripped at both ends, and with `deduplicate` a repeated one counts once.
+    Each text is put into every template, and the unit vectors are averaged. `sort_by`, one of the texts, orders the
+    images. With `thresholds` (the result of `clipsim.threshold`, or its file), an image none of whose texts reaches its
+    threshold has no best text. The other options are those of `clipsim.open`, which opens the model and closes it
+    again.
 
-    An image that cannot be used is in the result's `errors`; NoInputError is raised where there is no image, or none
-    can be used. Raises UsageError for no texts, an empty text or a `sort_by` that is not one of the texts, PromptError
-    for a text that is too long, DataError for thresholds of another model or other texts, and what `clipsim.open`
-    raises.
+    An image that cannot be used is in the result's `errors`. Each record has the `index` of its image: the position
+    among the images given, from 0, where a folder or pattern stands for its files. With `on_error="nan"` an image that
+    cannot be used keeps its place: its cosines are NaN, and its best text is None. NoInputError is raised where there
+    is no image, or where none can be used and none keeps its place. Raises UsageError for no texts, an empty text or a
+    `sort_by` that is not one of the texts, PromptError for a text that is too long, DataError for thresholds of another
+    model or other texts, and what `clipsim.open` raises.
 
     >>> from PIL import Image
     >>> picture = Image.new("RGB", (64, 48), "white")
     >>> rank(picture, ["maze", "cat"], model="clipsim-mini").similarity.shape
     (2, 1)
     """
-    texts = [texts] if isinstance(texts, str) else list(texts)
-    templates = [templates] if isinstance(templates, str) else list(templates)
-    RankRequest.check(texts, templates, sort_by, thresholds)  # before a model is looked for
-    with open(**options) as session:
-        return session.rank(images, texts, templates=templates, sort_by=sort_by, thresholds=thresholds)
+    texts, templates = keep_iterator(texts), keep_iterator(templates)
+    RankRequest.check(texts, templates, sort_by, thresholds, deduplicate=deduplicate)  # before a model is looked for
+    with open(
+        model,
+        weights=weights,
+        device=device,
+        precision=precision,
+        engine=engine,
+        preprocess=preprocess,
+        batch_size=batch_size,
+        workers=workers,
+        exact=exact,
+        truncate=truncate,
+        on_error=on_error,
+        cache=cache,
+    ) as session:
+        return session.rank(
+            images,
+            texts,
+            templates=templates,
+            sort_by=sort_by,
+            thresholds=thresholds,
+            deduplicate=deduplicate,
+        )

@@ -50,7 +50,7 @@ class ShardWork:
 
         The composition of the batches, and with it the rounding of the vectors, depends on the shard's sources alone.
         Raises DatasetError where the shard cannot be written, and ImageError for a failed input where the session's
-        `on_error` is "fail".
+        `on_error` is "raise".
         """
         self.start()
         assert self._pipeline is not None
@@ -77,10 +77,10 @@ class ShardWork:
         for source, outcome in zip(sources, outcomes, strict=True):
             if isinstance(outcome, FailedInput):
                 writer.add_failure(outcome.name, outcome.error)
-                failures.append(ImageFailure(outcome.name, outcome.error))
+                failures.append(ImageFailure(outcome.name, outcome.error, outcome.index))
             elif not outcome.features.any():
                 writer.add_failure(outcome.name, NO_DIRECTION)
-                failures.append(ImageFailure(outcome.name, NO_DIRECTION))
+                failures.append(ImageFailure(outcome.name, NO_DIRECTION, outcome.index))
             else:
                 rows.append(_describe(source, outcome))
                 features.append(outcome.features)

@@ -28,7 +28,7 @@ def find_template_sets(templates: Iterable[str] | str, sets: TemplateSets | str 
     the text as it is; "simple" and "imagenet", which OpenCLIP publishes. Raises UsageError for a name that is not built
     in, a set without templates, a template without `{}`, and for templates beside sets.
     """
-    own = check_templates([templates] if isinstance(templates, str) else templates)
+    own = check_templates(templates)
     if not sets:
         return (TemplateSet(None, own),)
     if own:

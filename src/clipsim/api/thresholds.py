@@ -21,6 +21,7 @@ from clipsim.embedding.session import Session
 from clipsim.errors import DataError, NoInputError, UsageError, printable
 from clipsim.inputs.prompts import check_templates, clean_prompts
 from clipsim.inputs.sources import Source
+from clipsim.options import as_number
 from clipsim.scoring.records import ImageFailure, ImageScores
 from clipsim.scoring.similarity import find_near_equal, round_significant, unit_rows
 from clipsim.scoring.thresholds import FALSE_ALARMS, RECALL, Promise, ThresholdResult, find_threshold
@@ -46,15 +47,20 @@ class ThresholdRequest:
         templates: Iterable[str] | str = (),
         recall: float | None = None,
         false_alarms: float | None = None,
+        *,
+        deduplicate: bool = True,
     ) -> ThresholdRequest:
         """Raise UsageError for no texts or a wrong one, a template without `{}`, and for two promises or none."""
-        prompts, notices = clean_prompts([texts] if isinstance(texts, str) else texts)
+        prompts, notices = clean_prompts(texts, deduplicate=deduplicate)
         if not prompts:
             raise UsageError("no texts; give at least one")
         if (recall is None) == (false_alarms is None):
             raise UsageError("recall='0.9' or false_alarms='0.05' says what the threshold promises; give one of them")
-        promise = Promise(RECALL, recall) if recall is not None else Promise(FALSE_ALARMS, false_alarms or 0.0)
-        checked = check_templates([templates] if isinstance(templates, str) else templates)
+        kind, given = (RECALL, recall) if recall is not None else (FALSE_ALARMS, false_alarms)
+        if (level := as_number(given)) is None:
+            raise UsageError(f"{kind}={printable(repr(given), 40)} is not a share between 0 and 1, such as 0.9")
+        promise = Promise(kind, level)
+        checked = check_templates(templates)
         return cls(tuple(prompts), checked, promise, tuple(notices))
 
 

@@ -128,10 +128,11 @@ def rank_command(
             cache=not no_cache,
         )
         from clipsim.api import RankRequest, Session, find_missing  # with NumPy, which help does without
+        from clipsim.inputs.sources import number_sources
 
         request = RankRequest.check(texts, template or (), sort_by, thresholds)
         streamed = output is Format.jsonl and sort_by is None and top_images is None
-        sources: Iterable[Source] = found
+        sources: Iterable[Source] = number_sources(found)
         if not streamed:
             sources = list(sources)
             for_people = output in (Format.table, Format.html)

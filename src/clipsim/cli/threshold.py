@@ -91,9 +91,11 @@ def threshold_command(
         )
         from clipsim.api import Session  # with NumPy
         from clipsim.api.thresholds import Thresholding, ThresholdRequest, save_thresholds
+        from clipsim.inputs.sources import number_sources
 
         request = ThresholdRequest.check(text, template or (), recall, false_alarms)
-        known, others = (list(find_named_sources(paths or ())) for paths in (positives, negatives))
+        known = list(number_sources(find_named_sources(positives)))
+        others = list(number_sources(find_named_sources(negatives or ()), len(known)))
         with progress_bar(quiet=quiet) as bar:
             bar.step("loading the model")
             with Session(model_options, run_options, own_process=True) as session:

@@ -27,7 +27,7 @@ class ImageVector:
     """One input's feature vector: (embed_dim,) float32, finite, not normalised.
 
     `digest` is the SHA-256 of its file, `size` the width and height of the picture, where they are known; `thumbnail`
-    is a small image file, where the pipeline makes them.
+    is a small image file, where the pipeline makes them; `index` is the position of the input, where it is known.
     """
 
     name: str
@@ -35,6 +35,7 @@ class ImageVector:
     digest: bytes | None = None
     size: tuple[int, int] | None = None
     thumbnail: bytes | None = None
+    index: int | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class FailedInput:
 
     name: str
     error: str
+    index: int | None = None
 
 
 Outcome = ImageVector | FailedInput
@@ -138,15 +140,17 @@ def _encode(encoder: ImageEncoder, batch: Sequence[Prepared], fail: bool, cache:
     read: list[FileRecord] = []
     for prepared in batch:
         if prepared.error is not None:
-            outcomes.append(FailedInput(prepared.name, str(prepared.error)))
+            outcomes.append(FailedInput(prepared.name, str(prepared.error), prepared.index))
             continue
         features: Features = next(rows) if prepared.features is None else prepared.features
         if cause := find_fault(features):
             if fail:
                 raise ImageError(f"{printable(prepared.name)}: {cause}")
-            outcomes.append(FailedInput(prepared.name, cause))
+            outcomes.append(FailedInput(prepared.name, cause, prepared.index))
             continue
-        outcomes.append(ImageVector(prepared.name, features, prepared.digest, prepared.size, prepared.thumbnail))
+        outcomes.append(
+            ImageVector(prepared.name, features, prepared.digest, prepared.size, prepared.thumbnail, prepared.index)
+        )
         if prepared.digest is not None:
             if prepared.cacheable:
                 fresh[prepared.digest] = features

@@ -103,7 +103,7 @@ class JointEmbedding:
 
     def _batches(self) -> Iterator[list[tuple[Outcome, ...]]]:
         first = self._sessions[0]
-        fail = first.run_options.on_error == "fail"
+        fail = first.run_options.raises
         for batch in embed_images(
             self._encoder, self._pipeline, batch_size=first.batch_size, fail=fail, cache=self._cache
         ):
@@ -117,7 +117,8 @@ def _split(outcome: Outcome, sessions: Sequence[Session]) -> tuple[Outcome, ...]
         return (outcome,)
     ends = accumulate(session.encoder.embed_dim for session in sessions)
     return tuple(
-        ImageVector(outcome.name, outcome.features[start:end], outcome.digest) for start, end in pairwise([0, *ends])
+        ImageVector(outcome.name, outcome.features[start:end], outcome.digest, index=outcome.index)
+        for start, end in pairwise([0, *ends])
     )
 
 

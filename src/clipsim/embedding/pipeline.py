@@ -38,7 +38,7 @@ class Prepared:
 
     `digest` is the SHA-256 of the file's content, None where the input has no file; `stamp` is the file's stamp where
     it may be kept. `size` is the upright picture's width and height, where the pipeline measures; `thumbnail` is a
-    small image file, where it makes them.
+    small image file, where it makes them; `index` is the source's.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Prepared:
     cacheable: bool = False
     size: tuple[int, int] | None = None
     thumbnail: bytes | None = None
+    index: int | None = None
 
 
 class Pipeline:
@@ -147,7 +148,7 @@ class Pipeline:
         for source in taken:
             digest = digests.get(source.name)
             if digest is not None and (features := vectors.get(digest)) is not None:
-                self._waiting.append(Prepared(source.name, features=features, digest=digest))
+                self._waiting.append(Prepared(source.name, features=features, digest=digest, index=source.index))
             else:
                 self._waiting.append(self._threads().submit(self._prepare, source))
         return bool(taken)
@@ -192,9 +193,9 @@ class Pipeline:
 
             picture = convert_picture(picture)
             pixels, small = self._encoder.prepare_image(picture), make_thumbnail_file(picture, self._thumbnails)
-            return Prepared(source.name, pixels, size=picture.size, thumbnail=small)
+            return Prepared(source.name, pixels, size=picture.size, thumbnail=small, index=source.index)
         except ImageError as error:
-            return Prepared(source.name, error=error)
+            return Prepared(source.name, error=error, index=source.index)
 
     def _prepare_file(self, source: Source) -> Prepared:
         with source.open() as stream, ExitStack() as held:
@@ -206,7 +207,9 @@ class Pipeline:
             stamp = before if before is not None and before.is_settled(begun) and before == stamp_of(stream) else None
             if cached is not None:
                 small, shape = decode_thumbnail(content, self._thumbnails), self._size(content)
-                return Prepared(source.name, None, cached, None, digest, stamp, size=shape, thumbnail=small)
+                return Prepared(
+                    source.name, None, cached, None, digest, stamp, size=shape, thumbnail=small, index=source.index
+                )
             from clipsim.images.decode import decoded_file  # imports Pillow
 
             min_side = None if self._rules.exact else DRAFT_OVERSAMPLING * self._encoder.image_size
@@ -217,7 +220,9 @@ class Pipeline:
             # a file that was read twice may not have been the same both times
             cacheable = content is not stream or (stamp is not None and stamp == stamp_of(stream))
         stamp = stamp if cacheable else None
-        return Prepared(source.name, pixels, None, None, digest, stamp, cacheable, size=shape, thumbnail=small)
+        return Prepared(
+            source.name, pixels, None, None, digest, stamp, cacheable, shape, thumbnail=small, index=source.index
+        )
 
     def _size(self, content: BinaryIO) -> tuple[int, int] | None:
         if not self._measure:

@@ -31,7 +31,7 @@ from clipsim.models.configs import read_config
 from clipsim.models.files import find_files
 from clipsim.models.identity import identify_model
 from clipsim.models.settings import cache_folder, choose_model
-from clipsim.options import ModelOptions, RunOptions
+from clipsim.options import RAISING, ModelOptions, OnError, RunOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -159,17 +159,20 @@ class Session:
             own_process=self.own_process,
         )
 
-    def embed_images(self, pipeline: Pipeline, *, keep: bool = True) -> Iterator[list[Outcome]]:
+    def embed_images(
+        self, pipeline: Pipeline, *, keep: bool = True, on_error: OnError | None = None
+    ) -> Iterator[list[Outcome]]:
         """Batches of vectors, lazily and in order; each input is an ImageVector, or a FailedInput in its place.
 
-        With `keep`, new vectors go into the cache. With `on_error="fail"`, the first unusable input raises ImageError.
+        With `keep`, new vectors go into the cache. With an `on_error` of "raise", here or of the
+        session, the first unusable input raises ImageError.
         """
         return embed_images(
             self.encoder,
             pipeline,
             batch_size=self.batch_size,
             live=pipeline.live,
-            fail=self.run_options.on_error == "fail",
+            fail=(on_error or self.run_options.on_error) in RAISING,
             cache=self.cache if keep else None,
         )
 

@@ -2,6 +2,7 @@
 
 - `sources`: `Source`, which is opened and decoded
 - `arguments`: the images of a Python call → sources
+- `lists`: what a Python call gives where a list is meant
 - `paths`: files, folders, globs and lists of paths → one path an image
 - `expand`: what `clipsim embed` takes (paths, addresses, tar shards, tables) → sources; sources ↔ plain records
 - `repeats`: several names of one file → its first

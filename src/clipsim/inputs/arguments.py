@@ -4,53 +4,63 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from clipsim.errors import UsageError
 from clipsim.inputs.expand import find_sources
-from clipsim.inputs.sources import BytesSource, FailedSource, PictureSource, Source
+from clipsim.inputs.lists import check_list
+from clipsim.inputs.sources import BytesSource, FailedSource, FileSource, PictureSource, Source
 
 if TYPE_CHECKING:
     from PIL import Image
 
 MAX_STREAM_BYTES = 512_000_000
 TAKEN = "a path, the bytes of an image file, a file opened in binary mode, a (h, w, 3) uint8 array or a PIL picture"
+ARRAY = "an array of an image has the shape (h, w, 3), in RGB, and the type uint8"
 
 
-def make_sources(images: object) -> Iterator[Source]:
-    """The `images` that a Python caller passed → sources, lazily and in order.
+def make_sources(images: object, name: str = "images", *, first: int = 0) -> Iterator[Source]:
+    """The `images` that a Python caller passed → sources, lazily and in order, numbered from `first`.
 
     `images` is one image or an iterable of images. An image is a path or an address (folders, globs, tars and tables
     are expanded as on the command line), the bytes of an image file, a file opened in binary mode (read at once, from
-    where it stands), an RGB array of shape (h, w, 3) and type uint8, a PIL picture or a `Source`. What has no file name
+    where it stands), an RGB array of shape (h, w, 3) and type uint8, a tensor of that or of the shape (3, h, w), a PIL
+    picture, a `Source`, or `{"bytes": …, "path": …}` as the package datasets gives it undecoded. What has no file name
     is named "image n" when it is the n-th source, counted from 1.
 
-    Raises UsageError for anything else.
+    Raises UsageError for anything else, and for a mapping or a table in place of a list, which it calls `name`.
     """
-    number = 0
-    for image in list_arguments(images):
+    index = first
+    for image in list_arguments(images, name):
         if is_path(image):
             found: Iterable[Source] = find_sources([os.fspath(cast("str", image))])
         else:
-            found = (as_source(image, number + 1),)
+            found = (as_source(image, index + 1),)
         for source in found:
-            number += 1
-            yield source
+            yield replace(source, index=index)
+            index += 1
 
 
-def list_arguments(images: object) -> Iterable[object]:
-    """One image, or an iterable of images → an iterable of images."""
-    single = (
+def list_arguments(images: object, name: str = "images") -> Iterable[object]:
+    """One image, or an iterable of images → an iterable of images.
+
+    Raises UsageError for a mapping and a table, whose iteration would give the names of their columns.
+    """
+    if (
         not isinstance(images, Iterable)
         or is_path(images)
         or isinstance(images, bytes | bytearray | memoryview | Source)
         or hasattr(images, "read")
-        or (_is_array(images) and cast("Any", images).ndim in (2, 3))
+        or (is_array(images) and images.ndim in (2, 3))
         or _is_pil(images)
-    )
-    return [images] if single else cast("Iterable[object]", images)
+        or _is_encoded(images)
+    ):
+        return [images]
+    check_list(images, name)
+    return [images.item()] if is_array(images) and images.ndim == 0 else images
 
 
 def is_path(image: object) -> bool:
@@ -66,20 +76,29 @@ def as_source(image: object, number: int) -> Source:
     name = f"image {number}"
     if isinstance(image, Source):
         return image
+    if _is_encoded(image):
+        return _read_encoded(image, name)
     if isinstance(image, bytes | bytearray | memoryview):
         return BytesSource(name, bytes(image))
-    if _is_array(image):
+    if is_array(image):
         return PictureSource(name, _as_picture(image))
     if _is_pil(image):
         return PictureSource(name, cast("Image.Image", image))
     if hasattr(image, "read"):
         return _read_stream(image, name)
+    if isinstance(image, Mapping):
+        raise UsageError(f"an image is {TAKEN}, not a mapping; pass the value that holds the image")
     raise UsageError(f"an image is {TAKEN}, not of type {type(image).__name__}")
 
 
-def _is_array(image: object) -> bool:
+def is_array(image: object) -> TypeGuard[Any]:
+    """Whether it is an array of NumPy or a tensor of PyTorch, which is known by its methods."""
     numpy = sys.modules.get("numpy")  # an array exists only where NumPy is loaded
-    return numpy is not None and isinstance(image, numpy.ndarray)
+    return (numpy is not None and isinstance(image, numpy.ndarray)) or _is_tensor(image)
+
+
+def _is_tensor(image: object) -> TypeGuard[Any]:
+    return all(hasattr(image, name) for name in ("detach", "cpu", "numpy", "ndim"))
 
 
 def _is_pil(image: object) -> bool:
@@ -87,14 +106,33 @@ def _is_pil(image: object) -> bool:
     return pillow is not None and isinstance(image, pillow.Image)
 
 
+def _is_encoded(image: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether it is a picture as the package datasets gives it undecoded."""
+    return isinstance(image, Mapping) and set(image) == {"bytes", "path"}
+
+
+def _read_encoded(image: Mapping[str, Any], name: str) -> Source:
+    data, path = image["bytes"], image["path"]
+    known = isinstance(data, bytes | bytearray | memoryview | type(None)) and (path is None or is_path(path))
+    if not known or (data is None and path is None):
+        raise UsageError("a mapping that is an image has the image file as 'bytes', or its name as 'path'")
+    name = name if path is None else os.fspath(path)
+    return FileSource(name) if data is None else BytesSource(name, bytes(data))
+
+
 def _as_picture(array: Any) -> Image.Image:
     from PIL import Image
 
+    given = f"got {tuple(array.shape)}, {array.dtype}"
+    if _is_tensor(array):
+        try:
+            array = array.detach().cpu().numpy()
+        except (TypeError, RuntimeError) as error:  # such as bfloat16, or a sparse one
+            raise UsageError(f"{ARRAY}; {given}") from error
+        if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
+            array = array.transpose(1, 2, 0)
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != "uint8" or not array.size:
-        raise UsageError(
-            "an array of an image has the shape (h, w, 3), in RGB, and the type uint8; "
-            f"got {array.shape}, {array.dtype}"
-        )
+        raise UsageError(f"{ARRAY}; {given}")
     return Image.fromarray(array)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from clipsim.errors import UsageError
 from clipsim.inputs.filters import NameFilter
+from clipsim.inputs.lists import check_list
 from clipsim.inputs.paths import find_images, find_listed_images
 from clipsim.inputs.sources import FailedSource, FileSource, Source
 from clipsim.inputs.urls import UrlSource, as_path, find_urls, is_table, is_tar, is_url
@@ -48,9 +49,11 @@ def make_collection(inputs: object, chosen: NameFilter | None = None, *, caption
     """What a Python caller passed to be embedded → sources, lazily and in order.
 
     `inputs` is a name as `find_sources` takes it (a string or a path), a `Source`, or an iterable of these; `captions`
-    is that of `find_sources`. Raises UsageError for other types.
+    is that of `find_sources`. Raises UsageError for other types, for a mapping and for a table.
     """
     single = isinstance(inputs, str | os.PathLike | Source) or not isinstance(inputs, Iterable)
+    if not single:
+        check_list(inputs, "images")
     for given in [inputs] if single else cast("Iterable[object]", inputs):
         if isinstance(given, Source):
             if chosen is None or chosen.accepts(given.name):
@@ -80,7 +83,8 @@ def to_record(source: Source) -> dict[str, Any]:
     kind = next((name for name, kind in _kinds().items() if kind is type(source)), None)
     if kind is None:
         raise UsageError(f"'{source.name}' is a picture in memory; only files and addresses can be opened again")
-    return {"kind": kind, **{key: value for key, value in asdict(source).items() if value is not None}}
+    values = {key: value for key, value in asdict(source).items() if value is not None and key != "index"}
+    return {"kind": kind, **values}
 
 
 def from_record(record: dict[str, Any]) -> Source:

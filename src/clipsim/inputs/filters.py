@@ -6,8 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 from clipsim.errors import UsageError, printable
+from clipsim.inputs.lists import list_given
 
 _TOKEN = re.compile(r"(?P<any>\*\*/?)|\*|\?|\[(?P<not>[!^]?)(?P<set>\][^]]*|[^]]+)\]|(?P<plain>.)", re.DOTALL)
 
@@ -36,6 +38,15 @@ class NameFilter:
         _ = self._matchers
         if not all(pattern.strip("/") for pattern in (*self.include, *self.exclude)):
             raise UsageError("a pattern of include or exclude is empty")
+
+    @classmethod
+    def of(cls, include: object, exclude: object) -> NameFilter:
+        """A filter of what a Python caller passed: a pattern or several. Raises UsageError for anything else."""
+        given = {"include": list(list_given(include, "include")), "exclude": list(list_given(exclude, "exclude"))}
+        for name, patterns in given.items():
+            if wrong := [pattern for pattern in patterns if not isinstance(pattern, str)]:
+                raise UsageError(f"{name}: {printable(repr(wrong[0]), 40)} is not a string")
+        return cls(*(tuple(cast("list[str]", patterns)) for patterns in given.values()))
 
     def accepts(self, name: str) -> bool:
         """Whether a name is taken."""

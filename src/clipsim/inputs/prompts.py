@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import codecs
 import sys
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from clipsim.errors import PromptError, UsageError, printable
+from clipsim.inputs.lists import list_given
 
 PLACE = "{}"
 MAX_SHOWN = 60  # characters of a prompt that a message quotes
@@ -51,30 +53,33 @@ def _read_lines(file: BinaryIO, shown: str) -> list[str]:
     return prompts
 
 
-def clean_prompts(prompts: Iterable[object]) -> tuple[list[str], list[str]]:
-    """The prompts in order, stripped at both ends and without repetitions; and notices of these changes.
+def clean_prompts(prompts: object, name: str = "texts", *, deduplicate: bool = True) -> tuple[list[str], list[str]]:
+    """One prompt or an iterable of them → the prompts in order, stripped at both ends; and notices of what was changed.
 
-    Raises UsageError for a prompt that is not a string, is empty or blank, or is not UTF-8.
+    With `deduplicate`, a repeated prompt counts once. Raises UsageError, which calls the prompts `name`, for what is
+    not a list, and for a prompt that is not a string, is empty or blank, or is not UTF-8.
 
     >>> clean_prompts(["maze", "cat ", "maze"])
     (['maze', 'cat'], ["blanks removed around: 'cat '", "given more than once, counted once: 'maze'"])
     """
-    seen: dict[str, int] = {}
+    label = "text" if name == "texts" else name
+    cleaned = []
     stripped = []
-    for place, given in enumerate(prompts, start=1):
+    for place, given in enumerate(list_given(prompts, name), start=1):
         if not isinstance(given, str):
-            raise UsageError(f"text {place} is {printable(repr(given), MAX_SHOWN)}, which is not a string")
+            raise UsageError(f"{label} {place} is {printable(repr(given), MAX_SHOWN)}, which is not a string")
         given = _as_unicode(given)
         prompt = given.strip()
         if not prompt:
-            raise UsageError(f"text {place} is empty")
+            raise UsageError(f"{label} {place} is empty")
         if prompt != given:
             stripped.append(given)
-        seen[prompt] = seen.get(prompt, 0) + 1
-    repeated = [prompt for prompt, count in seen.items() if count > 1]
+        cleaned.append(prompt)
+    counts = Counter(cleaned) if deduplicate else Counter[str]()
+    repeated = [prompt for prompt, count in counts.items() if count > 1]
     notices = [f"blanks removed around: {_quote(stripped)}"] if stripped else []
     notices += [f"given more than once, counted once: {_quote(repeated)}"] if repeated else []
-    return list(seen), notices
+    return list(counts) if deduplicate else cleaned, notices
 
 
 def _quote(prompts: Sequence[str]) -> str:
@@ -91,10 +96,13 @@ def _as_unicode(prompt: str) -> str:
         raise UsageError(f"the prompt '{printable(prompt, MAX_SHOWN)}' is not UTF-8") from error
 
 
-def check_templates(templates: Iterable[object]) -> tuple[str, ...]:
-    """The templates. Raises UsageError for one that is not a string or has no `{}` for the prompt."""
+def check_templates(templates: object) -> tuple[str, ...]:
+    """One template or an iterable of them → the templates.
+
+    Raises UsageError for what is not a list, and for one that is not a string or has no `{}` for the prompt.
+    """
     checked = []
-    for place, template in enumerate(templates, start=1):
+    for place, template in enumerate(list_given(templates, "templates"), start=1):
         if not isinstance(template, str):
             raise UsageError(f"template {place} is {printable(repr(template), MAX_SHOWN)}, which is not a string")
         if PLACE not in template:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import os
 import stat
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -21,11 +22,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One input; `caption` is the text that came with it, `facts` the other data as a JSON object."""
+    """One input; `caption` is the text that came with it, `facts` the other data as a JSON object.
+
+    `index` is its position among all that the caller named, from 0, with folders and patterns expanded; None where
+    inputs are not numbered.
+    """
 
     name: str
     caption: str | None = field(default=None, kw_only=True)
     facts: str | None = field(default=None, kw_only=True)
+    index: int | None = field(default=None, kw_only=True, compare=False, repr=False)
 
     def open(self) -> BinaryIO:
         """Open the content as a seekable stream. Raises ImageError, naming the cause but not the source."""
@@ -73,6 +79,10 @@ class PictureSource(Source):
 
     picture: Image.Image
 
+    def open(self) -> BinaryIO:
+        """Raise ImageError: there is no file."""
+        raise ImageError("a picture in memory, which has no file")
+
     def decoded(self) -> Image.Image:
         """The picture itself."""
         return self.picture
@@ -87,6 +97,12 @@ class FailedSource(Source):
     def open(self) -> BinaryIO:
         """Raise ImageError with the known cause."""
         raise ImageError(self.error)
+
+
+def number_sources(sources: Iterable[Source], first: int = 0) -> Iterator[Source]:
+    """The sources with their positions as `index`, lazily."""
+    for index, source in enumerate(sources, first):
+        yield replace(source, index=index)
 
 
 def open_regular(path: str) -> BinaryIO:

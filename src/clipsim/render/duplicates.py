@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from clipsim.errors import printable
 from clipsim.render.csv import csv_line
+from clipsim.render.json import failure_line
 from clipsim.render.safe_json import to_json
 from clipsim.render.search import BESIDE, NARROWEST, title
 from clipsim.scoring.duplicates_records import DuplicatesResult
@@ -28,7 +29,7 @@ def format_duplicates_lines(result: DuplicatesResult) -> Iterator[str]:
     for group in result.groups:
         yield to_json(group.to_dict()) + "\n"
     for failure in result.errors:
-        yield to_json({"image": failure.path, "error": failure.error}) + "\n"
+        yield failure_line(failure)
 
 
 def format_duplicates_csv(result: DuplicatesResult) -> Iterator[str]:
@@ -36,7 +37,10 @@ def format_duplicates_csv(result: DuplicatesResult) -> Iterator[str]:
     yield csv_line(DUPLICATES_CSV_FIELDS)
     for number, group in enumerate(result.groups, start=1):
         for image in group.images:
-            yield csv_line((number, str(group.same_bytes).lower(), *image.to_dict().values()))
+            fields = image.to_dict()
+            yield csv_line(
+                (number, str(group.same_bytes).lower(), *(fields[name] for name in DUPLICATES_CSV_FIELDS[2:]))
+            )
 
 
 def build_duplicates_table(

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from clipsim.render.safe_json import to_json
 from clipsim.scoring.records import ImageFailure, ImageScores, Score
-from clipsim.scoring.similarity import round_significant
+from clipsim.scoring.similarity import plain_number
 
 
 class Result(Protocol):
@@ -27,17 +27,22 @@ def format_json(result: Result) -> str:
 def format_json_line(outcome: ImageScores | ImageFailure, texts: Sequence[str], top: int | None = None) -> str:
     """One image as one line of JSON, its texts best first; a failed input as its error."""
     if isinstance(outcome, ImageFailure):
-        return to_json({"image": outcome.path, "error": outcome.error}) + "\n"
+        return failure_line(outcome)
     best = None if outcome.best is None else texts[outcome.best]
     scores = [score_fields(score) for score in outcome.ranked(texts, top)]
-    record = {"image": outcome.image, "best": best, "scores": scores}
+    record = {"image": outcome.image, "index": outcome.index, "best": best, "scores": scores}
     return to_json(record) + "\n"
 
 
+def failure_line(failure: ImageFailure) -> str:
+    """A failed input as one line of JSON."""
+    return to_json({"image": failure.path, "index": failure.index, "error": failure.error}) + "\n"
+
+
 def score_fields(score: Score) -> dict[str, Any]:
-    """One score as plain values; numbers have seven significant digits."""
+    """One score as plain values; numbers have seven significant digits, and NaN is None."""
     return {
         "text": score.text,
-        "similarity": round_significant(score.similarity),
-        "probability": None if score.probability is None else round_significant(score.probability),
+        "similarity": plain_number(score.similarity),
+        "probability": None if score.probability is None else plain_number(score.probability),
     }

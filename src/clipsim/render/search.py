@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from clipsim.errors import printable
 from clipsim.render.csv import csv_line
+from clipsim.render.json import failure_line
 from clipsim.render.safe_json import to_json
 from clipsim.scoring.records import ModelRecord
 from clipsim.scoring.search_records import QueryMatches, SearchResult
@@ -32,7 +33,7 @@ def format_search_lines(result: SearchResult) -> Iterator[str]:
     for query in result.queries:
         yield to_json(query.to_dict()) + "\n"
     for failure in result.errors:
-        yield to_json({"image": failure.path, "error": failure.error}) + "\n"
+        yield failure_line(failure)
 
 
 def format_search_csv(result: SearchResult) -> Iterator[str]:
@@ -40,7 +41,8 @@ def format_search_csv(result: SearchResult) -> Iterator[str]:
     yield csv_line(SEARCH_CSV_FIELDS)
     for query in result.queries:
         for match in query.results:
-            yield csv_line((query.text, query.image, *match.to_dict().values()))
+            fields = match.to_dict()
+            yield csv_line((query.text, query.image, *(fields[name] for name in SEARCH_CSV_FIELDS[2:])))
 
 
 def format_paths(names: Iterator[str], *, null: bool = False) -> Iterator[str]:

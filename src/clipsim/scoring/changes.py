@@ -123,7 +123,7 @@ class CompareResult:
 
 def compare_rankings(a: SavedRanking, b: SavedRanking) -> RankChange:
     """Match images and texts by name, and compare what both have. Raises DataError where that is nothing."""
-    images, texts = _shared(a.images, b.images), _shared(a.texts, b.texts)
+    images, texts = _shared(_usable(a), _usable(b)), _shared(a.texts, b.texts)
     if not images or not texts:
         raise DataError(f"the two rankings have no {'text' if images else 'image'} in common")
     first, second = (_part(found, texts, images) for found in (a, b))
@@ -135,8 +135,8 @@ def compare_rankings(a: SavedRanking, b: SavedRanking) -> RankChange:
         b.model,
         len(images),
         len(texts),
-        {"images": _missing(a.images, b.images), "texts": _missing(a.texts, b.texts)},
-        {"images": _missing(b.images, a.images), "texts": _missing(b.texts, a.texts)},
+        {"images": _missing(_usable(a), _usable(b)), "texts": _missing(a.texts, b.texts)},
+        {"images": _missing(_usable(b), _usable(a)), "texts": _missing(b.texts, a.texts)},
         round_significant(float(distance.max())),
         round_significant(float(distance.mean())),
         tuple(Change(image, best_a[image] or NONE, best_b[image] or NONE) for image in changed),
@@ -188,6 +188,12 @@ def _compare_runs(images: tuple[str, ...], a: SavedRun, b: SavedRun, seed: int) 
         ),
         tuple(Change(images[index], first, second) for index, first, second in changed),
     )
+
+
+def _usable(ranking: SavedRanking) -> list[str]:
+    """The images without those that kept their rows although they could not be used."""
+    absent = np.isnan(ranking.similarity)
+    return [image for column, image in enumerate(ranking.images) if not absent[:, column].any()]
 
 
 def _shared(ours: Sequence[str], theirs: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from clipsim.scoring.records import ImageFailure, ModelRecord
@@ -13,12 +13,17 @@ DUPLICATES_SCHEMA = "clipsim.duplicates/1"
 
 @dataclass(frozen=True)
 class DuplicateImage:
-    """One picture of a group: its cosine with the first one of the group, its size in pixels where it is known."""
+    """One picture of a group: its cosine with the first one of the group, its size in pixels where it is known.
+
+    `index` is its position among all that were compared, from 0: inputs with folders and patterns expanded, and the
+    rows of data sets.
+    """
 
     image: str
     similarity: float
     width: int | None
     height: int | None
+    index: int | None = field(default=None, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """An element of "images"; numbers have seven significant digits."""

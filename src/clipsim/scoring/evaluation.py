@@ -106,7 +106,10 @@ class RunResult:
 
 @dataclass(frozen=True, eq=False)
 class EvaluationResult:
-    """All runs on the same data, side by side, and compared in pairs; `images` are those that every model could use."""
+    """All runs on the same data, side by side, and compared in pairs.
+
+    `images` are those that every model could use, `indices` their positions among the images of the data, from 0.
+    """
 
     task: str
     data: DataRecord
@@ -115,6 +118,7 @@ class EvaluationResult:
     comparisons: tuple[Comparison, ...]
     errors: tuple[ImageFailure, ...]
     warnings: tuple[str, ...]
+    indices: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         """Short, whatever the number of images."""
@@ -130,6 +134,7 @@ class EvaluationResult:
             "results": [run.to_dict(self.task) for run in self.results],
             "comparisons": [comparison.to_dict() for comparison in self.comparisons],
             "images": list(self.images),
+            "indices": list(self.indices),
             "errors": [dict(vars(failure)) for failure in self.errors],
             "warnings": list(self.warnings),
         }

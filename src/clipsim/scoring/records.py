@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.scoring.similarity import order_texts, round_significant
+from clipsim.scoring.similarity import order_texts, plain_number, round_significant
 
 RANK_SCHEMA = "clipsim.rank/1"
 
@@ -59,10 +60,14 @@ class Score:
 
 @dataclass(frozen=True)
 class ImageFailure:
-    """One input that could not be used, and why (one escaped line)."""
+    """One input that could not be used, and why (one escaped line).
+
+    `index` is its position among the inputs, from 0, with folders and patterns expanded; None where it is not known.
+    """
 
     path: str
     error: str
+    index: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +75,9 @@ class ImageScores:
     """One image against all texts: (m,) cosines, (m,) probabilities or None, and the index of the best text.
 
     `best` is None where there are thresholds and no text reaches its own; `thumbnail` is a small image file, where
-    thumbnails were asked for. The arrays are read-only copies. Records are equal, and hash equally, when their names
-    and numbers are equal.
+    thumbnails were asked for. `index` is the position of the image among the inputs, from 0, with folders and patterns
+    expanded and failures counted. The row of an image that could not be used holds NaN. The arrays are read-only
+    copies. Records are equal, and hash equally, when their names and numbers are equal, wherever the image stood.
     """
 
     image: str
@@ -79,6 +85,7 @@ class ImageScores:
     probabilities: NDArray[np.float64] | None
     best: int | None
     thumbnail: bytes | None = None
+    index: int | None = None
 
     def __post_init__(self) -> None:
         """Copy the arrays, and make the copies read-only."""
@@ -86,9 +93,20 @@ class ImageScores:
         if self.probabilities is not None:
             object.__setattr__(self, "probabilities", _read_only(self.probabilities.copy()))
 
+    @classmethod
+    def missing(cls, failure: ImageFailure, texts: int, *, with_probabilities: bool) -> ImageScores:
+        """The row of NaN of an image that could not be used."""
+        shares = np.full(texts, np.nan) if with_probabilities else None
+        return cls(failure.path, np.full(texts, np.nan, np.float32), shares, None, index=failure.index)
+
+    @property
+    def usable(self) -> bool:
+        """Whether the image could be used."""
+        return not np.isnan(self.similarity).any()
+
     def _values(self) -> tuple[object, ...]:
-        shares = None if self.probabilities is None else tuple(self.probabilities.tolist())
-        return self.image, tuple(self.similarity.tolist()), shares, self.best
+        shares = None if self.probabilities is None else tuple(map(_finite, self.probabilities.tolist()))
+        return self.image, tuple(map(_finite, self.similarity.tolist())), shares, self.best
 
     def __eq__(self, other: object) -> bool:
         """Whether the names and all numbers are equal."""
@@ -149,6 +167,11 @@ class RankResult:
         return tuple(scores.image for scores in self.scores)
 
     @property
+    def indices(self) -> tuple[int | None, ...]:
+        """For each image, its position among the inputs, from 0."""
+        return tuple(scores.index for scores in self.scores)
+
+    @property
     def similarity(self) -> NDArray[np.float32]:
         """(texts, images) cosines, read-only."""
         columns = [scores.similarity for scores in self.scores]
@@ -162,13 +185,15 @@ class RankResult:
 
     def top_images(self, text: int, count: int) -> list[ImageScores]:
         """The scores of the `count` images that fit one text best, best first; equals in the order given."""
-        return sorted(self.scores, key=lambda image: -float(image.similarity[text]))[:count]
+        usable = [image for image in self.scores if image.usable]
+        return sorted(usable, key=lambda image: -float(image.similarity[text]))[:count]
 
     def to_rows(self) -> list[dict[str, Any]]:
         """A row a pair of image and text, for a data frame: `pandas.DataFrame(result.to_rows())`."""
         return [
             {
                 "image": image.image,
+                "index": image.index,
                 "text": text,
                 "similarity": float(image.similarity[index]),
                 "probability": None if image.probabilities is None else float(image.probabilities[index]),
@@ -184,7 +209,7 @@ class RankResult:
         return tuple(scores.best for scores in self.scores)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON object of the schema `clipsim.rank/1`; numbers have seven significant digits."""
+        """The JSON object of the schema `clipsim.rank/1`; numbers have seven significant digits, and NaN is null."""
         shares = self.probabilities
         return {
             "schema": RANK_SCHEMA,
@@ -196,14 +221,19 @@ class RankResult:
             "texts": list(self.texts),
             **({} if self.thresholds is None else {"thresholds": list(self.thresholds)}),
             "images": list(self.images),
-            "similarity": [[round_significant(value) for value in row] for row in self.similarity],
+            "indices": list(self.indices),
+            "similarity": [[plain_number(value) for value in row] for row in self.similarity],
             "probabilities": [[None] * len(self.scores)] * len(self.texts)
             if shares is None
-            else [[round_significant(value) for value in row] for row in shares],
+            else [[plain_number(value) for value in row] for row in shares],
             "best": list(self.best),
             "errors": [vars(failure) for failure in self.errors],
             "warnings": list(self.warnings),
         }
+
+
+def _finite(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -132,7 +133,7 @@ def _outcome(value: Any) -> Any:
 
 def _ranking(value: Any) -> SavedRanking:
     texts, images = _texts(value["texts"]), _texts(value["images"])
-    similarity = np.array([list(map(_number, row)) for row in value["similarity"]], np.float64)
+    similarity = np.array([[_cosine(cosine) for cosine in row] for row in value["similarity"]], np.float64)
     best = tuple(None if index is None else texts[range(len(texts))[index]] for index in value["best"])
     if similarity.shape != (len(texts), len(images)) or len(best) != len(images):
         raise ValueError("scores of other images or texts")
@@ -175,6 +176,11 @@ def _texts(values: Any) -> tuple[str, ...]:
     if not isinstance(values, list | tuple):
         raise TypeError(f"{values!r} is not a list")
     return tuple(map(_text, values))
+
+
+def _cosine(value: Any) -> float:
+    """A cosine; NaN for the null of an image that could not be used."""
+    return math.nan if value is None else _number(value)
 
 
 def _number(value: Any) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from clipsim.scoring.records import ImageFailure, ModelRecord
@@ -13,15 +13,20 @@ SEARCH_SCHEMA = "clipsim.search/1"
 
 @dataclass(frozen=True)
 class Match:
-    """One image that was found: `rank` counts from 1, `similarity` is the cosine with the query."""
+    """One image that was found: `rank` counts from 1, `similarity` is the cosine with the query.
+
+    `index` is its position among all that were searched, from 0: inputs with folders and patterns expanded, and the
+    rows of data sets.
+    """
 
     rank: int
     image: str
     similarity: float
+    index: int | None = field(default=None, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """An element of "results"; numbers have seven significant digits."""
-        return {"rank": self.rank, "image": self.image, "similarity": round_significant(self.similarity)}
+        return {**vars(self), "similarity": round_significant(self.similarity)}
 
 
 @dataclass(frozen=True, repr=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -96,6 +97,15 @@ def round_significant(value: float) -> float:
     0.2931484
     """
     return float(f"{value:.7g}")
+
+
+def plain_number(value: float) -> float | None:
+    """As `round_significant`, for JSON: None for NaN.
+
+    >>> plain_number(0.25), plain_number(float("nan"))
+    (0.25, None)
+    """
+    return None if math.isnan(value) else round_significant(value)
 
 
 def order_texts(similarity: NDArray[np.floating]) -> NDArray[np.intp]:

@@ -31,7 +31,7 @@ class Promise:
     def __post_init__(self) -> None:
         """Check the level."""
         if not 0 < self.level < 1:
-            raise UsageError(f"{self.kind}='{self.level}' is not a share between 0 and 1, such as 0.9")
+            raise UsageError(f"{self.kind}='{self.level:g}' is not a share between 0 and 1, such as 0.9")
 
     @property
     def mistakes(self) -> float:

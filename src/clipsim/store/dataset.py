@@ -52,14 +52,15 @@ class Dataset:
     """The shards of one folder. Rows are numbered through all shards, in the order of the sources.
 
     Vectors are read from disk when they are used. An incomplete data set can be opened; it has the shards that are
-    there. `digest_file` finds the digest of a file; a session's remembers those of files that have not changed.
+    there. `digest_file` finds the digest of a file; a session's remembers those of files that have not changed. `first`
+    is the position of its first row among all that a caller named.
 
     Opening raises DatasetError for a folder that `clipsim embed` did not write, and where a file is missing or has
     another size; every method raises it for a file whose content is not what was written.
     """
 
-    def __init__(self, folder: str | Path, digest_file: DigestFile = digest_file) -> None:
-        self.folder, self.digest_file = Path(folder), digest_file
+    def __init__(self, folder: str | Path, digest_file: DigestFile = digest_file, *, first: int = 0) -> None:
+        self.folder, self.digest_file, self.first = Path(folder), digest_file, first
         self._here = current_folder()
         self.facts = read_facts(self.folder)
         self._files: Files = self.facts.files
