@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,15 +54,24 @@ class FakeEncoder:
     def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> NDArray[np.float32]:
         """The colours of the words."""
         self.text_batches.append(len(texts))
+        self.tokenize(texts, truncate=truncate)
+        return self._computed(np.array([self._colour(text) for text in texts], dtype=np.float32))
+
+    def tokenize(self, texts: Sequence[str], *, truncate: bool) -> NDArray[np.int64]:
+        """The checksums of the words, in lower case."""
         if not truncate and (long := [text for text in texts if len(text.split()) > LONGEST]):
             raise PromptError(f"'{long[0]}' has {len(long[0].split())} words")
-        return self._computed(np.array([self._colour(text) for text in texts], dtype=np.float32))
+        ids = np.zeros((len(texts), LONGEST), np.int64)
+        for row, text in zip(ids, texts, strict=True):
+            words = text.lower().split()[:LONGEST]
+            row[: len(words)] = [crc32(word.encode("utf-8", "surrogatepass")) for word in words]
+        return ids
 
     def _computed(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         return vectors.astype(np.float16).astype(np.float32) if self.precision == "fp16" else vectors
 
     def _colour(self, text: str) -> tuple[float, ...]:
-        for word in text.replace(".", " ").split():
+        for word in text.lower().replace(".", " ").split():
             if word == "broken":
                 return (np.inf, 0.0, 0.0, 0.1)
             if word in ImageColor.colormap:

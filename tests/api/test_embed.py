@@ -50,7 +50,7 @@ def test_every_good_picture_once_in_order(
     with clipsim.open(cache=False, batch_size=5) as session:
         result = session.embed(collection.inputs, tmp_path / "out", dtype="fp32", shard_size=shard_size)
         ranked = session.rank([name for name in collection.good if ".tar/" not in name], ["red", "blue"])
-        texts = unit_rows(session.embed_texts(["red", "blue"])[:, 0])
+        texts = unit_rows(session.embed_texts(["red", "blue"]).features[:, 0])
     dataset = Dataset(tmp_path / "out")
     vectors = dataset.vectors(range(len(dataset)))
     inputs = len(collection.good) + len(collection.broken)

@@ -293,3 +293,54 @@ def test_progressive_jpegs_in_a_tar(clipsim: Clipsim, colour_model: FakeEncoder,
     assert page.out.count("data:image/webp") == 2
     alike = clipsim("duplicates", tar, "--threshold", "0.9", "--json")
     assert "could not be opened" not in alike.err
+
+
+ALIKE = ["-t", "red", "-t", "a  dog", "-t", "Red", "-t", "A dog"]
+NOTICE = "the same text to this model, counted once: 'red' and 'Red', 'a  dog' and 'A dog'"
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl", "csv", "table"])
+@pytest.mark.parametrize("cache", [[], ["--no-cache"]])
+def test_texts_that_are_one_to_the_model_count_once(
+    clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, form: str, cache: list[str]
+) -> None:
+    """Under their first name, with a notice, whether the vectors are computed or cached."""
+    alone = clipsim("rank", colours, *ALIKE[:4], "--format", form)
+    for _ in range(2):
+        ended = clipsim("rank", colours, *ALIKE, "--format", form, "--sort-by", "Red", *cache)
+        assert ended.status == 0
+        assert f"note: {NOTICE}\n" in ended.err
+        if form == "json":
+            assert NOTICE in json.loads(ended.out)["warnings"]
+            assert json.loads(ended.out)["texts"] == ["red", "a  dog"]
+        else:
+            assert sorted(ended.out.splitlines()) == sorted(alone.out.splitlines())
+
+
+def test_a_text_that_is_left_alone_has_no_probability(
+    clipsim: Clipsim, colour_model: FakeEncoder, colours: Path
+) -> None:
+    """As with one text that is given alone; a notice says so."""
+    ended = clipsim("rank", colours, "-t", "red", "-t", "RED", "--format", "jsonl")
+
+    assert json.loads(ended.out.splitlines()[0])["scores"][0]["probability"] is None
+    assert "with one text there is no probability" in ended.err
+
+
+def test_alike_queries_labels_and_thresholds(
+    clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path
+) -> None:
+    """Queries stay apart and have equal scores; labels that are alike are named; a threshold is the same for both."""
+    clipsim("search", colours, "-t", "blue")  # one of the vectors is cached
+    queries = json.loads(clipsim("search", colours, "-t", "Blue", "-t", "blue", "--json").out)["queries"]
+    assert queries[0]["results"] == queries[1]["results"]
+
+    (tmp_path / "t.csv").write_text(f"image,label\n{colours}/red.png,Red\n{colours}/blue.png,red\n")
+    measured = clipsim("evaluate", tmp_path / "t.csv", "--json")
+    assert "labels that are the same text to this model: 'Red' and 'red'" in measured.err
+    assert "'Red' and 'red'" in json.loads(measured.out)["results"][0]["warnings"][0]
+
+    found = clipsim("threshold", "Red", "red", "--positives", colours, "--recall", "0.5", "--json")
+    first, second = json.loads(found.out)["thresholds"]
+    assert first["threshold"] == second["threshold"]
+    assert "with one threshold: 'Red' and 'red'" in found.err

@@ -14,7 +14,15 @@ from PIL import Image
 from clipsim.cache.database import Database
 from clipsim.cache.files import FileDigests
 from clipsim.cache.vectors import EmbeddingCache, Space
-from clipsim.embedding.encode import FailedInput, ImageVector, Outcome, embed_images, embed_texts
+from clipsim.embedding.encode import (
+    FailedInput,
+    ImageVector,
+    Outcome,
+    embed_images,
+    embed_texts,
+    find_first,
+    join_blocks,
+)
 from clipsim.embedding.pipeline import Pipeline
 from clipsim.errors import ImageError, PromptError
 from clipsim.images.limits import DecodingRules
@@ -117,8 +125,8 @@ def test_texts_come_in_blocks_with_their_templates(encoder: FakeEncoder) -> None
     """(prompts, templates, dimensions), all templates of a prompt in one block."""
     blocks = list(embed_texts(encoder, ["red", "blue", "lime"], ["a {}", "{}"], batch_size=4))
 
-    assert [block.shape for block in blocks] == [(2, 2, 4), (1, 2, 4)]
-    assert blocks[0][1, 0] == pytest.approx([0, 0, 1, 0.1])
+    assert [block.features.shape for block in blocks] == [(2, 2, 4), (1, 2, 4)]
+    assert blocks[0].features[1, 0] == pytest.approx([0, 0, 1, 0.1])
     assert encoder.text_batches == [4, 2]
 
 
@@ -126,7 +134,7 @@ def test_many_templates_are_batched_too(encoder: FakeEncoder) -> None:
     """More templates than a batch holds never make a larger batch."""
     (block,) = embed_texts(encoder, ["red"], [f"{number} {{}}" for number in range(10)], batch_size=4)
 
-    assert block.shape == (1, 10, 4)
+    assert block.features.shape == (1, 10, 4)
     assert encoder.text_batches == [4, 4, 2]
 
 
@@ -137,7 +145,7 @@ def test_only_new_texts_are_encoded(encoder: FakeEncoder, cache: EmbeddingCache)
     (block,) = embed_texts(encoder, ["blue", "lime", "red"], batch_size=4, cache=cache)
 
     assert encoder.text_batches == [2, 1]
-    assert block[:, 0] == pytest.approx(np.array([[0, 0, 1, 0.1], [0, 1, 0, 0.1], [1, 0, 0, 0.1]]))
+    assert block.features[:, 0] == pytest.approx(np.array([[0, 0, 1, 0.1], [0, 1, 0, 0.1], [1, 0, 0, 0.1]]))
 
 
 def test_a_text_that_is_too_long_is_refused_although_its_cut_is_cached(
@@ -162,4 +170,23 @@ def test_features_are_given_as_the_encoder_computed_them(encoder: FakeEncoder) -
     """Vectors of length one are made by `scoring`."""
     (block,) = embed_texts(encoder, ["red"], batch_size=4)
 
-    assert np.linalg.norm(block) == pytest.approx(1.01**0.5)
+    assert np.linalg.norm(block.features) == pytest.approx(1.01**0.5)
+
+
+def test_texts_that_are_one_to_the_model_share_a_vector(encoder: FakeEncoder, cache: EmbeddingCache) -> None:
+    """In one call, and in calls that are apart: the later text takes the vector of the earlier from the cache."""
+    blocks = [*embed_texts(encoder, ["red", "RED", "blue"], batch_size=4, cache=cache)]
+    blocks += embed_texts(encoder, ["Blue", "red"], batch_size=4, cache=cache)
+    identities = [identity for block in blocks for identity in block.identities]
+
+    assert encoder.text_batches == [2]
+    assert find_first(identities) == [0, 0, 2, 2, 0]
+    assert (blocks[1].features[0] == blocks[0].features[2]).all()
+
+
+def test_prompts_are_one_where_all_their_templates_are(encoder: FakeEncoder) -> None:
+    """Also in different blocks; the features are those of the first."""
+    texts = join_blocks(embed_texts(encoder, ["red", "blue", "Red", "reD blue"], ["a {}", "A  {}"], batch_size=2))
+
+    assert find_first(texts.identities) == [0, 1, 0, 3]
+    assert (texts.features[0] == texts.features[2]).all()

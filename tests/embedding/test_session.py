@@ -177,12 +177,12 @@ def test_texts_in_templates(machine: Machine) -> None:
     """(m, t, d) features; too long a text is an error unless the run truncates."""
     long = "orange and many more words than five"
     with clipsim.open("clipsim-mini", batch_size=2) as session:
-        features = session.embed_texts(["orange", "teal", "navy"], ["a {}", "{}"])
-        assert session.embed_texts(["navy"]).shape == (1, 1, 4)
+        features = session.embed_texts(["orange", "teal", "navy"], ["a {}", "{}"]).features
+        assert session.embed_texts(["navy"]).features.shape == (1, 1, 4)
         with pytest.raises(PromptError, match="7 words"):
             session.embed_texts([long])
     with Session(ModelOptions("clipsim-mini"), RunOptions(truncate=True)) as session:
-        assert session.embed_texts([long])[0, 0] == pytest.approx(features[0, 0])
+        assert session.embed_texts([long]).features[0, 0] == pytest.approx(features[0, 0])
 
     assert features.shape == (3, 2, 4)
     assert features[1, 1] == pytest.approx([0, 128 / 255, 128 / 255, 0.1])
@@ -216,7 +216,7 @@ def test_a_closed_session_is_refused(machine: Machine, pictures: Path) -> None:
 
     calls: list[Callable[[], object]] = [
         lambda: session.rank(pictures, TEXTS),
-        lambda: session.embed_texts(TEXTS),
+        lambda: session.embed_texts(TEXTS).features,
         lambda: session.open_pipeline(make_sources(pictures)),
         lambda: session.open_ranking(make_sources(pictures), RankRequest.check(TEXTS)),
         lambda: session.encoder,

@@ -59,7 +59,7 @@ def describe_data(
 def describe_run(run: Run, measures: Measures) -> RunResult:
     """The record of a run."""
     encoder, found = run.session.encoder, measures.classification
-    warnings = []
+    warnings = [*run.notices]
     if found is not None and found.confusion is None:
         warnings.append(f"the confusion matrix of more than {MAX_CONFUSION_LABELS:,} labels is left out")
     return RunResult(

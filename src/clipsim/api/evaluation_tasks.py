@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from clipsim.api.evaluation_request import EvaluationRequest
-from clipsim.api.ranking import embed_prompts, score_batch
+from clipsim.api.ranking import TextVectors, embed_prompts, score_batch
 from clipsim.api.template_sets import TemplateSet
 from clipsim.embedding.encode import ImageVector, Outcome
 from clipsim.embedding.joint import Work
@@ -25,7 +25,7 @@ from clipsim.scoring.evaluation import Outcomes
 from clipsim.scoring.records import ImageScores
 from clipsim.scoring.rejection import Rejection, judge_none
 from clipsim.scoring.retrieval import IMAGE_TO_TEXT, TEXT_TO_IMAGE, Gallery, measure_retrieval, rank_right
-from clipsim.scoring.similarity import Vectors, round_significant, unit_rows
+from clipsim.scoring.similarity import round_significant, unit_rows
 
 Line = dict[str, Any]
 NumberedLine = tuple[int, Line]  # the number of its image
@@ -40,6 +40,7 @@ class Run:
     template_set: TemplateSet
     work: Work
     seconds: float = 0.0
+    notices: list[str] = field(default_factory=list)
 
     @contextmanager
     def timed(self) -> Iterator[None]:
@@ -48,7 +49,7 @@ class Run:
         yield
         self.seconds += time.perf_counter() - begun - (self.session.seconds_loading - waited)
 
-    def embed(self, prompts: Sequence[str]) -> Vectors:
+    def embed(self, prompts: Sequence[str]) -> TextVectors:
         """Prompts → unit vectors, averaged over the run's templates."""
         return embed_prompts(self.session, prompts, self.template_set.templates)
 
@@ -90,7 +91,11 @@ class ClassifyRun(TaskRun):
 
     def prepare(self) -> None:
         """Encode the labels."""
-        self.vectors = self.run.embed(self.data.labels)
+        texts = self.run.embed(self.data.labels)
+        self.vectors = texts.vectors
+        if alike := texts.name_alike(self.data.labels):
+            notice = f"labels that are the same text to this model: {alike}; the first of them is chosen"
+            self.run.notices += [notice] if notice not in self.run.notices else []
         self.numbers = {label: number for number, label in enumerate(self.data.labels)}
 
     def add(self, start: int, batch: Sequence[Outcome]) -> list[NumberedLine]:
@@ -149,7 +154,7 @@ class RetrieveRun(TaskRun):
         captions = [self.data.images[number].captions for number in kept]
         distinct = list(dict.fromkeys(text for own in captions for text in own))
         gallery = make_gallery(captions)
-        vectors = self.run.embed(distinct)[gallery.texts]
+        vectors = self.run.embed(distinct).vectors[gallery.texts]
         text_ranks = rank_right(vectors, images, gallery.right_images())
         image_ranks = rank_right(images, vectors, gallery.right_captions())
         sizes = {TEXT_TO_IMAGE: len(images), IMAGE_TO_TEXT: len(vectors)}
@@ -190,7 +195,7 @@ class PairsRun(TaskRun):
         texts = list(dict.fromkeys(text for number, _ in good for text in self.data.images[number].captions))
         if not texts:
             return []
-        vectors = dict(zip(texts, self.run.embed(texts), strict=True))
+        vectors = dict(zip(texts, self.run.embed(texts).vectors, strict=True))
         lines = []
         for number, outcome in good:
             image, captions = unit_rows(outcome.features), self.data.images[number].captions

@@ -158,7 +158,7 @@ def _find_texts(dataset: Dataset) -> tuple[Vectors | None, list[str]]:
         with Session(ModelOptions(name), RunOptions(truncate=True)) as session:
             if session.identity != dataset.facts.digest:
                 raise ClipsimError("its files have changed")
-            return mean_of_templates(session.embed_texts(SAMPLE_TEXTS)), []
+            return mean_of_templates(session.embed_texts(SAMPLE_TEXTS).features), []
     except ClipsimError as error:
         return None, [f"recall for texts is not measured: {printable(name)}: {error}"]
 

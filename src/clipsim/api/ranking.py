@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clipsim.api.model_record import describe_model
-from clipsim.embedding.encode import FailedInput, ImageVector, Outcome
+from clipsim.embedding.encode import FailedInput, ImageVector, Outcome, TextFeatures, find_first
 from clipsim.embedding.session import Session
 from clipsim.engines.encoder import Encoder
 from clipsim.errors import DataError, UsageError, printable
@@ -152,23 +152,79 @@ class Ranking:
         return tuple(saved.thresholds[text] for text in self.request.texts)
 
     def _embed_texts(self) -> tuple[Vectors, str]:
-        """The unit vectors of the texts, all from one device, and that device."""
+        """The unit vectors of the texts, all from one device, and that device; texts that are alike are merged."""
         while True:  # at most twice, since a model is loaded once
             device = self.session.confirm_device()
-            vectors = embed_prompts(self.session, self.request.texts, self.request.templates)
+            texts = embed_prompts(self.session, self.request.texts, self.request.templates)
             if self.session.confirm_device() == device:
-                return vectors, device
+                break
+        before = notices_of(self.session.encoder, self.request)
+        self.request, notices = merge_alike(self.request, texts)
+        if self._thresholds is not None:
+            self._thresholds = tuple(self._thresholds[place] for place in texts.distinct)
+        after = notices_of(self.session.encoder, self.request)
+        self.warnings += [*notices, *(notice for notice in after if notice not in before)]
+        return texts.vectors[texts.distinct], device
 
 
-def embed_prompts(session: Session, prompts: Sequence[str], templates: Sequence[str] = ()) -> Vectors:
-    """M prompts, each averaged over the templates → (m, embed_dim) unit vectors, a few blocks at a time."""
+def embed_prompts(session: Session, prompts: Sequence[str], templates: Sequence[str] = ()) -> TextVectors:
+    """M prompts, each averaged over the templates → their vectors, a few blocks at a time."""
     step = TEXT_BLOCKS * max(1, session.batch_size // max(1, len(templates)))  # whole blocks of `Session.embed_texts`
-    return np.concatenate(
-        [
-            mean_of_templates(session.embed_texts(prompts[start : start + step], templates))
-            for start in range(0, len(prompts), step)
-        ]
+    return join_vectors(
+        session.embed_texts(prompts[start : start + step], templates) for start in range(0, len(prompts), step)
     )
+
+
+def join_vectors(blocks: Iterable[TextFeatures]) -> TextVectors:
+    """The features of blocks of prompts in templates → their vectors."""
+    vectors, identities = [], list[bytes]()
+    for block in blocks:
+        vectors.append(mean_of_templates(block.features))
+        identities += block.identities
+    first = find_first(identities)
+    return TextVectors(np.concatenate(vectors)[first], tuple(first))
+
+
+@dataclass(frozen=True, eq=False)
+class TextVectors:
+    """Prompts as the model reads them.
+
+    `vectors` is (m, embed_dim), unit vectors; `first` has, for each prompt, the place of the first that is the same
+    text to the model, whose vector it has.
+    """
+
+    vectors: Vectors
+    first: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """What the vectors take."""
+        return int(self.vectors.nbytes)
+
+    @property
+    def distinct(self) -> list[int]:
+        """The places of the prompts that are not the same text as an earlier one."""
+        return [place for place, first in enumerate(self.first) if place == first]
+
+    def name_alike(self, prompts: Sequence[str]) -> str:
+        """The groups of prompts that are one text to the model, as a message names them; empty where there are none."""
+        groups: dict[int, list[str]] = {}
+        for prompt, first in zip(prompts, self.first, strict=True):
+            groups.setdefault(first, []).append(f"'{printable(prompt, MAX_SHOWN)}'")
+        alike = [" and ".join(group) for group in groups.values() if len(group) > 1]
+        return ", ".join(alike[:3]) + (f" and {len(alike) - 3} more" if len(alike) > 3 else "")
+
+
+def merge_alike(request: RankRequest, texts: TextVectors) -> tuple[RankRequest, list[str]]:
+    """The request with each text that is one to the model once, under its first name; and a notice if some are."""
+    alike = texts.name_alike(request.texts)
+    if not alike:
+        return request, []
+    sort_by = request.sort_by
+    if sort_by is not None:
+        sort_by = request.texts[texts.first[request.texts.index(sort_by)]]
+    kept = tuple(request.texts[place] for place in texts.distinct)
+    return replace(request, texts=kept, sort_by=sort_by), [f"the same text to this model, counted once: {alike}"]
 
 
 def make_result(

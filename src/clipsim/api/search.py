@@ -170,7 +170,7 @@ class Search:
         return self._combine(queries, plus, minus), failures
 
     def _embed_texts(self, texts: Sequence[str]) -> Vectors:
-        return mean_of_templates(self._session.embed_texts(texts, self._request.templates))
+        return mean_of_templates(self._session.embed_texts(texts, self._request.templates).features)
 
     def _embed_query_images(self) -> Sequence[Outcome]:
         session = self._session

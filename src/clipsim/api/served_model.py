@@ -12,19 +12,27 @@ from clipsim.api.collection import Collection
 from clipsim.api.collection_search import CollectionSearch
 from clipsim.api.model_thread import Check, ModelThread, find_shared_multiple
 from clipsim.api.places import check_models
-from clipsim.api.ranking import RankRequest, make_result, notices_of, score_batch
+from clipsim.api.ranking import (
+    RankRequest,
+    TextVectors,
+    join_vectors,
+    make_result,
+    merge_alike,
+    notices_of,
+    score_batch,
+)
 from clipsim.api.search import SearchRequest
 from clipsim.api.served_pictures import ServedPictures
 from clipsim.cache.recent import RecentArrays, RecentCache
 from clipsim.embedding.encode import FailedInput, ImageVector, Outcome, embed_texts
 from clipsim.embedding.pipeline import Pipeline, Prepared
 from clipsim.embedding.session import Session
-from clipsim.engines.encoder import Encoder, Features
+from clipsim.engines.encoder import Encoder, Features, Tokens
 from clipsim.errors import DatasetError, ImageError, printable
 from clipsim.inputs.sources import Source, number_sources
 from clipsim.scoring.records import ImageScores, RankResult
 from clipsim.scoring.search_records import SearchResult
-from clipsim.scoring.similarity import Vectors, mean_of_templates, unit_rows
+from clipsim.scoring.similarity import Vectors, unit_rows
 
 MAX_TEXT_BYTES = 32_000_000  # of the vectors of texts that are kept, with the texts
 MAX_IMAGE_BYTES = 32_000_000  # of the vectors of pictures that are kept
@@ -56,7 +64,7 @@ class ServedModel:
     def __init__(self, session: Session, watch: Watch) -> None:
         self.session, self._watch = session, watch
         self._pipeline: Pipeline | None = None
-        self._texts: RecentArrays[tuple[tuple[str, ...], tuple[str, ...]]] = RecentArrays(MAX_TEXT_BYTES)
+        self._texts: RecentArrays[tuple[tuple[str, ...], tuple[str, ...]], TextVectors] = RecentArrays(MAX_TEXT_BYTES)
         self._preparing = 0
         self._thread: ModelThread | None = None
         self.collection: Collection | None = None
@@ -123,16 +131,17 @@ class ServedModel:
         images = asyncio.ensure_future(self._embed_images(sources))
         texts = asyncio.ensure_future(self._embed_texts(request.texts, request.templates))
         try:
-            outcomes, vectors = await asyncio.gather(images, texts)
+            outcomes, prompts = await asyncio.gather(images, texts)
         finally:  # where one fails, the other is not needed
             images.cancel()
             texts.cancel()
         encoder = self.session.encoder
+        merged, notices = merge_alike(request, prompts)
 
         def make() -> RankResult:
-            scored = score_batch(encoder, vectors, outcomes)
+            scored = score_batch(encoder, prompts.vectors[prompts.distinct], outcomes)
             scores = [outcome for outcome in scored if isinstance(outcome, ImageScores)]
-            return make_result(encoder, request, scored, scores, notices_of(encoder, request))
+            return make_result(encoder, merged, scored, scores, [*notices_of(encoder, merged), *notices])
 
         return make
 
@@ -144,7 +153,7 @@ class ServedModel:
             outcomes = await self._embed_images(sources)
             images = unit_rows(np.stack([outcome.features for outcome in outcomes]))
         if texts:
-            prompts = await self._embed_texts(tuple(texts), ())
+            prompts = (await self._embed_texts(tuple(texts), ())).vectors
         return images, prompts
 
     async def search(self, request: SearchRequest) -> SearchResult:
@@ -152,7 +161,7 @@ class ServedModel:
         assert self.collection is not None
         outcomes = await self._embed_images(request.images) if request.images else []
         texts = (*request.texts, *request.plus, *request.minus)
-        vectors = await self._embed_texts(texts, request.templates) if texts else None
+        vectors = (await self._embed_texts(texts, request.templates)).vectors if texts else None
         search = CollectionSearch(self.session, self.collection, request, outcomes, vectors, self._pictures)
         search.warnings += self._notices
         return await asyncio.wrap_future(self.thread.call(search.run))
@@ -193,13 +202,13 @@ class ServedModel:
             good.append(outcome)
         return good
 
-    async def _embed_texts(self, texts: tuple[str, ...], templates: tuple[str, ...]) -> Vectors:
+    async def _embed_texts(self, texts: tuple[str, ...], templates: tuple[str, ...]) -> TextVectors:
         key = (texts, templates)
         if (known := self._texts.get(key)) is not None:
             return known
         return await asyncio.wrap_future(self.thread.call(lambda check: self._compute_texts(key, check)))
 
-    def _compute_texts(self, key: tuple[tuple[str, ...], tuple[str, ...]], check: Check) -> Vectors:
+    def _compute_texts(self, key: tuple[tuple[str, ...], tuple[str, ...]], check: Check) -> TextVectors:
         if (known := self._texts.get(key)) is not None:  # by a request just before
             return known
         session = self.session
@@ -209,7 +218,7 @@ class ServedModel:
             batch_size=session.batch_size,
             truncate=session.run_options.truncate,
         )
-        vectors = np.concatenate([mean_of_templates(block) for block in blocks])
+        vectors = join_vectors(blocks)
         self._texts.put(key, vectors, 4 * sum(len(text) for texts in key for text in texts))
         return vectors
 
@@ -219,6 +228,9 @@ class _CheckedEncoder:
 
     def __init__(self, encoder: Encoder, check: Check) -> None:
         self._encoder, self._check = encoder, check
+
+    def tokenize(self, texts: Sequence[str], *, truncate: bool) -> Tokens:
+        return self._encoder.tokenize(texts, truncate=truncate)
 
     def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> Features:
         self._check()

@@ -99,9 +99,12 @@ class Thresholding:
         self._vectors: list[Any] = []
         self._device = self.session.confirm_device()
         with JointEmbedding([self.session], self.sources, [Work()]) as batches:
-            vectors = embed_prompts(self.session, self.request.texts, self.request.templates)
+            texts = embed_prompts(self.session, self.request.texts, self.request.templates)
+            alike = texts.name_alike(self.request.texts)
+            notice = f"the same text to this model, with one threshold: {alike}"
+            self.warnings += [notice] if alike and notice not in self.warnings else []
             for batch in batches:
-                yield self._note(score_batch(self.session.encoder, vectors, [own for (own,) in batch]), batch)
+                yield self._note(score_batch(self.session.encoder, texts.vectors, [own for (own,) in batch]), batch)
 
     def collect(self, batches: Iterable[Sequence[ImageFailure | ImageScores]] | None = None) -> ThresholdResult:
         """Find the thresholds; `batches` are those of this search, not begun yet.

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipsim.cache.database import Database
+from clipsim.cache.keys import IDENTITY_NUMBERS
 from clipsim.cache.vectors import SECONDS_PER_DAY
 
+LINK_BYTES = 4 * IDENTITY_NUMBERS  # of a row that says which tokens a text has
 BLOCK = 2000  # rows that one transaction removes, so that other processes do not wait long
 
 
@@ -25,7 +27,8 @@ class Contents:
 
 def describe(database: Database) -> Contents:
     """Count what the cache holds."""
-    vectors, spaces, files = (_count(database, table) for table in ("vectors", "spaces", "files"))
+    vectors = _count(database, "vectors WHERE length(vector) <> ?", LINK_BYTES)
+    spaces, files = (_count(database, table) for table in ("spaces", "files"))
     return Contents(str(database.path), size_on_disk(database.path), vectors, spaces, files)
 
 
@@ -59,11 +62,12 @@ def prune(database: Database, *, older_than: float | None = None, max_bytes: int
         _shrink(database)
     while max_bytes is not None and (found := describe(database)).bytes > max_bytes:
         share = 1 - max_bytes / found.bytes
-        vectors = min(found.vectors, int(found.vectors * share * 1.05) + 1)
-        oldest_first = f"SELECT rowid FROM vectors ORDER BY used, rowid LIMIT {vectors}"
+        there = _count(database, "vectors")
+        rows = min(there, int(there * share * 1.05) + 1)
+        oldest_first = f"SELECT rowid FROM vectors ORDER BY used, rowid LIMIT {rows}"
         database.write([(f"DELETE FROM vectors WHERE rowid IN ({oldest_first})", [()])])
         _shrink(database)
-        if describe(database).vectors in (0, found.vectors):
+        if _count(database, "vectors") in (0, there):
             break
     return before - describe(database).vectors
 

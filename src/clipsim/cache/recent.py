@@ -5,28 +5,37 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from clipsim.cache.files import FileDigests, FileRecord
 from clipsim.cache.vectors import Features, ImageCache, VectorStore
 
 Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value", bound="HasBytes")
 ENTRY_BYTES = 200  # that an entry takes beside its array
 
 
-class RecentArrays(Generic[Key]):
-    """Arrays of at most `max_bytes` together; thread-safe."""
+class HasBytes(Protocol):
+    """What says how many bytes it takes."""
+
+    @property
+    def nbytes(self) -> int:
+        """Its bytes."""
+        ...
+
+
+class RecentArrays(Generic[Key, Value]):
+    """Arrays, or what is made of them, of at most `max_bytes` together; thread-safe."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._arrays: OrderedDict[Key, tuple[NDArray[np.float32], int]] = OrderedDict()
+        self._arrays: OrderedDict[Key, tuple[Value, int]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: Key) -> NDArray[np.float32] | None:
+    def get(self, key: Key) -> Value | None:
         """The array of a key, which is now the last to be dropped."""
         with self._lock:
             if key not in self._arrays:
@@ -34,7 +43,7 @@ class RecentArrays(Generic[Key]):
             self._arrays.move_to_end(key)
             return self._arrays[key][0]
 
-    def put(self, key: Key, array: NDArray[np.float32], key_bytes: int = 0) -> None:
+    def put(self, key: Key, array: Value, key_bytes: int = 0) -> None:
         """Keep an array; one that is larger than all may be is not kept."""
         size = array.nbytes + key_bytes + ENTRY_BYTES
         with self._lock:
@@ -51,7 +60,7 @@ class RecentVectors:
 
     def __init__(self, store: VectorStore, max_bytes: int) -> None:
         self._store = store
-        self._recent: RecentArrays[bytes] = RecentArrays(max_bytes)
+        self._recent: RecentArrays[bytes, Features] = RecentArrays(max_bytes)
 
     def find(self, contents: Sequence[bytes]) -> dict[bytes, Features]:
         """The vectors of those contents that have one."""

@@ -162,9 +162,9 @@ def rank_command(
                 total = None if streamed else len(list(sources))
                 if streamed and _can_be_counted(images or (), from_file):
                     bar.count_total(lambda: sum(1 for _ in _find_sources(images or (), from_file)))
-                with closing(_watch(ranking, bar, counts, total)) as batches:
+                with closing(_watch(ranking, bar, counts, total, quiet=quiet)) as batches:
                     if streamed:
-                        print_json_lines(batches, request.texts, top)
+                        print_json_lines(batches, lambda: ranking.request.texts, top)
                         result = None
                     else:
                         result = ranking.collect(batches)
@@ -208,15 +208,18 @@ def print_failure(failure: ImageFailure) -> None:
 
 
 def _watch(
-    ranking: Ranking, bar: Bar, counts: RunCounts, total: int | None
+    ranking: Ranking, bar: Bar, counts: RunCounts, total: int | None, *, quiet: bool
 ) -> Generator[list[RankOutcome], None, None]:
     """Pass the batches on; count them, report each failure as it comes, and move the bar."""
     from clipsim.scoring.records import ImageFailure
 
+    printed = len(ranking.warnings)
     with closing(iter(ranking)) as passing:
         for number, batch in enumerate(passing):
             if number == 0:
                 bar.step("ranking", total)
+                for notice in () if quiet else ranking.warnings[printed:]:
+                    print_message("note", notice)
             failures = [outcome for outcome in batch if isinstance(outcome, ImageFailure)]
             for failure in failures:
                 print_failure(failure)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,13 +28,15 @@ class RankView:
     given_order: str = "as given"
 
 
-def print_json_lines(batches: Iterable[Sequence[RankOutcome]], texts: Sequence[str], top: int | None) -> None:
-    """Write each batch as soon as it is scored."""
+def print_json_lines(
+    batches: Iterable[Sequence[RankOutcome]], texts: Callable[[], Sequence[str]], top: int | None
+) -> None:
+    """Write each batch as soon as it is scored; `texts` is called then, since texts that are alike have been merged."""
     from clipsim.render.json import format_json_line
 
     for batch in batches:
         for outcome in batch:  # line by line: a pipe takes a short line whole or, when the run is killed, not at all
-            write(format_json_line(outcome, texts, top))
+            write(format_json_line(outcome, texts(), top))
 
 
 def print_result(result: RankResult, view: RankView, *, legend: bool) -> None:
@@ -45,12 +47,12 @@ def print_result(result: RankResult, view: RankView, *, legend: bool) -> None:
         write(format_json(result))
     elif view.format is Format.jsonl:
         if view.top_images is None:
-            print_json_lines([[*result.scores, *result.errors]], result.texts, view.top)
+            print_json_lines([[*result.scores, *result.errors]], lambda: result.texts, view.top)
         else:
             from clipsim.render.top_images import format_top_images_lines
 
             write(format_top_images_lines(result, view.top_images))
-            print_json_lines([list(result.errors)], result.texts, None)
+            print_json_lines([list(result.errors)], lambda: result.texts, None)
     elif view.format is Format.csv:
         if view.top_images is None:
             from clipsim.render.csv import csv_header, format_csv

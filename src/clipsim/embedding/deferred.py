@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clipsim.cache.vectors import Space
-from clipsim.engines.encoder import Encoder, Features, Pixels
+from clipsim.engines.encoder import Encoder, Features, Pixels, Tokens
 from clipsim.engines.preprocessing import Preprocessing
 from clipsim.errors import UsageError
 from clipsim.models.names import ModelSpec
@@ -175,6 +175,10 @@ class DeferredEncoder:
         model = self.load()
         with self._encoding:
             return model.encode_images(pixels)
+
+    def tokenize(self, texts: Sequence[str], *, truncate: bool) -> Tokens:
+        """N texts → (n, k) int64 token ids, padded."""
+        return self.load().tokenize(texts, truncate=truncate)
 
     def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> Features:
         """N texts → (n, embed_dim) float32."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 
 from clipsim.cache.files import FileRecord
-from clipsim.cache.keys import text_key
+from clipsim.cache.keys import text_identity, text_key, tokens_key
 from clipsim.cache.vectors import EmbeddingCache, ImageCache
 from clipsim.embedding.pipeline import Prepared
 from clipsim.engines.encoder import Features, ImageEncoder, TextEncoder
@@ -50,6 +50,18 @@ class FailedInput:
 Outcome = ImageVector | FailedInput
 
 
+@dataclass(frozen=True, eq=False)
+class TextFeatures:
+    """M prompts in T templates: `features` is (m, t, embed_dim) float32, not normalised.
+
+    `identities` has one value a prompt; two are equal exactly if the model's tokenizer makes the same of both prompts
+    in every template. Their features are equal then.
+    """
+
+    features: Features
+    identities: tuple[bytes, ...]
+
+
 def embed_texts(
     encoder: TextEncoder,
     prompts: Sequence[str],
@@ -58,8 +70,8 @@ def embed_texts(
     batch_size: int,
     truncate: bool = False,
     cache: EmbeddingCache | None = None,
-) -> Iterator[Features]:
-    """Encode the prompts, each in every template, in blocks of (k, t, embed_dim); k · t is about a batch.
+) -> Iterator[TextFeatures]:
+    """Encode the prompts, each in every template, in blocks of k prompts; k · t is about a batch.
 
     Raises PromptError for a prompt that is too long (unless `truncate`) or whose features are not finite.
     """
@@ -68,22 +80,66 @@ def embed_texts(
     while block := list(islice(rest, prompts_per_block)):
         filled = [text for prompt in block for text in fill_templates(prompt, templates)]
         keys = [text_key(text, truncate=truncate) for text in filled]
-        known = {} if cache is None else cache.texts.find(keys)
-        missing = {key: text for key, text in zip(keys, filled, strict=True) if key not in known}
-        if missing:
-            texts = list(missing.values())
-            batches = [texts[start : start + batch_size] for start in range(0, len(texts), batch_size)]
-            encoded = np.concatenate([encoder.encode_texts(batch, truncate=truncate) for batch in batches])
-            fresh = dict(zip(missing, encoded, strict=True))
-            if cache is not None:
-                cache.texts.add(fresh)
-            known |= fresh
-        features = np.stack([known[key] for key in keys])
-        features = features.reshape(len(block), -1, features.shape[-1])
-        for prompt, vectors in zip(block, features, strict=True):
-            if cause := find_fault(vectors):
+        links = {} if cache is None else cache.texts.find(keys)
+        vectors = {} if cache is None else cache.texts.find([tokens_key(identity) for identity in links.values()])
+        new = {
+            key: text
+            for key, text in zip(keys, filled, strict=True)
+            if key not in links or tokens_key(links[key]) not in vectors
+        }
+        if new:
+            _encode_texts(encoder, new, links, vectors, batch_size, truncate, cache)
+        shape = len(block), max(1, len(templates)), -1
+        identities = np.stack([links[key] for key in keys]).reshape(shape)
+        features = np.stack([vectors[tokens_key(links[key])] for key in keys]).reshape(shape)
+        for prompt, own in zip(block, features, strict=True):
+            if cause := find_fault(own):
                 raise PromptError(f"'{printable(prompt, MAX_SHOWN)}': {cause}; its weights may be damaged")
-        yield features
+        yield TextFeatures(features, tuple(identity.tobytes() for identity in identities))
+
+
+def join_blocks(blocks: Iterable[TextFeatures]) -> TextFeatures:
+    """The features of all prompts; those that are one text to the model have the features of the first of them."""
+    parts = list(blocks)
+    features = np.concatenate([part.features for part in parts])
+    identities = tuple(identity for part in parts for identity in part.identities)
+    return TextFeatures(features[find_first(identities)], identities)
+
+
+def find_first(identities: Sequence[bytes]) -> list[int]:
+    """For each identity, the place of the first that is equal to it.
+
+    >>> find_first([b"a", b"b", b"a"])
+    [0, 1, 0]
+    """
+    places: dict[bytes, int] = {}
+    return [places.setdefault(identity, place) for place, identity in enumerate(identities)]
+
+
+def _encode_texts(
+    encoder: TextEncoder,
+    texts: Mapping[bytes, str],
+    links: dict[bytes, Features],
+    vectors: dict[bytes, Features],
+    batch_size: int,
+    truncate: bool,
+    cache: EmbeddingCache | None,
+) -> None:
+    """Add texts by their keys: what their tokens are to `links`, and to `vectors` one vector for equal tokens."""
+    given = list(texts.values())
+    for start in range(0, len(given), batch_size):
+        tokens = encoder.tokenize(given[start : start + batch_size], truncate=truncate)
+        links |= dict(zip(list(texts)[start : start + batch_size], map(text_identity, tokens), strict=True))
+    wanted = {tokens_key(links[key]): text for key, text in reversed(texts.items())}
+    if cache is not None:
+        vectors |= cache.texts.find([key for key in wanted if key not in vectors])
+    missing = [(key, text) for key, text in reversed(wanted.items()) if key not in vectors]
+    for start in range(0, len(missing), batch_size):
+        part = missing[start : start + batch_size]
+        encoded = encoder.encode_texts([text for _, text in part], truncate=truncate)
+        vectors |= dict(zip((key for key, _ in part), encoded, strict=True))
+    if cache is not None:
+        cache.texts.add({**{key: links[key] for key in texts}, **{key: vectors[key] for key, _ in missing}})
 
 
 def embed_images(

@@ -8,19 +8,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from clipsim.cache.database import Database
 from clipsim.cache.files import FileDigests
 from clipsim.cache.keys import image_space_key, text_space_key
 from clipsim.cache.vectors import EmbeddingCache, ImageCache, Space
 from clipsim.embedding.deferred import DeferredEncoder
-from clipsim.embedding.encode import Outcome, embed_images, embed_texts
+from clipsim.embedding.encode import Outcome, TextFeatures, embed_images, embed_texts, join_blocks
 from clipsim.embedding.pipeline import Pipeline
 from clipsim.embedding.remembered_device import recall_device, remember_device
 from clipsim.engines.choice import EnginePlan, plan_engine
 from clipsim.engines.devices import default_batch_size, default_precision, guess_device
-from clipsim.engines.encoder import Encoder, Features
+from clipsim.engines.encoder import Encoder
 from clipsim.engines.preprocessing import find_preprocessing
 from clipsim.errors import UsageError, WeightsError, printable
 from clipsim.files import digest_file
@@ -118,8 +116,10 @@ class Session:
         """The SHA-256 of a file in hex, from the cache where the file has not changed since. Raises OSError."""
         return digest_file(path) if self._digests is None else self._digests.digest(path)
 
-    def embed_texts(self, prompts: Sequence[str], templates: Sequence[str] = ()) -> Features:
+    def embed_texts(self, prompts: Sequence[str], templates: Sequence[str] = ()) -> TextFeatures:
         """M prompts in T templates (or none: T = 1) → (m, t, embed_dim) float32 features, not normalised.
+
+        Where prompts are one text to the model, their features are equal.
 
         Raises PromptError for a prompt that is too long, unless the run truncates, or without a finite vector.
         """
@@ -131,7 +131,7 @@ class Session:
             truncate=self.run_options.truncate,
             cache=self.cache,
         )
-        return np.concatenate(list(blocks))
+        return join_blocks(blocks)
 
     def open_pipeline(
         self,

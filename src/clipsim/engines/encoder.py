@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8]
 Features = NDArray[np.float32]
+Tokens = NDArray[np.int64]
 
 
 class ImageEncoder(Protocol):
@@ -36,6 +37,13 @@ class ImageEncoder(Protocol):
 
 class TextEncoder(Protocol):
     """The part of `Encoder` that texts need."""
+
+    def tokenize(self, texts: Sequence[str], *, truncate: bool) -> Tokens:
+        """N texts → (n, k) int64 token ids, padded; two texts with equal rows are one text to the model.
+
+        Raises PromptError for a text longer than the model's context, unless `truncate`.
+        """
+        ...
 
     def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> Features:
         """N texts → (n, embed_dim) float32, not normalised.

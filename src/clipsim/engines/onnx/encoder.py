@@ -58,6 +58,10 @@ class OnnxEncoder:
         """(n, h, w, 3) prepared pixels → (n, embed_dim) float32, not normalised."""
         return self._encode(self._image_tower, list(pixels))
 
+    def tokenize(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.int64]:
+        """N texts → (n, context_length) token ids, padded. Raises PromptError as `encode_texts` does."""
+        return self.tokenizer(texts, truncate=truncate)
+
     def encode_texts(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.float32]:
         """N texts → (n, embed_dim) float32, not normalised.
 

@@ -97,6 +97,11 @@ class ClipEncoder:
             pixels = np.concatenate([pixels, np.repeat(pixels[-1:], missing, axis=0)])
         return _encode_in_parts(encode, torch.from_numpy(pixels))[:count]
 
+    def tokenize(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.int64]:
+        """N texts → (n, context_length) token ids, padded. Raises PromptError as `encode_texts` does."""
+        ids: NDArray[np.int64] = self.tokenizer(texts, truncate=truncate).numpy()
+        return ids
+
     def encode_texts(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.float32]:
         """N texts → (n, embed_dim) float32, not normalised.
 
