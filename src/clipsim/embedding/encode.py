@@ -130,10 +130,12 @@ def _encode_texts(
     for start in range(0, len(given), batch_size):
         tokens = encoder.tokenize(given[start : start + batch_size], truncate=truncate)
         links |= dict(zip(list(texts)[start : start + batch_size], map(text_identity, tokens), strict=True))
-    wanted = {tokens_key(links[key]): text for key, text in reversed(texts.items())}
+    wanted: dict[bytes, str] = {}
+    for key, text in texts.items():
+        wanted.setdefault(tokens_key(links[key]), text)
     if cache is not None:
         vectors |= cache.texts.find([key for key in wanted if key not in vectors])
-    missing = [(key, text) for key, text in reversed(wanted.items()) if key not in vectors]
+    missing = [(key, text) for key, text in wanted.items() if key not in vectors]
     for start in range(0, len(missing), batch_size):
         part = missing[start : start + batch_size]
         encoded = encoder.encode_texts([text for _, text in part], truncate=truncate)
