@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from clipsim.errors import ClipsimError, PromptError, printable
+from clipsim.errors import ClipsimError, ModelError, PromptError, printable
 from clipsim.inputs.prompts import MAX_SHOWN
 from clipsim.models.catalogue import OPENAI_NAMES, list_models
 from clipsim.models.files import find_files
@@ -44,77 +44,33 @@ def load(
 
     from clipsim.engines.torch.build import build_model, make_transform
     from clipsim.engines.torch.devices import choose_device, choose_precision
+    from clipsim.engines.torch.openai_towers import adapt_model
 
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     target = choose_device(f"cuda:{device}" if isinstance(device, int) else str(device))
     _, dtype = choose_precision(None, target)
     spec, _ = choose_model(os.fspath(name))
+    files = find_files(spec, download_root)
+    if jit and files.tokenizer is not None:
+        raise ModelError(
+            f"{printable(spec.name)}: has a tokenizer of its own, and a traced model cannot tell its tokens from "
+            "CLIP's; leave out jit"
+        )
     # not mapped: a script may well save over the file that it has loaded
-    built = build_model(spec, find_files(spec, download_root), mapped=False)
-    model, preprocessing, config = built.model, built.preprocessing, built.config
-    model = model.to(target, dtype)
-    model.__class__ = _openai_class(type(model))
-    size = model.visual.image_size
-    model.vocab_size = config["text_cfg"].get("vocab_size", 49408)  # some of OpenCLIP's classes lack it
-    resolution = size if isinstance(size, int) or size[0] != size[1] else size[0]
+    built = build_model(spec, files, mapped=False)
+    model = adapt_model(built, files, guarded=not jit).to(target, dtype)
     if jit:
-        model = _trace(model, config["text_cfg"].get("context_length", CONTEXT_LENGTH))
-    model.visual.input_resolution = resolution  # OpenAI's name for it
-    return model, make_transform(preprocessing)
+        model = _trace(model)
+    return model, make_transform(built.preprocessing)
 
 
-def _openai_class(kind: Any) -> Any:
-    """An OpenCLIP model class with the call, the casts and the attributes of OpenAI's."""
-    if kind.__name__ in _openai_classes:
-        return _openai_classes[kind.__name__]
-    from torch.nn.functional import normalize as unit
-
-    class OpenAIModel(kind):  # type: ignore[misc]  # the base is known at run time only
-        @property
-        def dtype(self) -> Any:
-            first = getattr(self.visual, "conv1", None)
-            return self.logit_scale.dtype if first is None else first.weight.dtype
-
-        def encode_image(self, image: Tensor, normalize: bool = False) -> Tensor:
-            features: Tensor = super().encode_image(image.to(self.dtype), normalize=normalize)
-            return features
-
-        def encode_text(self, text: Tensor, normalize: bool = False) -> Tensor:
-            features: Tensor = super().encode_text(text, normalize=normalize)
-            return features
-
-        def forward(self, image: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
-            images, texts = unit(self.encode_image(image), dim=-1), unit(self.encode_text(text), dim=-1)
-            logits = self.logit_scale.exp() * images @ texts.T
-            if getattr(self, "logit_bias", None) is not None:
-                logits = logits + self.logit_bias
-            return logits, logits.T
-
-    OpenAIModel.__name__ = OpenAIModel.__qualname__ = f"OpenAI{kind.__name__}"
-    _openai_classes[kind.__name__] = OpenAIModel
-    return OpenAIModel
-
-
-_openai_classes: dict[str, Any] = {}
-
-
-def __getattr__(name: str) -> Any:
-    """The classes of loaded models, which pickle looks up by name."""
-    import open_clip
-
-    kind = getattr(open_clip, name.removeprefix("OpenAI"), None) if name.startswith("OpenAI") else None
-    if kind is None:
-        raise AttributeError(f"module 'clipsim.compat' has no attribute '{name}'")
-    return _openai_class(kind)
-
-
-def _trace(model: Any, context_length: int) -> Any:
+def _trace(model: Any) -> Any:
     """A TorchScript module with `encode_image`, `encode_text` and `forward`, for any batch size."""
     import torch
 
-    size = model.visual.image_size
-    height, width = (size, size) if isinstance(size, int) else size
+    resolution, context_length = model.visual.input_resolution, model.context_length
+    height, width = (resolution, resolution) if isinstance(resolution, int) else resolution
     parameter = model.logit_scale
     # several rows, and different numbers of them: tracing makes a constant of a batch of one
     images = torch.zeros(2, 3, height, width, device=parameter.device, dtype=parameter.dtype)
@@ -125,7 +81,10 @@ def _trace(model: Any, context_length: int) -> Any:
         warnings.simplefilter("ignore")  # tracing is deprecated, and warns of shapes that are constant anyway
         trace: Any = torch.jit.trace_module
         traced = trace(model, inputs, check_trace=False)
-    traced.context_length, traced.vocab_size = context_length, model.vocab_size
+    traced.visual.input_resolution = resolution
+    # tensors, as in OpenAI's archives, where scripts read them with `.item()`
+    traced.input_resolution, traced.context_length = torch.tensor(resolution), torch.tensor(context_length)
+    traced.vocab_size = torch.tensor(model.vocab_size)
     return traced
 
 

@@ -19,7 +19,7 @@ from clipsim.engines.onnx.exports import list_exports
 from clipsim.errors import SettingsError, UsageError, printable
 from clipsim.models.catalogue import BUNDLED, ModelFacts, find_facts, list_models, read_catalogue
 from clipsim.models.configs import read_config
-from clipsim.models.files import find_files, find_weights
+from clipsim.models.files import find_files, find_weights, read_weights_config
 from clipsim.models.names import ModelSpec, find_model
 from clipsim.models.preprocess import explain_settings, find_settings
 from clipsim.models.settings import default_model, save_default
@@ -167,18 +167,20 @@ def _local_record(spec: ModelSpec) -> dict[str, Any]:
     if spec.kind == "directory":
         files = find_files(spec)
         assert files.config is not None
-        config = read_config(files.config)["model_cfg"]
-        record["image_size"] = config["vision_cfg"].get("image_size", 224)
-        record["embed_dim"] = config["embed_dim"]
-        record["context_length"] = config["text_cfg"].get("context_length", 77)
+        model = read_config(files.config)["model_cfg"]
+        record["image_size"] = model["vision_cfg"].get("image_size", 224)
+        record["embed_dim"] = model["embed_dim"]
+        record["context_length"] = model["text_cfg"].get("context_length", 77)
         record["weights"] = str(files.weights)
     if spec.kind == "weights":
         facts = read_catalogue()["architectures"][spec.architecture]
         for name in ("image_size", "embed_dim", "context_length", "head"):
             record[name] = facts[name]
-        settings = find_settings(spec, None)
+        assert spec.path is not None
+        config = read_weights_config(spec.path)
+        settings = find_settings(spec, config)
         record["preprocess"] = to_json(settings) if settings else "OpenCLIP's default"
-        record["notice"] = explain_settings(spec)
+        record["notice"] = explain_settings(spec) if config is None else None
     return record
 
 

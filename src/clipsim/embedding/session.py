@@ -25,8 +25,7 @@ from clipsim.files import digest_file
 from clipsim.images.limits import DecodingRules
 from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.sources import Source
-from clipsim.models.configs import read_config
-from clipsim.models.files import find_files
+from clipsim.models.files import find_files, read_model_config
 from clipsim.models.identity import identify_model
 from clipsim.models.settings import cache_folder, choose_model
 from clipsim.options import RAISING, ModelOptions, OnError, RunOptions
@@ -219,7 +218,7 @@ class Session:
             opened = plan.open_encoder()
             expected = opened.device
             remember_device(self._database, expected)
-        config = None if self._files.config is None else read_config(self._files.config)
+        config = read_model_config(self._files)
         return DeferredEncoder(
             self.spec,
             plan.open_encoder if opened is None else lambda: opened,

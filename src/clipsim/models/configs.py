@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickletools
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,9 @@ from clipsim.errors import WeightsError, printable
 from clipsim.models import transformers_config
 
 MAX_CONFIG_BYTES = 1 << 24  # usual configurations have a few thousand
+DESCRIPTION_KEY = "clipsim"  # of a description in the metadata of a state dict
+_TRANSFORMERS_NAME = b"text_model.embeddings.token_embedding.weight"
+_DESCRIPTION = "clipsim.checkpoint/1 "  # what it begins with
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -18,10 +23,15 @@ def read_config(path: Path) -> dict[str, Any]:
 
     Raises WeightsError when it is damaged, is of another kind, or asks for code to be run.
     """
-    shown = printable(str(path))
     config = read_settings(path)
     if path.name == transformers_config.CONFIG_FILE:
         config = _convert(path, config)
+    return _check(config, path)
+
+
+def _check(config: Any, path: Path) -> dict[str, Any]:
+    """The configuration; raises WeightsError where it is of another kind or asks for code to be run."""
+    shown = printable(str(path))
     model = config.get("model_cfg") if isinstance(config, dict) else None
     if not (
         isinstance(model, dict)
@@ -41,6 +51,69 @@ def read_config(path: Path) -> dict[str, Any]:
         raise WeightsError(f"{shown}: 'preprocess_cfg' is not an object")
     checked: dict[str, Any] = config
     return checked
+
+
+def describe_model(model: Mapping[str, Any], preprocess: Mapping[str, Any]) -> str:
+    """What a state dict says of its model, for `read_description`."""
+    return _DESCRIPTION + json.dumps({"model_cfg": model, "preprocess_cfg": preprocess})
+
+
+def read_description(path: Path) -> dict[str, Any] | None:
+    """What a state dict that was saved from a model of `clipsim.load` says of it, as `read_config`; else None.
+
+    The text is in the pickle of the file, which is searched and not run. Raises WeightsError where it is damaged, or
+    where the model has a tokenizer of its own, which is not in the file.
+    """
+    try:
+        pickled = _read_pickle(path)
+        if _DESCRIPTION.encode() not in pickled:
+            return None
+        values = (value for _, value, _ in pickletools.genops(pickled) if isinstance(value, str))
+        found = {value for value in values if value.startswith(_DESCRIPTION)}
+    except ValueError:
+        return None  # not a pickle; that is said when its tensors are read
+    if len(found) != 1:
+        return None  # of several models
+    try:
+        config = _check(json.loads(found.pop().removeprefix(_DESCRIPTION)), path)
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{printable(str(path))}: its description of the model is damaged") from error
+    text = config["model_cfg"]["text_cfg"]
+    if text.get("hf_tokenizer_name") or text.get("hf_model_name"):
+        raise WeightsError(
+            f"{printable(str(path))}: saved from a model with a tokenizer of its own, which is not in the file; load "
+            "that model, and then these weights with its load_state_dict"
+        )
+    return config
+
+
+def has_transformers_names(path: Path) -> bool:
+    """Whether a checkpoint's tensors are named as those of a CLIPModel of `transformers`."""
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+            length = int.from_bytes(head, "little")
+            is_safetensors = not head.startswith(b"PK") and length <= MAX_CONFIG_BYTES
+            return _TRANSFORMERS_NAME in (file.read(length) if is_safetensors else _read_pickle(path))
+    except OSError:
+        return False
+
+
+def _read_pickle(path: Path) -> bytes:
+    """The pickle in an archive of PyTorch's, which is not run; empty for other files."""
+    if not path.is_file():
+        return b""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            (entry,) = [entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl")]
+            if entry.compress_type != zipfile.ZIP_STORED:  # PyTorch compresses none
+                return b""
+            with archive.open(entry) as file:
+                return file.read(MAX_CONFIG_BYTES)
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+        return b""
 
 
 def is_transformers_config(path: Path) -> bool:

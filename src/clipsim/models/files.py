@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from clipsim.errors import WeightsError, printable
 from clipsim.models.catalogue import BUNDLED_PATH, CONFIG_FILE, ModelFacts, find_facts, read_catalogue
-from clipsim.models.configs import is_transformers_config, read_config, read_settings
+from clipsim.models.configs import (
+    has_transformers_names,
+    is_transformers_config,
+    lacks_processor,
+    read_config,
+    read_description,
+    read_settings,
+)
 from clipsim.models.download import fetch_file, fetch_folder, find_cached, missing_files
 from clipsim.models.names import ModelSpec
 from clipsim.models.transformers_config import CONFIG_FILE as TRANSFORMERS_FILE
@@ -28,19 +37,24 @@ LOCAL_WEIGHTS_FILES = (
 # Patterns for the files of a tokenizer or of a text tower's configuration; they match no code and no weights.
 TOKENIZER_FILES = ("*.json", "*.txt", "*.model")
 TRANSFORMERS_WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
+# The files of an adapter, which changes a model when it is applied.
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
+_WEIGHTS_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
+_EMA = re.compile(r"(^|[._-])ema([._-]|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class ModelFiles:
     """The local files of a model, None for those that it does not need.
 
-    `tokenizer` and `text_model` are folders that `transformers` reads.
+    `tokenizer` and `text_model` are folders that `transformers` reads. `described` weights hold their configuration.
     """
 
     weights: Path
     config: Path | None = None
     tokenizer: Path | None = None
     text_model: Path | None = None
+    described: bool = False
 
     @property
     def needs_transformers(self) -> bool:
@@ -56,14 +70,12 @@ def find_files(spec: ModelSpec, cache_dir: str | None = None) -> ModelFiles:
     Raises WeightsError for a directory without weights or with a damaged configuration, DownloadError when a file
     cannot be downloaded.
     """
-    if spec.kind == "checkpoint":
+    if spec.kind in ("checkpoint", "weights"):
         assert spec.path is not None
-        beside = _find_config(spec.path.parent)
-        if beside is not None and (beside.name == CONFIG_FILE or spec.path.name in TRANSFORMERS_WEIGHTS_FILES):
+        if read_description(spec.path) is not None:
+            return ModelFiles(spec.path, described=True)
+        if _config_is_of(spec.path):
             return _directory_files(spec.path.parent, cache_dir, weights=spec.path)
-        return ModelFiles(spec.path)
-    if spec.kind == "weights":
-        assert spec.path is not None
         return ModelFiles(spec.path, None, *_text_files(spec.architecture, cache_dir))
     if spec.kind == "directory":
         assert spec.path is not None
@@ -88,6 +100,42 @@ def find_files(spec: ModelSpec, cache_dir: str | None = None) -> ModelFiles:
     return ModelFiles(weights, None, *_text_files(spec.architecture, cache_dir))
 
 
+def read_model_config(files: ModelFiles) -> dict[str, Any] | None:
+    """The configuration in a model's files, in OpenCLIP's terms; None where they have none. Raises WeightsError."""
+    if files.config is not None:
+        return read_config(files.config)
+    return read_description(files.weights) if files.described else None
+
+
+def read_weights_config(weights: Path) -> dict[str, Any] | None:
+    """What a checkpoint file, or else the folder around it, says of its model; None where neither says anything."""
+    described = read_description(weights)
+    if described is not None or not _config_is_of(weights):
+        return described
+    config = _find_config(weights.parent)
+    return None if config is None else read_config(config)
+
+
+def explain_folder(spec: ModelSpec, files: ModelFiles) -> list[str]:
+    """A notice for each thing in the folder of a model that could change its vectors and is not used."""
+    if spec.kind == "tag":
+        return []  # named, with everything that belongs to it
+    notices = []
+    names = sorted(path.name for path in files.weights.parent.iterdir())
+    shown = printable(str(files.weights))
+    if adapter := next((name for name in ADAPTER_FILES if name in names), None):
+        notices.append(f"{shown}: the adapter beside it ({adapter}) is not applied; to use it, merge it into the model")
+    averaged = [name for name in names if _EMA.search(name) and name.endswith(_WEIGHTS_SUFFIXES)]
+    if averaged and files.weights.name not in averaged:
+        notices.append(f"{shown}: the EMA weights beside it ({printable(averaged[0], 60)}) are not used")
+    if files.config is not None and lacks_processor(files.config):
+        notices.append(
+            f"{printable(str(files.config))}: no image processor is beside it, so pictures are prepared as for OpenAI's"
+            " CLIP; preprocessor_config.json would say how"
+        )
+    return notices
+
+
 def weights_candidates(facts: ModelFacts) -> tuple[str, ...]:
     """The possible file names of a listed model's weights in its repository, preferred first."""
     if facts.file is None:
@@ -105,9 +153,18 @@ def find_weights(facts: ModelFacts) -> Path | None:
 
 def needs_timm(spec: ModelSpec, files: ModelFiles) -> bool:
     """Whether the package `timm` builds the image tower."""
-    if files.config is not None:
-        return bool(read_config(files.config)["model_cfg"]["vision_cfg"].get("timm_model_name"))
+    config = read_model_config(files)
+    if config is not None:
+        return bool(config["model_cfg"]["vision_cfg"].get("timm_model_name"))
     return bool(read_catalogue()["architectures"].get(spec.architecture, {}).get("timm"))
+
+
+def _config_is_of(weights: Path) -> bool:
+    """Whether the configuration in the folder of a checkpoint file describes it."""
+    config = _find_config(weights.parent)
+    if config is None or config.name == CONFIG_FILE:
+        return config is not None
+    return weights.name in TRANSFORMERS_WEIGHTS_FILES or has_transformers_names(weights)
 
 
 def _find_config(folder: Path) -> Path | None:
@@ -121,6 +178,10 @@ def _find_config(folder: Path) -> Path | None:
 def _directory_files(folder: Path, cache_dir: str | None, weights: Path | None = None) -> ModelFiles:
     config = _find_config(folder)
     shown = printable(str(folder))
+    adapter = next((name for name in ADAPTER_FILES if (folder / name).is_file()), None)
+    alone = f"{shown}: an adapter ({adapter}) without its model; merge it into the model and save that"
+    if config is None and adapter is not None:
+        raise WeightsError(alone)
     if config is None:
         raise WeightsError(f"{shown}: no {CONFIG_FILE} in this folder, so it is not an OpenCLIP model")
     text = read_config(config)["model_cfg"]["text_cfg"]
@@ -130,7 +191,10 @@ def _directory_files(folder: Path, cache_dir: str | None, weights: Path | None =
         weights = next((folder / name for name in names if (folder / name).is_file()), None)
     if weights is None:  # OpenCLIP takes any other checkpoint too; here it must be the only one
         others = [path for suffix in ("safetensors", "bin", "pth") for path in sorted(folder.glob(f"*.{suffix}"))]
+        others = [path for path in others if path.name not in ADAPTER_FILES]
         weights = others[0] if len(others) == 1 else None
+    if weights is None and adapter is not None:
+        raise WeightsError(alone)
     if weights is None:
         raise WeightsError(f"{shown}: no weights in this folder; expected {names[0]}")
     return ModelFiles(

@@ -12,8 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from clipsim.files import digest_file
-from clipsim.models.configs import read_config
-from clipsim.models.files import TOKENIZER_FILES, ModelFiles
+from clipsim.models.files import TOKENIZER_FILES, ModelFiles, read_model_config
 from clipsim.models.names import ModelSpec
 from clipsim.models.preprocess import find_settings
 
@@ -33,11 +32,12 @@ def identify_model(spec: ModelSpec, files: ModelFiles, digest: Callable[[Path], 
         # identify a configuration that is part of open_clip itself
         "architecture": spec.architecture,
         "pretrained": spec.pretrained,
+        "openai": spec.named_by_openai,
         "weights": digest(files.weights),
         "config": None if files.config is None else digest(files.config),
         "tokenizer": _digest_folder(files.tokenizer, digest),
         "text_model": _digest_folder(files.text_model, digest),
-        "preprocess": find_settings(spec, None if files.config is None else read_config(files.config)),
+        "preprocess": find_settings(spec, read_model_config(files)),
     }
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 

@@ -39,6 +39,7 @@ class ModelSpec:
     pretrained: str | None = None
     repository: str | None = None
     path: Path | None = None
+    named_by_openai: bool = False  # weights whose architecture was given as OpenAI writes it, such as ViT-B/32
     preprocess: str | None = None  # "tag", "default" or a JSON file; None where nothing was chosen
 
     @property
@@ -100,7 +101,8 @@ def _find_architecture(name: str, weights: str) -> ModelSpec:
         )
     if not os.path.exists(weights):  # noqa: PTH110
         raise UnknownModelError(f"{printable(weights)}: no such weights file")
-    return ModelSpec(architecture, "weights", architecture, None, path=Path(weights))
+    openais = name in OPENAI_NAMES
+    return ModelSpec(architecture, "weights", architecture, None, path=Path(weights), named_by_openai=openais)
 
 
 def _unknown(name: str) -> str:

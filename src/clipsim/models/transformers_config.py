@@ -76,7 +76,9 @@ def convert_config(config: Mapping[str, Any], processor: Mapping[str, Any] | Non
             **_pooling(text),
         },
     }
-    return {"model_cfg": model, "preprocess_cfg": _preprocessing(processor or {}, int(vision["image_size"]))}
+    image_size = int(vision["image_size"])
+    settings = {"size": image_size, "crop_size": image_size} if processor is None else processor
+    return {"model_cfg": model, "preprocess_cfg": _preprocessing(settings, image_size)}
 
 
 def _part(config: Mapping[str, Any], name: str, defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from clipsim.engines.torch.checkpoints import read_tensors
+from clipsim.engines.torch.checkpoints import read_checkpoint
 from clipsim.errors import WeightsError
 
 
@@ -39,7 +39,7 @@ def test_code_in_a_checkpoint_is_never_run(tmp_path: Path) -> None:
     trap.unlink()
     for name in ("plain.pt", "zip.pt", "legacy.pt", "script.pt"):
         with pytest.raises(WeightsError, match=f"{name}: (holds more than tensors|damaged)") as caught:
-            read_tensors(tmp_path / name)
+            read_checkpoint(tmp_path / name)
         assert "weights_only" not in str(caught.value)
     assert not trap.exists()
 
@@ -63,7 +63,7 @@ def test_files_that_are_not_checkpoints(tmp_path: Path, name: str, content: byte
         cause = "damaged"  # the name says what it should be
 
     with pytest.raises(WeightsError, match=f"{name}: .*({cause})"):
-        read_tensors(tmp_path / name)
+        read_checkpoint(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -81,4 +81,89 @@ def test_tensors_that_are_not_plain_arrays(tmp_path: Path, tensor: torch.Tensor)
     torch.save({"x": tensor}, tmp_path / "odd.pt")
 
     with pytest.raises(WeightsError, match=r"odd\.pt: "):
-        read_tensors(tmp_path / "odd.pt")
+        read_checkpoint(tmp_path / "odd.pt")
+
+
+def wrapped(prefix: str) -> dict[str, torch.Tensor]:
+    """A state dict of two tensors whose names have a prefix."""
+    return {f"{prefix}visual.proj": torch.ones(2), f"{prefix}transformer.resblocks.0.mlp.c_fc.bias": torch.ones(2)}
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "", "module.", "model.", "_orig_mod.", "_orig_mod.module.", "module.model.", "model.module._orig_mod.", "clip.",
+        "clip_model.", "model.model.", "ema_model.",
+    ],
+)  # fmt: skip
+def test_the_names_that_wrappers_give_are_dropped(tmp_path: Path, prefix: str) -> None:
+    """Compiled, distributed, averaged and Lightning's models are read as the plain model."""
+    averaged = {"n_averaged": torch.tensor(3)}
+    for nest in (None, "state_dict", "model_state_dict", "model", "module"):
+        tensors = wrapped(prefix) | averaged
+        torch.save(tensors if nest is None else {nest: tensors, "epoch": 3}, tmp_path / "own.pt")
+        read = read_checkpoint(tmp_path / "own.pt")
+
+        assert read.tensors.keys() == wrapped("").keys()
+        assert read.notices == ()
+
+
+def test_a_wrapper_around_a_part(tmp_path: Path) -> None:
+    """A tower that was compiled by itself."""
+    torch.save({"visual._orig_mod.proj": torch.ones(2), "transformer.module.x": torch.ones(1)}, tmp_path / "own.pt")
+
+    assert read_checkpoint(tmp_path / "own.pt").tensors.keys() == {"visual.proj", "transformer.x"}
+
+
+@pytest.mark.parametrize("name", ["state_dict_ema", "model_ema", "ema", "ema_state_dict"])
+def test_averages_beside_the_weights_are_said(tmp_path: Path, name: str) -> None:
+    """In an entry of their own; where there is nothing else they are used, with a notice too."""
+    plain, averaged = wrapped("module."), {key: value + 1 for key, value in wrapped("module.").items()}
+    torch.save({"state_dict": plain, name: averaged, "optimizer": {"state": {0: torch.ones(3)}}}, tmp_path / "both.pt")
+    torch.save({name: averaged, "epoch": 1}, tmp_path / "alone.pt")
+    both, alone = (read_checkpoint(tmp_path / f"{file}.pt") for file in ("both", "alone"))
+
+    assert both.tensors["visual.proj"].tolist() == [1, 1]
+    assert both.notices == (f"{tmp_path}/both.pt: the EMA weights in it ('{name}') are not used",)
+    assert alone.tensors["visual.proj"].tolist() == [2, 2]
+    assert alone.notices == (f"{tmp_path}/alone.pt: only EMA weights are in it ('{name}'), so they are used",)
+
+
+def test_averages_among_the_weights_are_said(tmp_path: Path) -> None:
+    """By their prefix, as Lightning's callbacks write them."""
+    torch.save(wrapped("model.") | wrapped("ema_model.") | {"n_averaged": torch.tensor(1)}, tmp_path / "own.pt")
+    read = read_checkpoint(tmp_path / "own.pt")
+
+    assert read.tensors.keys() == wrapped("").keys()
+    assert read.notices == (
+        f"{tmp_path}/own.pt: EMA weights beside others (ema_model.visual.proj for one) are not used",
+    )
+
+
+def test_two_models_in_one_file_are_said(tmp_path: Path) -> None:
+    """The first usual entry is read, and the other one is named."""
+    torch.save({"state_dict": wrapped(""), "model": wrapped("module.")}, tmp_path / "own.pt")
+
+    assert read_checkpoint(tmp_path / "own.pt").notices == (
+        f"{tmp_path}/own.pt: 'model' in it is not used, 'state_dict' is",
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"state": {0: {"exp_avg": torch.ones(2)}}, "param_groups": []}, "entries are param_groups, state"),
+        ({"optimizer": {"state": {}}, "epoch": 3}, "entries are epoch, optimizer"),
+        ({"state_dict": {}}, "entries are state_dict"),
+        ({}, "no tensors of a model in it$"),
+        (wrapped("module.") | wrapped(""), "two tensors are called visual.proj"),
+        ({"base_model.model.visual.lora_A.default.weight": torch.ones(2)}, "an adapter"),
+    ],
+    ids=["an optimizer's state", "an optimizer alone", "an empty nest", "nothing", "twice", "an adapter"],
+)
+def test_files_without_a_model(tmp_path: Path, content: dict[str, Any], words: str) -> None:
+    """One line says what is in the file instead."""
+    torch.save(content, tmp_path / "own.pt")
+
+    with pytest.raises(WeightsError, match=words):
+        read_checkpoint(tmp_path / "own.pt")

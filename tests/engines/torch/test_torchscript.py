@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from clipsim.engines.torch.checkpoints import read_tensors
+from clipsim.engines.torch.checkpoints import read_checkpoint
 from clipsim.engines.torch.torchscript import is_torchscript, read_torchscript
 from clipsim.errors import WeightsError
 
@@ -64,7 +64,7 @@ def test_a_storage_that_is_cut(tmp_path: Path) -> None:
     rewrite(tmp_path / "model.pt", lambda name, content: content[:-4] if "/data/" in name else content)
 
     with pytest.raises(WeightsError, match=r"model\.pt: holds more than tensors, or is damaged"):
-        read_tensors(tmp_path / "model.pt")
+        read_checkpoint(tmp_path / "model.pt")
 
 
 def test_names_outside_of_a_module_tree(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_names_outside_of_a_module_tree(tmp_path: Path) -> None:
     rewrite(tmp_path / "model.pt", lambda name, content: b"cos\nsystem\n." if name.endswith("/data.pkl") else content)
 
     with pytest.raises(WeightsError, match=r"model\.pt: holds more than tensors, or is damaged"):
-        read_tensors(tmp_path / "model.pt")
+        read_checkpoint(tmp_path / "model.pt")
 
 
 def test_archives_that_would_take_too_much_memory(tmp_path: Path) -> None:
@@ -85,6 +85,6 @@ def test_archives_that_would_take_too_much_memory(tmp_path: Path) -> None:
         archive.writestr("m/data.pkl", b"\x80\x02}r" + (1 << 31).to_bytes(4, "little") + b".")
 
     with pytest.raises(WeightsError, match=r"bomb\.pt: .*compressed archive"):
-        read_tensors(tmp_path / "bomb.pt")
+        read_checkpoint(tmp_path / "bomb.pt")
     with pytest.raises(WeightsError, match=r"memo\.pt: holds more than tensors, or is damaged"):
-        read_tensors(tmp_path / "memo.pt")
+        read_checkpoint(tmp_path / "memo.pt")

@@ -20,13 +20,12 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from clipsim.engines.preprocessing import Preprocessing
-from clipsim.engines.torch.checkpoints import read_tensors
+from clipsim.engines.torch.checkpoints import read_checkpoint
 from clipsim.engines.torch.openai_layout import drop_extras, explain_assumption, infer_config, is_openais
 from clipsim.engines.torch.resizing import prepare_as_transformers
 from clipsim.engines.torch.transformers_layout import is_transformers_layout, rename_tensors
 from clipsim.errors import ModelError, WeightsError, printable
-from clipsim.models.configs import read_config
-from clipsim.models.files import ModelFiles
+from clipsim.models.files import ModelFiles, explain_folder, read_model_config
 from clipsim.models.names import ModelSpec
 from clipsim.models.preprocess import explain_settings, find_settings
 
@@ -92,11 +91,16 @@ def build_model(spec: ModelSpec, files: ModelFiles, *, mapped: bool = True) -> B
 
     Raises WeightsError when the weights do not fit, ModelError when the architecture cannot be built here.
     """
-    tensors = read_tensors(files.weights, mapped=mapped)
-    if is_transformers_layout(tensors):
+    read = read_checkpoint(files.weights, mapped=mapped)
+    tensors = read.tensors
+    of_transformers = is_transformers_layout(tensors)
+    if of_transformers:
         tensors = rename_tensors(tensors)
-    given = None if files.config is None else read_config(files.config)
+    given = read_model_config(files)
     config = _configure(spec, files, tensors) if given is None else given["model_cfg"]
+    notices = [*read.notices, *explain_folder(spec, files)]
+    if spec.kind == "weights":
+        notices += _compare_with_name(spec, config, of_transformers, given is not None)
     try:
         model = _instantiate(config, files, tensors)
     except ImportError as error:
@@ -104,8 +108,9 @@ def build_model(spec: ModelSpec, files: ModelFiles, *, mapped: bool = True) -> B
     except Exception as error:
         said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 160)
         raise ModelError(f"{printable(spec.name)}: OpenCLIP cannot build this architecture ({said})") from error
-    notices = [notice for notice in (explain_settings(spec),) if notice]
-    if spec.kind == "checkpoint" and given is None and not is_openais(tensors, files.weights):
+    if given is None:
+        notices += [notice for notice in (explain_settings(spec),) if notice]
+    if spec.kind == "checkpoint" and given is None and not is_openais(tensors):
         notices.append(explain_assumption(config, tensors, files.weights))
     if spec.kind in ("checkpoint", "weights"):
         tensors = drop_extras(tensors)
@@ -147,7 +152,50 @@ def _configure(spec: ModelSpec, files: ModelFiles, tensors: dict[str, Tensor]) -
         tag = open_clip.get_pretrained_cfg(spec.architecture, spec.pretrained)
         # the weights decide the activation: OpenAI's were trained with QuickGELU, whatever the configuration says
         config["quick_gelu"] = tag.get("quick_gelu", False) or config.get("quick_gelu", False)
+    elif spec.named_by_openai or is_openais(tensors):
+        config["quick_gelu"] = True
     return config
+
+
+def _compare_with_name(spec: ModelSpec, config: dict[str, Any], of_transformers: bool, given: bool) -> list[str]:
+    """Notices of what the weights, or their folder, say of themselves that the name of the architecture does not.
+
+    Raises WeightsError where they are of another architecture.
+    """
+    named: dict[str, Any] = open_clip.get_model_config(spec.architecture)
+    shown, architecture = printable(str(spec.path)), printable(spec.reported_name)
+    if given and (differing := _different_size(named, config)):
+        raise WeightsError(
+            f"{shown}: what the file, or the configuration beside it, says of the model ({differing}) is not "
+            f"{architecture}; give the file, or its folder, as the model"
+        )
+    activation, other = ("QuickGELU" if part.get("quick_gelu", False) else "GELU" for part in (config, named))
+    if activation != other and not spec.named_by_openai:
+        return [f"{shown} says that its activation is {activation}, so that is used, and not {architecture}'s {other}"]
+    if activation != "QuickGELU" and spec.named_by_openai:
+        return [f"{shown} says that its activation is {activation}, so that is used, and not OpenAI's QuickGELU"]
+    if of_transformers and not given:
+        return [
+            f"{shown} is in the layout of 'transformers', without its config.json, so the activation is "
+            f"{architecture}'s {activation}; a model that was OpenAI's has QuickGELU"
+        ]
+    return []
+
+
+def _different_size(named: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
+    """The first size in which two configurations differ, None where they agree."""
+    sides: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("vision_cfg", {"layers": 12, "width": 768, "patch_size": 16, "image_size": 224, "timm_model_name": None}),
+        ("text_cfg", {"layers": 12, "width": 512, "heads": 8, "vocab_size": 49408, "context_length": 77}),
+    )
+    if config["embed_dim"] != named["embed_dim"]:
+        return f"embed_dim {config['embed_dim']}"
+    for side, defaults in sides:
+        for name, usual in defaults.items():
+            value = config[side].get(name, usual)
+            if value != named[side].get(name, usual):
+                return printable(f"{side} {name} {value}", 60)
+    return None
 
 
 def _instantiate(config: dict[str, Any], files: ModelFiles, tensors: Mapping[str, Tensor]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,34 @@ from torch import Tensor
 from clipsim.engines.torch.torchscript import is_torchscript, read_torchscript
 from clipsim.errors import WeightsError, printable
 
-_NESTS = ("state_dict", "model_state_dict", "model")  # where training programs put the model's tensors
+# Where training programs put the model's tensors, and where the averages of them.
+_NESTS = ("state_dict", "model_state_dict", "model", "module")
+_EMA_NESTS = ("state_dict_ema", "ema_state_dict", "model_ema", "ema_model", "ema", "model_ema_state_dict")
+# What wrappers put into names: compiled, distributed and checkpointed modules in any place, others before all names.
+_WRAPPERS = {"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
+_PREFIXES = ("model.", "clip.", "clip_model.")
+_EMA_PREFIXES = ("ema.", "ema_model.", "model_ema.")
+_COUNTS = {"n_averaged"}  # of an averaged model, beside its tensors
+_MAX_SHOWN = 5  # entries of a file that an error names
 
 
-def read_tensors(path: Path, *, mapped: bool = True) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class Checkpoint:
+    """The tensors of a checkpoint by name, and notices of what else is in it."""
+
+    tensors: dict[str, Tensor]
+    notices: tuple[str, ...] = ()
+
+
+def read_checkpoint(path: Path, *, mapped: bool = True) -> Checkpoint:
     """The tensors of a safetensors file, a pickled state dict or a TorchScript archive, on the CPU.
 
     The content decides the format. With `mapped`, formats that allow it are mapped into memory, not read; overwriting
-    the file in place then changes the tensors. A state dict may be nested under "state_dict" or "model"; a "module."
-    before every name is dropped; values that are not tensors are left out.
+    the file in place then changes the tensors. A state dict may be nested, as training programs do it; what wrappers
+    put into names is dropped; EMA weights beside others are left out, with a notice; so are values that are not
+    tensors.
 
-    Raises WeightsError for a file that is missing, damaged, holds no tensors, or holds more than tensors.
+    Raises WeightsError for a file that is missing, damaged, holds no tensors, an adapter, or more than tensors.
     """
     shown = printable(str(path))
     if path.exists() and not path.is_file():
@@ -47,14 +65,23 @@ def read_tensors(path: Path, *, mapped: bool = True) -> dict[str, Tensor]:
     except Exception as error:
         said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 120)
         raise WeightsError(f"{shown}: damaged or not a checkpoint ({said})") from error
-    tensors = _flatten(found)
+    nested, notices = _choose_nest(found)
+    tensors, averaged = _strip_names(nested, shown)
+    if averaged:
+        notices.append(f"EMA weights beside others ({printable(averaged[0], 60)} for one) are not used")
     if not tensors:
-        raise WeightsError(f"{shown}: no tensors in it")
+        entries = sorted(str(name) for name in found) if isinstance(found, Mapping) else []
+        more = f"; its entries are {printable(', '.join(entries[:_MAX_SHOWN]), 80)}" if entries else ""
+        raise WeightsError(f"{shown}: no tensors of a model in it{more}")
+    if adapted := next((name for name in tensors if "lora_" in name.lower()), None):
+        raise WeightsError(
+            f"{shown}: an adapter, or a model with one in it ({printable(adapted, 80)}); merge it and save the model"
+        )
     for name, tensor in tensors.items():
         plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
         if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise WeightsError(f"{shown}: the tensor {printable(name, 60)} is not a plain array of numbers")
-    return tensors
+    return Checkpoint(tensors, tuple(f"{shown}: {notice}" for notice in notices))
 
 
 def _not_weights(head: bytes) -> str | None:
@@ -92,14 +119,50 @@ def _check_archive(path: Path) -> None:
         raise ValueError("its entries claim more bytes than the file has")
 
 
-def _flatten(found: Any) -> dict[str, Tensor]:
+def _choose_nest(found: Any) -> tuple[Mapping[Any, Any], list[str]]:
+    """The state dict in what a file holds, and what is to be said of the others."""
     if not isinstance(found, Mapping):
-        return {}
-    for nest in _NESTS:
-        if isinstance(found.get(nest), Mapping):
-            found = found[nest]
-            break
+        return {}, []
+    names, averaged = ([name for name in nests if _has_tensors(found.get(name))] for nests in (_NESTS, _EMA_NESTS))
+    if names:
+        notices = [f"the EMA weights in it ('{name}') are not used" for name in averaged]
+        notices += [f"'{name}' in it is not used, '{names[0]}' is" for name in names[1:]]
+        inner, more = _choose_nest(found[names[0]])
+        return inner, notices + more
+    if averaged and not any(isinstance(value, Tensor) for value in found.values()):
+        return found[averaged[0]], [f"only EMA weights are in it ('{averaged[0]}'), so they are used"]
+    return found, []
+
+
+def _has_tensors(value: Any) -> bool:
+    """Whether a value is a state dict, or a nest around one."""
+    if not isinstance(value, Mapping):
+        return False
+    if any(isinstance(inner, Tensor) for inner in value.values()):
+        return True
+    return any(isinstance(value.get(name), Mapping) for name in (*_NESTS, *_EMA_NESTS))
+
+
+def _strip_names(found: Mapping[Any, Any], shown: str) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors by the names that they have in their model, and the names of averages beside them."""
     tensors = {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
-    if tensors and all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
-    return tensors
+    wrapped = {name for name in tensors if _WRAPPERS.intersection(name.split("."))}
+    stripped: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        plain = ".".join(part for part in name.split(".") if part not in _WRAPPERS) if name in wrapped else name
+        if plain in stripped:
+            raise WeightsError(
+                f"{shown}: two tensors are called {printable(plain, 60)}, with and without a wrapper's name"
+            )
+        if plain not in _COUNTS:
+            stripped[plain] = tensor
+    averaged = [name for name in stripped if name.startswith(_EMA_PREFIXES)]
+    if len(averaged) < len(stripped):
+        stripped = {name: tensor for name, tensor in stripped.items() if not name.startswith(_EMA_PREFIXES)}
+    else:
+        averaged = []
+    while prefix := next((p for p in (*_PREFIXES, *_EMA_PREFIXES) if all(n.startswith(p) for n in stripped)), None):
+        if not stripped:
+            break
+        stripped = {name.removeprefix(prefix): tensor for name, tensor in stripped.items()}
+    return stripped, averaged

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from clipsim.engines.torch.torchscript import is_torchscript
 from clipsim.errors import WeightsError, printable
 from clipsim.models.catalogue import read_catalogue
 
@@ -27,22 +24,12 @@ def drop_extras(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def is_openais(tensors: dict[str, Tensor], path: Path) -> bool:
-    """Whether something in a checkpoint says that it is OpenAI's, and not one of OpenCLIP's in the same layout.
+def is_openais(tensors: dict[str, Tensor]) -> bool:
+    """Whether a checkpoint says that it is OpenAI's: its archives carry three numbers beside the weights.
 
-    OpenAI's archives are TorchScript, carry three numbers beside the weights, and hold matrices in fp16.
+    Neither TorchScript nor fp16 says so: OpenCLIP's models are traced and saved in fp16 too.
     """
-    if any(name in tensors for name in _NOT_WEIGHTS) or _is_archive(path):
-        return True
-    matrix = tensors.get("transformer.resblocks.0.attn.in_proj_weight")
-    return matrix is not None and matrix.dtype == torch.float16
-
-
-def _is_archive(path: Path) -> bool:
-    try:
-        return is_torchscript(path)
-    except (OSError, zipfile.BadZipFile):
-        return False
+    return any(name in tensors for name in _NOT_WEIGHTS)
 
 
 def explain_assumption(config: dict[str, Any], tensors: dict[str, Tensor], path: Path) -> str:
