@@ -94,7 +94,7 @@ def test_a_state_dict_without_its_tokenizer_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["{", "[]", '{"model_cfg": 3}', '{"model_cfg": {"embed_dim": 1}}', "[" * 100_000])
 def test_a_damaged_description_is_refused(tmp_path: Path, text: str) -> None:
     """It is never passed over for a guess."""
-    state = torch.nn.Linear(2, 2).state_dict()
+    state: Any = torch.nn.Linear(2, 2).state_dict()
     state._metadata[""]["clipsim"] = "clipsim.checkpoint/1 " + text
     torch.save(state, tmp_path / "saved.pt")
 

@@ -136,7 +136,7 @@ class OpenAITransformer(Transformer):  # type: ignore[misc]
     def forward(self, x: Tensor, attn_mask: Tensor | None = None) -> Tensor:
         """Run the blocks, under their own masks unless another is given."""
         for block in self.resblocks:
-            if self.grad_checkpointing and not torch.jit.is_tracing():
+            if self.grad_checkpointing:
                 x = checkpoint(block, x, None, None, attn_mask, use_reentrant=False)
             else:
                 x = block(x, attn_mask=attn_mask)
@@ -214,7 +214,8 @@ class GuardedTimmModel(_Guarded, TimmModel):  # type: ignore[misc]
 class _Calls(_Guarded):
     """The call, the casts and the attributes of OpenAI's model, for any of OpenCLIP's classes."""
 
-    _hidden, _side = (), "text"
+    _hidden: ClassVar[tuple[str, ...]] = ()
+    _side = "text"
 
     @property
     def dtype(self) -> torch.dtype:
@@ -258,7 +259,7 @@ class _Calls(_Guarded):
                 f"tokens of length {length} for a model that reads {self.context_length}; give "
                 f"context_length={self.context_length} to tokenize, or use model.tokenize"
             )
-        if self._files.tokenizer is None or torch.jit.is_tracing():
+        if self._files.tokenizer is None:
             return
         if _is_clips(tokens) and not _reads_clips_tokens(self._text_settings, self._files):
             raise PromptError(
