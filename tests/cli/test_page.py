@@ -160,7 +160,7 @@ def test_a_page_of_duplicates(clipsim: Clipsim) -> None:
 
     assert done.status == 0
     assert [[name.text for name in group.find("li")[0].find("bdi")[:1]] for group in groups] == [
-        ["./blue-copy.png"], ["./red-copy.png"],
+        ["./blue.png"], ["./red.png"],
     ]  # fmt: skip
     assert [len(group.find("img")) for group in groups] == [2, 2]
     few = clipsim("duplicates", ".", "-q", "--format", "html", "--max-pictures", "3")

@@ -196,8 +196,8 @@ def test_duplicates(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path) 
 
     assert table.status == 3
     assert table.out.splitlines()[0].endswith(" · over 0.94 · 4 images · 1 group")
-    assert "same bytes   40 × 24" in table.out
-    assert names.out == f"{colours / 'red.png'}\0"
+    assert "same bytes   copy   40 × 24" in table.out
+    assert names.out == f"{colours / 'also red.png'}\0"
     assert (result["schema"], len(result["groups"])) == ("clipsim.duplicates/1", 1)
     assert exact.status == 0
     assert exact.out.splitlines()[0] == "5 images · 1 group"

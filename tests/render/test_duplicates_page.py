@@ -15,7 +15,7 @@ ALIKE = DuplicateGroup(
     False,
     (
         DuplicateImage("c.png", 1.0, 40, 30),
-        DuplicateImage("d.png", 0.99, 20, 15),
+        DuplicateImage("d.png", 0.99, 20, 15, copy_of="c.png", removable=True),
         DuplicateImage("e.png", 0.95, None, None),
     ),
 )
@@ -33,7 +33,7 @@ def test_each_group_has_its_pictures() -> None:
     assert second.find("h2")[0].text == "2. Alike"
     assert [entry.find("bdi", class_="name")[0].text for entry in second.find("li")] == ["c.png", "d.png", "e.png"]
     assert [[score.text for score in entry.find("b")] for entry in second.find("li")] == [[], ["0.9900"], ["0.9500"]]
-    assert [note.text.strip() for note in second.find("span", class_="note")] == ["40 × 30", "20 × 15"]
+    assert [note.text.strip() for note in second.find("span", class_="note")] == ["40 × 30", "20 × 15 copy", "alike"]
     assert [len(entry.find("img")) for entry in second.find("li")] == [0, 1, 0]
     assert "cosine over 0.94" in page.find("ul", class_="facts")[0].text
 

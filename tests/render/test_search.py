@@ -27,7 +27,8 @@ ANSWERS = SearchResult(
 )  # fmt: skip
 GROUPS = DuplicatesResult(
     MODEL, 0.94, 5,
-    (DuplicateGroup(True, (DuplicateImage("a.png", 1.0, 160, 120), DuplicateImage("b.png", 1.0, 160, 120))),
+    (DuplicateGroup(True, (DuplicateImage("a.png", 1.0, 160, 120),
+                           DuplicateImage("b.png", 1.0, 160, 120, copy_of="a.png", removable=True))),
      DuplicateGroup(False, (DuplicateImage("c.png", 1.0, 320, 200), DuplicateImage("d.png", 0.98765432, None, None)))),
     (ImageFailure("bad.png", "an empty file"),), (),
 )  # fmt: skip
@@ -121,8 +122,24 @@ def test_the_json_of_duplicates_is_the_schema() -> None:
     assert record["groups"][1] == {
         "same_bytes": False,
         "images": [
-            {"image": "c.png", "similarity": 1.0, "width": 320, "height": 200, "index": None},
-            {"image": "d.png", "similarity": 0.9876543, "width": None, "height": None, "index": None},
+            {
+                "image": "c.png",
+                "similarity": 1.0,
+                "width": 320,
+                "height": 200,
+                "index": None,
+                "copy_of": None,
+                "removable": False,
+            },
+            {
+                "image": "d.png",
+                "similarity": 0.9876543,
+                "width": None,
+                "height": None,
+                "index": None,
+                "copy_of": None,
+                "removable": False,
+            },
         ],
     }
     bytes_alone = DuplicatesResult(None, None, 5, GROUPS.groups, (), ())
@@ -137,9 +154,11 @@ def test_lines_and_csv_of_duplicates() -> None:
 
     assert lines == [*GROUPS.to_dict()["groups"], {"image": "bad.png", "index": None, "error": "an empty file"}]
     assert rows == [
-        ["group", "same_bytes", "image", "similarity", "width", "height"],
-        ["1", "true", "a.png", "1.0", "160", "120"], ["1", "true", "b.png", "1.0", "160", "120"],
-        ["2", "false", "c.png", "1.0", "320", "200"], ["2", "false", "d.png", "0.9876543", "", ""],
+        ["group", "same_bytes", "image", "similarity", "width", "height", "copy_of", "removable"],
+        ["1", "true", "a.png", "1.0", "160", "120", "", "false"],
+        ["1", "true", "b.png", "1.0", "160", "120", "a.png", "true"],
+        ["2", "false", "c.png", "1.0", "320", "200", "", "false"],
+        ["2", "false", "d.png", "0.9876543", "", "", "", "false"],
     ]  # fmt: skip
 
 
@@ -149,8 +168,8 @@ def test_the_table_of_duplicates() -> None:
 
     assert lines[0] == "ViT-B-32 · openai · over 0.94 · 5 images · 2 groups"
     assert [line.split() for line in lines[3:8] if line and "─" not in line] == [
-        ["160", "×", "120", "a.png"], ["same", "bytes", "160", "×", "120", "b.png"], ["320", "×", "200", "c.png"],
-        ["0.9877", "d.png"],
+        ["160", "×", "120", "a.png"], ["same", "bytes", "copy", "160", "×", "120", "b.png"],
+        ["320", "×", "200", "c.png"], ["0.9877", "alike", "d.png"],
     ]  # fmt: skip
     nothing = DuplicatesResult(MODEL, 0.94, 5, (), (), ())
     assert drawn([*duplicates.build_duplicates_table(nothing, 100)]) == [

@@ -19,6 +19,7 @@
 - `places`, `collection`, `search_vectors`: what a search is told to look in → sources or data sets, their vectors, and
   the nearest of them
 - `same_files`, `pixel_check`: files of the same bytes, and pictures that are near in their pixels
+- `kept_files`: which file of a group is best, which are copies of it, and which of those may go
 - `shown_pictures`: thumbnails of what a result shows
 - `served_model`, `model_thread`, `collection_search`: a session that answers many clients at once
 - `served_pictures`: the names, numbers and thumbnails of the pictures that these may search

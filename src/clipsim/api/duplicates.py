@@ -11,14 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.api.collection import Collection
+from clipsim.api.kept_files import Arranged, arrange
 from clipsim.api.model_record import describe_model
 from clipsim.api.pixel_check import PixelCheck
-from clipsim.api.places import Place, Progress, check_models
+from clipsim.api.places import Place, Places, Progress, check_models
 from clipsim.embedding.pipeline import default_workers
 from clipsim.embedding.session import Session
 from clipsim.engines.devices import usable_cores
 from clipsim.errors import ImageError, UsageError, printable
 from clipsim.images.thumbnails import measure_source
+from clipsim.inputs.repeats import Repeats, identify
+from clipsim.inputs.sources import FileSource
 from clipsim.models.catalogue import BUNDLED
 from clipsim.options import as_number, check_flag
 from clipsim.scoring.duplicates_records import DuplicateGroup, DuplicateImage, DuplicatesResult
@@ -105,11 +108,13 @@ class Duplicates:
             self.warnings.append(
                 f"{len(check.missing):,} pictures could not be opened to compare their pixels; their vectors decide"
             )
+        found = DescribedGroups(collection, self._places, groups.members(), check)
+        self.warnings += found.notices
         self.result = DuplicatesResult(
             model=describe_model(self._session.encoder),
             threshold=self._threshold,
-            compared=len(collection),
-            groups=describe_groups(collection, groups.members(), check.sizes),
+            compared=len(collection) - found.repeated,
+            groups=found.groups,
             errors=tuple(collection.errors),
             warnings=tuple(self.warnings),
         )
@@ -140,27 +145,64 @@ def find_copies(digests: Sequence[bytes | None]) -> list[list[int]]:
     return [found for found in rows.values() if len(found) > 1]
 
 
-def describe_groups(
-    collection: Collection, groups: Sequence[Sequence[int]], sizes: dict[int, tuple[int, int]]
-) -> tuple[DuplicateGroup, ...]:
-    """The records of groups of rows: those of the same bytes first, in each the largest picture first."""
-    described = []
-    for members in groups:
-        known = {row: sizes.get(row) or collection.sizes[row] or _measure(collection, row) for row in members}
+class DescribedGroups:
+    """The records of groups of rows: those of the same bytes first, in each the best picture first.
+
+    A file that is in a group under two names is there once; a group that has one picture then is none. `repeated` is
+    the number of those names, `notices` what the caller should know.
+    """
+
+    def __init__(
+        self, collection: Collection, places: Sequence[Place], groups: Sequence[Sequence[int]], check: PixelCheck | None
+    ) -> None:
+        self._collection, self._check = collection, check
+        repeats = places.repeats if isinstance(places, Places) else Repeats()
+        before, changed, described = repeats.count, 0, []
+        for members in groups:
+            rows = [row for row in members if not self._is_repeated(repeats, row)]
+            if len(rows) > 1:
+                group, arranged = self._describe(rows)
+                described.append(group)
+                changed += arranged.changed
+        self.repeated = repeats.count - before
+        self.groups = tuple(sorted(described, key=lambda group: not group.same_bytes))
+        self.notices = list(repeats.notices)
+        if changed:
+            self.notices.append(
+                f"{changed:,} pictures of groups are not what they were when they were compared, and are no longer "
+                "taken for copies; embed them again"
+            )
+
+    def _is_repeated(self, repeats: Repeats, row: int) -> bool:
+        source = self._collection.sources[row]
+        if not isinstance(source, FileSource):
+            return False
+        return repeats.is_repeated(("row", identify(source) or source.name))
+
+    def _describe(self, rows: Sequence[int]) -> tuple[DuplicateGroup, Arranged]:
+        collection = self._collection
+        arranged = arrange(rows, collection.sources, collection.digests, self._check and self._check.distance)
+        known = {row: self._size_of(row) for row in rows}
         area = {row: size[0] * size[1] if size else 0 for row, size in known.items()}
-        ordered = sorted(members, key=lambda row: (-area[row], row))
+        ordered = sorted(arranged.rows, key=lambda row: -area[row])  # those that are gone among the others
         digests = {collection.digests[row] for row in ordered}
         same = len(digests) == 1 and None not in digests
-        cosines = _compare_with_first(collection, ordered)
         images = tuple(
-            DuplicateImage(source.name, cosine, width, height, source.index)
-            for source, cosine, (width, height) in (
-                (collection.sources[row], cosine, known[row] or (None, None))
-                for row, cosine in zip(ordered, cosines, strict=True)
+            DuplicateImage(
+                collection.sources[row].name,
+                cosine,
+                *(known[row] or (None, None)),
+                collection.sources[row].index,
+                copy_of=collection.sources[arranged.copy_of[row]].name if row in arranged.copy_of else None,
+                removable=row in arranged.removable,
             )
+            for row, cosine in zip(ordered, _compare_with_first(collection, ordered), strict=True)
         )
-        described.append(DuplicateGroup(same, images))
-    return tuple(sorted(described, key=lambda group: not group.same_bytes))
+        return DuplicateGroup(same, images), arranged
+
+    def _size_of(self, row: int) -> tuple[int, int] | None:
+        sizes = self._check.sizes if self._check else {}
+        return sizes.get(row) or self._collection.sizes[row] or _measure(self._collection, row)
 
 
 def _compare_with_first(collection: Collection, rows: Sequence[int]) -> list[float]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clipsim.errors import ImageError
 from clipsim.images.thumbnails import Thumbnail, make_thumbnail
@@ -19,6 +20,11 @@ LEAST_FIT = 0.85
 MOST_COLOUR_DIFFERENCE = 32.0
 KEPT_PICTURES = 4096  # nine kilobytes each
 KEPT_WINDOWS = 64  # two megabytes each
+
+
+EQUAL_DIFFERENCE = 2.0  # of cells of the small pictures, and of the mean colours, of what has the same pixels
+MAX_CELL_DIFFERENCE = 48.0  # of copies that differ by how they were encoded and reduced; most have less than 20
+CELL = 4  # pixels of the small pictures, on either side
 
 
 class PixelCheck:
@@ -61,9 +67,19 @@ class PixelCheck:
         one, other = self._pictures[first], self._pictures[second]
         if np.abs(one.colour - other.colour).max() > MOST_COLOUR_DIFFERENCE:
             return False
+        if _distance(one, other).max() <= EQUAL_DIFFERENCE:
+            return True  # also where all pixels have one colour, which nothing correlates with
         if correlate(cut_whole(one.grey), cut_whole(other.grey)) >= LEAST_FIT:
             return True  # neither cropped nor turned, as most copies are
         return fit(self._windows_of(first), self._windows_of(second)) >= LEAST_FIT
+
+    def distance(self, first: int, second: int) -> float:
+        """How far the small copies of two pictures are apart; infinite where they are surely of different content."""
+        self.load((first, second))
+        if self.missing & {first, second}:
+            return float("inf")
+        apart = _distance(self._pictures[first], self._pictures[second])
+        return float(apart.mean()) if apart.max() <= MAX_CELL_DIFFERENCE else float("inf")
 
     def close(self) -> None:
         """Drop what is still to be decoded."""
@@ -83,3 +99,10 @@ class PixelCheck:
             return make_thumbnail(self._sources[row], SIDE)
         except ImageError:
             return None
+
+
+def _distance(first: Thumbnail, second: Thumbnail) -> NDArray[np.float32]:
+    """The differences of two small pictures, cell by cell, and of their mean colours."""
+    difference = np.abs(first.grey.astype(np.float32) - second.grey.astype(np.float32))
+    cells = difference.reshape(SIDE // CELL, CELL, SIDE // CELL, CELL).mean((1, 3))
+    return np.concatenate([cells.ravel(), np.abs(first.colour - second.colour)])

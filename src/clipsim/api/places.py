@@ -13,6 +13,7 @@ from clipsim.errors import DatasetError, NoInputError, printable
 from clipsim.inputs.arguments import as_source, is_path, list_arguments
 from clipsim.inputs.expand import find_sources
 from clipsim.inputs.filters import NameFilter
+from clipsim.inputs.repeats import Repeats, identify_name
 from clipsim.inputs.sources import FailedSource, Source
 from clipsim.inputs.urls import as_path
 from clipsim.models.names import join_name
@@ -36,22 +37,33 @@ class Progress:
     failures: tuple[ImageFailure, ...] = ()
 
 
-def find_places(where: object, chosen: NameFilter | None = None, name: str = "where") -> list[Place]:
+class Places(list[Place]):
+    """Data sets and sources, each file once; `repeats` are the names that were left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.repeats = Repeats()
+
+
+def find_places(where: object, chosen: NameFilter | None = None, name: str = "where") -> Places:
     """The data sets and sources that a Python caller named: one image of `make_sources`, or an iterable of these.
 
     A folder that `clipsim embed` wrote is a data set; other paths are expanded as `inputs.expand` does, and sources
-    whose names `chosen` does not accept are left out. All are numbered from 0, those that are left out and the rows of
-    data sets too. A picture without a file name is named "image n" when it is the n-th, counted from 1.
+    whose names `chosen` does not accept are left out, and so are further names of a file. All are numbered from 0,
+    those that are left out and the rows of data sets too. A picture without a file name is named "image n" when it is
+    the n-th, counted from 1.
 
     Raises UsageError for other types, for a mapping and for a table, which it calls `name`; NoInputError where
     nothing is left, DatasetError for a damaged data set.
     """
-    places: list[Place] = []
+    places = Places()
     index = 0
     for given in list_arguments(where, name):
         if is_path(given):
             path = as_path(os.fspath(cast("str", given)))
             if is_dataset(path):
+                if places.repeats.is_repeated(("folder", identify_name(path) or path)):
+                    continue
                 places.append(Dataset(path, first=index))
                 index += len(places[-1])
                 continue
@@ -62,6 +74,7 @@ def find_places(where: object, chosen: NameFilter | None = None, name: str = "wh
         index += len(named)
         if chosen is not None:
             found = [source for source in found if isinstance(source, FailedSource) or chosen.accepts(source.name)]
+        found = list(places.repeats.leave_out(found))
         if places and isinstance(places[-1], list):
             places[-1] += found
         else:

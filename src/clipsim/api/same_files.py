@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from clipsim.api.collection import Collection
-from clipsim.api.duplicates import describe_groups, find_copies
+from clipsim.api.duplicates import DescribedGroups, find_copies
 from clipsim.api.places import Place, Progress
 from clipsim.embedding.pipeline import default_workers
 from clipsim.errors import ImageError, printable
@@ -57,11 +57,13 @@ class SameFiles:
                         )
                 collection.errors += failures
                 yield Progress("reading", begin + len(part), len(rows), tuple(failures))
+        described = DescribedGroups(collection, self._places, find_copies(collection.digests), None)
+        self.warnings += described.notices
         self.result = DuplicatesResult(
             model=None,
             threshold=None,
-            compared=len(collection) - len(collection.errors),
-            groups=describe_groups(collection, find_copies(collection.digests), {}),
+            compared=len(collection) - len(collection.errors) - described.repeated,
+            groups=described.groups,
             errors=tuple(collection.errors),
             warnings=tuple(self.warnings),
         )

@@ -92,7 +92,7 @@ class SearchCalls(Session):
     def duplicates(
         self, where: Pictures, *, threshold: float | None = None, pixels: bool = True, exact_files: bool = False
     ) -> DuplicatesResult:
-        """Find groups of pictures that are alike: copies, also re-encoded, resized, slightly cropped or turned.
+        """Find groups of pictures that are alike, and which of them are copies by content: re-encoded or resized.
 
         `where` is as for `search`. Two pictures are alike whose cosine is over the `threshold` and, with `pixels`,
         whose small grey copies fit into each other; with `exact_files` only those whose files have the same bytes.

@@ -51,9 +51,7 @@ def duplicates_command(
     workers: shared.Workers = None,
     output: shared.FormatOption = Format.table,
     as_json: shared.JsonFormat = False,
-    paths: Annotated[
-        bool, typer.Option("--paths", "-l", help="Print names alone: all but the first of each group.")
-    ] = False,
+    paths: Annotated[bool, typer.Option("--paths", "-l", help="Print names alone: the copies that may go.")] = False,
     null: shared.EndInNull = False,
     on_error: shared.OnErrorOption = OnError.skip,
     exact: shared.Exact = False,
@@ -61,7 +59,7 @@ def duplicates_command(
     max_pictures: MaxPictures = MAX_PICTURES,
     quiet: shared.Quiet = False,
 ) -> None:
-    """Find pictures that are copies of each other, also re-encoded, resized, slightly cropped or turned.
+    """Find pictures that are copies of each other, also re-encoded or resized, and pictures that are alike.
 
     Example: `clipsim duplicates photos/`
 
@@ -142,7 +140,10 @@ def _print_result(result: DuplicatesResult, output: Format, *, paths: bool, null
     if paths:
         from clipsim.render.search import format_paths
 
-        write("".join(format_paths(iter(result.redundant), null=null)))
+        names = [name for name in result.redundant if null or "\n" not in name]
+        if len(names) < len(result.redundant):
+            print_message("warning", "names that hold a line feed are left out; --null (-0) prints them too")
+        write("".join(format_paths(iter(names), null=null)))
     elif output is Format.json:
         write(render.format_duplicates_json(result))
     elif output is Format.jsonl:

@@ -5,6 +5,7 @@
 - `containers`: refuses JPEG, PNG and TIFF files that would take a decoder too much time or memory
 - `colour`: any mode → RGB, upright
 - `thumbnails`: a small grey picture, to compare pictures by their pixels
+- `copies`: two files → whether one is a copy of the other by content, and which is better
 - `memory`: the budget that decoding threads share
 - `thumbnail_files`: a picture → the file of a small one, for pages and terminals
 

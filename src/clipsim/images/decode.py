@@ -106,10 +106,14 @@ def read_size(file: BinaryIO) -> tuple[int, int]:
 
     Raises ImageError for what no decoder opens.
     """
+    return upright_size(opened_picture(file))
+
+
+def opened_picture(file: BinaryIO) -> Image.Image:
+    """The picture in an open file, as its header describes it, not decoded. Raises ImageError as `read_size` does."""
     head = _read_head(file)
     try:
-        image = _open_picture(file, head, _formats_for(head))
-        return upright_size(image)
+        return _open_picture(file, head, _formats_for(head))
     except ClipsimError:
         raise
     except UnidentifiedImageError as error:

@@ -15,7 +15,7 @@ from clipsim.scoring.duplicates_records import DuplicatesResult
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-DUPLICATES_CSV_FIELDS = ("group", "same_bytes", "image", "similarity", "width", "height")
+DUPLICATES_CSV_FIELDS = ("group", "same_bytes", "image", "similarity", "width", "height", "copy_of", "removable")
 
 
 def format_duplicates_json(result: DuplicatesResult) -> str:
@@ -37,7 +37,7 @@ def format_duplicates_csv(result: DuplicatesResult) -> Iterator[str]:
     yield csv_line(DUPLICATES_CSV_FIELDS)
     for number, group in enumerate(result.groups, start=1):
         for image in group.images:
-            fields = image.to_dict()
+            fields = {**image.to_dict(), "removable": str(image.removable).lower()}
             yield csv_line(
                 (number, str(group.same_bytes).lower(), *(fields[name] for name in DUPLICATES_CSV_FIELDS[2:]))
             )
@@ -60,18 +60,22 @@ def build_duplicates_table(
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1), header_style="bold")
     table.add_column("similarity", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     table.add_column("pixels", justify="right", no_wrap=True)
     table.add_column("image", no_wrap=True)
     names = [image.image for group in result.groups for image in group.images]
-    shown = iter(map(printable, names) if whole_names else shorten_all(names, max(NARROWEST, width - BESIDE - 8)))
+    shown = iter(map(printable, names) if whole_names else shorten_all(names, max(NARROWEST, width - BESIDE - 15)))
     for group in result.groups:
         for place, image in enumerate(group.images):
             cosine = "same bytes" if group.same_bytes else f"{image.similarity:.4f}"
             size = "" if image.width is None else f"{image.width} × {image.height}"
-            table.add_row("" if place == 0 else cosine, size, Text(next(shown), style="bold" if place == 0 else ""))
+            kind = "" if place == 0 else "alike" if image.copy_of is None else "copy"
+            name = Text(next(shown), style="bold" if place == 0 else "")
+            table.add_row("" if place == 0 else cosine, kind, size, name)
         table.add_section()
     yield table
     yield Text(
-        "In each group the largest picture first; the similarity is the cosine with it. --paths prints the others.",
+        "In each group the best picture first; the similarity is the cosine with it. --paths prints the copies that "
+        "may go; what is only alike may differ in details.",
         style="dim",
     )

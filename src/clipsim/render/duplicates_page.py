@@ -31,7 +31,7 @@ def format_duplicates_page(
                     data_uri(thumbnails.get(image.image)),
                     f"{image.similarity:.4f}" if scored else None,
                     heat_level(image.similarity, low, high) if scored else 0,
-                    note=size,
+                    note=(*size, *(() if place == 0 else ("alike" if image.copy_of is None else "copy",))),
                 )
             )
         return Group(f"{number:,}. {'The same bytes' if group.same_bytes else 'Alike'}", pictures)
@@ -44,7 +44,9 @@ def format_duplicates_page(
         facts=facts + ([] if result.threshold is None else [("cosine over", f"{result.threshold:g}")]),
         warnings=result.warnings,
         errors=result.errors,
-        explanation="In each group the largest picture comes first; a score is the cosine similarity with it." + cut,
+        explanation="In each group the best picture comes first; a score is the cosine similarity with it. "
+        "What is only "
+        "alike may differ in details." + cut,
         low=low,
         high=high,
         groups=(group_of(number, group) for number, group in enumerate(shown, start=1)),

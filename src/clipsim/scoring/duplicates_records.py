@@ -17,6 +17,9 @@ class DuplicateImage:
 
     `index` is its position among all that were compared, from 0: inputs with folders and patterns expanded, and the
     rows of data sets.
+    `copy_of` names the better picture that it is a copy of by content, not only alike; None where there is none.
+    `removable` says that its file may go: when it was looked at, the better one was there, under a name of another
+    file, and removing this one frees its space.
     """
 
     image: str
@@ -24,6 +27,8 @@ class DuplicateImage:
     width: int | None
     height: int | None
     index: int | None = field(default=None, compare=False)
+    copy_of: str | None = None
+    removable: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """An element of "images"; numbers have seven significant digits."""
@@ -32,7 +37,7 @@ class DuplicateImage:
 
 @dataclass(frozen=True, repr=False)
 class DuplicateGroup:
-    """Pictures that are alike, the largest first; with `same_bytes`, their files are the same to the byte."""
+    """Pictures that are alike, the best first; with `same_bytes`, their files are the same to the byte."""
 
     same_bytes: bool
     images: tuple[DuplicateImage, ...]
@@ -66,8 +71,8 @@ class DuplicatesResult:
 
     @property
     def redundant(self) -> tuple[str, ...]:
-        """All but the first picture of each group, in order."""
-        return tuple(image.image for group in self.groups for image in group.images[1:])
+        """The files that may go, in order: copies by content of a better picture that stays."""
+        return tuple(image.image for group in self.groups for image in group.images if image.removable)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of the schema `clipsim.duplicates/1`."""
