@@ -178,7 +178,9 @@ class DeferredEncoder:
 
     def tokenize(self, texts: Sequence[str], *, truncate: bool) -> Tokens:
         """N texts → (n, k) int64 token ids, padded."""
-        return self.load().tokenize(texts, truncate=truncate)
+        model = self.load()
+        with self._encoding:
+            return model.tokenize(texts, truncate=truncate)
 
     def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> Features:
         """N texts → (n, embed_dim) float32."""
