@@ -17,11 +17,10 @@ def damage(path: Path, others: Sequence[Path], rng: random.Random) -> str:
     `others` are files whose content may come in its place.
     """
     times = path.stat()
-    kinds = [_flip, _flip_several, _cut, _append, _zero, _swap, _remove, _empty, _make_folder]
+    kinds: list[Callable[..., str]] = [_flip, _flip_several, _cut, _append, _zero, _swap, _remove, _empty, _make_folder]
     if path.suffix == ".json":
         kinds += [_edit] * 8
-    kind: Callable[..., str] = rng.choice(kinds)
-    done = kind(path, others, rng)
+    done = rng.choice(kinds)(path, others, rng)
     if path.is_file() and rng.random() < 0.5:
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     return f"{path.name}: {done}"

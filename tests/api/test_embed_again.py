@@ -66,12 +66,15 @@ def test_overwriting_that_is_killed_at_any_moment(
     old = contents(folder)
     moments: list[Path] = []
 
+    def keep() -> None:
+        moments.append(tmp_path / f"moment{len(moments)}")
+        shutil.copytree(folder, moments[-1])
+
     def watched(method: Callable[..., None]) -> Callable[..., None]:
         def run(self: LocalFolder, *arguments: Any) -> None:
-            for call in (lambda: None, lambda: method(self, *arguments)):
-                call()
-                moments.append(tmp_path / f"moment{len(moments)}")
-                shutil.copytree(folder, moments[-1])
+            keep()
+            method(self, *arguments)
+            keep()
 
         return run
 

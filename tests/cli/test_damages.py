@@ -85,7 +85,7 @@ def test_a_damaged_data_set(clipsim: Clipsim, colour_model: FakeEncoder, table: 
             assert_one_line_each(found, done)
             if found.status == 1:
                 named += 1
-                assert found.out == "", done
+                assert found.out == "" or not any(query["results"] for query in queries(found)), (done, found)
                 assert str(folder) in found.err, (done, found)
             else:
                 assert queries(found) == right, (done, found)

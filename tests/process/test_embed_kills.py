@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from collections_of_pictures import Collection, make_collection
+
+from clipsim.store.dataset import Dataset
 
 pytest.importorskip("pyarrow")
 
@@ -49,10 +54,14 @@ class start:  # noqa: N801 (reads as a verb)
         env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths)), "FAKE_SECONDS": str(batch_seconds)}
         self.process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
-    def wait_for(self, output: Path, pattern: str, count: int = 1) -> None:
-        """Wait until so many files are there, or the run has ended."""
+    def wait_for(self, output: Path, pattern: str, count: int = 1, *, changed_since: int = 0) -> None:
+        """Wait until so many files are there, of those that were written since a time in ns, or the run has ended."""
         until = time.monotonic() + PATIENCE
-        while len(list(output.glob(pattern))) < count and self.process.poll() is None and time.monotonic() < until:
+        while (
+            len(list(filter(changed(changed_since), output.glob(pattern)))) < count
+            and self.process.poll() is None
+            and time.monotonic() < until
+        ):
             time.sleep(0.001)
 
     def kill(self) -> None:
@@ -67,6 +76,17 @@ class start:  # noqa: N801 (reads as a verb)
         finally:
             self.process.kill()
         return self.process.returncode, said
+
+
+def changed(since: int) -> Callable[[Path], bool]:
+    """Whether a file was written since a time; one that is gone was not."""
+
+    def is_changed(path: Path) -> bool:
+        with suppress(FileNotFoundError):
+            return path.stat().st_mtime_ns >= since
+        return False
+
+    return is_changed
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -108,6 +128,36 @@ def test_killed_at_any_moment(collection: Collection, whole: Path, tmp_path: Pat
 
     assert status == 3, said
     assert contents(folder) == contents(whole)
+
+
+def test_overwriting_killed_at_any_moment(collection: Collection, whole: Path, tmp_path: Path) -> None:
+    """The old data set is there until the first new shard is; from then on the new one is completed."""
+    folder = tmp_path / "out"
+    rng = random.Random(1)
+    seen = set()
+    shutil.copytree(whole, folder)
+    for kill in range(4):
+        run = start(collection, folder, "--dtype", "fp16", "--overwrite", batch_seconds=0.02)
+        if kill == 1:
+            run.wait_for(folder, ".clipsim/tmp-*/img_emb.npy")
+        elif kill > 1:
+            run.wait_for(folder, "img_emb/img_emb_0000.npy", changed_since=time.time_ns())
+            time.sleep(rng.uniform(0, 0.1))
+        run.kill()
+        dataset = Dataset(folder)
+        seen.add(dataset.facts.dtype)
+        if dataset.facts.dtype == "fp32":
+            assert contents(folder).items() >= contents(whole).items()
+        else:
+            assert not dataset.facts.complete
+            assert all(path.stat().st_size < 3000 for path in folder.glob("img_emb/*"))
+        dataset.vectors(range(len(dataset)))
+    assert "fp16" in seen
+    status, said = start(collection, folder, "--dtype", "fp16").finish()
+
+    assert status == 3, said
+    assert start(collection, tmp_path / "new", "--dtype", "fp16").finish()[0] == 3
+    assert contents(folder) == contents(tmp_path / "new")
 
 
 def test_two_at_once(collection: Collection, whole: Path, tmp_path: Path) -> None:

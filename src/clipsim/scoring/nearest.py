@@ -93,9 +93,9 @@ def add_vectors(
             near = _lift_halves(part[low:high], block[: high - low]) if scale != 1 else part[low:high]
             with np.errstate(invalid="ignore", over="ignore"):  # of vectors that are left out
                 np.matmul(near, columns, out=scores[low:high])
-            wrong = _wrong_rows(near, scale)
-            scores[low + wrong] = -np.inf
-            nearest.wrong.update((start + begin + low + wrong).tolist())
+            if len(wrong := _wrong_rows(near, scale)):
+                scores[low + wrong] = -np.inf
+                nearest.wrong.update((start + begin + low + wrong).tolist())
         for query, row in excluded:
             if begin <= row < begin + len(part):
                 scores[row - begin, query] = -np.inf
@@ -116,8 +116,14 @@ def find_wrong_rows(vectors: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
 def _wrong_rows(vectors: NDArray[np.float32], scale: np.float32) -> NDArray[np.intp]:
     """The rows of a block whose length is not 1 / scale."""
     with np.errstate(invalid="ignore", over="ignore"):
-        squares = np.einsum("ij,ij->i", vectors, vectors) * (scale * scale)
+        squares = _squared_lengths(vectors) * (scale * scale)
         return np.flatnonzero(~(np.abs(squares - 1) <= SQUARE_TOLERANCE))
+
+
+def _squared_lengths(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    fast = hasattr(np, "vecdot")  # since NumPy 2; takes half the time
+    squares: NDArray[np.float32] = np.vecdot(vectors, vectors) if fast else np.einsum("ij,ij->i", vectors, vectors)
+    return squares
 
 
 def _lift_halves(halves: NDArray[np.floating[Any]], out: NDArray[np.float32]) -> NDArray[np.float32]:
