@@ -7,10 +7,12 @@ import json
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -26,9 +28,10 @@ MODEL = ["-m", "clipsim-mini"]
 OPTIONS = ["--no-cache", "-q"]
 
 
-def start(*options: str) -> tuple[Program, Any]:
-    """A server on a free port, whose model is loaded, and a client of it."""
-    program = Program([*CLIPSIM, "serve", "--port", "0", *MODEL, *OPTIONS, *options], stderr=PIPE)
+def start(*options: str, descriptors: tuple[int, tuple[int, int]] | None = None) -> tuple[Program, Any]:
+    """A server on a free port, whose model is loaded, and a client of it; `descriptors` limit its open files."""
+    limit = None if descriptors is None else partial(__import__("resource").setrlimit, *descriptors)
+    program = Program([*CLIPSIM, "serve", "--port", "0", *MODEL, *OPTIONS, *options], stderr=PIPE, preexec_fn=limit)
     assert program.process.stderr is not None
     address = program.process.stderr.readline().split()[-1].decode()
     client = httpx.Client(base_url=address, timeout=60, limits=httpx.Limits(max_connections=80))
@@ -153,6 +156,107 @@ def test_two_models_a_token_and_sigterm(tmp_path: Path) -> None:
         status, _, err = program.finish()
 
     assert (status, err) == (0, b"clipsim serve: stopped\n")
+
+
+def peak_memory(program: Program) -> int:
+    """The most memory that a process has taken so far, in bytes."""
+    status = Path(f"/proc/{program.process.pid}/status").read_text()
+    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_requests_that_would_be_large_take_no_memory() -> None:
+    """140 KB of texts and templates, or of brackets, are refused before anything is built of them."""
+    program, client = start()
+    uri = "data:image/png;base64," + base64.b64encode(IMAGES[0].read_bytes()).decode()
+    with program, closing(client):
+        rank(client, IMAGES[0])
+        before = peak_memory(program)
+        bodies: list[dict[str, Any]] = [
+            {"texts": ["x" * 70_000], "templates": ["{}" * 35_000]},
+            {"texts": ["x" * 140] * 500, "templates": ["{}" * 70] * 500},
+            {"texts": ["x" * 9_000], "templates": ["{}" * 60] * 900},
+            {"texts": ["x" * 9_000] * 8, "templates": ["{}" * 4_900] * 7},
+        ]
+        statuses = [client.post("/v1/rank", json={"images": [uri], **body}).status_code for body in bodies]
+        statuses.append(client.post("/v1/rank", content=b'{"texts": [' + b"[]," * 46_000 + b"1]}").status_code)
+
+        assert statuses == [422, 422, 422, 422, 400]
+        assert peak_memory(program) - before < 100_000_000
+
+
+def test_a_signal_stops_and_a_second_one_ends() -> None:
+    """With status 0 and a line, once the body that is still coming is answered; or at once by the second signal."""
+    for again in (False, True):
+        program, client = start()
+        with program, closing(client):
+            head = b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: 16\r\n\r\n{"
+            with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
+                connection.sendall(head)
+                time.sleep(0.2)
+                program.process.send_signal(signal.SIGINT)
+                while client_can_connect(client):
+                    time.sleep(0.02)
+                assert program.process.poll() is None
+                if again:
+                    program.process.send_signal(signal.SIGINT)
+                else:
+                    connection.sendall(b'"input": "cat"}')
+                    assert connection.recv(100).startswith(b"HTTP/1.1 200")
+                status, _, err = program.finish()
+        expected = (-signal.SIGINT, b"clipsim: error: interrupted\n") if again else (0, b"clipsim serve: stopped\n")
+        assert (status, err) == expected
+
+
+def client_can_connect(client: Any) -> bool:
+    """Whether the server still listens."""
+    try:
+        socket.create_connection((client.base_url.host, client.base_url.port)).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_without_descriptors_there_is_one_line() -> None:
+    """However many connect; when they have gone, the server answers again."""
+    resource = pytest.importorskip("resource")
+    program, client = start(descriptors=(resource.RLIMIT_NOFILE, (64, 64)))
+    with program, closing(client):
+        connections = [socket.socket() for _ in range(400)]
+        for connection in connections:
+            connection.setblocking(False)
+            connection.connect_ex((client.base_url.host, client.base_url.port))
+        assert program.process.stderr is not None
+        line = program.process.stderr.readline()
+        for connection in connections:
+            connection.close()
+        while True:
+            try:
+                assert httpx.get(client.base_url.join("/health"), timeout=5).status_code in (200, 503)
+                break
+            except httpx.HTTPError:
+                time.sleep(0.1)
+        program.process.send_signal(signal.SIGTERM)
+        status, _, err = program.finish()
+
+    assert b"descriptor" in line
+    assert (status, err) == (0, b"clipsim serve: stopped\n")
+
+
+def test_pictures_are_named_from_the_served_folder(tmp_path: Path) -> None:
+    """A link that leaves it is named as skipped; no answer says where the folder is."""
+    folder = tmp_path / "photos"
+    (folder / "one").mkdir(parents=True)
+    for name in (folder / "one/maze.jpeg", tmp_path / "outside.jpeg"):
+        name.write_bytes(IMAGES[0].read_bytes())
+    (folder / "link.jpeg").symlink_to(tmp_path / "outside.jpeg")
+    program, client = start(str(folder))
+    with program, closing(client):
+        answer = client.post("/v1/search", json={"texts": ["maze"]})
+
+    assert [match["image"] for match in answer.json()["queries"][0]["results"]] == ["one/maze.jpeg"]
+    assert answer.json()["errors"] == [{"path": "link.jpeg", "error": "a link that leaves the served folder"}]
+    assert str(tmp_path) not in answer.text
 
 
 def test_a_port_in_use_and_an_open_address_end_with_one_line() -> None:

@@ -34,10 +34,17 @@ def running_servers() -> Iterator[Serve]:
     with ExitStack() as stack:
 
         def start(
-            *, places: Any = (), folders: Any = (), wait: bool = True, cache: bool = False, **settings: Any
+            *,
+            places: Any = (),
+            folders: Any = (),
+            wait: bool = True,
+            cache: bool = False,
+            models: Any = ("clipsim-mini",),
+            **settings: Any,
         ) -> Any:
-            session = Session(ModelOptions("clipsim-mini"), RunOptions(batch_size=8, cache=cache))
-            service = Service([("clipsim-mini", session)], ServerSettings(port=0, **settings))
+            run = RunOptions(batch_size=8, cache=cache)
+            sessions = [(name, Session(ModelOptions("clipsim-mini"), run)) for name in models]
+            service = Service(sessions, ServerSettings(port=0, **settings))
             server = Server(service, ServedPictures(places, folders))
             thread = threading.Thread(target=server.run)
             client = httpx.Client(base_url=server.address, timeout=60, limits=httpx.Limits(max_connections=400))

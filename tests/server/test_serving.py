@@ -187,23 +187,6 @@ def test_a_client_that_goes_away_is_no_bug(serve: Serve, caplog: pytest.LogCaptu
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-def test_a_client_that_does_not_read_loses_its_place(serve: Serve) -> None:
-    """Its long answers would otherwise keep the others out."""
-    client = serve(queue=1, body_seconds=0.5)
-    body = json.dumps({"input": ["red", "blue"] * 500}).encode()
-    request = b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-    with socket.socket() as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        connection.connect((client.base_url.host, client.base_url.port))
-        connection.sendall(request * 40)
-        time.sleep(0.5)
-        end = time.monotonic() + 20
-        while rank(client, "red").status_code != 200 and time.monotonic() < end:
-            time.sleep(0.1)
-
-        assert rank(client, "red").status_code == 200
-
-
 @pytest.mark.parametrize("number", ["-1", "9" * 5000, "x", "\u0665", "7"])
 def test_a_thumbnail_that_there_is_not(client: Any, number: str) -> None:
     """Is 404, whatever is written for its number."""
@@ -288,8 +271,6 @@ def test_a_bad_picture_is_named(client: Any, content: bytes) -> None:
 )
 def test_what_a_request_cannot_ask_for(client: Any, route: str, body: dict[str, Any], words: str) -> None:
     """One line that says what is wrong."""
-    import json
-
     if route == "rank":
         import base64
 

@@ -48,13 +48,13 @@ class ServedPictures:
         base = os.path.commonpath([os.path.dirname(path) for path in others]) if others else ""
         for source in sources:
             if source.name not in self._names:
-                self._names[source.name] = shown = self._unused(self._relative(source, base))
+                self._names[source.name] = shown = self._unused(self._relative(source.name, base))
                 self._numbers[shown] = len(self._sources)
                 self._sources.append(source)
 
     def shown(self, name: str) -> str:
         """The name that answers give to a source of a name."""
-        return self._names.get(name) or os.path.basename(name)
+        return self._names.get(name) or self._relative(name)
 
     def number(self, shown: str) -> int:
         """The number of a picture, which its thumbnail is asked for by."""
@@ -62,11 +62,9 @@ class ServedPictures:
 
     def failures(self, errors: Sequence[ImageFailure]) -> tuple[list[ImageFailure], list[str]]:
         """What an answer says of sources that cannot be used: the first of them, and a notice of the others."""
-        listed = []
-        for error in errors[:MAX_ERRORS]:
-            root = self._root_of(os.path.abspath(error.path))
-            shown = os.path.basename(error.path) if root is None else os.path.relpath(error.path, root)
-            listed.append(ImageFailure(self._names.get(error.path, shown), error.error, error.index))
+        listed = [
+            ImageFailure(self._relative(error.path), error.error, error.index) for error in errors[:MAX_ERRORS]
+        ]
         more = len(errors) - len(listed)
         return listed, [f"{more:,} more images could not be used"] if more else []
 
@@ -92,11 +90,11 @@ class ServedPictures:
     def _root_of(self, path: str) -> str | None:
         return next((root for root in self._roots if _is_within(path, root)), None)
 
-    def _relative(self, source: Source, base: str) -> str:
-        if is_url(source.name):
-            address = urlsplit(source.name)
+    def _relative(self, name: str, base: str = "") -> str:
+        if is_url(name):
+            address = urlsplit(name)
             return f"{address.scheme}://{address.hostname or ''}{address.path}"
-        path = os.path.abspath(source.name)
+        path = os.path.abspath(name)
         root = self._root_of(path)
         if root is None:
             return os.path.relpath(path, base) if base and _is_within(path, base) else os.path.basename(path)

@@ -14,13 +14,14 @@ HEADER_SECONDS = 15.0  # in which a header has to come
 WRITE_SECONDS = 30.0  # for which a client may read nothing of an answer
 TICK_SECONDS = 0.5  # between two looks at a connection
 MAX_HEADER_BYTES = 16_384
+MAX_HEADERS = 100
 MAX_PIPELINED_BYTES = 65_536  # that may come before the request before them is answered
 SMALL_CHUNK_BYTES = 1_024
 MAX_SMALL_CHUNKS = 2_000  # of a body; each takes as long to read as a large one
 
 
 class BoundedConnection(h11.Connection):
-    """h11's state of a connection, which refuses bodies of many small chunks."""
+    """h11's state of a connection, which refuses large headers and bodies of many small chunks."""
 
     _small_chunks = 0
 
@@ -29,6 +30,9 @@ class BoundedConnection(h11.Connection):
         event = super().next_event()
         if isinstance(event, h11.Request):
             self._small_chunks = 0
+            headers = sum(len(name) + len(value) for name, value in event.headers)
+            if len(event.headers) > MAX_HEADERS or len(event.target) + headers > MAX_HEADER_BYTES:
+                raise h11.RemoteProtocolError("the header is too large")
         elif isinstance(event, h11.Data) and event.chunk_end and len(event.data) < SMALL_CHUNK_BYTES:
             self._small_chunks += 1
             if self._small_chunks > MAX_SMALL_CHUNKS:
@@ -84,10 +88,10 @@ class TimedProtocol(H11Protocol):
         self._unread_since = None
         super().resume_writing()
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, _: str) -> None:
         """Answer what is not HTTP, where no answer has begun."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self._refuse("400 Bad Request", "bad_request", msg.lower().rstrip("."))
+            self._refuse("400 Bad Request", "bad_request", "this is not HTTP/1.1, or exceeds its limits")
         else:
             self.transport.abort()
 

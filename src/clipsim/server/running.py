@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -92,11 +93,15 @@ class Server:
     def _note_failure(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Log what the event loop cannot do, such as accept a connection without a free descriptor: a line a minute."""
         now = time.monotonic()
-        if now - self._noted >= NOTICE_SECONDS:
-            self._noted = now
-            error = context.get("exception")
-            cause = error.strerror if isinstance(error, OSError) and error.strerror else error
-            _log.warning("%s: %s; others within a minute are not shown", context.get("message"), cause)
+        if now - self._noted < NOTICE_SECONDS:
+            return
+        self._noted = now
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            message = "no file descriptor is free for another connection; clients wait until one is"
+        else:
+            message = f"{context.get('message')}: {error}"
+        _log.critical("%s", message)  # also for who wants no notices
 
     def _load(self) -> None:
         try:
