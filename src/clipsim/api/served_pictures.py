@@ -62,9 +62,7 @@ class ServedPictures:
 
     def failures(self, errors: Sequence[ImageFailure]) -> tuple[list[ImageFailure], list[str]]:
         """What an answer says of sources that cannot be used: the first of them, and a notice of the others."""
-        listed = [
-            ImageFailure(self._relative(error.path), error.error, error.index) for error in errors[:MAX_ERRORS]
-        ]
+        listed = [ImageFailure(self._relative(error.path), error.error, error.index) for error in errors[:MAX_ERRORS]]
         more = len(errors) - len(listed)
         return listed, [f"{more:,} more images could not be used"] if more else []
 
@@ -78,7 +76,9 @@ class ServedPictures:
 
     def _checked(self, source: Source) -> Source:
         path = _path_of(source)
-        return FailedSource(source.name, LEAVES) if path is not None and self._leaves(path) else source
+        return (
+            FailedSource(source.name, LEAVES, index=source.index) if path is not None and self._leaves(path) else source
+        )
 
     def _leaves(self, path: str) -> bool:
         """Whether a file in a served folder is really in none of them."""
