@@ -16,6 +16,8 @@ TYPE_CHECKING = False  # as in `typing`, which is too slow to import before `__m
 if TYPE_CHECKING:
     from typing import Any
 
+    from clipsim.api import Picture as Picture
+    from clipsim.api import Pictures as Pictures
     from clipsim.api import Session as Session
     from clipsim.api import open as open
     from clipsim.api import rank as rank
@@ -26,7 +28,13 @@ if TYPE_CHECKING:
     from clipsim.compat import load as load
     from clipsim.compat import tokenize as tokenize
     from clipsim.errors import ClipsimError as ClipsimError
+    from clipsim.scoring.changes import CompareResult as CompareResult
+    from clipsim.scoring.duplicates_records import DuplicatesResult as DuplicatesResult
+    from clipsim.scoring.embed_records import EmbedResult as EmbedResult
+    from clipsim.scoring.evaluation import EvaluationResult as EvaluationResult
     from clipsim.scoring.records import RankResult as RankResult
+    from clipsim.scoring.search_records import SearchResult as SearchResult
+    from clipsim.scoring.thresholds import ThresholdResult as ThresholdResult
 
 _MODULES = {
     "available_models": "clipsim.compat",
@@ -38,14 +46,30 @@ _MODULES = {
     "threshold": "clipsim.api.measuring",
     "compare": "clipsim.api.comparison",
     "Session": "clipsim.api",
+    "Picture": "clipsim.api",
+    "Pictures": "clipsim.api",
     "ClipsimError": "clipsim.errors",
     "RankResult": "clipsim.scoring.records",
+    "EmbedResult": "clipsim.scoring.embed_records",
+    "SearchResult": "clipsim.scoring.search_records",
+    "DuplicatesResult": "clipsim.scoring.duplicates_records",
+    "EvaluationResult": "clipsim.scoring.evaluation",
+    "ThresholdResult": "clipsim.scoring.thresholds",
+    "CompareResult": "clipsim.scoring.changes",
 }
 
 __all__ = [
     "ClipsimError",
+    "CompareResult",
+    "DuplicatesResult",
+    "EmbedResult",
+    "EvaluationResult",
+    "Picture",
+    "Pictures",
     "RankResult",
+    "SearchResult",
     "Session",
+    "ThresholdResult",
     "__version__",
     "available_models",
     "compare",

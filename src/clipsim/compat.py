@@ -16,8 +16,10 @@ from clipsim.models.files import find_files
 from clipsim.models.settings import choose_model
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL.Image import Image
     from torch import LongTensor, Tensor
+else:
+    Image = LongTensor = Tensor = Any  # in type hints: torch is imported by the calls
 
 CONTEXT_LENGTH = 77
 _tracing = threading.Lock()
@@ -30,7 +32,7 @@ def available_models() -> list[str]:
 
 def load(
     name: str | os.PathLike[str], device: Any = None, jit: bool = False, download_root: str | None = None
-) -> tuple[Any, Callable[[Image.Image], Tensor]]:
+) -> tuple[Any, Callable[[Image], Tensor]]:
     """Load a model by name or from a checkpoint file, as `clip.load` does.
 
     The model has `encode_image` ((n, 3, h, w) → (n, d), not normalised), `encode_text` ((m, 77) tokens → (m, d)),

@@ -29,13 +29,51 @@
 - `model_record`: the record of a model that results carry
 - `saved_files`: results and thresholds of earlier runs
 
-Only what a ranking needs is imported here: the modules of the other commands would slow down its start.
+Only what a ranking needs is imported here: the modules of the other commands would slow down its start. They are
+imported when one of their names is looked up, as `typing.get_type_hints` does for the calls of a session.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from clipsim.api.ranking import Ranking as Ranking
 from clipsim.api.ranking import RankOutcome as RankOutcome
 from clipsim.api.ranking import RankRequest as RankRequest
 from clipsim.api.ranking import find_missing as find_missing
+from clipsim.api.search_calls import Picture as Picture
+from clipsim.api.search_calls import Pictures as Pictures
 from clipsim.api.session import Session as Session
 from clipsim.api.session import open as open
 from clipsim.api.session import rank as rank
+
+if TYPE_CHECKING:
+    from clipsim.api.duplicates import Duplicates as Duplicates
+    from clipsim.api.duplicates import DuplicatesRequest as DuplicatesRequest
+    from clipsim.api.embed import Embedding as Embedding
+    from clipsim.api.embed import EmbedRequest as EmbedRequest
+    from clipsim.api.places import Place as Place
+    from clipsim.api.saved_files import Result as Result
+    from clipsim.api.saved_files import Thresholds as Thresholds
+    from clipsim.api.search import Search as Search
+    from clipsim.api.search import SearchRequest as SearchRequest
+    from clipsim.api.template_sets import TemplateSets as TemplateSets
+
+_MODULES = {
+    "Duplicates": "clipsim.api.duplicates",
+    "DuplicatesRequest": "clipsim.api.duplicates",
+    "Embedding": "clipsim.api.embed",
+    "EmbedRequest": "clipsim.api.embed",
+    "Place": "clipsim.api.places",
+    "Result": "clipsim.api.saved_files",
+    "Thresholds": "clipsim.api.saved_files",
+    "Search": "clipsim.api.search",
+    "SearchRequest": "clipsim.api.search",
+    "TemplateSets": "clipsim.api.template_sets",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'clipsim.api' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(_MODULES[name]), name)

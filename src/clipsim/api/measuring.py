@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
+from clipsim import api
 from clipsim.api.evaluation import Evaluation
 from clipsim.api.evaluation_request import EvaluationRequest
+from clipsim.api.search_calls import Pictures
 from clipsim.api.session import open
 from clipsim.api.thresholds import ThresholdRequest
 from clipsim.errors import UsageError
@@ -16,11 +18,6 @@ from clipsim.inputs.lists import keep_iterator, list_given
 from clipsim.options import OnError
 from clipsim.scoring.evaluation import EvaluationResult
 from clipsim.scoring.thresholds import ThresholdResult
-
-if TYPE_CHECKING:
-    from clipsim.api.saved_files import Result
-    from clipsim.api.search_calls import Pictures
-    from clipsim.api.template_sets import TemplateSets
 
 ModelNames = Iterable[str | os.PathLike[str] | None] | str | os.PathLike[str] | None
 
@@ -36,13 +33,13 @@ def evaluate(
     root: str | os.PathLike[str] | None = None,
     labels: str | os.PathLike[str] | None = None,
     templates: Iterable[str] | str = (),
-    template_sets: TemplateSets | None = None,
+    template_sets: api.TemplateSets | None = None,
     none: str | None = None,
     none_below: float | None = None,
     top_k: Iterable[int] | int | None = None,
     recall_k: Iterable[int] | int | None = None,
     clipscore_prefix: bool = False,
-    baseline: Result | None = None,
+    baseline: api.Result | None = None,
     seed: int = 0,
     weights: str | os.PathLike[str] | None = None,
     device: str = "auto",

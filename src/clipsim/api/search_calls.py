@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, Union
 
+import numpy as np
+from numpy.typing import NDArray
+
+import clipsim
+from clipsim import api
 from clipsim.api.ranking import NOTHING_USABLE
 from clipsim.embedding.session import Session
 from clipsim.errors import NoInputError, printable
 from clipsim.inputs.arguments import make_sources
+from clipsim.inputs.filters import NameFilter
+from clipsim.inputs.sources import Source
 from clipsim.scoring.records import ImageFailure
 
 if TYPE_CHECKING:
-    import os
-    from typing import BinaryIO, TypeAlias
+    from PIL.Image import Image
+else:
+    Image = object  # a PIL picture, in whose place type hints have any object: Pillow is not imported for them
 
-    import numpy as np
-    from numpy.typing import NDArray
-    from PIL import Image
-
-    from clipsim.api.duplicates import Duplicates, DuplicatesRequest
-    from clipsim.api.places import Place
-    from clipsim.api.search import Search, SearchRequest
-    from clipsim.inputs.filters import NameFilter
-    from clipsim.inputs.sources import Source
-    from clipsim.scoring.duplicates_records import DuplicatesResult
-    from clipsim.scoring.search_records import SearchResult
-
-    Picture: TypeAlias = (
-        str | os.PathLike[str] | bytes | BinaryIO | NDArray[np.uint8] | Image.Image | Source | Mapping[str, object]
-    )
-    Pictures: TypeAlias = Iterable["Picture"] | Picture
+Picture: TypeAlias = Union[  # noqa: UP007 (which evaluates where one of them is `object`)
+    str, os.PathLike[str], bytes, BinaryIO, NDArray[np.uint8], Image, Source, Mapping[str, object]
+]
+Pictures: TypeAlias = Iterable[Picture] | Picture
 
 
 class SearchCalls(Session):
@@ -51,7 +48,7 @@ class SearchCalls(Session):
         deduplicate: bool = True,
         include: Iterable[str] | str = (),
         exclude: Iterable[str] | str = (),
-    ) -> SearchResult:
+    ) -> clipsim.SearchResult:
         """Find the images that are nearest to each text and each image.
 
         `where` are folders that `embed` wrote, and images as `rank` takes them; `include` and `exclude` are patterns
@@ -91,7 +88,7 @@ class SearchCalls(Session):
 
     def duplicates(
         self, where: Pictures, *, threshold: float | None = None, pixels: bool = True, exact_files: bool = False
-    ) -> DuplicatesResult:
+    ) -> clipsim.DuplicatesResult:
         """Find groups of pictures that are alike, and which of them are copies by content: re-encoded or resized.
 
         `where` is as for `search`. Two pictures are alike whose cosine is over the `threshold` and, with `pixels`,
@@ -115,13 +112,15 @@ class SearchCalls(Session):
             raise NoInputError(nothing_usable(found.result.errors), found.result.errors)
         return found.result
 
-    def open_search(self, places: Sequence[Place], request: SearchRequest, chosen: NameFilter | None = None) -> Search:
+    def open_search(
+        self, places: Sequence[api.Place], request: api.SearchRequest, chosen: NameFilter | None = None
+    ) -> api.Search:
         """A search to iterate over, in memory that does not grow with the number of images."""
         from clipsim.api.search import Search
 
         return Search(self, places, request, chosen)
 
-    def open_duplicates(self, places: Sequence[Place], request: DuplicatesRequest) -> Duplicates:
+    def open_duplicates(self, places: Sequence[api.Place], request: api.DuplicatesRequest) -> api.Duplicates:
         """A search for duplicates to iterate over."""
         from clipsim.api.duplicates import Duplicates
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import clipsim
+from clipsim import api
 from clipsim.api.ranking import NOTHING_USABLE, Ranking, RankRequest
-from clipsim.api.search_calls import SearchCalls, nothing_usable
+from clipsim.api.search_calls import Pictures, SearchCalls, nothing_usable
 from clipsim.errors import NoInputError
 from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.arguments import make_sources
@@ -16,15 +17,6 @@ from clipsim.inputs.lists import keep_iterator
 from clipsim.inputs.sources import Source
 from clipsim.options import ModelOptions, OnError, RunOptions, check_path
 from clipsim.scoring.records import RankResult
-
-if TYPE_CHECKING:
-    from clipsim.api.embed import Embedding, EmbedRequest
-    from clipsim.api.saved_files import Result, Thresholds
-    from clipsim.api.search_calls import Pictures
-    from clipsim.api.template_sets import TemplateSets
-    from clipsim.scoring.embed_records import EmbedResult
-    from clipsim.scoring.evaluation import EvaluationResult
-    from clipsim.scoring.thresholds import ThresholdResult
 
 
 class Session(SearchCalls):
@@ -37,7 +29,7 @@ class Session(SearchCalls):
         *,
         templates: Iterable[str] | str = (),
         sort_by: str | None = None,
-        thresholds: Thresholds | None = None,
+        thresholds: api.Thresholds | None = None,
         deduplicate: bool = True,
         on_error: OnError | None = None,
     ) -> RankResult:
@@ -66,7 +58,7 @@ class Session(SearchCalls):
         ray_address: str | None = None,
         actors: int | None = None,
         verify: bool = False,
-    ) -> EmbedResult:
+    ) -> clipsim.EmbedResult:
         """Write the vectors of many images into a folder, or complete what an earlier call began there.
 
         `images` are paths and addresses of images, folders, globs, tar shards and tables; `include` and `exclude` are
@@ -95,7 +87,7 @@ class Session(SearchCalls):
             raise NoInputError(f"{NOTHING_USABLE}; errors.jsonl in {request.output} says why")
         return embedding.result
 
-    def open_embedding(self, sources: Iterable[Source], request: EmbedRequest) -> Embedding:
+    def open_embedding(self, sources: Iterable[Source], request: api.EmbedRequest) -> api.Embedding:
         """A data set to make by iterating, in memory that does not grow with the number of sources."""
         from clipsim.api.embed import Embedding
 
@@ -127,15 +119,15 @@ class Session(SearchCalls):
         root: str | os.PathLike[str] | None = None,
         labels: str | os.PathLike[str] | None = None,
         templates: Iterable[str] | str = (),
-        template_sets: TemplateSets | None = None,
+        template_sets: api.TemplateSets | None = None,
         none: str | None = None,
         none_below: float | None = None,
         top_k: Iterable[int] | int | None = None,
         recall_k: Iterable[int] | int | None = None,
         clipscore_prefix: bool = False,
-        baseline: Result | None = None,
+        baseline: api.Result | None = None,
         seed: int = 0,
-    ) -> EvaluationResult:
+    ) -> clipsim.EvaluationResult:
         """Measure this model on labelled pictures; see `clipsim.evaluate`."""
         from clipsim.api.evaluation import Evaluation
         from clipsim.api.evaluation_request import EvaluationRequest
@@ -170,7 +162,7 @@ class Session(SearchCalls):
         false_alarms: float | None = None,
         templates: Iterable[str] | str = (),
         deduplicate: bool = True,
-    ) -> ThresholdResult:
+    ) -> clipsim.ThresholdResult:
         """Find the threshold of each text for this model; see `clipsim.threshold`."""
         from clipsim.api.thresholds import Thresholding, ThresholdRequest
 
@@ -232,7 +224,7 @@ def rank(
     *,
     templates: Iterable[str] | str = (),
     sort_by: str | None = None,
-    thresholds: Thresholds | None = None,
+    thresholds: api.Thresholds | None = None,
     deduplicate: bool = True,
     model: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,

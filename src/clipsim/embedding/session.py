@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from clipsim.cache.database import Database
 from clipsim.cache.files import FileDigests
@@ -30,9 +30,7 @@ from clipsim.models.identity import identify_model
 from clipsim.models.settings import cache_folder, choose_model
 from clipsim.options import RAISING, ModelOptions, OnError, RunOptions
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
+Opened = TypeVar("Opened", bound="Session")
 _log = logging.getLogger(__name__)
 
 
@@ -199,7 +197,7 @@ class Session:
         """Pickle the options; unpickling opens the model anew, as a library."""
         return type(self), (self.model_options, self.run_options)
 
-    def __enter__(self) -> Self:
+    def __enter__(self: Opened) -> Opened:
         """The session itself."""
         return self
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from clipsim.errors import DataError
 from clipsim.scoring.contests import Comparison, compare_runs
 from clipsim.scoring.outcomes import enter_contest, find_contested
+from clipsim.scoring.records import ArrayRecord
 from clipsim.scoring.saved import SavedEvaluation, SavedRanking, SavedRun
 from clipsim.scoring.similarity import round_significant
 
@@ -67,8 +68,8 @@ class RunChange:
         }
 
 
-@dataclass(frozen=True)
-class RankChange:
+@dataclass(frozen=True, eq=False)
+class RankChange(ArrayRecord):
     """Two rankings, over the images and texts of both. `best` are images with another best text.
 
     `largest` and `mean` are of the absolute differences of cosines, None where there are none.

@@ -81,6 +81,6 @@ class DuplicatesResult:
             "model": None if self.model is None else self.model.to_dict(),
             "threshold": self.threshold,
             "groups": [group.to_dict() for group in self.groups],
-            "errors": [vars(failure) for failure in self.errors],
+            "errors": [dict(vars(failure)) for failure in self.errors],
             "warnings": list(self.warnings),
         }

@@ -9,7 +9,7 @@ from typing import Any
 from clipsim.scoring.classification import ClassRecord, Confused, Contradicted
 from clipsim.scoring.contests import Comparison
 from clipsim.scoring.estimates import Estimate
-from clipsim.scoring.records import ImageFailure, ModelRecord
+from clipsim.scoring.records import ArrayRecord, ImageFailure, ModelRecord
 from clipsim.scoring.rejection import Rejection
 
 EVALUATE_SCHEMA = "clipsim.evaluate/1"
@@ -17,8 +17,8 @@ TASKS = ("classify", "retrieve", "pairs")
 Outcomes = Mapping[str, tuple[Any, ...]]
 
 
-@dataclass(frozen=True)
-class DataRecord:
+@dataclass(frozen=True, eq=False)
+class DataRecord(ArrayRecord):
     """The data that were used: counts, the labels in order, and a digest of the images' content and their labels.
 
     `labels` is None where there are captions and `captions` where there are labels; `shared_captions` is how many
@@ -46,7 +46,7 @@ class DataRecord:
 
 
 @dataclass(frozen=True, eq=False)
-class RunResult:
+class RunResult(ArrayRecord):
     """One model with one set of templates: its figures, and each image's outcome, from which runs are compared.
 
     `seconds` is its own work, without reading images and loading the model; `images_per_second` is of the images it
@@ -104,7 +104,7 @@ class RunResult:
         return {**fields, "outcomes": outcomes, "warnings": list(self.warnings)}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class EvaluationResult:
     """All runs on the same data, side by side, and compared in pairs.
 

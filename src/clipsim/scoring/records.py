@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,8 +69,34 @@ class ImageFailure:
     index: int | None = field(default=None, compare=False)
 
 
+class ArrayRecord:
+    """A dataclass with arrays or mappings in it: compared and hashed by value; its arrays are read-only copies."""
+
+    def __post_init__(self) -> None:
+        """Copy the arrays, and make the copies read-only."""
+        for part in fields(cast(Any, self)):
+            value = getattr(self, part.name)
+            if isinstance(value, np.ndarray):
+                object.__setattr__(self, part.name, _read_only(value.copy()))
+
+    def _values(self) -> tuple[object, ...]:
+        return tuple(_comparable(getattr(self, part.name)) for part in fields(cast(Any, self)) if part.compare)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the names and all numbers are equal."""
+        return self._values() == other._values() if isinstance(other, type(self)) else NotImplemented
+
+    def __hash__(self) -> int:
+        """A hash of the names and all numbers."""
+        return hash(self._values())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the fields, of which the record is made again: its arrays are read-only too."""
+        return type(self), tuple(getattr(self, part.name) for part in fields(cast(Any, self)))
+
+
 @dataclass(frozen=True, eq=False)
-class ImageScores:
+class ImageScores(ArrayRecord):
     """One image against all texts: (m,) cosines, (m,) probabilities or None, and the index of the best text.
 
     `best` is None where there are thresholds and no text reaches its own; `thumbnail` is a small image file, where
@@ -84,14 +109,8 @@ class ImageScores:
     similarity: NDArray[np.float32]
     probabilities: NDArray[np.float64] | None
     best: int | None
-    thumbnail: bytes | None = None
-    index: int | None = None
-
-    def __post_init__(self) -> None:
-        """Copy the arrays, and make the copies read-only."""
-        object.__setattr__(self, "similarity", _read_only(self.similarity.copy()))
-        if self.probabilities is not None:
-            object.__setattr__(self, "probabilities", _read_only(self.probabilities.copy()))
+    thumbnail: bytes | None = field(default=None, compare=False)
+    index: int | None = field(default=None, compare=False)
 
     @classmethod
     def missing(cls, failure: ImageFailure, texts: int, *, with_probabilities: bool) -> ImageScores:
@@ -103,18 +122,6 @@ class ImageScores:
     def usable(self) -> bool:
         """Whether the image could be used."""
         return not np.isnan(self.similarity).any()
-
-    def _values(self) -> tuple[object, ...]:
-        shares = None if self.probabilities is None else tuple(map(_finite, self.probabilities.tolist()))
-        return self.image, tuple(map(_finite, self.similarity.tolist())), shares, self.best
-
-    def __eq__(self, other: object) -> bool:
-        """Whether the names and all numbers are equal."""
-        return self._values() == other._values() if isinstance(other, ImageScores) else NotImplemented
-
-    def __hash__(self) -> int:
-        """A hash of the name and all numbers."""
-        return hash(self._values())
 
     def __repr__(self) -> str:
         """Short, whatever the number of texts."""
@@ -223,17 +230,23 @@ class RankResult:
             "images": list(self.images),
             "indices": list(self.indices),
             "similarity": [[plain_number(value) for value in row] for row in self.similarity],
-            "probabilities": [[None] * len(self.scores)] * len(self.texts)
+            "probabilities": [[None] * len(self.scores) for _ in self.texts]
             if shares is None
             else [[plain_number(value) for value in row] for row in shares],
             "best": list(self.best),
-            "errors": [vars(failure) for failure in self.errors],
+            "errors": [dict(vars(failure)) for failure in self.errors],
             "warnings": list(self.warnings),
         }
 
 
-def _finite(value: float) -> float | None:
-    return None if math.isnan(value) else value
+def _comparable(value: object) -> object:
+    """A value that can be hashed, and equals another when all numbers do; a NaN equals a NaN."""
+    if isinstance(value, np.ndarray):
+        numbers = (None if number != number else number for number in value.ravel().tolist())
+        return value.shape, tuple(numbers)
+    if isinstance(value, Mapping):
+        return frozenset((name, _comparable(item)) for name, item in value.items())
+    return value
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

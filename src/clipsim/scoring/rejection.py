@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.errors import ClipsimError, printable
+from clipsim.scoring.records import ArrayRecord
 from clipsim.scoring.similarity import round_significant
 
 FOLDS = 5
@@ -15,7 +16,7 @@ FIXED, CROSS_FITTED = "given", f"chosen on the other {FOLDS - 1} of {FOLDS} part
 
 
 @dataclass(frozen=True, eq=False)
-class Rejection:
+class Rejection(ArrayRecord):
     """Which pictures are taken for none of the labels: those whose best cosine is below a threshold.
 
     `threshold` is the one for use, chosen on all pictures unless given; `rejected` is judged, where the threshold was

@@ -99,6 +99,6 @@ class SearchResult:
             "engine": self.engine,
             "searched": self.searched,
             "queries": [query.to_dict() for query in self.queries],
-            "errors": [vars(failure) for failure in self.errors],
+            "errors": [dict(vars(failure)) for failure in self.errors],
             "warnings": list(self.warnings),
         }

@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 from clipsim.engines.preprocessing import Preprocessing
 from clipsim.engines.torch.checkpoints import read_checkpoint
 from clipsim.engines.torch.openai_layout import drop_extras, explain_assumption, infer_config, is_openais
-from clipsim.engines.torch.resizing import prepare_as_transformers
+from clipsim.engines.torch.resizing import TransformersTransform
 from clipsim.engines.torch.transformers_layout import is_transformers_layout, rename_tensors
 from clipsim.errors import ModelError, WeightsError, printable
 from clipsim.models.files import ModelFiles, explain_folder, read_model_config
@@ -132,12 +132,7 @@ def build_model(spec: ModelSpec, files: ModelFiles, *, mapped: bool = True) -> B
 def make_transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
     """OpenCLIP's own transform of these settings, or transformers' where they are its, for programs that call it."""
     if preprocessing.backend == "torchvision":
-
-        def transform(image: Image.Image) -> Tensor:
-            pixels = prepare_as_transformers(image.convert("RGB"), preprocessing)
-            return torch.from_numpy(preprocessing.normalise(pixels[None])[0])
-
-        return transform
+        return TransformersTransform(preprocessing)
     settings = {name: value for name, value in vars(preprocessing).items() if name != "backend"}
     openclips: Callable[[Image.Image], Tensor] = image_transform_v2(PreprocessCfg(**settings), is_train=False)
     return openclips

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from clipsim.engines.preprocessing import Preprocessing, trim_to_aspect_ratio
 
@@ -32,3 +36,15 @@ def prepare_as_transformers(image: Image.Image, preprocessing: Preprocessing) ->
         pixels = pixels[:, top : top + high, left : left + wide]
     prepared: NDArray[np.uint8] = pixels.permute(1, 2, 0).contiguous().numpy()
     return prepared
+
+
+@dataclass(frozen=True)
+class TransformersTransform:
+    """A PIL picture → the (3, height, width) float32 tensor that transformers makes of it, for callers of `load`."""
+
+    preprocessing: Preprocessing
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Prepare and normalise."""
+        pixels = prepare_as_transformers(image.convert("RGB"), self.preprocessing)
+        return torch.from_numpy(self.preprocessing.normalise(pixels[None])[0])

@@ -1,0 +1,173 @@
+"""Every public name of `clipsim`: its type hints can be read, and what its calls return is a frozen value."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import inspect
+import multiprocessing
+import pickle
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Machine
+from PIL import Image
+
+import clipsim
+from clipsim.scoring.records import ImageFailure
+
+ALIASES = {"Picture", "Pictures", "__version__"}
+
+
+def callables_of(kind: type) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """The functions, methods and properties of a class and of its bases that are clipsim's."""
+    for base in kind.__mro__:
+        if base.__module__.startswith("clipsim"):
+            for name, member in vars(base).items():
+                found = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+                if inspect.isfunction(found):
+                    yield f"{base.__qualname__}.{name}", found
+
+
+def public_objects() -> dict[str, Any]:
+    """Functions and classes, and the methods of the classes."""
+    found: dict[str, Any] = {name: getattr(clipsim, name) for name in clipsim.__all__ if name not in ALIASES}
+    for value in list(found.values()):
+        if inspect.isclass(value):
+            found |= dict(callables_of(value))
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(public_objects()))
+def test_type_hints_can_be_read(name: str) -> None:
+    """By whatever reads them when the program runs; the names of types are not left as text."""
+    found = public_objects()[name]
+    hints = typing.get_type_hints(found)
+
+    assert not any(isinstance(hint, str | typing.ForwardRef) for hint in hints.values())
+    if inspect.isfunction(found) and not name.endswith("__"):  # what dataclasses write has no hints
+        assert set(hints) >= set(inspect.signature(found).parameters) - {"self", "cls"}
+
+
+def test_the_records_of_all_calls_are_public() -> None:
+    """What a call returns can be named in a program's own type hints."""
+    calls = {name: getattr(clipsim.Session, name) for name in ("rank", "search", "duplicates", "embed", "evaluate")}
+    calls |= {"threshold": clipsim.threshold, "compare": clipsim.compare, "rank itself": clipsim.rank}
+    for call in calls.values():
+        returned = typing.get_type_hints(call)["return"]
+        assert getattr(clipsim, returned.__name__) is returned
+
+
+@pytest.fixture
+def results(machine: Machine, tmp_path: Path) -> dict[str, Any]:
+    """A result of every call, with failures and rows of NaN where there can be any."""
+    pytest.importorskip("pyarrow")
+    for label in ("red", "blue"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(10):
+            Image.new("RGB", (40 + number, 24), label).save(tmp_path / "photos" / label / f"{number}.png")
+    (tmp_path / "photos" / "red" / "broken.png").write_bytes(b"no picture")
+    photos = tmp_path / "photos"
+    with clipsim.open("clipsim-mini") as session:
+        found: dict[str, Any] = {
+            "rank": session.rank(photos, ["red", "blue"]),
+            "rank nan": session.rank(photos, ["red", "blue"], on_error="nan"),
+            "rank one": session.rank(photos, "red"),
+            "search": session.search(photos, ["red", "blue"]),
+            "duplicates": session.duplicates(photos),
+            "embed": session.embed(photos, tmp_path / "vectors"),
+            "evaluate": session.evaluate(photos, none="blue", none_below=0.5),
+            "evaluate plainly": session.evaluate(photos),
+            "threshold": session.threshold("red", photos / "red", recall=0.5),
+        }
+    found["compare"] = clipsim.compare(found["rank"], found["rank nan"])
+    found["compare runs"] = clipsim.compare(found["evaluate plainly"], found["evaluate plainly"])
+    return found
+
+
+def arrays_of(value: object) -> Iterator[np.ndarray[Any, Any]]:
+    """All arrays in a record, in its records and in their containers."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif dataclasses.is_dataclass(value):
+        for part in dataclasses.fields(value):
+            yield from arrays_of(getattr(value, part.name))
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from arrays_of(item)
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from arrays_of(item)
+
+
+def spoil(value: object) -> None:
+    """Change everything in plain values that can be changed."""
+    if isinstance(value, dict):
+        for item in value.values():
+            spoil(item)
+        value["spoilt"] = value.pop(next(iter(value)), None)
+    elif isinstance(value, list):
+        for item in value:
+            spoil(item)
+        value.append("spoilt")
+
+
+def test_results_are_frozen_values(results: dict[str, Any]) -> None:
+    """They equal their copies, hash equally, and nothing that is done to what they give changes them."""
+    for name, result in results.items():
+        restored = pickle.loads(pickle.dumps(result))
+        assert (restored == result, hash(restored) == hash(result), repr(restored) == repr(result)) == (True,) * 3, name
+        assert copy.deepcopy(result) == result, name
+        assert all(not array.flags.writeable for found in (result, restored) for array in arrays_of(found)), name
+
+        spoil(result.to_dict())
+        assert result == restored, name
+        assert result.to_dict() == restored.to_dict(), name
+        assert "spoilt" not in repr(result.to_dict()), name
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            result.warnings = ()
+
+    kinds = list(results)
+    assert all((results[a] == results[b]) == (a == b) for a in kinds for b in kinds)
+
+
+def test_a_failure_is_a_value_of_its_own(results: dict[str, Any]) -> None:
+    """The list of errors of a JSON object is not made of the records themselves."""
+    for name in ("rank", "search", "duplicates", "evaluate", "threshold"):
+        (failure,) = results[name].errors
+        results[name].to_dict()["errors"][0]["path"] = "another"
+        assert isinstance(failure, ImageFailure)
+        assert Path(failure.path).name == "broken.png", name
+
+
+def test_preprocessing_pickles(tmp_path: Path) -> None:
+    """OpenCLIP's and transformers': the workers of a data loader may be started by spawn."""
+    import torch
+
+    from clipsim.engines.preprocessing import Preprocessing
+    from clipsim.engines.torch.build import make_transform
+
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (50, 70, 3), dtype=np.uint8))
+    _, preprocess = clipsim.load("clipsim-mini", device="cpu")
+    as_transformers = make_transform(Preprocessing.of(32, {"backend": "torchvision"}))
+    for transform in (preprocess, as_transformers):
+        assert torch.equal(pickle.loads(pickle.dumps(transform))(picture), transform(picture))
+
+
+def count_images(session: clipsim.Session, folder: str) -> tuple[int, str]:
+    """What a process does with the session that it is given."""
+    with session:
+        result = session.rank(folder, ["maze", "cat"])
+        return len(result.images), result.model.name
+
+
+def test_a_session_is_given_to_a_process_that_is_spawned(colours: Path) -> None:
+    """By its options: the model is opened anew there."""
+    with clipsim.open("clipsim-mini", cache=False) as session:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            assert pool.apply(count_images, (session, str(colours))) == (3, "clipsim-mini")
+        assert count_images(session, str(colours)) == (3, "clipsim-mini")
