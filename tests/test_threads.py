@@ -94,7 +94,9 @@ def test_threads_share_a_session_and_get_its_numbers(cache: bool, often_switched
                     similarity = session.rank(images, some_texts(number % 5)).similarity
                     np.testing.assert_allclose(similarity, scores[number % 5], atol=1e-6)
                 else:
-                    np.testing.assert_allclose(session.embed_texts(some_texts(number)).features, texts[number], atol=1e-6)
+                    np.testing.assert_allclose(
+                        session.embed_texts(some_texts(number)).features, texts[number], atol=1e-6
+                    )
 
         assert run_threads(8, work) == []
 
