@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,7 +29,7 @@ from clipsim.api.search import SearchRequest
 from clipsim.api.served_pictures import ServedPictures
 from clipsim.cache.recent import RecentArrays, RecentCache
 from clipsim.embedding.encode import FailedInput, ImageVector, Outcome, embed_texts
-from clipsim.embedding.pipeline import Pipeline, Prepared
+from clipsim.embedding.pipeline import Pipeline, Prepared, default_workers
 from clipsim.embedding.session import Session
 from clipsim.engines.encoder import Encoder, Features, Tokens
 from clipsim.errors import DatasetError, ImageError, printable
@@ -36,6 +40,7 @@ from clipsim.scoring.similarity import Vectors, unit_rows
 
 MAX_TEXT_BYTES = 32_000_000  # of the vectors of texts that are kept, with the texts
 MAX_IMAGE_BYTES = 32_000_000  # of the vectors of pictures that are kept
+Made = TypeVar("Made")
 
 
 class BadImageError(ImageError):
@@ -54,6 +59,33 @@ class Watch:
     on_lookup: Callable[[int, int], None]
 
 
+class Slots:
+    """Places in a pool of threads, so that what waits for one waits where it can be cancelled.
+
+    A pool keeps what was submitted, pictures and all, until a thread comes to it, also where it was cancelled.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._free = asyncio.Semaphore(count)
+
+    async def run(self, submit: Callable[[], Future[Made]]) -> Made:
+        """Submit, once a thread is free, and wait for the result."""
+        await self._free.acquire()
+        loop = asyncio.get_running_loop()
+
+        def release(_: object) -> None:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self._free.release)
+
+        try:
+            future = submit()
+        except BaseException:
+            self._free.release()
+            raise
+        future.add_done_callback(release)  # not when the caller goes: the thread is busy until it ends
+        return await asyncio.wrap_future(future)
+
+
 class ServedModel:
     """A loaded model that answers the requests of many clients at once, each as it would be answered alone.
 
@@ -66,6 +98,7 @@ class ServedModel:
         self._pipeline: Pipeline | None = None
         self._texts: RecentArrays[tuple[tuple[str, ...], tuple[str, ...]], TextVectors] = RecentArrays(MAX_TEXT_BYTES)
         self._preparing = 0
+        self._decoding = Slots(session.run_options.workers or default_workers())
         self._thread: ModelThread | None = None
         self.collection: Collection | None = None
         self.unsearchable = "no pictures to search are served; start the server with PATHS"
@@ -179,7 +212,10 @@ class ServedModel:
     async def _prepare(self, sources: Sequence[Source]) -> list[Prepared]:
         assert self._pipeline is not None
         self._preparing += 1
-        futures = [asyncio.wrap_future(self._pipeline.submit(source)) for source in number_sources(sources)]
+        submit = self._pipeline.submit
+        futures = [
+            asyncio.ensure_future(self._decoding.run(partial(submit, source))) for source in number_sources(sources)
+        ]
         try:
             prepared = await asyncio.gather(*futures)
         finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from starlette.types import ASGIApp
 from clipsim import __version__
 from clipsim.api.ranking import RankRequest
 from clipsim.api.search import DEFAULT_TOP, SearchRequest
-from clipsim.api.served_model import ServedModel, Watch
+from clipsim.api.served_model import ServedModel, Slots, Watch
 from clipsim.api.served_pictures import ServedPictures
 from clipsim.api.session import Session
 from clipsim.errors import ClipsimError
@@ -67,6 +66,7 @@ class Service:
         self.pictures = ServedPictures([])
         self._workers = ThreadPoolExecutor(WORKERS, "requests")
         self._thumbnails = ThreadPoolExecutor(WORKERS, "thumbnails")
+        self._slots = {pool: Slots(WORKERS) for pool in (self._workers, self._thumbnails)}
 
     def find(self, name: object) -> ServedModel:
         """The model of a request. Raises RequestError."""
@@ -207,7 +207,8 @@ class Service:
 
     async def _work(self, function: Callable[[], Made], pool: ThreadPoolExecutor | None = None) -> Made:
         """Run a function in a thread, unless the request is cancelled before its turn."""
-        return await asyncio.get_running_loop().run_in_executor(pool or self._workers, function)
+        pool = pool or self._workers
+        return await self._slots[pool].run(lambda: pool.submit(function))
 
     async def list_models(self) -> Response:
         """The models that requests may name, and the limits of a request."""
