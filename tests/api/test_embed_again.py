@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from data_sets import random_vectors, write_data_set
+from fake_encoder import FakeEncoder
 from PIL import Image
 
 import clipsim
 import clipsim.files
 from clipsim.api.index import index_dataset, remove_index
 from clipsim.errors import ClipsimError, DatasetError, DeviceError
+from clipsim.scoring.similarity import Vectors
 from clipsim.store.arrays import ArrayFile
 from clipsim.store.dataset import Dataset
 from clipsim.store.folders import LocalFolder
@@ -246,6 +248,24 @@ def test_vectors_that_are_not_of_length_one(
         assert [match.image for match in other.results] == [
             match.image for match in one.results if match.image != "17.jpg"
         ]
+
+
+def test_a_picture_without_a_vector(
+    machine: Machine, pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Zeros have no direction: the picture is among the failures, and no row of the data set is."""
+
+    def encode(self: FakeEncoder, pixels: np.ndarray[Any, Any]) -> Vectors:
+        return np.eye(len(pixels), 4, -1, dtype=np.float32)
+
+    monkeypatch.setattr(FakeEncoder, "encode_images", encode)
+    result = embed(pictures[:3], tmp_path / "out")
+
+    assert (result.images, result.errors) == (2, 1)
+    assert json.loads((tmp_path / "out" / "errors.jsonl").read_text()) == {
+        "path": str(pictures[0]), "error": "the model returns a vector of zeros for it",
+    }  # fmt: skip
+    Dataset(tmp_path / "out").require_unit_rows()
 
 
 def test_a_full_disk_at_the_end(

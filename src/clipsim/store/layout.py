@@ -31,7 +31,7 @@ SCHEMA = "clipsim.embeddings/1"
 FACTS_FILE = "clipsim.json"
 ERRORS_FILE = "errors.jsonl"
 STATE_FOLDER = ".clipsim"  # what only `clipsim embed` reads: which inputs make up which shard, how each shard ended
-REMEDY = "the same 'clipsim embed' again makes what is damaged"
+REMEDY = "run the same 'clipsim embed' again to re-create it"
 
 
 @dataclass(frozen=True)
