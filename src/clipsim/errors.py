@@ -120,3 +120,12 @@ def printable(text: str, limit: int | None = None) -> str:
         return text
     tail = (limit - 1) // 2
     return f"{text[: limit - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def count_of(number: int, noun: str, plural: str | None = None) -> str:
+    """A number and what it counts, as messages and results say it.
+
+    >>> count_of(1, "image"), count_of(12345, "text"), count_of(2, "query", "queries")
+    ('1 image', '12,345 texts', '2 queries')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -106,7 +106,7 @@ def test_rankings_are_compared(clipsim: Clipsim) -> None:
     done = clipsim("compare", "a.json", "b.json")
 
     assert done.status == 0
-    assert "pictures have another best text" in done.out
+    assert "Another best text: 4 of 12 pictures." in " ".join(done.out.split())
 
 
 def test_retrieval_and_pairs(clipsim: Clipsim) -> None:

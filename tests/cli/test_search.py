@@ -223,3 +223,46 @@ def test_an_index(clipsim: Clipsim, colour_model: FakeEncoder, tmp_path: Path) -
     assert removed.err.endswith(": the index is removed\n")
     assert again.err.endswith(": there is no index\n")
     assert "by its index" not in clipsim("search", folder, "-t", "red").err
+
+
+def test_the_weight_is_shown(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path) -> None:
+    """Where it is not one: in the table, in JSON and on the page."""
+    asked = ("search", colours, "-t", "red", "--plus", "blue", "--minus", "lime", "-q")
+
+    assert "red + blue − lime" in clipsim(*asked).out.splitlines()
+    assert "red + 0.5 × blue − 0.5 × lime" in clipsim(*asked, "--weight", "0.5").out.splitlines()
+    assert json.loads(clipsim(*asked, "--weight", "0.5", "--json").out)["queries"][0]["weight"] == 0.5
+    assert "red + 0.5 × blue" in clipsim(*asked, "--weight", "0.5", "--format", "html").out
+
+
+def test_an_empty_page_shows_the_query(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path) -> None:
+    """And that there is none near enough; likewise of duplicates."""
+    page = clipsim("search", colours, "-t", "red", "--min-similarity", "1", "--exclude", "red.png", "--format", "html")
+    copies = clipsim("duplicates", colours, "--format", "html")
+
+    assert (page.status, copies.status) == (0, 0)
+    assert '<bdi class="name">red</bdi>' in page.out
+    assert "none: no image is near enough" in page.out
+    assert '<p class="legend">none</p>' in copies.out
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [(".", "a folder"), ("a.tar", "a tar"), ("a.csv", "a list"), ("*.png", "a pattern")]
+)
+def test_an_image_to_search_for_is_one_picture(
+    clipsim: Clipsim, colours: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
+) -> None:
+    """What stands for several is refused before a model is looked for."""
+    monkeypatch.chdir(colours)
+    ended = clipsim("search", ".", "--image", name, "-m", "no-such-model")
+
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == f"clipsim: error: --image takes one picture, and {name} is {kind}; repeat --image for several\n"
+
+
+def test_a_folder_is_no_file_of_texts(clipsim: Clipsim, colours: Path) -> None:
+    """The line says what is wanted."""
+    ended = clipsim("search", colours, "--text-file", colours)
+
+    assert ended.status == 1
+    assert ended.err.endswith(": a folder, not a text file; give a file with one prompt a line\n")

@@ -65,3 +65,11 @@ def test_names_are_text() -> None:
     assert {printable(name) for name in HOSTILE_NAMES} == {name.text for name in page.find("bdi", class_="name")} - {
         "1. Alike"
     }
+
+
+def test_a_page_without_groups_says_so() -> None:
+    """Not an empty page."""
+    page = parse_page(format_duplicates_page(DuplicatesResult(MODEL, 0.94, 1, (), (), ()), {}))
+
+    assert page.find("h1")[0].text == "0 groups of duplicates in 1 image"
+    assert page.find("main")[0].find("p")[0].text == "none"

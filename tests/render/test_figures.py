@@ -6,17 +6,19 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from clipsim.render.evaluation_table import comparison_table, explain_tests
-from clipsim.render.figures import format_estimate, format_p, format_value
+from clipsim.render.figures import format_estimate, format_p, format_value, make_table
 from clipsim.scoring.contests import Comparison, Difference
 from clipsim.scoring.estimates import Estimate
 
 
-def drawn(parts: Sequence[Any]) -> str:
+def drawn(parts: Sequence[Any], width: int = 160) -> str:
     """What is printed of tables and texts."""
-    console = Console(file=io.StringIO(), width=160, highlight=False)
+    console = Console(file=io.StringIO(), width=width, highlight=False)
     console.print(*parts)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -48,3 +50,37 @@ def test_names_of_runs_are_escaped() -> None:
     """A model folder's name cannot act on the terminal."""
     found = Comparison("top1", "\x1b[31mred", "b", 0, 0, 1.0, Difference(0, 0, 0))
     assert "\x1b" not in drawn([comparison_table([found])])
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 100, 160])
+@pytest.mark.parametrize("names", [1, 2])
+def test_no_terminal_is_too_narrow_for_figures(width: int, names: int) -> None:
+    """Names are shortened, or a row becomes a list; figures are whole, and no line is longer than the terminal."""
+    headings = ["a text", "of", "threshold", "expected to pass", "positives passing", ""]
+    row = [
+        "a photo of a rather long text about cats",
+        "a second name, of a model",
+        "-0.06146459",
+        "92.0 % (81.7 to 98.5)",
+        "100.0 % (86.2 to 100.0)",
+        "",
+    ]
+    del headings[names:2], row[names:2]
+
+    text = drawn([make_table(headings, [row, row], numbers_from=names)], width)
+
+    assert all(text.count(figure) == 2 for figure in row[names:] if figure)
+    assert max(map(cell_len, text.splitlines())) <= width
+    assert all(heading in text for heading in headings[1:])
+    assert text.count("a photo") == 2
+
+
+def test_a_table_that_fits_is_a_table() -> None:
+    """As wide as its cells need, its figures aligned to the right."""
+    lines = drawn([make_table(["label", "recall"], [["cat", "100.0 %"], ["dog", "7.0 %"]])], 80).splitlines()
+
+    assert [line.strip() for line in (lines[0], *lines[2:])] == [
+        "label    recall",
+        "cat     100.0 %",
+        "dog       7.0 %",
+    ]

@@ -52,7 +52,7 @@ def test_the_json_of_a_search_is_the_schema() -> None:
     ]  # fmt: skip
     assert (record["schema"], record["searched"]) == ("clipsim.search/1", 92)
     assert record["queries"][0] == {
-        "text": "a house", "image": None, "plus": ["night"], "minus": ["people"],
+        "text": "a house", "image": None, "plus": ["night"], "minus": ["people"], "weight": 1.0,
         "results": [{"rank": rank, "image": name, "similarity": round(0.5 / rank, 7), "index": None}
                     for rank, name in enumerate(NAMES, start=1)],
     }  # fmt: skip
@@ -190,3 +190,34 @@ def test_the_summary_of_an_index() -> None:
     assert list(dict(line.split(maxsplit=1) for line in drawn(build_index_table(exact)))) == [
         "folder", "vectors", "search",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_tables_are_no_wider_than_the_terminal(width: int) -> None:
+    """Figures and headings are whole; names are shortened once, to what is left."""
+    name = "a_folder/with_pictures/whose_names/are_longer_than_the_terminal/is_wide/000123456.png"
+    many = tuple(Match(rank, name, 0.25, rank) for rank in range(1, 1201))
+    found = SearchResult(MODEL, "cpu", "fp32", "torch", 1, (QueryMatches("x", None, (), (), many),), (), ())
+    pair = (DuplicateImage(name, 1.0, 12000, 9000), DuplicateImage(name, 0.98765, 12000, 9000))
+    alike = DuplicatesResult(MODEL, 0.94, 1, (DuplicateGroup(False, pair),), (), ())
+
+    lines = drawn([*search.build_search_tables(found, width)], width)
+    rows = drawn([*duplicates.build_duplicates_table(alike, width)], width)
+
+    assert lines[2].split() == ["rank", "similarity", "image"]
+    assert [line.split()[1] for line in lines if line.split()[:1] == ["1200"]] == ["0.2500"]
+    assert rows[1].split() == ["similarity", "pixels", "image"]
+    assert [line.split()[:-1] for line in rows[3:5]] == [
+        ["12000", "×", "9000"],
+        ["0.9877", "alike", "12000", "×", "9000"],
+    ]
+    assert all(line.count("…") <= 1 for line in [*lines, *rows])
+
+
+def test_one_thing_is_not_many() -> None:
+    """Counts are in the singular where they are one."""
+    found = SearchResult(MODEL, "cpu", "fp32", "torch", 1, (QueryMatches("x", None, (), (), ()),), (), ())
+    alike = DuplicatesResult(None, None, 1, (), (), ())
+
+    assert drawn([*search.build_search_tables(found, 80)])[0].endswith(" · 1 image")
+    assert drawn([*duplicates.build_duplicates_table(alike, 80)])[0] == "1 image · 0 groups"

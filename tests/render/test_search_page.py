@@ -36,7 +36,7 @@ def test_a_group_for_each_query() -> None:
     assert [entry.find("p")[0].has("class_", "h20") for entry in entries] == [True, False]
     assert [len(entry.find("img")) for entry in entries] == [0, 1]
     assert not second.find("li")
-    assert "No image is near enough." in second.text
+    assert "none: no image is near enough" in second.text
     assert page.find("ul", class_="notes")[0].text.strip() == "a notice"
 
 

@@ -18,7 +18,7 @@ from clipsim.api.places import Place, Places, Progress, check_models
 from clipsim.embedding.pipeline import default_workers
 from clipsim.embedding.session import Session
 from clipsim.engines.devices import usable_cores
-from clipsim.errors import ImageError, UsageError, printable
+from clipsim.errors import ImageError, UsageError, count_of, printable
 from clipsim.images.thumbnails import measure_source
 from clipsim.inputs.repeats import Repeats, identify
 from clipsim.inputs.sources import FileSource
@@ -106,7 +106,8 @@ class Duplicates:
                 yield Progress("comparing", done, len(rows))
         if check.missing and self._request.pixels:
             self.warnings.append(
-                f"{len(check.missing):,} pictures could not be opened to compare their pixels; their vectors decide"
+                count_of(len(check.missing), "picture")
+                + " could not be opened to compare their pixels; their vectors decide"
             )
         found = DescribedGroups(collection, self._places, groups.members(), check)
         self.warnings += found.notices

@@ -152,12 +152,17 @@ class Ranking:
         return tuple(saved.thresholds[text] for text in self.request.texts)
 
     def _embed_texts(self) -> tuple[Vectors, str]:
-        """The unit vectors of the texts, all from one device, and that device; texts that are alike are merged."""
+        """The unit vectors of the texts, all from one device, and that device.
+
+        Texts that are alike to the model are merged, where the request removes repetitions.
+        """
         while True:  # at most twice, since a model is loaded once
             device = self.session.confirm_device()
             texts = embed_prompts(self.session, self.request.texts, self.request.templates)
             if self.session.confirm_device() == device:
                 break
+        if not self.request.deduplicate:
+            return texts.vectors, device
         before = notices_of(self.session.encoder, self.request)
         self.request, notices = merge_alike(self.request, texts)
         if self._thresholds is not None:

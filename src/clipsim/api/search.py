@@ -206,10 +206,10 @@ class Search:
                 if row >= 0 and score >= least
             ]
             matches = tuple(Match(rank, name, score, index) for rank, (name, index, score) in enumerate(found, start=1))
-            answers.append(QueryMatches(query.text, query.image, request.plus, request.minus, matches))
+            answers.append(QueryMatches(query.text, query.image, request.plus, request.minus, matches, request.weight))
         if self._session.run_options.on_error == "nan":  # images that cannot be used keep their places
             for place, name in self._unusable:
-                answers.insert(place, QueryMatches(None, name, request.plus, request.minus, ()))
+                answers.insert(place, QueryMatches(None, name, request.plus, request.minus, (), request.weight))
         return SearchResult(
             model=describe_model(encoder),
             device=encoder.device,

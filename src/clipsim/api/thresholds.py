@@ -18,7 +18,7 @@ from clipsim.api.saved_files import read_thresholds
 from clipsim.embedding.encode import ImageVector, Outcome
 from clipsim.embedding.joint import JointEmbedding, Work
 from clipsim.embedding.session import Session
-from clipsim.errors import DataError, NoInputError, UsageError, printable
+from clipsim.errors import DataError, NoInputError, UsageError, count_of, printable
 from clipsim.inputs.prompts import check_templates, clean_prompts
 from clipsim.inputs.sources import Source
 from clipsim.options import as_number
@@ -157,7 +157,8 @@ class Thresholding:
             kind = "positives" if self.request.promise.kind == RECALL else "negatives"
             self.warnings.append(
                 f"{copies} of {len(vectors)} {kind} look nearly like another to the model (cosine {NEAR_DUPLICATE} or "
-                f"more); if they are copies, the promise is worth no more than {len(vectors) - copies} pictures"
+                "more); if they are copies, the promise is worth no more than "
+                + count_of(len(vectors) - copies, "picture")
             )
 
 

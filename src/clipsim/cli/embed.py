@@ -16,7 +16,7 @@ from clipsim.cli.output import print_library_notices, print_message, print_table
 from clipsim.cli.parameters import OnError
 from clipsim.cli.progress import Bar, progress_bar
 from clipsim.cli.rank import MINI_NOTICE
-from clipsim.errors import UsageError, printable
+from clipsim.errors import UsageError, count_of, printable
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.options import ModelOptions, RunOptions
 
@@ -212,5 +212,7 @@ def _print_result(result: EmbedResult, *, as_json: bool) -> None:
         print_message("error", f"none of the inputs could be used; errors.jsonl in {printable(result.folder)} says why")
         raise typer.Exit(NOTHING_DONE)
     if result.errors:
-        print_message("warning", f"{result.errors:,} of {result.sources:,} inputs skipped; errors.jsonl lists them")
+        print_message(
+            "warning", f"{result.errors:,} of {count_of(result.sources, 'input')} skipped; errors.jsonl lists them"
+        )
         raise typer.Exit(SOME_SKIPPED)

@@ -12,7 +12,7 @@ from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED
 from clipsim.cli.output import print_message
 from clipsim.cli.parameters import Format
 from clipsim.cli.progress import Bar
-from clipsim.errors import UsageError, printable
+from clipsim.errors import UsageError, count_of, printable
 from clipsim.inputs.paths import STANDARD_INPUT, read_path_list
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def report_failures(failures: Iterable[ImageFailure]) -> None:
 def end_with_failures(failed: int, used: int) -> None:
     """End the run with the status that so many failed and so many used inputs have."""
     if failed and used:
-        print_message("warning", f"{failed:,} of {failed + used:,} inputs skipped")
+        print_message("warning", f"{failed:,} of {count_of(failed + used, 'input')} skipped")
         raise typer.Exit(SOME_SKIPPED)
     if not used:
         print_message("error", "none of the inputs could be used; the lines above say why")

@@ -83,14 +83,14 @@ def table_width() -> int:
 def print_table(*parts: RenderableType) -> None:
     """Draw rich tables and texts on standard output; off a terminal, a table is as wide as its names need."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.text import Text
 
     width = table_width()
     drawn = _Drawing()
     console = Console(file=drawn, highlight=False)
     for part in parts:
         console.width = width
-        if isinstance(part, Table) and not sys.stdout.isatty():
+        if not isinstance(part, Text) and not sys.stdout.isatty():
             console.width = max(width, Console(width=MAX_TABLE_WIDTH).measure(part).maximum)
         console.print(part)
     with mark_write_errors():

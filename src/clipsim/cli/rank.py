@@ -21,7 +21,7 @@ from clipsim.cli.parameters import Format, OnError
 from clipsim.cli.preview import MAX_PREVIEWS, PreviewMode, PreviewOption, choose_preview, preview_rules
 from clipsim.cli.progress import Bar, progress_bar
 from clipsim.cli.rank_output import RankView, print_json_lines, print_result
-from clipsim.errors import ImageError, UsageError, printable
+from clipsim.errors import ImageError, UsageError, count_of, printable
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.inputs.prompts import read_prompts
 from clipsim.models.catalogue import BUNDLED
@@ -231,7 +231,7 @@ def _watch(
 
 def _end_with_failures(counts: RunCounts) -> None:
     if counts.scored:
-        print_message("warning", f"{counts.failed} of {counts.scored + counts.failed} inputs skipped")
+        print_message("warning", f"{counts.failed:,} of {count_of(counts.scored + counts.failed, 'input')} skipped")
         raise typer.Exit(SOME_SKIPPED)
     print_message("error", "none of the inputs could be used; the lines above say why")
     raise typer.Exit(NOTHING_DONE)

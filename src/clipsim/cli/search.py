@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import sys
 from collections.abc import Sequence
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,13 +22,14 @@ from clipsim.cli.preview import PreviewMode, PreviewOption, choose_preview, make
 from clipsim.cli.progress import progress_bar
 from clipsim.cli.rank import MINI_NOTICE
 from clipsim.cli.threads import multiply_in_one_thread
-from clipsim.errors import UsageError
+from clipsim.errors import UsageError, printable
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.inputs.prompts import read_prompts
 from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
     from clipsim.api.places import Place
+    from clipsim.inputs.sources import Source
     from clipsim.scoring.search_records import SearchResult
 
 
@@ -102,11 +106,10 @@ def search_command(
         from clipsim.api.places import recorded_model
         from clipsim.api.search import SearchRequest
         from clipsim.inputs.filters import NameFilter
-        from clipsim.inputs.sources import FileSource
 
         request = SearchRequest.check(
             texts,
-            map(FileSource, image or ()),
+            map(_find_query_image, image or ()),
             plus=plus or (),
             minus=minus or (),
             templates=template or (),
@@ -144,6 +147,20 @@ def search_command(
         else:
             _print_result(result, output, paths=paths, null=null)
         end_with_failures(len(result.errors), result.searched if result.queries else 0)
+
+
+def _find_query_image(name: str) -> Source:
+    """The picture of an --image. Raises UsageError for what stands for several pictures."""
+    from clipsim.inputs.sources import FileSource
+    from clipsim.inputs.urls import UrlSource, as_path, is_table, is_tar, is_url
+
+    path = as_path(name)
+    kind = "a folder" if Path(path).is_dir() else "a tar" if is_tar(path) else "a list" if is_table(path) else None
+    if kind is None and glob.has_magic(path) and not os.path.lexists(path):
+        kind = "a pattern"
+    if kind is not None:
+        raise UsageError(f"--image takes one picture, and {printable(name)} is {kind}; repeat --image for several")
+    return UrlSource(path) if is_url(path) else FileSource(path)
 
 
 def _print_pictures(result: SearchResult, places: Sequence[Place], preview: PreviewMode) -> None:

@@ -19,7 +19,7 @@ from clipsim.cli.progress import progress_bar
 from clipsim.cli.quantities import parse_size
 from clipsim.cli.rank import MINI_NOTICE
 from clipsim.cli.signals import clean_up_at_signal, stop_at_first_signal
-from clipsim.errors import MissingPackageError, UsageError, printable
+from clipsim.errors import MissingPackageError, UsageError, count_of, printable
 from clipsim.models.names import join_name
 from clipsim.options import ModelOptions, RunOptions
 
@@ -134,7 +134,7 @@ def serve_command(
                 skipped = [f"{printable(failure.path)}: {failure.error}" for failure in collection.errors]
                 for line in skipped[:MAX_SHOWN_FAILURES]:
                     print_message("error", line)
-                print_message("note", f"{len(collection):,} images can be searched, {len(skipped):,} were skipped")
+                print_message("note", f"{count_of(len(collection), 'image')} to search, {len(skipped):,} skipped")
 
         server = Server(service, pictures, on_progress=report, on_loaded=loaded)
         _print_line(server.address)

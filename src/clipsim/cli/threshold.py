@@ -15,7 +15,7 @@ from clipsim.cli.output import print_library_notices, print_message, print_table
 from clipsim.cli.parameters import OnError, WholeFormat
 from clipsim.cli.progress import Bar, progress_bar
 from clipsim.cli.rank import MINI_NOTICE, print_failure
-from clipsim.errors import UsageError, printable
+from clipsim.errors import UsageError, count_of, printable
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.options import ModelOptions, RunOptions
 
@@ -121,7 +121,7 @@ def threshold_command(
             if not quiet:
                 print_message("note", f"thresholds written to {printable(save)}")
         if skipped := len(result.errors):
-            print_message("warning", f"{skipped:,} of {len(search.sources):,} pictures skipped")
+            print_message("warning", f"{skipped:,} of {count_of(len(search.sources), 'picture')} skipped")
             raise typer.Exit(SOME_SKIPPED)
 
 

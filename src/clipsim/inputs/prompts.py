@@ -30,6 +30,8 @@ def read_prompts(path: str) -> list[str]:
         else:
             with Path(path).open("rb") as file:
                 prompts = _read_lines(file, shown)
+    except IsADirectoryError as error:
+        raise PromptError(f"{shown}: a folder, not a text file; give a file with one prompt a line") from error
     except OSError as error:
         raise PromptError(f"{shown}: cannot read the prompts: {error.strerror or error}") from error
     if not prompts:

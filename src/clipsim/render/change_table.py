@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
-from clipsim.errors import printable
+from clipsim.errors import count_of, printable
 from clipsim.render.evaluation_table import comparison_table, explain_tests
-from clipsim.render.figures import ABSENT, format_value, heading, make_table, remark, shown_name
+from clipsim.render.figures import ABSENT, FigureTable, format_value, heading, make_table, remark, shown_name
 from clipsim.scoring.changes import Change, CompareResult, RankChange, RunChange
 
 MAX_CHANGES = 20
-Part = Text | Table
+Part = Text | FigureTable
 
 
 def build_changes(result: CompareResult, *, whole_names: bool = False) -> list[Part]:
@@ -65,8 +64,8 @@ def _ranking(change: RankChange, whole: bool) -> list[Part]:
     parts: list[Part] = [heading(names), make_table(["", "pictures", "texts"], rows)]
     parts.append(
         remark(
-            f"Cosines differ by {change.largest:.7g} at most, {change.mean:.7g} on average; {len(change.best):,} of "
-            f"{change.images:,} pictures have another best text."
+            f"Cosines differ by {change.largest:.7g} at most, {change.mean:.7g} on average. Another best text: "
+            f"{len(change.best):,} of {count_of(change.images, 'picture')}."
         )
     )
     if change.best:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from clipsim.errors import printable
+from clipsim.errors import count_of, printable
 from clipsim.render.csv import csv_line
 from clipsim.render.json import failure_line
 from clipsim.render.safe_json import to_json
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 DUPLICATES_CSV_FIELDS = ("group", "same_bytes", "image", "similarity", "width", "height", "copy_of", "removable")
+KIND = 8  # cells that "copy" or "alike" takes, with the space beside it
 
 
 def format_duplicates_json(result: DuplicatesResult) -> str:
@@ -54,8 +55,8 @@ def build_duplicates_table(
     from clipsim.render.labels import shorten_all
 
     over = [] if result.threshold is None else [f"over {result.threshold:g}"]
-    groups = f"{len(result.groups):,} group{'' if len(result.groups) == 1 else 's'}"
-    yield title(result.model, *over, f"{result.compared:,} images", groups)
+    groups = count_of(len(result.groups), "group")
+    yield title(result.model, *over, count_of(result.compared, "image"), groups)
     if not result.groups:
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1), header_style="bold")
@@ -64,14 +65,20 @@ def build_duplicates_table(
     table.add_column("pixels", justify="right", no_wrap=True)
     table.add_column("image", no_wrap=True)
     names = [image.image for group in result.groups for image in group.images]
-    shown = iter(map(printable, names) if whole_names else shorten_all(names, max(NARROWEST, width - BESIDE - 15)))
+    sizes = [
+        "" if image.width is None else f"{image.width} × {image.height}"
+        for group in result.groups
+        for image in group.images
+    ]
+    beside = BESIDE + KIND + max(map(len, ["pixels", *sizes]))
+    shown = map(printable, names) if whole_names else shorten_all(names, max(NARROWEST, width - beside))
+    cells = zip(sizes, shown, strict=True)
     for group in result.groups:
         for place, image in enumerate(group.images):
             cosine = "same bytes" if group.same_bytes else f"{image.similarity:.4f}"
-            size = "" if image.width is None else f"{image.width} × {image.height}"
             kind = "" if place == 0 else "alike" if image.copy_of is None else "copy"
-            name = Text(next(shown), style="bold" if place == 0 else "")
-            table.add_row("" if place == 0 else cosine, kind, size, name)
+            size, name = next(cells)
+            table.add_row("" if place == 0 else cosine, kind, size, Text(name, style="bold" if place == 0 else ""))
         table.add_section()
     yield table
     yield Text(

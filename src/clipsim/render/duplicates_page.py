@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from clipsim.errors import count_of
 from clipsim.render.gallery_page import Group, Picture, render_gallery
-from clipsim.render.page import count_of, data_uri, heat_level, split_name
+from clipsim.render.page import data_uri, heat_level, split_name
 from clipsim.scoring.duplicates_records import DuplicateGroup, DuplicatesResult
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich.table import Table
 from rich.text import Text
 
-from clipsim.errors import printable
+from clipsim.errors import count_of, printable
 from clipsim.render.figures import (
-    count,
+    FigureTable,
     format_estimate,
     format_p,
     format_value,
@@ -25,7 +24,7 @@ from clipsim.scoring.evaluation import EvaluationResult, RunResult
 MAX_LABELS = 20
 MAX_PAIRS = 10
 MAX_PICTURES = 10
-Part = Text | Table
+Part = Text | FigureTable
 Rows = tuple[list[str], list[list[str]]]  # the headings, and the cells of each row
 
 
@@ -49,8 +48,13 @@ def _title(result: EvaluationResult) -> Text:
 def describe_data(result: EvaluationResult) -> str:
     """What was measured, on how much."""
     data = result.data
-    things = count(data.captions or 0, "caption") if data.labels is None else count(len(data.labels), "label")
-    words = [result.task, count(data.images, "picture"), things, *([f"{data.skipped} skipped"] if data.skipped else [])]
+    things = count_of(data.captions or 0, "caption") if data.labels is None else count_of(len(data.labels), "label")
+    words = [
+        result.task,
+        count_of(data.images, "picture"),
+        things,
+        *([f"{data.skipped} skipped"] if data.skipped else []),
+    ]
     return " · ".join(words)
 
 
@@ -99,9 +103,14 @@ def explain_figures(result: EvaluationResult) -> str:
     if result.task == "retrieve":
         shared = result.data.shared_captions
         return (
-            f"recall@k: a right one is among the k best of {result.data.images:,} pictures or "
-            f"{result.data.captions:,} captions; in brackets the 95 % interval (bootstrap over pictures)."
-            + (f" {shared:,} captions belong to several pictures, and count as right for each." if shared else "")
+            f"recall@k: a right one is among the k best of {count_of(result.data.images, 'picture')} or "
+            f"{count_of(result.data.captions or 0, 'caption')}; in brackets the 95 % interval (bootstrap over "
+            "pictures)."
+            + (
+                f" Captions that belong to several pictures, which count as right for each: {shared:,}."
+                if shared
+                else ""
+            )
         )
     return (
         "Means over all pairs; in brackets the 95 % interval (bootstrap over pictures). Compare within one model only."
@@ -124,7 +133,7 @@ def explain_tests(comparisons: Sequence[Comparison]) -> str:
     )
 
 
-def comparison_table(comparisons: Sequence[Comparison]) -> Table:
+def comparison_table(comparisons: Sequence[Comparison]) -> FigureTable:
     """A row a comparison."""
     return make_table(*list_comparisons(comparisons), numbers_from=3)
 
@@ -169,7 +178,7 @@ def _labels(result: EvaluationResult, whole: bool) -> list[Part]:
     headings = ["recall", "precision"] if len(runs) == 1 else [f"recall {printable(run.name)}" for run in runs]
     parts: list[Part] = [heading("Labels, the worst first"), make_table(["label", "pictures", *headings], rows)]
     if len(seen) > MAX_LABELS:
-        parts.append(remark(f"{len(seen) - MAX_LABELS} more labels do at least as well; --json has them all."))
+        parts.append(remark(f"{count_of(len(seen) - MAX_LABELS, 'more label')} at least as good; --json has them all."))
     return parts
 
 

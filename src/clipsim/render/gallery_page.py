@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from clipsim.render.page import HEAT_LEVELS, count_of, data_uri, heat_level, render_page, split_name
+from clipsim.errors import count_of
+from clipsim.render.page import HEAT_LEVELS, data_uri, heat_level, render_page, split_name
 from clipsim.render.rank_page import list_rank_facts
 from clipsim.render.table import explain
 from clipsim.scoring.overview import Overview

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clipsim.errors import printable
+from clipsim.errors import count_of, printable
 from clipsim.render.safe_json import to_json
 from clipsim.scoring.index_records import IndexResult
 
@@ -27,9 +27,11 @@ def build_index_table(result: IndexResult) -> Table:
     if result.lists is None or result.probes is None:
         rows["search"] = f"exact, {result.exact_milliseconds:,.1f} ms a query"
     else:
-        rows["index"] = f"{result.lists:,} lists, {result.bytes / 1e6:,.1f} MB, built in {result.seconds:,.1f} s"
+        rows["index"] = (
+            f"{count_of(result.lists, 'list')}, {result.bytes / 1e6:,.1f} MB, built in {result.seconds:,.1f} s"
+        )
         rows["search"] = (
-            f"reads {result.probes:,} lists, {result.milliseconds:,.1f} ms a query "
+            f"reads {count_of(result.probes, 'list')}, {result.milliseconds:,.1f} ms a query "
             f"(exact: {result.exact_milliseconds:,.1f} ms)"
         )
         rows["recall@10"] = f"{_share(result.recall_images)} by image, {_share(result.recall_texts)} by text"

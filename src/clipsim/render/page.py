@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from clipsim import __version__
-from clipsim.errors import printable
+from clipsim.errors import count_of, printable
 from clipsim.scoring.records import ModelRecord
 
 if TYPE_CHECKING:
@@ -61,15 +61,6 @@ def heat_level(value: float, low: float, high: float) -> int:
     ([0, 10, 20], 20)
     """
     return HEAT_LEVELS if high <= low else round(HEAT_LEVELS * min(1.0, max(0.0, (value - low) / (high - low))))
-
-
-def count_of(number: int, noun: str) -> str:
-    """A number and what it counts.
-
-    >>> count_of(1, "image"), count_of(12345, "text")
-    ('1 image', '12,345 texts')
-    """
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def split_name(name: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from clipsim.errors import printable
+from clipsim.errors import count_of, printable
 from clipsim.render.labels import shorten, shorten_all, strip_common_folder
 from clipsim.render.preview import COLUMNS, ROWS
 from clipsim.render.search import title
@@ -42,7 +42,11 @@ def build_preview_table(result: RankResult, preview: Preview, width: int, top: i
         )
         for name, image in zip(strip_common_folder(result.images), result.scores, strict=True)
     )
-    some = f"The best {count} of {len(result.texts)} texts for each image" if count < len(result.texts) else ""
+    some = (
+        f"The best {count:,} of {count_of(len(result.texts), 'text')} for each image"
+        if count < len(result.texts)
+        else ""
+    )
     hint = f" (--top {len(result.texts)} shows all)" if some and top is None else ""
     layout = f"{some or 'The texts of each image, best first'}{hint}"
     return describe_run(result), _table(entries, preview, width), Text(f"{layout}: {explain(result)}", style="dim")
@@ -60,7 +64,8 @@ def build_preview_top_images(result: RankResult, preview: Preview, count: int, w
         for row, shown in enumerate(_fit_texts(result.texts, width))
         for place, image in enumerate(result.top_images(row, count), start=1)
     )
-    layout = f"The best {min(count, len(result.images))} of {len(result.images)} images for each text, best first"
+    images = count_of(len(result.images), "image")
+    layout = f"The best {min(count, len(result.images)):,} of {images} for each text, best first"
     explained = Text(f"{layout}: {explain(result, marked=False)}", style="dim")
     return describe_run(result), _table(entries, preview, width), explained
 
@@ -69,7 +74,7 @@ def build_preview_search(
     result: SearchResult, thumbnails: Mapping[str, bytes], preview: Preview, width: int
 ) -> Iterator[RenderableType]:
     """Title, a table of pictures a query, and a sentence that explains the numbers; `thumbnails` are by name."""
-    yield title(result.model, result.device, result.precision, result.engine, f"{result.searched:,} images")
+    yield title(result.model, result.device, result.precision, result.engine, count_of(result.searched, "image"))
     for query in result.queries:
         yield Text(printable(query.label, width), style="bold")
         found = (

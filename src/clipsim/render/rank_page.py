@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from clipsim.render.page import HEAT_LEVELS, count_of, data_uri, heat_level, list_run_facts, render_page, split_name
+from clipsim.errors import count_of
+from clipsim.render.page import HEAT_LEVELS, data_uri, heat_level, list_run_facts, render_page, split_name
 from clipsim.render.table import NONE, explain, stands_out
 from clipsim.scoring.overview import Overview
 from clipsim.scoring.records import ImageScores, RankResult

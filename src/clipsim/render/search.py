@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from clipsim.errors import printable
+from clipsim.errors import count_of, printable
 from clipsim.render.csv import csv_line
 from clipsim.render.json import failure_line
 from clipsim.render.safe_json import to_json
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SEARCH_CSV_FIELDS = ("text", "query_image", "rank", "image", "similarity")
 NARROWEST = 16  # cells; names are not shortened below this
-BESIDE = 20  # cells that rank, similarity and the space between columns take
+BESIDE = 18  # cells that similarity and the space between columns take
 
 
 def format_search_json(result: SearchResult) -> str:
@@ -63,7 +63,7 @@ def build_search_tables(result: SearchResult, width: int, *, whole_names: bool =
     """
     from rich.text import Text
 
-    yield title(result.model, result.device, result.precision, result.engine, f"{result.searched:,} images")
+    yield title(result.model, result.device, result.precision, result.engine, count_of(result.searched, "image"))
     for query in result.queries:
         yield Text(printable(query.label, None if whole_names else width), style="bold")
         yield _build_table(query, width, whole_names)
@@ -90,7 +90,8 @@ def _build_table(query: QueryMatches, width: int, whole_names: bool) -> Table:
     table.add_column("similarity", justify="right", no_wrap=True)
     table.add_column("image", no_wrap=True)
     names = [match.image for match in query.results]
-    shown = list(map(printable, names)) if whole_names else shorten_all(names, max(NARROWEST, width - BESIDE))
+    beside = BESIDE + max(len("rank"), len(str(len(names))))
+    shown = list(map(printable, names)) if whole_names else shorten_all(names, max(NARROWEST, width - beside))
     for match, name in zip(query.results, shown, strict=True):
         table.add_row(str(match.rank), f"{match.similarity:.4f}", Text(name))
     if not query.results:

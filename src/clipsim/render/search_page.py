@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from clipsim.errors import count_of
 from clipsim.render.gallery_page import Group, Picture, render_gallery
-from clipsim.render.page import count_of, data_uri, heat_level, list_run_facts, split_name
+from clipsim.render.page import data_uri, heat_level, list_run_facts, split_name
 from clipsim.scoring.search_records import QueryMatches, SearchResult
 
 
@@ -25,9 +26,9 @@ def format_search_page(result: SearchResult, thumbnails: Mapping[str, bytes]) ->
             for match in query.results
         ]
         shown = None if query.image is None else data_uri(thumbnails.get(query.image))
-        return Group(query.label, pictures, "" if pictures else "No image is near enough.", shown)
+        return Group(query.label, pictures, "" if pictures else "none: no image is near enough", shown)
 
-    queries = f"{len(result.queries):,} {'query' if len(result.queries) == 1 else 'queries'}"
+    queries = count_of(len(result.queries), "query", "queries")
     return render_gallery(
         title=f"{queries} in {count_of(result.searched, 'image')}",
         facts=list_run_facts(result.model, result.device, result.precision, result.engine),

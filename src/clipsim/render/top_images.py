@@ -6,7 +6,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from clipsim.errors import printable
+from clipsim.errors import count_of, printable
 from clipsim.render.csv import CSV_FIELDS, csv_line
 from clipsim.render.json import score_fields
 from clipsim.render.labels import shorten_all, strip_common_folder
@@ -38,7 +38,8 @@ def build_top_images_table(result: RankResult, count: int, width: int, *, whole_
                 Text(f"{score.similarity:7.4f}{share}"),
                 end_section=place == count,
             )
-    layout = f"The best {min(count, len(result.images))} of {len(result.images)} images for each text, best first"
+    images = count_of(len(result.images), "image")
+    layout = f"The best {min(count, len(result.images)):,} of {images} for each text, best first"
     return describe_run(result), table, Text(f"{layout}: {explain(result, marked=False)}", style="dim")
 
 

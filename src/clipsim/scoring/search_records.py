@@ -33,7 +33,8 @@ class Match:
 class QueryMatches:
     """One query and its matches, best first.
 
-    The query is a `text` or the name of an `image`; the texts in `plus` and `minus` were added and subtracted.
+    The query is a `text` or the name of an `image`; the texts in `plus` and `minus` were added and subtracted,
+    each `weight` times.
     """
 
     text: str | None
@@ -41,6 +42,7 @@ class QueryMatches:
     plus: tuple[str, ...]
     minus: tuple[str, ...]
     results: tuple[Match, ...]
+    weight: float = 1.0
 
     def __repr__(self) -> str:
         """Short, whatever the number of matches."""
@@ -52,9 +54,12 @@ class QueryMatches:
 
         >>> QueryMatches("a house", None, ("night",), ("people",), ()).label
         'a house + night − people'
+        >>> QueryMatches("a house", None, ("night",), (), (), 0.5).label
+        'a house + 0.5 × night'
         """
+        times = "" if self.weight == 1 else f"{self.weight:g} × "
         words = [self.text if self.text is not None else str(self.image)]
-        words += [f"+ {text}" for text in self.plus] + [f"− {text}" for text in self.minus]
+        words += [f"+ {times}{text}" for text in self.plus] + [f"− {times}{text}" for text in self.minus]
         return " ".join(words)
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,6 +69,7 @@ class QueryMatches:
             "image": self.image,
             "plus": list(self.plus),
             "minus": list(self.minus),
+            "weight": self.weight,
             "results": [match.to_dict() for match in self.results],
         }
 

@@ -16,7 +16,8 @@
     return entries.filter((entry) => wanted.every((word) => entry.folded.includes(word)));
   };
   const describe = (shown, all) => {
-    count.value = shown === all ? `${all.toLocaleString()} images` : `${shown.toLocaleString()} of ${all.toLocaleString()} images`;
+    const images = `${all.toLocaleString()} ${all === 1 ? "image" : "images"}`;
+    count.value = shown === all ? images : `${shown.toLocaleString()} of ${images}`;
   };
 
   const makeSortable = () => {
@@ -103,7 +104,9 @@
     const arrange = () => {
       const shown = new Set(matching(pictures));
       for (const entry of pictures) entry.element.hidden = !shown.has(entry);
-      for (const group of groups) group.hidden = !group.querySelector(".gallery > li:not([hidden])");
+      for (const group of groups) { // one without pictures says why
+        group.hidden = group.querySelector(".gallery > li") && !group.querySelector(".gallery > li:not([hidden])");
+      }
       describe(shown.size, pictures.length);
     };
     arrange();
