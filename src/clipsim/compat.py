@@ -46,7 +46,7 @@ def load(
 
     from clipsim.engines.torch.build import build_model, make_transform
     from clipsim.engines.torch.devices import choose_device, choose_precision
-    from clipsim.engines.torch.openai_towers import adapt_model
+    from clipsim.engines.torch.openai_towers import adapt_model, place_model
 
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -61,7 +61,7 @@ def load(
         )
     # not mapped: a script may well save over the file that it has loaded
     built = build_model(spec, files, mapped=False)
-    model = adapt_model(built, files, guarded=not jit).to(target, dtype)
+    model = place_model(adapt_model(built, files, guarded=not jit), target, dtype)
     if jit:
         model = _trace(model)
     return model, make_transform(built.preprocessing)

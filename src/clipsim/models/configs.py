@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import pickletools
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,18 +63,13 @@ def read_description(path: Path) -> dict[str, Any] | None:
     The text is in the pickle of the file, which is searched and not run. Raises WeightsError where it is damaged, or
     where the model has a tokenizer of its own, which is not in the file.
     """
-    try:
-        pickled = _read_pickle(path)
-        if _DESCRIPTION.encode() not in pickled:
-            return None
-        values = (value for _, value, _ in pickletools.genops(pickled) if isinstance(value, str))
-        found = {value for value in values if value.startswith(_DESCRIPTION)}
-    except ValueError:
-        return None  # not a pickle; that is said when its tensors are read
+    pickled, mark = _read_pickle(path), _DESCRIPTION.encode()
+    # a pickle writes a long text after its length in four bytes
+    found = {pickled[at : at + int.from_bytes(pickled[at - 4 : at], "little")] for at in _find_all(mark, pickled)}
     if len(found) != 1:
         return None  # of several models
     try:
-        config = _check(json.loads(found.pop().removeprefix(_DESCRIPTION)), path)
+        config = _check(json.loads(found.pop().removeprefix(mark)), path)
     except (ValueError, RecursionError) as error:
         raise WeightsError(f"{printable(str(path))}: its description of the model is damaged") from error
     text = config["model_cfg"]["text_cfg"]
@@ -89,31 +83,33 @@ def read_description(path: Path) -> dict[str, Any] | None:
 
 def has_transformers_names(path: Path) -> bool:
     """Whether a checkpoint's tensors are named as those of a CLIPModel of `transformers`."""
-    if not path.is_file():
-        return False
-    try:
-        with path.open("rb") as file:
-            head = file.read(8)
-            length = int.from_bytes(head, "little")
-            is_safetensors = not head.startswith(b"PK") and length <= MAX_CONFIG_BYTES
-            return _TRANSFORMERS_NAME in (file.read(length) if is_safetensors else _read_pickle(path))
-    except OSError:
-        return False
+    return _TRANSFORMERS_NAME in _read_pickle(path)  # the names are at the beginning of a safetensors file too
 
 
 def _read_pickle(path: Path) -> bytes:
-    """The pickle in an archive of PyTorch's, which is not run; empty for other files."""
+    """The beginning of the pickle in a checkpoint of PyTorch's, which is not run; of other files their beginning."""
     if not path.is_file():
         return b""
     try:
-        with zipfile.ZipFile(path) as archive:
-            (entry,) = [entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl")]
-            if entry.compress_type != zipfile.ZIP_STORED:  # PyTorch compresses none
-                return b""
-            with archive.open(entry) as file:
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                file.seek(0)
                 return file.read(MAX_CONFIG_BYTES)
+            with zipfile.ZipFile(file) as archive:
+                (entry,) = [entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl")]
+                if entry.compress_type != zipfile.ZIP_STORED:  # PyTorch compresses none
+                    return b""
+                with archive.open(entry) as pickled:
+                    return pickled.read(MAX_CONFIG_BYTES)
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
-        return b""
+        return b""  # damaged; that is said when the tensors are read
+
+
+def _find_all(wanted: bytes, content: bytes) -> Iterator[int]:
+    at = content.find(wanted)
+    while at >= 0:
+        yield at
+        at = content.find(wanted, at + 1)
 
 
 def is_transformers_config(path: Path) -> bool:

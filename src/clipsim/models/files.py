@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,12 +122,14 @@ def explain_folder(spec: ModelSpec, files: ModelFiles) -> list[str]:
     if spec.kind == "tag":
         return []  # named, with everything that belongs to it
     notices = []
-    names = sorted(path.name for path in files.weights.parent.iterdir())
+    names: list[str] = []
+    with suppress(OSError):  # a folder that can be entered and not listed
+        names = sorted(path.name for path in files.weights.parent.iterdir())
     shown = printable(str(files.weights))
     if adapter := next((name for name in ADAPTER_FILES if name in names), None):
         notices.append(f"{shown}: the adapter beside it ({adapter}) is not applied; to use it, merge it into the model")
     averaged = [name for name in names if _EMA.search(name) and name.endswith(_WEIGHTS_SUFFIXES)]
-    if averaged and files.weights.name not in averaged:
+    if averaged and files.weights != spec.path and files.weights.name not in averaged:  # where no file was named
         notices.append(f"{shown}: the EMA weights beside it ({printable(averaged[0], 60)}) are not used")
     if files.config is not None and lacks_processor(files.config):
         notices.append(

@@ -39,7 +39,7 @@ class ModelSpec:
     pretrained: str | None = None
     repository: str | None = None
     path: Path | None = None
-    named_by_openai: bool = False  # weights whose architecture was given as OpenAI writes it, such as ViT-B/32
+    named_by_openai: bool = False  # weights whose architecture was given as OpenAI alone writes it, such as ViT-B/32
     preprocess: str | None = None  # "tag", "default" or a JSON file; None where nothing was chosen
 
     @property
@@ -101,7 +101,7 @@ def _find_architecture(name: str, weights: str) -> ModelSpec:
         )
     if not os.path.exists(weights):  # noqa: PTH110
         raise UnknownModelError(f"{printable(weights)}: no such weights file")
-    openais = name in OPENAI_NAMES
+    openais = architecture != name  # RN50 is what OpenCLIP calls its own, too
     return ModelSpec(architecture, "weights", architecture, None, path=Path(weights), named_by_openai=openais)
 
 

@@ -140,6 +140,16 @@ def test_averages_among_the_weights_are_said(tmp_path: Path) -> None:
     )
 
 
+def test_a_file_that_nests_itself_is_refused(tmp_path: Path) -> None:
+    """A cycle ends with one line."""
+    content: dict[str, Any] = {"epoch": 1}
+    content["model"] = content
+    torch.save(content, tmp_path / "own.pt")
+
+    with pytest.raises(WeightsError, match="entries are epoch, model"):
+        read_checkpoint(tmp_path / "own.pt")
+
+
 def test_two_models_in_one_file_are_said(tmp_path: Path) -> None:
     """The first usual entry is read, and the other one is named."""
     torch.save({"state_dict": wrapped(""), "model": wrapped("module.")}, tmp_path / "own.pt")

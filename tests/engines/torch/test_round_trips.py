@@ -76,10 +76,21 @@ def test_a_second_round_and_a_wrapped_model(tmp_path: Path) -> None:
     for number in range(2):
         wrapped = torch.nn.Module()
         wrapped.model = model
-        torch.save(wrapped.state_dict(), tmp_path / f"{number}.pt")
+        torch.save(wrapped.state_dict(), tmp_path / f"{number}.pt", _use_new_zipfile_serialization=number == 0)
         model, preprocess = clipsim.load(tmp_path / f"{number}.pt", device="cpu")
 
         assert torch.equal(features(model, preprocess)[1], expected)
+
+
+def test_openclip_reads_such_a_file(tmp_path: Path) -> None:
+    """What it says of itself is not among its tensors."""
+    model, _ = clipsim.load(str(write_folder(tmp_path / "model", "vit")), device="cpu")
+    torch.save(model.state_dict(), tmp_path / "saved.pt")
+    plain = open_clip.CLIP(**CONFIGS["vit"]).eval()
+    open_clip.load_checkpoint(plain, str(tmp_path / "saved.pt"))
+    tokens = clipsim.tokenize(TEXTS)
+    with torch.no_grad():
+        assert plain.encode_text(tokens).numpy() == pytest.approx(model.encode_text(tokens).numpy(), abs=1e-5)
 
 
 def test_a_state_dict_without_its_tokenizer_is_refused(tmp_path: Path) -> None:
@@ -129,6 +140,20 @@ def test_openais_weights_have_quick_gelu(tmp_path: Path, name: str, numbers: boo
     assert any("QuickGELU" in warning for warning in result.warnings) == numbers
     plain = clipsim.rank(picture, TEXTS, model="ViT-B-32", weights=str(save_state(tmp_path, state)), cache=False)
     assert plain.similarity != pytest.approx(expected, abs=1e-3)
+
+
+def test_a_name_of_both_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RN50 is OpenAI's and OpenCLIP's; without more it is OpenCLIP's, with a notice."""
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "RN50", CONFIGS["resnet"])
+    facts = read_catalogue()["architectures"]["RN50"] | {"image_size": 64, "embed_dim": 32}
+    monkeypatch.setitem(read_catalogue()["architectures"], "RN50", facts)
+    save_file(state_of(random_model("resnet")), tmp_path / "own.safetensors")
+    picture = Image.linear_gradient("L").convert("RGB").resize((90, 60))
+    result = clipsim.rank(picture, TEXTS, model="RN50", weights=str(tmp_path / "own.safetensors"), cache=False)
+    expected = clipsim.rank(picture, TEXTS, model=str(write_folder(tmp_path / "model", "resnet")), cache=False)
+
+    assert result.similarity == pytest.approx(expected.similarity, abs=1e-6)
+    assert any("OpenAI's is RN50-quickgelu" in warning for warning in result.warnings)
 
 
 def save_state(folder: Path, state: dict[str, torch.Tensor]) -> Path:

@@ -25,6 +25,7 @@ from clipsim.engines.torch.openai_layout import drop_extras, explain_assumption,
 from clipsim.engines.torch.resizing import TransformersTransform
 from clipsim.engines.torch.transformers_layout import is_transformers_layout, rename_tensors
 from clipsim.errors import ModelError, WeightsError, printable
+from clipsim.models.catalogue import OPENAI_NAMES
 from clipsim.models.files import ModelFiles, explain_folder, read_model_config
 from clipsim.models.names import ModelSpec
 from clipsim.models.preprocess import explain_settings, find_settings
@@ -169,6 +170,11 @@ def _compare_with_name(spec: ModelSpec, config: dict[str, Any], of_transformers:
         return [f"{shown} says that its activation is {activation}, so that is used, and not {architecture}'s {other}"]
     if activation != "QuickGELU" and spec.named_by_openai:
         return [f"{shown} says that its activation is {activation}, so that is used, and not OpenAI's QuickGELU"]
+    if spec.architecture in OPENAI_NAMES and activation == "GELU" and not given:
+        return [
+            f"{shown} is taken for a model of OpenCLIP's {architecture}, whose activation is GELU; OpenAI's is "
+            f"{architecture}-quickgelu"
+        ]
     if of_transformers and not given:
         return [
             f"{shown} is in the layout of 'transformers', without its config.json, so the activation is "

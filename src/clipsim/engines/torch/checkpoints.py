@@ -23,6 +23,7 @@ _WRAPPERS = {"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped
 _PREFIXES = ("model.", "clip.", "clip_model.")
 _EMA_PREFIXES = ("ema.", "ema_model.", "model_ema.")
 _COUNTS = {"n_averaged"}  # of an averaged model, beside its tensors
+_MAX_NESTS = 4
 _MAX_SHOWN = 5  # entries of a file that an error names
 
 
@@ -121,20 +122,24 @@ def _check_archive(path: Path) -> None:
 
 def _choose_nest(found: Any) -> tuple[Mapping[Any, Any], list[str]]:
     """The state dict in what a file holds, and what is to be said of the others."""
-    if not isinstance(found, Mapping):
-        return {}, []
-    names, averaged = ([name for name in nests if _has_tensors(found.get(name))] for nests in (_NESTS, _EMA_NESTS))
-    if names:
-        notices = [f"the EMA weights in it ('{name}') are not used" for name in averaged]
-        notices += [f"'{name}' in it is not used, '{names[0]}' is" for name in names[1:]]
-        inner, more = _choose_nest(found[names[0]])
-        return inner, notices + more
-    if averaged and not any(isinstance(value, Tensor) for value in found.values()):
-        return found[averaged[0]], [f"only EMA weights are in it ('{averaged[0]}'), so they are used"]
-    return found, []
+    notices: list[str] = []
+    for _ in range(_MAX_NESTS):
+        if not isinstance(found, Mapping):
+            return {}, notices
+        names, averaged = ([name for name in nests if _is_nest(found.get(name))] for nests in (_NESTS, _EMA_NESTS))
+        if names:
+            notices += [f"the EMA weights in it ('{name}') are not used" for name in averaged]
+            notices += [f"'{name}' in it is not used, '{names[0]}' is" for name in names[1:]]
+            found = found[names[0]]
+        elif averaged and not any(isinstance(value, Tensor) for value in found.values()):
+            notices.append(f"only EMA weights are in it ('{averaged[0]}'), so they are used")
+            found = found[averaged[0]]
+        else:
+            return found, notices
+    return {}, notices
 
 
-def _has_tensors(value: Any) -> bool:
+def _is_nest(value: Any) -> bool:
     """Whether a value is a state dict, or a nest around one."""
     if not isinstance(value, Mapping):
         return False

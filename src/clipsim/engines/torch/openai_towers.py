@@ -63,6 +63,17 @@ def adapt_model(built: BuiltModel, files: ModelFiles, *, guarded: bool = True) -
     return model
 
 
+def place_model(model: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    """The model on the device in that type of numbers.
+
+    In fp16, a model with OpenAI's towers has matrices in fp16, norms and embeddings in fp32, as OpenAI's code has.
+    """
+    if dtype != torch.float16 or not (type(model) is OpenAICLIP and isinstance(model.visual, _OPENAIS)):
+        return model.to(device, dtype)
+    open_clip.convert_weights_to_fp16(model)
+    return model.to(device)
+
+
 def _has_text_parts(model: Any) -> bool:
     """Whether the text tower ends as OpenAI's does, at the greatest id and by a matrix, and has plain blocks."""
     return (
@@ -169,6 +180,9 @@ class OpenAIBottleneck(_ReluNames, Bottleneck):  # type: ignore[misc]
 
 class OpenAIResNet(_ReluNames, ModifiedResNet):  # type: ignore[misc]
     """OpenCLIP's ResNet, which has OpenAI's layout, with OpenAI's names."""
+
+
+_OPENAIS = (OpenAIVisionTransformer, OpenAIResNet)
 
 
 class _Guarded:
