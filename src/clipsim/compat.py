@@ -83,6 +83,8 @@ def _trace(model: Any) -> Any:
         warnings.simplefilter("ignore")  # tracing is deprecated, and warns of shapes that are constant anyway
         trace: Any = torch.jit.trace_module
         traced = trace(model, inputs, check_trace=False)
+    # an archive that is saved says what it is, as a state dict does
+    traced._c._register_attribute("clipsim", torch._C.StringType.get(), model._description)
     traced.visual.input_resolution = resolution
     # tensors, as in OpenAI's archives, where scripts read them with `.item()`
     traced.input_resolution, traced.context_length = torch.tensor(resolution), torch.tensor(context_length)

@@ -118,11 +118,37 @@ def test_a_copy_that_lost_the_description_is_a_guess_that_is_said(tmp_path: Path
     model, _ = clipsim.load(str(write_folder(tmp_path / "model", "vit")), device="cpu")
     save_file(model.state_dict(), tmp_path / "copy.safetensors")
     torch.save({name: tensor.half() for name, tensor in model.state_dict().items()}, tmp_path / "half.pt")
-    model, _ = clipsim.load(str(tmp_path / "model"), device="cpu", jit=True)
-    model.save(tmp_path / "traced.pt")
+    traced = torch.jit.load(write_traced(tmp_path))  # type: ignore[no-untyped-call]
+    assert traced.encode_text(clipsim.tokenize(TEXTS)).shape == (3, 32)
     for name in ("copy.safetensors", "half.pt", "traced.pt"):
         result = clipsim.rank(Image.new("RGB", (60, 50)), TEXTS, model=str(tmp_path / name), cache=False)
         assert "does not say which model it is" in result.warnings[0]
+
+
+def write_traced(folder: Path) -> Path:
+    """A trace of OpenCLIP's own model, as its `trace_model` makes it."""
+    model, tokens = random_model("vit"), clipsim.tokenize(TEXTS)
+    trace: Any = torch.jit.trace_module
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        inputs = {"encode_image": (torch.zeros(2, 3, 48, 48),), "encode_text": (tokens,)}
+        trace(model, inputs, check_trace=False).save(folder / "traced.pt")
+    return folder / "traced.pt"
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_a_traced_model_that_is_saved_is_that_model_again(tmp_path: Path, family: str) -> None:
+    """With the three sizes that OpenAI's archives have as tensors, and without a warning when it is loaded."""
+    traced, _ = clipsim.load(str(write_folder(tmp_path / "model", family)), device="cpu", jit=True)
+    assert (traced.input_resolution.item(), traced.vocab_size.item()) == (traced.visual.input_resolution, 49408)
+    tokens = clipsim.tokenize(TEXTS, context_length=traced.context_length.item())
+    traced.save(tmp_path / "saved.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again, _ = clipsim.load(tmp_path / "saved.pt", device="cpu")
+    with torch.no_grad():
+        expected = traced.encode_text(tokens).numpy()
+        assert again.encode_text(tokens).numpy() == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.usefixtures("named")

@@ -76,8 +76,9 @@ def infer_config(tensors: dict[str, Tensor], path: Path) -> dict[str, Any]:
             },
         }
     except (KeyError, IndexError, ValueError) as error:
+        cause = f"no {error}" if isinstance(error, KeyError) else "its tensors have other shapes"
         raise WeightsError(
-            f"{printable(str(path))}: not a checkpoint in OpenAI's layout (no {error}); an OpenCLIP state dict needs "
+            f"{printable(str(path))}: not a checkpoint in OpenAI's layout ({cause}); an OpenCLIP state dict needs "
             "its architecture too: model='ARCH' and weights='FILE'"
         ) from error
 
