@@ -114,3 +114,25 @@ def draw_face(seed: int) -> Image.Image:
 FAMILIES: dict[str, Callable[[int], Image.Image]] = {
     "chats": draw_chat, "forms": draw_form, "tickets": draw_ticket, "clocks": draw_clock, "faces": draw_face,
 }  # fmt: skip
+
+
+def change_detail(kind: str) -> tuple[Image.Image, Image.Image]:
+    """Two pictures of a family that differ in one detail alone: a figure, a minute, a mole."""
+    pair = FAMILIES[kind](1), FAMILIES[kind](1)
+    for image, (time, price, seat, minute) in zip(
+        pair, (("09:41", "1", "A3", 20), ("09:47", "7", "A8", 21)), strict=True
+    ):
+        draw = ImageDraw.Draw(image)
+        if kind == "chats":
+            draw.text((400, 940), time, "#222222", _font(12))
+        elif kind == "forms":
+            draw.text((500, 850), f"{price} 240.00", "#1a2a6c", _font(16))
+        elif kind == "tickets":
+            draw.text((300, 220), seat, "#5a3a00", _font(26))
+        elif kind == "clocks":
+            angle = math.tau * minute / 60
+            end = 200 + 140 * math.sin(angle), 200 - 140 * math.cos(angle)
+            draw.line(((200, 200), end), fill="#222222", width=6)
+        elif image is pair[1]:
+            draw.ellipse((208, 245, 214, 251), fill="#8d5524")
+    return pair

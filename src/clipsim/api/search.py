@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from clipsim.api.model_record import describe_model
-from clipsim.api.places import Place, Progress, check_models
+from clipsim.api.places import Place, Places, Progress, check_models
 from clipsim.api.search_vectors import DatasetSearch, Found, Query, SourceSearch
 from clipsim.embedding.encode import FailedInput, Outcome
 from clipsim.embedding.session import Session
 from clipsim.errors import UsageError, printable
 from clipsim.inputs.filters import NameFilter
 from clipsim.inputs.prompts import MAX_SHOWN, check_templates, clean_prompts
+from clipsim.inputs.repeats import identify_name
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.options import as_number, as_whole
 from clipsim.scoring.nearest import Nearest
@@ -101,13 +102,20 @@ class Search:
     ) -> None:
         self._session, self._places, self._request, self._chosen = session, places, request, chosen
         self.warnings = [*request.notices, *check_models(places, session)]
+        self._has_dataset = any(isinstance(place, Dataset) for place in places)
+        self._count = request.top * (len(places) if self._has_dataset else 1)  # a file may be in each of the places
+        self._short = False
+        if isinstance(places, Places):
+            self.warnings += places.repeats.notices
         self.result: SearchResult | None = None
 
     def __iter__(self) -> Generator[Progress, None, None]:
         """Embed the queries, then go through the places."""
         session = self._session
         device = ""
-        while device != session.confirm_device():  # at most twice: vectors of two devices are not compared
+        # vectors of two devices are not compared, and an answer that repeats files is too short without them
+        while self._short or device != session.confirm_device():
+            self._count *= 4 if self._short else 1
             device = session.confirm_device()
             with closing(self._run(quiet=self.result is not None)) as steps:
                 yield from steps
@@ -121,7 +129,7 @@ class Search:
             queries, failures = self._embed_queries()
             errors = list(failures)
             yield Progress("searching", 0, total, () if quiet else tuple(failures))
-            nearest, names = Nearest(len(queries), self._request.top), dict[int, Found]()
+            nearest, names = Nearest(len(queries), min(self._count, max(1, total))), dict[int, Found]()
             searched = 0
             waiting = iter(sources)
             for place in self._places if queries else ():
@@ -199,12 +207,19 @@ class Search:
         encoder, request = self._session.encoder, self._request
         least = -math.inf if request.min_similarity is None else request.min_similarity
         answers = []
+        self._short, total = False, sum(map(len, self._places))
         for place, query in enumerate(queries):
-            found = [
-                (*names[int(row)], min(1.0, max(-1.0, float(score))))
-                for row, score in zip(nearest.rows[place], nearest.scores[place], strict=True)
-                if row >= 0 and score >= least
-            ]
+            seen: set[object] = set()
+            found = []
+            for row, score in zip(nearest.rows[place], nearest.scores[place], strict=True):
+                if row >= 0 and score >= least and len(found) < request.top:
+                    name, index = names[int(row)]
+                    identity = (identify_name(name) or name) if self._has_dataset else int(row)
+                    if identity not in seen:
+                        seen.add(identity)
+                        found.append((name, index, min(1.0, max(-1.0, float(score)))))
+            lowest = nearest.scores[place, -1] if nearest.rows[place, -1] >= 0 else -math.inf
+            self._short |= len(found) < request.top and lowest > -math.inf and lowest >= least and self._count < total
             matches = tuple(Match(rank, name, score, index) for rank, (name, index, score) in enumerate(found, start=1))
             answers.append(QueryMatches(query.text, query.image, request.plus, request.minus, matches, request.weight))
         if self._session.run_options.on_error == "nan":  # images that cannot be used keep their places

@@ -20,6 +20,7 @@ from clipsim.embedding.joint import JointEmbedding, Work
 from clipsim.embedding.session import Session
 from clipsim.errors import DataError, NoInputError, UsageError, count_of, printable
 from clipsim.inputs.prompts import check_templates, clean_prompts
+from clipsim.inputs.repeats import Repeats, identify
 from clipsim.inputs.sources import Source
 from clipsim.options import as_number
 from clipsim.scoring.records import ImageFailure, ImageScores
@@ -80,8 +81,15 @@ class Thresholding:
 
     def __post_init__(self) -> None:
         """Check the pictures."""
-        if both := {source.name for source in self.positives} & {source.name for source in self.negatives}:
-            raise UsageError(f"{printable(min(both))} is a positive and a negative")
+        known = {identify(source, hard_links=True): source.name for source in self.positives}
+        for source in self.negatives:
+            identity = identify(source, hard_links=True)
+            if identity is not None and identity in known:
+                name, other = printable(source.name), printable(known[identity])
+                raise UsageError(f"{name} is a positive and a negative" + ("" if name == other else f", as {other}"))
+        repeats = Repeats()
+        self.positives, self.negatives = (list(repeats.leave_out(given)) for given in (self.positives, self.negatives))
+        self.warnings += repeats.notices
         if self.request.promise.kind == FALSE_ALARMS and not self.negatives:
             raise UsageError("a promise on false alarms needs negatives")
         self.warnings += self.request.notices

@@ -128,11 +128,13 @@ def rank_command(
             cache=not no_cache,
         )
         from clipsim.api import RankRequest, Session, find_missing  # with NumPy, which help does without
+        from clipsim.inputs.repeats import Repeats
         from clipsim.inputs.sources import number_sources
 
         request = RankRequest.check(texts, template or (), sort_by, thresholds)
         streamed = output is Format.jsonl and sort_by is None and top_images is None
-        sources: Iterable[Source] = number_sources(found)
+        repeats = Repeats()
+        sources: Iterable[Source] = number_sources(repeats.leave_out(found))
         if not streamed:
             sources = list(sources)
             for_people = output in (Format.table, Format.html)
@@ -156,18 +158,22 @@ def rank_command(
                     ranking.warnings.insert(0, MINI_NOTICE)
                 if (top or top_images) and output is Format.json:
                     ranking.warnings.append(TOP_IN_JSON)
+                if not streamed:  # a stream's names are not all known yet
+                    ranking.warnings += repeats.notices
                 for notice in () if quiet else ranking.warnings:
                     print_message("note", notice)
                 counts = RunCounts()
                 total = None if streamed else len(list(sources))
                 if streamed and _can_be_counted(images or (), from_file):
-                    bar.count_total(lambda: sum(1 for _ in _find_sources(images or (), from_file)))
+                    bar.count_total(lambda: sum(1 for _ in Repeats().leave_out(_find_sources(images or (), from_file))))
                 with closing(_watch(ranking, bar, counts, total, quiet=quiet)) as batches:
                     if streamed:
                         print_json_lines(batches, lambda: ranking.request.texts, top)
                         result = None
                     else:
                         result = ranking.collect(batches)
+        for notice in repeats.notices if streamed and not quiet else ():
+            print_message("note", notice)
         if result is not None:
             view = RankView(output, top, top_images, preview, f"best for: {sort_by}" if sort_by else "as given")
             print_result(result, view, legend=not quiet and legend_is_due())

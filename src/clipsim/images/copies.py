@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,7 @@ class PictureFacts:
     frames: bool
     alpha: bool
     deep: bool
+    bytes: int = field(default=0, compare=False)
 
     @property
     def pixels(self) -> int:
@@ -61,7 +62,8 @@ class PictureFacts:
 def read_facts(source: Source) -> PictureFacts:
     """The facts of a file. Raises ImageError where it cannot be opened."""
     with source.open() as stream:
-        check_file_size(stream.seek(0, 2))
+        length = stream.seek(0, 2)
+        check_file_size(length)
         stream.seek(0)
         head = stream.read(64)
         stream.seek(0)
@@ -74,9 +76,8 @@ def read_facts(source: Source) -> PictureFacts:
             )
             lossy = image.format in _LOSSY or image.info.get("compression") in _LOSSY_TIFF
             lossy |= image.format == "WEBP" and b"VP8L" not in head
-            return PictureFacts(
-                upright_size(image), 2 if many else int(lossy), _has_frames(image), image.has_transparency_data, deep
-            )
+            size, loss = upright_size(image), 2 if many else int(lossy)
+            return PictureFacts(size, loss, _has_frames(image), image.has_transparency_data, deep, length)
         except ClipsimError:
             raise
         except Exception as error:  # decoders raise anything on damaged files
@@ -97,6 +98,8 @@ def could_be_copies(kept: PictureFacts, other: PictureFacts) -> bool:
         return False
     if kept.size == other.size:
         return True
+    if kept.loss and kept.bytes < other.bytes:
+        return False  # more pixels in fewer bytes, such as an enlargement that was compressed hard
     (long, short), (other_long, other_short) = (sorted(facts.size, reverse=True) for facts in (kept, other))
     same_way = (kept.size[0] >= kept.size[1]) == (other.size[0] >= other.size[1]) or long == short
     scale = other_long / long
@@ -124,8 +127,16 @@ def is_copy(kept: Source, other: Source) -> bool:
     reduced = min(_compare(large.resize(small.size, way), small) for way in _FILTERS)
     if not _matches(reduced):
         return False
-    detail = min(_compare(large, small.resize(large.size, way))[0] for way in _FILTERS)
+    detail = min(_find_detail(large, small.resize(large.size, way)) for way in _FILTERS)
     return detail >= max(MIN_DETAIL, MIN_DETAIL_RATIO * reduced[0])
+
+
+def _find_detail(large: Image.Image, enlarged: Image.Image) -> float:
+    """The greatest difference of a tile, whichever pixels make pairs: those of one pixel enlarged to two differ in one
+    of both ways alone.
+    """
+    inner = (1, 1, max(2, large.width), max(2, large.height))
+    return max(_compare(large, enlarged)[0], _compare(large.crop(inner), enlarged.crop(inner))[0])
 
 
 def _matches(difference: tuple[float, float]) -> bool:

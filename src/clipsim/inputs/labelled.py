@@ -14,6 +14,7 @@ from clipsim.inputs.label_names import looks_like_id, merge_labels, read_label_t
 from clipsim.inputs.labelled_folders import read_folder
 from clipsim.inputs.labelled_json import read_json
 from clipsim.inputs.labelled_rows import LABEL_COLUMNS, Columns, LabelledImage, Reading, RowFailure, read_rows
+from clipsim.inputs.repeats import identify_name
 from clipsim.inputs.rows import IMAGE_COLUMNS, choose_column, read_table
 
 TASKS = ("auto", "classify", "retrieve", "pairs")
@@ -94,6 +95,7 @@ def read_labelled(request: LabelledRequest) -> LabelledData:
         reading = read_json(path, request.columns, request.wants, request.root)
     else:
         reading = _read_table(path, request)
+    reading = merge_names(reading)
     if not reading.images:
         first = next(iter(reading.failures), None)
         why = "" if first is None else f"; the first row that cannot be used: {first.name}: {first.error}"
@@ -106,6 +108,33 @@ def read_labelled(request: LabelledRequest) -> LabelledData:
         task = RETRIEVE if request.task == "auto" else request.task
         return LabelledData(reading.layout, task, reading.images, (), reading.failures, reading.notices)
     return _with_labels(request, reading)
+
+
+def merge_names(reading: Reading) -> Reading:
+    """Each file once, under its first name, with all its captions; another label of a file is a failure."""
+    images: dict[object, LabelledImage] = {}
+    labels: dict[object, LabelledImage] = {}
+    failures, repeated = list(reading.failures), 0
+    for image in reading.images:
+        file = identify_name(image.path, hard_links=True) or image.path
+        known = labels.setdefault(file, image)
+        if known.label != image.label:
+            label, other = printable(str(known.label), 40), printable(known.path)
+            failures.append(RowFailure(printable(image.path), f"the file has the label '{label}' already, as {other}"))
+            continue
+        name = identify_name(image.path) or image.path
+        if name in images:
+            repeated += 1
+            images[name] = replace(images[name], captions=(*images[name].captions, *image.captions))
+        else:
+            images[name] = image
+    if not repeated and len(failures) == len(reading.failures):
+        return reading
+    notice = (
+        f"{repeated:,} more {'name of a file is' if repeated == 1 else 'names of files are'} taken together with it"
+    )
+    notices = (*reading.notices, notice) if repeated else reading.notices
+    return replace(reading, images=tuple(images.values()), failures=tuple(failures), notices=notices)
 
 
 def _read_table(path: Path, request: LabelledRequest) -> Reading:

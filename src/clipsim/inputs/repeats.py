@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from clipsim.files import name_identity
+from clipsim.files import file_identity, name_identity
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.inputs.tars import TarMember
 from clipsim.inputs.urls import UrlSource, as_path, is_url
@@ -50,18 +50,21 @@ class Repeats:
         return False
 
 
-def identify(source: Source) -> object:
-    """A key that is equal for two sources exactly if they open the same thing now; None for what has no identity."""
+def identify(source: Source, *, hard_links: bool = False) -> object:
+    """A key that is equal for two sources exactly if they open the same thing now; None for what has no identity.
+
+    With `hard_links`, it is equal for hard links of a file too.
+    """
     if isinstance(source, FileSource):
-        return identify_name(source.name)
+        return identify_name(source.name, hard_links=hard_links)
     if isinstance(source, TarMember):
         tar = source.tar if is_url(source.tar) else identify_name(as_path(source.tar))
         return None if tar is None else (tar, source.offset)
     return source.name if isinstance(source, UrlSource) else None
 
 
-def identify_name(name: str) -> object:
-    """`files.name_identity`; None for a name of nothing."""
+def identify_name(name: str, *, hard_links: bool = False) -> object:
+    """`files.name_identity`, or with `hard_links` `files.file_identity`; None for a name of nothing."""
     with suppress(OSError, ValueError):
-        return name_identity(name)
+        return file_identity(name) if hard_links else name_identity(name)
     return None
