@@ -182,7 +182,8 @@ class DescribedGroups:
 
     def _describe(self, rows: Sequence[int]) -> tuple[DuplicateGroup, Arranged]:
         collection = self._collection
-        arranged = arrange(rows, collection.sources, collection.digests, self._check and self._check.distance)
+        distance = None if self._check is None else self._check.distance
+        arranged = arrange(rows, collection.sources, collection.digests, distance)
         known = {row: self._size_of(row) for row in rows}
         area = {row: size[0] * size[1] if size else 0 for row, size in known.items()}
         ordered = sorted(arranged.rows, key=lambda row: -area[row])  # those that are gone among the others
@@ -190,14 +191,18 @@ class DescribedGroups:
         same = len(digests) == 1 and None not in digests
         images = tuple(
             DuplicateImage(
-                collection.sources[row].name,
+                source.name,
                 cosine,
-                *(known[row] or (None, None)),
-                collection.sources[row].index,
+                width,
+                height,
+                source.index,
                 copy_of=collection.sources[arranged.copy_of[row]].name if row in arranged.copy_of else None,
                 removable=row in arranged.removable,
             )
-            for row, cosine in zip(ordered, _compare_with_first(collection, ordered), strict=True)
+            for row, source, cosine, (width, height) in (
+                (row, collection.sources[row], cosine, known[row] or (None, None))
+                for row, cosine in zip(ordered, _compare_with_first(collection, ordered), strict=True)
+            )
         )
         return DuplicateGroup(same, images), arranged
 

@@ -210,7 +210,7 @@ class Search:
         self._short, total = False, sum(map(len, self._places))
         for place, query in enumerate(queries):
             seen: set[object] = set()
-            found = []
+            found: list[tuple[str, int | None, float]] = []
             for row, score in zip(nearest.rows[place], nearest.scores[place], strict=True):
                 if row >= 0 and score >= least and len(found) < request.top:
                     name, index = names[int(row)]

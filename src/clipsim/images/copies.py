@@ -69,7 +69,9 @@ def read_facts(source: Source) -> PictureFacts:
         stream.seek(0)
         image = opened_picture(stream)
         try:
-            deep = image.mode[0] in "IF" or any("16" in str(tile[3]) or "32" in str(tile[3]) for tile in image.tile)
+            deep = image.mode[0] in "IF" or any(
+                "16" in str(tile[3]) or "32" in str(tile[3]) for tile in vars(image)["tile"]
+            )
             palette = image.palette
             many = image.mode == "P" and (
                 palette is None or len(palette.palette) // len(palette.mode) > MAX_EXACT_COLOURS
@@ -114,7 +116,7 @@ def is_copy(kept: Source, other: Source) -> bool:
     """
     first, second = _read(kept), _read(other)
     with closing(first), closing(second):
-        size = tuple(max(1, side // COLOUR_TILE) for side in second.size)
+        size = max(1, second.width // COLOUR_TILE), max(1, second.height // COLOUR_TILE)
         colours = [
             np.asarray(image.convert("YCbCr").resize(size, Image.Resampling.BOX), np.float32)[..., 1:]
             for image in (first, second)
