@@ -21,7 +21,6 @@ from clipsim.store.metadata import Row
 from clipsim.store.plan import read_plan
 from clipsim.store.shards import ShardWriter
 
-NO_DIRECTION = "the model returns a vector of zeros for it"
 Step = tuple[int, tuple[ImageFailure, ...]]  # inputs that are done, and those among them that failed
 
 
@@ -78,9 +77,6 @@ class ShardWork:
             if isinstance(outcome, FailedInput):
                 writer.add_failure(outcome.name, outcome.error)
                 failures.append(ImageFailure(outcome.name, outcome.error, outcome.index))
-            elif not outcome.features.any():
-                writer.add_failure(outcome.name, NO_DIRECTION)
-                failures.append(ImageFailure(outcome.name, NO_DIRECTION, outcome.index))
             else:
                 rows.append(_describe(source, outcome))
                 features.append(outcome.features)
