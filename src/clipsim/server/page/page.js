@@ -217,6 +217,7 @@ async function begin() {
     ranking.limits = limits ?? ranking.limits;
     ranking.setModel(find("model").value);
     find("views").hidden = !search;
+    if (search) find("search").dataset.model = search.model;
     if (search) find("search-heading").textContent = `Search ${plural(search.images, "picture")}`;
     chooseView();
   } catch (error) {

@@ -56,6 +56,7 @@ async function search(report, problem) {
       minus: linesOf("minus"),
       weight: find("weight").valueAsNumber,
       top: find("top").valueAsNumber,
+      model: find("search").dataset.model,
     };
     if (find("least").value !== "") query.min_similarity = find("least").valueAsNumber;
     const answer = await ask("v1/search", { body: JSON.stringify(query), signal, report });
