@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -168,3 +170,22 @@ def test_a_damaged_file_is_named(folder: Path, content: str) -> None:
 
     with pytest.raises(WeightsError, match="processor_config"):
         clipsim.open(str(folder))
+
+
+def test_the_command_follows_or_refuses_in_one_line(
+    folder: Path, pictures: list[Image.Image], run: Callable[..., subprocess.CompletedProcess[bytes]]
+) -> None:
+    """Status 0 with transformers' cosines, or status 1 with the setting and no traceback."""
+    pictures[1].save(folder / "a.png")
+    texts = [part for text in TEXTS for part in ("-t", text)]
+    for settings, status in ((USUAL | FOLLOWED["mean and std"], 0), (REFUSED["nearest"][0], 1)):
+        write_processor(folder, settings)
+        done = run("rank", folder / "a.png", *texts, "-m", folder, "--json", "--no-cache")
+
+        assert done.returncode == status
+        if status:
+            assert done.stderr.count(b"\n") == 1
+            assert b"resample 0" in done.stderr
+        else:
+            expected = reference(folder, [pictures[1]])
+            assert np.array(json.loads(done.stdout)["similarity"]) == pytest.approx(expected, abs=1e-5)
