@@ -257,6 +257,7 @@ def test_columns_arrays_and_other_lists(colours: Path) -> None:
         assert UNTYPED.rank(images, np.array(["red", "blue"]), **MINI).best == (0, 1)
     assert UNTYPED.rank({red, blue}, {"red", "blue"}, **MINI).similarity.shape == (2, 2)
     assert UNTYPED.rank(np.array(red), np.array("red"), **MINI).images == (red,)
+    assert type(UNTYPED.rank(np.array([red]), "red", **MINI).images[0]) is str
 
 
 def test_pictures_of_data_sets_and_tensors(colours: Path) -> None:
@@ -328,6 +329,11 @@ def test_numbers_of_numpy(paths: list[str]) -> None:
         (lambda session: session.evaluate("data", label_column=5), "label_column=5 is not a string"),
         (lambda session: session.evaluate("data", seed=1.5), "seed='1.5' is not a whole number"),
         (lambda session: session.evaluate("data", none="x", none_below="x"), "none_below='x' is not a cosine"),
+        (lambda session: session.evaluate("data", template_sets=5), "template_sets is a string or a list"),
+        (lambda session: session.evaluate("data", template_sets={"a": 5}), "template_sets is a string or a list"),
+        (lambda session: session.evaluate("data", template_sets=[5]), "no template set is called '5'"),
+        (lambda session: session.rank("red.png", "red", deduplicate="no"), "deduplicate='no' is not True or False"),
+        (lambda session: session.duplicates("red.png", exact_files=None), "exact_files=None is not True or False"),
         (lambda session: session.embed("red.png", None), "output=None is not a path"),
         (lambda session: session.embed("red.png", "out", shard_size="x"), "shard_size is a whole number"),
         (lambda session: session.embed("red.png", "out", dtype=5), "dtype is 'fp16' or 'fp32', not 5"),

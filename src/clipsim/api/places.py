@@ -60,7 +60,7 @@ def find_places(where: object, chosen: NameFilter | None = None, name: str = "wh
     index = 0
     for given in list_arguments(where, name):
         if is_path(given):
-            path = as_path(os.fspath(cast("str", given)))
+            path = as_path(str(os.fspath(cast("str", given))))
             if is_dataset(path):
                 if places.repeats.is_repeated(("folder", identify_name(path) or path)):
                     continue

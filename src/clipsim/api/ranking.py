@@ -18,7 +18,7 @@ from clipsim.errors import DataError, UsageError, printable
 from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.prompts import MAX_SHOWN, check_templates, clean_prompts
 from clipsim.inputs.sources import FileSource, Source
-from clipsim.options import OnError, check_on_error
+from clipsim.options import OnError, check_flag, check_on_error
 from clipsim.scoring.records import ImageFailure, ImageScores, RankResult
 from clipsim.scoring.similarity import Vectors, best_passing_text, best_text, mean_of_templates, score_images
 
@@ -65,6 +65,7 @@ class RankRequest:
         if not prompts:
             raise UsageError("no texts to compare with; give at least one")
         checked = check_templates(templates)
+        check_flag("deduplicate", deduplicate)
         if on_error is not None:
             check_on_error(on_error)
         if sort_by is not None and not (isinstance(sort_by, str) and sort_by.strip() in prompts):

@@ -20,7 +20,7 @@ from clipsim.inputs.filters import NameFilter
 from clipsim.inputs.prompts import MAX_SHOWN, check_templates, clean_prompts
 from clipsim.inputs.repeats import identify_name
 from clipsim.inputs.sources import FileSource, Source
-from clipsim.options import as_number, as_whole
+from clipsim.options import as_number, as_whole, check_flag
 from clipsim.scoring.nearest import Nearest
 from clipsim.scoring.queries import combine_vectors
 from clipsim.scoring.records import ImageFailure
@@ -68,6 +68,7 @@ class SearchRequest:
         Raises UsageError for no query, an empty text or one that is not a string, a template without `{}`, and numbers
         out of range.
         """
+        check_flag("deduplicate", deduplicate)
         cleaned, notices = [], []
         for name, given in (("texts", texts), ("plus", plus), ("minus", minus)):
             prompts, found = clean_prompts(given, name, deduplicate=deduplicate or name != "texts")

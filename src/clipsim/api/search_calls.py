@@ -17,6 +17,7 @@ from clipsim.errors import NoInputError, printable
 from clipsim.inputs.arguments import make_sources
 from clipsim.inputs.filters import NameFilter
 from clipsim.inputs.sources import Source
+from clipsim.options import check_flag
 from clipsim.scoring.records import ImageFailure
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class SearchCalls(Session):
         from clipsim.api.places import find_places
         from clipsim.api.same_files import SameFiles
 
+        check_flag("exact_files", exact_files)
         request = DuplicatesRequest(threshold, pixels)
         places = find_places(where)
         found = SameFiles(places) if exact_files else self.open_duplicates(places, request)

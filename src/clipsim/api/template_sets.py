@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from clipsim.errors import UsageError, printable
+from clipsim.inputs.lists import list_given
 from clipsim.inputs.prompts import PLACE, check_templates
 
 PUBLISHED = ("simple", "imagenet")
@@ -33,19 +34,20 @@ def find_template_sets(templates: Iterable[str] | str, sets: TemplateSets | str 
         return (TemplateSet(None, own),)
     if own:
         raise UsageError("there are templates beside template sets; make them a set of their own")
-    if isinstance(sets, str):
-        sets = [sets]
-    named = sets if isinstance(sets, Mapping) else dict.fromkeys(sets)
-    return tuple(_find(name, None if given is None else list(given)) for name, given in named.items())
+    named = sets if isinstance(sets, Mapping) else dict.fromkeys(list_given(sets, "template_sets"))
+    return tuple(
+        _find(name, None if given is None else list(list_given(given, "template_sets")))
+        for name, given in named.items()
+    )
 
 
-def _find(name: str, given: list[str] | None) -> TemplateSet:
+def _find(name: object, given: list[object] | None) -> TemplateSet:
     shown = printable(str(name), 40)
     if given is not None:
         if not given or not name:
             raise UsageError(f"the template set '{shown}' has no {'templates' if name else 'name'}")
-        return TemplateSet(name, check_templates(given))
-    if name not in BUILT_IN:
+        return TemplateSet(str(name), check_templates(given))
+    if not isinstance(name, str) or name not in BUILT_IN:
         raise UsageError(f"no template set is called '{shown}'; built in are {', '.join(BUILT_IN)}")
     if name not in PUBLISHED:
         return TemplateSet(name, (PLACE,))

@@ -22,7 +22,7 @@ from clipsim.errors import DataError, NoInputError, UsageError, count_of, printa
 from clipsim.inputs.prompts import check_templates, clean_prompts
 from clipsim.inputs.repeats import Repeats, identify
 from clipsim.inputs.sources import Source
-from clipsim.options import as_number
+from clipsim.options import as_number, check_flag
 from clipsim.scoring.records import ImageFailure, ImageScores
 from clipsim.scoring.similarity import find_near_equal, round_significant, unit_rows
 from clipsim.scoring.thresholds import FALSE_ALARMS, RECALL, Promise, ThresholdResult, find_threshold
@@ -52,6 +52,7 @@ class ThresholdRequest:
         deduplicate: bool = True,
     ) -> ThresholdRequest:
         """Raise UsageError for no texts or a wrong one, a template without `{}`, and for two promises or none."""
+        check_flag("deduplicate", deduplicate)
         prompts, notices = clean_prompts(texts, deduplicate=deduplicate)
         if not prompts:
             raise UsageError("no texts; give at least one")

@@ -36,7 +36,7 @@ def make_sources(images: object, name: str = "images", *, first: int = 0) -> Ite
     index = first
     for image in list_arguments(images, name):
         if is_path(image):
-            found: Iterable[Source] = find_sources([os.fspath(cast("str", image))])
+            found: Iterable[Source] = find_sources([str(os.fspath(cast("str", image)))])
         else:
             found = (as_source(image, index + 1),)
         for source in found:
