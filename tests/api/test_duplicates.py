@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import pytest
+from confusable_pictures import draw_form
 from PIL import Image
 
 import clipsim
@@ -242,3 +243,47 @@ def test_a_rotated_photo_stays_upright(machine: Machine, tmp_path: Path) -> None
 
     assert [(image.width, image.height) for image in group.images] == [(60, 40), (60, 40)]
     assert repr(group) == f"DuplicateGroup({str(tmp_path / 'b.jpg')!r}, same_bytes=False, images=2)"
+
+
+def test_the_best_is_kept(machine: Machine, tmp_path: Path) -> None:
+    """Lossless before lossy, however large the file; an enlargement is not better; an animation is no copy."""
+    image = draw_form(1)
+    image.save(tmp_path / "a.jpg", quality=95)
+    image.save(tmp_path / "b.png")
+    image.resize((1240, 1754)).save(tmp_path / "c.jpg", quality=5)
+    image.save(tmp_path / "d.gif", save_all=True, append_images=[draw_form(2)])
+    draw_form(2).save(tmp_path / "e.png")
+    with clipsim.open() as session:
+        result = session.duplicates(tmp_path)
+    (group,) = result.groups
+
+    assert [Path(name).name for name in result.redundant] == ["a.jpg"]
+    assert Path(group.images[0].image).name == "b.png"
+    assert [image.copy_of for image in group.images] == [None, str(tmp_path / "b.png"), None, None, None]
+
+
+def test_flat_pictures_of_the_same_pixels(machine: Machine, tmp_path: Path) -> None:
+    """They are found, though nothing correlates with one colour; another colour is another picture."""
+    for name, colour in (("a.png", "red"), ("a.bmp", "red"), ("b.png", "#f00000"), ("c.png", "#ff0a0a")):
+        Image.new("RGB", (60, 40), colour).save(tmp_path / name)
+    with clipsim.open() as session:
+        (group,) = session.duplicates(tmp_path).groups
+
+    assert {Path(image.image).name for image in group.images} == {"a.png", "a.bmp"}
+    assert sum(image.removable for image in group.images) == 1
+
+
+def test_hard_links_free_nothing(machine: Machine, pictures: Path) -> None:
+    """They are shown, and listed only where all names of their file are."""
+    (pictures / "5hard.png").hardlink_to(pictures / "5.png")
+    (pictures / "6copy.png").write_bytes((pictures / "6.png").read_bytes())
+    (pictures / "6hard.png").hardlink_to(pictures / "6copy.png")
+    (pictures / "7copy.png").write_bytes((pictures / "7.png").read_bytes())
+    (pictures.parent / "elsewhere.png").hardlink_to(pictures / "7copy.png")
+    with clipsim.open() as session:
+        result = session.duplicates(pictures, exact_files=True)
+    listed = {Path(name).name for name in result.redundant}
+
+    assert {"5.png", "5hard.png"} in [{Path(image.image).name for image in group.images} for group in result.groups]
+    assert listed & {"5.png", "5hard.png", "7.png", "7copy.png"} == set()
+    assert {"6copy.png", "6hard.png"} <= listed

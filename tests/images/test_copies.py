@@ -158,6 +158,7 @@ def test_the_facts_of_formats() -> None:
 
     assert [read_facts(BytesSource("x", data)) for data in expected] == list(expected.values())
     assert [could_be_copies(PLAIN, facts) for facts in expected.values()] == [True] * 8 + [False] * 4
+    assert not could_be_copies(read_facts(BytesSource("x", encode(palette))), PLAIN)
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,8 @@ class DescribedGroups:
         arranged = arrange(rows, collection.sources, collection.digests, distance)
         known = {row: self._size_of(row) for row in rows}
         area = {row: size[0] * size[1] if size else 0 for row, size in known.items()}
-        ordered = sorted(arranged.rows, key=lambda row: -area[row])  # those that are gone among the others
+        copies = {*arranged.copy_of, *arranged.copy_of.values()}  # first, then what is only alike, also what is gone
+        ordered = sorted(arranged.rows, key=lambda row: (row not in copies, -area[row]))
         digests = {collection.digests[row] for row in ordered}
         same = len(digests) == 1 and None not in digests
         images = tuple(

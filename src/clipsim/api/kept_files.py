@@ -31,12 +31,12 @@ class FileNow:
     facts: PictureFacts | None
 
     def rank(self) -> tuple[float, ...]:
-        """What orders the files of a group, the best first: pixels, what RGB lacks, lossless, bytes, age."""
+        """What orders the files of a group, the best first: pixels, lossless, what RGB lacks, bytes, age."""
         facts = self.facts
         if facts is None:
             return (0, 0, 0, -self.bytes, self.modified)
         more = facts.frames + facts.alpha + facts.deep
-        return (-facts.pixels, -more, facts.loss, -self.bytes, self.modified)
+        return (-facts.pixels, facts.loss, -more, -self.bytes, self.modified)
 
 
 @dataclass(frozen=True)

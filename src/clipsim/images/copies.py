@@ -96,7 +96,7 @@ def _has_frames(image: Image.Image) -> bool:
 
 def could_be_copies(kept: PictureFacts, other: PictureFacts) -> bool:
     """Whether sizes and formats allow that nothing of the other picture is lost where the kept one stays."""
-    if kept.lacks(other) or max(kept.pixels, other.pixels) > MAX_COMPARED_PIXELS:
+    if kept.lacks(other) or kept.loss > max(1, other.loss) or max(kept.pixels, other.pixels) > MAX_COMPARED_PIXELS:
         return False
     if kept.size == other.size:
         return True
