@@ -128,7 +128,7 @@ def test_repeated_texts_may_be_kept(paths: list[str]) -> None:
     with clipsim.open("clipsim-mini") as session:
         ranked = session.rank(paths[:1], captions, deduplicate=False)
         searched = session.search([paths[0], paths[4]], captions, deduplicate=False)
-        found = session.threshold(captions, [paths[0]] * 9, recall=0.9, deduplicate=False)
+        found = session.threshold(captions, [Image.new("RGB", (9, 6), "red")] * 9, recall=0.9, deduplicate=False)
 
     assert ranked.texts == tuple(captions)
     assert ranked.similarity[0] == ranked.similarity[2]
