@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from clipsim.compat import load as load
     from clipsim.compat import tokenize as tokenize
     from clipsim.errors import ClipsimError as ClipsimError
+    from clipsim.errors import ClipsimWarning as ClipsimWarning
     from clipsim.scoring.changes import CompareResult as CompareResult
     from clipsim.scoring.duplicates_records import DuplicatesResult as DuplicatesResult
     from clipsim.scoring.embed_records import EmbedResult as EmbedResult
@@ -49,6 +50,7 @@ _MODULES = {
     "Picture": "clipsim.api",
     "Pictures": "clipsim.api",
     "ClipsimError": "clipsim.errors",
+    "ClipsimWarning": "clipsim.errors",
     "RankResult": "clipsim.scoring.records",
     "EmbedResult": "clipsim.scoring.embed_records",
     "SearchResult": "clipsim.scoring.search_records",
@@ -60,6 +62,7 @@ _MODULES = {
 
 __all__ = [
     "ClipsimError",
+    "ClipsimWarning",
     "CompareResult",
     "DuplicatesResult",
     "EmbedResult",

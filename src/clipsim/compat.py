@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from clipsim.errors import ClipsimError, ModelError, PromptError, printable
+from clipsim.errors import ClipsimError, ModelError, PromptError, issue_warnings, printable
 from clipsim.inputs.prompts import MAX_SHOWN
 from clipsim.models.catalogue import OPENAI_NAMES, list_models
-from clipsim.models.files import find_files
+from clipsim.models.files import explain_model, find_files
 from clipsim.models.settings import choose_model
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def load(
     (plus the bias, for SigLIP). The default device is CUDA if available, else the CPU; the model is fp16 on CUDA, fp32
     elsewhere. With `jit` it is a traced module with the same methods. `download_root` replaces the Hugging Face cache.
 
-    Raises ModelError and its family (RuntimeErrors) for the model, DeviceError for the device.
+    What had to be assumed of the model is issued as a ClipsimWarning. Raises ModelError and its family (RuntimeErrors)
+    for the model, DeviceError for the device.
     """
     import torch
 
@@ -64,6 +65,7 @@ def load(
     model = place_model(adapt_model(built, files, guarded=not jit), target, dtype)
     if jit:
         model = _trace(model)
+    issue_warnings([*explain_model(spec, files), *built.notices])
     return model, make_transform(built.preprocessing)
 
 

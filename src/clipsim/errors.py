@@ -1,4 +1,4 @@
-"""Text from outside → one safe line; and everything clipsim raises on purpose, as one family of exceptions.
+"""Text from outside → one safe line; and everything clipsim raises or warns of on purpose.
 
 ClipsimError (a RuntimeError)
 ├── UsageError          the request is contradictory or empty
@@ -16,6 +16,8 @@ ClipsimError (a RuntimeError)
     ├── WeightsError        the weights are missing, damaged, unsafe or of another architecture
     └── DownloadError       the weights are not on this machine and could not be downloaded
 
+ClipsimWarning (a UserWarning)  what a caller should know of a result: an assumption, a fallback, a setting not chosen
+
 Every message is one line that names the input, the cause and, where there is one, the remedy. Text from outside is
 escaped with `printable`, so a message can be written to a terminal unchanged.
 """
@@ -23,10 +25,27 @@ escaped with `printable`, so a message can be written to a terminal unchanged.
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterable
 
 
 class ClipsimError(RuntimeError):
     """The base of everything that clipsim raises on purpose."""
+
+
+class ClipsimWarning(UserWarning):
+    """What a caller should know of a result: an assumption, a fallback, a setting that was not chosen."""
+
+
+def issue_warnings(notices: Iterable[str]) -> None:
+    """Issue each notice as a ClipsimWarning, at the line that called this package."""
+    import warnings
+
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "clipsim":
+        level, frame = level + 1, frame.f_back
+    for notice in notices:
+        warnings.warn(notice, ClipsimWarning, stacklevel=level)
 
 
 class UsageError(ClipsimError):

@@ -117,7 +117,7 @@ def test_vectors_alone(machine: Machine, pictures: Path) -> None:
 def test_pictures_that_cannot_be_opened_any_more(machine: Machine, pictures: Path, tmp_path: Path) -> None:
     """Their vectors decide, with a notice, and their sizes are those of the data set."""
     pytest.importorskip("pyarrow")
-    with clipsim.open() as session:
+    with clipsim.open("clipsim-mini") as session:
         session.embed(pictures, tmp_path / "vectors", dtype="fp32")
         shutil.rmtree(pictures)
         result = session.duplicates(tmp_path / "vectors")
@@ -199,7 +199,7 @@ def test_pictures_in_memory(machine: Machine) -> None:
 
 def test_another_model_is_a_notice(machine: Machine, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The default threshold was measured with the bundled one; whoever gives a threshold knows."""
-    with clipsim.open() as session:
+    with clipsim.open("clipsim-mini") as session:
         assert session.duplicates(pictures).warnings == ()
         monkeypatch.setattr("clipsim.api.duplicates.BUNDLED", "another")
         (notice,) = session.duplicates(pictures).warnings

@@ -228,7 +228,7 @@ def test_one_file_under_several_names(machine: Machine, colours: Path, tmp_path:
     (colours / "a link.png").symlink_to("red.png")
     (colours / "hard.png").hardlink_to(colours / "red.png")
     (tmp_path / "linked").symlink_to(colours)
-    with clipsim.open() as session:
+    with clipsim.open("clipsim-mini") as session:
         result = session.embed([colours, f"{colours}/../colours", tmp_path / "linked", colours], tmp_path / "vectors")
 
     assert [Path(name).name for name in Dataset(tmp_path / "vectors").names(0)] == [

@@ -50,7 +50,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def embed(where: list[Path], folder: Path | str, **options: Any) -> clipsim.EmbedResult:
     """`session.embed`, from a session of its own."""
-    with clipsim.open(cache=options.pop("cache", False), on_error=options.pop("on_error", "skip")) as session:
+    opening = {"cache": options.pop("cache", False), "on_error": options.pop("on_error", "skip")}
+    with clipsim.open("clipsim-mini", **opening) as session:
         return session.embed(where, folder, **options)
 
 
@@ -205,7 +206,7 @@ def test_what_is_compared(
 
     def search() -> list[str]:
         read.clear()
-        with clipsim.open() as session:
+        with clipsim.open("clipsim-mini") as session:
             session.search(folder, ["red"])
         return [name for name in read if name.startswith(("img", "meta"))]
 
@@ -237,7 +238,7 @@ def test_vectors_that_are_not_of_length_one(
     vectors[17] = value
     monkeypatch.setattr(ArrayFile, "check", lambda self: None)  # it would not be written
     write_data_set(tmp_path / "wrong", vectors, dtype=dtype, shard_size=10)
-    with clipsim.open() as session:
+    with clipsim.open("clipsim-mini") as session:
         right = session.search(tmp_path / "right", ["red", "blue"], top=30)
         wrong = session.search(tmp_path / "wrong", ["red", "blue"], top=30)
         with pytest.raises(DatasetError, match=r"the vector of 17\.jpg is not of length 1"):
@@ -324,7 +325,7 @@ def test_a_data_set_by_its_address(machine: Machine, pictures: list[Path], tmp_p
     result = embed(pictures, address)
     assert result.folder == str(folder)
     assert embed(pictures, folder).made == 0
-    with clipsim.open() as session:
+    with clipsim.open("clipsim-mini") as session:
         found = session.search(address, ["red"])
     assert found.searched == 6
     with pytest.raises(DatasetError, match="another process"), LocalFolder(str(folder)).lock():

@@ -56,7 +56,7 @@ def test_probes_are_chosen_by_measuring(machine: Machine, tmp_path: Path) -> Non
 def test_searches_use_the_index(machine: Machine, tmp_path: Path) -> None:
     """The notice says so; with patterns of names, or another data set, vectors are compared one by one."""
     write_data_set(tmp_path / "vectors", random_vectors(3000, 4), model=MINI)
-    with clipsim.open() as session:
+    with clipsim.open("clipsim-mini") as session:
         exact = session.search(tmp_path / "vectors", ["red", "blue"])
         index_dataset(tmp_path / "vectors", kind="ivf")
         by_index = session.search(tmp_path / "vectors", ["red", "blue"])

@@ -259,7 +259,7 @@ def test_vectors_of_another_model(machine: Machine, pictures: Path, tmp_path: Pa
 def test_an_unfinished_data_set_is_searched_as_far_as_it_goes(machine: Machine, pictures: Path, tmp_path: Path) -> None:
     """With a notice."""
     pytest.importorskip("pyarrow")
-    with clipsim.open() as session:
+    with clipsim.open("clipsim-mini") as session:
         session.embed(pictures, tmp_path / "vectors", shard_size=10)
         (tmp_path / "vectors" / "metadata" / "metadata_0003.parquet").unlink()
         facts = tmp_path / "vectors" / "clipsim.json"

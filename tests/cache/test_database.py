@@ -6,17 +6,11 @@ import sqlite3
 import threading
 from pathlib import Path
 
-import pytest
 from cache.contents import content, vector
 
 from clipsim.cache.database import FILE, Database
 from clipsim.cache.schema import VERSION
 from clipsim.cache.vectors import Space
-
-
-def notices(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the library logged as warnings."""
-    return [record.getMessage() for record in caplog.records if record.name.startswith("clipsim")]
 
 
 def test_notes_are_kept(database: Database, cache_folder: Path) -> None:
@@ -30,7 +24,7 @@ def test_notes_are_kept(database: Database, cache_folder: Path) -> None:
     assert again.read_note("cafe") is None
 
 
-def test_a_transaction_is_kept_whole_or_not_at_all(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_transaction_is_kept_whole_or_not_at_all(database: Database) -> None:
     """A statement that fails takes those before it back."""
     insert = "INSERT INTO notes VALUES (?, ?, ?)"
 
@@ -39,9 +33,7 @@ def test_a_transaction_is_kept_whole_or_not_at_all(database: Database, caplog: p
     assert Database(database.path.parent).select("SELECT * FROM notes") == []
 
 
-def test_a_closed_cache_finds_and_keeps_nothing(
-    database: Database, cache_folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_closed_cache_finds_and_keeps_nothing(database: Database, cache_folder: Path) -> None:
     """Threads that are still running when a session is closed are not disturbed."""
     space = Space(database, b"model")
     space.add({content(1): vector(1)})
@@ -54,7 +46,7 @@ def test_a_closed_cache_finds_and_keeps_nothing(
     assert database.read_note("name") is None
     assert not database.run_alone("VACUUM")
     assert list(Space(Database(cache_folder), b"model").find([content(1), content(2)])) == [content(1)]
-    assert notices(caplog) == []
+    assert database.notices == []
 
 
 def test_all_threads_share_a_connection(database: Database) -> None:
@@ -75,7 +67,7 @@ def test_all_threads_share_a_connection(database: Database) -> None:
     assert len(space.find([content(100 * thread + number) for thread in range(8) for number in range(20)])) == 160
 
 
-def test_a_newer_version_is_left_unchanged(cache_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_newer_version_is_left_unchanged(cache_folder: Path) -> None:
     """Not a byte of it is changed; this run has no cache, and says so once."""
     cache_folder.mkdir()
     newer = sqlite3.connect(cache_folder / FILE)
@@ -91,26 +83,25 @@ def test_a_newer_version_is_left_unchanged(cache_folder: Path, caplog: pytest.Lo
 
     assert space.find([content(1)]) == {}
     assert (cache_folder / FILE).read_bytes() == before
-    assert [notice.count("newer version") for notice in notices(caplog)] == [1]
+    assert [notice.count("newer version") for notice in database.notices] == [1]
 
 
-def test_the_tables_of_an_earlier_version_are_replaced(
-    database: Database, cache_folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_tables_of_an_earlier_version_are_replaced(database: Database, cache_folder: Path) -> None:
     """What they hold cannot be used; that is no damage."""
     database.run_alone("DROP TABLE vectors")
     database.run_alone("CREATE TABLE vectors (other)")
     database.run_alone(f"PRAGMA user_version = {VERSION - 1}")
     database.close()
 
-    space = Space(Database(cache_folder), b"model")
+    again = Database(cache_folder)
+    space = Space(again, b"model")
     space.add({content(1): vector(1)})
 
     assert (space.find([content(1)])[content(1)] == vector(1)).all()
-    assert notices(caplog) == []
+    assert again.notices == []
 
 
-def test_a_folder_that_cannot_be_used_is_one_notice(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_that_cannot_be_used_is_one_notice(tmp_path: Path) -> None:
     """A file stands where the folder should be; the notice says how to choose another."""
     (tmp_path / "file").write_text("")
     database = Database(tmp_path / "file")
@@ -120,12 +111,12 @@ def test_a_folder_that_cannot_be_used_is_one_notice(tmp_path: Path, caplog: pyte
 
     assert not database.usable
     assert space.find([content(1)]) == {}
-    (notice,) = notices(caplog)
+    (notice,) = database.notices
     assert "no embedding cache in this run" in notice
     assert "CLIPSIM_CACHE_DIR" in notice
 
 
-def test_a_full_disk_is_one_notice(database: Database, cache_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_is_one_notice(database: Database, cache_folder: Path) -> None:
     """What cannot be kept is computed again; what was kept before is there."""
     space = Space(database, b"model")
     space.add({content(1): vector(1)})
@@ -134,7 +125,7 @@ def test_a_full_disk_is_one_notice(database: Database, cache_folder: Path, caplo
     for number in range(2, 100):
         space.add({content(number): vector(number, 2000)})
 
-    assert [notice.count("disk is full") for notice in notices(caplog)] == [1]
+    assert [notice.count("disk is full") for notice in database.notices] == [1]
     again = Database(cache_folder)
     assert again.select("PRAGMA integrity_check") == [(b"ok",)]
     assert (Space(again, b"model").find([content(1)])[content(1)] == vector(1)).all()

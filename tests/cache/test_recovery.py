@@ -24,12 +24,14 @@ PAGE_BYTES = 16_384
 FACTS = {"logit_scale": 99.99999, "head": "softmax"}
 TEXTS, IMAGES = range(10), range(10, 40)
 NAMES = {f"/pictures/{number}.png": number for number in IMAGES}
+OPENED: list[Database] = []  # by `open_cache`
 STAMPS = {name: stamp(number) for name, number in NAMES.items()}
 
 
 def open_cache(folder: Path) -> EmbeddingCache:
     """The cache of a model."""
     database = Database(folder)
+    OPENED.append(database)
     return EmbeddingCache(Space(database, b"texts" * 6), Space(database, b"images" * 5), FileDigests(database))
 
 
@@ -63,12 +65,15 @@ def check(cache: EmbeddingCache) -> int:
 
 
 @pytest.fixture
-def notices(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """The warnings since the last call."""
+def notices() -> Callable[[], list[str]]:
+    """The notices since the last call, of all databases that were opened."""
+    OPENED.clear()
 
     def take() -> list[str]:
-        messages = [record.getMessage() for record in caplog.records]
-        caplog.clear()
+        messages = []
+        for database in OPENED:
+            messages += database.notices
+            database.notices.clear()
         return messages
 
     return take

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,12 +44,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def clipsim(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
-) -> Iterator[Clipsim]:
+def clipsim(home: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Clipsim:
     """Run the command line in this process: arguments, and what stands in standard input."""
-    log = logging.getLogger("clipsim")
-    kept = log.handlers, log.propagate
 
     def run_clipsim(*arguments: str | Path, stdin: bytes = b"") -> Ended:
         monkeypatch.setattr(sys, "argv", ["clipsim", *map(str, arguments)])
@@ -63,8 +58,7 @@ def clipsim(
         out, err = capfdbinary.readouterr()
         return Ended(int(ended.value.code or 0), out.decode(), err.decode())
 
-    yield run_clipsim
-    log.handlers, log.propagate = kept
+    return run_clipsim
 
 
 @pytest.fixture

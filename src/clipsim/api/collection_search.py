@@ -71,5 +71,5 @@ class CollectionSearch(Search):
         sources = collection.sources
         names = {row: (self._pictures.shown(sources[row].name), sources[row].index) for row in found}
         errors, notices = self._pictures.failures(collection.errors)
-        self.warnings += notices
+        self.notices += notices
         return self._collect(queries, nearest, names, len(collection), [*failures, *errors])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clipsim.api.evaluation_request import check_seed
 from clipsim.api.saved_files import Result, read_result
-from clipsim.errors import DataError
+from clipsim.errors import DataError, issue_warnings
 from clipsim.scoring.changes import CompareResult, RankChange, RunChange, compare_evaluations, compare_rankings
 from clipsim.scoring.saved import SavedEvaluation, SavedRanking
 
@@ -18,10 +18,20 @@ def compare(a: Result, b: Result, *, seed: int = 0) -> CompareResult:
 
     Raises DataError for what is not a result, and for two that cannot be compared.
     """
+    result = find_changes(a, b, seed=seed)
+    issue_warnings(result.warnings)
+    return result
+
+
+def find_changes(a: Result, b: Result, *, seed: int = 0) -> CompareResult:
+    """What `compare` returns, without the warnings that it issues."""
     seed = check_seed(seed)
     first, name_a = read_result(a, "the first result")
     second, name_b = read_result(b, "the second result")
-    warnings: list[str] = []
+    both = [notice for notice in first.warnings if notice in second.warnings]
+    warnings = [f"{name_a} and {name_b}: {notice}" for notice in both]
+    for name, saved in ((name_a, first), (name_b, second)):
+        warnings += [f"{name}: {notice}" for notice in saved.warnings if notice not in both]
     changes: tuple[RunChange | RankChange, ...]
     if isinstance(first, SavedRanking) and isinstance(second, SavedRanking):
         if first.model != second.model:

@@ -65,10 +65,15 @@ class Duplicates:
     def __init__(self, session: Session, places: Sequence[Place], request: DuplicatesRequest) -> None:
         self._session, self._places, self._request = session, places, request
         self._threshold = DEFAULT_THRESHOLD if request.threshold is None else float(request.threshold)
-        self.warnings = check_models(places, session)
+        self.notices = check_models(places, session)
         if request.threshold is None and session.spec.name != BUNDLED:
-            self.warnings.append(OTHER_MODEL)
+            self.notices.append(OTHER_MODEL)
         self.result: DuplicatesResult | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the caller should know, as far as it is known by now."""
+        return tuple(dict.fromkeys((*self._session.notices, *self.notices)))
 
     def __iter__(self) -> Generator[Progress, None, None]:
         """Embed what is to be compared, then compare it."""
@@ -105,19 +110,20 @@ class Duplicates:
                 self._join(groups, check, rows, pairs)
                 yield Progress("comparing", done, len(rows))
         if check.missing and self._request.pixels:
-            self.warnings.append(
+            self.notices.append(
                 count_of(len(check.missing), "picture")
                 + " could not be opened to compare their pixels; their vectors decide"
             )
         found = DescribedGroups(collection, self._places, groups.members(), check)
-        self.warnings += found.notices
+        self.notices += found.notices
+        model = describe_model(self._session.encoder)  # after which all notices of the model are known
         self.result = DuplicatesResult(
-            model=describe_model(self._session.encoder),
+            model=model,
             threshold=self._threshold,
             compared=len(collection) - found.repeated,
             groups=found.groups,
             errors=tuple(collection.errors),
-            warnings=tuple(self.warnings),
+            warnings=self.warnings,
         )
 
     def _join(self, groups: Groups, check: PixelCheck, rows: NDArray[np.int64], pairs: Pairs) -> None:

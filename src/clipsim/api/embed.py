@@ -102,7 +102,9 @@ class EmbedProgress:
 
 
 class Runner(Protocol):
-    """What makes shards: `local_runner.LocalRunner` or `ray_runner.RayRunner`."""
+    """What makes shards: `local_runner.LocalRunner` or `ray_runner.RayRunner`; `notices` say what went wrong."""
+
+    notices: list[str]
 
     def describe(self) -> VectorFacts:
         """What the vectors depend on, on the machine that makes them."""
@@ -136,6 +138,11 @@ class Embedding:
         self._replaced: set[str] | None = None  # the files of a data set that is to be overwritten
         self.result: EmbedResult | None = None
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the caller should know, as far as it is known by now."""
+        return tuple(dict.fromkeys((*self._session.notices, *self._notices)))
+
     def __iter__(self) -> Generator[EmbedProgress, None, None]:
         """List the sources, then make the shards that are missing."""
         begun = time.monotonic()
@@ -153,14 +160,19 @@ class Embedding:
             plan = Plan()
             for done in self._plan(chain((first,), records), facts, plan):
                 yield EmbedProgress("listing", done)
+            self._notices += self._repeats.notices
             missing = failed = self._find_missing(facts, plan)
             if missing or facts is None:
                 yield EmbedProgress("loading", 0)
                 with closing(self._open_runner()) as runner:
                     facts = self._begin(runner.describe(), facts, plan)
+                    self._notices += facts.warnings
                     with closing(self._watch(runner, facts, missing)) as steps:
                         yield from steps
+                    self._notices += runner.notices
                 failed = list(find_missing(folder, facts))
+            else:
+                self._notices += facts.warnings
             if not failed and facts.complete and errors_differ(folder, facts, self._digest()):
                 self._notices.append(f"{folder.shown}: errors.jsonl was damaged, and is written again")
                 facts = finish(folder, facts)
@@ -233,7 +245,7 @@ class Embedding:
         """Write the facts of the data set before its first shard, or check those that are there against the model."""
         if there is not None:
             self._check(there, vectors)
-            facts = replace(there, images=None, captions=None, errors=None)
+            facts = replace(there, images=None, captions=None, errors=None, warnings=vectors.warnings)
         else:
             facts = DatasetFacts(
                 **vars(vectors),
@@ -275,7 +287,8 @@ class Embedding:
                 yield EmbedProgress("embedding", done, facts.sources, failures)
 
     def _describe(self, facts: DatasetFacts, made: int, failed: Sequence[int], seconds: float) -> EmbedResult:
-        known = {key: value for key, value in asdict(facts).items() if key in EmbedResult.__dataclass_fields__}
+        shared = EmbedResult.__dataclass_fields__.keys() - {"warnings"}
+        known = {key: value for key, value in asdict(facts).items() if key in shared}
         return EmbedResult(
             **{**known, "model": facts.model},
             folder=self._request.output,
@@ -284,9 +297,5 @@ class Embedding:
             made=made,
             failed_shards=tuple(failed),
             seconds=seconds,
-            warnings=(
-                *self._repeats.notices,
-                *self._notices,
-                *([NO_CAPTIONS] if facts.captions == 0 and facts.images else []),
-            ),
+            warnings=(*self.warnings, *([NO_CAPTIONS] if facts.captions == 0 and facts.images else [])),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from clipsim.api.evaluation_records import compare_results, describe_data, describe_run, digest_data
 from clipsim.api.evaluation_request import EvaluationRequest, check_ranks
@@ -46,7 +46,7 @@ class Evaluation:
 
     sessions: Sequence[Session]
     request: EvaluationRequest
-    warnings: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Read the data, and check what goes with what."""
@@ -57,13 +57,22 @@ class Evaluation:
         check_ranks(self.request, self.data.task)
         if (baseline := self.request.baseline) is not None and baseline.task != self.data.task:
             raise DataError(f"the baseline is of the task {baseline.task}, and this is {self.data.task}")
-        self.warnings += self.data.notices
+        self.notices += self.data.notices
+        if baseline is not None:
+            self.notices += [f"{EARLIER}: {notice}" for notice in baseline.warnings]
         if self.data.task == "classify" and len(self.data.labels) == 1 and self.request.data.none is None:
-            self.warnings.append("there is one label only: nothing can be told apart")
+            self.notices.append("there is one label only: nothing can be told apart")
         self.failures = [ImageFailure(failure.name, failure.error) for failure in self.data.failures]
         self._measured: list[tuple[Run, Measures]] = []
         self._digests: dict[int, bytes] = {}
         self._kept: list[int] = []
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the caller should know, as far as it is known by now; what one of several models says has its name."""
+        found = [(session.spec.name, notice) for session in self.sessions for notice in session.notices]
+        alone = len(self.sessions) == 1
+        return (*(notice if alone else f"{printable(name)}: {notice}" for name, notice in found), *self.notices)
 
     @property
     def images(self) -> int:
@@ -85,15 +94,19 @@ class Evaluation:
         """The result; `steps` are those of this evaluation, not begun yet, for a caller that watches them pass."""
         for _ in self if steps is None else steps:
             pass
-        results = tuple(describe_run(run, measures) for run, measures in self._measured)
+        results, warnings = [], [*self.warnings]
+        for run, measures in self._measured:
+            result = describe_run(run, measures)
+            warnings += [f"{printable(run.name)}: {notice}" for notice in result.warnings]
+            results.append(replace(result, warnings=(*run.session.notices, *result.warnings)))
         return EvaluationResult(
             task=self.data.task,
             data=describe_data(self.data, self.request, self._kept, self._digests, skipped=len(self.failures)),
             images=tuple(self.data.images[number].path for number in self._kept),
-            results=results,
+            results=tuple(results),
             comparisons=compare_results(results, self.request.baseline, seed=self.request.seed),
             errors=tuple(self.failures),
-            warnings=tuple(self.warnings),
+            warnings=tuple(warnings),
             indices=tuple(self._kept),
         )
 

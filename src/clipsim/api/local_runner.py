@@ -18,6 +18,7 @@ class LocalRunner:
 
     def __init__(self, session: Session, folder: Folder) -> None:
         self._session, self._folder = session, folder
+        self.notices: list[str] = []  # none: what a model has to say is the session's
 
     def describe(self) -> VectorFacts:
         """What the vectors will depend on; loads the model."""

@@ -11,9 +11,9 @@ from clipsim import api
 from clipsim.api.evaluation import Evaluation
 from clipsim.api.evaluation_request import EvaluationRequest
 from clipsim.api.search_calls import Pictures
-from clipsim.api.session import open
+from clipsim.api.session import open_session
 from clipsim.api.thresholds import ThresholdRequest
-from clipsim.errors import UsageError
+from clipsim.errors import UsageError, issue_warnings
 from clipsim.inputs.lists import keep_iterator, list_given
 from clipsim.options import OnError
 from clipsim.scoring.evaluation import EvaluationResult
@@ -92,7 +92,7 @@ def evaluate(
     with ExitStack() as held:
         sessions = [
             held.enter_context(
-                open(
+                open_session(
                     cast("str | None", name),
                     weights=weights,
                     device=device,
@@ -109,7 +109,9 @@ def evaluate(
             )
             for name in names
         ]
-        return Evaluation(sessions, request).collect()
+        result = Evaluation(sessions, request).collect()
+    issue_warnings(result.warnings)
+    return result
 
 
 def check_models(names: list[Any], weights: object) -> None:
@@ -156,7 +158,7 @@ def threshold(
     ThresholdRequest.check(
         texts, templates, recall, false_alarms, deduplicate=deduplicate
     )  # before a model is looked for
-    with open(
+    with open_session(
         model,
         weights=weights,
         device=device,

@@ -101,12 +101,13 @@ def check_models(places: Sequence[Place], session: Session) -> list[str]:
     The data sets' files are compared by the digests that the session remembers. Raises DatasetError for vectors of
     another model.
     """
-    notices = []
+    notices: list[str] = []
     for place in places:
         if isinstance(place, Dataset):
             place.digest_file = session.digest_file
             facts, encoder = place.facts, session.encoder
             shown = printable(str(place.folder))
+            notices += facts.warnings
             if facts.digest != session.identity:
                 there, here = _model_name(facts), join_name(encoder.name, encoder.pretrained)
                 if there != here:

@@ -94,14 +94,19 @@ class Ranking:
     request: RankRequest
     live: bool = False
     thumbnails: ThumbnailRules | None = None
-    warnings: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Collect what the caller should know."""
+        """Collect what the caller should know of the texts."""
         encoder = self.session.encoder
         self._device = encoder.device
-        self.warnings += notices_of(encoder, self.request)
+        self.notices += notices_of(encoder, self.request)
         self._thresholds = None if self.request.thresholds is None else self._find_thresholds(self.request.thresholds)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the caller should know, as far as it is known by now: all of it with the first batch."""
+        return tuple(dict.fromkeys((*self.session.notices, *self.notices)))
 
     def __iter__(self) -> Generator[list[RankOutcome], None, None]:
         """Encode the texts, then embed and score the sources in batches; failures keep their places."""
@@ -132,7 +137,7 @@ class Ranking:
             row = self.request.texts.index(self.request.sort_by)
             scores.sort(key=lambda image: -float(image.similarity[row]) if image.usable else math.inf)
         return make_result(
-            self.session.encoder, self.request, outcomes, scores, self.warnings, thresholds=self._thresholds
+            self.session, self.request, outcomes, scores, notices=self.notices, thresholds=self._thresholds
         )
 
     def _row_of(self, outcome: RankOutcome) -> ImageScores | None:
@@ -169,7 +174,7 @@ class Ranking:
         if self._thresholds is not None:
             self._thresholds = tuple(self._thresholds[place] for place in texts.distinct)
         after = notices_of(self.session.encoder, self.request)
-        self.warnings += [*notices, *(notice for notice in after if notice not in before)]
+        self.notices += [*notices, *(notice for notice in after if notice not in before)]
         return texts.vectors[texts.distinct], device
 
 
@@ -234,17 +239,19 @@ def merge_alike(request: RankRequest, texts: TextVectors) -> tuple[RankRequest, 
 
 
 def make_result(
-    encoder: Encoder,
+    session: Session,
     request: RankRequest,
     outcomes: Iterable[RankOutcome],
     scores: Sequence[ImageScores],
-    warnings: Iterable[str],
     *,
+    notices: Iterable[str],
     thresholds: tuple[float, ...] | None = None,
 ) -> RankResult:
     """The outcomes of a ranking, and the scores among them in the order to show → its result."""
+    encoder = session.encoder
+    model = describe_model(encoder)  # after which all notices of the model are known
     return RankResult(
-        model=describe_model(encoder),
+        model=model,
         device=encoder.device,
         precision=encoder.precision,
         engine=encoder.engine,
@@ -252,7 +259,7 @@ def make_result(
         texts=request.texts,
         scores=tuple(scores),
         errors=tuple(outcome for outcome in outcomes if isinstance(outcome, ImageFailure)),
-        warnings=(*warnings, *encoder.notices),
+        warnings=(*session.notices, *notices),
         thresholds=thresholds,
     )
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 MAX_CPU_SHARE = 8  # cores of an encoder on a CPU; more make a model hardly faster
 OBJECT_STORE_BYTES = 200_000_000  # on this machine; only numbers of shards and failures go through it
 
-_log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class Share:
@@ -78,6 +76,7 @@ class RayRunner:
         self._share: Share | None = None
         self._restored = ExitStack()  # Ray's settings for the whole process, as they were
         self._started = False
+        self.notices: list[str] = []
 
     def describe(self) -> VectorFacts:
         """What the vectors depend on, on a worker."""
@@ -88,7 +87,8 @@ class RayRunner:
         if error is not None:
             raise DatasetError(f"a worker of Ray cannot run the model: {error}")
         record = json.loads(found)
-        return VectorFacts(**{**record, "model": ModelRecord(**record["model"])})
+        record |= {"model": ModelRecord(**record["model"]), "warnings": tuple(record["warnings"])}
+        return VectorFacts(**record)
 
     def run(
         self, facts: DatasetFacts, shards: Sequence[int], on_ready: Callable[[], None] = lambda: None
@@ -123,7 +123,7 @@ class RayRunner:
                 elif options.run.raises:
                     raise ImageError(outcome["error"])
                 else:
-                    _log.warning("shard %d: %s", row["shard"], outcome["error"])
+                    self.notices.append(f"shard {row['shard']}: {outcome['error']}")
 
     def close(self) -> None:
         """Restore Ray's settings, disconnect from the cluster, and stop Ray if it was started here."""

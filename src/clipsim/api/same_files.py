@@ -30,7 +30,7 @@ class SameFiles:
 
     def __init__(self, places: Sequence[Place]) -> None:
         self._places = places
-        self.warnings: list[str] = []
+        self.warnings: tuple[str, ...] = ()
         self.result: DuplicatesResult | None = None
 
     def __iter__(self) -> Generator[Progress, None, None]:
@@ -58,14 +58,14 @@ class SameFiles:
                 collection.errors += failures
                 yield Progress("reading", begin + len(part), len(rows), tuple(failures))
         described = DescribedGroups(collection, self._places, find_copies(collection.digests), None)
-        self.warnings += described.notices
+        self.warnings = tuple(described.notices)
         self.result = DuplicatesResult(
             model=None,
             threshold=None,
             compared=len(collection) - len(collection.errors) - described.repeated,
             groups=described.groups,
             errors=tuple(collection.errors),
-            warnings=tuple(self.warnings),
+            warnings=self.warnings,
         )
 
 

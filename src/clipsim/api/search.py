@@ -102,13 +102,18 @@ class Search:
         self, session: Session, places: Sequence[Place], request: SearchRequest, chosen: NameFilter | None = None
     ) -> None:
         self._session, self._places, self._request, self._chosen = session, places, request, chosen
-        self.warnings = [*request.notices, *check_models(places, session)]
+        self.notices = [*request.notices, *check_models(places, session)]
         self._has_dataset = any(isinstance(place, Dataset) for place in places)
         self._count = request.top * (len(places) if self._has_dataset else 1)  # a file may be in each of the places
         self._short = False
         if isinstance(places, Places):
-            self.warnings += places.repeats.notices
+            self.notices += places.repeats.notices
         self.result: SearchResult | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the caller should know, as far as it is known by now."""
+        return tuple(dict.fromkeys((*self._session.notices, *self.notices)))
 
     def __iter__(self) -> Generator[Progress, None, None]:
         """Embed the queries, then go through the places."""
@@ -138,7 +143,7 @@ class Search:
                 if isinstance(place, Dataset):
                     found = DatasetSearch(self._session, place, self._chosen)
                     searched += found.run(queries, nearest, names, first)
-                    self.warnings += [] if quiet else found.notices
+                    self.notices += [] if quiet else found.notices
                     done += len(place)
                     errors += found.failures
                     yield Progress("searching", done, total, () if quiet else tuple(found.failures))
@@ -223,16 +228,17 @@ class Search:
             self._short |= len(found) < request.top and lowest > -math.inf and lowest >= least and self._count < total
             matches = tuple(Match(rank, name, score, index) for rank, (name, index, score) in enumerate(found, start=1))
             answers.append(QueryMatches(query.text, query.image, request.plus, request.minus, matches, request.weight))
+        model = describe_model(encoder)  # after which all notices of the model are known
         if self._session.run_options.on_error == "nan":  # images that cannot be used keep their places
             for place, name in self._unusable:
                 answers.insert(place, QueryMatches(None, name, request.plus, request.minus, (), request.weight))
         return SearchResult(
-            model=describe_model(encoder),
+            model=model,
             device=encoder.device,
             precision=encoder.precision,
             engine=encoder.engine,
             searched=searched,
             queries=tuple(answers),
             errors=tuple(errors),
-            warnings=tuple(self.warnings),
+            warnings=self.warnings,
         )

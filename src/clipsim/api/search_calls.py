@@ -13,7 +13,7 @@ import clipsim
 from clipsim import api
 from clipsim.api.ranking import NOTHING_USABLE
 from clipsim.embedding.session import Session
-from clipsim.errors import NoInputError, printable
+from clipsim.errors import NoInputError, issue_warnings, printable
 from clipsim.inputs.arguments import make_sources
 from clipsim.inputs.filters import NameFilter
 from clipsim.inputs.sources import Source
@@ -85,6 +85,7 @@ class SearchCalls(Session):
         assert search.result is not None
         if not (search.result.searched and search.result.queries):
             raise NoInputError(nothing_usable(search.result.errors), search.result.errors)
+        issue_warnings(search.result.warnings)
         return search.result
 
     def duplicates(
@@ -112,6 +113,7 @@ class SearchCalls(Session):
         assert found.result is not None
         if not found.result.compared:
             raise NoInputError(nothing_usable(found.result.errors), found.result.errors)
+        issue_warnings(found.result.warnings)
         return found.result
 
     def open_search(

@@ -135,6 +135,11 @@ class ServedModel:
         self.collection = collection
 
     @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know of the model and of the data sets that are searched, as far as it is known."""
+        return tuple(dict.fromkeys((*self.session.notices, *self._notices)))
+
+    @property
     def loaded(self) -> bool:
         """Whether it answers."""
         return self._thread is not None
@@ -174,7 +179,8 @@ class ServedModel:
         def make() -> RankResult:
             scored = score_batch(encoder, prompts.vectors[prompts.distinct], outcomes)
             scores = [outcome for outcome in scored if isinstance(outcome, ImageScores)]
-            return make_result(encoder, merged, scored, scores, [*notices_of(encoder, merged), *notices])
+            said = [*notices_of(encoder, merged), *notices]
+            return make_result(self.session, merged, scored, scores, notices=said)
 
         return make
 
@@ -196,7 +202,7 @@ class ServedModel:
         texts = (*request.texts, *request.plus, *request.minus)
         vectors = (await self._embed_texts(texts, request.templates)).vectors if texts else None
         search = CollectionSearch(self.session, self.collection, request, outcomes, vectors, self._pictures)
-        search.warnings += self._notices
+        search.notices += self._notices
         return await asyncio.wrap_future(self.thread.call(search.run))
 
     def close(self, *, wait: bool = True) -> None:

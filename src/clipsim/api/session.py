@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import clipsim
 from clipsim import api
 from clipsim.api.ranking import NOTHING_USABLE, Ranking, RankRequest
 from clipsim.api.search_calls import Pictures, SearchCalls, nothing_usable
-from clipsim.errors import NoInputError
+from clipsim.errors import NoInputError, issue_warnings
 from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.arguments import make_sources
 from clipsim.inputs.lists import keep_iterator
@@ -41,6 +42,7 @@ class Session(SearchCalls):
         result = self.open_ranking(sources, request).collect()
         if result.errors and not result.scores:
             raise NoInputError(nothing_usable(result.errors), result.errors)
+        issue_warnings(result.warnings)
         return result
 
     def embed(
@@ -85,6 +87,7 @@ class Session(SearchCalls):
         assert embedding.result is not None
         if embedding.result.images == 0:
             raise NoInputError(f"{NOTHING_USABLE}; errors.jsonl in {request.output} says why")
+        issue_warnings(embedding.result.warnings)
         return embedding.result
 
     def open_embedding(self, sources: Iterable[Source], request: api.EmbedRequest) -> api.Embedding:
@@ -150,7 +153,9 @@ class Session(SearchCalls):
             baseline=baseline,
             seed=seed,
         )
-        return Evaluation([self], request).collect()
+        result = Evaluation([self], request).collect()
+        issue_warnings(result.warnings)
+        return result
 
     def threshold(
         self,
@@ -171,7 +176,9 @@ class Session(SearchCalls):
         others = list(make_sources(negatives, "negatives", first=len(known)))
         if not known:
             raise NoInputError("no positives; give pictures that show the text")
-        return Thresholding(self, request, known, others).collect()
+        result = Thresholding(self, request, known, others).collect()
+        issue_warnings(result.warnings)
+        return result
 
 
 def open(
@@ -201,8 +208,38 @@ def open(
     `search`. The result's `errors` have them in either case.
 
     Raises UsageError for options that contradict each other, ModelError and its family for the model. DeviceError is
-    raised when the model is loaded, with the first vector that is not in the cache.
+    raised when the model is loaded, with the first vector that is not in the cache. What has to be said of the model is
+    issued as a ClipsimWarning: what is known without loading it here, and all of it by each call of the session.
     """
+    session = open_session(
+        model=model,
+        weights=weights,
+        device=device,
+        precision=precision,
+        engine=engine,
+        preprocess=preprocess,
+        batch_size=batch_size,
+        workers=workers,
+        exact=exact,
+        truncate=truncate,
+        on_error=on_error,
+        cache=cache,
+    )
+    issue_warnings(session.notices)
+    return session
+
+
+def open_session(
+    model: str | os.PathLike[str] | None = None,
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    engine: str = "auto",
+    preprocess: str | os.PathLike[str] | None = None,
+    **run: Any,
+) -> Session:
+    """What `open` does, without warnings: those of the call that opens it follow."""
     return Session(
         ModelOptions(
             os.fspath(model) if isinstance(model, os.PathLike) else model,
@@ -212,9 +249,7 @@ def open(
             engine,
             None if preprocess is None else check_path("preprocess", preprocess),
         ),
-        RunOptions(
-            batch_size=batch_size, workers=workers, exact=exact, truncate=truncate, on_error=on_error, cache=cache
-        ),
+        RunOptions(**run),
     )
 
 
@@ -263,7 +298,7 @@ def rank(
     """
     texts, templates = keep_iterator(texts), keep_iterator(templates)
     RankRequest.check(texts, templates, sort_by, thresholds, deduplicate=deduplicate)  # before a model is looked for
-    with open(
+    with open_session(
         model,
         weights=weights,
         device=device,

@@ -107,6 +107,7 @@ def describe_vectors(session: Session) -> VectorFacts:
         engine=encoder.engine,
         precision=encoder.precision,
         preprocessing={**asdict(encoder.preprocessing), "exact": session.decoding.exact},
+        warnings=session.model_notices,
     )
 
 

@@ -78,7 +78,7 @@ class Thresholding:
     request: ThresholdRequest
     positives: Sequence[Source]
     negatives: Sequence[Source]
-    warnings: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Check the pictures."""
@@ -90,11 +90,16 @@ class Thresholding:
                 raise UsageError(f"{name} is a positive and a negative" + ("" if name == other else f", as {other}"))
         repeats = Repeats()
         self.positives, self.negatives = (list(repeats.leave_out(given)) for given in (self.positives, self.negatives))
-        self.warnings += repeats.notices
+        self.notices += repeats.notices
         if self.request.promise.kind == FALSE_ALARMS and not self.negatives:
             raise UsageError("a promise on false alarms needs negatives")
-        self.warnings += self.request.notices
+        self.notices += self.request.notices
         self.errors: list[ImageFailure] = []
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the caller should know, as far as it is known by now."""
+        return (*self.session.notices, *self.notices)
 
     @property
     def sources(self) -> list[Source]:
@@ -111,7 +116,7 @@ class Thresholding:
             texts = embed_prompts(self.session, self.request.texts, self.request.templates)
             alike = texts.name_alike(self.request.texts)
             notice = f"the same text to this model, with one threshold: {alike}"
-            self.warnings += [notice] if alike and notice not in self.warnings else []
+            self.notices += [notice] if alike and notice not in self.notices else []
             for batch in batches:
                 yield self._note(score_batch(self.session.encoder, texts.vectors, [own for (own,) in batch]), batch)
 
@@ -139,15 +144,16 @@ class Thresholding:
             for row, text in enumerate(self.request.texts)
         )
         encoder = self.session.encoder
+        model = describe_model(encoder)  # after which all notices of the model are known
         return ThresholdResult(
-            model=describe_model(encoder),
+            model=model,
             device=encoder.device,
             precision=encoder.precision,
             engine=encoder.engine,
             templates=self.request.templates,
             thresholds=thresholds,
             errors=tuple(self.errors),
-            warnings=tuple(self.warnings),
+            warnings=self.warnings,
         )
 
     def _note(
@@ -164,7 +170,7 @@ class Thresholding:
         copies = find_near_equal(np.stack(vectors), NEAR_DUPLICATE)
         if copies:
             kind = "positives" if self.request.promise.kind == RECALL else "negatives"
-            self.warnings.append(
+            self.notices.append(
                 f"{copies} of {len(vectors)} {kind} look nearly like another to the model (cosine {NEAR_DUPLICATE} or "
                 "more); if they are copies, the promise is worth no more than "
                 + count_of(len(vectors) - copies, "picture")
@@ -188,6 +194,7 @@ def save_thresholds(result: ThresholdResult, path: str | os.PathLike[str]) -> No
             )
         kept = [dict(entry) for entry in saved.entries if entry["text"] not in new.thresholds]
         value["thresholds"] = [*kept, *value["thresholds"]]
+        value["warnings"] = list(dict.fromkeys([*saved.warnings, *value["warnings"]]))
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         draft.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sqlite3
 import threading
@@ -16,8 +15,6 @@ from clipsim.cache.recovery import file_lock, means_damage, read_inode, rename_d
 from clipsim.cache.schema import NewerSchemaError, prepare
 from clipsim.errors import printable
 
-_log = logging.getLogger(__name__)
-
 FILE = "embeddings.db"
 BUSY_TIMEOUT = 30.0  # seconds to wait for other processes that write
 MAX_QUERY_VALUES = 400
@@ -29,8 +26,8 @@ class Database:
     """One connection, for all threads of a process, under one lock; in a forked process nothing is found and kept.
 
     Cache failures never raise: a damaged file is renamed and re-created; where that does not help, or the folder is
-    read-only, the disk full or the file of a newer version, one warning is logged, and from then on nothing is found
-    and nothing kept.
+    read-only, the disk full or the file of a newer version, nothing is found and nothing kept from then on. `notices`
+    says so, a line each.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,6 +37,7 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._inode: int | None = None
         self._ended = False
+        self.notices: list[str] = []
         self.select("SELECT 1")  # opens the file
 
     @property
@@ -167,18 +165,16 @@ class Database:
             if read_inode(self.path) != self._inode:
                 return
             aside = rename_damaged(self.path)
-        _log.warning(
-            "the embedding cache was damaged (%s); it is now %s, and a new one is in its place",
-            printable(str(error), 80),
-            printable(str(aside)),
+        self.notices.append(
+            f"the embedding cache was damaged ({printable(str(error), 80)}); it is now {printable(str(aside))}, and a "
+            "new one is in its place"
         )
 
     def _give_up(self, cause: str) -> None:
         self.close()
-        _log.warning(
-            "no embedding cache in this run: %s: %s; CLIPSIM_CACHE_DIR chooses another folder",
-            printable(str(self.path)),
-            cause,
+        self.notices.append(
+            f"no embedding cache in this run: {printable(str(self.path))}: {cause}; CLIPSIM_CACHE_DIR chooses another "
+            "folder"
         )
 
 

@@ -8,7 +8,7 @@ import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import NOTHING_DONE, exit_status
-from clipsim.cli.output import print_library_notices, print_message, write
+from clipsim.cli.output import NoticePrinter, print_message, write
 from clipsim.cli.parsing import FastGroup
 from clipsim.cli.quantities import parse_age, parse_size
 from clipsim.errors import UsageError, printable
@@ -103,8 +103,8 @@ def _open() -> Database:
     """Open the cache; where it cannot be used, a notice says why and the run ends."""
     from clipsim.cache.database import Database
 
-    print_library_notices()
     database = Database(cache_folder())
+    NoticePrinter().print(database.notices)
     if not database.usable:
         raise typer.Exit(NOTHING_DONE)
     return database

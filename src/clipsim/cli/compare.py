@@ -9,7 +9,7 @@ import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import exit_status
-from clipsim.cli.output import print_message, print_table, write
+from clipsim.cli.output import NoticePrinter, print_table, write
 from clipsim.cli.parameters import WholeFormat
 
 RESULT_HELP = "A result of `clipsim rank --json` or `clipsim evaluate --json`."
@@ -28,11 +28,10 @@ def compare_command(
     Example: `clipsim compare monday.json friday.json`
     """
     with exit_status():
-        from clipsim.api.comparison import compare
+        from clipsim.api.comparison import find_changes
 
-        result = compare(a, b, seed=seed)
-        for notice in () if quiet else result.warnings:
-            print_message("note", notice)
+        result = find_changes(a, b, seed=seed)
+        NoticePrinter(quiet=quiet).print(result.warnings)
         if as_json or output is WholeFormat.json:
             from clipsim.render.json import format_json
 

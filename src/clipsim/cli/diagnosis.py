@@ -17,7 +17,7 @@ from clipsim.errors import ClipsimError
 from clipsim.mini.probe import TEXTS, known_answers, probe_pictures
 from clipsim.models.catalogue import BUNDLED, BUNDLED_PATH, find_facts, list_models
 from clipsim.models.download import hub_cache
-from clipsim.models.files import find_files, find_weights
+from clipsim.models.files import explain_model, find_files, find_weights
 from clipsim.models.names import ModelSpec, find_model
 from clipsim.models.settings import cache_folder, default_model, settings_path
 from clipsim.options import ModelOptions, RunOptions
@@ -138,15 +138,15 @@ def check_machine(device: str, precision: str) -> Check:
     return Check(device, precision, difference <= TOLERANCE[precision], round(difference, 7), None)
 
 
-def check_loads(spec: ModelSpec) -> None:
-    """Load a model from its files and drop it. Raises ModelError and its family where that fails."""
+def check_loads(spec: ModelSpec) -> tuple[str, ...]:
+    """Load a model from its files and drop it; its notices. Raises ModelError and its family where that fails."""
     files = find_files(spec)  # before torch is imported
     from clipsim.engines.torch.imports import import_for_one_model
 
     import_for_one_model(spec, files)
     from clipsim.engines.torch.encoder import ClipEncoder
 
-    ClipEncoder(spec, files, device="cpu", precision="fp32")
+    return (*explain_model(spec, files), *ClipEncoder(spec, files, device="cpu", precision="fp32").notices)
 
 
 def _check_default(name: str) -> None:

@@ -12,11 +12,10 @@ import typer
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import exit_status
 from clipsim.cli.many import choose_format, end_with_failures, find_named_places, watch
-from clipsim.cli.output import print_library_notices, print_message, print_table, table_width, write
+from clipsim.cli.output import NoticePrinter, print_message, print_table, table_width, write
 from clipsim.cli.page import MAX_PICTURES, MaxPictures, check_terminal
 from clipsim.cli.parameters import Format, OnError
 from clipsim.cli.progress import progress_bar
-from clipsim.cli.rank import MINI_NOTICE
 from clipsim.cli.threads import multiply_in_one_thread
 from clipsim.errors import UsageError
 from clipsim.inputs.paths import STANDARD_INPUT
@@ -76,7 +75,7 @@ def duplicates_command(
             raise UsageError("standard input (-) can be read only once")
         if exact_files and (threshold is not None or no_pixel_check):
             raise UsageError("--exact-files compares bytes; give it without --threshold and --no-pixel-check")
-        print_library_notices(quiet=quiet)
+        notices = NoticePrinter(quiet=quiet)
         multiply_in_one_thread()
         from clipsim.api import Session
         from clipsim.api.duplicates import Duplicates, DuplicatesRequest
@@ -92,20 +91,16 @@ def duplicates_command(
             found: Duplicates | SameFiles
             if exact_files:
                 found = SameFiles(places)
-                watch(found, bar)
+                watch(found, bar, notices)
             else:
                 bar.step("loading the model")
                 model = model if model or weights else recorded_model(where)
                 model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine)
                 with Session(model_options, run_options, own_process=True) as session:
                     found = session.open_duplicates(places, request)
-                    if not session.model_was_chosen:
-                        found.warnings.insert(0, MINI_NOTICE)
-                    watch(found, bar)
+                    watch(found, bar, notices)
         result = found.result
         assert result is not None
-        for notice in () if quiet else result.warnings:
-            print_message("note", notice)
         if output is Format.html:
             _print_page(result, places, max_pictures)
         else:

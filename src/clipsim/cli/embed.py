@@ -12,10 +12,9 @@ import typer
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED, exit_status
 from clipsim.cli.many import find_named_sources
-from clipsim.cli.output import print_library_notices, print_message, print_table, write
+from clipsim.cli.output import NoticePrinter, print_message, print_table, write
 from clipsim.cli.parameters import OnError
 from clipsim.cli.progress import Bar, progress_bar
-from clipsim.cli.rank import MINI_NOTICE
 from clipsim.errors import UsageError, count_of, printable
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.options import ModelOptions, RunOptions
@@ -128,7 +127,7 @@ def embed_command(
     with exit_status():
         if not output:
             raise UsageError("no folder to write to; give --output DIR (-o)")
-        print_library_notices(quiet=quiet)
+        notices = NoticePrinter(quiet=quiet)
         from clipsim.inputs.filters import NameFilter
 
         chosen = NameFilter(tuple(include or ()), tuple(exclude or ()))
@@ -159,11 +158,7 @@ def embed_command(
         with progress_bar(quiet=quiet, rate=True) as bar:
             bar.step("finding the model")
             with Session(model_options, run_options, own_process=True) as session:
-                if not session.model_was_chosen and not quiet:
-                    print_message("note", MINI_NOTICE)
-                result = _watch(session.open_embedding(found, request), bar)
-        for notice in () if quiet else result.warnings:
-            print_message("note", notice)
+                result = _watch(session.open_embedding(found, request), bar, notices)
         _print_result(result, as_json=as_json or form is SummaryFormat.json)
 
 
@@ -178,22 +173,25 @@ def _find_sources(
     return find_named_sources(names, from_file, chosen, captions=captions)
 
 
-def _watch(embedding: Embedding, bar: Bar) -> EmbedResult:
-    """Run to the end; move the bar, and report each failure as it comes."""
+def _watch(embedding: Embedding, bar: Bar, notices: NoticePrinter) -> EmbedResult:
+    """Run to the end; move the bar, and report notices and failures as they come."""
     steps = {"listing": "listing the images", "loading": "loading the model", "embedding": "embedding"}
     phase, done = "", 0
+    notices.print(embedding.warnings)
     bar.step(steps["listing"])
     with closing(iter(embedding)) as passing:
         for progress in passing:
             if progress.phase != phase:
                 phase, done = progress.phase, progress.done if progress.total is not None else 0
                 bar.step(steps[phase], progress.total, done)
+            notices.print(embedding.warnings)
             for failure in progress.failures:
                 print_message("skipped", f"{printable(failure.path)}: {failure.error}")
             if progress.done > done:
                 bar.advance(progress.done - done)
                 done = progress.done
     assert embedding.result is not None
+    notices.print(embedding.result.warnings)
     return embedding.result
 
 

@@ -13,11 +13,11 @@ import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import SOME_SKIPPED, exit_status
-from clipsim.cli.output import print_library_notices, print_message, print_table, write
+from clipsim.cli.output import NoticePrinter, print_message, print_table, write
 from clipsim.cli.page import check_terminal
 from clipsim.cli.parameters import OnError, ReportFormat
 from clipsim.cli.progress import Bar, progress_bar
-from clipsim.cli.rank import MINI_NOTICE, print_failure
+from clipsim.cli.rank import print_failure
 from clipsim.errors import DataError, UsageError, printable
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.render.safe_json import to_json
@@ -114,7 +114,7 @@ def evaluate_command(
     with exit_status():
         if output is ReportFormat.html and not as_json:
             check_terminal()
-        print_library_notices(quiet=quiet)
+        notices = NoticePrinter(quiet=quiet)
         run_options = RunOptions(
             batch_size=batch_size,
             workers=workers,
@@ -157,15 +157,10 @@ def evaluate_command(
             alone = len(names) == 1  # what makes a start faster is for processes with one model
             sessions = [held.enter_context(Session(option, run_options, own_process=alone)) for option in options]
             evaluation = Evaluation(sessions, request)
-            if not all(session.model_was_chosen for session in sessions):
-                evaluation.warnings.insert(0, MINI_NOTICE)
-            for notice in () if quiet else evaluation.warnings:
-                print_message("note", notice)
+            notices.print(evaluation.warnings)
             writer = held.enter_context(_per_image(per_image))
             result = evaluation.collect(_watch(evaluation, bar, writer))
-        for run in () if quiet else result.results:
-            for notice in run.warnings:
-                print_message("note", f"{printable(run.name)}: {notice}")
+        notices.print(result.warnings)
         if as_json or output is ReportFormat.json:
             from clipsim.render.json import format_json
 

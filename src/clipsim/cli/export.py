@@ -11,14 +11,14 @@ import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import exit_status
-from clipsim.cli.output import print_library_notices, print_message
+from clipsim.cli.output import NoticePrinter, print_message
 from clipsim.cli.progress import progress_bar
 from clipsim.cli.signals import clean_up_at_signal
 from clipsim.engines.devices import guess_device
 from clipsim.engines.onnx.exports import EXTRA, UNFINISHED, exports_folder, find_export, list_exports
 from clipsim.engines.onnx.record import Export
 from clipsim.errors import ClipsimError, ModelError, printable
-from clipsim.models.files import ModelFiles, find_files
+from clipsim.models.files import ModelFiles, explain_model, find_files
 from clipsim.models.names import ModelSpec, find_model
 
 NEEDED = ("onnx", "onnxruntime", "tokenizers")
@@ -44,7 +44,6 @@ def export_command(
             return
         if missing := _missing_packages():
             raise ModelError(f"an export needs {' and '.join(missing)}: {EXTRA}")
-        print_library_notices()
         export = _export(spec, find_files(spec), int8=int8)
         print_message("note", f"{printable(export.name)}: {export}")
 
@@ -56,10 +55,12 @@ def export_for_fast_starts(spec: ModelSpec) -> None:
     """
     if guess_device("auto") != "cpu" or _missing_packages():
         return
-    print_library_notices()
     try:
         files = find_files(spec)
-        if find_export(spec, files, "onnx") is not None:
+        notices: list[str] = []
+        there = find_export(spec, files, "onnx", on_notice=notices.append)
+        NoticePrinter().print(notices)
+        if there is not None:
             return
         export = _export(spec, files, int8=False)
         print_message("note", f"exported, so that runs start without PyTorch (--no-export leaves it): {export}")
@@ -79,7 +80,9 @@ def _export(spec: ModelSpec, files: ModelFiles, *, int8: bool) -> Export:
         import_for_one_model(spec, files)
         from clipsim.engines.onnx.export import export_model
 
-        return export_model(spec, files, exports_folder(), int8=int8, on_step=bar.step)
+        export = export_model(spec, files, exports_folder(), int8=int8, on_step=bar.step)
+    NoticePrinter().print((*explain_model(spec, files), *export.notices))
+    return export
 
 
 def _remove_unfinished() -> None:

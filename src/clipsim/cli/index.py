@@ -9,7 +9,7 @@ import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import exit_status
-from clipsim.cli.output import print_library_notices, print_message, print_table, write
+from clipsim.cli.output import NoticePrinter, print_message, print_table, write
 from clipsim.cli.progress import Bar, progress_bar
 from clipsim.cli.threads import multiply_in_one_thread
 from clipsim.errors import UsageError, printable
@@ -45,7 +45,6 @@ def index_command(
     with exit_status():
         if remove and (as_json or kind is not Kind.auto):
             raise UsageError("--remove goes without --kind and --json")
-        print_library_notices(quiet=quiet)
         multiply_in_one_thread()
         from clipsim.api.index import index_dataset, remove_index
 
@@ -55,8 +54,7 @@ def index_command(
             return
         with progress_bar(quiet=quiet) as bar:
             result = index_dataset(folder, kind=kind.value, on_step=_Steps(bar))
-        for notice in () if quiet else result.warnings:
-            print_message("note", notice)
+        NoticePrinter(quiet=quiet).print(result.warnings)
         from clipsim.render.index import build_index_table, format_index_json
 
         if as_json:

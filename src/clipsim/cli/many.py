@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import typer
 
 from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED
-from clipsim.cli.output import print_message
+from clipsim.cli.output import NoticePrinter, print_message
 from clipsim.cli.parameters import Format
 from clipsim.cli.progress import Bar
 from clipsim.errors import UsageError, count_of, printable
@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 
 class Running(Protocol):
-    """What gives its progress when it is iterated over."""
+    """What gives its progress when it is iterated over; `warnings` are those known by now."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know."""
+        ...
 
     def __iter__(self) -> Iterator[Progress]:
         """The progress."""
@@ -87,17 +92,20 @@ def find_named_places(
     return places
 
 
-def watch(running: Running, bar: Bar) -> None:
-    """Run to the end; move the bar, and report each failure as it comes."""
+def watch(running: Running, bar: Bar, notices: NoticePrinter) -> None:
+    """Run to the end; move the bar, and report notices and failures as they come."""
     what, done = "", 0
+    notices.print(running.warnings)
     with closing(_generator(running)) as passing:
         for progress in passing:
             if progress.what != what:
                 what, done = progress.what, 0
                 bar.step(what, progress.total)
+            notices.print(running.warnings)
             report_failures(progress.failures)
             bar.advance(progress.done - done)
             done = progress.done
+    notices.print(running.warnings)
 
 
 def _generator(running: Running) -> Any:

@@ -12,7 +12,7 @@ from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import exit_status
 from clipsim.cli.export import export_for_fast_starts
 from clipsim.cli.model_table import ORDERS, SortBy, build_model_table
-from clipsim.cli.output import print_message, print_table, write
+from clipsim.cli.output import NoticePrinter, print_message, print_table, write
 from clipsim.cli.parsing import FastCommand, FastGroup
 from clipsim.cli.progress import progress_bar
 from clipsim.engines.onnx.exports import list_exports
@@ -215,7 +215,8 @@ def use_command(name: shared.ModelName, no_export: NoExport = False) -> None:
                 bar.step("loading the model")
                 from clipsim.cli.diagnosis import check_loads  # imports NumPy
 
-                check_loads(spec)
+                notices = check_loads(spec)
+            NoticePrinter().print(notices)
         path = save_default(name)
         print_message("note", f"the default model is now {printable(spec.name)} (kept in {printable(str(path))})")
         if os.environ.get("CLIPSIM_MODEL"):

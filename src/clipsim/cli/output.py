@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING
@@ -47,16 +46,19 @@ def print_message(kind: str, message: str) -> None:
         messages().print(Text.assemble("clipsim: ", (f"{kind}: ", style), message))
 
 
-class _Notices(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        print_message("note", printable(record.getMessage()))
+class NoticePrinter:
+    """Prints notices as they become known, each of them once; none with `quiet`."""
 
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._printed: set[str] = set()
 
-def print_library_notices(*, quiet: bool = False) -> None:
-    """Print the warnings that the library logs from now on, unless `quiet`."""
-    log = logging.getLogger("clipsim")
-    log.handlers = [_Notices(logging.CRITICAL if quiet else logging.WARNING)]
-    log.propagate = False
+    def print(self, notices: Iterable[str]) -> None:
+        """Print those that were not printed before; they must be escaped."""
+        for notice in notices:
+            if notice not in self._printed and not self._quiet:
+                print_message("note", notice)
+            self._printed.add(notice)
 
 
 def write(text: str) -> None:

@@ -15,7 +15,7 @@ import typer
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED, exit_status
 from clipsim.cli.many import find_named_sources
-from clipsim.cli.output import legend_is_due, print_library_notices, print_message
+from clipsim.cli.output import NoticePrinter, legend_is_due, print_message
 from clipsim.cli.page import MAX_PICTURES, MaxPictures, check_page, check_terminal
 from clipsim.cli.parameters import Format, OnError
 from clipsim.cli.preview import MAX_PREVIEWS, PreviewMode, PreviewOption, choose_preview, preview_rules
@@ -24,7 +24,6 @@ from clipsim.cli.rank_output import RankView, print_json_lines, print_result
 from clipsim.errors import ImageError, UsageError, count_of, printable
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.inputs.prompts import read_prompts
-from clipsim.models.catalogue import BUNDLED
 from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
@@ -33,11 +32,6 @@ if TYPE_CHECKING:
     from clipsim.inputs.sources import Source
     from clipsim.scoring.records import ImageFailure
 
-MINI_NOTICE = (
-    f"using {BUNDLED}, the small bundled model: it knows simple drawings, not photographs; "
-    "choose a real one with --model or 'clipsim models use ViT-B-32/openai'; 'clipsim models use clipsim-mini' keeps "
-    "it and ends this notice"
-)
 TOP_IN_JSON = "--top and --top-images do not apply to --format json, whose matrices are whole"
 
 
@@ -113,7 +107,7 @@ def rank_command(
         if output is Format.html:
             check_terminal()
         preview = choose_preview(preview) if output is Format.table else PreviewMode.off
-        print_library_notices(quiet=quiet)
+        notices = NoticePrinter(quiet=quiet)
         found = _find_sources(images or (), from_file)
         texts = list(chain(text or (), *map(read_prompts, text_file or ())))
         if not texts:
@@ -154,26 +148,23 @@ def rank_command(
                 ranking = session.open_ranking(
                     sources, request, live=streamed, thumbnails=_choose_thumbnails(output, preview)
                 )
-                if not session.model_was_chosen:
-                    ranking.warnings.insert(0, MINI_NOTICE)
                 if (top or top_images) and output is Format.json:
-                    ranking.warnings.append(TOP_IN_JSON)
+                    ranking.notices.append(TOP_IN_JSON)
                 if not streamed:  # a stream's names are not all known yet
-                    ranking.warnings += repeats.notices
-                for notice in () if quiet else ranking.warnings:
-                    print_message("note", notice)
+                    ranking.notices += repeats.notices
+                notices.print(ranking.warnings)
                 counts = RunCounts()
                 total = None if streamed else len(list(sources))
                 if streamed and _can_be_counted(images or (), from_file):
                     bar.count_total(lambda: sum(1 for _ in Repeats().leave_out(_find_sources(images or (), from_file))))
-                with closing(_watch(ranking, bar, counts, total, quiet=quiet)) as batches:
+                with closing(_watch(ranking, bar, notices, counts, total)) as batches:
                     if streamed:
                         print_json_lines(batches, lambda: ranking.request.texts, top)
                         result = None
                     else:
                         result = ranking.collect(batches)
-        for notice in repeats.notices if streamed and not quiet else ():
-            print_message("note", notice)
+            notices.print(ranking.warnings)
+        notices.print(repeats.notices if streamed else ())
         if result is not None:
             view = RankView(output, top, top_images, preview, f"best for: {sort_by}" if sort_by else "as given")
             print_result(result, view, legend=not quiet and legend_is_due())
@@ -214,18 +205,16 @@ def print_failure(failure: ImageFailure) -> None:
 
 
 def _watch(
-    ranking: Ranking, bar: Bar, counts: RunCounts, total: int | None, *, quiet: bool
+    ranking: Ranking, bar: Bar, notices: NoticePrinter, counts: RunCounts, total: int | None
 ) -> Generator[list[RankOutcome], None, None]:
-    """Pass the batches on; count them, report each failure as it comes, and move the bar."""
+    """Pass the batches on; count them, report notices and failures as they come, and move the bar."""
     from clipsim.scoring.records import ImageFailure
 
-    printed = len(ranking.warnings)
     with closing(iter(ranking)) as passing:
         for number, batch in enumerate(passing):
             if number == 0:
                 bar.step("ranking", total)
-                for notice in () if quiet else ranking.warnings[printed:]:
-                    print_message("note", notice)
+                notices.print(ranking.warnings)
             failures = [outcome for outcome in batch if isinstance(outcome, ImageFailure)]
             for failure in failures:
                 print_failure(failure)

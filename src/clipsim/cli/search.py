@@ -15,12 +15,11 @@ import typer
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import exit_status
 from clipsim.cli.many import choose_format, end_with_failures, find_named_places, watch
-from clipsim.cli.output import print_library_notices, print_message, print_table, table_width, write
+from clipsim.cli.output import NoticePrinter, print_table, table_width, write
 from clipsim.cli.page import MAX_PICTURES, MaxPictures, check_page, check_terminal
 from clipsim.cli.parameters import Format, OnError
 from clipsim.cli.preview import PreviewMode, PreviewOption, choose_preview, make_preview, preview_rules
 from clipsim.cli.progress import progress_bar
-from clipsim.cli.rank import MINI_NOTICE
 from clipsim.cli.threads import multiply_in_one_thread
 from clipsim.errors import UsageError, printable
 from clipsim.inputs.paths import STANDARD_INPUT
@@ -97,7 +96,7 @@ def search_command(
             raise UsageError("nowhere to search; give a folder, images, or a folder of vectors")
         if [*where, *(text_file or ()), from_file].count(STANDARD_INPUT) > 1:
             raise UsageError("standard input (-) can be read only once: for images or for texts")
-        print_library_notices(quiet=quiet)
+        notices = NoticePrinter(quiet=quiet)
         texts = list(chain(text or (), *map(read_prompts, text_file or ())))
         if not (texts or image):
             raise UsageError("nothing to search for; give --text TEXT, --text-file FILE or --image FILE")
@@ -135,13 +134,9 @@ def search_command(
             bar.step("loading the model")
             with Session(model_options, run_options, own_process=True) as session:
                 search = session.open_search(places, request, chosen)
-                if not session.model_was_chosen:
-                    search.warnings.insert(0, MINI_NOTICE)
-                watch(search, bar)
+                watch(search, bar, notices)
         result = search.result
         assert result is not None
-        for notice in () if quiet else result.warnings:
-            print_message("note", notice)
         if output is Format.html or preview is not PreviewMode.off:
             _print_pictures(result, places, preview)
         else:

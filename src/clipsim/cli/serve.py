@@ -14,10 +14,9 @@ import typer
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import exit_status
 from clipsim.cli.many import find_named_places
-from clipsim.cli.output import messages, print_library_notices, print_message
+from clipsim.cli.output import NoticePrinter, messages, print_message
 from clipsim.cli.progress import progress_bar
 from clipsim.cli.quantities import parse_size
-from clipsim.cli.rank import MINI_NOTICE
 from clipsim.cli.signals import clean_up_at_signal, stop_at_first_signal
 from clipsim.errors import MissingPackageError, UsageError, count_of, printable
 from clipsim.models.names import join_name
@@ -74,7 +73,7 @@ def serve_command(
     Example: `clipsim serve photos/ --port 8080`
     """
     with exit_status(), ExitStack() as stack:
-        print_library_notices(quiet=quiet)
+        notices = NoticePrinter(quiet=quiet)
         try:
             from clipsim.server.application import Service
             from clipsim.server.running import Server
@@ -110,8 +109,7 @@ def serve_command(
             options = ModelOptions(name, weights, device, precision.value if precision else None, engine)
             session = stack.enter_context(Session(options, run, own_process=alone))
             sessions[name or join_name(session.spec.reported_name, session.spec.reported_tag)] = session
-            if not (session.model_was_chosen or quiet):
-                print_message("note", MINI_NOTICE)
+            notices.print(session.notices)
         service = Service(list(sessions.items()), settings)
         stack.enter_context(clean_up_at_signal(lambda: service.close(wait=False)))
         shown = stack.enter_context(ExitStack())
@@ -129,6 +127,8 @@ def serve_command(
 
         def loaded() -> None:
             shown.close()
+            for served in service.models.values():
+                notices.print(served.notices)
             collection = next(iter(service.models.values())).collection
             if collection is not None and not quiet:
                 skipped = [f"{printable(failure.path)}: {failure.error}" for failure in collection.errors]
@@ -136,7 +136,10 @@ def serve_command(
                     print_message("error", line)
                 print_message("note", f"{count_of(len(collection), 'image')} to search, {len(skipped):,} skipped")
 
-        server = Server(service, pictures, on_progress=report, on_loaded=loaded)
+        def note(notice: str) -> None:  # also for who wants no notices of the models
+            print_message("note", printable(notice))
+
+        server = Server(service, pictures, on_progress=report, on_loaded=loaded, on_notice=note)
         _print_line(server.address)
         with stop_at_first_signal(server.stop):
             server.run()

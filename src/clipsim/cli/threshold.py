@@ -11,10 +11,10 @@ import typer
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import SOME_SKIPPED, exit_status
 from clipsim.cli.many import find_named_sources
-from clipsim.cli.output import print_library_notices, print_message, print_table, write
+from clipsim.cli.output import NoticePrinter, print_message, print_table, write
 from clipsim.cli.parameters import OnError, WholeFormat
 from clipsim.cli.progress import Bar, progress_bar
-from clipsim.cli.rank import MINI_NOTICE, print_failure
+from clipsim.cli.rank import print_failure
 from clipsim.errors import UsageError, count_of, printable
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.options import ModelOptions, RunOptions
@@ -79,7 +79,7 @@ def threshold_command(
             raise UsageError("no positives; give pictures that show the text: --positives PATH")
         if [*positives, *(negatives or ())].count(STANDARD_INPUT) > 1:
             raise UsageError("standard input (-) can be read only once: for positives or for negatives")
-        print_library_notices(quiet=quiet)
+        notices = NoticePrinter(quiet=quiet)
         model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine)
         run_options = RunOptions(
             batch_size=batch_size,
@@ -100,14 +100,9 @@ def threshold_command(
             bar.step("loading the model")
             with Session(model_options, run_options, own_process=True) as session:
                 search = Thresholding(session, request, known, others)
-                if not session.model_was_chosen:
-                    search.warnings.insert(0, MINI_NOTICE)
-                before = list(search.warnings)
-                for notice in () if quiet else before:
-                    print_message("note", notice)
+                notices.print(search.warnings)
                 result = search.collect(_watch(search, bar))
-        for notice in () if quiet else result.warnings[len(before) :]:
-            print_message("warning", notice)
+        notices.print(result.warnings)
         if as_json or output is WholeFormat.json:
             from clipsim.render.json import format_json
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _FACTS = ("embed_dim", "image_size", "logit_scale", "logit_bias", "head", "notices")
+_FORMAT = 2  # of the facts in the cache; those of another format are found again
 
 
 class DeferredEncoder:
@@ -64,7 +65,8 @@ class DeferredEncoder:
 
         Called before the model is opened, or from `on_open`.
         """
-        self._space, self._facts = space, space.facts or {}
+        facts = space.facts or {}
+        self._space, self._facts = space, facts if facts.get("format") == _FORMAT else {}
 
     @property
     def forked(self) -> bool:
@@ -114,7 +116,7 @@ class DeferredEncoder:
             self._on_open(opened)
             if not self._facts:
                 facts = {name: getattr(opened, name) for name in _FACTS}
-                self._facts = facts | {"preprocess": opened.preprocessing.to_dict()}
+                self._facts = {"format": _FORMAT, **facts, "preprocess": opened.preprocessing.to_dict()}
                 if self._space is not None:
                     self._space.keep_facts(self._facts)
             self.device, self.precision = opened.device, opened.precision
@@ -162,8 +164,14 @@ class DeferredEncoder:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user of the model should know of it."""
+        """What was assumed of the model's files."""
         return tuple(self._fact("notices"))
+
+    @property
+    def known_notices(self) -> tuple[str, ...]:
+        """The notices that are known without opening the model, and those of how it has run since it is open."""
+        opened, facts = self._opened, self._facts
+        return opened.notices if opened is not None else tuple(facts.get("notices", ()))
 
     def prepare_image(self, image: Image.Image) -> Pixels:
         """RGB picture → (h, w, 3) uint8; begins to open the model, which will be needed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from clipsim.embedding.encode import Outcome, TextFeatures, embed_images, embed_
 from clipsim.embedding.pipeline import Pipeline
 from clipsim.embedding.remembered_device import recall_device, remember_device
 from clipsim.engines.choice import EnginePlan, plan_engine
-from clipsim.engines.devices import default_batch_size, default_precision, guess_device
+from clipsim.engines.devices import default_batch_size, default_precision, explain_device, guess_device
 from clipsim.engines.encoder import Encoder
 from clipsim.engines.preprocessing import find_preprocessing
 from clipsim.errors import UsageError, WeightsError, printable
@@ -25,13 +24,19 @@ from clipsim.files import digest_file
 from clipsim.images.limits import DecodingRules
 from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.sources import Source
-from clipsim.models.files import find_files, read_model_config
+from clipsim.models.catalogue import BUNDLED
+from clipsim.models.files import explain_model, find_files, read_model_config
 from clipsim.models.identity import identify_model
 from clipsim.models.settings import cache_folder, choose_model
 from clipsim.options import RAISING, ModelOptions, OnError, RunOptions
 
 Opened = TypeVar("Opened", bound="Session")
-_log = logging.getLogger(__name__)
+
+DEFAULT_NOTICE = (
+    f"using {BUNDLED}, the small bundled model: it knows simple drawings, not photographs; choose a real one as the "
+    f"model, or for good with 'clipsim models use ViT-B-32/openai'; 'clipsim models use {BUNDLED}' keeps it and ends "
+    "this notice"
+)
 
 
 class Session:
@@ -59,7 +64,11 @@ class Session:
             self.model_options.model, self.model_options.weights, self.model_options.preprocess
         )
         self._files = find_files(self.spec)
+        # not among the cached facts: they depend on the folder of the files, and on what the user chose
+        self._files_notices = explain_model(self.spec, self._files)
+        self._notices: list[str] = []
         database = Database(cache_folder()) if self.run_options.cache else None
+        self._cache_notices = [] if database is None else database.notices
         self._database = database if database is not None and database.usable else None
         self._digests = None if self._database is None else FileDigests(self._database)
         self._closed = False
@@ -91,6 +100,30 @@ class Session:
         if self._closed:
             raise UsageError("the session is closed")
         return self._deferred
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know of the model and of how it runs, as far as it is known by now; loads nothing.
+
+        All of it is known once any fact of the model is.
+        """
+        chosen = () if self.model_was_chosen else (DEFAULT_NOTICE,)
+        device = explain_device(self.model_options.device, self._deferred.device)
+        found = (
+            *chosen,
+            *self._files_notices,
+            *self._deferred.known_notices,
+            *self._plan.notices,
+            *([device] if device else []),
+            *self._notices,
+            *self._cache_notices,
+        )
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def model_notices(self) -> tuple[str, ...]:
+        """What the vectors rest on: what was assumed of the model's files. Loads the model where it is not known."""
+        return tuple(dict.fromkeys((*self._files_notices, *self._deferred.notices)))
 
     @property
     def batch_size(self) -> int:
@@ -233,7 +266,7 @@ class Session:
         if self.cache is None or opened.device == self._deferred.device:
             return
         remember_device(self._database, opened.device)
-        _log.warning("the device that 'auto' stands for has changed: it is now %s", opened.device)
+        self._notices.append(f"the device that 'auto' stands for has changed: it is now {opened.device}")
         self.cache.change_keys(*self._keys(opened.device, opened.precision))
         self._deferred.use_facts_of(self.cache.texts)
 

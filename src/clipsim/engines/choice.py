@@ -27,6 +27,7 @@ class EnginePlan:
 
     `device` is None where torch decides when the model is opened, `precision` where the device's default applies;
     `identity` is the model's digest where it is already known; `runtime` is the version of what runs the model.
+    `notices` say which exports are not used, and why.
     """
 
     engine: str
@@ -35,6 +36,7 @@ class EnginePlan:
     precision: str | None
     identity: str | None
     open_encoder: Callable[[], Encoder]
+    notices: tuple[str, ...] = ()
 
 
 def plan_engine(
@@ -49,7 +51,8 @@ def plan_engine(
 
     Raises ModelError where an export is asked for that does not exist.
     """
-    export = choose_export(spec, files, options, digest)
+    notices: list[str] = []
+    export = choose_export(spec, files, options, digest, notices.append)
     if export is None:
 
         def open_torch() -> Encoder:
@@ -61,7 +64,8 @@ def plan_engine(
 
             return ClipEncoder(spec, files, device=options.device, precision=options.precision)
 
-        return EnginePlan("torch", package_version("torch"), None, options.precision, None, open_torch)
+        runtime = package_version("torch")
+        return EnginePlan("torch", runtime, None, options.precision, None, open_torch, tuple(notices))
 
     def open_onnx() -> Encoder:
         from clipsim.engines.onnx.encoder import OnnxEncoder
@@ -69,17 +73,21 @@ def plan_engine(
         return OnnxEncoder(spec, export)
 
     runtime = f"{package_version('onnxruntime')} {export.made}"
-    return EnginePlan(export.engine, runtime, "cpu", export.precision, export.identity, open_onnx)
+    return EnginePlan(export.engine, runtime, "cpu", export.precision, export.identity, open_onnx, tuple(notices))
 
 
 def choose_export(
-    spec: ModelSpec, files: ModelFiles, options: ModelOptions, digest: Callable[[Path], str]
+    spec: ModelSpec,
+    files: ModelFiles,
+    options: ModelOptions,
+    digest: Callable[[Path], str],
+    on_notice: Callable[[str], None] = lambda _: None,
 ) -> Export | None:
     """The export that a run uses; None for torch.
 
     "auto" takes an fp32 export of exactly this model if torch would also run it on the CPU in fp32; it never takes an
-    int8 export. Raises ModelError where an export is asked for that does not exist, or the packages that run it are
-    missing.
+    int8 export. `on_notice` is told of exports that cannot be used. Raises ModelError where an export is asked for that
+    does not exist, or the packages that run it are missing.
     """
     engine = options.engine
     if engine == "torch":
@@ -88,10 +96,10 @@ def choose_export(
     if engine == "auto":
         on_cpu = (guess_device(options.device) or "").partition(":")[0] == "cpu"
         usable = on_cpu and options.precision in (None, "fp32") and not missing
-        return find_export(spec, files, "onnx", digest=digest) if usable else None
+        return find_export(spec, files, "onnx", digest=digest, on_notice=on_notice) if usable else None
     if missing:
         raise ModelError(f"engine='{engine}' needs {' and '.join(missing)}: {EXTRA}")
-    export = find_export(spec, files, engine, digest=digest)
+    export = find_export(spec, files, engine, digest=digest, on_notice=on_notice)
     if export is None:
         raise missing_export(spec, engine)
     return export

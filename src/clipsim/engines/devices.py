@@ -33,8 +33,20 @@ def guess_device(name: str) -> str | None:
     """The device that a name stands for; None for "auto" on a machine with a GPU, where only torch can tell."""
     if name != "auto":
         return name
-    no_gpu = sys.platform == "linux" and not any(map(os.path.exists, _GPU_NODES))
-    return "cpu" if no_gpu else None
+    return "cpu" if sys.platform == "linux" and not has_gpu_driver() else None
+
+
+def has_gpu_driver() -> bool:
+    """Whether a GPU driver that PyTorch supports is loaded."""
+    return any(map(os.path.exists, _GPU_NODES))
+
+
+def explain_device(name: str, device: str) -> str | None:
+    """One line where "auto" stands for the CPU although there is a GPU that was not hidden; else None."""
+    hidden = any(os.environ.get(name) in ("", "-1") for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"))
+    if name != "auto" or device != "cpu" or hidden or not has_gpu_driver():
+        return None
+    return "this machine has a GPU driver, but torch finds no GPU that it can use: the model runs on the CPU"
 
 
 def describe_gpus() -> str:

@@ -108,5 +108,5 @@ class Encoder(ImageEncoder, TextEncoder, Protocol):
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user of the model should know of it: what had to be assumed, say."""
+        """What was assumed of the model's files; of a model that runs, also how it had to be run."""
         ...

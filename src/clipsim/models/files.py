@@ -22,6 +22,7 @@ from clipsim.models.configs import (
 )
 from clipsim.models.download import fetch_file, fetch_folder, find_cached, missing_files
 from clipsim.models.names import ModelSpec
+from clipsim.models.preprocess import explain_settings
 from clipsim.models.transformers_config import CONFIG_FILE as TRANSFORMERS_FILE
 
 # What OpenCLIP's repositories call their weights, best first.
@@ -117,7 +118,16 @@ def read_weights_config(weights: Path) -> dict[str, Any] | None:
     return None if config is None else read_config(config)
 
 
-def explain_folder(spec: ModelSpec, files: ModelFiles) -> list[str]:
+def explain_model(spec: ModelSpec, files: ModelFiles) -> tuple[str, ...]:
+    """Notices of what is not used of a model's folder, and of how pictures are prepared; the weights are not read.
+
+    What else there is to say of a model is said by the encoder that has read them.
+    """
+    settings = None if files.config is not None or files.described else explain_settings(spec)
+    return (*_explain_folder(spec, files), *([settings] if settings else []))
+
+
+def _explain_folder(spec: ModelSpec, files: ModelFiles) -> list[str]:
     """A notice for each thing in the folder of a model that could change its vectors and is not used."""
     if spec.kind == "tag":
         return []  # named, with everything that belongs to it

@@ -57,13 +57,13 @@ def explain_settings(spec: ModelSpec) -> str | None:
     if len(found) > 1:
         return (
             f"the published weights of {name} are preprocessed in {len(found)} ways, so OpenCLIP's default is used for "
-            "these; preprocess='tag', 'default' or a JSON file chooses"
+            "these; the setting 'preprocess' (tag, default or a JSON file) chooses"
         )
     if found and found[0]:
         differing = ", ".join(sorted(found[0]))
         return (
             f"these weights are preprocessed as the published ones of {name}, not by OpenCLIP's default "
-            f"(different: {differing}); preprocess='default' chooses the default"
+            f"(different: {differing}); the setting 'preprocess' (tag, default or a JSON file) chooses"
         )
     return None
 

@@ -24,12 +24,11 @@ MATRIX_LABELS = 60  # a confusion matrix of more is left to JSON
 def format_evaluation_page(result: EvaluationResult, thumbnails: Mapping[str, bytes]) -> Iterator[str]:
     """The page in pieces; `thumbnails` are small image files by the names of images."""
     runs = result.results
-    warnings = [f"{run.name}: {warning}" for run in runs for warning in run.warnings]
     return render_page(
         "evaluation.html",
         title=f"Evaluation: {describe_data(result)}",
         facts=[("images", result.data.layout), ("digest of images and labels", result.data.digest[:16])],
-        warnings=[*result.warnings, *warnings],
+        warnings=result.warnings,
         errors=result.errors,
         headings=list_figures(result)[0],
         figures=_list_figures(result),

@@ -39,6 +39,7 @@ class SavedEvaluation:
     digest: str
     images: tuple[str, ...]
     runs: tuple[SavedRun, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,7 @@ class SavedRanking:
     images: tuple[str, ...]
     similarity: NDArray[np.float64]
     best: tuple[str | None, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class SavedThresholds:
     conditions: Mapping[str, Any]
     thresholds: Mapping[str, float]
     entries: tuple[Mapping[str, Any], ...]
+    warnings: tuple[str, ...] = ()
 
 
 def parse_result(value: Any, shown: str) -> SavedEvaluation | SavedRanking:
@@ -108,7 +111,7 @@ def _evaluation(value: Any) -> SavedEvaluation:
     if task not in TASKS:
         raise ValueError(task)
     runs = tuple(_run(run, task, len(images)) for run in value["results"])
-    return SavedEvaluation(task, _text(value["data"]["digest"]), images, runs)
+    return SavedEvaluation(task, _text(value["data"]["digest"]), images, runs, _warnings(value))
 
 
 def _run(value: Any, task: str, images: int) -> SavedRun:
@@ -137,7 +140,8 @@ def _ranking(value: Any) -> SavedRanking:
     best = tuple(None if index is None else texts[range(len(texts))[index]] for index in value["best"])
     if similarity.shape != (len(texts), len(images)) or len(best) != len(images):
         raise ValueError("scores of other images or texts")
-    return SavedRanking(_model_name(value["model"]), _texts(value["templates"]), texts, images, similarity, best)
+    model, templates = _model_name(value["model"]), _texts(value["templates"])
+    return SavedRanking(model, templates, texts, images, similarity, best, _warnings(value))
 
 
 def _thresholds(value: Any) -> SavedThresholds:
@@ -147,7 +151,12 @@ def _thresholds(value: Any) -> SavedThresholds:
         describe_conditions(value["model"], _text(value["precision"]), _text(value["engine"]), value["templates"]),
         {_text(entry["text"]): _number(entry["threshold"]) for entry in entries},
         tuple(dict(entry) for entry in entries),
+        _warnings(value),
     )
+
+
+def _warnings(value: Any) -> tuple[str, ...]:
+    return tuple(map(printable, _texts(value.get("warnings", ()))))
 
 
 def describe_conditions(model: Mapping[str, Any], precision: str, engine: str, templates: Any) -> dict[str, Any]:

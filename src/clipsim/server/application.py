@@ -138,7 +138,9 @@ class Service:
                 data.append(to_json({"object": "embedding", "index": index, "embedding": value}))
             name = to_json(body.get("model") or next(iter(self.models)))
             usage = to_json({"prompt_tokens": 0, "total_tokens": 0})  # tokens are not counted
-            return f'{{"object": "list", "data": [{", ".join(data)}], "model": {name}, "usage": {usage}}}'
+            warnings = to_json(list(model.session.notices))
+            head = f'"object": "list", "model": {name}, "usage": {usage}, "warnings": {warnings}'
+            return f'{{{head}, "data": [{", ".join(data)}]}}'
 
         return await self._answer(request, write)
 
@@ -216,6 +218,7 @@ class Service:
         for name, model in self.models.items():
             entry: dict[str, Any] = {"id": name, "object": "model", "owned_by": "clipsim", "loaded": model.loaded}
             entry |= {"default": not entries, "search": model.collection is not None}
+            entry["warnings"] = list(model.session.notices)
             if model.loaded:
                 encoder = model.session.encoder
                 entry |= {"embed_dim": encoder.embed_dim, "image_size": encoder.image_size, "head": encoder.head}

@@ -16,7 +16,7 @@ from clipsim.server.answers import RequestError
 from clipsim.server.metrics import Metrics
 from clipsim.server.settings import ServerSettings
 
-_log = logging.getLogger("clipsim-server")  # no child of "clipsim", whose records are printed as notes of one line
+_log = logging.getLogger(__name__)
 COUNTED_PATHS = "/v1/thumbnails/"  # GETs that are bounded as POSTs are
 BODY_FACTOR = 3  # bytes that a byte of a body takes: as it came, decoded, and as a string or a picture's file
 MIN_HELD_BYTES = 512_000_000  # that may wait at least, whatever the largest body is

@@ -30,14 +30,14 @@ MAX_CONNECTIONS = 8_192
 END_SECONDS = 30  # after a signal, for the answers that were begun
 KEEP_ALIVE_SECONDS = 30  # that a connection without a request stays open
 NOTICE_SECONDS = 60.0  # for which a failure of the event loop is noted once
-_log = logging.getLogger(__name__)
 
 
 class Server:
     """A server that listens on its port once it is made, and answers while it runs.
 
     `pictures` are what clients may search. `on_progress` is told what is loaded, and how much of it; `on_loaded` is
-    called when nothing is any more. Raises ServerError where the address cannot be used.
+    called when nothing is any more, and `on_notice` with a line about what cannot be done. Raises ServerError where the
+    address cannot be used.
     """
 
     def __init__(
@@ -47,9 +47,10 @@ class Server:
         *,
         on_progress: Progress | None = None,
         on_loaded: Callable[[], None] = lambda: None,
+        on_notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._service, self._pictures = service, pictures or ServedPictures([])
-        self._on_progress, self._on_loaded = on_progress, on_loaded
+        self._on_progress, self._on_loaded, self._on_notice = on_progress, on_loaded, on_notice
         self._failure: BaseException | None = None
         self._noted = -NOTICE_SECONDS
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the guard logs bugs, a line for many
@@ -91,7 +92,7 @@ class Server:
         await self._server.serve(sockets=[self._socket])
 
     def _note_failure(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Log what the event loop cannot do, such as accept a connection without a free descriptor: a line a minute."""
+        """Tell what the event loop cannot do, such as accept a connection with no descriptor free: a line a minute."""
         now = time.monotonic()
         if now - self._noted < NOTICE_SECONDS:
             return
@@ -101,7 +102,7 @@ class Server:
             message = "no file descriptor is free for another connection; clients wait until one is"
         else:
             message = f"{context.get('message')}: {error}"
-        _log.critical("%s", message)  # also for who wants no notices
+        self._on_notice(message)
 
     def _load(self) -> None:
         try:

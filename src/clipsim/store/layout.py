@@ -47,7 +47,10 @@ Files = dict[str, FileFacts]  # by their names in the folder
 
 @dataclass(frozen=True)
 class VectorFacts:
-    """What vectors depend on; `digest` is that of the model's files (`models.identity`)."""
+    """What vectors depend on; `digest` is that of the model's files (`models.identity`).
+
+    `warnings` say what was assumed of these files.
+    """
 
     model: ModelRecord
     digest: str
@@ -55,6 +58,7 @@ class VectorFacts:
     engine: str
     precision: str
     preprocessing: dict[str, Any]
+    warnings: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
     def dimensions(self) -> int:
@@ -119,6 +123,7 @@ class DatasetFacts(VectorFacts):
             values = {**record, **record["counts"], "model": ModelRecord.from_dict(record["model"])}
             values |= {"rows": tuple(record["rows"]), "files": read_files(record["files"])}
             values |= {"replaces": tuple(map(str, record["replaces"]))}
+            values |= {"warnings": tuple(printable(str(warning)) for warning in list(record.get("warnings", ())))}
             facts = cls(**{key: value for key, value in values.items() if key in known})
             if facts.dtype not in ("fp16", "fp32") or facts.shard_size < 1 or facts.dimensions < 1:
                 raise ValueError("a value out of range")

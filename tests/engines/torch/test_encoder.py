@@ -142,7 +142,7 @@ def test_nan_weights_rank_nothing(tmp_path: Path) -> None:
 
 
 def test_a_batch_too_large_for_the_device_is_halved(
-    tmp_path: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The numbers are those of the whole batch, it is said, and a single picture that does not fit is an error."""
     encoder = open_path(write_folder(tmp_path, "vit"))
@@ -159,7 +159,9 @@ def test_a_batch_too_large_for_the_device_is_halved(
     monkeypatch.setattr(encoder.towers.model, "encode_image", limited)
 
     assert encoder.encode_images(pixels) == pytest.approx(expected, abs=1e-5)
-    assert "a batch of 8; trying 4" in caplog.text
+    assert [notice.partition("; ")[0] for notice in encoder.notices] == [
+        "too little memory on the device for a batch of 8", "too little memory on the device for a batch of 4",
+    ]  # fmt: skip
     room = 0
     with pytest.raises(DeviceError, match="too little memory"):
         encoder.encode_images(pixels)

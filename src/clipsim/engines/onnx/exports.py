@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import time
@@ -19,8 +18,6 @@ from clipsim.models.files import ModelFiles
 from clipsim.models.identity import identify_model
 from clipsim.models.names import ModelSpec
 from clipsim.models.settings import cache_folder
-
-_log = logging.getLogger(__name__)
 
 TOKENIZER_FILE = "tokenizer.json"
 DAMAGED = ".damaged-"
@@ -49,14 +46,16 @@ def find_export(
     engine: str,
     folder: Path | None = None,
     digest: Callable[[Path], str] = digest_file,
+    on_notice: Callable[[str], None] = lambda _: None,
 ) -> Export | None:
     """The export of exactly this model for "onnx" or "onnx-int8"; None where there is none that can be used.
 
-    Damaged exports are set aside with a warning; an export that was made from other files stays, with a warning. The
+    Damaged exports are set aside; an export that was made from other files stays. `on_notice` is told of both. The
     weights are not read unless an export may have been made from them.
     """
     base = folder or exports_folder()
-    found = [export for path in _folders(base) if path.name.endswith(f"-{engine}") and (export := _read(path))]
+    paths = [path for path in _folders(base) if path.name.endswith(f"-{engine}")]
+    found = [export for path in paths if (export := _read(path, on_notice))]
     weights = os.path.abspath(files.weights)  # noqa: PTH100
     size = size_of(files.weights)
     near = [
@@ -75,15 +74,14 @@ def find_export(
             try:
                 export.verify()
             except ValueError as error:
-                _set_aside(export.folder, str(error))
+                _set_aside(export.folder, str(error), on_notice)
                 return None
             return export
     if any(export.source["path"] == weights and export.kind == spec.kind for export in near):
-        _log.warning(
-            "the %s export of %s is not used: the model's files or OpenCLIP have changed since it was made; "
-            "'clipsim models export' makes a new one",
-            engine, printable(spec.name),
-        )  # fmt: skip
+        on_notice(
+            f"the {engine} export of {printable(spec.name)} is not used: the model's files or OpenCLIP have changed "
+            "since it was made; 'clipsim models export' makes a new one"
+        )
     return None
 
 
@@ -118,25 +116,23 @@ def _folders(base: Path) -> list[Path]:
         return []
 
 
-def _read(folder: Path) -> Export | None:
+def _read(folder: Path, on_notice: Callable[[str], None]) -> Export | None:
     """The export in a folder; one that is damaged is set aside."""
     try:
         return Export.read(folder)
     except ValueError as error:
         if (folder / FACTS_FILE).exists():  # not while another process replaces or removes it
-            _set_aside(folder, str(error))
+            _set_aside(folder, str(error), on_notice)
         return None
 
 
-def _set_aside(folder: Path, cause: str) -> None:
-    """Rename a damaged export, in place of an earlier one that was renamed, and warn."""
+def _set_aside(folder: Path, cause: str, on_notice: Callable[[str], None]) -> None:
+    """Rename a damaged export, in place of an earlier one that was renamed, and say so."""
     aside = folder.with_name(f"{DAMAGED}{folder.name}")
     with suppress(OSError):
         shutil.rmtree(aside, ignore_errors=True)
         folder.replace(aside)
-    _log.warning(
-        "the export %s is not used: %s; 'clipsim models export' makes a new one", printable(str(folder)), cause
-    )
+    on_notice(f"the export {printable(str(folder))} is not used: {cause}; 'clipsim models export' makes a new one")
 
 
 def _remembered(path: Path, exports: list[Export]) -> str | None:

@@ -26,9 +26,9 @@ from clipsim.engines.torch.resizing import TransformersTransform
 from clipsim.engines.torch.transformers_layout import is_transformers_layout, rename_tensors
 from clipsim.errors import ModelError, WeightsError, printable
 from clipsim.models.catalogue import OPENAI_NAMES
-from clipsim.models.files import ModelFiles, explain_folder, read_model_config
+from clipsim.models.files import ModelFiles, read_model_config
 from clipsim.models.names import ModelSpec
-from clipsim.models.preprocess import explain_settings, find_settings
+from clipsim.models.preprocess import find_settings
 
 
 class _NoRandomNumbers(TorchFunctionMode):
@@ -99,7 +99,7 @@ def build_model(spec: ModelSpec, files: ModelFiles, *, mapped: bool = True) -> B
         tensors = rename_tensors(tensors)
     given = read_model_config(files)
     config = _configure(spec, files, tensors) if given is None else given["model_cfg"]
-    notices = [*read.notices, *explain_folder(spec, files)]
+    notices = [*read.notices]
     if spec.kind == "weights":
         notices += _compare_with_name(spec, config, of_transformers, given is not None)
     try:
@@ -109,10 +109,8 @@ def build_model(spec: ModelSpec, files: ModelFiles, *, mapped: bool = True) -> B
     except Exception as error:
         said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 160)
         raise ModelError(f"{printable(spec.name)}: OpenCLIP cannot build this architecture ({said})") from error
-    if given is None:
-        notices += [notice for notice in (explain_settings(spec),) if notice]
     if spec.kind == "checkpoint" and given is None and not is_openais(tensors):
-        notices.append(explain_assumption(config, tensors, files.weights))
+        notices.append(explain_assumption(config, tensors))
     if spec.kind in ("checkpoint", "weights"):
         tensors = drop_extras(tensors)
     _fill(model, tensors, files.weights, config)
@@ -160,6 +158,7 @@ def _compare_with_name(spec: ModelSpec, config: dict[str, Any], of_transformers:
     """
     named: dict[str, Any] = open_clip.get_model_config(spec.architecture)
     shown, architecture = printable(str(spec.path)), printable(spec.reported_name)
+    says = "the checkpoint says that its activation is"
     if given and (differing := _different_size(named, config)):
         raise WeightsError(
             f"{shown}: what the file, or the configuration beside it, says of the model ({differing}) is not "
@@ -167,17 +166,17 @@ def _compare_with_name(spec: ModelSpec, config: dict[str, Any], of_transformers:
         )
     activation, other = ("QuickGELU" if part.get("quick_gelu", False) else "GELU" for part in (config, named))
     if activation != other and not spec.named_by_openai:
-        return [f"{shown} says that its activation is {activation}, so that is used, and not {architecture}'s {other}"]
+        return [f"{says} {activation}, so that is used, and not {architecture}'s {other}"]
     if activation != "QuickGELU" and spec.named_by_openai:
-        return [f"{shown} says that its activation is {activation}, so that is used, and not OpenAI's QuickGELU"]
+        return [f"{says} {activation}, so that is used, and not OpenAI's QuickGELU"]
     if spec.architecture in OPENAI_NAMES and activation == "GELU" and not given:
         return [
-            f"{shown} is taken for a model of OpenCLIP's {architecture}, whose activation is GELU; OpenAI's is "
+            f"the checkpoint is taken for a model of OpenCLIP's {architecture}, whose activation is GELU; OpenAI's is "
             f"{architecture}-quickgelu"
         ]
     if of_transformers and not given:
         return [
-            f"{shown} is in the layout of 'transformers', without its config.json, so the activation is "
+            "the checkpoint is in the layout of 'transformers', without its config.json, so the activation is "
             f"{architecture}'s {activation}; a model that was OpenAI's has QuickGELU"
         ]
     return []

@@ -82,7 +82,7 @@ def read_checkpoint(path: Path, *, mapped: bool = True) -> Checkpoint:
         plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
         if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise WeightsError(f"{shown}: the tensor {printable(name, 60)} is not a plain array of numbers")
-    return Checkpoint(tensors, tuple(f"{shown}: {notice}" for notice in notices))
+    return Checkpoint(tensors, tuple(f"the checkpoint: {notice}" for notice in notices))
 
 
 def _not_weights(head: bytes) -> str | None:

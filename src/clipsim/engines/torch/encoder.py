@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -19,8 +18,6 @@ from clipsim.engines.torch.towers import Towers
 from clipsim.errors import DeviceError, WeightsError, printable
 from clipsim.models.files import ModelFiles
 from clipsim.models.names import ModelSpec
-
-_log = logging.getLogger(__name__)
 
 # On a CPU the last bits of a vector differ between batches of one or two and larger ones, which use other kernels;
 # batches that are multiples of four agree. For an image tower of at most so many parameters, filling up costs
@@ -95,7 +92,7 @@ class ClipEncoder:
         count = len(pixels)
         if missing := -count % self._multiple:
             pixels = np.concatenate([pixels, np.repeat(pixels[-1:], missing, axis=0)])
-        return _encode_in_parts(encode, torch.from_numpy(pixels))[:count]
+        return self._encode_in_parts(encode, torch.from_numpy(pixels))[:count]
 
     def tokenize(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.int64]:
         """N texts → (n, context_length) token ids, padded. Raises PromptError as `encode_texts` does."""
@@ -107,21 +104,22 @@ class ClipEncoder:
 
         Raises PromptError for a text longer than the model's context, unless `truncate`.
         """
-        return _encode_in_parts(self.towers.encode_texts, self.tokenizer(texts, truncate=truncate))
+        return self._encode_in_parts(self.towers.encode_texts, self.tokenizer(texts, truncate=truncate))
 
-
-def _encode_in_parts(encode: Callable[[Tensor], Tensor], batch: Tensor) -> NDArray[np.float32]:
-    """Encode a batch; where it does not fit into the device's memory, its halves one after the other."""
-    try:
-        with torch.inference_mode():
-            features: NDArray[np.float32] = encode(batch).float().cpu().numpy()
-        return features
-    except torch.OutOfMemoryError as error:
-        if len(batch) == 1:
-            raise DeviceError(
-                "the device has too little memory for this model; try device='cpu' or precision='fp16'"
-            ) from error
-    torch.cuda.empty_cache()  # outside the handler, which keeps the failed attempt's tensors alive
-    half = len(batch) // 2
-    _log.warning("too little memory on the device for a batch of %d; trying %d", len(batch), half)
-    return np.concatenate([_encode_in_parts(encode, part) for part in (batch[:half], batch[half:])])
+    def _encode_in_parts(self, encode: Callable[[Tensor], Tensor], batch: Tensor) -> NDArray[np.float32]:
+        """Encode a batch; where it does not fit into the device's memory, its halves one after the other."""
+        try:
+            with torch.inference_mode():
+                features: NDArray[np.float32] = encode(batch).float().cpu().numpy()
+            return features
+        except torch.OutOfMemoryError as error:
+            if len(batch) == 1:
+                raise DeviceError(
+                    "the device has too little memory for this model; try device='cpu' or precision='fp16'"
+                ) from error
+        torch.cuda.empty_cache()  # outside the handler, which keeps the failed attempt's tensors alive
+        half = len(batch) // 2
+        notice = f"too little memory on the device for a batch of {len(batch)}; it is encoded in parts of {half}"
+        if notice not in self.notices:
+            self.notices += (notice,)
+        return np.concatenate([self._encode_in_parts(encode, part) for part in (batch[:half], batch[half:])])

@@ -32,8 +32,11 @@ def is_openais(tensors: dict[str, Tensor]) -> bool:
     return any(name in tensors for name in _NOT_WEIGHTS)
 
 
-def explain_assumption(config: dict[str, Any], tensors: dict[str, Tensor], path: Path) -> str:
-    """One line that says what was assumed of a checkpoint that does not say what it is."""
+def explain_assumption(config: dict[str, Any], tensors: dict[str, Tensor]) -> str:
+    """One line that says what was assumed of a checkpoint that does not say what it is.
+
+    It does not name the file: copies of a file share what is kept of it.
+    """
     count = sum(tensor.numel() for tensor in drop_extras(tensors).values()) / 1e6
     fitting = [
         name
@@ -43,11 +46,11 @@ def explain_assumption(config: dict[str, Any], tensors: dict[str, Tensor], path:
         and facts["parameters_millions"] is not None
         and abs(facts["parameters_millions"] - count) < 0.01 * count
     ]
-    example = f"model='{fitting[0]}'" if fitting else "model='ARCHITECTURE'"
+    example = f", {fitting[0]}," if fitting else ""
     return (
-        f"{printable(str(path))} does not say which model it is; it is taken for OpenAI's (QuickGELU, heads of "
-        f"{_HEAD_WIDTH}, the text's vector at its greatest id). If it is OpenCLIP's, give {example} and the file as "
-        "weights"
+        "the checkpoint does not say which model it is; it is taken for OpenAI's (QuickGELU, heads of "
+        f"{_HEAD_WIDTH}, the text's vector at its greatest id). If it is OpenCLIP's, give its architecture{example} as "
+        "the model and the file as its weights"
     )
 
 
