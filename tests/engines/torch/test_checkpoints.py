@@ -124,7 +124,7 @@ def test_averages_beside_the_weights_are_said(tmp_path: Path, name: str) -> None
     both, alone = (read_checkpoint(tmp_path / f"{file}.pt") for file in ("both", "alone"))
 
     assert both.tensors["visual.proj"].tolist() == [1, 1]
-    assert both.notices == (f"{tmp_path}/both.pt: the EMA weights in it ('{name}') are not used",)
+    assert both.notices == (f"the checkpoint: the EMA weights in it ('{name}') are not used",)
     assert alone.tensors["visual.proj"].tolist() == [2, 2]
     assert alone.notices == (f"{tmp_path}/alone.pt: only EMA weights are in it ('{name}'), so they are used",)
 
@@ -136,7 +136,7 @@ def test_averages_among_the_weights_are_said(tmp_path: Path) -> None:
 
     assert read.tensors.keys() == wrapped("").keys()
     assert read.notices == (
-        f"{tmp_path}/own.pt: EMA weights beside others (ema_model.visual.proj for one) are not used",
+        "the checkpoint: EMA weights beside others (ema_model.visual.proj for one) are not used",
     )
 
 
@@ -155,7 +155,7 @@ def test_two_models_in_one_file_are_said(tmp_path: Path) -> None:
     torch.save({"state_dict": wrapped(""), "model": wrapped("module.")}, tmp_path / "own.pt")
 
     assert read_checkpoint(tmp_path / "own.pt").notices == (
-        f"{tmp_path}/own.pt: 'model' in it is not used, 'state_dict' is",
+        "the checkpoint: 'model' in it is not used, 'state_dict' is",
     )
 
 
