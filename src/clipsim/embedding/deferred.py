@@ -23,6 +23,9 @@ _FACTS = ("embed_dim", "image_size", "logit_scale", "logit_bias", "head", "notic
 _FORMAT = 2  # of the facts in the cache; those of another format are found again
 
 
+_TORCH_PROCESSES: set[int] = set()  # this one, and those it was forked from, if torch has run in them
+
+
 class DeferredEncoder:
     """An `engines.Encoder` whose facts may be known before its model is loaded, if it ever is.
 
@@ -82,8 +85,16 @@ class DeferredEncoder:
             )
 
     def start(self) -> None:
-        """Begin to open the model, unless that has begun. Raises UsageError in a forked process."""
+        """Begin to open the model, unless that has begun. Raises UsageError in a forked process.
+
+        A model of torch cannot be opened either where one was opened before the fork: it would never return.
+        """
         self.check_process()
+        if self.engine == "torch" and _TORCH_PROCESSES - {os.getpid()}:
+            raise UsageError(
+                "this process was forked from one that had loaded a model, and PyTorch does not compute after that; "
+                "let multiprocessing start processes by 'spawn'"
+            )
         with self._lock:
             if self._thread is None:
                 thread = threading.Thread(target=self._open, name="open the model", daemon=True)
@@ -111,6 +122,8 @@ class DeferredEncoder:
             thread.join()
 
     def _open(self) -> None:
+        if self.engine == "torch":
+            _TORCH_PROCESSES.add(self._process)
         try:
             opened = self._open_model()
             self._on_open(opened)
