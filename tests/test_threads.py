@@ -362,6 +362,7 @@ def state():
     }
 known = set(logging.root.manager.loggerDict)
 tempfile.gettempdir()
+warnings.simplefilter("ignore", UserWarning)  # notices of results
 numpy.random.rand(), random.random(), torch.rand(1)
 before = state()
 
