@@ -3,6 +3,7 @@
 ClipsimError (a RuntimeError)
 ├── UsageError          the request is contradictory or empty
 ├── ImageError          an image file or picture cannot be used
+│   ├── TransientError  it cannot be read now: too many open files, a server that is down or stalls
 │   └── NoInputError    none of the inputs can be used
 ├── DataError           labelled data, or a file of earlier results, cannot be used
 ├── PromptError         a prompt, template or prompt file cannot be used
@@ -54,6 +55,10 @@ class UsageError(ClipsimError):
 
 class ImageError(ClipsimError):
     """An image file or picture cannot be used."""
+
+
+class TransientError(ImageError):
+    """An image cannot be read now, and may be later: nothing is recorded of it but that it is to be tried again."""
 
 
 class NoInputError(ImageError):

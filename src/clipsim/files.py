@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 CHUNK_BYTES = 1 << 20
+_FILE_ADDRESS = "file://"
+_SURROGATES = re.compile("[\udc80-\udcff]")  # how Python carries bytes that are not UTF-8
 # A file may change twice within one tick of the clock that stamps it. FAT's ticks are 2 s.
 CLOCK_TICK = 2_000_000_000  # nanoseconds
 
@@ -43,6 +47,26 @@ def name_identity(path: str | os.PathLike[str], stat_result: os.stat_result | No
     stat_result = stat_result or Path(path).stat()
     identity = file_identity(path, stat_result)
     return identity if stat_result.st_nlink == 1 else (*identity, os.path.realpath(path))
+
+
+def escape_name(name: str) -> str:
+    r"""A name that is not UTF-8 as a `file://` address, whose bytes are percent-encoded; others as they are.
+
+    Also a name that begins like such an address, so that `unescape_name` always gives the very name back.
+
+    >>> escape_name("caf\udce9 1.jpg"), escape_name("café.jpg"), unescape_name("file://caf%E9%201.jpg")
+    ('file://caf%E9%201.jpg', 'café.jpg', 'caf\udce9 1.jpg')
+    """
+    if not (_SURROGATES.search(name) or name.startswith(_FILE_ADDRESS)):
+        return name
+    return _FILE_ADDRESS + quote_from_bytes(os.fsencode(name))
+
+
+def unescape_name(name: str) -> str:
+    """The name that `escape_name` was given."""
+    if not name.startswith(_FILE_ADDRESS):
+        return name
+    return os.fsdecode(unquote_to_bytes(name.removeprefix(_FILE_ADDRESS)))
 
 
 @dataclass(frozen=True)

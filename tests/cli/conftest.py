@@ -56,7 +56,7 @@ def clipsim(home: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.Cap
                 run()
         sys.stdout.flush()
         out, err = capfdbinary.readouterr()
-        return Ended(int(ended.value.code or 0), out.decode(), err.decode())
+        return Ended(int(ended.value.code or 0), out.decode("utf-8", "surrogateescape"), err.decode())
 
     return run_clipsim
 

@@ -121,7 +121,7 @@ def test_shards_that_could_not_be_made(
 
     assert ended.status == 3
     assert ended.err == (
-        "clipsim: error: shards that could not be made: 2; the same command again tries them once more\n"
+        "clipsim: error: shards that are not finished: 2; the same command again tries them once more\n"
     )
     assert (result["failed_shards"], result["made"], result["images"]) == ([2], 2, None)
     assert again.status == 0

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import http.server
 import io
 import json
+import os
+import socketserver
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -74,7 +77,7 @@ def test_lists_of_paths(
     if command == "rank":
         assert ranked(ended.out) == names
     elif command == "duplicates":
-        assert [image["image"] for image in json.loads(ended.out)["groups"][0]["images"]] == names
+        assert {image["image"] for image in json.loads(ended.out)["groups"][0]["images"]} == set(names)
     else:
         assert json.loads(ended.out)["searched" if command == "search" else "images"] == 2
 
@@ -344,3 +347,142 @@ def test_alike_queries_labels_and_thresholds(
     first, second = json.loads(found.out)["thresholds"]
     assert first["threshold"] == second["threshold"]
     assert "with one threshold: 'Red' and 'red'" in found.err
+
+
+DOORS = [
+    ["rank", "@", "-t", "red"], ["rank", "red.png", "-t", "red", "--from-file", "@"],
+    ["rank", "red.png", "--text-file", "@"], ["rank", "red.png", "-t", "red", "--thresholds", "@"],
+    ["rank", "red.png", "-t", "red", "--preprocess", "@"], ["search", "@", "-t", "red"],
+    ["search", "red.png", "--image", "@"], ["duplicates", "@"], ["duplicates", "@", "--exact-files"],
+    ["embed", "@", "-o", "out"], ["embed", "red.png", "-o", "@"], ["embed", "@.csv", "-o", "out"],
+    ["embed", "@.tar", "-o", "out"], ["index", "@"], ["evaluate", "@"], ["evaluate", "@.csv"],
+    ["threshold", "red", "--positives", "@", "--recall", "0.5"],
+    ["threshold", "red", "--positives", "red.png", "--recall", "0.5", "-o", "@"], ["compare", "@", "@"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("door", DOORS, ids=" ".join)
+@pytest.mark.parametrize(
+    "name", ["x" * 300, "d/" * 2600 + "x", "loop", "loop/x", "red.png/x"], ids=lambda name: name[:8]
+)
+def test_names_that_are_hard_to_open(
+    clipsim: Clipsim,
+    colour_model: FakeEncoder,
+    colours: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    door: list[str],
+    name: str,
+) -> None:
+    """Too long, a link to itself, below a file: a line that names the cause, and no traceback, at every door."""
+    monkeypatch.chdir(colours)
+    Path("loop").symlink_to("loop")
+
+    ended = clipsim(*(word.replace("@", name) for word in door))
+
+    assert ended.status in ((1, 2) if door[0] != "threshold" or name != "loop" else (0, 1)), ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_names_that_are_not_utf_8_survive_a_data_set(
+    clipsim: Clipsim,
+    colour_model: FakeEncoder,
+    colours: Path,
+    tmp_path: Path,
+) -> None:
+    """Their bytes come back from it; other tools read them as an address, which clipsim takes too."""
+    odd = os.fsencode(colours) + b"/caf\xe9 1.png"
+    (colours / "red.png").rename(os.fsdecode(odd))
+    assert clipsim("embed", colours, "-o", tmp_path / "out", "-q").status == 0
+
+    parquet = pytest.importorskip("pyarrow.parquet")
+    names = parquet.read_table(tmp_path / "out" / "metadata" / "metadata_0000.parquet")["image_path"].to_pylist()
+    assert f"file://{colours}/caf%E9%201.png" in names
+
+    for where in (colours, tmp_path / "out"):
+        found = clipsim("search", where, "-t", "red", "--top", "1", "-l0", "-q")
+        assert os.fsencode(found.out) == odd + b"\0"
+    ranked_again = clipsim("rank", f"file://{colours}/caf%E9%201.png", "-t", "red", "-t", "blue", "--json", "-q")
+    assert os.fsencode(json.loads(ranked_again.out)["images"][0]) == odd
+
+
+@contextmanager
+def failing_server(answer: bytes | None) -> Iterator[tuple[str, list[bytes | None]]]:
+    """A server on loopback that answers each connection with these bytes, or with None never; they may be changed."""
+    answers = [answer]
+    ended = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65_536)
+            if answers[0] is None:
+                ended.wait(60)
+            else:
+                self.request.sendall(answers[0])
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", answers
+        ended.set()
+        server.shutdown()
+
+
+def answer_with(status: bytes, content: bytes = b"") -> bytes:
+    """An answer of HTTP."""
+    head = b"HTTP/1.1 %s\r\nContent-Length: %d\r\nConnection: close\r\nAccept-Ranges: bytes\r\n\r\n"
+    return head % (status, len(content)) + content
+
+
+@pytest.mark.parametrize("answer", [None, answer_with(b"503 Busy"), b""], ids=["stalls", "busy", "hangs up"])
+def test_a_server_that_fails_for_now(
+    clipsim: Clipsim,
+    colour_model: FakeEncoder,
+    colours: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: bytes | None,
+) -> None:
+    """The picture is named as to be tried again, is no bad picture in the data set, and the same command adds it."""
+    pytest.importorskip("aiohttp")
+    monkeypatch.setenv("CLIPSIM_TIMEOUT", "0.3")
+    with failing_server(answer) as (address, answers):
+        command = ("embed", colours, f"{address}/late.png", "-o", tmp_path / "out", "--json")
+        ended = clipsim(*command)
+        assert ended.status == 3, ended.err
+        assert f"{address}/late.png: cannot " in ended.err
+        assert "to be tried again" in ended.err
+        assert "no such file" not in ended.err
+
+        with web_server(colours) as good:
+            host = good.removeprefix("http://")
+            location = b"302 Found\r\nLocation: http://%s/red.png" % host.encode()
+            answers[0] = answer_with(location)
+            again = clipsim(*command)
+        assert again.status == 0, again.err
+        assert json.loads(again.out)["images"] == 4
+        assert (tmp_path / "out" / "errors.jsonl").read_bytes() == b""
+
+
+def test_too_many_open_files(
+    clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Says so, and that the picture is to be tried again."""
+    real = os.open
+
+    def fail(path: Any, *arguments: Any, **options: Any) -> int:
+        if str(path).endswith("blue.png"):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr("clipsim.inputs.sources.os.open", fail)
+    ended = clipsim("rank", colours, "-t", "red", "--format", "jsonl", "--no-cache")
+    assert ended.status == 3
+    assert "blue.png: cannot open it: Too many open files; to be tried again" in ended.err
+
+
+def test_a_timeout_that_is_no_number(clipsim: Clipsim, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong usage, in one line."""
+    pytest.importorskip("aiohttp")
+    monkeypatch.setenv("CLIPSIM_TIMEOUT", "soon")
+    ended = clipsim("rank", "http://127.0.0.1:9/a.png", "-t", "red", "-t", "blue")
+    assert "CLIPSIM_TIMEOUT is a number of seconds, not 'soon'" in ended.err

@@ -162,9 +162,9 @@ def test_which_shards_are_missing(tmp_path: Path) -> None:
 
 
 def test_names_that_are_not_utf8(tmp_path: Path) -> None:
-    """Parquet holds text; the bytes are shown as escapes."""
+    """Parquet holds text; the bytes are percent-encoded in an address, which reading undoes."""
     metadata = MetadataFile(tmp_path / "m.parquet")
     metadata.add([Row("caf\udce9.jpg", caption="ü")])
     metadata.close()
 
-    assert parquet.read_table(tmp_path / "m.parquet")["image_path"].to_pylist() == ["caf\\udce9.jpg"]
+    assert parquet.read_table(tmp_path / "m.parquet")["image_path"].to_pylist() == ["file://caf%E9.jpg"]

@@ -52,7 +52,7 @@ class CollectionSearch(Search):
         """
         collection = self._collection
         queries, failures = self._embed_queries()
-        nearest = Nearest(len(queries), self._request.top)
+        nearest = Nearest(len(queries), min(self._request.top, max(1, len(collection))))
         assert collection.vectors is not None
         digests = {query.digest for query in queries if query.digest is not None}
         same = [row for row, digest in enumerate(collection.digests) if digest in digests] if digests else []

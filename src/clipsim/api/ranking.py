@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from clipsim.engines.encoder import Encoder
 from clipsim.errors import DataError, UsageError, printable
 from clipsim.images.thumbnail_files import ThumbnailRules
 from clipsim.inputs.prompts import MAX_SHOWN, check_templates, clean_prompts
-from clipsim.inputs.sources import FileSource, Source
+from clipsim.inputs.sources import FileSource, Source, is_missing
 from clipsim.options import OnError, check_flag, check_on_error
 from clipsim.scoring.records import ImageFailure, ImageScores, RankResult
 from clipsim.scoring.similarity import Vectors, best_passing_text, best_text, mean_of_templates, score_images
@@ -275,7 +274,7 @@ def find_missing(sources: Iterable[Source]) -> tuple[ImageFailure, ...]:
     return tuple(
         ImageFailure(source.name, "no such file", source.index)
         for source in sources
-        if isinstance(source, FileSource) and not os.path.lexists(source.name)
+        if isinstance(source, FileSource) and is_missing(source.name)
     )
 
 

@@ -75,7 +75,7 @@ class ShardWork:
         rows, features, captions, failures = [], [], [], []
         for source, outcome in zip(sources, outcomes, strict=True):
             if isinstance(outcome, FailedInput):
-                writer.add_failure(outcome.name, outcome.error)
+                writer.add_failure(outcome.name, outcome.error, final=outcome.final)
                 failures.append(ImageFailure(outcome.name, outcome.error, outcome.index))
             else:
                 rows.append(_describe(source, outcome))

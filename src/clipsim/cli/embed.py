@@ -204,7 +204,7 @@ def _print_result(result: EmbedResult, *, as_json: bool) -> None:
         print_table(build_embed_table(result))
     if result.failed_shards:
         shown = ", ".join(map(str, result.failed_shards[:20])) + (", …" if len(result.failed_shards) > 20 else "")
-        print_message("error", f"shards that could not be made: {shown}; the same command again tries them once more")
+        print_message("error", f"shards that are not finished: {shown}; the same command again tries them once more")
         raise typer.Exit(SOME_SKIPPED)
     if result.images == 0:
         print_message("error", f"none of the inputs could be used; errors.jsonl in {printable(result.folder)} says why")

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Sequence
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -150,7 +149,8 @@ def _find_query_image(name: str) -> Source:
     from clipsim.inputs.urls import UrlSource, as_path, is_table, is_tar, is_url
 
     path = as_path(name)
-    kind = "a folder" if Path(path).is_dir() else "a tar" if is_tar(path) else "a list" if is_table(path) else None
+    folder = os.path.isdir(path)  # noqa: PTH112 (a Path raises for names that are hard to reach)
+    kind = "a folder" if folder else "a tar" if is_tar(path) else "a list" if is_table(path) else None
     if kind is None and glob.has_magic(path) and not os.path.lexists(path):
         kind = "a pattern"
     if kind is not None:

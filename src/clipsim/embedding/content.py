@@ -10,8 +10,8 @@ import tempfile
 from contextlib import ExitStack
 from typing import BinaryIO
 
-from clipsim.errors import ImageError
 from clipsim.files import CHUNK_BYTES, FileStamp, digest_stream
+from clipsim.inputs.sources import reading_error
 
 WHOLE_FILE_BYTES = 32_000_000  # a file up to this size is read once, into memory
 
@@ -45,5 +45,5 @@ def read_content(stream: BinaryIO, size: int, is_file: bool, held: ExitStack) ->
         digest = bytes.fromhex(digest_stream(content))
         content.seek(0)
     except OSError as error:
-        raise ImageError(f"cannot read it: {error.strerror or error}") from error
+        raise reading_error("read", error) from error
     return digest, content

@@ -14,7 +14,7 @@ from clipsim.cache.keys import text_identity, text_key, tokens_key
 from clipsim.cache.vectors import EmbeddingCache, ImageCache
 from clipsim.embedding.pipeline import Prepared
 from clipsim.engines.encoder import Features, ImageEncoder, TextEncoder
-from clipsim.errors import ImageError, PromptError, printable
+from clipsim.errors import ImageError, PromptError, TransientError, printable
 from clipsim.inputs.prompts import MAX_SHOWN, fill_templates
 
 FLUSH_SECONDS = 0.5  # how long a batch that is not full waits for further inputs
@@ -40,11 +40,12 @@ class ImageVector:
 
 @dataclass(frozen=True)
 class FailedInput:
-    """One input that could not be used, and why (one escaped line)."""
+    """One input that could not be used, and why (one escaped line); not `final` where it may be usable later."""
 
     name: str
     error: str
     index: int | None = None
+    final: bool = True
 
 
 Outcome = ImageVector | FailedInput
@@ -198,7 +199,14 @@ def _encode(encoder: ImageEncoder, batch: Sequence[Prepared], fail: bool, cache:
     read: list[FileRecord] = []
     for prepared in batch:
         if prepared.error is not None:
-            outcomes.append(FailedInput(prepared.name, str(prepared.error), prepared.index))
+            outcomes.append(
+                FailedInput(
+                    prepared.name,
+                    str(prepared.error),
+                    prepared.index,
+                    final=not isinstance(prepared.error, TransientError),
+                )
+            )
             continue
         features: Features = next(rows) if prepared.features is None else prepared.features
         if cause := find_fault(features):

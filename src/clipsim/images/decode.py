@@ -16,7 +16,7 @@ from clipsim.images.colour import to_rgb, upright, upright_size
 from clipsim.images.containers import HeaderFile, check_container, check_cost, strip_metadata_segments
 from clipsim.images.limits import check_file_size, max_pixels
 from clipsim.images.memory import MemoryBudget
-from clipsim.inputs.sources import open_regular
+from clipsim.inputs.sources import open_regular, reading_error
 
 # Pillow's raster decoders (MPO comes with JPEG). EPS is excluded because Pillow starts Ghostscript for it; the others
 # because they do not store photos.
@@ -212,7 +212,7 @@ def _read_head(file: BinaryIO) -> bytes:
         head = file.read(512) or b""
         file.seek(0)
     except OSError as error:  # a file in /proc, for instance, looks regular
-        raise ImageError(f"cannot read it: {error.strerror or error}") from error
+        raise reading_error("read", error) from error
     return head
 
 

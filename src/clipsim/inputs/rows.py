@@ -13,7 +13,7 @@ from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from clipsim.errors import DataError, ImageError, MissingPackageError, printable
+from clipsim.errors import DataError, ImageError, MissingPackageError, TransientError, printable
 from clipsim.inputs.paths import has_image_suffix
 from clipsim.inputs.urls import is_url, open_location, suffix_of
 
@@ -77,6 +77,8 @@ def read_table(name: str) -> RowTable:
     """
     try:
         file = open_location(name, sequential=True)
+    except TransientError as error:
+        raise TransientError(f"{printable(name)}: {error}") from error
     except ImageError as error:
         raise DataError(f"cannot read it: {error}") from error
     try:

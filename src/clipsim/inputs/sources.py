@@ -6,18 +6,28 @@ picture, `FailedSource` an input that is known to be unusable; `tars` and `urls`
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from clipsim.errors import ImageError
+from clipsim.errors import ImageError, TransientError
 
 if TYPE_CHECKING:
     from PIL import Image
+
+
+# What passes: descriptors or memory that others hold, a network or server that is not there.
+_TRANSIENT = frozenset(
+    (
+        errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EBUSY, errno.ETIMEDOUT, errno.ECONNRESET,
+        errno.ECONNREFUSED, errno.ECONNABORTED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN,
+        getattr(errno, "ESTALE", errno.ETIMEDOUT),
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +115,25 @@ def number_sources(sources: Iterable[Source], first: int = 0) -> Iterator[Source
         yield replace(source, index=index)
 
 
+def is_missing(path: str) -> bool:
+    """Whether there is certainly no such file, and not one that cannot be reached."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
+def reading_error(verb: str, error: BaseException) -> ImageError:
+    """What the system said when something was opened or read → the error to raise."""
+    message = f"cannot {verb} it: {getattr(error, 'strerror', None) or error}"
+    if isinstance(error, OSError) and error.errno in _TRANSIENT:
+        return TransientError(f"{message}; to be tried again")
+    return ImageError(message)
+
+
 def open_regular(path: str) -> BinaryIO:
     """Open a regular file and nothing else, so that a FIFO or a device cannot block a run.
 
@@ -114,10 +143,10 @@ def open_regular(path: str) -> BinaryIO:
         # O_NONBLOCK: opening a FIFO without a writer must not wait
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError as error:
-        cause = "a broken symbolic link" if Path(path).is_symlink() else "no such file"
+        cause = "a broken symbolic link" if os.path.islink(path) else "no such file"  # noqa: PTH114 (as above)
         raise ImageError(cause) from error
     except (OSError, ValueError) as error:
-        raise ImageError(f"cannot open it: {getattr(error, 'strerror', None) or error}") from error
+        raise reading_error("open", error) from error
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)

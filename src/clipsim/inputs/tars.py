@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
-from clipsim.errors import ImageError, printable
+from clipsim.errors import ImageError, TransientError, printable
 from clipsim.inputs.captions import CAPTION_COLUMNS, MAX_TEXT_BYTES, clean_text, find_caption
 from clipsim.inputs.paths import has_image_suffix
 from clipsim.inputs.sources import FailedSource, Source
@@ -72,6 +72,8 @@ def read_tar(name: str) -> Iterator[Source]:
     try:
         with open_location(name, sequential=True) as file:
             yield from _read_members(name, file)
+    except TransientError as error:  # which members it has is not known
+        raise TransientError(f"{printable(name)}: {error}") from error
     except ImageError as error:
         yield FailedSource(name, str(error))
 
@@ -101,6 +103,8 @@ def _read_members(name: str, file: BinaryIO) -> Iterator[Source]:
                         sample.pictures.append((suffix, member))
             if torn is None and not _ends_properly(file, tar.offset):
                 torn = "truncated or damaged: what follows its last whole member is not the end of a tar"
+    except TransientError:
+        raise
     except ImageError as error:
         torn = str(error)
     except (tarfile.TarError, ValueError, OverflowError, EOFError, RecursionError) as error:

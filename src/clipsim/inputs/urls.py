@@ -12,15 +12,27 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote_to_bytes
 
-from clipsim.errors import ImageError, MissingPackageError, printable
+from clipsim.errors import ImageError, MissingPackageError, TransientError, UsageError, printable
 from clipsim.inputs.paths import has_image_suffix
-from clipsim.inputs.sources import Source, open_regular
+from clipsim.inputs.sources import Source, open_regular, reading_error
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*::)*[A-Za-z][A-Za-z0-9+.-]+://")
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _TAR = re.compile(r"\.tar(\.(gz|bz2|xz|zst))?|\.tgz", re.IGNORECASE)
 _PATTERN = re.compile(r"[*\[]")  # a question mark begins a query
+DEFAULT_TIMEOUT = 60  # seconds
+# Names in the families of errors of aiohttp, asyncio, botocore and fsspec.
+_PASSING = frozenset(
+    (
+        "TimeoutError",
+        "ConnectionError",
+        "ClientConnectionError",
+        "ClientPayloadError",
+        "HTTPClientError",
+        "FSTimeoutError",
+    )
+)
 _FILE_URL = re.compile(r"(file|local)://", re.IGNORECASE)
 _LOCAL_HOST = re.compile(r"localhost(?=/)", re.IGNORECASE)
 
@@ -171,14 +183,28 @@ def _translated(verb: str) -> Iterator[None]:
     """Turn whatever a client library raises into one ImageError."""
     try:
         yield
-    except (ImageError, MissingPackageError):
+    except (ImageError, MissingPackageError, UsageError):
         raise
-    except FileNotFoundError as error:
-        raise ImageError("no such file") from error
     except Exception as error:
-        said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 120)
-        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+        cause: BaseException = error
+        while isinstance(cause, FileNotFoundError) and cause.__cause__ is not None:  # fsspec's, for whatever happened
+            cause = cause.__cause__
+        status = getattr(cause, "status", None)
+        if isinstance(cause, FileNotFoundError) or status in (404, 410):
+            raise ImageError("no such file") from error
+        said = printable(str(cause).strip().split("\n")[0] or type(cause).__name__, 120)
+        kind = "" if isinstance(cause, ImportError) else f"{type(cause).__name__}: "
+        if _is_transient(cause, status):
+            raise TransientError(f"cannot {verb} it: {kind}{said}; to be tried again") from error
         raise ImageError(f"cannot {verb} it: {kind}{said}") from error
+
+
+def _is_transient(error: BaseException, status: object) -> bool:
+    """Whether a client library's error says that a server is down, busy or does not answer."""
+    if isinstance(status, int) and status:
+        return status >= 500 or status in (408, 425, 429)
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & _PASSING) or isinstance(reading_error("open", error), TransientError)
 
 
 def _filesystem_of() -> Callable[[str], tuple[Any, str]]:
@@ -188,8 +214,34 @@ def _filesystem_of() -> Callable[[str], tuple[Any, str]]:
         raise MissingPackageError(
             "addresses (s3://, https://, …) need fsspec: pip install 'clipsim[remote]'"
         ) from error
-    found: Callable[[str], tuple[Any, str]] = url_to_fs
-    return found
+
+    def find(url: str) -> tuple[Any, str]:
+        found: tuple[Any, str] = url_to_fs(url, **(_web_options() if _WEB.match(url) else {}))
+        return found
+
+    return find
+
+
+def _web_options() -> dict[str, Any]:
+    """What bounds the time that a web server may take to answer, and to send the next bytes."""
+    try:
+        from aiohttp import ClientTimeout
+    except ImportError:
+        return {}  # fsspec says what is missing
+    seconds = read_timeout()
+    return {"client_kwargs": {"timeout": ClientTimeout(total=None, sock_connect=seconds, sock_read=seconds)}}
+
+
+def read_timeout() -> float:
+    """The seconds that a server may be silent: `CLIPSIM_TIMEOUT`, 60 unless set. Raises UsageError for no number."""
+    text = os.environ.get("CLIPSIM_TIMEOUT") or str(DEFAULT_TIMEOUT)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e6:
+        raise UsageError(f"CLIPSIM_TIMEOUT is a number of seconds, not '{printable(text, 40)}'")
+    return seconds
 
 
 def _is_listed(name: str, folder: str) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.errors import DatasetError, printable
-from clipsim.files import FileStamp, digest_file
+from clipsim.files import FileStamp, digest_file, unescape_name
 from clipsim.scoring.nearest import find_wrong_rows
 from clipsim.store.folders import DigestFile, LocalFolder
 from clipsim.store.layout import (
@@ -135,6 +135,8 @@ class Dataset:
         rows = self.rows[self._places[shard]]
         if set(found) != set(columns) or any(len(values) != rows for values in found.values()):
             raise DatasetError(f"{printable(str(path))}: damaged: not {rows:,} rows of {', '.join(columns)}; {REMEDY}")
+        if "image_path" in found:
+            found["image_path"] = [unescape_name(str(name)) for name in found["image_path"]]
         return found
 
     def describe(self, rows: Sequence[int], columns: Sequence[str] = ("image_path",)) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clipsim.errors import DatasetError
+from clipsim.files import escape_name
 from clipsim.store.layout import import_parquet
 
 ROWS_PER_GROUP = 10_000
@@ -56,8 +57,7 @@ class MetadataFile:
     def add(self, rows: Sequence[Row]) -> None:
         """Append rows."""
         for row in rows:
-            # Parquet text is UTF-8; bytes of a name that are not become escapes
-            name = row.image_path.encode("utf-8", "backslashreplace").decode()
+            name = escape_name(row.image_path)  # Parquet text is UTF-8
             self._kept.append({**vars(row), "image_path": name, "row": self.rows})
             self.rows += 1
             if len(self._kept) == ROWS_PER_GROUP:

@@ -38,12 +38,16 @@ RECORD_SCHEMA = "clipsim.shard/1"
 
 @dataclass(frozen=True)
 class ShardRecord:
-    """The outcome of a shard: its images and captions with a vector, its files, and each failed input and its cause."""
+    """The outcome of a shard: its images and captions with a vector, its files, and each failed input and its cause.
+
+    `retry` is the number of inputs that could not be read then, and are to be tried again.
+    """
 
     images: int
     captions: int
     failures: tuple[tuple[str, str], ...] = ()
     files: Files = field(default_factory=dict)
+    retry: int = 0
 
     def to_json(self) -> str:
         """The text of the record's file."""
@@ -64,7 +68,13 @@ def read_record(folder: Folder, shard: int) -> ShardRecord | None:
     try:
         found = from_sealed_json((folder.read(record_name(shard)) or b"").decode(), RECORD_SCHEMA)
         failures = tuple((str(name), str(cause)) for name, cause in found["failures"])
-        record = ShardRecord(int(found["images"]), int(found["captions"]), failures, read_files(found["files"]))
+        record = ShardRecord(
+            int(found["images"]),
+            int(found["captions"]),
+            failures,
+            read_files(found["files"]),
+            int(found.get("retry", 0)),
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     return record if shard_name("metadata", shard) in record.files else None
@@ -102,6 +112,8 @@ def find_missing(folder: Folder, facts: DatasetFacts, digest: DigestFile | None 
         names = shard_names(shard, with_captions=facts.with_captions)
         if record is None or set(record.files) != set(names):
             missing[shard] = f"{record_name(shard)} is {'damaged' if made else 'missing'}"
+        elif record.retry:
+            missing[shard] = ""
         elif facts.complete and any(record.files[name] != facts.files.get(name) for name in names):
             missing[shard] = f"{record_name(shard)} is of another data set"
         elif names[-1] not in sizes and not facts.complete:
@@ -146,6 +158,7 @@ class ShardWriter:
         self._dimensions, self._dtype, self._with_captions = dimensions, dtype, with_captions
         self._captions = 0
         self._failures: list[tuple[str, str]] = []
+        self._retry = 0
         self._files: list[ArrayFile | MetadataFile] = []
         self._open = ExitStack()
 
@@ -184,9 +197,12 @@ class ShardWriter:
                 self._texts.add(texts)
                 self._captions += sum(row.caption is not None for row in rows)
 
-    def add_failure(self, name: str, cause: str) -> None:
-        """Record an input that could not be used."""
-        self._failures.append((name, cause))
+    def add_failure(self, name: str, cause: str, *, final: bool = True) -> None:
+        """Record an input that could not be used; of one that may be usable later, only that there is one."""
+        if final:
+            self._failures.append((name, cause))
+        else:
+            self._retry += 1
 
     def publish(self) -> ShardRecord:
         """Close the files, verify them and move them into place; the metadata last, which makes the shard exist.
@@ -202,7 +218,7 @@ class ShardWriter:
                 file.check()
             names = {shard_name(file.path.stem, self._shard): file.path for file in self._files}
             files = {name: FileFacts(path.stat().st_size, digest_file(path)) for name, path in names.items()}
-        record = ShardRecord(self._images.rows, self._captions, tuple(self._failures), files)
+        record = ShardRecord(self._images.rows, self._captions, tuple(self._failures), files, self._retry)
         self._on_ready()
         self._folder.write(record_name(self._shard), record.to_json().encode())
         for name, path in names.items():
