@@ -57,6 +57,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "pillow_heif": ("images",),
     "pyarrow": ("inputs", "store"),
     "fsspec": ("inputs", "store"),
+    "aiohttp": ("inputs",),
     "ray": ("api",),
     "faiss": ("store",),
     **dict.fromkeys(("fastapi", "starlette", "uvicorn", "h11", "prometheus_client", "python_multipart"), ("server",)),
