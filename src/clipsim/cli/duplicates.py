@@ -102,13 +102,13 @@ def duplicates_command(
         result = found.result
         assert result is not None
         if output is Format.html:
-            _print_page(result, places, max_pictures)
+            _print_page(result, places, max_pictures, notices)
         else:
             _print_result(result, output, paths=paths, null=null)
         end_with_failures(len(result.errors), result.compared)
 
 
-def _print_page(result: DuplicatesResult, places: Sequence[Place], max_pictures: int) -> None:
+def _print_page(result: DuplicatesResult, places: Sequence[Place], max_pictures: int, notices: NoticePrinter) -> None:
     """The page of as many groups as it may hold pictures; these are decoded for it."""
     from clipsim.api.shown_pictures import read_shown_pictures
     from clipsim.images.thumbnail_files import ThumbnailRules
@@ -119,10 +119,11 @@ def _print_page(result: DuplicatesResult, places: Sequence[Place], max_pictures:
     pictures = accumulate(len(group.images) for group in result.groups)
     groups = sum(1 for count in pictures if count <= max_pictures)
     if groups < len(result.groups):
-        print_message(
-            "note",
-            f"the page shows {groups:,} of {len(result.groups):,} groups, whose pictures it may hold; --max-pictures "
-            "allows more",
+        notices.print(
+            [
+                f"the page shows {groups:,} of {len(result.groups):,} groups, whose pictures it may hold; "
+                "--max-pictures allows more"
+            ]
         )
     names = [image.image for group in result.groups[:groups] for image in group.images]
     for piece in format_duplicates_page(result, read_shown_pictures(names, places, ThumbnailRules()), groups):

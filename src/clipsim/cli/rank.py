@@ -140,7 +140,7 @@ def rank_command(
             if output is Format.html:
                 check_page(len(sources), min(top or len(request.texts), len(request.texts)), max_pictures)
             if preview is not PreviewMode.off and len(sources) > MAX_PREVIEWS:
-                print_message("note", f"no pictures in the terminal for more than {MAX_PREVIEWS:,} images")
+                notices.print([f"no pictures in the terminal for more than {MAX_PREVIEWS:,} images"])
                 preview = PreviewMode.off
         with progress_bar(quiet=quiet or (streamed and sys.stdout.isatty())) as bar:
             bar.step("loading the model")

@@ -42,6 +42,29 @@ def test_what_is_assumed_is_said(tmp_path: Path, pictures: list[Image.Image]) ->
         assert "weights" in notice
 
 
+def test_what_is_made_of_the_weights_is_said(tmp_path: Path, pictures: list[Image.Image]) -> None:
+    """Positions of another size of pictures or length of texts, and a bias that is missing, from the cache too."""
+    folder = write_folder(tmp_path / "vit", "vit")
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    config["model_cfg"]["vision_cfg"]["image_size"] = 96
+    config["model_cfg"]["text_cfg"]["context_length"] = 64
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    for _ in range(2):
+        assert clipsim.rank(pictures, TEXTS, model=folder).warnings == (
+            "the checkpoint has position embeddings for 10 patches of images and the model for 37: they are "
+            "interpolated",
+            "the checkpoint has position embeddings for 77 tokens of texts and the model for 64: they are interpolated",
+        )
+
+    siglip = write_folder(tmp_path / "siglip", "siglip")
+    state = state_of(random_model("siglip"))
+    del state["logit_bias"]
+    save_file(state, siglip / "open_clip_model.safetensors")
+    for _ in range(2):
+        (notice,) = clipsim.rank(pictures, TEXTS, model=siglip).warnings
+        assert "has no logit_bias" in notice
+
+
 def test_openais_own_files_need_no_notice(tmp_path: Path, pictures: list[Image.Image]) -> None:
     """The three numbers of OpenAI's archives say what a file is; fp16 does not, since OpenCLIP saves such too."""
     model = random_model("quickgelu")

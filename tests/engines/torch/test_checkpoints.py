@@ -135,9 +135,7 @@ def test_averages_among_the_weights_are_said(tmp_path: Path) -> None:
     read = read_checkpoint(tmp_path / "own.pt")
 
     assert read.tensors.keys() == wrapped("").keys()
-    assert read.notices == (
-        "the checkpoint: EMA weights beside others (ema_model.visual.proj for one) are not used",
-    )
+    assert read.notices == ("the checkpoint: EMA weights beside others (ema_model.visual.proj for one) are not used",)
 
 
 def test_a_file_that_nests_itself_is_refused(tmp_path: Path) -> None:

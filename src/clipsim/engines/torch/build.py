@@ -113,7 +113,7 @@ def build_model(spec: ModelSpec, files: ModelFiles, *, mapped: bool = True) -> B
         notices.append(explain_assumption(config, tensors))
     if spec.kind in ("checkpoint", "weights"):
         tensors = drop_extras(tensors)
-    _fill(model, tensors, files.weights, config)
+    notices += _fill(model, tensors, files.weights, config)
     if spec.kind == "checkpoint" and given is None:
         # OpenAI's code, and OpenCLIP's after it, hold these matrices in fp16 before they make them fp32 on a CPU
         open_clip.convert_weights_to_fp16(model)
@@ -214,9 +214,13 @@ def _instantiate(config: dict[str, Any], files: ModelFiles, tensors: Mapping[str
         return kind(**arguments)
 
 
-def _fill(model: Any, tensors: dict[str, Tensor], path: Path, config: dict[str, Any]) -> None:
-    """Load the tensors, all of them, in any of the layouts that versions of OpenCLIP have written."""
+def _fill(model: Any, tensors: dict[str, Tensor], path: Path, config: dict[str, Any]) -> list[str]:
+    """Load the tensors, all of them, in any of the layouts that versions of OpenCLIP have written.
+
+    Returns a notice for each that had to be made: positions that are interpolated, as OpenCLIP does, and a bias of 0.
+    """
     shown = printable(str(path))
+    notices = []
     try:
         tensors = convert_state_dict(model, dict(tensors))
         if "positional_embedding" in tensors and not hasattr(model, "positional_embedding"):
@@ -226,8 +230,16 @@ def _fill(model: Any, tensors: dict[str, Tensor], path: Path, config: dict[str, 
             if name in tensors and own is not None:
                 tensors[name] = tensors[name].reshape(own.shape)
         tensors.pop("text.transformer.embeddings.position_ids", None)  # older transformers wrote it
-        resize_pos_embed(tensors, model)
-        resize_text_pos_embed(tensors, model)
+        for kind, resize in (("patches of images", resize_pos_embed), ("tokens of texts", resize_text_pos_embed)):
+            before = dict(tensors)
+            resize(tensors, model)
+            for name in before:
+                old, new = before[name].shape, tensors[name].shape
+                if old != new:
+                    notices.append(
+                        f"the checkpoint has position embeddings for {old[-2]:,} {kind} and the model for {new[-2]:,}: "
+                        "they are interpolated"
+                    )
     except Exception as error:
         raise WeightsError(
             f"{shown}: the weights are not of this architecture ({printable(str(error), 120)})"
@@ -235,6 +247,7 @@ def _fill(model: Any, tensors: dict[str, Tensor], path: Path, config: dict[str, 
     expected = model.state_dict()
     if "logit_bias" in expected and "logit_bias" not in tensors:  # as OpenCLIP does for weights of a softmax model
         tensors["logit_bias"] = torch.zeros_like(expected["logit_bias"])
+        notices.append("the checkpoint has no logit_bias, which is taken for 0: its probabilities may mean nothing")
     missing = [name for name in expected if name not in tensors and not name.endswith("num_batches_tracked")]
     extra = [name for name in tensors if name not in expected]
     wrong = [name for name in expected if name in tensors and tensors[name].shape != expected[name].shape]
@@ -257,3 +270,4 @@ def _fill(model: Any, tensors: dict[str, Tensor], path: Path, config: dict[str, 
             )
     tensors = {name: tensor.to(expected[name].dtype) for name, tensor in tensors.items()}
     model.load_state_dict(tensors, strict=False, assign=True)
+    return notices
