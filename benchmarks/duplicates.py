@@ -18,10 +18,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from clipsim.api.duplicates import DEFAULT_THRESHOLD
-from clipsim.api.session import Session
 from clipsim.options import ModelOptions, RunOptions
-from clipsim.scoring.duplicates_records import DuplicatesResult
+from clipsim.results.search import DuplicatesResult
+from clipsim.session import Session
+from clipsim.tasks.duplicates import DEFAULT_THRESHOLD
 from training.draw import draw_picture
 
 FIRST_SEED = 1 << 45

@@ -63,7 +63,7 @@ def run_model_alone(weights: str, paths: list[str], engine: str) -> tuple[dict[s
     """The encoder on pixels that are prepared already. Seconds, and the unit vectors."""
     import clipsim
     from clipsim.images.decode import load_image
-    from clipsim.scoring.similarity import unit_rows
+    from clipsim.vectors.similarity import unit_rows
 
     with clipsim.open(ARCHITECTURE, weights=weights, device="cpu", engine=engine, cache=False) as session:
         pixels = np.stack([session.encoder.prepare_image(load_image(path)) for path in paths])
@@ -76,11 +76,11 @@ def run_model_alone(weights: str, paths: list[str], engine: str) -> tuple[dict[s
 
 def run_embed(weights: str, paths: list[str], output: Path, engine: str) -> tuple[dict[str, float], Any]:
     """`Session.open_embedding`, from the moment when the model is loaded. Seconds, and the vectors."""
-    from clipsim.api import Session
-    from clipsim.api.embed import EmbedRequest
     from clipsim.inputs.expand import find_sources
     from clipsim.options import ModelOptions, RunOptions
+    from clipsim.session import Session
     from clipsim.store.dataset import Dataset
+    from clipsim.tasks.embed import EmbedRequest
 
     model = ModelOptions(ARCHITECTURE, weights, device="cpu", engine=engine)
     with Session(model, RunOptions(batch_size=BATCH, cache=False), own_process=True) as session:

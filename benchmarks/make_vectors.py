@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.files import digest_file
-from clipsim.scoring.records import ModelRecord
+from clipsim.results.rank import ModelRecord
 from clipsim.store.layout import FACTS_FILE, DatasetFacts, FileFacts, import_parquet, shard_name, shard_names
 
 DIMENSIONS = 512

@@ -19,9 +19,9 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from clipsim.images.thumbnail_files import ThumbnailRules, make_thumbnail_file
+from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail_file
 from clipsim.render.rank_page import format_rank_page
-from clipsim.scoring.records import ImageScores, ModelRecord, RankResult
+from clipsim.results.rank import ImageScores, ModelRecord, RankResult
 
 MODEL = ModelRecord("ViT-B-32", "random", 512, 224, 100.0, None, "softmax")
 NEXT_FRAME = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"

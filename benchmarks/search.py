@@ -69,9 +69,9 @@ def measure(where: Path, model: Sequence[str | Path], cache: Path, runs: int) ->
 
 def prepare_model(inputs: Path, cache: Path) -> tuple[list[str | Path], str, Any]:
     """The options that name the model, its digest and its record; it is exported when it is not yet."""
-    from clipsim.api.model_record import describe_model
-    from clipsim.api.session import Session
     from clipsim.options import ModelOptions, RunOptions
+    from clipsim.session import Session
+    from clipsim.tasks.rank import describe_model
 
     weights = make_weights(inputs)
     options: list[str | Path] = ["-m", ARCHITECTURE, "--weights", weights]
@@ -85,9 +85,9 @@ def make_folder(folder: Path, count: int, weights: str) -> None:
     """So many small pictures, and random vectors of them in the cache: what a search costs does not depend on them."""
     from PIL import Image
 
-    from clipsim.api.session import Session
     from clipsim.files import FileStamp, digest_file
     from clipsim.options import ModelOptions, RunOptions
+    from clipsim.session import Session
 
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{number:06d}.jpg" for number in range(count)]

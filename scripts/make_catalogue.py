@@ -13,7 +13,7 @@ from typing import Any
 import open_clip
 import torch
 
-from clipsim.models.preprocess import DEFAULTS
+from clipsim.models.configs import DEFAULTS
 
 DATA = Path(__file__).parent / "data"
 TARGET = Path(__file__).parents[1] / "src" / "clipsim" / "models" / "catalogue.json"

@@ -103,7 +103,7 @@ class Machine:
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     """Sessions compute with a `FakeEncoder`: the model's files, its preprocessing and the cache are real."""
     machine = Machine()
-    monkeypatch.setattr("clipsim.embedding.session.plan_engine", machine.plan_engine)
+    monkeypatch.setattr("clipsim.embedding.embedder.plan_engine", machine.plan_engine)
     return machine
 
 

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.scoring.records import ModelRecord
-from clipsim.scoring.similarity import Vectors, unit_rows
+from clipsim.results.rank import ModelRecord
 from clipsim.store.dataset import Dataset
 from clipsim.store.folders import LocalFolder
 from clipsim.store.layout import FACTS_FILE, DatasetFacts
-from clipsim.store.metadata import Row
-from clipsim.store.shards import ShardWriter
-from clipsim.store.writing import finish
+from clipsim.store.lifecycle import finish
+from clipsim.store.shards import Row, ShardWriter
+from clipsim.vectors.similarity import Vectors, unit_rows
 
 FACTS = DatasetFacts(
     ModelRecord("fake", None, 4, 8, 10.0, None, "softmax"), "a model of colours", "cpu", "torch", "fp32",

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clipsim.engines.encoder import Encoder
-from clipsim.engines.onnx.exports import TOKENIZER_FILE, describe_source
-from clipsim.engines.onnx.record import FACTS_FILE, Agreement, Difference, Export
+from clipsim.engines.onnx.exports import FACTS_FILE, TOKENIZER_FILE, Agreement, Difference, Export, describe_source
 from clipsim.files import digest_file
 from clipsim.models.files import ModelFiles, find_files
 from clipsim.models.identity import identify_model

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
-from clipsim.engines.devices import default_precision
+from clipsim.engines.choice import default_precision
 from clipsim.engines.preprocessing import Preprocessing
 from clipsim.errors import PromptError
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clipsim.scoring.classification import measure_classification, predict
-from clipsim.scoring.evaluation import DataRecord, EvaluationResult, RunResult
-from clipsim.scoring.records import ImageScores, ModelRecord, RankResult
+from clipsim.results.evaluation import DataRecord, EvaluationResult, RunResult
+from clipsim.results.rank import ImageScores, ModelRecord, RankResult
+from clipsim.statistics.classification import measure_classification, predict
 
 # Names with markup, escapes, wide characters, a change of direction, and bytes that are not UTF-8.
 NASTY_NAMES = [
@@ -49,7 +49,7 @@ def make_run(labels: Sequence[str], truth: Sequence[int], taken: Sequence[int], 
         similarity = np.full(len(labels), 0.1, np.float32)
         similarity[best] = 0.3 + number / 100
         shares = np.full(len(labels), 1 / len(labels))
-        predictions.append(predict(ImageScores(f"folder/{number}.png", similarity, shares, best), label))
+        predictions.append(predict(f"folder/{number}.png", similarity, shares, label))
     model = ModelRecord("ViT-B-32", "openai", 512, 224, 100.0, None, "softmax")
     found = measure_classification(predictions, labels, top_k=[1])
     return RunResult(

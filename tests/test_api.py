@@ -14,12 +14,12 @@ from fake_encoder import FakeEncoder
 from PIL import Image
 
 import clipsim
-from clipsim.api import RankRequest, find_missing
 from clipsim.errors import ImageError, NoInputError, UsageError
 from clipsim.inputs import sources
 from clipsim.inputs.arguments import make_sources
 from clipsim.inputs.sources import FileSource, PictureSource
-from clipsim.scoring.records import ImageFailure, ImageScores
+from clipsim.results.rank import ImageFailure, ImageScores
+from clipsim.tasks.rank import RankRequest, find_missing
 
 pytestmark = pytest.mark.usefixtures("machine")
 

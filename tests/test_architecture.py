@@ -26,17 +26,31 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "engines": ("errors", "options", "models", "files"),
     "cache": ("errors", "files", "models"),
     "embedding": ("errors", "options", "files", "models", "inputs", "images", "engines", "cache"),
-    "scoring": ("errors",),
-    "store": ("errors", "files", "scoring"),
-    "render": ("errors", "scoring"),
+    "vectors": ("errors",),
+    "statistics": ("errors", "vectors"),
+    "results": ("errors", "vectors", "statistics"),
+    "store": ("errors", "files", "results", "vectors"),
+    "tasks": (
+        "errors", "options", "files", "models", "inputs", "images", "engines", "cache", "embedding", "vectors",
+        "statistics", "results", "store",
+    ),
+    "session": (
+        "errors", "options", "files", "models", "inputs", "images", "engines", "cache", "embedding", "vectors",
+        "statistics", "results", "store", "tasks",
+    ),
     "api": (
-        "errors", "options", "files", "models", "inputs", "images", "engines", "cache", "embedding", "scoring", "store",
+        "errors", "options", "files", "models", "inputs", "images", "engines", "cache", "embedding", "vectors",
+        "statistics", "results", "store", "tasks", "session",
     ),
     "compat": ("errors", "models", "engines", "inputs"),
-    "server": ("errors", "files", "inputs", "render", "api"),
+    "render": ("errors", "vectors", "statistics", "results"),
+    "server": (
+        "errors", "options", "files", "models", "inputs", "images", "engines", "cache", "embedding", "vectors",
+        "statistics", "results", "store", "tasks", "session", "api", "compat", "render",
+    ),
     "cli": (
-        "errors", "options", "files", "models", "inputs", "images", "engines", "cache", "embedding", "scoring", "store",
-        "render", "api", "compat", "server", "mini",
+        "errors", "options", "files", "models", "inputs", "images", "engines", "cache", "embedding", "vectors",
+        "statistics", "results", "store", "tasks", "session", "api", "compat", "render", "server", "mini",
     ),
     "mini": (),
 }  # fmt: skip
@@ -58,13 +72,16 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "pyarrow": ("inputs", "store"),
     "fsspec": ("inputs", "store"),
     "aiohttp": ("inputs",),
-    "ray": ("api",),
+    "ray": ("tasks",),
     "faiss": ("store",),
     **dict.fromkeys(("fastapi", "starlette", "uvicorn", "h11", "prometheus_client", "python_multipart"), ("server",)),
-    "PIL": ("inputs", "images", "engines", "engines/torch", "engines/onnx", "embedding", "api", "compat", "mini"),
+    "PIL": (
+        "inputs", "images", "engines", "engines/torch", "engines/onnx", "embedding", "tasks", "session", "compat",
+        "mini",
+    ),
     "numpy": (
-        "images", "engines", "engines/torch", "engines/onnx", "cache", "embedding", "scoring", "store", "render", "api",
-        "cli", "mini",
+        "images", "engines", "engines/torch", "engines/onnx", "cache", "embedding", "vectors", "statistics", "results",
+        "store", "render", "tasks", "session", "api", "server", "cli", "mini",
     ),
 }  # fmt: skip
 ONLY_IN_CLI = {"signal", "argparse", "getpass"}  # modules of Python that belong to a program, not to a library

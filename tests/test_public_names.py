@@ -18,7 +18,7 @@ from conftest import Machine
 from PIL import Image
 
 import clipsim
-from clipsim.scoring.records import ImageFailure
+from clipsim.results.rank import ImageFailure
 
 ALIASES = {"Picture", "Pictures", "__version__"}
 

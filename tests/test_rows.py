@@ -13,8 +13,7 @@ from PIL import Image
 
 import clipsim
 from clipsim.errors import ImageError, NoInputError, UsageError
-from clipsim.render.csv import format_csv
-from clipsim.render.json import format_json, format_json_line
+from clipsim.render.json import format_csv, format_json, format_json_line
 
 pytestmark = pytest.mark.usefixtures("machine")
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import clipsim
-from clipsim.api import Session
 from clipsim.errors import PromptError, UsageError, WeightsError
 from clipsim.options import ModelOptions, RunOptions
+from clipsim.session import Session
 from clipsim.store.vector_table import VectorTable
 
 ROOT = Path(__file__).parents[1]
@@ -156,7 +156,7 @@ def test_duplicates_are_compared_by_many_threads(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In several blocks of pictures; the copies are found each time."""
-    monkeypatch.setattr("clipsim.api.duplicates.usable_cores", lambda: 16)
+    monkeypatch.setattr("clipsim.tasks.duplicates.usable_cores", lambda: 16)
     rng = np.random.default_rng(1)
     colours = rng.permutation(256**3)[:4200]
     for number, colour in enumerate(colours.tolist()):

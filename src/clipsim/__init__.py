@@ -16,48 +16,48 @@ TYPE_CHECKING = False  # as in `typing`, which is too slow to import before `__m
 if TYPE_CHECKING:
     from typing import Any
 
-    from clipsim.api import Picture as Picture
-    from clipsim.api import Pictures as Pictures
-    from clipsim.api import Session as Session
-    from clipsim.api import open as open
-    from clipsim.api import rank as rank
-    from clipsim.api.comparison import compare as compare
-    from clipsim.api.measuring import evaluate as evaluate
-    from clipsim.api.measuring import threshold as threshold
+    from clipsim.api import evaluate as evaluate
+    from clipsim.api import threshold as threshold
     from clipsim.compat import available_models as available_models
     from clipsim.compat import load as load
     from clipsim.compat import tokenize as tokenize
     from clipsim.errors import ClipsimError as ClipsimError
     from clipsim.errors import ClipsimWarning as ClipsimWarning
-    from clipsim.scoring.changes import CompareResult as CompareResult
-    from clipsim.scoring.duplicates_records import DuplicatesResult as DuplicatesResult
-    from clipsim.scoring.embed_records import EmbedResult as EmbedResult
-    from clipsim.scoring.evaluation import EvaluationResult as EvaluationResult
-    from clipsim.scoring.records import RankResult as RankResult
-    from clipsim.scoring.search_records import SearchResult as SearchResult
-    from clipsim.scoring.thresholds import ThresholdResult as ThresholdResult
+    from clipsim.results.changes import CompareResult as CompareResult
+    from clipsim.results.datasets import EmbedResult as EmbedResult
+    from clipsim.results.evaluation import EvaluationResult as EvaluationResult
+    from clipsim.results.rank import RankResult as RankResult
+    from clipsim.results.search import DuplicatesResult as DuplicatesResult
+    from clipsim.results.search import SearchResult as SearchResult
+    from clipsim.results.thresholds import ThresholdResult as ThresholdResult
+    from clipsim.session import Picture as Picture
+    from clipsim.session import Pictures as Pictures
+    from clipsim.session import Session as Session
+    from clipsim.session import open as open
+    from clipsim.session import rank as rank
+    from clipsim.tasks.compare import compare as compare
 
 _MODULES = {
     "available_models": "clipsim.compat",
     "load": "clipsim.compat",
     "tokenize": "clipsim.compat",
-    "open": "clipsim.api",
-    "rank": "clipsim.api",
-    "evaluate": "clipsim.api.measuring",
-    "threshold": "clipsim.api.measuring",
-    "compare": "clipsim.api.comparison",
-    "Session": "clipsim.api",
-    "Picture": "clipsim.api",
-    "Pictures": "clipsim.api",
+    "open": "clipsim.session",
+    "rank": "clipsim.session",
+    "evaluate": "clipsim.api",
+    "threshold": "clipsim.api",
+    "compare": "clipsim.tasks.compare",
+    "Session": "clipsim.session",
+    "Picture": "clipsim.session",
+    "Pictures": "clipsim.session",
     "ClipsimError": "clipsim.errors",
     "ClipsimWarning": "clipsim.errors",
-    "RankResult": "clipsim.scoring.records",
-    "EmbedResult": "clipsim.scoring.embed_records",
-    "SearchResult": "clipsim.scoring.search_records",
-    "DuplicatesResult": "clipsim.scoring.duplicates_records",
-    "EvaluationResult": "clipsim.scoring.evaluation",
-    "ThresholdResult": "clipsim.scoring.thresholds",
-    "CompareResult": "clipsim.scoring.changes",
+    "RankResult": "clipsim.results.rank",
+    "EmbedResult": "clipsim.results.datasets",
+    "SearchResult": "clipsim.results.search",
+    "DuplicatesResult": "clipsim.results.search",
+    "EvaluationResult": "clipsim.results.evaluation",
+    "ThresholdResult": "clipsim.results.thresholds",
+    "CompareResult": "clipsim.results.changes",
 }
 
 __all__ = [

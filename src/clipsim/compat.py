@@ -46,7 +46,7 @@ def load(
     import torch
 
     from clipsim.engines.torch.build import build_model, make_transform
-    from clipsim.engines.torch.devices import choose_device, choose_precision
+    from clipsim.engines.torch.encoder import choose_device, choose_precision
     from clipsim.engines.torch.openai_towers import adapt_model, place_model
 
     if device is None:

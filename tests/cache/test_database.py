@@ -8,8 +8,7 @@ from pathlib import Path
 
 from cache.contents import content, vector
 
-from clipsim.cache.database import FILE, Database
-from clipsim.cache.schema import VERSION
+from clipsim.cache.database import FILE, VERSION, Database
 from clipsim.cache.vectors import Space
 
 

@@ -6,9 +6,8 @@ import pytest
 from cache.contents import content, stamp, vector
 
 from clipsim.cache.database import Database
-from clipsim.cache.files import FileDigests
 from clipsim.cache.maintenance import clear, describe, prune, size_on_disk
-from clipsim.cache.vectors import Space, today
+from clipsim.cache.vectors import FileDigests, Space, today
 
 DAY = 86_400
 EMPTY = 200_000  # bytes that an empty cache may take

@@ -14,11 +14,9 @@ from pathlib import Path
 import pytest
 from cache.contents import content, stamp, vector
 
-from clipsim.cache.database import FILE, Database
-from clipsim.cache.files import FileDigests
+from clipsim.cache.database import FILE, Database, file_lock
 from clipsim.cache.maintenance import clear, describe, prune
-from clipsim.cache.recovery import file_lock
-from clipsim.cache.vectors import EmbeddingCache, Space
+from clipsim.cache.vectors import EmbeddingCache, FileDigests, Space
 
 PAGE_BYTES = 16_384
 FACTS = {"logit_scale": 99.99999, "head": "softmax"}

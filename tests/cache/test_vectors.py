@@ -9,8 +9,7 @@ import pytest
 from cache.contents import content, vector
 
 from clipsim.cache.database import Database
-from clipsim.cache.files import FileDigests
-from clipsim.cache.vectors import EmbeddingCache, Space, today
+from clipsim.cache.vectors import EmbeddingCache, FileDigests, Space, today
 
 
 def test_vectors_are_found_bit_for_bit_by_their_own_keys_alone(database: Database, cache_folder: Path) -> None:

@@ -65,5 +65,5 @@ def clipsim(home: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.Cap
 def colour_model(encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch) -> FakeEncoder:
     """The encoder that knows colours, in place of what runs the bundled model."""
     plan = EnginePlan("torch", None, "cpu", "fp32", "colours", lambda: encoder)
-    monkeypatch.setattr("clipsim.embedding.session.plan_engine", lambda *_, **__: plan)
+    monkeypatch.setattr("clipsim.embedding.embedder.plan_engine", lambda *_, **__: plan)
     return encoder

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from cli.conftest import Clipsim
 
-from clipsim.cli import diagnosis
-from clipsim.cli.diagnosis import Check, check_machine
+from clipsim.cli import doctor as diagnosis
+from clipsim.cli.doctor import Check, check_machine
 from clipsim.mini.probe import known_answers
 
 

@@ -11,8 +11,8 @@ import pytest
 from collections_of_pictures import make_collection
 from fake_encoder import FakeEncoder
 
-from clipsim.api.local_runner import LocalRunner
 from clipsim.store.dataset import Dataset
+from clipsim.tasks.embed import LocalRunner
 
 if TYPE_CHECKING:
     from cli.conftest import Clipsim

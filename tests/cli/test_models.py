@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cli.conftest import Clipsim, Ended
 
-from clipsim.cli.completion import complete_device, complete_engine, complete_model
+from clipsim.cli.parameters import complete_device, complete_engine, complete_model
 from clipsim.models.catalogue import BUNDLED_PATH, OPENAI_NAMES, list_models
 from clipsim.models.files import ModelFiles
 from clipsim.models.names import ModelSpec

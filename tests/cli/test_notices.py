@@ -20,7 +20,7 @@ from clipsim import ClipsimWarning
 if TYPE_CHECKING:
     from cli.conftest import Clipsim
 
-    from clipsim.api import Session
+    from clipsim.session import Session
 
 ASSUMED = "the checkpoint does not say which model it is"
 DEFAULT = "using clipsim-mini, the small bundled model"

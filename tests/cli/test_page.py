@@ -13,8 +13,8 @@ from fake_encoder import FakeEncoder
 from pages import parse_page
 from PIL import Image
 
-from clipsim.cli import page
-from clipsim.cli.page import check_page
+from clipsim.cli import preview as page
+from clipsim.cli.preview import check_page
 from clipsim.errors import UsageError
 
 pytestmark = pytest.mark.usefixtures("colour_model")

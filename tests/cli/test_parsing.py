@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 from typer.main import get_command
 
 from clipsim.cli.cache import prune_command
-from clipsim.cli.compare import compare_command
 from clipsim.cli.doctor import doctor_command
 from clipsim.cli.evaluate import evaluate_command
 from clipsim.cli.export import export_command
 from clipsim.cli.models import list_command, pull_command, show_command, use_command
 from clipsim.cli.parsing import FastCommand, FastGroup
 from clipsim.cli.rank import rank_command
-from clipsim.cli.threshold import threshold_command
+from clipsim.cli.threshold import compare_command, threshold_command
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "rank": rank_command,

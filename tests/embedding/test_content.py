@@ -15,9 +15,8 @@ import pytest
 from fake_encoder import FakeEncoder
 from PIL import Image
 
-from clipsim.embedding import content
-from clipsim.embedding.content import read_content, stamp_of
-from clipsim.embedding.pipeline import Pipeline, Prepared
+from clipsim.embedding import pipeline as content
+from clipsim.embedding.pipeline import Pipeline, Prepared, read_content, stamp_of
 from clipsim.errors import ImageError
 from clipsim.images.limits import DecodingRules
 from clipsim.inputs.sources import FailedSource, FileSource, PictureSource, Source

@@ -12,8 +12,7 @@ from fake_encoder import FakeEncoder
 from PIL import Image
 
 from clipsim.cache.database import Database
-from clipsim.cache.files import FileDigests
-from clipsim.cache.vectors import EmbeddingCache, Space
+from clipsim.cache.vectors import EmbeddingCache, FileDigests, Space
 from clipsim.embedding.encode import (
     FailedInput,
     ImageVector,

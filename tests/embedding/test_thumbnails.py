@@ -12,12 +12,12 @@ from pictures import saved
 from PIL import Image
 
 import clipsim
-from clipsim.api import RankRequest
-from clipsim.embedding.thumbnails import decode_thumbnail, read_thumbnails
+from clipsim.embedding.pipeline import decode_thumbnail, read_thumbnails
 from clipsim.errors import ImageError
-from clipsim.images.thumbnail_files import ThumbnailRules, make_thumbnail_file
+from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail_file
 from clipsim.inputs.sources import FileSource, PictureSource, Source
-from clipsim.scoring.records import RankResult
+from clipsim.results.rank import RankResult
+from clipsim.tasks.rank import RankRequest
 
 
 def rank(*sources: Source, rules: ThumbnailRules | None = ThumbnailRules()) -> RankResult:  # noqa: B008 (frozen)
@@ -96,7 +96,7 @@ def test_a_thumbnail_is_decoded_no_larger_than_it_needs(monkeypatch: pytest.Monk
         sizes.append(picture.size)
         return make_thumbnail_file(picture, rules)
 
-    monkeypatch.setattr("clipsim.embedding.thumbnails.make_thumbnail_file", watch)
+    monkeypatch.setattr("clipsim.embedding.pipeline.make_thumbnail_file", watch)
     decode_thumbnail(io.BytesIO(saved(Image.new("RGB", (1600, 1640), "red"), "JPEG")), ThumbnailRules())
 
     assert sizes == [(200, 205)]

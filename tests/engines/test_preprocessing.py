@@ -10,8 +10,8 @@ from PIL import Image
 
 from clipsim.engines.preprocessing import Preprocessing
 from clipsim.models.catalogue import list_models
+from clipsim.models.configs import find_settings
 from clipsim.models.names import find_model
-from clipsim.models.preprocess import find_settings
 
 SIZES = [(64, 64), (48, 48), (180, 70), (50, 120), (33, 31), (1000, 20), (7, 5), (224, 223)]
 

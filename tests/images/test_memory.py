@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from clipsim.images.memory import MemoryBudget
+from clipsim.images.limits import MemoryBudget
 
 
 def test_threads_wait_for_the_budget() -> None:

@@ -1,54 +1,55 @@
-"""Tests of `images.thumbnails`: small grey pictures of sources of every kind."""
+"""Tests of `images.thumbnail_files`: small files of the whole picture, in its own proportions."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
 import pytest
+from pictures import difference
 from PIL import Image
 
-from clipsim.errors import ImageError
-from clipsim.images.thumbnails import make_thumbnail, measure_source
-from clipsim.inputs.sources import FailedSource, FileSource, PictureSource
+from clipsim.errors import UsageError
+from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail_file
 
 
-def test_the_whole_picture_is_stretched_to_a_square(tmp_path: Path, photo: Image.Image) -> None:
-    """The mean of the pixels that each one covers; the size is the picture's own."""
-    photo.save(tmp_path / "a.png")
-    made = make_thumbnail(FileSource(str(tmp_path / "a.png")), 60)
-    grey = np.asarray(photo.convert("L"), np.float32)
-
-    assert made.size == (180, 120)
-    np.testing.assert_allclose(made.grey, grey.reshape(60, 2, 60, 3).mean(axis=(1, 3)), atol=1)
-    np.testing.assert_allclose(made.colour, np.asarray(photo, np.float32).mean(axis=(0, 1)), atol=0.51)
+def opened(thumbnail: bytes) -> Image.Image:
+    """The picture in a file."""
+    return Image.open(io.BytesIO(thumbnail))
 
 
-def test_a_smaller_picture_is_enlarged(photo: Image.Image) -> None:
-    """Also one of a single pixel; a picture in memory is taken as it is."""
-    made = make_thumbnail(PictureSource("x", Image.new("RGB", (1, 1), (30, 30, 30))), 96)
-
-    assert made.grey.shape == (96, 96)
-    assert (made.grey == 30).all()
-    assert measure_source(PictureSource("x", photo)) == make_thumbnail(PictureSource("x", photo), 96).size == (180, 120)
-
-
-def test_pictures_are_upright(tmp_path: Path, photo: Image.Image) -> None:
-    """The size is that of the picture as it is seen, also of a large JPEG that is decoded at a fraction."""
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    photo.resize((3000, 2000)).save(tmp_path / "a.jpg", exif=exif)
-    source = FileSource(str(tmp_path / "a.jpg"))
-    made, upright = make_thumbnail(source, 96), photo.transpose(Image.Transpose.ROTATE_270)
-
-    assert made.size == measure_source(source) == (2000, 3000)
-    small = np.asarray(upright.convert("L").resize((96, 96), Image.Resampling.BOX), np.float32)
-    assert np.corrcoef(small.ravel(), made.grey.ravel())[0, 1] > 0.999
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((640, 480), (96, 72)), ((480, 640), (72, 96)), ((96, 50), (96, 50)), ((20, 30), (20, 30)), ((9000, 2), (96, 1))],
+)
+def test_the_longest_side_is_limited(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    """In the picture's own proportions, never enlarged, and never without pixels."""
+    assert opened(make_thumbnail_file(Image.new("RGB", size, "red"), ThumbnailRules())).size == expected
 
 
-@pytest.mark.parametrize("source", [FileSource("none.png"), FailedSource("a.png", error="no such row")])
-def test_what_cannot_be_opened(source: FileSource) -> None:
-    """It is an ImageError in every case."""
-    for call in (lambda: make_thumbnail(source, 96), lambda: measure_source(source)):
-        with pytest.raises(ImageError):
-            call()
+@pytest.mark.parametrize(("format", "name"), [("webp", "WEBP"), ("png", "PNG"), ("ppm", "PPM")])
+def test_formats(photo: Image.Image, format: Literal["webp", "png", "ppm"], name: str) -> None:
+    """The file has the format that was asked for, and shows the picture."""
+    small = opened(make_thumbnail_file(photo, ThumbnailRules(48, format)))
+
+    assert (small.format, small.size) == (name, (48, 32))
+    assert difference(small.convert("RGB"), photo.resize((48, 32), Image.Resampling.LANCZOS)) < 10
+
+
+def test_a_page_of_thumbnails_is_small() -> None:
+    """A drawing at 96 pixels takes a few kilobytes, so that 10,000 of them open in a browser."""
+    with Image.open(Path(__file__).parents[2] / "images" / "cat1.jpeg") as drawing:
+        assert len(make_thumbnail_file(drawing.convert("RGB"), ThumbnailRules())) < 3000
+
+
+def test_without_rules_there_is_none() -> None:
+    """A run that shows no pictures makes none."""
+    assert make_thumbnail_file(Image.new("RGB", (4, 3)), None) is None
+
+
+@pytest.mark.parametrize(("side", "format"), [(0, "webp"), (5000, "webp"), (96, "gif")])
+def test_rules_are_checked(side: int, format: str) -> None:
+    """A side or a format that there is not is a usage error."""
+    with pytest.raises(UsageError, match=f"{side} pixels in the format '{format}'"):
+        ThumbnailRules(side, format)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from PIL import Image
 
 from clipsim.errors import ImageError, MissingPackageError, UsageError
 from clipsim.inputs.expand import find_sources, from_record, to_record
-from clipsim.inputs.filters import NameFilter
+from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.sources import FailedSource, FileSource, PictureSource
 from clipsim.inputs.tars import TarMember
 from clipsim.inputs.urls import UrlSource, open_location

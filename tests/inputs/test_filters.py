@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clipsim.errors import UsageError
-from clipsim.inputs.filters import NameFilter
+from clipsim.inputs.paths import NameFilter
 
 
 @pytest.mark.parametrize(

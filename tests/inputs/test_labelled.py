@@ -12,7 +12,7 @@ import pytest
 
 from clipsim.errors import ClipsimError, DataError, UsageError
 from clipsim.inputs.labelled import LabelledData, LabelledRequest, read_labelled
-from clipsim.inputs.labelled_rows import Columns
+from clipsim.inputs.labelled_layouts import Columns
 
 Read = Callable[..., LabelledData]
 

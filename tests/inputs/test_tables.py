@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from clipsim.inputs.expand import read_table
 from clipsim.inputs.rows import MAX_LINE_LENGTH
 from clipsim.inputs.sources import FailedSource, FileSource
-from clipsim.inputs.tables import read_table
 from clipsim.inputs.urls import UrlSource, is_table
 
 ROWS = [("a.jpg", "a cat"), ("sub/b.png", "a dog, running"), ("/abs/c.webp", "")]

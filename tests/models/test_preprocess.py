@@ -9,8 +9,8 @@ import pytest
 
 from clipsim.errors import UsageError
 from clipsim.models.catalogue import read_catalogue
+from clipsim.models.configs import explain_settings, find_settings
 from clipsim.models.names import ModelSpec
-from clipsim.models.preprocess import explain_settings, find_settings
 
 
 def own(architecture: str, preprocess: str | None = None) -> ModelSpec:

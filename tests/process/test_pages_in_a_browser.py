@@ -13,11 +13,10 @@ from PIL import Image
 from results import make_evaluation, make_result, make_run
 
 from clipsim.errors import printable
-from clipsim.images.thumbnail_files import ThumbnailRules, make_thumbnail_file
+from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail_file
 from clipsim.render.evaluation_page import format_evaluation_page
-from clipsim.render.gallery_page import format_top_images_page
-from clipsim.render.rank_page import MATRIX_TEXTS, format_rank_page
-from clipsim.scoring.records import ImageScores, RankResult
+from clipsim.render.rank_page import MATRIX_TEXTS, format_rank_page, format_top_images_page
+from clipsim.results.rank import ImageScores, RankResult
 
 WIDTHS = (1600, 400)  # a wide screen and a telephone
 PATIENCE = 120_000  # milliseconds after which a page that hangs fails its test

@@ -8,8 +8,8 @@ import io
 import numpy as np
 from results import NASTY_NAMES, make_scores
 
-from clipsim.render.csv import csv_header, format_csv
-from clipsim.scoring.records import ImageScores
+from clipsim.render.json import csv_header, format_csv
+from clipsim.results.rank import ImageScores
 
 
 def test_a_row_a_pair() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pages import HOSTILE_NAMES, parse_page
 
 from clipsim.errors import printable
-from clipsim.render.duplicates_page import format_duplicates_page
-from clipsim.scoring.duplicates_records import DuplicateGroup, DuplicateImage, DuplicatesResult
-from clipsim.scoring.records import ModelRecord
+from clipsim.render.search_page import format_duplicates_page
+from clipsim.results.rank import ModelRecord
+from clipsim.results.search import DuplicateGroup, DuplicateImage, DuplicatesResult
 
 MODEL = ModelRecord("ViT-B-32", "openai", 512, 224, 100.0, None, "softmax")
 COPIES = DuplicateGroup(True, (DuplicateImage("a.png", 1.0, 40, 30), DuplicateImage("b.png", 1.0, 40, 30)))

@@ -11,10 +11,10 @@ from results import make_evaluation, make_run
 from clipsim.errors import printable
 from clipsim.render import evaluation_page
 from clipsim.render.evaluation_page import format_evaluation_page
-from clipsim.scoring.contests import Comparison, Difference
-from clipsim.scoring.estimates import Estimate
-from clipsim.scoring.evaluation import EvaluationResult
-from clipsim.scoring.records import ImageFailure
+from clipsim.results.evaluation import EvaluationResult
+from clipsim.results.rank import ImageFailure
+from clipsim.statistics.estimates import Estimate
+from clipsim.statistics.paired_tests import Comparison, Difference
 
 
 def page_of(result: EvaluationResult, thumbnails: dict[str, bytes] | None = None) -> Element:

@@ -11,9 +11,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from clipsim.render.evaluation_table import comparison_table, explain_tests
-from clipsim.render.figures import format_estimate, format_p, format_value, make_table
-from clipsim.scoring.contests import Comparison, Difference
-from clipsim.scoring.estimates import Estimate
+from clipsim.render.format_metrics import format_estimate, format_p, format_value, make_table
+from clipsim.statistics.estimates import Estimate
+from clipsim.statistics.paired_tests import Comparison, Difference
 
 
 def drawn(parts: Sequence[Any], width: int = 160) -> str:

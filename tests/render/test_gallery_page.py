@@ -5,7 +5,7 @@ from __future__ import annotations
 from pages import parse_page
 from results import make_result
 
-from clipsim.render.gallery_page import format_top_images_page
+from clipsim.render.rank_page import format_top_images_page
 
 
 def test_the_best_images_of_each_text() -> None:

@@ -12,7 +12,7 @@ from results import NASTY_NAMES, make_result, make_scores
 from clipsim.errors import UNSAFE
 from clipsim.render.json import format_json, format_json_line
 from clipsim.render.safe_json import to_json
-from clipsim.scoring.records import ImageFailure, ImageScores
+from clipsim.results.rank import ImageFailure, ImageScores
 
 
 def test_a_result_has_a_key_a_line() -> None:

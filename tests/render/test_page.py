@@ -12,9 +12,8 @@ from pages import HOSTILE_NAMES, Element, parse_page
 from results import make_result
 
 from clipsim.errors import printable
-from clipsim.render.gallery_page import format_top_images_page
 from clipsim.render.page import render_page
-from clipsim.render.rank_page import format_rank_page
+from clipsim.render.rank_page import format_rank_page, format_top_images_page
 
 RESULT = make_result(HOSTILE_NAMES, HOSTILE_NAMES[:4])
 PAGES = [list(format_rank_page(RESULT)), list(format_rank_page(RESULT, 2)), list(format_top_images_page(RESULT, 9))]

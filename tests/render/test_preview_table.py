@@ -12,10 +12,9 @@ from results import make_result
 from rich.cells import cell_len
 from rich.console import Console
 
-from clipsim.render.preview import COLUMNS, ROWS, HalfBlocks
-from clipsim.render.preview_table import build_preview_table, build_preview_top_images
+from clipsim.render.preview import COLUMNS, ROWS, HalfBlocks, build_preview_table, build_preview_top_images
 from clipsim.render.table import TableParts
-from clipsim.scoring.records import RankResult
+from clipsim.results.rank import RankResult
 
 THUMBNAIL = saved(Image.new("RGB", (16, 10), "red"), "PPM")
 

@@ -9,7 +9,7 @@ from pages import Element, parse_page
 from results import make_result
 
 from clipsim.render.rank_page import LISTED_TEXTS, MATRIX_TEXTS, format_rank_page
-from clipsim.scoring.records import ImageFailure, RankResult
+from clipsim.results.rank import ImageFailure, RankResult
 
 THUMBNAIL = b"RIFF\x04\x00\x00\x00WEBP"
 

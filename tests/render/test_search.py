@@ -10,11 +10,10 @@ import pytest
 from rich.console import Console
 
 from clipsim.render import duplicates, search
-from clipsim.render.index import build_index_table, format_index_json
-from clipsim.scoring.duplicates_records import DuplicateGroup, DuplicateImage, DuplicatesResult
-from clipsim.scoring.index_records import IndexResult
-from clipsim.scoring.records import ImageFailure, ModelRecord
-from clipsim.scoring.search_records import Match, QueryMatches, SearchResult
+from clipsim.render.datasets import build_index_table, format_index_json
+from clipsim.results.datasets import IndexResult
+from clipsim.results.rank import ImageFailure, ModelRecord
+from clipsim.results.search import DuplicateGroup, DuplicateImage, DuplicatesResult, Match, QueryMatches, SearchResult
 
 MODEL = ModelRecord("ViT-B-32", "openai", 512, 224, 100.0, None, "softmax")
 NAMES = ("a.png", 'odd "name",\n\x1b[31m.png', "caf\udce9.png")

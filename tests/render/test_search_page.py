@@ -6,8 +6,8 @@ from pages import HOSTILE_NAMES, parse_page
 
 from clipsim.errors import printable
 from clipsim.render.search_page import format_search_page
-from clipsim.scoring.records import ImageFailure, ModelRecord
-from clipsim.scoring.search_records import Match, QueryMatches, SearchResult
+from clipsim.results.rank import ImageFailure, ModelRecord
+from clipsim.results.search import Match, QueryMatches, SearchResult
 
 MODEL = ModelRecord("ViT-B-32", "openai", 512, 224, 100.0, None, "softmax")
 

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from clipsim.render.table import build_table
-from clipsim.scoring.records import RankResult
+from clipsim.results.rank import RankResult
 
 
 def draw(result: RankResult, width: int, top: int | None = None, *, whole_names: bool = False) -> list[str]:

@@ -8,8 +8,8 @@ import json
 import numpy as np
 from rich.console import Console
 
-from clipsim.render.top_images import build_top_images_table, format_top_images_csv, format_top_images_lines
-from clipsim.scoring.records import ImageScores, ModelRecord, RankResult
+from clipsim.render.table import build_top_images_table, format_top_images_csv, format_top_images_lines
+from clipsim.results.rank import ImageScores, ModelRecord, RankResult
 
 MODEL = ModelRecord("ViT-B-32", "openai", 512, 224, 100.0, None, "softmax")
 

@@ -12,8 +12,8 @@ import pytest
 from conftest import Machine
 from PIL import Image
 
-from clipsim.api.places import find_places
-from clipsim.api.served_pictures import ServedPictures
+from clipsim.server.served_images import ServedPictures
+from clipsim.tasks.search_targets import find_places
 
 httpx = pytest.importorskip("httpx")
 pytest.importorskip("uvicorn")
@@ -25,11 +25,11 @@ Serve = Callable[..., Any]
 @contextmanager
 def running_servers() -> Iterator[Serve]:
     """Start servers, which end at the end; gives what `serve` describes."""
-    from clipsim.api import Session
     from clipsim.options import ModelOptions, RunOptions
     from clipsim.server.application import Service
     from clipsim.server.running import Server
     from clipsim.server.settings import ServerSettings
+    from clipsim.session import Session
 
     with ExitStack() as stack:
 
@@ -74,7 +74,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     for name in ("red", "green", "blue"):
         Image.new("RGB", (40, 24), name).save(folder / f"{name}.png")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clipsim.embedding.session.plan_engine", Machine().plan_engine)
+        patch.setattr("clipsim.embedding.embedder.plan_engine", Machine().plan_engine)
         patch.setenv("CLIPSIM_CACHE_DIR", str(folder / "cache"))
         with running_servers() as start:
             yield start(places=find_places(str(folder)))

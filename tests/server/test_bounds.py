@@ -13,7 +13,7 @@ import pytest
 from pictures import saved
 from PIL import Image
 
-from clipsim.api.places import find_places
+from clipsim.tasks.search_targets import find_places
 
 Serve = Callable[..., Any]
 RED = saved(Image.new("RGB", (40, 24), "red"), "PNG")

@@ -20,8 +20,8 @@ from fake_encoder import FakeEncoder
 from pictures import saved
 from PIL import Image
 
-from clipsim.api.places import find_places
 from clipsim.embedding.pipeline import Pipeline, default_workers
+from clipsim.tasks.search_targets import find_places
 
 Serve = Callable[..., Any]
 HOST = b"Host: localhost\r\n"
@@ -186,8 +186,8 @@ def test_a_bad_picture_ends_the_texts_of_its_request(
 
 def test_a_client_that_does_not_read_is_cut_off(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its long answers would otherwise keep the others out, and stay in memory."""
-    monkeypatch.setattr("clipsim.server.protocol.MAX_PIPELINED_BYTES", 1_000_000)
-    monkeypatch.setattr("clipsim.server.protocol.WRITE_SECONDS", 0.5)
+    monkeypatch.setattr("clipsim.server.guard.MAX_PIPELINED_BYTES", 1_000_000)
+    monkeypatch.setattr("clipsim.server.guard.WRITE_SECONDS", 0.5)
     client = serve(queue=1)
     body = json.dumps({"input": ["red", "blue"] * 500}).encode()
     sent = b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body
@@ -301,7 +301,7 @@ def test_thumbnails_are_bounded_as_other_requests_are(
         return {"": b"picture"}
 
     client = serve(places=find_places(str(colours)), queue=8)
-    monkeypatch.setattr("clipsim.api.served_pictures.read_thumbnails", make)
+    monkeypatch.setattr("clipsim.server.served_images.read_thumbnails", make)
     connections = [connect(client, b"GET /v1/thumbnails/0 HTTP/1.1\r\n" + HOST + b"\r\n") for _ in range(8)]
     wait_until(lambda: made[0] == 2 and client.get("/v1/thumbnails/0").status_code == 429)
     for connection in connections:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pictures import saved
 from PIL import Image
 
-from clipsim.api.places import find_places
+from clipsim.tasks.search_targets import find_places
 
 Serve = Callable[..., Any]
 COLOURS = ("red", "green", "blue")
@@ -143,7 +143,7 @@ def test_a_body_that_comes_slowly_is_refused(serve: Serve) -> None:
 
 def test_a_header_that_comes_slowly_ends_the_connection(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an answer: there is no request yet."""
-    monkeypatch.setattr("clipsim.server.protocol.HEADER_SECONDS", 0.3)
+    monkeypatch.setattr("clipsim.server.guard.HEADER_SECONDS", 0.3)
     client = serve()
 
     assert send_raw(client, b"GET /health HTTP/1.1\r\n", b"Host: ") == b""

@@ -12,13 +12,12 @@ import pytest
 
 from clipsim.errors import DatasetError, MissingPackageError
 from clipsim.files import digest_file
-from clipsim.scoring.records import ModelRecord
+from clipsim.results.rank import ModelRecord
 from clipsim.store.dataset import Dataset
 from clipsim.store.folders import LocalFolder
 from clipsim.store.layout import FACTS_FILE, DatasetFacts, import_parquet, is_dataset, to_sealed_json
-from clipsim.store.metadata import Row
-from clipsim.store.shards import ShardWriter
-from clipsim.store.writing import finish
+from clipsim.store.lifecycle import finish
+from clipsim.store.shards import Row, ShardWriter
 
 pytest.importorskip("pyarrow")
 

@@ -13,8 +13,7 @@ import pytest
 from data_sets import random_vectors, write_data_set
 
 from clipsim.errors import DatasetError, MissingPackageError
-from clipsim.scoring.similarity import Vectors
-from clipsim.store.dataset import Dataset
+from clipsim.store.dataset import Dataset, scan
 from clipsim.store.folders import LocalFolder
 from clipsim.store.index import (
     FACTS_NAME,
@@ -26,7 +25,7 @@ from clipsim.store.index import (
     refine,
     remove_index,
 )  # fmt: skip
-from clipsim.store.scan import scan
+from clipsim.vectors.similarity import Vectors
 
 pytest.importorskip("faiss")
 pytest.importorskip("pyarrow")

@@ -10,7 +10,7 @@ import pytest
 
 from clipsim.errors import DatasetError
 from clipsim.store.folders import LocalFolder
-from clipsim.store.plan import Plan, compare_plan, read_plan, sources_name, write_plan
+from clipsim.store.lifecycle import Plan, compare_plan, read_plan, sources_name, write_plan
 
 
 def records(*names: str) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from data_sets import random_vectors, write_data_set
 
-from clipsim.store.scan import scan
+from clipsim.store.dataset import scan
 
 pytest.importorskip("pyarrow")
 

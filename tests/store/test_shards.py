@@ -14,11 +14,9 @@ from data_sets import FACTS
 
 from clipsim.errors import DatasetError
 from clipsim.files import digest_file
-from clipsim.scoring.similarity import Vectors
-from clipsim.store.arrays import ArrayFile
 from clipsim.store.folders import LocalFolder
-from clipsim.store.metadata import MetadataFile, Row
-from clipsim.store.shards import ShardWriter, find_missing, read_record
+from clipsim.store.shards import ArrayFile, MetadataFile, Row, ShardWriter, find_missing, read_record
+from clipsim.vectors.similarity import Vectors
 
 pytest.importorskip("pyarrow")
 import pyarrow.parquet as parquet

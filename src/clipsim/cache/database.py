@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from clipsim.cache.recovery import file_lock, means_damage, read_inode, rename_damaged
-from clipsim.cache.schema import NewerSchemaError, prepare
 from clipsim.errors import printable
 
 FILE = "embeddings.db"
@@ -186,3 +185,120 @@ def crc(*parts: object) -> int | None:
             return None
         checksum = zlib.crc32(part, checksum)
     return checksum
+
+
+VERSION = 2
+PAGE_BYTES = 16_384  # a page holds several vectors of two kilobytes
+_TABLES = {
+    "spaces": "id INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE, facts BLOB, checksum INTEGER",
+    "vectors": (
+        "space INTEGER NOT NULL, content BLOB NOT NULL, vector BLOB NOT NULL, checksum INTEGER NOT NULL, "
+        "used INTEGER NOT NULL, PRIMARY KEY (space, content)"
+    ),
+    "files": "path BLOB PRIMARY KEY, stamp BLOB NOT NULL, content BLOB NOT NULL, checksum INTEGER NOT NULL",
+    "notes": "name BLOB PRIMARY KEY, value BLOB NOT NULL, checksum INTEGER NOT NULL",
+}
+
+
+class NewerSchemaError(Exception):
+    """The file was written by a later version of clipsim."""
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Create the tables of a new file, or of one of an earlier version, in place of those it has.
+
+    Raises NewerSchemaError for a file of a later version, sqlite3.DatabaseError for one that is damaged.
+    """
+    version = _read_version(connection)
+    if version > VERSION:
+        raise NewerSchemaError
+    if version < VERSION:
+        _create_tables(connection)
+    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    if not {name for (name,) in tables} >= {name.encode() for name in _TABLES}:
+        raise sqlite3.DatabaseError("its tables are missing")
+
+
+def _create_tables(connection: sqlite3.Connection) -> None:
+    """Create the tables while other processes may be doing the same."""
+    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    for attempt in range(100):  # the busy timeout does not cover the change to WAL
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            break
+        except sqlite3.OperationalError:
+            if attempt == 99:
+                raise
+            time.sleep(0.05)
+    connection.execute("BEGIN IMMEDIATE")
+    if _read_version(connection) < VERSION:
+        for name, columns in _TABLES.items():
+            connection.execute(f"DROP TABLE IF EXISTS {name}")
+            connection.execute(f"CREATE TABLE {name} ({columns})")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+
+
+def _read_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+# Errors of the statement, as SQLite sees it, where the schema or the header is damaged.
+_SCHEMA_ERRORS = (
+    "no such", "malformed", "has no column", "columns but", "syntax error", "unrecognized token",
+    "unsupported file format",
+)  # fmt: skip
+
+
+@contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Hold the lock under which a database is opened, closed and set aside.
+
+    Without it, a process could open a file that is about to be renamed, or on closing delete the journal of the file
+    that has taken its place. It does nothing on Windows, in a read-only folder and on file systems without locks.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows, where an open file cannot be renamed
+        yield
+        return
+    try:
+        descriptor = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError:  # a folder that cannot be written to: nothing in it can be renamed either
+        yield
+        return
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def read_inode(path: Path) -> int | None:
+    """The number of the file that has this name now; None where there is none."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
+
+
+def rename_damaged(path: Path) -> Path:
+    """Rename a database and its journal; the new path of the database. Called under the lock. Raises OSError."""
+    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+    path.replace(aside)
+    for suffix in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).replace(aside.with_name(aside.name + suffix))
+    return aside
+
+
+def means_damage(error: Exception, path: Path) -> bool:
+    """Whether an error that SQLite reports comes from the content of the database at `path`."""
+    if isinstance(error, UnicodeDecodeError):  # a name in the schema
+        return True
+    if not isinstance(error, sqlite3.OperationalError):
+        return type(error) is sqlite3.DatabaseError or isinstance(error, sqlite3.IntegrityError | sqlite3.DataError)
+    if "readonly" in str(error):  # the header says that the file is of a format which SQLite can only read
+        return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    return any(words in str(error) for words in _SCHEMA_ERRORS)

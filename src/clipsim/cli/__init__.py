@@ -1,16 +1,14 @@
-"""The command line: Typer options in, one `api` call, rendered text out, exit status.
+"""The command line: Typer options in, one task, rendered text out, exit status.
 
 - `app`: all commands put together, and how a run ends
-- `rank`, `embed`, `search`, `index`, `duplicates`, `evaluate`, `threshold`, `compare`, `models`, `remove`, `export`,
-  `cache`, `serve`, `doctor`: the commands
-- `parameters`, `completion`: options that several commands share, and what the shell completes them to
-- `quantities`: sizes and ages as a user writes them
-- `rank_output`, `model_table`: what of a ranking and of the list of models is printed
-- `page`, `preview`: what an HTML page can hold, and how pictures are shown in the terminal
-- `many`: what the commands over many images share; `threads`: how many threads NumPy takes for them
+- `rank`, `embed`, `search`, `duplicates`, `evaluate`, `threshold`, `models`, `export`, `cache`, `serve`, `doctor`: the
+  commands; `index` is in `embed`, `compare` in `threshold`
+- `parameters`: options that several commands share
+- `rank_output`: what of a ranking is printed
+- `collections`: what the commands over many images share
+- `preview`: how pictures are shown in the terminal, and what an HTML page can hold
 - `parsing`: Typer's commands, without the imports that make them slow
-- `output`, `progress`, `exit_status`, `signals`: what terminals, pipes and shells get
-- `diagnosis`: what `clipsim doctor` reports and checks
+- `output`, `exit_status`, `signals`: what terminals, pipes and shells get
 """
 
 

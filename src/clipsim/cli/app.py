@@ -13,22 +13,19 @@ from typer.main import get_command
 
 from clipsim import __version__
 from clipsim.cli.cache import cache_app
-from clipsim.cli.compare import compare_command
 from clipsim.cli.doctor import doctor_command
 from clipsim.cli.duplicates import duplicates_command
-from clipsim.cli.embed import embed_command
+from clipsim.cli.embed import embed_command, index_command
 from clipsim.cli.evaluate import evaluate_command
 from clipsim.cli.exit_status import discard_output, exit_status
 from clipsim.cli.export import export_command
-from clipsim.cli.index import index_command
-from clipsim.cli.models import models_app
+from clipsim.cli.models import models_app, remove_command
 from clipsim.cli.output import open_missing_streams, write
 from clipsim.cli.parsing import FastCommand, FastGroup
 from clipsim.cli.rank import rank_command
-from clipsim.cli.remove import remove_command
 from clipsim.cli.search import search_command
 from clipsim.cli.serve import serve_command
-from clipsim.cli.threshold import threshold_command
+from clipsim.cli.threshold import compare_command, threshold_command
 
 app = typer.Typer(
     name="clipsim",

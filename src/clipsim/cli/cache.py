@@ -9,14 +9,15 @@ import typer
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import NOTHING_DONE, exit_status
 from clipsim.cli.output import NoticePrinter, print_message, write
+from clipsim.cli.parameters import parse_age, parse_size
 from clipsim.cli.parsing import FastGroup
-from clipsim.cli.quantities import parse_age, parse_size
 from clipsim.errors import UsageError, printable
 from clipsim.models.settings import cache_folder
 from clipsim.render.safe_json import to_json
 
 if TYPE_CHECKING:
     from clipsim.cache.database import Database
+
 
 cache_app = typer.Typer(cls=FastGroup, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
 

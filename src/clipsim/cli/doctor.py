@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import os
+import platform
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import NOTHING_DONE, exit_status
-from clipsim.cli.output import print_message, print_table, write
-from clipsim.cli.progress import progress_bar
-from clipsim.errors import printable
+from clipsim.cli.output import print_message, print_table, progress_bar, write
+from clipsim.errors import ClipsimError, printable
+from clipsim.mini.probe import TEXTS, known_answers, probe_pictures
+from clipsim.models.catalogue import BUNDLED, BUNDLED_PATH, find_facts, list_models
+from clipsim.models.download import hub_cache
+from clipsim.models.files import explain_model, find_files, find_weights
+from clipsim.models.names import ModelSpec, find_model
+from clipsim.models.settings import cache_folder, default_model, settings_path
+from clipsim.options import ModelOptions, RunOptions
 from clipsim.render.safe_json import to_json
+from clipsim.session import Session
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-    from clipsim.cli.diagnosis import Report
 
 
 def doctor_command(as_json: shared.AsJson = False) -> None:
@@ -28,7 +39,6 @@ def doctor_command(as_json: shared.AsJson = False) -> None:
     with exit_status():
         with progress_bar(quiet=False) as bar:
             bar.step("checking")
-            from clipsim.cli.diagnosis import examine  # imports torch
 
             report = examine()
         if as_json:
@@ -73,3 +83,157 @@ def _section(table: Table, title: str, rows: Iterable[tuple[str, str]]) -> None:
     table.add_row(Text(title, style="bold"), "")
     for name, value in rows:
         table.add_row(Text(f"  {name}"), Text(printable(value)))
+
+
+SCHEMA = "clipsim.doctor/1"
+PACKAGES = (
+    "clipsim", "torch", "torchvision", "open_clip_torch", "timm", "huggingface_hub", "safetensors", "Pillow", "numpy",
+    "typer", "rich", "pillow-heif", "transformers", "onnxruntime", "tokenizers", "onnx",
+)  # fmt: skip
+# The greatest difference from a known cosine: fp32 differs by the order of sums, the others by their rounding.
+TOLERANCE = {"fp32": 1e-4, "fp16": 5e-3, "bf16": 3e-2}
+
+
+@dataclass(frozen=True)
+class Check:
+    """The bundled model on one device in one precision: its greatest difference from the known cosines, or an error."""
+
+    device: str
+    precision: str
+    passed: bool
+    difference: float | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """A model whose weights are on this machine."""
+
+    name: str
+    path: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a bug report needs."""
+
+    system: dict[str, str]
+    packages: dict[str, str | None]
+    device: str
+    precision: str
+    default_model: str
+    default_chosen: bool
+    folders: dict[str, str]
+    environment: dict[str, str]
+    models: tuple[FoundModel, ...]
+    checks: tuple[Check, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether there is no problem and every check passed."""
+        return not self.problems and all(check.passed for check in self.checks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of the schema `clipsim.doctor/1`."""
+        return {
+            "schema": SCHEMA,
+            "passed": self.passed,
+            **vars(self),
+            "models": [vars(model) for model in self.models],
+            "checks": [vars(check) for check in self.checks],
+            "problems": list(self.problems),
+        }
+
+
+def examine() -> Report:
+    """Gather the report and run the checks; this takes as long as loading torch and a small model."""
+    from clipsim.engines.torch.encoder import choose_device, choose_precision, describe_devices
+
+    problems = []
+    name, chosen = BUNDLED, False
+    try:
+        name, chosen = default_model()
+        _check_default(name)
+    except ClipsimError as error:
+        problems.append(f"default model: {error}")
+    devices = describe_devices()
+    device = choose_device("auto")
+    return Report(
+        system={
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "processors": str(os.cpu_count()),
+            **{f"device {key}": value for key, value in devices.items()},
+        },
+        packages={package: _version(package) for package in PACKAGES},
+        device=str(device),
+        precision=choose_precision(None, device)[0],
+        default_model=name,
+        default_chosen=chosen,
+        folders={
+            "settings": str(settings_path()),
+            "weights": str(hub_cache()),
+            "vectors": str(cache_folder()),
+            "bundled model": str(BUNDLED_PATH),
+        },
+        environment={
+            key: re.sub(r"//[^/@]*@", "//…@", value)  # a password in an address must not be reported
+            for key, value in sorted(os.environ.items())
+            if key.startswith(("CLIPSIM_", "HF_H", "HF_E")) or key in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
+        },
+        models=tuple(_found_models()),
+        checks=tuple(check_machine(device, precision) for device in devices for precision in TOLERANCE),
+        problems=tuple(problems),
+    )
+
+
+def check_machine(device: str, precision: str) -> Check:
+    """Compare the cosines of the bundled model with its known answers."""
+    try:
+        options = ModelOptions(BUNDLED, device=device, precision=precision, engine="torch")
+        with Session(options, RunOptions(cache=False, on_error="fail"), own_process=True) as session:
+            result = session.rank(probe_pictures(), TEXTS)
+    except Exception as error:  # whatever it is, the report names it
+        return Check(device, precision, False, None, f"{type(error).__name__}: {error}")
+    difference = float(np.abs(result.similarity - np.array(known_answers())).max())
+    return Check(device, precision, difference <= TOLERANCE[precision], round(difference, 7), None)
+
+
+def check_loads(spec: ModelSpec) -> tuple[str, ...]:
+    """Load a model from its files and drop it; its notices. Raises ModelError and its family where that fails."""
+    files = find_files(spec)  # before torch is imported
+    from clipsim.engines.torch.imports import import_for_one_model
+
+    import_for_one_model(spec, files)
+    from clipsim.engines.torch.encoder import ClipEncoder
+
+    return (*explain_model(spec, files), *ClipEncoder(spec, files, device="cpu", precision="fp32").notices)
+
+
+def _check_default(name: str) -> None:
+    """Raise ClipsimError where the default model cannot be loaded; one that is not downloaded yet is not.
+
+    The bundled one is run by the checks.
+    """
+    spec = find_model(name)
+    if spec.name == BUNDLED:
+        return
+    facts = find_facts(spec.name)
+    if spec.kind in ("directory", "checkpoint") or (facts is not None and find_weights(facts) is not None):
+        check_loads(spec)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _found_models() -> Iterator[FoundModel]:
+    for facts in list_models():
+        path = find_weights(facts)
+        if path is not None:
+            yield FoundModel(facts.name, str(path), path.stat().st_size)

@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipsim.cli import parameters as shared
+from clipsim.cli.collections import choose_format, end_with_failures, find_named_places, multiply_in_one_thread, watch
 from clipsim.cli.exit_status import exit_status
-from clipsim.cli.many import choose_format, end_with_failures, find_named_places, watch
-from clipsim.cli.output import NoticePrinter, print_message, print_table, table_width, write
-from clipsim.cli.page import MAX_PICTURES, MaxPictures, check_terminal
+from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, table_width, write
 from clipsim.cli.parameters import Format, OnError
-from clipsim.cli.progress import progress_bar
-from clipsim.cli.threads import multiply_in_one_thread
+from clipsim.cli.preview import MAX_PICTURES, MaxPictures, check_terminal
 from clipsim.errors import UsageError
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
-    from clipsim.api.places import Place
-    from clipsim.scoring.duplicates_records import DuplicatesResult
+    from clipsim.results.search import DuplicatesResult
+    from clipsim.tasks.search_targets import Place
 
 
 def duplicates_command(
@@ -77,10 +75,10 @@ def duplicates_command(
             raise UsageError("--exact-files compares bytes; give it without --threshold and --no-pixel-check")
         notices = NoticePrinter(quiet=quiet)
         multiply_in_one_thread()
-        from clipsim.api import Session
-        from clipsim.api.duplicates import Duplicates, DuplicatesRequest
-        from clipsim.api.places import recorded_model
-        from clipsim.api.same_files import SameFiles
+        from clipsim.session import Session
+        from clipsim.tasks.duplicates import Duplicates, DuplicatesRequest
+        from clipsim.tasks.same_files import SameFiles
+        from clipsim.tasks.search_targets import recorded_model
 
         request = DuplicatesRequest(threshold, pixels=not no_pixel_check)
         run_options = RunOptions(
@@ -110,9 +108,9 @@ def duplicates_command(
 
 def _print_page(result: DuplicatesResult, places: Sequence[Place], max_pictures: int, notices: NoticePrinter) -> None:
     """The page of as many groups as it may hold pictures; these are decoded for it."""
-    from clipsim.api.shown_pictures import read_shown_pictures
-    from clipsim.images.thumbnail_files import ThumbnailRules
-    from clipsim.render.duplicates_page import format_duplicates_page
+    from clipsim.images.thumbnails import ThumbnailRules
+    from clipsim.render.search_page import format_duplicates_page
+    from clipsim.tasks.search import read_shown_pictures
 
     if not result.compared:
         return

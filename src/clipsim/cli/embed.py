@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipsim.cli import parameters as shared
+from clipsim.cli.collections import find_named_sources, multiply_in_one_thread
 from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED, exit_status
-from clipsim.cli.many import find_named_sources
-from clipsim.cli.output import NoticePrinter, print_message, print_table, write
+from clipsim.cli.output import Bar, NoticePrinter, print_message, print_table, progress_bar, write
 from clipsim.cli.parameters import OnError
-from clipsim.cli.progress import Bar, progress_bar
 from clipsim.errors import UsageError, count_of, printable
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
-    from clipsim.api.embed import Embedding
-    from clipsim.inputs.filters import NameFilter
+    from clipsim.inputs.paths import NameFilter
     from clipsim.inputs.sources import Source
-    from clipsim.scoring.embed_records import EmbedResult
+    from clipsim.results.datasets import EmbedResult
+    from clipsim.tasks.embed import Embedding
 
 
 class SummaryFormat(str, Enum):
@@ -128,7 +127,7 @@ def embed_command(
         if not output:
             raise UsageError("no folder to write to; give --output DIR (-o)")
         notices = NoticePrinter(quiet=quiet)
-        from clipsim.inputs.filters import NameFilter
+        from clipsim.inputs.paths import NameFilter
 
         chosen = NameFilter(tuple(include or ()), tuple(exclude or ()))
         found = _find_sources(sources or (), from_file, chosen, captions=captions)
@@ -141,8 +140,8 @@ def embed_command(
             on_error=on_error.value,
             cache=on_ray or not no_cache,  # a session without a cache loads the model, which only workers need then
         )
-        from clipsim.api import Session
-        from clipsim.api.embed import EmbedRequest
+        from clipsim.session import Session
+        from clipsim.tasks.embed import EmbedRequest
 
         request = EmbedRequest(
             output,
@@ -196,7 +195,7 @@ def _watch(embedding: Embedding, bar: Bar, notices: NoticePrinter) -> EmbedResul
 
 
 def _print_result(result: EmbedResult, *, as_json: bool) -> None:
-    from clipsim.render.embed import build_embed_table, format_embed_json
+    from clipsim.render.datasets import build_embed_table, format_embed_json
 
     if as_json:
         write(format_embed_json(result))
@@ -214,3 +213,65 @@ def _print_result(result: EmbedResult, *, as_json: bool) -> None:
             "warning", f"{result.errors:,} of {count_of(result.sources, 'input')} skipped; errors.jsonl lists them"
         )
         raise typer.Exit(SOME_SKIPPED)
+
+
+class Kind(str, Enum):
+    """How a folder of vectors is searched."""
+
+    auto = "auto"
+    exact = "exact"
+    ivf = "ivf"
+
+
+def index_command(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A folder of vectors that `clipsim embed` wrote.")],
+    kind: Annotated[
+        Kind,
+        typer.Option(
+            help="ivf: lists of near vectors, of which a search reads a few; exact: none, a search compares all; "
+            "auto: ivf from a million vectors on."
+        ),
+    ] = Kind.auto,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the index instead.")] = False,
+    as_json: shared.AsJson = False,
+    quiet: shared.Quiet = False,
+) -> None:
+    """Build an index of many vectors, so that `clipsim search` need not compare all of them.
+
+    It is measured against an exact search: recall@10 says how many of the ten nearest images it finds.
+
+    Example: `clipsim index vectors/`
+    """
+    with exit_status():
+        if remove and (as_json or kind is not Kind.auto):
+            raise UsageError("--remove goes without --kind and --json")
+        multiply_in_one_thread()
+        from clipsim.tasks.index import index_dataset, remove_index
+
+        if remove:
+            there = remove_index(folder)
+            print_message("note", f"{printable(folder)}: {'the index is removed' if there else 'there is no index'}")
+            return
+        with progress_bar(quiet=quiet) as bar:
+            result = index_dataset(folder, kind=kind.value, on_step=_Steps(bar))
+        NoticePrinter(quiet=quiet).print(result.warnings)
+        from clipsim.render.datasets import build_index_table, format_index_json
+
+        if as_json:
+            write(format_index_json(result))
+        else:
+            print_table(build_index_table(result))
+
+
+class _Steps:
+    """Moves a bar as the library's steps are called."""
+
+    def __init__(self, bar: Bar) -> None:
+        self._bar, self._what, self._done = bar, "", 0
+
+    def __call__(self, what: str, total: int | None, done: int) -> None:
+        if what != self._what:
+            self._bar.step(what, total)
+            self._what, self._done = what, 0
+        self._bar.advance(done - self._done)
+        self._done = done

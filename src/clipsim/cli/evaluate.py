@@ -13,17 +13,17 @@ import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import SOME_SKIPPED, exit_status
-from clipsim.cli.output import NoticePrinter, print_message, print_table, write
-from clipsim.cli.page import check_terminal
+from clipsim.cli.output import Bar, NoticePrinter, print_message, print_table, progress_bar, write
 from clipsim.cli.parameters import OnError, ReportFormat
-from clipsim.cli.progress import Bar, progress_bar
+from clipsim.cli.preview import check_terminal
 from clipsim.cli.rank import print_failure
 from clipsim.errors import DataError, UsageError, printable
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.render.safe_json import to_json
 
 if TYPE_CHECKING:
-    from clipsim.api.evaluation import Evaluation, Step
+    from clipsim.tasks.evaluate import Evaluation, Step
+
 
 Writer = Callable[["Step"], None]
 
@@ -127,10 +127,10 @@ def evaluate_command(
         options = [
             ModelOptions(name, weights, device, precision.value if precision else None, engine) for name in names
         ]
-        from clipsim.api import Session  # with NumPy
-        from clipsim.api.evaluation import Evaluation
-        from clipsim.api.evaluation_request import EvaluationRequest
-        from clipsim.api.measuring import check_models
+        from clipsim.api import check_models
+        from clipsim.session import Session  # with NumPy
+        from clipsim.tasks.evaluate import Evaluation
+        from clipsim.tasks.evaluate_request import EvaluationRequest
 
         check_models(names, weights)
         request = EvaluationRequest.check(

@@ -11,12 +11,10 @@ import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import exit_status
-from clipsim.cli.output import NoticePrinter, print_message
-from clipsim.cli.progress import progress_bar
+from clipsim.cli.output import NoticePrinter, print_message, progress_bar
 from clipsim.cli.signals import clean_up_at_signal
-from clipsim.engines.devices import guess_device
-from clipsim.engines.onnx.exports import EXTRA, UNFINISHED, exports_folder, find_export, list_exports
-from clipsim.engines.onnx.record import Export
+from clipsim.engines.choice import guess_device
+from clipsim.engines.onnx.exports import EXTRA, UNFINISHED, Export, exports_folder, find_export, list_exports
 from clipsim.errors import ClipsimError, ModelError, printable
 from clipsim.models.files import ModelFiles, explain_model, find_files
 from clipsim.models.names import ModelSpec, find_model

@@ -1,29 +1,93 @@
-"""`clipsim models`: list what --model accepts, show one model's facts, download it, make it the default."""
+"""Facts of models → the table of `clipsim models`."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import exit_status
 from clipsim.cli.export import export_for_fast_starts
-from clipsim.cli.model_table import ORDERS, SortBy, build_model_table
-from clipsim.cli.output import NoticePrinter, print_message, print_table, write
+from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, write
 from clipsim.cli.parsing import FastCommand, FastGroup
-from clipsim.cli.progress import progress_bar
 from clipsim.engines.onnx.exports import list_exports
 from clipsim.errors import SettingsError, UsageError, printable
 from clipsim.models.catalogue import BUNDLED, ModelFacts, find_facts, list_models, read_catalogue
-from clipsim.models.configs import read_config
+from clipsim.models.configs import explain_settings, find_settings, read_config
 from clipsim.models.files import find_files, find_weights, read_weights_config
 from clipsim.models.names import ModelSpec, find_model
-from clipsim.models.preprocess import explain_settings, find_settings
 from clipsim.models.settings import default_model, save_default
 from clipsim.render.safe_json import to_json
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+class SortBy(str, Enum):
+    """What the list can be ordered by."""
+
+    top1 = "top1"
+    size = "size"
+    name = "name"
+
+
+# Unknown values go last.
+ORDERS: dict[SortBy, Callable[[ModelFacts], Any]] = {
+    SortBy.top1: lambda facts: -(facts.imagenet_top1 or 0),
+    SortBy.size: lambda facts: facts.download_bytes or float("inf"),
+    SortBy.name: lambda facts: facts.name.lower(),
+}
+
+
+def build_model_table(
+    models: Sequence[ModelFacts], here: Mapping[str, bool], default: str
+) -> tuple[RenderableType, RenderableType]:
+    """The table, and a sentence that explains its columns; `here` says which weights are on this machine."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    published = read_catalogue()["sources"]["imagenet_top1"]
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1),
+        header_style="bold",
+    )
+    table.add_column("model", overflow="fold")
+    for heading in ("M", "MB", "px", "dim", "top-1"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("here", justify="center", no_wrap=True)
+    for facts in models:
+        name = Text(("> " if default in (facts.name, *facts.aliases) else "  ") + facts.name)
+        if facts.aliases:
+            name.append(f" ({', '.join(facts.aliases)})", style="dim")
+        table.add_row(
+            name,
+            _number(facts.parameters_millions, ".0f" if (facts.parameters_millions or 0) >= 10 else ".1f"),
+            _number(None if facts.download_bytes is None else facts.download_bytes / 1e6, ",.0f"),
+            str(facts.image_size),
+            str(facts.embed_dim),
+            _number(facts.imagenet_top1, ".1%"),
+            ("*" if here[facts.name] else "") + ("t" if facts.needs_transformers else ""),
+            style="bold" if facts.name == BUNDLED else "",
+        )
+    return table, Text(
+        "M: millions of parameters; MB: of the download, about; px: side of the image; dim: length of the vectors; "
+        f"top-1: ImageNet-1k, from {published}; *: on this machine; t: needs pip install 'clipsim[transformers]'; "
+        ">: the default. Also accepted: hf-hub:ORG/REPO, a model folder, a checkpoint file.",
+        style="dim",
+    )
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
 
 NoExport = Annotated[bool, typer.Option("--no-export", help="Do not export the model for ONNX Runtime.")]
 _YES_NO = {True: "yes", False: "no"}
@@ -213,7 +277,7 @@ def use_command(name: shared.ModelName, no_export: NoExport = False) -> None:
         if spec.kind in ("directory", "checkpoint") and spec.name != BUNDLED:
             with progress_bar(quiet=False) as bar:
                 bar.step("loading the model")
-                from clipsim.cli.diagnosis import check_loads  # imports NumPy
+                from clipsim.cli.doctor import check_loads  # imports NumPy
 
                 notices = check_loads(spec)
             NoticePrinter().print(notices)
@@ -227,3 +291,17 @@ def use_command(name: shared.ModelName, no_export: NoExport = False) -> None:
             print_message("note", f"it is downloaded when first used, or now with {pull}")
         elif not no_export and spec.kind != "hub":  # whether a repository is here, only a download would tell
             export_for_fast_starts(spec)
+
+
+def remove_command(name: shared.ModelName) -> None:
+    """Delete a model's weights from the Hugging Face cache.
+
+    Example: `clipsim models rm ViT-B-32/laion2b_s34b_b79k`
+    """
+    with exit_status():
+        from clipsim.models.download import remove_downloads
+        from clipsim.models.names import find_model
+
+        spec = find_model(name)
+        freed = remove_downloads(spec)
+        print_message("note", f"removed {printable(spec.name)}, {freed / 1e6:,.0f} MB")

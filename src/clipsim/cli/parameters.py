@@ -1,14 +1,64 @@
-"""Options that several commands share, each declared once."""
+"""Sizes and ages as a user writes them → numbers."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from enum import Enum
 from typing import Annotated
 
 import typer
 
-from clipsim.cli.completion import complete_device, complete_engine, complete_model
-from clipsim.options import MAX_BATCH_SIZE, MAX_WORKERS
+from clipsim.errors import UsageError, printable
+from clipsim.models.catalogue import OPENAI_NAMES, list_models
+from clipsim.options import ENGINES, MAX_BATCH_SIZE, MAX_WORKERS
+
+_SECONDS: dict[str, float] = {"h": 3600, "d": 86_400, "w": 604_800}
+_BYTES: dict[str, float] = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+
+
+def parse_age(text: str) -> float:
+    """An age in seconds. Raises UsageError.
+
+    >>> parse_age("12h")
+    43200.0
+    """
+    return _parse(text, _SECONDS, "an age is written like 12h, 30d or 8w")
+
+
+def parse_size(text: str) -> int:
+    """A size in bytes. Raises UsageError.
+
+    >>> parse_size("32MB"), parse_size("500")
+    (32000000, 500)
+    """
+    return int(_parse(text, _BYTES, "a size is written like 500MB or 2GB", "b?"))
+
+
+def _parse(text: str, units: dict[str, float], rule: str, end: str = "") -> float:
+    match = re.fullmatch(rf"(\d+(?:\.\d+)?) ?([a-z]?){end}", text.strip().lower())
+    if match is None or match[2] not in units:
+        raise UsageError(f"'{printable(text, 40)}': {rule}")
+    return float(match[1]) * units[match[2]]
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Names of models."""
+    return _matching([*OPENAI_NAMES, *(facts.name for facts in list_models())], incomplete)
+
+
+def complete_device(incomplete: str) -> list[str]:
+    """Names of devices."""
+    return _matching(("auto", "cpu", "cuda", "cuda:0", "cuda:1", "mps"), incomplete)
+
+
+def complete_engine(incomplete: str) -> list[str]:
+    """Names of engines."""
+    return _matching(ENGINES, incomplete)
+
+
+def _matching(values: Iterable[str], incomplete: str) -> list[str]:
+    return [value for value in values if value.lower().startswith(incomplete.lower())]
 
 
 class Format(str, Enum):

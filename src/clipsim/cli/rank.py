@@ -13,13 +13,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipsim.cli import parameters as shared
+from clipsim.cli.collections import find_named_sources
 from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED, exit_status
-from clipsim.cli.many import find_named_sources
-from clipsim.cli.output import NoticePrinter, legend_is_due, print_message
-from clipsim.cli.page import MAX_PICTURES, MaxPictures, check_page, check_terminal
+from clipsim.cli.output import Bar, NoticePrinter, legend_is_due, print_message, progress_bar
 from clipsim.cli.parameters import Format, OnError
-from clipsim.cli.preview import MAX_PREVIEWS, PreviewMode, PreviewOption, choose_preview, preview_rules
-from clipsim.cli.progress import Bar, progress_bar
+from clipsim.cli.preview import (
+    MAX_PICTURES,
+    MAX_PREVIEWS,
+    MaxPictures,
+    PreviewMode,
+    PreviewOption,
+    check_page,
+    check_terminal,
+    choose_preview,
+    preview_rules,
+)
 from clipsim.cli.rank_output import RankView, print_json_lines, print_result
 from clipsim.errors import ImageError, UsageError, count_of, printable
 from clipsim.inputs.paths import STANDARD_INPUT
@@ -27,10 +35,11 @@ from clipsim.inputs.prompts import read_prompts
 from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
-    from clipsim.api import Ranking, RankOutcome
-    from clipsim.images.thumbnail_files import ThumbnailRules
+    from clipsim.images.thumbnails import ThumbnailRules
     from clipsim.inputs.sources import Source
-    from clipsim.scoring.records import ImageFailure
+    from clipsim.results.rank import ImageFailure
+    from clipsim.tasks.rank import Ranking, RankOutcome
+
 
 TOP_IN_JSON = "--top and --top-images do not apply to --format json, whose matrices are whole"
 
@@ -121,9 +130,10 @@ def rank_command(
             on_error=on_error.value,
             cache=not no_cache,
         )
-        from clipsim.api import RankRequest, Session, find_missing  # with NumPy, which help does without
-        from clipsim.inputs.repeats import Repeats
+        from clipsim.inputs.expand import Repeats
         from clipsim.inputs.sources import number_sources
+        from clipsim.session import Session  # with NumPy, which help does without
+        from clipsim.tasks.rank import RankRequest, find_missing  # with NumPy, which help does without
 
         request = RankRequest.check(texts, template or (), sort_by, thresholds)
         streamed = output is Format.jsonl and sort_by is None and top_images is None
@@ -192,7 +202,7 @@ def _can_be_counted(images: Sequence[str], from_file: str | None) -> bool:
 
 def _choose_thumbnails(output: Format, preview: PreviewMode) -> ThumbnailRules | None:
     """The thumbnails to make while decoding, if any."""
-    from clipsim.images.thumbnail_files import ThumbnailRules
+    from clipsim.images.thumbnails import ThumbnailRules
 
     if output is Format.html:
         return ThumbnailRules()
@@ -208,7 +218,7 @@ def _watch(
     ranking: Ranking, bar: Bar, notices: NoticePrinter, counts: RunCounts, total: int | None
 ) -> Generator[list[RankOutcome], None, None]:
     """Pass the batches on; count them, report notices and failures as they come, and move the bar."""
-    from clipsim.scoring.records import ImageFailure
+    from clipsim.results.rank import ImageFailure
 
     with closing(iter(ranking)) as passing:
         for number, batch in enumerate(passing):

@@ -12,9 +12,9 @@ from clipsim.cli.parameters import Format
 from clipsim.cli.preview import PreviewMode, make_preview
 
 if TYPE_CHECKING:
-    from clipsim.api.ranking import RankOutcome
     from clipsim.render.table import TableParts
-    from clipsim.scoring.records import RankResult
+    from clipsim.results.rank import RankResult
+    from clipsim.tasks.rank import RankOutcome
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,19 @@ def print_result(result: RankResult, view: RankView, *, legend: bool) -> None:
         if view.top_images is None:
             print_json_lines([[*result.scores, *result.errors]], lambda: result.texts, view.top)
         else:
-            from clipsim.render.top_images import format_top_images_lines
+            from clipsim.render.table import format_top_images_lines
 
             write(format_top_images_lines(result, view.top_images))
             print_json_lines([list(result.errors)], lambda: result.texts, None)
     elif view.format is Format.csv:
         if view.top_images is None:
-            from clipsim.render.csv import csv_header, format_csv
+            from clipsim.render.json import csv_header, format_csv
 
             write(csv_header())
             for scores in result.scores:
                 write(format_csv(scores, result.texts, view.top))
         else:
-            from clipsim.render.top_images import format_top_images_csv
+            from clipsim.render.table import format_top_images_csv
 
             write(format_top_images_csv(result, view.top_images))
     elif result.scores and view.format is Format.html:
@@ -76,7 +76,7 @@ def _draw_page(result: RankResult, view: RankView) -> Iterable[str]:
         from clipsim.render.rank_page import format_rank_page
 
         return format_rank_page(result, view.top, given_order=view.given_order)
-    from clipsim.render.gallery_page import format_top_images_page
+    from clipsim.render.rank_page import format_top_images_page
 
     return format_top_images_page(result, view.top_images)
 
@@ -84,7 +84,7 @@ def _draw_page(result: RankResult, view: RankView) -> Iterable[str]:
 def _draw_table(result: RankResult, view: RankView) -> TableParts:
     width, whole = table_width(), not sys.stdout.isatty()
     if view.preview is not PreviewMode.off:
-        from clipsim.render.preview_table import build_preview_table, build_preview_top_images
+        from clipsim.render.preview import build_preview_table, build_preview_top_images
 
         preview = make_preview(view.preview)
         if view.top_images is None:
@@ -94,6 +94,6 @@ def _draw_table(result: RankResult, view: RankView) -> TableParts:
         from clipsim.render.table import build_table
 
         return build_table(result, width, view.top, whole_names=whole)
-    from clipsim.render.top_images import build_top_images_table
+    from clipsim.render.table import build_top_images_table
 
     return build_top_images_table(result, view.top_images, width, whole_names=whole)

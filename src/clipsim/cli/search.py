@@ -12,23 +12,30 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipsim.cli import parameters as shared
+from clipsim.cli.collections import choose_format, end_with_failures, find_named_places, multiply_in_one_thread, watch
 from clipsim.cli.exit_status import exit_status
-from clipsim.cli.many import choose_format, end_with_failures, find_named_places, watch
-from clipsim.cli.output import NoticePrinter, print_table, table_width, write
-from clipsim.cli.page import MAX_PICTURES, MaxPictures, check_page, check_terminal
+from clipsim.cli.output import NoticePrinter, print_table, progress_bar, table_width, write
 from clipsim.cli.parameters import Format, OnError
-from clipsim.cli.preview import PreviewMode, PreviewOption, choose_preview, make_preview, preview_rules
-from clipsim.cli.progress import progress_bar
-from clipsim.cli.threads import multiply_in_one_thread
+from clipsim.cli.preview import (
+    MAX_PICTURES,
+    MaxPictures,
+    PreviewMode,
+    PreviewOption,
+    check_page,
+    check_terminal,
+    choose_preview,
+    make_preview,
+    preview_rules,
+)
 from clipsim.errors import UsageError, printable
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.inputs.prompts import read_prompts
 from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
-    from clipsim.api.places import Place
     from clipsim.inputs.sources import Source
-    from clipsim.scoring.search_records import SearchResult
+    from clipsim.results.search import SearchResult
+    from clipsim.tasks.search_targets import Place
 
 
 def search_command(
@@ -100,10 +107,10 @@ def search_command(
         if not (texts or image):
             raise UsageError("nothing to search for; give --text TEXT, --text-file FILE or --image FILE")
         multiply_in_one_thread()
-        from clipsim.api import Session
-        from clipsim.api.places import recorded_model
-        from clipsim.api.search import SearchRequest
-        from clipsim.inputs.filters import NameFilter
+        from clipsim.inputs.paths import NameFilter
+        from clipsim.session import Session
+        from clipsim.tasks.search import SearchRequest
+        from clipsim.tasks.search_targets import recorded_model
 
         request = SearchRequest.check(
             texts,
@@ -160,14 +167,14 @@ def _find_query_image(name: str) -> Source:
 
 def _print_pictures(result: SearchResult, places: Sequence[Place], preview: PreviewMode) -> None:
     """A page, or with a preview tables with pictures; the pictures that are shown are decoded for it."""
-    from clipsim.api.shown_pictures import read_shown_pictures
-    from clipsim.images.thumbnail_files import ThumbnailRules
+    from clipsim.images.thumbnails import ThumbnailRules
+    from clipsim.tasks.search import read_shown_pictures
 
     if not (result.searched and result.queries):
         return
     names = [match.image for query in result.queries for match in query.results]
     if preview is not PreviewMode.off:
-        from clipsim.render.preview_table import build_preview_search
+        from clipsim.render.preview import build_preview_search
 
         thumbnails = read_shown_pictures(names, places, preview_rules(preview))
         print_table(*build_preview_search(result, thumbnails, make_preview(preview), table_width()))

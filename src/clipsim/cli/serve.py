@@ -12,11 +12,10 @@ from typing import Annotated
 import typer
 
 from clipsim.cli import parameters as shared
+from clipsim.cli.collections import find_named_places
 from clipsim.cli.exit_status import exit_status
-from clipsim.cli.many import find_named_places
-from clipsim.cli.output import NoticePrinter, messages, print_message
-from clipsim.cli.progress import progress_bar
-from clipsim.cli.quantities import parse_size
+from clipsim.cli.output import NoticePrinter, messages, print_message, progress_bar
+from clipsim.cli.parameters import parse_size
 from clipsim.cli.signals import clean_up_at_signal, stop_at_first_signal
 from clipsim.errors import MissingPackageError, UsageError, count_of, printable
 from clipsim.models.names import join_name
@@ -82,8 +81,8 @@ def serve_command(
             if (error.name or "").startswith("clipsim"):
                 raise
             raise MissingPackageError(f"the server needs {error.name}: pip install 'clipsim[serve]'") from error
-        from clipsim.api import Session
-        from clipsim.api.served_pictures import ServedPictures
+        from clipsim.server.served_images import ServedPictures
+        from clipsim.session import Session
 
         token = None if token_file is None else _read_token(token_file)
         if token is None and not is_loopback(host):

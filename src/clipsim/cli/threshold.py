@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipsim.cli import parameters as shared
+from clipsim.cli.collections import find_named_sources
 from clipsim.cli.exit_status import SOME_SKIPPED, exit_status
-from clipsim.cli.many import find_named_sources
-from clipsim.cli.output import NoticePrinter, print_message, print_table, write
+from clipsim.cli.output import Bar, NoticePrinter, print_message, print_table, progress_bar, write
 from clipsim.cli.parameters import OnError, WholeFormat
-from clipsim.cli.progress import Bar, progress_bar
 from clipsim.cli.rank import print_failure
 from clipsim.errors import UsageError, count_of, printable
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
-    from clipsim.api import RankOutcome
-    from clipsim.api.thresholds import Thresholding
+    from clipsim.tasks.rank import RankOutcome
+    from clipsim.tasks.threshold import Thresholding
 
 
 def threshold_command(
@@ -89,9 +88,9 @@ def threshold_command(
             on_error=on_error.value,
             cache=not no_cache,
         )
-        from clipsim.api import Session  # with NumPy
-        from clipsim.api.thresholds import Thresholding, ThresholdRequest, save_thresholds
         from clipsim.inputs.sources import number_sources
+        from clipsim.session import Session  # with NumPy
+        from clipsim.tasks.threshold import Thresholding, ThresholdRequest, save_thresholds
 
         request = ThresholdRequest.check(text, template or (), recall, false_alarms)
         known = list(number_sources(find_named_sources(positives)))
@@ -108,7 +107,7 @@ def threshold_command(
 
             write(format_json(result))
         else:
-            from clipsim.render.threshold_table import build_thresholds
+            from clipsim.render.changes import build_thresholds
 
             print_table(*build_thresholds(result, whole_names=not sys.stdout.isatty()))
         if save is not None:
@@ -122,7 +121,7 @@ def threshold_command(
 
 def _watch(search: Thresholding, bar: Bar) -> Iterator[Sequence[RankOutcome]]:
     """Pass the batches on; report failures as they come, and move the bar."""
-    from clipsim.scoring.records import ImageFailure
+    from clipsim.results.rank import ImageFailure
 
     bar.step("reading pictures", len(search.sources))
     for batch in search:
@@ -131,3 +130,33 @@ def _watch(search: Thresholding, bar: Bar) -> Iterator[Sequence[RankOutcome]]:
                 print_failure(outcome)
         bar.advance(len(batch))
         yield batch
+
+
+RESULT_HELP = "A result of `clipsim rank --json` or `clipsim evaluate --json`."
+
+
+def compare_command(
+    a: Annotated[str, typer.Argument(metavar="A.json", help=RESULT_HELP)],
+    b: Annotated[str, typer.Argument(metavar="B.json", help="Another of the same kind.")],
+    seed: shared.Seed = 0,
+    output: shared.WholeFormatOption = WholeFormat.table,
+    as_json: shared.FormatJson = False,
+    quiet: shared.Quiet = False,
+) -> None:
+    """Say what changed from one result of `rank` or `evaluate` to another.
+
+    Example: `clipsim compare monday.json friday.json`
+    """
+    with exit_status():
+        from clipsim.tasks.compare import find_changes
+
+        result = find_changes(a, b, seed=seed)
+        NoticePrinter(quiet=quiet).print(result.warnings)
+        if as_json or output is WholeFormat.json:
+            from clipsim.render.json import format_json
+
+            write(format_json(result))
+        else:
+            from clipsim.render.changes import build_changes
+
+            print_table(*build_changes(result, whole_names=not sys.stdout.isatty()))

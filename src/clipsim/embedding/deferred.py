@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+
 _FACTS = ("embed_dim", "image_size", "logit_scale", "logit_bias", "head", "notices")
 _FORMAT = 2  # of the facts in the cache; those of another format are found again
 

@@ -9,9 +9,8 @@ from itertools import islice
 
 import numpy as np
 
-from clipsim.cache.files import FileRecord
 from clipsim.cache.keys import text_identity, text_key, tokens_key
-from clipsim.cache.vectors import EmbeddingCache, ImageCache
+from clipsim.cache.vectors import EmbeddingCache, FileRecord, ImageCache
 from clipsim.embedding.pipeline import Prepared
 from clipsim.engines.encoder import Features, ImageEncoder, TextEncoder
 from clipsim.errors import ImageError, PromptError, TransientError, printable

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
+import shutil
+import tempfile
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -12,19 +16,18 @@ from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 from clipsim.cache.vectors import ImageCache
-from clipsim.embedding.content import read_content, stamp_of
-from clipsim.embedding.feed import Feed
-from clipsim.embedding.thumbnails import decode_thumbnail
-from clipsim.engines.devices import usable_cores
+from clipsim.embedding.read_ahead import Feed
+from clipsim.engines.choice import usable_cores
 from clipsim.engines.encoder import Features, ImageEncoder, Pixels
 from clipsim.errors import ImageError
-from clipsim.files import FileStamp
+from clipsim.files import CHUNK_BYTES, FileStamp, digest_stream
 from clipsim.images.limits import DecodingRules, check_file_size
-from clipsim.images.thumbnail_files import ThumbnailRules, make_thumbnail_file
-from clipsim.inputs.sources import Source
+from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail_file
+from clipsim.inputs.sources import Source, reading_error
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
+
 
 # A large JPEG is decoded at no less than this many times the side of the model's pictures.
 DRAFT_OVERSAMPLING = 2
@@ -236,3 +239,83 @@ class Pipeline:
 def default_workers() -> int:
     """The number of threads that decode: one per core that this process may use, at most eight."""
     return min(MAX_DEFAULT_WORKERS, usable_cores())
+
+
+WHOLE_FILE_BYTES = 32_000_000  # a file up to this size is read once, into memory
+
+
+def stamp_of(stream: BinaryIO) -> FileStamp | None:
+    """The stamp of an open file; None where the stream is not a file of its own."""
+    try:
+        return FileStamp.of(os.fstat(stream.fileno()))
+    except (OSError, AttributeError):
+        return None
+
+
+def read_content(stream: BinaryIO, size: int, is_file: bool, held: ExitStack) -> tuple[bytes, BinaryIO]:
+    """The SHA-256 of a stream of `size` bytes, and what to decode.
+
+    A stream that is no file of its own and too long for memory is copied to a temporary file, which `held` closes.
+    Raises ImageError where it cannot be read.
+    """
+    try:
+        stream.seek(0)
+        if size <= WHOLE_FILE_BYTES:
+            data = stream.read(WHOLE_FILE_BYTES + 1)
+            if len(data) <= WHOLE_FILE_BYTES:
+                return hashlib.sha256(data).digest(), io.BytesIO(data)
+            stream.seek(0)
+        content = stream
+        if not is_file:
+            content = held.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (closed with the source)
+            shutil.copyfileobj(stream, content, CHUNK_BYTES)
+            content.seek(0)
+        digest = bytes.fromhex(digest_stream(content))
+        content.seek(0)
+    except OSError as error:
+        raise reading_error("read", error) from error
+    return digest, content
+
+
+OVERSAMPLING = 2  # a JPEG is decoded at no less than this many times the side of the thumbnail
+MAX_WORKERS = 8
+
+
+def decode_thumbnail(content: BinaryIO, rules: ThumbnailRules | None) -> bytes | None:
+    """The thumbnail of the picture in an open file; None without rules.
+
+    Raises ImageError for a picture that cannot be decoded.
+    """
+    if rules is None:
+        return None
+    from clipsim.images.decode import decoded_file  # imports Pillow
+
+    with decoded_file(content, OVERSAMPLING * rules.side, draft_pixels=0) as picture:
+        return make_thumbnail_file(picture, rules)
+
+
+def read_thumbnails(sources: Iterable[Source], rules: ThumbnailRules) -> dict[str, bytes]:
+    """The thumbnails of sources by their names, without those that can no longer be decoded.
+
+    For results that show a few of many inputs, such as those of a search: only what is shown is decoded.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    def read(source: Source) -> bytes | None:
+        try:
+            picture = source.decoded()
+            if picture is not None:
+                from clipsim.images.decode import convert_picture
+
+                return make_thumbnail_file(convert_picture(picture), rules)
+            with source.open() as stream:
+                check_file_size(stream.seek(0, os.SEEK_END))
+                stream.seek(0)
+                return decode_thumbnail(stream, rules)
+        except ImageError:
+            return None
+
+    wanted = {source.name: source for source in sources}
+    with ThreadPoolExecutor(min(MAX_WORKERS, usable_cores()), "decode") as pool:
+        made = zip(wanted, pool.map(read, wanted.values()), strict=True)
+        return {name: thumbnail for name, thumbnail in made if thumbnail is not None}

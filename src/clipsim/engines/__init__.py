@@ -1,10 +1,8 @@
 """Pictures and texts → feature vectors: the `Encoder` protocol and what implements it.
 
 - `encoder`: the `Encoder` protocol, which every engine implements
-- `choice`: which engine runs a model, and on which device
-- `devices`: the default device, precision and batch size, without torch
+- `choice`: which engine runs a model, and the default device, precision and batch size
 - `preprocessing`: an RGB picture → the pixels a model takes, without torch
-- `text_limits`: prompts that are too long for a model
 - `torch`: the engine of every model; with `compat`, the only place for torch and open_clip
 - `onnx`: exports of a model, and the engine that runs them; the only place for onnxruntime
 """

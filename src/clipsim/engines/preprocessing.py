@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.models.catalogue import read_catalogue
+from clipsim.models.configs import DEFAULTS, find_settings
 from clipsim.models.names import ModelSpec
-from clipsim.models.preprocess import DEFAULTS, find_settings
 
 if TYPE_CHECKING:
     from PIL import Image
+
 
 Pixels = NDArray[np.uint8]
 _BILINEAR, _BICUBIC = 2, 3  # Pillow's numbers; a run whose vectors are all cached does without Pillow

@@ -14,8 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from clipsim.errors import ClipsimError, ImageError, printable
 from clipsim.images.colour import to_rgb, upright, upright_size
 from clipsim.images.containers import HeaderFile, check_container, check_cost, strip_metadata_segments
-from clipsim.images.limits import check_file_size, max_pixels
-from clipsim.images.memory import MemoryBudget
+from clipsim.images.limits import MemoryBudget, check_file_size, max_pixels
 from clipsim.inputs.sources import open_regular, reading_error
 
 # Pillow's raster decoders (MPO comes with JPEG). EPS is excluded because Pillow starts Ghostscript for it; the others

@@ -17,6 +17,7 @@ from clipsim.inputs.sources import BytesSource, FailedSource, FileSource, Pictur
 if TYPE_CHECKING:
     from PIL import Image
 
+
 MAX_STREAM_BYTES = 512_000_000
 TAKEN = "a path, the bytes of an image file, a file opened in binary mode, a (h, w, 3) uint8 array or a PIL picture"
 ARRAY = "an array of an image has the shape (h, w, 3), in RGB, and the type uint8"

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from clipsim.errors import UsageError
-from clipsim.inputs.filters import NameFilter
+from clipsim.errors import DataError, UsageError
+from clipsim.files import file_identity, name_identity
+from clipsim.inputs.captions import CAPTION_COLUMNS, MAX_TEXT_BYTES, find_caption
 from clipsim.inputs.lists import check_list
-from clipsim.inputs.paths import find_images, find_listed_images
+from clipsim.inputs.paths import NameFilter, find_images, find_listed_images
+from clipsim.inputs.rows import IMAGE_COLUMNS, Row, check_columns, choose_column, name_columns
+from clipsim.inputs.rows import read_table as read_rows
 from clipsim.inputs.sources import FailedSource, FileSource, Source
-from clipsim.inputs.urls import UrlSource, as_path, find_urls, is_table, is_tar, is_url
+from clipsim.inputs.tars import TarMember
+from clipsim.inputs.urls import UrlSource, as_path, find_urls, is_table, is_tar, is_url, join_location
 
 if TYPE_CHECKING:
     from clipsim.inputs.captions import CaptionsBeside
@@ -70,8 +75,6 @@ def _open_collection(name: str, beside: CaptionsBeside | None, root: str) -> Ite
 
         return read_tar(name)
     if is_table(name):
-        from clipsim.inputs.tables import read_table
-
         return read_table(name)
     if is_url(name):
         return (UrlSource(name),)
@@ -102,3 +105,112 @@ def _kinds() -> dict[str, type[Source]]:
     from clipsim.inputs.tars import TarMember
 
     return {"file": FileSource, "url": UrlSource, "tar": TarMember, "failed": FailedSource}
+
+
+def read_table(name: str) -> Iterator[Source]:
+    """The rows of a table in order, in bounded memory; paths are relative to the table's own place.
+
+    A row without a usable path is a FailedSource named `TABLE:ROW`; what is wrong with the table itself is one under
+    the table's name. Raises MissingPackageError for Parquet without pyarrow, and for addresses without fsspec.
+    """
+    try:
+        table = read_rows(name)
+    except DataError as error:
+        yield FailedSource(name, str(error))
+        return
+    with table:
+        column = choose_column(table.columns, IMAGE_COLUMNS)
+        if column is None:
+            there = name_columns(table.columns)
+            yield FailedSource(name, f"no column of paths ({', '.join(IMAGE_COLUMNS)}); its columns are: {there}")
+            return
+        captions = [there for there in table.columns if there.lower() in CAPTION_COLUMNS]
+        try:
+            check_columns(table.columns, [column, *captions])
+        except DataError as error:
+            yield FailedSource(name, str(error))
+            return
+        for row in table.read([column, *captions]):
+            yield _source_of(name, row, column)
+
+
+def _source_of(table: str, row: Row, column: str) -> Source:
+    path = row.values.get(column)
+    place = f"{table}:{row.number}"
+    if row.error is not None:
+        return FailedSource(place, row.error)
+    if path is None or path == "":
+        return FailedSource(place, f"no path in column '{column}'")
+    if not isinstance(path, str):
+        return FailedSource(place, f"column '{column}' holds {type(path).__name__}, not a path")
+    try:
+        caption = find_caption({name.lower(): value for name, value in row.values.items()})
+    except ValueError as error:
+        return FailedSource(place, str(error))
+    if caption is not None and len(caption) > MAX_TEXT_BYTES:
+        return FailedSource(
+            place, f"a caption of {len(caption):,} characters, more than the limit of {MAX_TEXT_BYTES:,}"
+        )
+    location = join_location(table, path)
+    if is_url(location):
+        return UrlSource(location, caption=caption)
+    return FileSource(as_path(location), caption=caption)
+
+
+class Repeats:
+    """The files met so far; `count` is the number of names that led to one of them again.
+
+    Symbolic links, `a` and `./a`, and folders that were named twice are names of one file. Hard links are files of
+    their own: each is there when the other is removed. Memory is some hundred bytes a file.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._seen: set[object] = set()
+
+    @property
+    def notices(self) -> list[str]:
+        """One notice of how many names were left out; empty where none was."""
+        if not self.count:
+            return []
+        names = "1 name leads" if self.count == 1 else f"{self.count:,} names lead"
+        return [f"{names} to a file that was named before; each file counts once"]
+
+    def leave_out(self, sources: Iterable[Source], *, texts: bool = False) -> Iterator[Source]:
+        """Pass on the first source of each file, lazily; with `texts`, each with another caption or other facts.
+
+        What has no file, such as a picture in memory or a file that does not exist, is passed on.
+        """
+        for source in sources:
+            identity = identify(source)
+            known_by = (identity, source.caption, source.facts) if texts else identity
+            if identity is None or not self.is_repeated(known_by):
+                yield source
+
+    def is_repeated(self, identity: object) -> bool:
+        """Whether this was met before; it is from now on, and is counted where it was."""
+        if identity in self._seen:
+            self.count += 1
+            return True
+        self._seen.add(identity)
+        return False
+
+
+def identify(source: Source, *, hard_links: bool = False) -> object:
+    """A key that is equal for two sources exactly if they open the same thing now; None for what has no identity.
+
+    With `hard_links`, it is equal for hard links of a file too.
+    """
+    if isinstance(source, FileSource):
+        return identify_name(source.name, hard_links=hard_links)
+    if isinstance(source, TarMember):
+        tar = source.tar if is_url(source.tar) else identify_name(as_path(source.tar))
+        return None if tar is None else (tar, source.offset)
+    return source.name if isinstance(source, UrlSource) else None
+
+
+def identify_name(name: str, *, hard_links: bool = False) -> object:
+    """`files.name_identity`, or with `hard_links` `files.file_identity`; None for a name of nothing."""
+    with suppress(OSError, ValueError):
+        return file_identity(name) if hard_links else name_identity(name)
+    return None

@@ -20,6 +20,7 @@ from clipsim.inputs.urls import is_url, open_location, suffix_of
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+
 IMAGE_COLUMNS = ("image", "file_name", "filepath", "path", "filename", "image_path")
 MAX_LINE_LENGTH = 1 << 20  # characters of a line, and of the lines of one row
 _DELIMITERS = ",\t;"

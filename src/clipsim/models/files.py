@@ -13,6 +13,7 @@ from typing import Any
 from clipsim.errors import WeightsError, printable
 from clipsim.models.catalogue import BUNDLED_PATH, CONFIG_FILE, ModelFacts, find_facts, read_catalogue
 from clipsim.models.configs import (
+    explain_settings,
     has_transformers_names,
     is_transformers_config,
     lacks_processor,
@@ -22,7 +23,6 @@ from clipsim.models.configs import (
 )
 from clipsim.models.download import fetch_file, fetch_folder, find_cached, missing_files
 from clipsim.models.names import ModelSpec
-from clipsim.models.preprocess import explain_settings
 from clipsim.models.transformers_config import CONFIG_FILE as TRANSFORMERS_FILE
 
 # What OpenCLIP's repositories call their weights, best first.

@@ -12,9 +12,9 @@ from functools import cache
 from pathlib import Path
 
 from clipsim.files import digest_file
+from clipsim.models.configs import find_settings
 from clipsim.models.files import TOKENIZER_FILES, ModelFiles, read_model_config
 from clipsim.models.names import ModelSpec
-from clipsim.models.preprocess import find_settings
 
 # Increase it when clipsim computes other vectors from the same files: another way to build, tokenize or normalise.
 ENCODING_RULES = 2

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from clipsim.errors import count_of, printable
-from clipsim.render.csv import csv_line
-from clipsim.render.json import failure_line
+from clipsim.render.json import csv_line, failure_line
 from clipsim.render.safe_json import to_json
 from clipsim.render.search import BESIDE, NARROWEST, title
-from clipsim.scoring.duplicates_records import DuplicatesResult
+from clipsim.results.search import DuplicatesResult
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
 
 DUPLICATES_CSV_FIELDS = ("group", "same_bytes", "image", "similarity", "width", "height", "copy_of", "removable")
 KIND = 8  # cells that "copy" or "alike" takes, with the space beside it

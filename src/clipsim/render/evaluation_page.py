@@ -12,11 +12,11 @@ from clipsim.render.evaluation_table import (
     list_comparisons,
     list_figures,
 )
-from clipsim.render.figures import format_value, is_share
-from clipsim.render.gallery_page import Picture
+from clipsim.render.format_metrics import format_value, is_share
 from clipsim.render.page import HEAT_LEVELS, data_uri, render_page, split_name
-from clipsim.scoring.classification import Contradicted
-from clipsim.scoring.evaluation import EvaluationResult, RunResult
+from clipsim.render.rank_page import Picture
+from clipsim.results.evaluation import EvaluationResult, RunResult
+from clipsim.statistics.classification import Contradicted
 
 MATRIX_LABELS = 60  # a confusion matrix of more is left to JSON
 

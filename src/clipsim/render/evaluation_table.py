@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from clipsim.errors import count_of, printable
-from clipsim.render.figures import (
+from clipsim.render.format_metrics import (
     FigureTable,
     format_estimate,
     format_p,
@@ -17,9 +17,9 @@ from clipsim.render.figures import (
     remark,
     shown_name,
 )
-from clipsim.scoring.captions import SCORES
-from clipsim.scoring.contests import Comparison
-from clipsim.scoring.evaluation import EvaluationResult, RunResult
+from clipsim.results.evaluation import EvaluationResult, RunResult
+from clipsim.statistics.paired_tests import Comparison
+from clipsim.statistics.retrieval import SCORES
 
 MAX_LABELS = 20
 MAX_PAIRS = 10

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from clipsim.render.safe_json import to_json
-from clipsim.scoring.records import ImageFailure, ImageScores, Score
-from clipsim.scoring.similarity import plain_number
+from clipsim.results.rank import ImageFailure, ImageScores, Score
+from clipsim.vectors.similarity import plain_number
 
 
 class Result(Protocol):
@@ -46,3 +48,26 @@ def score_fields(score: Score) -> dict[str, Any]:
         "similarity": plain_number(score.similarity),
         "probability": None if score.probability is None else plain_number(score.probability),
     }
+
+
+CSV_FIELDS = ("image", "text", "similarity", "probability")
+
+
+def csv_header() -> str:
+    """The first line of the CSV."""
+    return csv_line(CSV_FIELDS)
+
+
+def format_csv(outcome: ImageScores, texts: Sequence[str], top: int | None = None) -> str:
+    """One image as CSV, a line a pair: all texts in the order given, or the `top` best, best first."""
+    scores: Iterable[Score] = (
+        outcome.ranked(texts, top) if top else (outcome.score(texts, index) for index in range(len(texts)))
+    )
+    return "".join(csv_line((outcome.image, *score_fields(score).values())) for score in scores)
+
+
+def csv_line(fields: Iterable[object]) -> str:
+    """One line of CSV; a name with a line end in it is quoted."""
+    line = io.StringIO()
+    csv.writer(line).writerow(fields)  # with its usual line end, so that it quotes a carriage return in a name
+    return line.getvalue().removesuffix("\r\n") + "\n"

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from clipsim import __version__
 from clipsim.errors import count_of, printable
-from clipsim.scoring.records import ModelRecord
+from clipsim.results.rank import ModelRecord
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
 
 HEAT_LEVELS = 20  # steps of the colour scale
 PIECE = 256  # fragments of a template that are joined before they are given
@@ -107,3 +108,14 @@ def _policy(*inline: str) -> str:
         f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
         "base-uri 'none'; form-action 'none'"
     )
+
+
+def format_routes_page(schema: dict[str, Any]) -> str:
+    """The page; each route with what it answers and the fields of its body."""
+    routes = []
+    for path, methods in schema["paths"].items():
+        for method, facts in methods.items():
+            content = facts.get("requestBody", {}).get("content", {})
+            fields = content.get("application/json", {}).get("schema", {}).get("properties", {})
+            routes.append((method.upper(), path, facts.get("description", ""), list(content), list(fields.items())))
+    return render_plain("routes.html", title=schema["info"]["title"], version=schema["info"]["version"], routes=routes)

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from clipsim.errors import count_of, printable
-from clipsim.render.csv import csv_line
-from clipsim.render.json import failure_line
+from clipsim.render.json import csv_line, failure_line
 from clipsim.render.safe_json import to_json
-from clipsim.scoring.records import ModelRecord
-from clipsim.scoring.search_records import QueryMatches, SearchResult
+from clipsim.results.rank import ModelRecord
+from clipsim.results.search import QueryMatches, SearchResult
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
+
 
 SEARCH_CSV_FIELDS = ("text", "query_image", "rank", "image", "similarity")
 NARROWEST = 16  # cells; names are not shortened below this

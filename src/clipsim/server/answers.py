@@ -8,9 +8,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from clipsim.api.served_model import BadImageError
 from clipsim.errors import ClipsimError
 from clipsim.render.safe_json import to_json
+from clipsim.server.served_models import BadImageError
 
 TYPES = {
     400: "bad_request",

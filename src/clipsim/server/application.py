@@ -15,19 +15,14 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from clipsim import __version__
-from clipsim.api.ranking import RankRequest
-from clipsim.api.search import DEFAULT_TOP, SearchRequest
-from clipsim.api.served_model import ServedModel, Slots, Watch
-from clipsim.api.served_pictures import ServedPictures
-from clipsim.api.session import Session
 from clipsim.errors import ClipsimError
 from clipsim.inputs.sources import BytesSource
 from clipsim.render.json import format_json
-from clipsim.render.routes_page import format_routes_page
+from clipsim.render.page import format_routes_page
 from clipsim.render.safe_json import to_json
 from clipsim.server import answers
 from clipsim.server.answers import RequestError, json_response
-from clipsim.server.bodies import parse_body, read_body
+from clipsim.server.bodies import EMBEDDINGS, RANK, SEARCH, parse_body, read_body
 from clipsim.server.fields import (
     check_answer,
     check_fields,
@@ -40,8 +35,12 @@ from clipsim.server.fields import (
 )
 from clipsim.server.guard import Guard
 from clipsim.server.metrics import Metrics
-from clipsim.server.schemas import EMBEDDINGS, RANK, SEARCH
+from clipsim.server.served_images import ServedPictures
+from clipsim.server.served_models import ServedModel, Slots, Watch
 from clipsim.server.settings import ServerSettings
+from clipsim.session import Session
+from clipsim.tasks.rank import RankRequest
+from clipsim.tasks.search import DEFAULT_TOP, SearchRequest
 
 PAGE = Path(__file__).parent / "page"
 PAGE_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}

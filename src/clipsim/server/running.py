@@ -17,10 +17,10 @@ from typing import Any
 
 import uvicorn
 
-from clipsim.api.served_pictures import ServedPictures
 from clipsim.errors import DatasetError, ServerError, printable
 from clipsim.server.application import Service, make_application
-from clipsim.server.protocol import TimedProtocol
+from clipsim.server.guard import TimedProtocol
+from clipsim.server.served_images import ServedPictures
 
 Progress = Callable[[str, int, int], None]
 BACKLOG = 2048  # connections that wait to be accepted

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from numpy.typing import NDArray
 
 from clipsim.errors import DatasetError, printable
 from clipsim.files import FileStamp, digest_file, unescape_name
-from clipsim.scoring.nearest import find_wrong_rows
 from clipsim.store.folders import DigestFile, LocalFolder
 from clipsim.store.layout import (
     REMEDY,
@@ -33,9 +33,11 @@ from clipsim.store.layout import (
     shard_names,
 )
 from clipsim.store.shards import find_made
+from clipsim.vectors.nearest import Nearest, add_vectors, find_wrong_rows
+from clipsim.vectors.similarity import Vectors
 
 BLOCK_ROWS = 65_536
-Vectors = NDArray[np.floating[Any]]
+StoredVectors = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +47,7 @@ class Block:
     start: int
     shard: int
     offset: int
-    vectors: Vectors
+    vectors: StoredVectors
 
 
 class Dataset:
@@ -101,11 +103,11 @@ class Dataset:
             found[places] = self.image_vectors(shard)[[rows[place] - start for place in places]]
         return found
 
-    def image_vectors(self, shard: int) -> Vectors:
+    def image_vectors(self, shard: int) -> StoredVectors:
         """(n, d) memory-mapped unit vectors of one shard."""
         return self._map("img_emb", shard)
 
-    def text_vectors(self, shard: int) -> Vectors:
+    def text_vectors(self, shard: int) -> StoredVectors:
         """(n, d) memory-mapped vectors of one shard's captions. Raises DatasetError where there are none."""
         return self._map("text_emb", shard)
 
@@ -165,14 +167,14 @@ class Dataset:
                 name = printable(self.names(block.shard)[block.offset + row])
                 raise DatasetError(f"{printable(str(self.folder))}: the vector of {name} is not of length 1; {REMEDY}")
 
-    def _map(self, kind: str, shard: int) -> Vectors:
+    def _map(self, kind: str, shard: int) -> StoredVectors:
         name = shard_name(kind, shard)
         if name not in self._files:
             raise DatasetError(f"{printable(str(self.folder))}: it has no {name}")
         path = self._check(name)
         shape, dtype = (self.rows[self._places[shard]], self.facts.dimensions), numpy_dtype(self.facts.dtype)
         try:
-            vectors: Vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+            vectors: StoredVectors = np.load(path, mmap_mode="r", allow_pickle=False)
         except Exception as error:  # NumPy raises errors of many families for damaged headers
             cause = printable(str(error), 120)
             raise DatasetError(f"{printable(str(path))}: not an array of {shape} {dtype}: {cause}; {REMEDY}") from error
@@ -213,3 +215,39 @@ def check_digest(path: Path, known: FileFacts, digest: DigestFile) -> None:
         raise DatasetError(f"{printable(str(path))}: cannot read it: {error.strerror or error}") from error
     if found != known.sha256:
         raise DatasetError(f"{printable(str(path))}: damaged: not the content that was written; {REMEDY}")
+
+
+Accept = Callable[[str], bool]
+
+
+def scan(
+    dataset: Dataset, queries: Vectors, count: int, *, workers: int = 1, accept: Accept | None = None
+) -> tuple[Nearest, int]:
+    """The `count` nearest rows of each of (m, d) unit queries, and how many rows were compared.
+
+    With `accept`, only rows whose names it takes. Rows that are not unit vectors are left out; the result's `wrong`
+    holds them. A shard is mapped while it is read and no longer, so that memory does not grow with the number of
+    shards. Raises DatasetError for a shard that is damaged.
+    """
+
+    def read(index: int) -> tuple[Nearest, int]:
+        found = Nearest(len(queries), count)
+        shard, start = dataset.shards[index], dataset.starts[index]
+        vectors = dataset.image_vectors(shard)
+        if accept is None:
+            add_vectors(found, queries, vectors, start)
+            return found, len(vectors)
+        rows = [row for row, name in enumerate(dataset.names(shard)) if accept(name)]
+        if rows:
+            add_vectors(found, queries, vectors[rows], 0)
+            taken = found.rows >= 0
+            found.rows[taken] = [start + rows[row] for row in found.rows[taken]]
+            found.wrong = {start + rows[row] for row in found.wrong}
+        return found, len(rows)
+
+    nearest, compared = Nearest(len(queries), count), 0
+    with ThreadPoolExecutor(workers, "scan") as pool:
+        for found, rows in pool.map(read, range(len(dataset.shards))):
+            nearest.merge(found)
+            compared += rows
+    return nearest, compared

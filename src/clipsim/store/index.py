@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from clipsim.errors import DatasetError, MissingPackageError, printable
 from clipsim.files import digest_file
-from clipsim.scoring.nearest import Nearest, find_wrong_rows
-from clipsim.scoring.similarity import Vectors
 from clipsim.store.dataset import Dataset, check_digest
 from clipsim.store.folders import Folder, LocalFolder
 from clipsim.store.layout import FileFacts, from_sealed_json, to_sealed_json
+from clipsim.vectors.nearest import Nearest, find_wrong_rows
+from clipsim.vectors.similarity import Vectors
 
 SCHEMA = "clipsim.ivf/1"
 FOLDER = "index"

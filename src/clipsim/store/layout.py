@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from clipsim.errors import DatasetError, MissingPackageError, printable
-from clipsim.scoring.records import ModelRecord
+from clipsim.results.rank import ModelRecord
 
 SCHEMA = "clipsim.embeddings/1"
 FACTS_FILE = "clipsim.json"

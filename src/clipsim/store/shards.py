@@ -1,17 +1,20 @@
-"""Vectors and the metadata of their images → one shard of a data set, complete and verified, or none."""
+"""Blocks of vectors → an .npy file, written a block at a time before the number of rows is known."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from clipsim.errors import DatasetError, printable
-from clipsim.files import digest_file
-from clipsim.store.arrays import ArrayFile
+from clipsim.files import digest_file, escape_name
 from clipsim.store.folders import DigestFile, Folder
 from clipsim.store.layout import (
     STATE_FOLDER,
@@ -19,18 +22,131 @@ from clipsim.store.layout import (
     FileFacts,
     Files,
     from_sealed_json,
+    import_parquet,
     numpy_dtype,
     read_files,
     shard_name,
     shard_names,
     to_sealed_json,
 )
-from clipsim.store.metadata import MetadataFile, Row
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from clipsim.scoring.similarity import Vectors
+    from clipsim.vectors.similarity import Vectors
+
+
+CHECKED_ROWS = 65_536
+
+
+class ArrayFile:
+    """An .npy file of (n, d) rows while it is written. Raises OSError where the system refuses to write."""
+
+    def __init__(self, path: Path, dimensions: int, dtype: np.dtype[Any]) -> None:
+        self.path, self.rows = path, 0
+        self._dimensions, self._dtype = dimensions, dtype
+        self._file = path.open("wb")
+        self._file.write(self._header())
+
+    def add(self, block: NDArray[np.floating[Any]]) -> None:
+        """Append (k, d) rows."""
+        self._file.write(np.ascontiguousarray(block, self._dtype).tobytes())
+        self.rows += len(block)
+
+    def close(self) -> None:
+        """Write the number of rows into the header, and close."""
+        if not self._file.closed:
+            self._file.seek(0)
+            self._file.write(self._header())
+            self._file.close()
+
+    def check(self) -> None:
+        """Read the closed file back. Raises DatasetError where it is not the rows that were added, or not finite."""
+        array = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        if array.shape != (self.rows, self._dimensions) or array.dtype != self._dtype:
+            raise DatasetError(f"{array.shape} {array.dtype} were written, not {(self.rows, self._dimensions)}")
+        for start in range(0, self.rows, CHECKED_ROWS):
+            if not np.isfinite(array[start : start + CHECKED_ROWS]).all():
+                raise DatasetError("a vector that was written is not finite")
+
+    def _header(self) -> bytes:
+        """As `numpy.save` writes it; NumPy pads it so that its length does not depend on the number of rows."""
+        buffer = io.BytesIO()
+        facts = {"descr": self._dtype.str, "fortran_order": False, "shape": (self.rows, self._dimensions)}
+        np.lib.format.write_array_header_1_0(buffer, facts)
+        return buffer.getvalue()
+
+
+ROWS_PER_GROUP = 10_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """The metadata of one image.
+
+    `facts` is a JSON object; `width` and `height` are those of the upright image; `sha256` is that of its file, in hex.
+    """
+
+    image_path: str
+    caption: str | None = None
+    facts: str | None = None
+    width: int | None = None
+    height: int | None = None
+    sha256: str | None = None
+
+
+class MetadataFile:
+    """A Parquet file while it is written; memory holds at most `ROWS_PER_GROUP` rows.
+
+    Raises OSError and ValueError, of which pyarrow's errors are.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow
+
+        self.path, self.rows = path, 0
+        self._kept: list[dict[str, Any]] = []
+        text, number = pyarrow.string(), pyarrow.int32()
+        self._schema = pyarrow.schema(
+            [
+                ("image_path", text),
+                ("caption", text),
+                ("facts", text),
+                ("width", number),
+                ("height", number),
+                ("sha256", text),
+                ("row", pyarrow.int64()),
+            ]
+        )
+        self._writer = import_parquet().ParquetWriter(path, self._schema)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Append rows."""
+        for row in rows:
+            name = escape_name(row.image_path)  # Parquet text is UTF-8
+            self._kept.append({**vars(row), "image_path": name, "row": self.rows})
+            self.rows += 1
+            if len(self._kept) == ROWS_PER_GROUP:
+                self._write()
+
+    def close(self) -> None:
+        """Write what is kept, and close."""
+        if self._writer.is_open:
+            self._write()
+            self._writer.close()
+
+    def check(self) -> None:
+        """Read the closed file's footer back. Raises DatasetError where it has another number of rows."""
+        found = import_parquet().read_metadata(self.path).num_rows
+        if found != self.rows:
+            raise DatasetError(f"{found:,} rows of metadata were written, not {self.rows:,}")
+
+    def _write(self) -> None:
+        import pyarrow
+
+        if self._kept:
+            self._writer.write_table(pyarrow.Table.from_pylist(self._kept, schema=self._schema))
+            self._kept = []
 
 
 RECORD_SCHEMA = "clipsim.shard/1"

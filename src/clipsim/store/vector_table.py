@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.errors import DatasetError
-from clipsim.scoring.similarity import Vectors
 from clipsim.store.dataset import Dataset
+from clipsim.vectors.similarity import Vectors
 
 Part = tuple[Dataset, int] | NDArray[np.float32]  # a shard of a data set, or rows of the temporary file
 

@@ -15,8 +15,7 @@ from PIL import Image
 
 import clipsim
 from clipsim.engines.onnx.encoder import OnnxEncoder
-from clipsim.engines.onnx.exports import find_export
-from clipsim.engines.onnx.record import FACTS_FILE, VERIFIED_FILE, Export
+from clipsim.engines.onnx.exports import FACTS_FILE, VERIFIED_FILE, Export, find_export
 from clipsim.errors import ModelError
 from clipsim.files import digest_file
 from clipsim.models.files import find_files
@@ -90,7 +89,7 @@ def test_unchanged_files_are_not_verified_again(
         read.append(path.name)
         return digest_file(path)
 
-    monkeypatch.setattr("clipsim.engines.onnx.record.digest_file", digest)
+    monkeypatch.setattr("clipsim.engines.onnx.exports.digest_file", digest)
     for expected in (5, 0, 0):
         read.clear()
         assert find_export(spec, files, "onnx", tmp_path / "fake" / "exports") == export

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from exports import write_fake_export
 
-from clipsim.engines.onnx.exports import list_exports
-from clipsim.engines.onnx.record import FACTS_FILE, Export
+from clipsim.engines.onnx.exports import FACTS_FILE, Export, list_exports
 
 
 def with_digest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:

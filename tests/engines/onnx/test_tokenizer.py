@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from open_clip.tokenizer import SimpleTokenizer
 
 from clipsim.engines.onnx.tokenizer import PlainTokenizer, clean_text
-from clipsim.engines.torch.tokenizer import Tokenizer
-from clipsim.engines.torch.vocabulary import TOKENIZER_CHECK_TEXTS, write_vocabulary
+from clipsim.engines.torch.tokenizer import TOKENIZER_CHECK_TEXTS, Tokenizer, write_vocabulary
 from clipsim.errors import ModelError, PromptError
 from clipsim.models.files import ModelFiles
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from clipsim.engines.torch.devices import choose_device, choose_precision, describe_devices
+from clipsim.engines.torch.encoder import choose_device, choose_precision, describe_devices
 from clipsim.errors import DeviceError, UsageError
 
 

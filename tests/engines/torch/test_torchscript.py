@@ -11,8 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from clipsim.engines.torch.checkpoints import read_checkpoint
-from clipsim.engines.torch.torchscript import is_torchscript, read_torchscript
+from clipsim.engines.torch.checkpoints import is_torchscript, read_checkpoint, read_torchscript
 from clipsim.errors import WeightsError
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from types import ModuleType
 
-PATCHED = "clipsim.embedding.session"
+PATCHED = "clipsim.embedding.embedder"
 
 
 def patch(session: ModuleType) -> None:

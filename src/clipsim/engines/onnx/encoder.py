@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.engines.devices import usable_cores
-from clipsim.engines.onnx.exports import EXTRA, TOKENIZER_FILE
-from clipsim.engines.onnx.record import Export
+from clipsim.engines.choice import usable_cores
+from clipsim.engines.onnx.exports import EXTRA, TOKENIZER_FILE, Export
 from clipsim.engines.onnx.tokenizer import PlainTokenizer, TokenRules
 from clipsim.engines.preprocessing import Preprocessing
 from clipsim.errors import ModelError, printable

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.engines.text_limits import bound_text, too_many_tokens
+from clipsim.engines.encoder import bound_text, too_many_tokens
 
 Tokens = NDArray[np.int64]
 # The words of OpenCLIP's own tokenizer: a marker, the end of a contraction, letters, a digit, anything else.

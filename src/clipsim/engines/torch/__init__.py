@@ -1,15 +1,11 @@
 """The torch engine: checkpoint files → an OpenCLIP model → feature vectors. Importing its modules takes seconds.
 
-- `encoder`: `ClipEncoder`, the engine itself
+- `encoder`: `ClipEncoder`, the engine itself, its towers, and the devices of this machine
 - `build`: a model's files → an OpenCLIP model with its weights
-- `checkpoints`, `torchscript`: a checkpoint file → its tensors, without running code from the file
-- `openai_layout`: OpenAI's tensors → the OpenCLIP configuration they belong to
-- `openai_towers`: an OpenCLIP model → the same with the calls and the layout of OpenAI's `clip`
-- `transformers_layout`, `resizing`: tensors and pictures as `transformers` has them
-- `tokenizer`, `vocabulary`: texts → token ids; the same tokenizer as a file for exports
-- `towers`: the image and the text side, each moved to the device when first used
-- `devices`: the devices and precisions of this machine
+- `checkpoints`: a checkpoint file → its tensors, without running code from the file
+- `layouts`: tensors as OpenAI and transformers name them → OpenCLIP's names and configuration
+- `openai_towers`: OpenCLIP's towers → towers with OpenAI's layout, for code that walks them by hand
+- `tokenizer`: texts → token ids; the same tokenizer as a file for exports
 - `graphs`: towers → ONNX graphs
-- `published_templates`: the templates that open_clip publishes for ImageNet
 - `imports`: open_clip, imported without the packages that a model does not need
 """

@@ -1,4 +1,4 @@
-"""A `ModelSpec` and its files → an OpenCLIP model with its weights, and its preprocessing."""
+"""An RGB picture → the pixels that `transformers` gives its models: resized by torchvision, cropped from the floor."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import open_clip
 import torch
+from numpy.typing import NDArray
 from open_clip.convert import convert_state_dict
 from open_clip.factory import resize_pos_embed, resize_text_pos_embed
 from open_clip.model import convert_to_custom_text_state_dict
@@ -19,16 +21,58 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from clipsim.engines.preprocessing import Preprocessing
+from clipsim.engines.preprocessing import Preprocessing, trim_to_aspect_ratio
 from clipsim.engines.torch.checkpoints import read_checkpoint
-from clipsim.engines.torch.openai_layout import drop_extras, explain_assumption, infer_config, is_openais
-from clipsim.engines.torch.resizing import TransformersTransform
-from clipsim.engines.torch.transformers_layout import is_transformers_layout, rename_tensors
+from clipsim.engines.torch.layouts import (
+    drop_extras,
+    explain_assumption,
+    infer_config,
+    is_openais,
+    is_transformers_layout,
+    rename_tensors,
+)
 from clipsim.errors import ModelError, WeightsError, printable
 from clipsim.models.catalogue import OPENAI_NAMES
+from clipsim.models.configs import find_settings
 from clipsim.models.files import ModelFiles, read_model_config
 from clipsim.models.names import ModelSpec
-from clipsim.models.preprocess import find_settings
+
+
+def prepare_as_transformers(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """RGB picture → (height, width, 3) uint8, as the torchvision backend of transformers' CLIPImageProcessor does.
+
+    Its resizing differs from Pillow's by at most a level or two, its crop by at most a pixel.
+    """
+    # here, because it imports torch's compiler, which takes as long as torch itself: few models are prepared this way
+    from torchvision.transforms.v2 import InterpolationMode
+    from torchvision.transforms.v2.functional import pil_to_tensor, resize
+
+    high, wide = preprocessing.size
+    mode = InterpolationMode(preprocessing.interpolation)
+    if preprocessing.resize_mode == "squash":
+        pixels = resize(pil_to_tensor(image), [high, wide], mode, antialias=True)
+    else:
+        image = trim_to_aspect_ratio(image)
+        short, long = sorted(image.size)
+        other = int(high * long / short)
+        size = [other, high] if image.width <= image.height else [high, other]
+        pixels = resize(pil_to_tensor(image), size, mode, antialias=True)
+        top, left = (pixels.shape[1] - high) // 2, (pixels.shape[2] - wide) // 2
+        pixels = pixels[:, top : top + high, left : left + wide]
+    prepared: NDArray[np.uint8] = pixels.permute(1, 2, 0).contiguous().numpy()
+    return prepared
+
+
+@dataclass(frozen=True)
+class TransformersTransform:
+    """A PIL picture → the (3, height, width) float32 tensor that transformers makes of it, for callers of `load`."""
+
+    preprocessing: Preprocessing
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Prepare and normalise."""
+        pixels = prepare_as_transformers(image.convert("RGB"), self.preprocessing)
+        return torch.from_numpy(self.preprocessing.normalise(pixels[None])[0])
 
 
 class _NoRandomNumbers(TorchFunctionMode):

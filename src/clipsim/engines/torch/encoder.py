@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+import open_clip
 import torch
 from numpy.typing import NDArray
+from open_clip.transformer import text_global_pool
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
-from clipsim.engines.torch.build import build_model
-from clipsim.engines.torch.devices import choose_device, choose_precision
-from clipsim.engines.torch.resizing import prepare_as_transformers
+from clipsim.engines.choice import default_precision
+from clipsim.engines.torch.build import build_model, prepare_as_transformers
 from clipsim.engines.torch.tokenizer import Tokenizer
-from clipsim.engines.torch.towers import Towers
 from clipsim.errors import DeviceError, WeightsError, printable
 from clipsim.models.files import ModelFiles
 from clipsim.models.names import ModelSpec
+from clipsim.options import check_device, check_precision
 
 # On a CPU the last bits of a vector differ between batches of one or two and larger ones, which use other kernels;
 # batches that are multiples of four agree. For an image tower of at most so many parameters, filling up costs
@@ -123,3 +126,115 @@ class ClipEncoder:
         if notice not in self.notices:
             self.notices += (notice,)
         return np.concatenate([self._encode_in_parts(encode, part) for part in (batch[:half], batch[half:])])
+
+
+class Towers:
+    """A model whose towers are cast and moved to the device one by one: a run may need only one of them.
+
+    Threads may share it: encoding reads the model and changes nothing of it; a lock holds while a tower is moved.
+    """
+
+    def __init__(self, model: Any, device: torch.device, dtype: torch.dtype) -> None:
+        self.model, self.device, self.dtype = model, device, dtype
+        self._lock = threading.Lock()
+        self._placed: set[str] = set()
+        # the feature at the end token of a causal tower does not depend on the padding behind it
+        causal = type(model) is open_clip.CLIP and model.text_pool_type == "argmax" and model.attn_mask is not None
+        self._short_text = ShortTextTower(model, "argmax", getattr(model, "text_eos_id", None)) if causal else None
+
+    def encode_images(self, images: Tensor) -> Tensor:
+        """(n, 3, h, w) normalised pixels → (n, embed_dim) features."""
+        with self._lock:
+            if "image" not in self._placed:
+                self.model.visual.to(self.device, self.dtype)
+                self._placed.add("image")
+        features: Tensor = self.model.encode_image(images.to(self.dtype).contiguous())
+        return features
+
+    def encode_texts(self, tokens: Tensor) -> Tensor:
+        """(n, context_length) token ids → (n, embed_dim) features; a causal tower gets no padding."""
+        with self._lock:
+            if "text" not in self._placed:
+                self._place_text()
+        tokens = tokens.to(self.device)
+        features: Tensor
+        if self._short_text is None:
+            features = self.model.encode_text(tokens)
+        else:
+            features = self._short_text(tokens[:, : int(tokens.argmax(dim=-1).max()) + 1])
+        return features
+
+    def _place_text(self) -> None:
+        for name, module in self.model.named_children():
+            if name != "visual":
+                module.to(self.device, self.dtype)
+        for owned in (self.model._parameters, self.model._buffers):
+            for tensor in owned.values():
+                if tensor is not None:
+                    kind = self.dtype if tensor.is_floating_point() else tensor.dtype
+                    tensor.data = tensor.data.to(self.device, kind)
+        self._placed.add("text")
+
+
+class ShortTextTower(nn.Module):
+    """(n, l) int64 token ids → (n, embed_dim) features of a causal tower, for any l from the longest text's on."""
+
+    def __init__(self, tower: Any, pool_type: str, end: int | None) -> None:
+        super().__init__()
+        self.tower, self.pool_type, self.end = tower, pool_type, end
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """As OpenCLIP's towers do, with positions and mask cut to the length of the tokens."""
+        tower, length = self.tower, tokens.shape[1]
+        hidden: Tensor = tower.token_embedding(tokens) + tower.positional_embedding[:length]
+        hidden = tower.transformer(hidden, attn_mask=tower.attn_mask[:length, :length])
+        hidden = text_global_pool(tower.ln_final(hidden), tokens, self.pool_type, eos_token_id=self.end)
+        projection = tower.text_projection
+        if isinstance(projection, nn.Linear):
+            hidden = projection(hidden)
+        elif projection is not None:
+            hidden = hidden @ projection
+        return hidden
+
+
+_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def choose_device(name: str) -> torch.device:
+    """Resolve "auto" to CUDA, else Apple's MPS, else the CPU.
+
+    Raises UsageError for an unknown name, DeviceError for a device that this machine does not have.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    check_device(name)
+    kind, _, index = name.partition(":")
+    if kind == "cuda":
+        if not torch.cuda.is_available():
+            raise DeviceError(f"no CUDA GPU can be used for device='{name}'; try device='cpu'")
+        if index and int(index) >= torch.cuda.device_count():
+            raise DeviceError(
+                f"there is no {name}: this machine has {torch.cuda.device_count()} CUDA GPU(s), from cuda:0"
+            )
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("Apple's MPS is not available here; try device='cpu'")
+    return torch.device(name)
+
+
+def describe_devices() -> dict[str, str]:
+    """Every device that can be used here by its name, with one line that describes it."""
+    devices = {"cpu": f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"}
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            facts = torch.cuda.get_device_properties(index)
+            devices[f"cuda:{index}"] = f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB"
+    if torch.backends.mps.is_available():
+        devices["mps"] = "Apple GPU"
+    return devices
+
+
+def choose_precision(name: str | None, device: torch.device) -> tuple[str, torch.dtype]:
+    """The name and dtype of a precision, by default the device's. Raises UsageError for an unknown name."""
+    name = name or default_precision(device.type)
+    check_precision(name)
+    return name, _DTYPES[name]

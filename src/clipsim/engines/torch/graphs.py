@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from clipsim.engines.preprocessing import Preprocessing
-from clipsim.engines.torch.encoder import ClipEncoder
-from clipsim.engines.torch.towers import ShortTextTower
+from clipsim.engines.torch.encoder import ClipEncoder, ShortTextTower
 
 OPSET = 17
 

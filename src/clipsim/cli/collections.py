@@ -1,0 +1,139 @@
+"""What the commands over many images share: their places, their progress and how they end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Protocol
+
+import typer
+
+from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED
+from clipsim.cli.output import Bar, NoticePrinter, print_message
+from clipsim.cli.parameters import Format
+from clipsim.errors import UsageError, count_of, printable
+from clipsim.inputs.paths import STANDARD_INPUT, read_path_list
+
+if TYPE_CHECKING:
+    from clipsim.inputs.paths import NameFilter
+    from clipsim.inputs.sources import Source
+    from clipsim.results.rank import ImageFailure
+    from clipsim.tasks.search_targets import Place, Progress
+
+
+class Running(Protocol):
+    """What gives its progress when it is iterated over; `warnings` are those known by now."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know."""
+        ...
+
+    def __iter__(self) -> Iterator[Progress]:
+        """The progress."""
+        ...
+
+
+def choose_format(output: Format, as_json: bool, paths: bool, null: bool) -> Format:
+    """The format that options ask for together. Raises UsageError where they contradict each other."""
+    if as_json and output not in (Format.json, Format.table):
+        raise UsageError(f"--json and --format {output.value} contradict each other; give one")
+    if paths and (as_json or output is not Format.table):
+        raise UsageError("--paths (-l) prints names alone; give it without --format and --json")
+    if null and not paths:
+        raise UsageError("--null (-0) ends the names that --paths (-l) prints; give both")
+    return Format.json if as_json else output
+
+
+def find_named_sources(
+    names: Sequence[str],
+    from_file: str | None = None,
+    chosen: NameFilter | None = None,
+    *,
+    captions: bool = False,
+) -> Iterator[Source]:
+    """The sources that arguments name, lazily; `-` is a list of paths on standard input, `from_file` one in a file."""
+    from clipsim.inputs.expand import find_sources
+
+    for name in names:
+        if name == STANDARD_INPUT:
+            yield from find_sources(read_path_list(name), chosen, listed=True, captions=captions)
+        else:
+            yield from find_sources([name], chosen, captions=captions)
+    if from_file is not None:
+        yield from find_sources(read_path_list(from_file), chosen, listed=True, captions=captions)
+
+
+def find_named_places(
+    names: Sequence[str], from_file: str | None = None, chosen: NameFilter | None = None
+) -> list[Place]:
+    """As `find_named_sources`, but a folder that `clipsim embed` wrote is a data set.
+
+    Where nothing of it exists, each name is reported and the run ends, before a model is looked for.
+    """
+    from clipsim.tasks.rank import find_missing
+    from clipsim.tasks.search_targets import find_places
+
+    def expand() -> Iterator[object]:
+        for name in names:
+            if name == STANDARD_INPUT:
+                yield from find_named_sources([name], None, chosen)
+            else:
+                yield name
+        yield from find_named_sources([], from_file, chosen)
+
+    places = find_places(expand(), chosen)
+    sources = [source for place in places if isinstance(place, list) for source in place]
+    missing = find_missing(sources) if len(sources) == sum(map(len, places)) else ()
+    if missing and len(missing) == len(sources):
+        report_failures(missing)
+        end_with_failures(len(missing), 0)
+    return places
+
+
+def watch(running: Running, bar: Bar, notices: NoticePrinter) -> None:
+    """Run to the end; move the bar, and report notices and failures as they come."""
+    what, done = "", 0
+    notices.print(running.warnings)
+    with closing(_generator(running)) as passing:
+        for progress in passing:
+            if progress.what != what:
+                what, done = progress.what, 0
+                bar.step(what, progress.total)
+            notices.print(running.warnings)
+            report_failures(progress.failures)
+            bar.advance(progress.done - done)
+            done = progress.done
+    notices.print(running.warnings)
+
+
+def _generator(running: Running) -> Any:
+    return iter(running)
+
+
+def report_failures(failures: Iterable[ImageFailure]) -> None:
+    """Print a line for each input that cannot be used."""
+    for failure in failures:
+        print_message("skipped", f"{printable(failure.path)}: {failure.error}")
+
+
+def end_with_failures(failed: int, used: int) -> None:
+    """End the run with the status that so many failed and so many used inputs have."""
+    if failed and used:
+        print_message("warning", f"{failed:,} of {count_of(failed + used, 'input')} skipped")
+        raise typer.Exit(SOME_SKIPPED)
+    if not used:
+        print_message("error", "none of the inputs could be used; the lines above say why")
+        raise typer.Exit(NOTHING_DONE)
+
+
+def multiply_in_one_thread() -> None:
+    """Let a matrix product run in the thread that asks for it, unless the user has set another number.
+
+    Commands that compare many vectors give each core a thread with blocks of its own; OpenBLAS would start as many
+    again in each, which wait for each other.
+    """
+    if "numpy" not in sys.modules:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

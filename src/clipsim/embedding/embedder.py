@@ -1,0 +1,326 @@
+"""`ModelOptions` and `RunOptions` → `Session`: an encoder and its cache, opened together, used by every command."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from clipsim.cache.database import Database
+from clipsim.cache.keys import image_space_key, text_space_key
+from clipsim.cache.vectors import EmbeddingCache, FileDigests, ImageCache, Space
+from clipsim.embedding.deferred import DeferredEncoder
+from clipsim.embedding.encode import Outcome, TextFeatures, embed_images, embed_texts, join_blocks
+from clipsim.embedding.pipeline import Pipeline
+from clipsim.engines.choice import (
+    EnginePlan,
+    default_batch_size,
+    default_precision,
+    describe_gpus,
+    explain_device,
+    guess_device,
+    plan_engine,
+)
+from clipsim.engines.encoder import Encoder
+from clipsim.engines.preprocessing import find_preprocessing
+from clipsim.errors import UsageError, WeightsError, printable
+from clipsim.files import digest_file
+from clipsim.images.limits import DecodingRules
+from clipsim.images.thumbnails import ThumbnailRules
+from clipsim.inputs.sources import Source
+from clipsim.models.catalogue import BUNDLED
+from clipsim.models.files import explain_model, find_files, read_model_config
+from clipsim.models.identity import identify_model, package_version
+from clipsim.models.settings import cache_folder, choose_model
+from clipsim.options import RAISING, ModelOptions, OnError, RunOptions, check_device
+
+Opened = TypeVar("Opened", bound="Embedder")
+
+DEFAULT_NOTICE = (
+    f"using {BUNDLED}, the small bundled model: it knows simple drawings, not photographs; choose a real one as the "
+    f"model, or for good with 'clipsim models use ViT-B-32/openai'; 'clipsim models use {BUNDLED}' keeps it and ends "
+    "this notice"
+)
+
+
+class Embedder:
+    """One model, ready to embed sources and texts; a context manager that closes the cache.
+
+    Opening finds the model's files, downloading those of a named model that are missing, but imports no torch: the
+    model itself is loaded when the first vector is missing in the cache. With `own_process`, settings of the whole
+    process may be changed to start and run faster; a library must not.
+
+    Threads may share it: what changes belongs to `DeferredEncoder` and `Database`, each with a lock of its own. A call
+    of one thread that fails or is interrupted changes nothing for the others; once a thread has closed it, calls of
+    others end or raise UsageError. A forked process cannot use it. It pickles as its options: the copy is opened anew.
+
+    Raises ModelError and its family for the model, UsageError for options that contradict each other; DeviceError
+    comes with the first vector that is missing.
+    """
+
+    def __init__(
+        self, model: ModelOptions | None = None, run: RunOptions | None = None, *, own_process: bool = False
+    ) -> None:
+        self.model_options, self.run_options = model or ModelOptions(), run or RunOptions()
+        self.own_process = own_process
+        self.decoding = DecodingRules(exact=self.run_options.exact)
+        self.spec, self.model_was_chosen = choose_model(
+            self.model_options.model, self.model_options.weights, self.model_options.preprocess
+        )
+        self._files = find_files(self.spec)
+        # not among the cached facts: they depend on the folder of the files, and on what the user chose
+        self._files_notices = explain_model(self.spec, self._files)
+        self._notices: list[str] = []
+        database = Database(cache_folder()) if self.run_options.cache else None
+        self._cache_notices = [] if database is None else database.notices
+        self._database = database if database is not None and database.usable else None
+        self._digests = None if self._database is None else FileDigests(self._database)
+        self._closed = False
+        self._identity: str | None = None
+        self._cache_is_open = threading.Event()
+        try:
+            self._plan: EnginePlan = plan_engine(
+                self.spec,
+                self._files,
+                self.model_options,
+                digest=digest_file if self._digests is None else self._digests.digest,
+                own_process=own_process,
+            )
+            self._deferred = self._defer()
+            self.cache = self._open_cache()
+        except BaseException:
+            if self._database is not None:
+                self._database.close()
+            raise
+        finally:
+            self._cache_is_open.set()
+        if self.cache is None:
+            self._deferred.start()
+
+    @property
+    def encoder(self) -> Encoder:
+        """The model, which is loaded when it is first needed. Raises UsageError when closed, or in a forked process."""
+        self._deferred.check_process()
+        if self._closed:
+            raise UsageError("the session is closed")
+        return self._deferred
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know of the model and of how it runs, as far as it is known by now; loads nothing.
+
+        All of it is known once any fact of the model is.
+        """
+        chosen = () if self.model_was_chosen else (DEFAULT_NOTICE,)
+        device = explain_device(self.model_options.device, self._deferred.device)
+        found = (
+            *chosen,
+            *self._files_notices,
+            *self._deferred.known_notices,
+            *self._plan.notices,
+            *([device] if device else []),
+            *self._notices,
+            *self._cache_notices,
+        )
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def model_notices(self) -> tuple[str, ...]:
+        """What the vectors rest on: what was assumed of the model's files. Loads the model where it is not known."""
+        return tuple(dict.fromkeys((*self._files_notices, *self._deferred.notices)))
+
+    @property
+    def batch_size(self) -> int:
+        """Images or texts per step of the model."""
+        return self.run_options.batch_size or default_batch_size(self._deferred.device)
+
+    @property
+    def seconds_loading(self) -> float:
+        """How long callers have waited for the model to be loaded; 0 where all vectors were in the cache."""
+        return self._deferred.seconds_loading
+
+    @property
+    def identity(self) -> str:
+        """The digest of the model's files (`models.identity`). Raises WeightsError where they cannot be read."""
+        if self._identity is None:
+            self._identity = self._plan.identity or self._identify()
+        return self._identity
+
+    def digest_file(self, path: Path) -> str:
+        """The SHA-256 of a file in hex, from the cache where the file has not changed since. Raises OSError."""
+        return digest_file(path) if self._digests is None else self._digests.digest(path)
+
+    def embed_texts(self, prompts: Sequence[str], templates: Sequence[str] = ()) -> TextFeatures:
+        """M prompts in T templates (or none: T = 1) → (m, t, embed_dim) float32 features, not normalised.
+
+        Where prompts are one text to the model, their features are equal.
+
+        Raises PromptError for a prompt that is too long, unless the run truncates, or without a finite vector.
+        """
+        blocks = embed_texts(
+            self.encoder,
+            prompts,
+            templates,
+            batch_size=self.batch_size,
+            truncate=self.run_options.truncate,
+            cache=self.cache,
+        )
+        return join_blocks(blocks)
+
+    def open_pipeline(
+        self,
+        sources: Iterable[Source],
+        *,
+        live: bool = False,
+        measure: bool = False,
+        thumbnails: ThumbnailRules | None = None,
+        cache: ImageCache | None = None,
+    ) -> Pipeline:
+        """A pipeline over the sources; its `start` begins to decode while the model is still being loaded.
+
+        `cache` is used instead of the session's own.
+        """
+        return Pipeline(
+            self.encoder,
+            sources,
+            rules=self.decoding,
+            batch_size=self.batch_size,
+            workers=self.run_options.workers,
+            cache=cache or self.cache,
+            live=live,
+            measure=measure,
+            thumbnails=thumbnails,
+            own_process=self.own_process,
+        )
+
+    def embed_images(
+        self, pipeline: Pipeline, *, keep: bool = True, on_error: OnError | None = None
+    ) -> Iterator[list[Outcome]]:
+        """Batches of vectors, lazily and in order; each input is an ImageVector, or a FailedInput in its place.
+
+        With `keep`, new vectors go into the cache. With an `on_error` of "raise", here or of the
+        session, the first unusable input raises ImageError.
+        """
+        return embed_images(
+            self.encoder,
+            pipeline,
+            batch_size=self.batch_size,
+            live=pipeline.live,
+            fail=(on_error or self.run_options.on_error) in RAISING,
+            cache=self.cache if keep else None,
+        )
+
+    def load_model(self) -> None:
+        """Load the model now, so that its device and precision are certain. Raises ModelError and DeviceError."""
+        self._deferred.load()
+
+    def confirm_device(self) -> str:
+        """The device of the vectors, known for certain if any has been computed.
+
+        The device that "auto" stood for in an earlier run is checked when the model is loaded; where that has begun,
+        this waits for it. If it is another device now, vectors found before were computed on the earlier one.
+        """
+        if self._device_is_remembered:
+            self._deferred.settle()
+        return self.encoder.device
+
+    def close(self) -> None:
+        """Close the cache; nothing can be embedded afterwards. Closing twice does nothing."""
+        closed, self._closed = self._closed, True
+        if not closed and self.cache is not None and not self._deferred.forked:
+            self.cache.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the options; unpickling opens the model anew, as a library."""
+        return type(self), (self.model_options, self.run_options)
+
+    def __enter__(self: Opened) -> Opened:
+        """The session itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the session."""
+        self.close()
+
+    def _defer(self) -> DeferredEncoder:
+        options, plan = self.model_options, self._plan
+        expected = plan.device or guess_device(options.device)
+        remembered = recall_device(self._database) if expected is None else None
+        self._device_is_remembered = remembered is not None
+        expected = expected or remembered
+        opened: Encoder | None = None
+        if expected is None:  # only torch knows what "auto" stands for
+            opened = plan.open_encoder()
+            expected = opened.device
+            remember_device(self._database, expected)
+        config = read_model_config(self._files)
+        return DeferredEncoder(
+            self.spec,
+            plan.open_encoder if opened is None else lambda: opened,
+            engine=plan.engine,
+            device=expected,
+            precision=plan.precision or default_precision(expected),
+            preprocessing=find_preprocessing(self.spec, config),
+            on_open=self._check_device,
+        )
+
+    def _check_device(self, opened: Encoder) -> None:
+        """Change to the keys of the device that the model runs on, if another was expected: a driver came or went."""
+        self._cache_is_open.wait()  # this runs in the thread that opens the model
+        if self.cache is None or opened.device == self._deferred.device:
+            return
+        remember_device(self._database, opened.device)
+        self._notices.append(f"the device that 'auto' stands for has changed: it is now {opened.device}")
+        self.cache.change_keys(*self._keys(opened.device, opened.precision))
+        self._deferred.use_facts_of(self.cache.texts)
+
+    def _open_cache(self) -> EmbeddingCache | None:
+        digests = self._digests
+        if self._database is None or digests is None:
+            return None
+        if self._plan.identity is None and not digests.is_known(self._files.weights):
+            self._deferred.start()  # it will be needed: load it while the weights are read for their digest
+        texts, images = self._keys(self._deferred.device, self._deferred.precision)
+        cache = EmbeddingCache(Space(self._database, texts), Space(self._database, images), digests)
+        self._deferred.use_facts_of(cache.texts)
+        return cache
+
+    def _identify(self) -> str:
+        known = None if self._database is None or self._closed else FileDigests(self._database)
+        try:
+            return identify_model(self.spec, self._files, digest_file if known is None else known.digest)
+        except OSError as error:
+            raise WeightsError(f"{printable(str(error.filename))}: cannot read it: {error.strerror}") from error
+
+    def _keys(self, device: str, precision: str) -> tuple[bytes, bytes]:
+        facts: dict[str, Any] = {
+            "identity": self.identity,
+            "engine": self._plan.engine,
+            "device": device,
+            "precision": precision,
+            "runtime": self._plan.runtime,
+        }
+        return text_space_key(**facts), image_space_key(**facts, decoding=self.decoding.as_key())
+
+
+def recall_device(database: Database | None) -> str | None:
+    """The device that "auto" stood for in an earlier run on this hardware; None where none is known."""
+    if database is None:
+        return None
+    name = database.read_note(_note())
+    try:
+        check_device(name or "")
+    except UsageError:
+        return None
+    return name
+
+
+def remember_device(database: Database | None, device: str) -> None:
+    """Store the device that "auto" stands for now."""
+    if database is not None:
+        database.write_note(_note(), device)
+
+
+def _note() -> str:
+    return f"auto: {package_version('torch')} {describe_gpus()}"

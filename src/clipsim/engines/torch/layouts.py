@@ -1,0 +1,173 @@
+"""Tensors in the layout of OpenAI's checkpoints → the OpenCLIP configuration of their model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clipsim.errors import WeightsError, printable
+from clipsim.models.catalogue import read_catalogue
+
+# Numbers that OpenAI's archives hold beside the weights.
+_NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
+VOCABULARY = 49_408  # of all of OpenAI's models
+_HEAD_WIDTH = 64  # of every attention head in OpenAI's models
+_STRIDE = 32  # of OpenAI's ResNets, from pixels to the grid that is pooled
+
+
+def drop_extras(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights alone, without the numbers beside them and the masks that scripted modules hold."""
+    return {
+        name: tensor for name, tensor in tensors.items() if name not in _NOT_WEIGHTS and not name.endswith("attn_mask")
+    }
+
+
+def is_openais(tensors: dict[str, Tensor]) -> bool:
+    """Whether a checkpoint says that it is OpenAI's: its archives carry three numbers beside the weights.
+
+    Neither TorchScript nor fp16 says so: OpenCLIP's models are traced and saved in fp16 too.
+    """
+    return any(name in tensors for name in _NOT_WEIGHTS)
+
+
+def explain_assumption(config: dict[str, Any], tensors: dict[str, Tensor]) -> str:
+    """One line that says what was assumed of a checkpoint that does not say what it is.
+
+    It does not name the file: copies of a file share what is kept of it.
+    """
+    count = sum(tensor.numel() for tensor in drop_extras(tensors).values()) / 1e6
+    fitting = [
+        name
+        for name, facts in read_catalogue()["architectures"].items()
+        if facts["embed_dim"] == config["embed_dim"]
+        and facts["image_size"] == config["vision_cfg"]["image_size"]
+        and facts["parameters_millions"] is not None
+        and abs(facts["parameters_millions"] - count) < 0.01 * count
+    ]
+    example = f", {fitting[0]}," if fitting else ""
+    return (
+        "the checkpoint does not say which model it is; it is taken for OpenAI's (QuickGELU, heads of "
+        f"{_HEAD_WIDTH}, the text's vector at its greatest id). If it is OpenCLIP's, give its architecture{example} as "
+        "the model and the file as its weights"
+    )
+
+
+def infer_config(tensors: dict[str, Tensor], path: Path) -> dict[str, Any]:
+    """OpenCLIP's `model_cfg` for a checkpoint in OpenAI's layout, from the names and shapes of its tensors.
+
+    The activation is QuickGELU, as in all models of OpenAI's. Raises WeightsError for another layout.
+    """
+    try:
+        words = tensors["token_embedding.weight"].shape[0]
+        if words != VOCABULARY:
+            raise WeightsError(
+                f"{printable(str(path))}: a vocabulary of {words:,} words, where OpenAI's models have {VOCABULARY:,}; "
+                "name the architecture as the model and give the file as weights"
+            )
+        return {
+            "embed_dim": tensors["text_projection"].shape[1],
+            "quick_gelu": True,
+            "vision_cfg": _vit(tensors) if "visual.proj" in tensors else _resnet(tensors),
+            "text_cfg": {
+                "context_length": tensors["positional_embedding"].shape[0],
+                "vocab_size": tensors["token_embedding.weight"].shape[0],
+                "width": tensors["ln_final.weight"].shape[0],
+                "heads": tensors["ln_final.weight"].shape[0] // _HEAD_WIDTH,
+                "layers": _count(tensors, "transformer.resblocks."),
+            },
+        }
+    except (KeyError, IndexError, ValueError) as error:
+        cause = f"no {error}" if isinstance(error, KeyError) else "its tensors have other shapes"
+        raise WeightsError(
+            f"{printable(str(path))}: not a checkpoint in OpenAI's layout ({cause}); an OpenCLIP state dict needs "
+            "its architecture too: model='ARCH' and weights='FILE'"
+        ) from error
+
+
+def _vit(tensors: dict[str, Tensor]) -> dict[str, Any]:
+    width, _, _, patch = tensors["visual.conv1.weight"].shape
+    grid = round((tensors["visual.positional_embedding"].shape[0] - 1) ** 0.5)
+    return {
+        "layers": _count(tensors, "visual.transformer.resblocks."),
+        "width": width,
+        "patch_size": patch,
+        "image_size": patch * grid,
+    }
+
+
+def _resnet(tensors: dict[str, Tensor]) -> dict[str, Any]:
+    grid = round((tensors["visual.attnpool.positional_embedding"].shape[0] - 1) ** 0.5)
+    return {
+        "layers": [_count(tensors, f"visual.layer{stage}.") for stage in (1, 2, 3, 4)],
+        "width": tensors["visual.layer1.0.conv1.weight"].shape[0],
+        "image_size": grid * _STRIDE,
+    }
+
+
+def _count(tensors: dict[str, Tensor], prefix: str) -> int:
+    """How many numbered blocks the names with a prefix have."""
+    return len({name.removeprefix(prefix).split(".")[0] for name in tensors if name.startswith(prefix)})
+
+
+_TOWERS = {
+    "text_model.encoder.layers.": "transformer.resblocks.",
+    "vision_model.encoder.layers.": "visual.transformer.resblocks.",
+}
+_BLOCK = {
+    "self_attn.out_proj.": "attn.out_proj.",
+    "layer_norm1.": "ln_1.",
+    "layer_norm2.": "ln_2.",
+    "mlp.fc1.": "mlp.c_fc.",
+    "mlp.fc2.": "mlp.c_proj.",
+}
+_NAMES = {
+    "logit_scale": "logit_scale",
+    "text_model.embeddings.token_embedding.weight": "token_embedding.weight",
+    "text_model.embeddings.position_embedding.weight": "positional_embedding",
+    "text_model.final_layer_norm.weight": "ln_final.weight",
+    "text_model.final_layer_norm.bias": "ln_final.bias",
+    "vision_model.embeddings.class_embedding": "visual.class_embedding",
+    "vision_model.embeddings.patch_embedding.weight": "visual.conv1.weight",
+    "vision_model.embeddings.position_embedding.weight": "visual.positional_embedding",
+    "vision_model.pre_layrnorm.weight": "visual.ln_pre.weight",
+    "vision_model.pre_layrnorm.bias": "visual.ln_pre.bias",
+    "vision_model.post_layernorm.weight": "visual.ln_post.weight",
+    "vision_model.post_layernorm.bias": "visual.ln_post.bias",
+}
+_TRANSPOSED = {"text_projection.weight": "text_projection", "visual_projection.weight": "visual.proj"}
+
+
+def is_transformers_layout(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether the names are those of a CLIPModel."""
+    return "text_model.embeddings.token_embedding.weight" in tensors and "visual_projection.weight" in tensors
+
+
+def rename_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a CLIPModel under OpenCLIP's names; query, key and value of each block become one matrix.
+
+    Names that a CLIPModel does not have are kept, so that they are reported as unknown.
+    """
+    renamed: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        if name.endswith("position_ids"):  # written by older versions
+            continue
+        prefix = next((prefix for prefix in _TOWERS if name.startswith(prefix)), None)
+        if prefix is not None:
+            number, _, rest = name.removeprefix(prefix).partition(".")
+            block = f"{_TOWERS[prefix]}{number}."
+            if rest.startswith("self_attn.") and rest.split(".")[1] in ("q_proj", "k_proj", "v_proj"):
+                kind = rest.rpartition(".")[2]
+                parts = [tensors[f"{prefix}{number}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
+                renamed[f"{block}attn.in_proj_{kind}"] = torch.cat(parts)
+                continue
+            old = next((old for old in _BLOCK if rest.startswith(old)), None)
+            renamed[name if old is None else block + rest.replace(old, _BLOCK[old], 1)] = tensor
+        elif name in _TRANSPOSED:
+            renamed[_TRANSPOSED[name]] = tensor.T.contiguous()
+        else:
+            renamed[_NAMES.get(name, name)] = tensor
+    return renamed

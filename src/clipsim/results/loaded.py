@@ -1,0 +1,199 @@
+"""The JSON object of an earlier result → what a comparison needs of it, checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsim.errors import DataError, printable
+from clipsim.results.evaluation import EVALUATE_SCHEMA, TASKS
+from clipsim.results.rank import RANK_SCHEMA
+from clipsim.results.thresholds import THRESHOLD_SCHEMA
+from clipsim.statistics.paired_tests import Outcomes
+from clipsim.statistics.retrieval import IMAGE_TO_TEXT, TEXT_TO_IMAGE
+
+Parsed = TypeVar("Parsed")
+_OUTCOMES = {"classify": ("rank",), "retrieve": (IMAGE_TO_TEXT, TEXT_TO_IMAGE), "pairs": ("cosine",)}
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """One run of an earlier evaluation."""
+
+    name: str
+    model: str
+    metrics: Mapping[str, float | None]
+    recalls: Mapping[str, float | None]
+    outcomes: Outcomes
+
+
+@dataclass(frozen=True)
+class SavedEvaluation:
+    """An earlier result of `evaluate`."""
+
+    task: str
+    digest: str
+    images: tuple[str, ...]
+    runs: tuple[SavedRun, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class SavedRanking:
+    """An earlier result of `rank`; `similarity` is (texts, images), `best` the text of each image or None."""
+
+    model: str
+    templates: tuple[str, ...]
+    texts: tuple[str, ...]
+    images: tuple[str, ...]
+    similarity: NDArray[np.float64]
+    best: tuple[str | None, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SavedThresholds:
+    """A file of thresholds: what they hold for, and the threshold of each text; `entries` is the file's own list."""
+
+    model: str
+    conditions: Mapping[str, Any]
+    thresholds: Mapping[str, float]
+    entries: tuple[Mapping[str, Any], ...]
+    warnings: tuple[str, ...] = ()
+
+
+def parse_result(value: Any, shown: str) -> SavedEvaluation | SavedRanking:
+    """An object of `clipsim rank --json` or `clipsim evaluate --json`; `shown` names it in errors, escaped.
+
+    Raises DataError for anything else, and for a damaged one.
+    """
+    schema = value.get("schema") if isinstance(value, dict) else None
+    if schema == EVALUATE_SCHEMA:
+        return _parsed(_evaluation, value, shown)
+    if schema == RANK_SCHEMA:
+        return _parsed(_ranking, value, shown)
+    raise DataError(f"{shown}: not a result of 'clipsim rank --json' or 'clipsim evaluate --json'{_found(schema)}")
+
+
+def parse_evaluation(value: Any, shown: str) -> SavedEvaluation:
+    """An object of `clipsim evaluate --json`. Raises DataError for anything else."""
+    found = parse_result(value, shown)
+    if isinstance(found, SavedRanking):
+        raise DataError(f"{shown}: a result of 'clipsim rank', and a baseline is one of 'clipsim evaluate --json'")
+    return found
+
+
+def parse_thresholds(value: Any, shown: str) -> SavedThresholds:
+    """An object that `clipsim threshold` wrote. Raises DataError for anything else."""
+    schema = value.get("schema") if isinstance(value, dict) else None
+    if schema != THRESHOLD_SCHEMA:
+        raise DataError(f"{shown}: not a file of thresholds that 'clipsim threshold' wrote{_found(schema)}")
+    return _parsed(_thresholds, value, shown)
+
+
+def _found(schema: Any) -> str:
+    return f" (its schema is '{printable(schema, 40)}')" if isinstance(schema, str) else ""
+
+
+def _parsed(parse: Callable[[Any], Parsed], value: Any, shown: str) -> Parsed:
+    try:
+        return parse(value)
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise DataError(f"{shown}: a damaged result of clipsim ({printable(repr(error), 80)})") from error
+
+
+def _evaluation(value: Any) -> SavedEvaluation:
+    task, images = value["task"], _texts(value["images"])
+    if task not in TASKS:
+        raise ValueError(task)
+    runs = tuple(_run(run, task, len(images)) for run in value["results"])
+    return SavedEvaluation(task, _text(value["data"]["digest"]), images, runs, _warnings(value))
+
+
+def _run(value: Any, task: str, images: int) -> SavedRun:
+    outcomes = {name: tuple(map(_outcome, value["outcomes"][name])) for name in _OUTCOMES[task]}
+    if any(len(found) != images for found in outcomes.values()):
+        raise ValueError("outcomes of other images")
+    return SavedRun(
+        _text(value["name"]),
+        _model_name(value["model"]),
+        {name: None if found is None else _number(found["value"]) for name, found in value["metrics"].items()},
+        {
+            _text(record["label"]): None if record["recall"] is None else _number(record["recall"])
+            for record in value.get("per_class", ())
+        },
+        outcomes,
+    )
+
+
+def _outcome(value: Any) -> Any:
+    return tuple(map(_number, value)) if isinstance(value, list) else _number(value)
+
+
+def _ranking(value: Any) -> SavedRanking:
+    texts, images = _texts(value["texts"]), _texts(value["images"])
+    similarity = np.array([[_cosine(cosine) for cosine in row] for row in value["similarity"]], np.float64)
+    best = tuple(None if index is None else texts[range(len(texts))[index]] for index in value["best"])
+    if similarity.shape != (len(texts), len(images)) or len(best) != len(images):
+        raise ValueError("scores of other images or texts")
+    model, templates = _model_name(value["model"]), _texts(value["templates"])
+    return SavedRanking(model, templates, texts, images, similarity, best, _warnings(value))
+
+
+def _thresholds(value: Any) -> SavedThresholds:
+    entries = value["thresholds"]
+    return SavedThresholds(
+        _model_name(value["model"]),
+        describe_conditions(value["model"], _text(value["precision"]), _text(value["engine"]), value["templates"]),
+        {_text(entry["text"]): _number(entry["threshold"]) for entry in entries},
+        tuple(dict(entry) for entry in entries),
+        _warnings(value),
+    )
+
+
+def _warnings(value: Any) -> tuple[str, ...]:
+    return tuple(map(printable, _texts(value.get("warnings", ()))))
+
+
+def describe_conditions(model: Mapping[str, Any], precision: str, engine: str, templates: Any) -> dict[str, Any]:
+    """What thresholds hold for. The fp32 engines agree; what is quantised gives other cosines."""
+    return {
+        "model": _model_name(model),
+        "vectors": (int(model["embed_dim"]), int(model["image_size"]), _number(model["logit_scale"])),
+        "precision": precision,
+        "engine": engine if engine == "onnx-int8" else "fp32",
+        "templates": _texts(templates),
+    }
+
+
+def _model_name(model: Any) -> str:
+    pretrained = model["pretrained"]
+    return _text(model["name"]) + ("" if pretrained is None else f"/{_text(pretrained)}")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a string")
+    return value
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list | tuple):
+        raise TypeError(f"{values!r} is not a list")
+    return tuple(map(_text, values))
+
+
+def _cosine(value: Any) -> float:
+    """A cosine; NaN for the null of an image that could not be used."""
+    return math.nan if value is None else _number(value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is not a number")
+    return value

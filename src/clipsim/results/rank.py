@@ -1,0 +1,241 @@
+"""Scores and names → frozen records: one image's scores, and the whole result of a ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsim.statistics.estimates import ArrayRecord, _read_only
+from clipsim.vectors.similarity import order_texts, plain_number, round_significant
+
+RANK_SCHEMA = "clipsim.rank/1"
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """The model that gave the numbers; `logit_scale` is the factor itself, `head` is "softmax" or "sigmoid"."""
+
+    name: str
+    pretrained: str | None
+    embed_dim: int
+    image_size: int
+    logit_scale: float
+    logit_bias: float | None
+    head: str
+    preprocess: tuple[tuple[str, Any], ...] = ()  # the settings of its pictures, as pairs of name and value
+
+    @property
+    def full_name(self) -> str:
+        """The name with the tag of its weights, where it has one."""
+        return self.name if self.pretrained is None else f"{self.name}/{self.pretrained}"
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelRecord:
+        """What `to_dict` made plain. Raises TypeError, KeyError or AttributeError for anything else."""
+        settings = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values["preprocess"].items()
+        }
+        return cls(**{**values, "preprocess": tuple(settings.items())})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object "model" of the JSON schemas; numbers have seven significant digits."""
+        bias = None if self.logit_bias is None else round_significant(self.logit_bias)
+        scale = round_significant(self.logit_scale)
+        settings = {name: list(value) if isinstance(value, tuple) else value for name, value in self.preprocess}
+        return {**vars(self), "logit_scale": scale, "logit_bias": bias, "preprocess": settings}
+
+
+@dataclass(frozen=True)
+class Score:
+    """One text's score for one image; the probability is None where it would say nothing."""
+
+    text: str
+    similarity: float
+    probability: float | None
+
+
+@dataclass(frozen=True)
+class ImageFailure:
+    """One input that could not be used, and why (one escaped line).
+
+    `index` is its position among the inputs, from 0, with folders and patterns expanded; None where it is not known.
+    """
+
+    path: str
+    error: str
+    index: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageScores(ArrayRecord):
+    """One image against all texts: (m,) cosines, (m,) probabilities or None, and the index of the best text.
+
+    `best` is None where there are thresholds and no text reaches its own; `thumbnail` is a small image file, where
+    thumbnails were asked for. `index` is the position of the image among the inputs, from 0, with folders and patterns
+    expanded and failures counted. The row of an image that could not be used holds NaN. The arrays are read-only
+    copies. Records are equal, and hash equally, when their names and numbers are equal, wherever the image stood.
+    """
+
+    image: str
+    similarity: NDArray[np.float32]
+    probabilities: NDArray[np.float64] | None
+    best: int | None
+    thumbnail: bytes | None = field(default=None, compare=False)
+    index: int | None = field(default=None, compare=False)
+
+    @classmethod
+    def missing(cls, failure: ImageFailure, texts: int, *, with_probabilities: bool) -> ImageScores:
+        """The row of NaN of an image that could not be used."""
+        shares = np.full(texts, np.nan) if with_probabilities else None
+        return cls(failure.path, np.full(texts, np.nan, np.float32), shares, None, index=failure.index)
+
+    @property
+    def usable(self) -> bool:
+        """Whether the image could be used."""
+        return not np.isnan(self.similarity).any()
+
+    def __repr__(self) -> str:
+        """Short, whatever the number of texts."""
+        return f"ImageScores(image={self.image!r}, texts={len(self.similarity)}, best={self.best})"
+
+    def ranked(self, texts: Sequence[str], top: int | None = None) -> list[Score]:
+        """The scores, best first; only the first `top` when given."""
+        return [self.score(texts, index) for index in self.order(top)]
+
+    def order(self, top: int | None = None) -> list[int]:
+        """The indices of the texts, best first; only the first `top` when given."""
+        return [int(index) for index in order_texts(self.similarity)[:top]]
+
+    def score(self, texts: Sequence[str], index: int) -> Score:
+        """The score of one text."""
+        probability = None if self.probabilities is None else float(self.probabilities[index])
+        return Score(texts[index], float(self.similarity[index]), probability)
+
+
+@dataclass(frozen=True, repr=False)
+class RankResult:
+    """All images against all texts; what the command line renders, in whichever format.
+
+    `thresholds`, where there are any, holds the cosine that each text must reach to be an image's best.
+    Records are equal, and hash equally, when all their numbers are equal.
+    """
+
+    model: ModelRecord
+    device: str
+    precision: str
+    engine: str
+    templates: tuple[str, ...]
+    texts: tuple[str, ...]
+    scores: tuple[ImageScores, ...]
+    errors: tuple[ImageFailure, ...]
+    warnings: tuple[str, ...]
+    thresholds: tuple[float, ...] | None = None
+
+    def __repr__(self) -> str:
+        """Short, whatever the number of images."""
+        model = self.model.name + (f"/{self.model.pretrained}" if self.model.pretrained else "")
+        return (
+            f"RankResult(model={model!r}, texts={len(self.texts)}, images={len(self.scores)}, "
+            f"errors={len(self.errors)})"
+        )
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The images that were scored, in order."""
+        return tuple(scores.image for scores in self.scores)
+
+    @property
+    def indices(self) -> tuple[int | None, ...]:
+        """For each image, its position among the inputs, from 0."""
+        return tuple(scores.index for scores in self.scores)
+
+    @property
+    def similarity(self) -> NDArray[np.float32]:
+        """(texts, images) cosines, read-only."""
+        columns = [scores.similarity for scores in self.scores]
+        return _read_only(np.stack(columns, axis=1) if columns else np.zeros((len(self.texts), 0), np.float32))
+
+    @property
+    def probabilities(self) -> NDArray[np.float64] | None:
+        """(texts, images) probabilities, read-only; None where they would say nothing."""
+        columns = [scores.probabilities for scores in self.scores if scores.probabilities is not None]
+        return _read_only(np.stack(columns, axis=1)) if columns else None
+
+    def top_images(self, text: int, count: int) -> list[ImageScores]:
+        """The scores of the `count` images that fit one text best, best first; equals in the order given."""
+        usable = [image for image in self.scores if image.usable]
+        return sorted(usable, key=lambda image: -float(image.similarity[text]))[:count]
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A row a pair of image and text, for a data frame: `pandas.DataFrame(result.to_rows())`."""
+        return [
+            {
+                "image": image.image,
+                "index": image.index,
+                "text": text,
+                "similarity": float(image.similarity[index]),
+                "probability": None if image.probabilities is None else float(image.probabilities[index]),
+                "best": image.best == index,
+            }
+            for image in self.scores
+            for index, text in enumerate(self.texts)
+        ]
+
+    @property
+    def best(self) -> tuple[int | None, ...]:
+        """For each image, the index of its best text; None where no text reaches its threshold."""
+        return tuple(scores.best for scores in self.scores)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of the schema `clipsim.rank/1`; numbers have seven significant digits, and NaN is null."""
+        shares = self.probabilities
+        return {
+            "schema": RANK_SCHEMA,
+            "model": self.model.to_dict(),
+            "device": self.device,
+            "precision": self.precision,
+            "engine": self.engine,
+            "templates": list(self.templates),
+            "texts": list(self.texts),
+            **({} if self.thresholds is None else {"thresholds": list(self.thresholds)}),
+            "images": list(self.images),
+            "indices": list(self.indices),
+            "similarity": [[plain_number(value) for value in row] for row in self.similarity],
+            "probabilities": [[None] * len(self.scores) for _ in self.texts]
+            if shares is None
+            else [[plain_number(value) for value in row] for row in shares],
+            "best": list(self.best),
+            "errors": [dict(vars(failure)) for failure in self.errors],
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True)
+class Overview:
+    """How many images each text is the best of, in the order of the texts; the lowest and highest cosine of all.
+
+    `none_count` is the number of images none of whose texts reaches its threshold.
+    """
+
+    best_counts: tuple[int, ...]
+    none_count: int
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, result: RankResult) -> Overview:
+        """Sum up a result; without images, the range is 0 to 0."""
+        counts = [0] * len(result.texts)
+        none_count = 0
+        for image in result.scores:
+            if image.best is None:
+                none_count += 1
+            else:
+                counts[image.best] += 1
+        low = min((float(image.similarity.min()) for image in result.scores), default=0.0)
+        high = max((float(image.similarity.max()) for image in result.scores), default=0.0)
+        return cls(tuple(counts), none_count, low, high)

@@ -1,0 +1,188 @@
+"""What `search` found → frozen records: the matches of each query, and the whole answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from clipsim.results.rank import ImageFailure, ModelRecord
+from clipsim.vectors.similarity import round_significant
+
+SEARCH_SCHEMA = "clipsim.search/1"
+
+
+@dataclass(frozen=True)
+class Match:
+    """One image that was found: `rank` counts from 1, `similarity` is the cosine with the query.
+
+    `index` is its position among all that were searched, from 0: inputs with folders and patterns expanded, and the
+    rows of data sets.
+    """
+
+    rank: int
+    image: str
+    similarity: float
+    index: int | None = field(default=None, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """An element of "results"; numbers have seven significant digits."""
+        return {**vars(self), "similarity": round_significant(self.similarity)}
+
+
+@dataclass(frozen=True, repr=False)
+class QueryMatches:
+    """One query and its matches, best first.
+
+    The query is a `text` or the name of an `image`; the texts in `plus` and `minus` were added and subtracted,
+    each `weight` times.
+    """
+
+    text: str | None
+    image: str | None
+    plus: tuple[str, ...]
+    minus: tuple[str, ...]
+    results: tuple[Match, ...]
+    weight: float = 1.0
+
+    def __repr__(self) -> str:
+        """Short, whatever the number of matches."""
+        return f"QueryMatches({self.label!r}, results={len(self.results)})"
+
+    @property
+    def label(self) -> str:
+        """The query in one line, as it was typed.
+
+        >>> QueryMatches("a house", None, ("night",), ("people",), ()).label
+        'a house + night − people'
+        >>> QueryMatches("a house", None, ("night",), (), (), 0.5).label
+        'a house + 0.5 × night'
+        """
+        times = "" if self.weight == 1 else f"{self.weight:g} × "
+        words = [self.text if self.text is not None else str(self.image)]
+        words += [f"+ {times}{text}" for text in self.plus] + [f"− {times}{text}" for text in self.minus]
+        return " ".join(words)
+
+    def to_dict(self) -> dict[str, Any]:
+        """An element of "queries"."""
+        return {
+            "text": self.text,
+            "image": self.image,
+            "plus": list(self.plus),
+            "minus": list(self.minus),
+            "weight": self.weight,
+            "results": [match.to_dict() for match in self.results],
+        }
+
+
+@dataclass(frozen=True, repr=False)
+class SearchResult:
+    """The answers to all queries among `searched` images."""
+
+    model: ModelRecord
+    device: str
+    precision: str
+    engine: str
+    searched: int
+    queries: tuple[QueryMatches, ...]
+    errors: tuple[ImageFailure, ...]
+    warnings: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Short, whatever the number of queries."""
+        model = self.model.name + (f"/{self.model.pretrained}" if self.model.pretrained else "")
+        return (
+            f"SearchResult(model={model!r}, searched={self.searched}, queries={len(self.queries)}, "
+            f"errors={len(self.errors)})"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of the schema `clipsim.search/1`."""
+        return {
+            "schema": SEARCH_SCHEMA,
+            "model": self.model.to_dict(),
+            "device": self.device,
+            "precision": self.precision,
+            "engine": self.engine,
+            "searched": self.searched,
+            "queries": [query.to_dict() for query in self.queries],
+            "errors": [dict(vars(failure)) for failure in self.errors],
+            "warnings": list(self.warnings),
+        }
+
+
+DUPLICATES_SCHEMA = "clipsim.duplicates/1"
+
+
+@dataclass(frozen=True)
+class DuplicateImage:
+    """One picture of a group: its cosine with the first one of the group, its size in pixels where it is known.
+
+    `index` is its position among all that were compared, from 0: inputs with folders and patterns expanded, and the
+    rows of data sets.
+    `copy_of` names the better picture that it is a copy of by content, not only alike; None where there is none.
+    `removable` says that its file may go: when it was looked at, the better one was there, under a name of another
+    file, and removing this one frees its space.
+    """
+
+    image: str
+    similarity: float
+    width: int | None
+    height: int | None
+    index: int | None = field(default=None, compare=False)
+    copy_of: str | None = None
+    removable: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """An element of "images"; numbers have seven significant digits."""
+        return {**vars(self), "similarity": round_significant(self.similarity)}
+
+
+@dataclass(frozen=True, repr=False)
+class DuplicateGroup:
+    """Pictures that are alike, the best first; with `same_bytes`, their files are the same to the byte."""
+
+    same_bytes: bool
+    images: tuple[DuplicateImage, ...]
+
+    def __repr__(self) -> str:
+        """Short, whatever the number of pictures."""
+        return f"DuplicateGroup({self.images[0].image!r}, same_bytes={self.same_bytes}, images={len(self.images)})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """An element of "groups"."""
+        return {"same_bytes": self.same_bytes, "images": [image.to_dict() for image in self.images]}
+
+
+@dataclass(frozen=True, repr=False)
+class DuplicatesResult:
+    """All groups: first those of the same bytes, then the others, each in the order in which they were named.
+
+    `model` and `threshold` are None where only bytes were compared. `compared` is the number of pictures.
+    """
+
+    model: ModelRecord | None
+    threshold: float | None
+    compared: int
+    groups: tuple[DuplicateGroup, ...]
+    errors: tuple[ImageFailure, ...]
+    warnings: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Short, whatever the number of groups."""
+        return f"DuplicatesResult(compared={self.compared}, groups={len(self.groups)}, errors={len(self.errors)})"
+
+    @property
+    def redundant(self) -> tuple[str, ...]:
+        """The files that may go, in order: copies by content of a better picture that stays."""
+        return tuple(image.image for group in self.groups for image in group.images if image.removable)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of the schema `clipsim.duplicates/1`."""
+        return {
+            "schema": DUPLICATES_SCHEMA,
+            "model": None if self.model is None else self.model.to_dict(),
+            "threshold": self.threshold,
+            "groups": [group.to_dict() for group in self.groups],
+            "errors": [dict(vars(failure)) for failure in self.errors],
+            "warnings": list(self.warnings),
+        }

@@ -1,0 +1,121 @@
+"""Places that clients may search → the names and numbers that answers give to their pictures, and thumbnails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from clipsim.embedding.pipeline import read_thumbnails
+from clipsim.images.thumbnails import ThumbnailRules
+from clipsim.inputs.sources import FailedSource, FileSource, Source
+from clipsim.inputs.tars import TarMember
+from clipsim.inputs.urls import is_url
+from clipsim.results.rank import ImageFailure
+from clipsim.store.layout import is_dataset
+from clipsim.tasks.search_targets import Place
+
+# Paths are compared as text, as they were named; a Path would be made for each of a million of them.
+# ruff: noqa: PTH100, PTH112, PTH118, PTH119, PTH120
+
+
+THUMBNAIL = ThumbnailRules(192)
+LEAVES = "a link that leaves the served folder"
+MAX_ERRORS = 100  # unusable pictures that an answer lists
+
+
+class ServedPictures:
+    """The pictures of some places under names that say nothing of where the folders are.
+
+    `folders` are those named at the start: a picture's name is relative to its folder, after the folder's own name
+    where there are several. Other pictures are named from the folder that they have in common. A file within a folder
+    that is a link to one outside of all of them is not served.
+    """
+
+    def __init__(self, places: Sequence[Place], folders: Sequence[str] = ()) -> None:
+        roots = {os.path.abspath(name): None for name in folders if os.path.isdir(name) and not is_dataset(name)}
+        self._roots = sorted(roots, key=len, reverse=True)  # of nested ones, the inner one first
+        self._targets = [os.path.realpath(root) for root in self._roots]
+        self._names: dict[str, str] = {}
+        self._numbers: dict[str, int] = {}
+        self._sources: list[Source] = []
+        self.places = [
+            [self._checked(source) for source in place] if isinstance(place, list) else place for place in places
+        ]
+
+    def name(self, sources: Sequence[Source]) -> None:
+        """Give names and numbers to sources that do not have them yet."""
+        others = [path for source in sources if (path := _path_of(source)) and self._root_of(path) is None]
+        base = os.path.commonpath([os.path.dirname(path) for path in others]) if others else ""
+        for source in sources:
+            if source.name not in self._names:
+                self._names[source.name] = shown = self._unused(self._relative(source.name, base))
+                self._numbers[shown] = len(self._sources)
+                self._sources.append(source)
+
+    def shown(self, name: str) -> str:
+        """The name that answers give to a source of a name."""
+        return self._names.get(name) or self._relative(name)
+
+    def number(self, shown: str) -> int:
+        """The number of a picture, which its thumbnail is asked for by."""
+        return self._numbers[shown]
+
+    def failures(self, errors: Sequence[ImageFailure]) -> tuple[list[ImageFailure], list[str]]:
+        """What an answer says of sources that cannot be used: the first of them, and a notice of the others."""
+        listed = [ImageFailure(self._relative(error.path), error.error, error.index) for error in errors[:MAX_ERRORS]]
+        more = len(errors) - len(listed)
+        return listed, [f"{more:,} more images could not be used"] if more else []
+
+    def thumbnail(self, number: int) -> bytes | None:
+        """A small WebP file of a picture; None where there is none, or none that is on this machine."""
+        source = self._sources[number] if 0 <= number < len(self._sources) else None
+        path = None if source is None else _path_of(source)
+        if source is None or path is None or self._leaves(path):
+            return None
+        return next(iter(read_thumbnails([source], THUMBNAIL).values()), None)
+
+    def _checked(self, source: Source) -> Source:
+        path = _path_of(source)
+        return (
+            FailedSource(source.name, LEAVES, index=source.index) if path is not None and self._leaves(path) else source
+        )
+
+    def _leaves(self, path: str) -> bool:
+        """Whether a file in a served folder is really in none of them."""
+        if self._root_of(path) is None:
+            return False
+        real = os.path.realpath(path)
+        return not any(_is_within(real, target) for target in self._targets)
+
+    def _root_of(self, path: str) -> str | None:
+        return next((root for root in self._roots if _is_within(path, root)), None)
+
+    def _relative(self, name: str, base: str = "") -> str:
+        if is_url(name):
+            address = urlsplit(name)
+            return f"{address.scheme}://{address.hostname or ''}{address.path}"
+        path = os.path.abspath(name)
+        root = self._root_of(path)
+        if root is None:
+            return os.path.relpath(path, base) if base and _is_within(path, base) else os.path.basename(path)
+        relative = os.path.relpath(path, root)
+        return relative if len(self._roots) == 1 else os.path.join(os.path.basename(root), relative)
+
+    def _unused(self, shown: str) -> str:
+        """The name itself, or the first of "name (2)", "name (3)", … that no other picture has."""
+        number, tried = 1, shown
+        while tried in self._numbers:
+            number += 1
+            tried = f"{shown} ({number})"
+        return tried
+
+
+def _path_of(source: Source) -> str | None:
+    """The absolute path of the file that a source is in; None where it is not a file of this machine."""
+    name = source.tar if isinstance(source, TarMember) else source.name if isinstance(source, FileSource) else None
+    return None if name is None or is_url(name) else os.path.abspath(name)
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(os.path.join(folder, ""))

@@ -1,0 +1,8 @@
+"""Scores → figures with intervals.
+
+- `estimates`: counts and per-image values → estimates with 95 % intervals
+- `classification`: scores and labels → accuracy, recall, confusion, calibration and rejection
+- `retrieval`: images and captions → recall at k in both directions, and CLIPScore
+- `paired_tests`: runs on the same images → their differences, tested
+- `conformal`: scores of known images → a threshold with a guarantee
+"""

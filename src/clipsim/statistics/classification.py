@@ -1,0 +1,302 @@
+"""One image's scores and its label → `Prediction`; all predictions → accuracy, recall, confusion and calibration."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsim.errors import ClipsimError, printable
+from clipsim.statistics.estimates import ArrayRecord, Estimate, estimate_mean_share, estimate_share
+from clipsim.vectors.similarity import round_significant
+
+MAX_CONTRADICTED = 20
+MAX_CONFUSED = 50
+MAX_CONFUSION_LABELS = 2000  # of a matrix that is kept whole: four million counts
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One image: its label and the best one, as indices; the place of its label, from 1; cosines and probabilities.
+
+    The label of an image that belongs to none of the labels is their number; its rank and its label's scores are None.
+    """
+
+    image: str
+    label: int
+    best: int
+    rank: int | None
+    similarity: float
+    probability: float | None
+    label_similarity: float | None
+    label_probability: float | None
+
+
+@dataclass(frozen=True)
+class ClassRecord:
+    """One label: its images, the share of them that are right, and of the images taken for it that are its own."""
+
+    label: str
+    n: int
+    recall: float | None
+    precision: float | None
+
+
+@dataclass(frozen=True)
+class Confused:
+    """How many images of a label are taken for another."""
+
+    label: str
+    best: str
+    n: int
+
+
+@dataclass(frozen=True)
+class Contradicted:
+    """An image whose label the model contradicts, and the cosines of what it takes the image for and of the label."""
+
+    image: str
+    label: str
+    best: str
+    similarity: float
+    label_similarity: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Classification:
+    """What a model's predictions amount to.
+
+    `confusion` is (labels, labels) counts, rows the true labels, None for more than `MAX_CONFUSION_LABELS`; `ranks` is
+    the (n,) place of each image's label, from 1. With a `rejection`, the last label is that of none.
+    """
+
+    metrics: dict[str, Estimate | None]
+    per_class: tuple[ClassRecord, ...]
+    confusion: NDArray[np.int64] | None
+    confused: tuple[Confused, ...]
+    contradicted: tuple[Contradicted, ...]
+    ranks: NDArray[np.int64]
+
+
+def predict(
+    image: str, similarity: NDArray[np.float32], probabilities: NDArray[np.float32] | None, label: int
+) -> Prediction:
+    """Reduce an image's scores to what is measured; of equal cosines, the first label comes first.
+
+    Numbers have seven significant digits, as results show them: what is computed from them can be computed again from
+    the output of `rank`.
+    """
+    best = int(similarity.argmax())
+    rank = cosine = share = None
+    if label < len(similarity):
+        own = similarity[label]
+        rank = 1 + int((similarity > own).sum()) + int((similarity[:label] == own).sum())
+        cosine = round_significant(float(own))
+        share = None if probabilities is None else round_significant(float(probabilities[label]))
+    return Prediction(
+        image=image,
+        label=label,
+        best=best,
+        rank=rank,
+        similarity=round_significant(float(similarity[best])),
+        probability=None if probabilities is None else round_significant(float(probabilities[best])),
+        label_similarity=cosine,
+        label_probability=share,
+    )
+
+
+def measure_classification(
+    predictions: Sequence[Prediction],
+    labels: Sequence[str],
+    *,
+    top_k: Sequence[int],
+    rejection: Rejection | None = None,
+) -> Classification:
+    """Measure the predictions of at least one image.
+
+    Top-k is the share of images whose label is among the k best, None where k takes in all labels. With `rejection`,
+    none stands first where an image is rejected, else last; the calibration error is over images that have a label.
+    """
+    names = [*labels, *([rejection.name] if rejection else [])]
+    truth = np.array([prediction.label for prediction in predictions])
+    best = np.array([prediction.best for prediction in predictions])
+    ranks = np.array([prediction.rank or len(names) for prediction in predictions])
+    if rejection is not None:
+        best = np.where(rejection.rejected, len(labels), best)
+        ranks = np.where(rejection.rejected, np.where(truth == len(labels), 1, ranks + 1), ranks)
+    hits = [int((ranks <= k).sum()) for k in top_k]
+    metrics: dict[str, Estimate | None] = {
+        f"top{k}": estimate_share(good, len(truth)) if k < len(names) else None
+        for k, good in zip(top_k, hits, strict=True)
+    }
+    cases = np.bincount(truth, minlength=len(names))
+    taken = np.bincount(best, minlength=len(names))
+    right = np.bincount(truth[truth == best], minlength=len(names))
+    metrics["mean_class_recall"] = estimate_mean_share(right.tolist(), cases.tolist()) if len(names) > 1 else None
+    metrics["ece"] = _calibration(predictions, len(labels))
+    if rejection is not None:
+        metrics["none_auroc"] = (
+            None
+            if rejection.auroc is None
+            else Estimate(rejection.auroc, None, None, len(truth), "area under the ROC curve")
+        )
+    return Classification(
+        metrics,
+        tuple(
+            ClassRecord(name, int(n), float(good / n) if n else None, float(good / all_taken) if all_taken else None)
+            for name, n, good, all_taken in zip(names, cases, right, taken, strict=True)
+        ),
+        _confusion(truth, best, len(names)),
+        _confused(truth, best, names),
+        _contradicted(predictions, truth, best, names, rejection),
+        ranks,
+    )
+
+
+def _calibration(predictions: Sequence[Prediction], labels: int) -> Estimate | None:
+    counted = [
+        (prediction.probability, prediction.best == prediction.label)
+        for prediction in predictions
+        if prediction.probability is not None and prediction.label < labels
+    ]
+    if not counted:
+        return None
+    error = expected_calibration_error(*zip(*counted, strict=True))
+    return Estimate(error, None, None, len(counted), f"{BINS} equal bins")
+
+
+def _confusion(truth: NDArray[Any], best: NDArray[Any], size: int) -> NDArray[np.int64] | None:
+    if size > MAX_CONFUSION_LABELS:
+        return None
+    counts = np.bincount(truth * size + best, minlength=size * size).reshape(size, size).astype(np.int64)
+    counts.flags.writeable = False
+    return counts
+
+
+def _confused(truth: NDArray[Any], best: NDArray[Any], names: Sequence[str]) -> tuple[Confused, ...]:
+    pairs = Counter((int(label), int(taken)) for label, taken in zip(truth, best, strict=True) if label != taken)
+    worst = heapq.nsmallest(MAX_CONFUSED, pairs.items(), key=lambda pair: (-pair[1], pair[0]))
+    return tuple(Confused(names[label], names[taken], n) for (label, taken), n in worst)
+
+
+def _contradicted(
+    predictions: Sequence[Prediction],
+    truth: NDArray[Any],
+    best: NDArray[Any],
+    names: Sequence[str],
+    rejection: Rejection | None,
+) -> tuple[Contradicted, ...]:
+    """The wrong ones, by how far the cosine of what was preferred is above that of the label."""
+
+    def lead(index: int) -> float:
+        prediction = predictions[index]
+        threshold = 0.0 if rejection is None else rejection.threshold
+        own = threshold if prediction.label_similarity is None else prediction.label_similarity
+        return (prediction.similarity if best[index] == prediction.best else threshold) - own
+
+    worst = heapq.nlargest(MAX_CONTRADICTED, np.flatnonzero(truth != best).tolist(), key=lead)
+    return tuple(
+        Contradicted(
+            predictions[index].image,
+            names[truth[index]],
+            names[best[index]],
+            predictions[index].similarity,
+            predictions[index].label_similarity,
+        )
+        for index in worst
+    )
+
+
+BINS = 15
+
+
+def expected_calibration_error(confidences: Sequence[float], right: Sequence[bool]) -> float:
+    """The mean distance between confidence and share of right answers, over 15 equal bins of confidence; 0 is best.
+
+    Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3: bin m holds the confidences in
+    ((m - 1) / 15, m / 15], and counts by the number of images in it.
+
+    >>> expected_calibration_error([0.9, 0.9], [True, False])
+    0.4
+    """
+    confidence = np.asarray(confidences, np.float64)
+    edges = np.linspace(0, 1, BINS + 1)
+    bins = np.searchsorted(edges[1:-1], confidence, side="left")
+    surplus = np.bincount(bins, confidence - np.asarray(right, np.float64), BINS)
+    return float(np.abs(surplus).sum() / len(confidence))
+
+
+FOLDS = 5
+FIXED, CROSS_FITTED = "given", f"chosen on the other {FOLDS - 1} of {FOLDS} parts of the pictures"
+
+
+@dataclass(frozen=True, eq=False)
+class Rejection(ArrayRecord):
+    """Which pictures are taken for none of the labels: those whose best cosine is below a threshold.
+
+    `threshold` is the one for use, chosen on all pictures unless given; `rejected` is judged, where the threshold was
+    not given, by thresholds that were chosen without the picture itself. `auroc` is the chance that a picture with a
+    label has a higher best cosine than one without.
+    """
+
+    name: str
+    threshold: float
+    method: str
+    auroc: float | None
+    rejected: NDArray[np.bool_]
+
+
+def judge_none(
+    best: NDArray[np.float64], is_none: NDArray[np.bool_], *, name: str, below: float | None, seed: int
+) -> Rejection:
+    """(n,) best cosines and which pictures belong to none → which are rejected.
+
+    Without `below`, the threshold is the one at which the share of rejected pictures among none, plus that of kept ones
+    among the others, is highest (Youden 1950, "Index for rating diagnostic tests", Cancer 3), and each fifth of the
+    pictures, drawn by `seed`, is judged by the threshold of the other four fifths.
+
+    Raises ClipsimError where there are too few pictures of either kind to choose one.
+    """
+    auroc = _auroc(best, is_none)
+    if below is not None:
+        return Rejection(name, below, FIXED, auroc, best < below)
+    if min(is_none.sum(), (~is_none).sum()) < FOLDS:
+        raise ClipsimError(
+            f"a threshold for '{printable(name, 40)}' cannot be chosen from fewer than {FOLDS} pictures of it and "
+            f"{FOLDS} others; give one as none_below"
+        )
+    folds = np.empty(len(best), np.intp)
+    rng = np.random.default_rng(seed)
+    for kind in (is_none, ~is_none):
+        folds[kind] = rng.permutation(int(kind.sum())) % FOLDS
+    rejected = np.zeros(len(best), bool)
+    for fold in range(FOLDS):
+        inside = folds == fold
+        rejected[inside] = best[inside] < _youden(best[~inside], is_none[~inside])
+    return Rejection(name, round_significant(_youden(best, is_none)), CROSS_FITTED, auroc, rejected)
+
+
+def _youden(best: NDArray[np.float64], is_none: NDArray[np.bool_]) -> float:
+    """The threshold that tells the two kinds apart best: half-way between two scores; the lowest of equals."""
+    scores, place = np.unique(best, return_inverse=True)
+    if len(scores) == 1:
+        return float(scores[0])
+    none, known = (np.bincount(place[kind], minlength=len(scores)) for kind in (is_none, ~is_none))
+    index = np.cumsum(none)[:-1] / none.sum() - np.cumsum(known)[:-1] / known.sum()
+    cut = int(index.argmax())
+    return float(scores[cut] + scores[cut + 1]) / 2
+
+
+def _auroc(best: NDArray[np.float64], is_none: NDArray[np.bool_]) -> float | None:
+    """The area under the ROC curve as Mann and Whitney's U; ties count half. None where one kind is missing."""
+    none = np.sort(best[is_none])
+    known = best[~is_none]
+    if not (len(none) and len(known)):
+        return None
+    below, up_to = (np.searchsorted(none, known, side) for side in ("left", "right"))
+    return float((below.sum() + up_to.sum()) / 2 / (len(none) * len(known)))

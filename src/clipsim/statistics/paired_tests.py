@@ -1,0 +1,154 @@
+"""Two models on the same images → whether their difference could be chance: exact McNemar test, Holm's correction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from clipsim.statistics.estimates import Floats, bootstrap_interval
+from clipsim.statistics.retrieval import IMAGE_TO_TEXT, SCORES, TEXT_TO_IMAGE
+
+
+def exact_mcnemar(only_a: int, only_b: int) -> float:
+    """The two-sided p-value of the images that only one of two models gets right, were each as likely as the other.
+
+    The exact binomial form of McNemar 1947, "Note on the sampling error of the difference between correlated
+    proportions", Psychometrika 12; 1 where the models never differ.
+
+    >>> exact_mcnemar(1, 9)
+    0.021484375
+    >>> exact_mcnemar(0, 0)
+    1.0
+    """
+    n, fewer = only_a + only_b, min(only_a, only_b)
+    ways = tail = 1  # of drawing 0 from n, then of drawing up to `fewer`
+    for drawn in range(1, fewer + 1):
+        ways = ways * (n - drawn + 1) // drawn
+        tail += ways
+    return min(1.0, 2 * tail / 2**n) if n < 1000 else min(1.0, tail / (1 << (n - 1)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values corrected for their number, in the order given.
+
+    Holm 1979, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    corrected = [1.0] * len(p_values)
+    highest = 0.0
+    for place, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, (len(p_values) - place) * p_values[index]))
+        corrected[index] = highest
+    return corrected
+
+
+Outcomes = Mapping[str, tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A figure of B less that of A, with the limits of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs on the same images: where one of them does better, and whether that could be chance.
+
+    `p` is exact and two-sided: McNemar's where an image counts once, else the sign test over images. `p_holm` is
+    corrected for all comparisons of the metric, None where there is one.
+    """
+
+    metric: str
+    a: str
+    b: str
+    only_a: int
+    only_b: int
+    p: float
+    difference: Difference
+    p_holm: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object of the JSON schema."""
+        return {**vars(self), "difference": dict(vars(self.difference))}
+
+
+@dataclass(frozen=True, eq=False)
+class Contestant:
+    """One run and, for a metric, (n,) sums and counts of what each image contributes.
+
+    Runs of different `group`s are not compared, nor is an earlier run with another earlier one.
+    """
+
+    name: str
+    sums: Floats
+    counts: Floats
+    earlier: bool = False
+    group: str = ""
+
+
+def compare_runs(metric: str, contestants: Sequence[Contestant], *, seed: int) -> tuple[Comparison, ...]:
+    """Compare each pair of runs in order, and correct for the number of pairs where there are several."""
+    found = [
+        _compare(metric, a, b, seed)
+        for place, a in enumerate(contestants)
+        for b in contestants[place + 1 :]
+        if a.group == b.group and not (a.earlier and b.earlier)
+    ]
+    if len(found) < 2:
+        return tuple(found)
+    corrected = holm([comparison.p for comparison in found])
+    return tuple(replace(comparison, p_holm=p) for comparison, p in zip(found, corrected, strict=True))
+
+
+def _compare(metric: str, a: Contestant, b: Contestant, seed: int) -> Comparison:
+    only_a, only_b = int((a.sums > b.sums).sum()), int((b.sums > a.sums).sum())
+    difference = b.sums - a.sums
+    low, high = bootstrap_interval(difference, a.counts, seed=seed)
+    value = float(difference.sum() / np.sum(a.counts))
+    return Comparison(
+        metric, a.name, b.name, only_a, only_b, exact_mcnemar(only_a, only_b), Difference(value, low, high)
+    )
+
+
+def find_contested(metrics: Sequence[str]) -> list[str]:
+    """The metrics that a contest is decided by: the first of each kind that counts single images.
+
+    >>> find_contested(["top1", "top5", "ece"])
+    ['top1']
+    >>> find_contested(["text_to_image_recall@1", "image_to_text_recall@1", "image_to_text_recall@5"])
+    ['text_to_image_recall@1', 'image_to_text_recall@1']
+    """
+    kinds = [("top",), (f"{TEXT_TO_IMAGE}_recall@",), (f"{IMAGE_TO_TEXT}_recall@",), ("cosine",)]
+    firsts = [next((name for name in metrics if name.startswith(kind) and "x100" not in name), None) for kind in kinds]
+    return [name for name in firsts if name is not None]
+
+
+def enter_contest(
+    metric: str, name: str, outcomes: Outcomes, *, earlier: bool = False, group: str = ""
+) -> Contestant | None:
+    """A run as a contestant for a metric; None for a metric that is not one of single images (a median, say)."""
+    values: Sequence[Sequence[Any]]
+    if metric.startswith("top"):
+        best = int(metric.removeprefix("top"))
+        values = [[rank <= best] for rank in outcomes["rank"]]
+    elif "_recall@" in metric:
+        direction, _, k = metric.partition("_recall@")
+        ranks = outcomes[direction]
+        values = [[rank <= int(k) for rank in (own if isinstance(own, tuple | list) else [own])] for own in ranks]
+    elif metric in SCORES:
+        score = SCORES[metric][1]
+        values = [[score(cosine) for cosine in own] for own in outcomes["cosine"]]
+    else:
+        return None
+    sums = np.array([sum(own) for own in values], np.float64)
+    counts = np.array([len(own) for own in values], np.float64)
+    return Contestant(name, sums, counts, earlier, group)

@@ -1,0 +1,302 @@
+"""A data set from its plan to its end: which inputs make up which shard, what a folder holds, how it is finished.
+
+A shard's inputs are the lines of `.clipsim/sources_000N.jsonl`, so that a resumed run and every worker of a distributed
+one use the same inputs. The lines are written and compared as a stream: memory holds those of one shard.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain, islice, zip_longest
+from pathlib import Path
+from typing import Any
+
+from clipsim.errors import DatasetError, printable
+from clipsim.store.folders import DigestFile, Folder
+from clipsim.store.index import own_names
+from clipsim.store.layout import (
+    ERRORS_FILE,
+    FACTS_FILE,
+    STATE_FOLDER,
+    DatasetFacts,
+    FileFacts,
+    Files,
+    VectorFacts,
+    shard_name,
+    shard_names,
+)
+from clipsim.store.shards import read_record, record_name
+
+_REMEDY = "give another folder, or overwrite=True to start again"
+_SOURCES_NAME = re.compile(r"sources_([0-9]+)\.jsonl")
+
+
+@dataclass
+class Plan:
+    """How many inputs there are, and the SHA-256 of their lines."""
+
+    sources: int = 0
+    digest: str = ""
+
+
+def write_plan(folder: Folder, records: Iterable[dict[str, Any]], shard_size: int, plan: Plan) -> Iterator[int]:
+    """Write the inputs of every shard, yield the number of inputs after each, and fill in `plan`."""
+    digest = hashlib.sha256()
+    shard = 0
+    for shard, lines in enumerate(_chunks(records, shard_size), start=1):
+        content = "".join(lines).encode()
+        digest.update(content)
+        plan.sources += len(lines)
+        name = sources_name(shard - 1)
+        if folder.read(name) != content:
+            folder.write(name, content)
+        yield plan.sources
+    plan.digest = digest.hexdigest()
+    for name in folder.list_names(STATE_FOLDER):  # of a plan that was interrupted
+        if (match := _SOURCES_NAME.fullmatch(name)) and int(match[1]) >= shard:
+            folder.remove(f"{STATE_FOLDER}/{name}")
+
+
+def compare_plan(
+    folder: Folder, records: Iterable[dict[str, Any]], shard_size: int, known: Plan, plan: Plan
+) -> Iterator[int]:
+    """Compare the inputs with an existing plan; otherwise as `write_plan`. Files that were damaged are written again.
+
+    Raises DatasetError for other inputs, naming the first difference.
+    """
+    digest = hashlib.sha256()
+    difference = ""
+    changed = []
+    with folder.scratch() as scratch:
+        for shard, lines in enumerate(_chunks(records, shard_size)):
+            content = "".join(lines).encode()
+            digest.update(content)
+            stored = folder.read(sources_name(shard))
+            if stored != content:  # of other inputs, or damaged or missing; the digest of all decides
+                difference = difference or _difference(folder, stored, content, plan.sources)
+                changed.append(shard)
+                _keep(scratch / str(shard), content)
+            plan.sources += len(lines)
+            yield plan.sources
+        plan.digest = digest.hexdigest()
+        if plan.digest != known.digest:
+            if difference:
+                raise DatasetError(difference)
+            counts = "" if plan.sources == known.sources else f": {known.sources:,} then, {plan.sources:,} now"
+            raise DatasetError(f"{_other(folder)}{counts}; {_REMEDY}")
+        for shard in changed:
+            folder.publish(scratch / str(shard), sources_name(shard))
+
+
+def read_plan(folder: Folder, shard: int) -> list[dict[str, Any]]:
+    """The records of one shard's inputs. Raises DatasetError where they are missing."""
+    content = folder.read(sources_name(shard))
+    if content is None:
+        raise DatasetError(f"{folder.shown}: {sources_name(shard)} is missing; run the same command again")
+    try:
+        return [dict(json.loads(line)) for line in content.splitlines()]
+    except (ValueError, TypeError) as error:
+        raise DatasetError(f"{folder.shown}: {sources_name(shard)} is damaged") from error
+
+
+def sources_name(shard: int) -> str:
+    """The name of the file of a shard's inputs.
+
+    >>> sources_name(3)
+    '.clipsim/sources_0003.jsonl'
+    """
+    return f"{STATE_FOLDER}/sources_{shard:04d}.jsonl"
+
+
+def _chunks(records: Iterable[dict[str, Any]], size: int) -> Iterator[list[str]]:
+    rest = iter(records)
+    while chunk := [json.dumps(record) + "\n" for record in islice(rest, size)]:
+        yield chunk
+
+
+def _other(folder: Folder) -> str:
+    return f"{folder.shown} holds vectors of other inputs"
+
+
+def _keep(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise DatasetError(f"{printable(str(path))}: cannot write it: {error.strerror or error}") from error
+
+
+def _difference(folder: Folder, stored: bytes | None, found: bytes, before: int) -> str:
+    """The first input that is another one than it was."""
+    if stored is None:
+        return ""  # it is not known what it was
+    pairs = zip_longest(stored.splitlines(), found.splitlines(), fillvalue=b"")
+    for number, (old, new) in enumerate(pairs, start=before + 1):
+        if old != new:
+            was, now = _name_in(old), _name_in(new)
+            if was == now:
+                return f"{_other(folder)}: input {number:,}, {now}, has changed; {_REMEDY}"
+            return f"{_other(folder)}: input {number:,} was {was}, now it is {now}; {_REMEDY}"
+    return _other(folder)
+
+
+def _name_in(line: bytes) -> str:
+    try:
+        return f"'{printable(str(json.loads(line)['name']), 80)}'"
+    except (ValueError, KeyError, TypeError):
+        return "missing"
+
+
+ANOTHER = "give another folder"
+
+
+def read_earlier(folder: Folder) -> DatasetFacts | None:
+    """The facts of the data set in a folder, complete or not; None where the folder is empty.
+
+    Temporary files of interrupted runs are removed, and what an interrupted one was replacing; the caller holds the
+    folder's lock. Raises DatasetError for a folder of other files, and for damaged facts.
+    """
+    content = folder.read(FACTS_FILE)
+    if content is not None:
+        try:
+            facts = DatasetFacts.from_json(content.decode())
+        except ValueError as error:
+            raise DatasetError(
+                f"{folder.shown}: its {FACTS_FILE}, which says what is of the data set, is damaged, edited or of "
+                f"another version; {ANOTHER}, or remove this one yourself"
+            ) from error
+        _remove_scratch(folder)
+        return _remove_replaced(folder, facts) if facts.replaces else facts
+    foreign = sorted(set(folder.list_names()) - {STATE_FOLDER})
+    if foreign:
+        raise DatasetError(f"{folder.shown}: the folder is not empty and holds no vectors of clipsim; {ANOTHER}")
+    _remove_scratch(folder)
+    return None
+
+
+def find_own(folder: Folder, facts: DatasetFacts) -> set[str]:
+    """The names of all files that belong to a data set, also its index, but for `clipsim.json` and its plan."""
+    if facts.complete:
+        named = set(facts.files)
+    else:
+        records = (read_record(folder, shard) for shard in range(facts.shards))
+        named = {ERRORS_FILE, *chain.from_iterable(record.files for record in records if record is not None)}
+    state = {record_name(shard) for shard in range(facts.shards)}
+    return named | state | own_names(folder)
+
+
+def check_room(folder: Folder, own: set[str], facts: DatasetFacts) -> None:
+    """Raise DatasetError where a file of a new data set would take the place of one that is not in `own`."""
+    there = {f"{kind}/{name}" for kind in ("img_emb", "text_emb", "metadata") for name in folder.list_names(kind)}
+    there |= {ERRORS_FILE} & set(folder.list_names())
+    wanted = chain.from_iterable(shard_names(shard, with_captions=facts.with_captions) for shard in range(facts.shards))
+    for name in chain((ERRORS_FILE,), wanted):
+        if name in there - own:
+            raise DatasetError(f"{folder.shown}: {name} is not of the data set there and would be replaced; {ANOTHER}")
+
+
+def start_again(folder: Folder, own: set[str], facts: DatasetFacts) -> None:
+    """Put the facts of a new data set in place of another's, whose files are removed.
+
+    After an interruption before the first step the old data set is there; after it, the new one, which goes on.
+    """
+    begun = replace(facts, replaces=tuple(sorted(own)))
+    folder.write(FACTS_FILE, begun.to_json().encode())
+    _remove_replaced(folder, begun)
+
+
+def _remove_replaced(folder: Folder, facts: DatasetFacts) -> DatasetFacts:
+    for name in facts.replaces:
+        folder.remove(name)
+    facts = replace(facts, replaces=())
+    folder.write(FACTS_FILE, facts.to_json().encode())
+    return facts
+
+
+def find_differences(
+    there: DatasetFacts, asked: VectorFacts, *, dtype: str, shard_size: int, with_captions: bool
+) -> list[str]:
+    """How a data set differs from what is asked, a phrase each; engine and device, which only round, are ignored."""
+    found = []
+    if _model(there) != _model(asked):
+        found.append(f"model {_model(there)} there, {_model(asked)} now")
+    elif there.digest != asked.digest:
+        found.append("the files of the model have changed")
+    for name, old, new in (
+        ("precision", there.precision, asked.precision),
+        ("dtype", there.dtype, dtype),
+        ("shard_size", there.shard_size, shard_size),
+    ):
+        if old != new:
+            found.append(f"{name} {old} there, {new} now")
+    for name, was, now in (
+        ("captions", there.with_captions, with_captions),
+        ("exact decoding", bool(there.preprocessing.get("exact")), bool(asked.preprocessing.get("exact"))),
+    ):
+        if was != now:
+            found.append(f"{'with' if was else 'without'} {name} there, {'with' if now else 'without'} now")
+    return found
+
+
+def errors_differ(folder: Folder, facts: DatasetFacts, digest: DigestFile | None = None) -> bool:
+    """Whether the `errors.jsonl` of a complete data set is not the one that was written."""
+    known, size = facts.files.get(ERRORS_FILE), folder.sizes("").get(ERRORS_FILE)
+    if known is None or size != known.bytes:
+        return True
+    return digest is not None and folder.digest(ERRORS_FILE, digest) != known.sha256
+
+
+def finish(folder: Folder, facts: DatasetFacts) -> DatasetFacts:
+    """Write `errors.jsonl` and the counts of a data set with all its shards, and return the facts with the counts."""
+    images = captions = errors = 0
+    rows: list[int] = []
+    files: Files = {}
+    digest, size = hashlib.sha256(), 0
+    _remove_scratch(folder)  # of workers that died
+    with folder.scratch() as scratch:
+        made = scratch / ERRORS_FILE
+        try:
+            with made.open("wb") as file:
+                for shard in range(facts.shards):
+                    record = read_record(folder, shard)
+                    if record is None:
+                        folder.remove(shard_name("metadata", shard))  # so that the shard is made again
+                        raise DatasetError(
+                            f"{folder.shown}: the record of shard {shard} is damaged; run the same command again"
+                        )
+                    images += record.images
+                    captions += record.captions
+                    errors += len(record.failures)
+                    rows.append(record.images)
+                    files |= record.files
+                    for name, cause in record.failures:
+                        line = json.dumps({"path": name, "error": cause}).encode() + b"\n"
+                        digest.update(line)
+                        size += file.write(line)
+        except OSError as error:
+            raise DatasetError(f"{folder.shown}: cannot write {ERRORS_FILE}: {error.strerror or error}") from error
+        folder.publish(made, ERRORS_FILE)
+    files[ERRORS_FILE] = FileFacts(size, digest.hexdigest())
+    done = replace(
+        facts,
+        images=images,
+        captions=captions if facts.with_captions else None,
+        errors=errors,
+        rows=tuple(rows),
+        files=files,
+    )
+    folder.write(FACTS_FILE, done.to_json().encode())
+    return done
+
+
+def _remove_scratch(folder: Folder) -> None:
+    for name in folder.list_names(STATE_FOLDER):
+        if name.startswith("tmp-"):
+            folder.remove(f"{STATE_FOLDER}/{name}")
+
+
+def _model(facts: VectorFacts) -> str:
+    return facts.model.name + (f"/{facts.model.pretrained}" if facts.model.pretrained else "")

@@ -1,0 +1,452 @@
+"""A group of pictures that are alike → which file of it is best, which are copies of it, and which of those may go."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsim.embedding.embedder import Embedder
+from clipsim.embedding.pipeline import default_workers
+from clipsim.engines.choice import usable_cores
+from clipsim.errors import ImageError, UsageError, count_of, printable
+from clipsim.files import digest_stream, file_identity
+from clipsim.images.copies import PictureFacts, could_be_copies, is_copy, read_facts
+from clipsim.images.grey_copies import Thumbnail, make_thumbnail, measure_source
+from clipsim.inputs.expand import Repeats, identify
+from clipsim.inputs.sources import FileSource, Source
+from clipsim.models.catalogue import BUNDLED
+from clipsim.options import as_number, check_flag
+from clipsim.results.search import DuplicateGroup, DuplicateImage, DuplicatesResult
+from clipsim.tasks.rank import describe_model
+from clipsim.tasks.search_targets import Collection, Place, Places, Progress, check_models
+from clipsim.vectors.pairs import Groups, Pairs, find_near_pairs
+from clipsim.vectors.pixels import SIDE, Windows, correlate, cut_whole, cut_windows, fit
+
+MAX_KEPT_COMPARED = 4  # kept pictures of a group that another one is compared with: the nearest
+
+Distance = Callable[[int, int], float]
+
+
+@dataclass(frozen=True)
+class FileNow:
+    """A file as it is now: what names it, how it is seen, and the facts of its picture where it is one."""
+
+    identity: tuple[object, ...]
+    names: int  # hard links
+    is_link: bool
+    bytes: int
+    modified: int
+    facts: PictureFacts | None
+
+    def rank(self) -> tuple[float, ...]:
+        """What orders the files of a group, the best first: pixels, lossless, what RGB lacks, bytes, age."""
+        facts = self.facts
+        if facts is None:
+            return (0, 0, 0, -self.bytes, self.modified)
+        more = facts.frames + facts.alpha + facts.deep
+        return (-facts.pixels, facts.loss, -more, -self.bytes, self.modified)
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """The rows of a group, the best first.
+
+    `copy_of` has for each row that is a copy by content the row of the kept one. Of these, `removable` are files whose
+    removal frees space and loses nothing; `changed` is the number of those that are not what was compared.
+    """
+
+    rows: list[int]
+    copy_of: dict[int, int]
+    removable: frozenset[int]
+    changed: int
+
+
+def arrange(
+    rows: Sequence[int], sources: Sequence[Source], digests: Sequence[bytes | None], distance: Distance | None
+) -> Arranged:
+    """Look at the files of a group, and decide.
+
+    `digests` are those of the files that were compared: a file with other content now is neither kept nor removable.
+    `distance` tells how far two pictures are apart, infinite for those that are surely different; without it only
+    files of the same bytes are copies.
+    """
+    files = {row: _look(sources[row]) for row in rows}
+    there = sorted((row for row in rows if files[row] is not None), key=lambda row: (*_known(files, row).rank(), row))
+    kept: list[int] = []
+    copy_of: dict[int, int] = {}
+    unchanged: dict[int, bool] = {}
+    for row in there:
+        same = next((other for other in kept if digests[row] is not None and digests[row] == digests[other]), None)
+        if same is None and distance is not None:
+            near = sorted((apart, other) for other in kept if (apart := distance(other, row)) < float("inf"))
+            candidates = [other for _, other in near[:MAX_KEPT_COMPARED]]
+            same = next((other for other in candidates if _copies(files, sources, other, row)), None)
+        if same is None:
+            kept.append(row)
+        else:
+            copy_of[row] = same
+    for row in {*copy_of, *copy_of.values()}:
+        unchanged[row] = _is_unchanged(sources[row], digests[row])
+    possible = [
+        row
+        for row, other in copy_of.items()
+        if unchanged[row]
+        and unchanged[other]
+        and not _known(files, row).is_link
+        and _known(files, row).identity != _known(files, other).identity
+    ]
+    listed = Counter(_known(files, row).identity for row in possible)
+    removable = frozenset(row for row in possible if listed[_known(files, row).identity] >= _known(files, row).names)
+    gone = [row for row in rows if files[row] is None]
+    return Arranged([*there, *gone], copy_of, removable, sum(not same for same in unchanged.values()))
+
+
+def _known(files: dict[int, FileNow | None], row: int) -> FileNow:
+    found = files[row]
+    assert found is not None
+    return found
+
+
+def _look(source: Source) -> FileNow | None:
+    """The file of a source; None for what is not a regular file on this machine, or is not there any more."""
+    if not isinstance(source, FileSource):
+        return None
+    found = source.stat()
+    if found is None or not stat.S_ISREG(found.st_mode):
+        return None
+    facts = None
+    with suppress(ImageError):
+        facts = read_facts(source)
+    try:
+        is_link = os.path.islink(source.name)  # noqa: PTH114 (a Path raises for odd names)
+        identity = file_identity(source.name, found)
+    except (OSError, ValueError):
+        return None
+    return FileNow(identity, found.st_nlink, is_link, found.st_size, found.st_mtime_ns, facts)
+
+
+def _copies(files: dict[int, FileNow | None], sources: Sequence[Source], kept: int, row: int) -> bool:
+    first, second = _known(files, kept).facts, _known(files, row).facts
+    if first is None or second is None or not could_be_copies(first, second):
+        return False
+    with suppress(ImageError):
+        return is_copy(sources[kept], sources[row])
+    return False
+
+
+def _is_unchanged(source: Source, digest: bytes | None) -> bool:
+    """Whether a file has the content that was compared."""
+    with suppress(ImageError, OSError), source.open() as stream:
+        return digest is not None and digest_stream(stream) == digest.hex()
+    return False
+
+
+DEFAULT_THRESHOLD = 0.94  # for the bundled model, as benchmarks/duplicates.py measures it
+LOADED_PAIRS = 512  # whose pictures are decoded ahead
+OTHER_MODEL = (
+    f"the default threshold of {DEFAULT_THRESHOLD} was measured with {BUNDLED}; with another model, look at what it "
+    "finds, and set the threshold"
+)
+
+
+@dataclass(frozen=True)
+class DuplicatesRequest:
+    """What makes two pictures alike: a cosine over `threshold` (None: the default), and with `pixels` their pixels too.
+
+    Raises UsageError for a threshold that is not a cosine.
+    """
+
+    threshold: float | None = None
+    pixels: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the threshold."""
+        least = as_number(self.threshold)
+        if self.threshold is not None and (least is None or not -1 <= least <= 1):
+            raise UsageError(f"threshold is a cosine, from -1 to 1, not {printable(repr(self.threshold), 40)}")
+        check_flag("pixels", self.pixels)
+        object.__setattr__(self, "threshold", least)
+
+
+class Duplicates:
+    """A search for duplicates as it runs: iterate over its progress to the end; then `result` is there.
+
+    Raises DatasetError for a data set of another model, and with `on_error="raise"` ImageError for the first image that
+    cannot be used.
+    """
+
+    def __init__(self, session: Embedder, places: Sequence[Place], request: DuplicatesRequest) -> None:
+        self._session, self._places, self._request = session, places, request
+        self._threshold = DEFAULT_THRESHOLD if request.threshold is None else float(request.threshold)
+        self.notices = check_models(places, session)
+        if request.threshold is None and session.spec.name != BUNDLED:
+            self.notices.append(OTHER_MODEL)
+        self.result: DuplicatesResult | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the caller should know, as far as it is known by now."""
+        return tuple(dict.fromkeys((*self._session.notices, *self.notices)))
+
+    def __iter__(self) -> Generator[Progress, None, None]:
+        """Embed what is to be compared, then compare it."""
+        session = self._session
+        reported = False
+        while True:
+            device = session.confirm_device()
+            with closing(Collection()) as collection:
+                for progress in collection.fill(session, self._places):
+                    yield Progress(progress.what, progress.done, progress.total) if reported else progress
+                reported = True
+                if session.confirm_device() != device:  # vectors of two devices are not compared
+                    continue
+                with closing(PixelCheck(collection.sources, default_workers())) as check:
+                    yield from self._compare(collection, check)
+                return
+
+    def _compare(self, collection: Collection, check: PixelCheck) -> Generator[Progress, None, None]:
+        copies = find_copies(collection.digests)
+        repeated = {row for rows in copies for row in rows[1:]}
+        rows = np.array([row for row in range(len(collection)) if row not in repeated], np.int64)
+        groups = Groups()
+        for first, *others in copies:
+            for other in others:
+                groups.join(first, other)
+        vectors = collection.vectors
+        assert vectors is not None
+
+        def take(start: int, end: int) -> NDArray[np.float32]:
+            return vectors.take(rows[start:end])
+
+        with closing(find_near_pairs(take, len(rows), self._threshold, workers=usable_cores())) as blocks:
+            for done, pairs in blocks:
+                self._join(groups, check, rows, pairs)
+                yield Progress("comparing", done, len(rows))
+        if check.missing and self._request.pixels:
+            self.notices.append(
+                count_of(len(check.missing), "picture")
+                + " could not be opened to compare their pixels; their vectors decide"
+            )
+        found = DescribedGroups(collection, self._places, groups.members(), check)
+        self.notices += found.notices
+        model = describe_model(self._session.encoder)  # after which all notices of the model are known
+        self.result = DuplicatesResult(
+            model=model,
+            threshold=self._threshold,
+            compared=len(collection) - found.repeated,
+            groups=found.groups,
+            errors=tuple(collection.errors),
+            warnings=self.warnings,
+        )
+
+    def _join(self, groups: Groups, check: PixelCheck, rows: NDArray[np.int64], pairs: Pairs) -> None:
+        """Put into groups what is alike."""
+        firsts, seconds = rows[pairs.first].tolist(), rows[pairs.second].tolist()
+        for begin in range(0, len(firsts), LOADED_PAIRS):
+            part = list(zip(firsts[begin : begin + LOADED_PAIRS], seconds[begin : begin + LOADED_PAIRS], strict=True))
+            part = [pair for pair in part if not groups.together(*pair)]
+            if self._request.pixels:
+                check.load(row for pair in part for row in pair)
+            for first, second in part:
+                if not groups.together(first, second) and (not self._request.pixels or check.alike(first, second)):
+                    groups.join(first, second)
+
+
+def find_copies(digests: Sequence[bytes | None]) -> list[list[int]]:
+    """The rows that share a digest, two and more; in the order of the first.
+
+    >>> find_copies([b"a", b"b", None, b"a", None])
+    [[0, 3]]
+    """
+    rows: dict[bytes, list[int]] = defaultdict(list)
+    for row, digest in enumerate(digests):
+        if digest is not None:
+            rows[digest].append(row)
+    return [found for found in rows.values() if len(found) > 1]
+
+
+class DescribedGroups:
+    """The records of groups of rows: those of the same bytes first, in each the best picture first.
+
+    A file that is in a group under two names is there once; a group that has one picture then is none. `repeated` is
+    the number of those names, `notices` what the caller should know.
+    """
+
+    def __init__(
+        self, collection: Collection, places: Sequence[Place], groups: Sequence[Sequence[int]], check: PixelCheck | None
+    ) -> None:
+        self._collection, self._check = collection, check
+        repeats = places.repeats if isinstance(places, Places) else Repeats()
+        before, changed, described = repeats.count, 0, []
+        for members in groups:
+            rows = [row for row in members if not self._is_repeated(repeats, row)]
+            if len(rows) > 1:
+                group, arranged = self._describe(rows)
+                described.append(group)
+                changed += arranged.changed
+        self.repeated = repeats.count - before
+        self.groups = tuple(sorted(described, key=lambda group: not group.same_bytes))
+        self.notices = list(repeats.notices)
+        if changed:
+            self.notices.append(
+                f"{changed:,} pictures of groups are not what they were when they were compared, and are no longer "
+                "taken for copies; embed them again"
+            )
+
+    def _is_repeated(self, repeats: Repeats, row: int) -> bool:
+        source = self._collection.sources[row]
+        if not isinstance(source, FileSource):
+            return False
+        return repeats.is_repeated(("row", identify(source) or source.name))
+
+    def _describe(self, rows: Sequence[int]) -> tuple[DuplicateGroup, Arranged]:
+        collection = self._collection
+        distance = None if self._check is None else self._check.distance
+        arranged = arrange(rows, collection.sources, collection.digests, distance)
+        known = {row: self._size_of(row) for row in rows}
+        area = {row: size[0] * size[1] if size else 0 for row, size in known.items()}
+        copies = {*arranged.copy_of, *arranged.copy_of.values()}  # first, then what is only alike, also what is gone
+        ordered = sorted(arranged.rows, key=lambda row: (row not in copies, -area[row]))
+        digests = {collection.digests[row] for row in ordered}
+        same = len(digests) == 1 and None not in digests
+        images = tuple(
+            DuplicateImage(
+                source.name,
+                cosine,
+                width,
+                height,
+                source.index,
+                copy_of=collection.sources[arranged.copy_of[row]].name if row in arranged.copy_of else None,
+                removable=row in arranged.removable,
+            )
+            for row, source, cosine, (width, height) in (
+                (row, collection.sources[row], cosine, known[row] or (None, None))
+                for row, cosine in zip(ordered, _compare_with_first(collection, ordered), strict=True)
+            )
+        )
+        return DuplicateGroup(same, images), arranged
+
+    def _size_of(self, row: int) -> tuple[int, int] | None:
+        sizes = self._check.sizes if self._check else {}
+        return sizes.get(row) or self._collection.sizes[row] or _measure(self._collection, row)
+
+
+def _compare_with_first(collection: Collection, rows: Sequence[int]) -> list[float]:
+    """The cosine of each row's vector with that of the first; 1 for the same bytes."""
+    digest = collection.digests[rows[0]]
+    same = [place == 0 or (digest is not None and collection.digests[row] == digest) for place, row in enumerate(rows)]
+    if all(same) or collection.vectors is None:
+        return [1.0] * len(rows)
+    order = np.argsort(np.array(rows))
+    vectors = np.empty((len(rows), collection.vectors.dimensions), np.float32)
+    vectors[order] = collection.vectors.take(np.array(rows, np.int64)[order])
+    cosines = np.clip(vectors @ vectors[0], -1, 1)
+    return [1.0 if equal else float(cosine) for equal, cosine in zip(same, cosines, strict=True)]
+
+
+def _measure(collection: Collection, row: int) -> tuple[int, int] | None:
+    with suppress(ImageError):
+        return measure_source(collection.sources[row])
+    return None
+
+
+# The correlation that one picture must have with a part of the other, and the greatest difference of their mean
+# colours in any channel; benchmarks/duplicates.py measures them.
+LEAST_FIT = 0.85
+MOST_COLOUR_DIFFERENCE = 32.0
+KEPT_PICTURES = 4096  # nine kilobytes each
+KEPT_WINDOWS = 64  # two megabytes each
+
+
+EQUAL_DIFFERENCE = 2.0  # of cells of the small pictures, and of the mean colours, of what has the same pixels
+MAX_CELL_DIFFERENCE = 48.0  # of copies that differ by how they were encoded and reduced; most have less than 20
+CELL = 4  # pixels of the small pictures, on either side
+
+
+class PixelCheck:
+    """Compares pictures by small grey copies, which are decoded by threads when they are needed.
+
+    `sizes` has the width and height of every picture that was decoded, by its row; `missing` the rows of those that
+    could not be.
+    """
+
+    def __init__(self, sources: Sequence[Source], workers: int) -> None:
+        self._sources = sources
+        self._workers = workers
+        self._pool: ThreadPoolExecutor | None = None
+        self._pictures: OrderedDict[int, Thumbnail] = OrderedDict()
+        self._windows: OrderedDict[int, Windows] = OrderedDict()
+        self.sizes: dict[int, tuple[int, int]] = {}
+        self.missing: set[int] = set()
+
+    def load(self, rows: Iterable[int]) -> None:
+        """Decode the pictures of some rows, those that are not there yet; at most `KEPT_PICTURES` at once."""
+        asked = dict.fromkeys(rows)
+        for row in asked.keys() & self._pictures.keys():
+            self._pictures.move_to_end(row)
+        wanted = [row for row in asked if row not in self._pictures and row not in self.missing]
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._workers, "decode")
+        for row, made in zip(wanted, self._pool.map(self._decode, wanted), strict=True):
+            if made is None:
+                self.missing.add(row)
+            else:
+                self._pictures[row], self.sizes[row] = made, made.size
+        while len(self._pictures) > KEPT_PICTURES:
+            self._windows.pop(self._pictures.popitem(last=False)[0], None)
+
+    def alike(self, first: int, second: int) -> bool:
+        """Whether two pictures are alike; where one of them cannot be decoded, their vectors decide alone."""
+        self.load((first, second))
+        if self.missing & {first, second}:
+            return True
+        one, other = self._pictures[first], self._pictures[second]
+        if np.abs(one.colour - other.colour).max() > MOST_COLOUR_DIFFERENCE:
+            return False
+        if _distance(one, other).max() <= EQUAL_DIFFERENCE:
+            return True  # also where all pixels have one colour, which nothing correlates with
+        if correlate(cut_whole(one.grey), cut_whole(other.grey)) >= LEAST_FIT:
+            return True  # neither cropped nor turned, as most copies are
+        return fit(self._windows_of(first), self._windows_of(second)) >= LEAST_FIT
+
+    def distance(self, first: int, second: int) -> float:
+        """How far the small copies of two pictures are apart; infinite where they are surely of different content."""
+        self.load((first, second))
+        if self.missing & {first, second}:
+            return float("inf")
+        apart = _distance(self._pictures[first], self._pictures[second])
+        return float(apart.mean()) if apart.max() <= MAX_CELL_DIFFERENCE else float("inf")
+
+    def close(self) -> None:
+        """Drop what is still to be decoded."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _windows_of(self, row: int) -> Windows:
+        windows = self._windows.get(row)
+        if windows is None:
+            windows = self._windows[row] = cut_windows(self._pictures[row].grey)
+            if len(self._windows) > KEPT_WINDOWS:
+                self._windows.popitem(last=False)
+        return windows
+
+    def _decode(self, row: int) -> Thumbnail | None:
+        try:
+            return make_thumbnail(self._sources[row], SIDE)
+        except ImageError:
+            return None
+
+
+def _distance(first: Thumbnail, second: Thumbnail) -> NDArray[np.float32]:
+    """The differences of two small pictures, cell by cell, and of their mean colours."""
+    difference = np.abs(first.grey.astype(np.float32) - second.grey.astype(np.float32))
+    cells = difference.reshape(SIDE // CELL, CELL, SIDE // CELL, CELL).mean((1, 3))
+    return np.concatenate([cells.ravel(), np.abs(first.colour - second.colour)])

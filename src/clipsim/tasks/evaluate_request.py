@@ -1,0 +1,176 @@
+"""What an evaluation is asked to do, as a caller names it → `EvaluationRequest`, checked before a model is opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from clipsim.errors import UsageError, printable
+from clipsim.inputs.labelled import LabelledRequest
+from clipsim.inputs.labelled_layouts import Columns
+from clipsim.inputs.lists import check_list, list_given
+from clipsim.inputs.prompts import PLACE, check_templates
+from clipsim.options import as_number, as_whole, check_flag, check_path
+from clipsim.results.loaded import SavedEvaluation
+from clipsim.statistics.retrieval import CLIPSCORE_TEMPLATE
+from clipsim.tasks.saved_files import Result, read_baseline
+
+TOP_K, RECALL_K = (1, 5), (1, 5, 10)
+MAX_SEED = 2**63
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """Which data, measured how: everything that can be checked before the data are read."""
+
+    data: LabelledRequest
+    template_sets: tuple[TemplateSet, ...]
+    none_below: float | None
+    top_k: tuple[int, ...]
+    recall_k: tuple[int, ...]
+    ranks_given: tuple[str, ...]  # of the two before
+    baseline: SavedEvaluation | None
+    seed: int
+
+    @classmethod
+    def check(
+        cls,
+        data: str | os.PathLike[str],
+        *,
+        task: str = "auto",
+        image_column: str | None = None,
+        label_column: str | None = None,
+        caption_column: str | None = None,
+        root: str | os.PathLike[str] | None = None,
+        labels: str | os.PathLike[str] | None = None,
+        templates: Iterable[str] | str = (),
+        template_sets: TemplateSets | None = None,
+        none: str | None = None,
+        none_below: float | None = None,
+        top_k: Iterable[int] | int | None = None,
+        recall_k: Iterable[int] | int | None = None,
+        clipscore_prefix: bool = False,
+        baseline: Result | None = None,
+        seed: int = 0,
+    ) -> EvaluationRequest:
+        """Check the options, and read the baseline.
+
+        Raises UsageError for options that contradict each other or the task, DataError for a baseline that is not one.
+        """
+        if clipscore_prefix and task != "pairs":
+            raise UsageError("clipscore_prefix=True goes with the task pairs")
+        if clipscore_prefix and (templates or template_sets):
+            raise UsageError("clipscore_prefix=True is a template itself; give no others")
+        if none_below is not None and none is None:
+            raise UsageError(f"none_below='{none_below}' is the threshold of none, and none is not given")
+        least = as_number(none_below)
+        if none_below is not None and least is None:
+            raise UsageError(f"none_below='{printable(str(none_below), 40)}' is not a cosine")
+        for name, value in (
+            ("task", task),
+            ("image_column", image_column),
+            ("label_column", label_column),
+            ("caption_column", caption_column),
+            ("none", none),
+        ):
+            if value is not None and not isinstance(value, str):
+                raise UsageError(f"{name}={printable(repr(value), 40)} is not a string")
+        check_flag("clipscore_prefix", clipscore_prefix)
+        check_list(data, "data")
+        request = cls(
+            LabelledRequest(
+                check_path("data", data),
+                task,
+                Columns(image_column, label_column, caption_column),
+                None if root is None else check_path("root", root),
+                None if labels is None else check_path("labels", labels),
+                none,
+            ),
+            find_template_sets(CLIPSCORE_TEMPLATE if clipscore_prefix else templates, template_sets),
+            least,
+            _ranks("top_k", TOP_K, top_k),
+            _ranks("recall_k", RECALL_K, recall_k),
+            tuple(name for name, ranks in (("top_k", top_k), ("recall_k", recall_k)) if ranks is not None),
+            None if baseline is None else read_baseline(baseline),
+            check_seed(seed),
+        )
+        if task != "auto":
+            check_ranks(request, task)
+        return request
+
+
+def check_seed(seed: object) -> int:
+    """The seed of what is drawn at random. Raises UsageError for what is not a whole number."""
+    whole = as_whole(seed)
+    if whole is None or not 0 <= whole < MAX_SEED:
+        raise UsageError(f"seed='{printable(str(seed), 40)}' is not a whole number from 0 on")
+    return whole
+
+
+def check_ranks(request: EvaluationRequest, task: str) -> None:
+    """Raise UsageError for ranks that were given and are not those of the task."""
+    for name, ranks, goes_with in (("top_k", request.top_k, "classify"), ("recall_k", request.recall_k, "retrieve")):
+        if name in request.ranks_given and task != goes_with:
+            shown = ",".join(map(str, ranks))
+            raise UsageError(f"{name}='{shown}' goes with the task {goes_with}, and this is {task}")
+
+
+def _ranks(name: str, usual: tuple[int, ...], given: object) -> tuple[int, ...]:
+    """The ranks to measure at, without repetition: the usual ones unless others are given."""
+    if given is None:
+        return usual
+    values = [given] if not isinstance(given, Iterable) else list(list_given(given, name))
+    found = tuple(dict.fromkeys(map(as_whole, values)))
+    ranks = tuple(k for k in found if k is not None and k > 0)
+    if not found or ranks != found:
+        shown = printable(",".join(map(str, values)), 40)
+        raise UsageError(f"{name}='{shown}' are not whole numbers from 1 on, such as 1 and 5")
+    return ranks
+
+
+PUBLISHED = ("simple", "imagenet")
+BUILT_IN = ("plain", *PUBLISHED)
+TemplateSets = Mapping[str, Iterable[str] | None] | Iterable[str]
+
+
+@dataclass(frozen=True)
+class TemplateSet:
+    """Templates that are averaged; `name` is None for those of a run that has one set only."""
+
+    name: str | None
+    templates: tuple[str, ...]
+
+
+def find_template_sets(templates: Iterable[str] | str, sets: TemplateSets | str | None) -> tuple[TemplateSet, ...]:
+    """The sets to run: those that are named, else one of the templates given, which may be none.
+
+    `sets` maps names to templates, None standing for a built-in set, or is a list of names of built-in ones: "plain",
+    the text as it is; "simple" and "imagenet", which OpenCLIP publishes. Raises UsageError for a name that is not built
+    in, a set without templates, a template without `{}`, and for templates beside sets.
+    """
+    own = check_templates(templates)
+    if not sets:
+        return (TemplateSet(None, own),)
+    if own:
+        raise UsageError("there are templates beside template sets; make them a set of their own")
+    named = sets if isinstance(sets, Mapping) else dict.fromkeys(list_given(sets, "template_sets"))
+    return tuple(
+        _find(name, None if given is None else list(list_given(given, "template_sets")))
+        for name, given in named.items()
+    )
+
+
+def _find(name: object, given: list[object] | None) -> TemplateSet:
+    shown = printable(str(name), 40)
+    if given is not None:
+        if not given or not name:
+            raise UsageError(f"the template set '{shown}' has no {'templates' if name else 'name'}")
+        return TemplateSet(str(name), check_templates(given))
+    if not isinstance(name, str) or name not in BUILT_IN:
+        raise UsageError(f"no template set is called '{shown}'; built in are {', '.join(BUILT_IN)}")
+    if name not in PUBLISHED:
+        return TemplateSet(name, (PLACE,))
+    from clipsim.engines.torch.imports import read_published_templates
+
+    return TemplateSet(name, read_published_templates(name))

@@ -1,0 +1,240 @@
+"""The vectors of labelled or captioned images, as they come → what one run of a task measures on them."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from clipsim.embedding.embedder import Embedder
+from clipsim.embedding.encode import ImageVector, Outcome
+from clipsim.embedding.shared_decoding import Work
+from clipsim.inputs.labelled import LabelledData
+from clipsim.results.rank import ImageScores
+from clipsim.statistics.classification import (
+    Classification,
+    Prediction,
+    Rejection,
+    judge_none,
+    measure_classification,
+    predict,
+)
+from clipsim.statistics.estimates import Estimate
+from clipsim.statistics.paired_tests import Outcomes
+from clipsim.statistics.retrieval import (
+    IMAGE_TO_TEXT,
+    TEXT_TO_IMAGE,
+    Gallery,
+    measure_pairs,
+    measure_retrieval,
+    rank_right,
+)
+from clipsim.tasks.evaluate_request import EvaluationRequest, TemplateSet
+from clipsim.tasks.rank import TextVectors, embed_prompts, score_batch
+from clipsim.vectors.similarity import round_significant, unit_rows
+
+Line = dict[str, Any]
+NumberedLine = tuple[int, Line]  # the number of its image
+
+
+@dataclass(eq=False)
+class Run:
+    """One model with one set of templates; `work` is what its model did for images, `seconds` all else."""
+
+    name: str
+    session: Embedder
+    template_set: TemplateSet
+    work: Work
+    seconds: float = 0.0
+    notices: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Add the time of what is done inside, without waiting for the model to be loaded."""
+        begun, waited = time.perf_counter(), self.session.seconds_loading
+        yield
+        self.seconds += time.perf_counter() - begun - (self.session.seconds_loading - waited)
+
+    def embed(self, prompts: Sequence[str]) -> TextVectors:
+        """Prompts → unit vectors, averaged over the run's templates."""
+        return embed_prompts(self.session, prompts, self.template_set.templates)
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What a run measures; `lines` are the images' lines that could not be given before."""
+
+    metrics: Mapping[str, Estimate | None]
+    outcomes: Outcomes
+    classification: Classification | None = None
+    rejection: Rejection | None = None
+    lines: tuple[Line, ...] = ()
+
+
+@dataclass
+class TaskRun(ABC):
+    """One run of a task: `prepare`, then `add` batches in order, then `finish` with the images that are kept."""
+
+    run: Run
+    data: LabelledData
+    request: EvaluationRequest
+    found: dict[int, Any] = field(default_factory=dict)
+
+    def prepare(self) -> None:  # noqa: B027 (only some tasks compare every batch with the same texts)
+        """Encode what every batch is compared with."""
+
+    @abstractmethod
+    def add(self, start: int, batch: Sequence[Outcome]) -> list[NumberedLine]:
+        """Note what is found of the images from number `start` on; gives the lines of those images."""
+
+    @abstractmethod
+    def finish(self, kept: Sequence[int]) -> Measures:
+        """Measure the images that are kept, in order."""
+
+
+class ClassifyRun(TaskRun):
+    """Each image against all labels; of its scores only what is measured is kept."""
+
+    def prepare(self) -> None:
+        """Encode the labels."""
+        texts = self.run.embed(self.data.labels)
+        self.vectors = texts.vectors
+        if alike := texts.name_alike(self.data.labels):
+            notice = f"labels that are the same text to this model: {alike}; the first of them is chosen"
+            self.run.notices += [notice] if notice not in self.run.notices else []
+        self.numbers = {label: number for number, label in enumerate(self.data.labels)}
+
+    def add(self, start: int, batch: Sequence[Outcome]) -> list[NumberedLine]:
+        """Score a batch."""
+        lines = []
+        for number, scores in enumerate(score_batch(self.run.session.encoder, self.vectors, batch), start):
+            if isinstance(scores, ImageScores):
+                label = self.data.images[number].label
+                prediction = predict(
+                    scores.image,
+                    scores.similarity,
+                    scores.probabilities,
+                    self.numbers.get(label or "", len(self.data.labels)),
+                )
+                self.found[number] = prediction
+                lines.append((number, self._line(number, prediction, label)))
+        return lines
+
+    def finish(self, kept: Sequence[int]) -> Measures:
+        """Measure."""
+        predictions: list[Prediction] = [self.found[number] for number in kept]
+        rejection = None
+        if (none := self.request.data.none) is not None:
+            rejection = judge_none(
+                np.array([prediction.similarity for prediction in predictions]),
+                np.array([prediction.label == len(self.data.labels) for prediction in predictions]),
+                name=none,
+                below=self.request.none_below,
+                seed=self.request.seed,
+            )
+        found = measure_classification(predictions, self.data.labels, top_k=self.request.top_k, rejection=rejection)
+        return Measures(found.metrics, {"rank": tuple(found.ranks.tolist())}, found, rejection)
+
+    def _line(self, number: int, prediction: Prediction, label: str | None) -> Line:
+        return {
+            "image": prediction.image,
+            "index": number,
+            "label": label,
+            "best": self.data.labels[prediction.best],
+            "rank": prediction.rank,
+            "similarity": prediction.similarity,
+            "probability": prediction.probability,
+            "label_similarity": prediction.label_similarity,
+            "label_probability": prediction.label_probability,
+        }
+
+
+class RetrieveRun(TaskRun):
+    """All images against all captions, once all vectors are there."""
+
+    def add(self, start: int, batch: Sequence[Outcome]) -> list[NumberedLine]:
+        """Keep the vectors."""
+        for number, outcome in enumerate(batch, start):
+            if isinstance(outcome, ImageVector):
+                self.found[number] = unit_rows(outcome.features)
+        return []
+
+    def finish(self, kept: Sequence[int]) -> Measures:
+        """Rank in both directions."""
+        images = np.stack([self.found.pop(number) for number in kept])
+        captions = [self.data.images[number].captions for number in kept]
+        distinct = list(dict.fromkeys(text for own in captions for text in own))
+        gallery = make_gallery(captions)
+        vectors = self.run.embed(distinct).vectors[gallery.texts]
+        text_ranks = rank_right(vectors, images, gallery.right_images())
+        image_ranks = rank_right(images, vectors, gallery.right_captions())
+        sizes = {TEXT_TO_IMAGE: len(images), IMAGE_TO_TEXT: len(vectors)}
+        metrics: dict[str, Estimate | None] = {}
+        for direction, ranks, owners in (
+            (TEXT_TO_IMAGE, text_ranks, gallery.images),
+            (IMAGE_TO_TEXT, image_ranks, np.arange(len(images))),
+        ):
+            metrics |= measure_retrieval(
+                ranks,
+                owners,
+                len(images),
+                direction=direction,
+                gallery_size=sizes[direction],
+                recall_k=self.request.recall_k,
+                seed=self.request.seed,
+            )
+        ends = np.cumsum([len(own) for own in captions])[:-1]
+        own_ranks = tuple(part.tolist() for part in np.split(text_ranks, ends))
+        lines = tuple(
+            {
+                "image": self.data.images[number].path,
+                "index": number,
+                "rank": int(rank),
+                "captions": [{"caption": text, "rank": place} for text, place in zip(texts, places, strict=True)],
+            }
+            for number, rank, texts, places in zip(kept, image_ranks, captions, own_ranks, strict=True)
+        )
+        return Measures(metrics, {IMAGE_TO_TEXT: tuple(image_ranks.tolist()), TEXT_TO_IMAGE: own_ranks}, lines=lines)
+
+
+class PairsRun(TaskRun):
+    """Each image against its own captions."""
+
+    def add(self, start: int, batch: Sequence[Outcome]) -> list[NumberedLine]:
+        """Score a batch with its captions."""
+        good = [(number, outcome) for number, outcome in enumerate(batch, start) if isinstance(outcome, ImageVector)]
+        texts = list(dict.fromkeys(text for number, _ in good for text in self.data.images[number].captions))
+        if not texts:
+            return []
+        vectors = dict(zip(texts, self.run.embed(texts).vectors, strict=True))
+        lines = []
+        for number, outcome in good:
+            image, captions = unit_rows(outcome.features), self.data.images[number].captions
+            cosines = [round_significant(float(np.clip(vectors[text] @ image, -1, 1))) for text in captions]
+            self.found[number] = cosines
+            lines += [
+                (number, {"image": outcome.name, "index": number, "caption": text, "similarity": cosine})
+                for text, cosine in zip(captions, cosines, strict=True)
+            ]
+        return lines
+
+    def finish(self, kept: Sequence[int]) -> Measures:
+        """Average."""
+        cosines = [self.found[number] for number in kept]
+        return Measures(measure_pairs(cosines, seed=self.request.seed), {"cosine": tuple(cosines)})
+
+
+TASK_RUNS: dict[str, type[TaskRun]] = {"classify": ClassifyRun, "retrieve": RetrieveRun, "pairs": PairsRun}
+
+
+def make_gallery(captions: Sequence[Sequence[str]]) -> Gallery:
+    """The captions of each image → the gallery; equal captions get one number, in the order of their first use."""
+    numbers: dict[str, int] = {}
+    images = np.repeat(np.arange(len(captions)), [len(own) for own in captions])
+    texts = np.array([numbers.setdefault(text, len(numbers)) for own in captions for text in own])
+    return Gallery(images, texts, len(captions))

@@ -1,0 +1,222 @@
+"""A data set of vectors → its index, and how much of an exact search's answers a search by it finds."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clipsim.embedding.embedder import Embedder
+from clipsim.engines.choice import usable_cores
+from clipsim.errors import ClipsimError, NoInputError, UsageError, printable
+from clipsim.inputs.urls import as_path
+from clipsim.models.catalogue import find_facts
+from clipsim.models.files import find_weights
+from clipsim.models.names import find_model
+from clipsim.options import ModelOptions, RunOptions
+from clipsim.results.datasets import IndexResult
+from clipsim.store.dataset import Dataset, scan
+from clipsim.store.folders import LocalFolder
+from clipsim.store.index import VectorIndex, build_ivf, publish_index
+from clipsim.store.index import remove_index as remove_own_files
+from clipsim.store.layout import read_facts
+from clipsim.tasks.search_targets import recorded_model
+from clipsim.vectors.nearest import Nearest
+from clipsim.vectors.similarity import Vectors, mean_of_templates, unit_rows
+
+KINDS = ("auto", "exact", "ivf")
+AUTO_VECTORS = 1_000_000  # from so many on, "auto" builds an index; below, an exact search takes well under a second
+NEAREST = 10  # of which the recall counts how many are found
+QUERIES = 200
+TARGET_RECALL = 0.95
+MAX_SHARE_READ = 0.25  # of the lists; past that a search by the index saves too little
+CAPTION_SHARDS = 20  # that captions are taken from
+TIMED_QUERIES = 10
+SAME_SCORE = 1e-6  # cosines that differ by less are equal but for rounding
+MIN_VECTORS = 1000  # an index of fewer has no use, and too few vectors to train on
+
+Step = Callable[[str, int | None, int], None]
+
+
+def index_dataset(
+    folder: str | Path,
+    *,
+    kind: str = "auto",
+    on_step: Step = lambda *_: None,
+) -> IndexResult:
+    """Build the index of a folder that `clipsim embed` wrote, in place of an earlier one.
+
+    `kind` is "ivf"; "exact", which removes an index, so that searches compare all vectors; or "auto", which takes "ivf"
+    from a million vectors on. `on_step` is called with what is being done, of how many parts, and how many are done.
+
+    Raises UsageError for another kind or too few vectors, DatasetError for a folder that is not whole or cannot be
+    written, MissingPackageError without faiss.
+    """
+    if kind not in KINDS:
+        raise UsageError(f"kind is {', '.join(map(repr, KINDS))}, not {printable(repr(kind), 40)}")
+    folder = as_path(os.fspath(folder))
+    read_facts(Path(folder))  # a lock would create a folder that is missing
+    with LocalFolder(str(folder)).lock():
+        return _index(folder, kind, on_step)
+
+
+def remove_index(folder: str | Path) -> bool:
+    """Remove the index of a folder that `clipsim embed` wrote; whether there was one.
+
+    Raises DatasetError for another folder, and where it cannot be written.
+    """
+    place = LocalFolder(as_path(os.fspath(folder)))
+    read_facts(place.path)
+    with place.lock():
+        return remove_own_files(place)
+
+
+def _index(folder: str | Path, kind: str, on_step: Step) -> IndexResult:
+    begun = time.monotonic()
+    on_step("reading the vectors", None, 0)
+    dataset = Dataset(folder)
+    if not len(dataset):
+        raise NoInputError(f"{printable(str(dataset.folder))}: no vectors to search")
+    if kind == "auto":
+        kind = "ivf" if len(dataset) >= AUTO_VECTORS else "exact"
+    if kind == "exact":
+        remove_own_files(LocalFolder(str(folder)))
+        milliseconds = _time(lambda query: scan(dataset, query, NEAREST, workers=usable_cores()), dataset)
+        return _describe(dataset, None, time.monotonic() - begun, milliseconds, milliseconds, [])
+    if len(dataset) < MIN_VECTORS:
+        raise UsageError(f"an index needs at least {MIN_VECTORS:,} vectors, and there are {len(dataset):,}")
+    with LocalFolder(str(dataset.folder)).scratch() as scratch:
+        on_step("training the index", None, 0)
+        made = scratch / f"ivf-{time.time_ns():x}.faiss"
+        index = build_ivf(dataset, made, lambda rows: on_step("filling the index", len(dataset), rows))
+        on_step("measuring its recall", None, 0)
+        index, notices = _choose_probes(dataset, index)
+        exact = _time(lambda query: scan(dataset, query, NEAREST, workers=usable_cores()), dataset)
+        milliseconds = _time(lambda query: index.find(query, NEAREST), dataset)
+        index.facts = replace(index.facts, seconds=round(time.monotonic() - begun, 3))
+        publish_index(dataset, made, index.facts)
+    return _describe(dataset, index, time.monotonic() - begun, milliseconds, exact, notices)
+
+
+def _choose_probes(dataset: Dataset, index: VectorIndex) -> tuple[VectorIndex, list[str]]:
+    """The index with the fewest probes whose recall is enough for image and for text queries; and notices."""
+    rows = np.unique(np.linspace(0.5, len(dataset) - 1.5, QUERIES).astype(np.int64))
+    kinds = {"images": (dataset.vectors(rows.tolist()), rows)}
+    texts, notices = _find_texts(dataset)
+    if texts is not None:
+        kinds["texts"] = (texts, np.full(len(texts), -1))
+    exact = {
+        name: scan(dataset, queries, NEAREST + 1, workers=usable_cores())[0] for name, (queries, _) in kinds.items()
+    }
+    probes = 1
+    while True:
+        recalls = {
+            name: _recall(exact[name], index.find(queries, NEAREST + 1, probes), own)
+            for name, (queries, own) in kinds.items()
+        }
+        if min(recalls.values()) >= TARGET_RECALL or 2 * probes > MAX_SHARE_READ * index.facts.lists:
+            break
+        probes *= 2
+    for name, recall in recalls.items():
+        if recall < TARGET_RECALL:
+            notices.append(f"of the ten nearest of {name}, only {recall:.0%} are found, reading {probes:,} lists")
+    index.facts = replace(
+        index.facts, probes=probes, recall_images=recalls["images"], recall_texts=recalls.get("texts")
+    )
+    return index, notices
+
+
+def _recall(exact: Nearest, found: Nearest, own: np.ndarray[Any, Any]) -> float:
+    """The share of the ten nearest that were found, each query's own row left out; equal cosines count as found."""
+    shares = []
+    for query, row in enumerate(own):
+        wanted = exact.scores[query][exact.rows[query] != row][:NEAREST]
+        wanted = wanted[np.isfinite(wanted)]
+        given = found.scores[query][(found.rows[query] != row) & (found.rows[query] >= 0)]
+        if len(wanted):
+            shares.append(min(len(wanted), int((given >= wanted[-1] - SAME_SCORE).sum())) / len(wanted))
+    return float(np.mean(shares)) if shares else 1.0
+
+
+def _find_texts(dataset: Dataset) -> tuple[Vectors | None, list[str]]:
+    """Vectors of texts to try the index with: captions of the data set, or sample texts by its model."""
+    if dataset.facts.with_captions:
+        found = _sample_captions(dataset)
+        if len(found) >= len(SAMPLE_TEXTS):
+            return found, []
+    name = recorded_model([str(dataset.folder)]) or ""
+    try:
+        if not _is_here(name):
+            raise ClipsimError("it is not on this machine")
+        with Embedder(ModelOptions(name), RunOptions(truncate=True)) as session:
+            if session.identity != dataset.facts.digest:
+                raise ClipsimError("its files have changed")
+            return mean_of_templates(session.embed_texts(SAMPLE_TEXTS).features), []
+    except ClipsimError as error:
+        return None, [f"recall for texts is not measured: {printable(name)}: {error}"]
+
+
+def _sample_captions(dataset: Dataset) -> Vectors:
+    """The vectors of captions, at most `QUERIES`, from all over the data set."""
+    shards = dataset.shards[:: -(-len(dataset.shards) // CAPTION_SHARDS)]
+    found = []
+    for shard in shards:
+        vectors = dataset.text_vectors(shard)
+        rows = np.flatnonzero(np.any(vectors != 0, axis=1))  # a row of zeros has no caption
+        found.append(vectors[rows[:: max(1, len(rows) * len(shards) // QUERIES)]])
+    return unit_rows(np.concatenate(found)[:QUERIES])
+
+
+def _is_here(name: str) -> bool:
+    """Whether a model can be opened without a download."""
+    spec = find_model(name)
+    facts = find_facts(spec.name)
+    return spec.path is not None or (facts is not None and find_weights(facts) is not None)
+
+
+def _time(search: Callable[[Vectors], object], dataset: Dataset) -> float:
+    """The median milliseconds of a search for one query."""
+    rows = np.linspace(0, len(dataset) - 1, TIMED_QUERIES).astype(np.int64)
+    taken = []
+    for query in dataset.vectors(rows.tolist()):
+        begun = time.perf_counter()
+        search(query[None])
+        taken.append(1000 * (time.perf_counter() - begun))
+    return float(np.median(taken))
+
+
+def _describe(
+    dataset: Dataset, index: VectorIndex | None, seconds: float, milliseconds: float, exact: float, notices: list[str]
+) -> IndexResult:
+    facts = None if index is None else index.facts
+    return IndexResult(
+        folder=str(dataset.folder),
+        kind="exact" if facts is None else facts.kind,
+        vectors=len(dataset),
+        lists=None if facts is None else facts.lists,
+        probes=None if facts is None else facts.probes,
+        bytes=0 if facts is None else facts.bytes,
+        seconds=seconds,
+        recall_images=1.0 if facts is None else facts.recall_images,
+        recall_texts=1.0 if facts is None else facts.recall_texts,
+        milliseconds=milliseconds,
+        exact_milliseconds=exact,
+        warnings=tuple(notices),
+    )
+
+
+_THINGS = (
+    "apple", "airplane", "baby", "banana", "beach", "bicycle", "bird", "boat", "book", "bridge", "bus",
+    "butterfly", "cake", "candle", "car", "castle", "cat", "chair", "church", "city", "clock", "cloud",
+    "coffee", "computer", "cow", "crowd", "desert", "dog", "door", "elephant", "fire", "fish", "flower", "forest",
+    "garden", "glass", "guitar", "hat", "horse", "house", "island", "kitchen", "lake", "lamp", "lion", "map",
+    "market", "moon", "mountain", "office", "painting", "park", "phone", "pizza", "portrait", "rain",
+    "restaurant", "river", "road", "room", "shoe", "sky", "snow", "stadium", "street", "sunset", "table", "tower",
+    "train", "tree", "truck", "umbrella", "watch", "wedding",
+)  # fmt: skip
+SAMPLE_TEXTS = tuple(form.format(thing) for thing in _THINGS for form in ("{}", "a photo of a {}"))

@@ -1,0 +1,273 @@
+"""Missing shards → their files, made by Ray Data on this machine or a cluster: one encoder for each accelerator.
+
+Ray distributes the shards, restarts encoders that died and schedules their shards again. This package adds what Ray
+does not have: which shards are missing, and files that are written completely or not at all. Only numbers of shards and
+failures are sent between processes: a worker reads the plan and writes its shards in the folder of the data set, which
+every worker must be able to reach.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clipsim.embedding.embedder import Embedder
+from clipsim.errors import ClipsimError, DatasetError, ImageError, MissingPackageError, printable
+from clipsim.options import ModelOptions, RunOptions
+from clipsim.results.rank import ImageFailure, ModelRecord
+from clipsim.store.folders import Folder, open_folder
+from clipsim.store.layout import STATE_FOLDER, DatasetFacts, VectorFacts
+from clipsim.tasks.embed import ShardWork, Step, describe_vectors
+
+if TYPE_CHECKING:
+    from clipsim.tasks.embed import EmbedRequest
+
+
+MAX_CPU_SHARE = 8  # cores of an encoder on a CPU; more make a model hardly faster
+OBJECT_STORE_BYTES = 200_000_000  # on this machine; only numbers of shards and failures go through it
+
+
+@dataclass(frozen=True)
+class Share:
+    """The resources of one encoder, and the number of encoders."""
+
+    encoders: int
+    cpus: int
+    gpus: int
+
+    @classmethod
+    def of(cls, nodes: Sequence[dict[str, Any]], encoders: int | None, device: str) -> Share:
+        """One encoder a GPU where there are any and the device allows it, else one for up to `MAX_CPU_SHARE` cores.
+
+        `nodes` are the resources of each machine; a number of `encoders` divides the cores among them.
+
+        >>> Share.of([{"CPU": 16.0, "GPU": 2.0}, {"CPU": 16.0, "GPU": 2.0}], None, "auto")
+        Share(encoders=4, cpus=0, gpus=1)
+        >>> Share.of([{"CPU": 16.0}, {"CPU": 4.0}], None, "auto")
+        Share(encoders=5, cpus=4, gpus=0)
+        >>> Share.of([{"CPU": 2.0}], 2, "cpu")
+        Share(encoders=2, cpus=1, gpus=0)
+        """
+        gpus = sum(int(node.get("GPU", 0)) for node in nodes)
+        if gpus and device.partition(":")[0] in ("auto", "cuda"):
+            return cls(encoders or gpus, 0, 1)
+        cores = [count for node in nodes if (count := int(node.get("CPU", 0)))] or [1]
+        share = min(*cores, MAX_CPU_SHARE) if encoders is None else max(1, min(*cores, sum(cores) // encoders))
+        return cls(encoders or sum(count // share for count in cores), share, 0)
+
+
+class RayRunner:
+    """Runs shards on Ray: connects to a cluster, or starts Ray, with the first call, until `close`.
+
+    Raises MissingPackageError without Ray, and DatasetError for whatever ends a run on Ray.
+    """
+
+    def __init__(self, session: Embedder, folder: Folder, request: EmbedRequest) -> None:
+        run = replace(session.run_options, cache=False)  # the cache is on the machine that asks
+        self._options = WorkerOptions(session.model_options, run, os.fspath(request.output), str(Path.cwd()))
+        self._folder, self._address, self._encoders = folder, request.ray_address, request.actors
+        self._ray = _import_ray()
+        self._share: Share | None = None
+        self._restored = ExitStack()  # Ray's settings for the whole process, as they were
+        self._started = False
+        self.notices: list[str] = []
+
+    def describe(self) -> VectorFacts:
+        """What the vectors depend on, on a worker."""
+        share = self._join()
+        remote = self._ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, max_calls=1)(describe_worker)
+        with _translated():
+            found, error = self._ray.get(remote.remote(self._options))
+        if error is not None:
+            raise DatasetError(f"a worker of Ray cannot run the model: {error}")
+        record = json.loads(found)
+        record |= {"model": ModelRecord(**record["model"]), "warnings": tuple(record["warnings"])}
+        return VectorFacts(**record)
+
+    def run(
+        self, facts: DatasetFacts, shards: Sequence[int], on_ready: Callable[[], None] = lambda: None
+    ) -> Generator[Step, None, None]:
+        """Make the shards in any order, and yield a step for each; one that cannot be made is skipped with a notice.
+
+        `on_ready` is called before the first worker begins; by then a worker has loaded the model.
+        Raises ImageError for it where `on_error` is "raise".
+        """
+        share = self._join()
+        on_ready()
+        for shard in shards:
+            self._folder.remove(tries_name(shard))
+        options = self._options
+        if share.cpus:
+            options = replace(options, run=replace(options.run, workers=share.cpus))
+        with _translated():
+            from ray.data import ActorPoolStrategy, from_items
+
+            made = from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards)).map_batches(
+                ShardEncoder,
+                batch_size=1,
+                fn_constructor_args=(options, facts.to_json()),
+                # when an encoder dies, only the shard that it is making is tried again
+                compute=ActorPoolStrategy(size=min(share.encoders, len(shards)), max_tasks_in_flight_per_actor=1),
+                **({"num_gpus": share.gpus} if share.gpus else {"num_cpus": share.cpus}),
+            )
+            for row in made.iter_rows():
+                outcome = json.loads(row["outcome"])
+                if outcome["error"] is None:
+                    yield outcome["done"], tuple(ImageFailure(*failure) for failure in outcome["failures"])
+                elif options.run.raises:
+                    raise ImageError(outcome["error"])
+                else:
+                    self.notices.append(f"shard {row['shard']}: {outcome['error']}")
+
+    def close(self) -> None:
+        """Restore Ray's settings, disconnect from the cluster, and stop Ray if it was started here."""
+        self._restored.close()
+        if self._started:
+            self._started = False
+            self._ray.shutdown()
+            self._thread.shutdown()
+
+    def _join(self) -> Share:
+        """Connect to the cluster or start Ray, unless the calling program has; the share of an encoder."""
+        if self._share is not None:
+            return self._share
+        if not self._ray.is_initialized():
+            variables = {name: value for name, value in os.environ.items() if name.startswith("CLIPSIM_")}
+            settings: dict[str, Any] = {
+                "address": self._address,
+                "runtime_env": {"env_vars": {"OMP_WAIT_POLICY": "PASSIVE", **variables}},
+                "log_to_driver": False,
+                "logging_level": "ERROR",
+            }
+            if self._address is None:
+                settings |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+            # In the main thread Ray would replace the handler of SIGTERM. Its processes end with this thread.
+            self._thread = ThreadPoolExecutor(1, "ray")
+            self._started = True
+            with _translated():
+                self._thread.submit(self._ray.init, **settings).result()
+        with _translated():
+            from ray.data import DataContext
+
+            context, logger = DataContext.get_current(), logging.getLogger("ray.data")
+            self._restored.callback(setattr, context, "enable_progress_bars", context.enable_progress_bars)
+            self._restored.callback(logger.setLevel, logger.level)
+            context.enable_progress_bars = False
+            logger.setLevel(logging.CRITICAL)  # failures are reported by `run`
+            nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        self._share = Share.of(nodes, self._encoders, self._options.model.device)
+        return self._share
+
+
+def _import_ray() -> Any:
+    try:
+        import ray.data
+    except ImportError as error:
+        raise MissingPackageError("runner='ray' needs Ray Data: pip install 'clipsim[ray]'") from error
+    return ray
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn what Ray raises into one DatasetError."""
+    try:
+        yield
+    except ClipsimError:
+        raise
+    except Exception as error:
+        lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        raise DatasetError(f"Ray: {printable(lines[-1].strip(), 400)}") from error
+
+
+MAX_TRIES = 3
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """What a worker needs to know; relative names of files start at the folder `start`."""
+
+    model: ModelOptions
+    run: RunOptions
+    output: str
+    start: str
+
+    def open_session(self) -> Embedder:
+        """Open the model for this process."""
+        with suppress(OSError):  # on another machine, where names are absolute or addresses
+            os.chdir(self.start)
+        return Embedder(self.model, self.run, own_process=True)
+
+
+class ShardEncoder:
+    """A loaded model and a folder to make shards in; Ray calls it with the numbers of shards.
+
+    Raises DatasetError where vectors of this machine would differ from those of the data set.
+    """
+
+    def __init__(self, options: WorkerOptions, facts: str) -> None:
+        self._facts = DatasetFacts.from_json(facts)
+        self._folder = open_folder(options.output)
+        self._session = options.open_session()
+        found = describe_vectors(self._session)
+        for name in ("digest", "precision"):
+            there, here = getattr(self._facts, name), getattr(found, name)
+            if there != here:
+                raise DatasetError(f"a worker's model has another {name}: {here}, not {there}")
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Make the shards of a batch; their outcomes as JSON."""
+        outcomes = [make_shard(self._session, self._folder, self._facts, int(shard)) for shard in batch["shard"]]
+        return {"shard": batch["shard"], "outcome": [json.dumps(outcome) for outcome in outcomes]}
+
+
+def make_shard(session: Embedder, folder: Folder, facts: DatasetFacts, shard: int) -> dict[str, Any]:
+    """Make one shard, `MAX_TRIES` times at most where it fails; tries of workers that died count.
+
+    The result says how many inputs were done, which of them failed, and the error of a shard that could not be made.
+    """
+    error: str | None = None
+    while (tries := _count_try(folder, shard)) <= MAX_TRIES:
+        done = 0
+        failures: list[tuple[str, str]] = []
+        try:
+            work = ShardWork(session, folder, facts, shard)
+            with closing(work), closing(work.run()) as steps:
+                for count, failed in steps:
+                    done += count
+                    failures += [(failure.path, failure.error) for failure in failed]
+            folder.remove(tries_name(shard))
+            return {"done": done, "failures": failures, "error": None}
+        except Exception as caught:  # whatever it is, the other shards are made
+            kind = "" if isinstance(caught, ClipsimError) else f"{type(caught).__name__}: "
+            error = f"{kind}{printable(str(caught), 400)}"
+            if session.run_options.raises:
+                break
+    return {"done": 0, "failures": [], "error": error or f"its worker died {tries - 1} times"}
+
+
+def describe_worker(options: WorkerOptions) -> tuple[str | None, str | None]:
+    """What the vectors of a worker depend on, as JSON, or the error of its model."""
+    try:
+        with options.open_session() as session:
+            return json.dumps(asdict(describe_vectors(session))), None
+    except ClipsimError as error:
+        return None, str(error)
+
+
+def tries_name(shard: int) -> str:
+    """The name of the file that counts the tries of a shard."""
+    return f"{STATE_FOLDER}/tries_{shard:04d}"
+
+
+def _count_try(folder: Folder, shard: int) -> int:
+    """Note that a shard is being tried; how many times it has been, this one included."""
+    tries = int(folder.read(tries_name(shard)) or b"0") + 1
+    folder.write(tries_name(shard), str(tries).encode())
+    return tries

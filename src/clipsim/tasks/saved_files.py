@@ -1,0 +1,84 @@
+"""Files of earlier results and of thresholds, or the records themselves → what is needed of them, checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from clipsim.engines.encoder import Encoder
+from clipsim.errors import DataError, UsageError, printable
+from clipsim.inputs.prompts import parse_json, read_text
+from clipsim.results.evaluation import EvaluationResult
+from clipsim.results.loaded import (
+    SavedEvaluation,
+    SavedRanking,
+    SavedThresholds,
+    describe_conditions,
+    parse_evaluation,
+    parse_result,
+    parse_thresholds,
+)
+from clipsim.results.rank import RankResult
+from clipsim.results.thresholds import ThresholdResult
+from clipsim.tasks.rank import describe_model
+
+Result: TypeAlias = str | os.PathLike[str] | RankResult | EvaluationResult | Mapping[str, Any]
+Thresholds: TypeAlias = str | os.PathLike[str] | ThresholdResult | Mapping[str, Any]
+
+
+def read_result(result: Result, name: str) -> tuple[SavedEvaluation | SavedRanking, str]:
+    """An earlier result of `rank` or `evaluate`, and how messages call it: its path, else `name`.
+
+    Raises DataError for what is not one.
+    """
+    value, shown = _read(result, name)
+    return parse_result(value, shown), shown
+
+
+def read_baseline(result: Result) -> SavedEvaluation:
+    """An earlier result of `evaluate`. Raises DataError for what is not one."""
+    return parse_evaluation(*_read(result, "the baseline"))
+
+
+def read_thresholds(thresholds: Thresholds) -> SavedThresholds:
+    """Thresholds that `threshold` found. Raises DataError for what is none."""
+    return parse_thresholds(*_read(thresholds, "the thresholds"))
+
+
+def check_conditions(saved: SavedThresholds, encoder: Encoder, templates: tuple[str, ...]) -> None:
+    """Raise DataError where thresholds were found with another model, precision or templates."""
+    here = conditions_of(encoder, templates)
+    different = next((name for name, value in here.items() if saved.conditions[name] != value), None)
+    if different is None:
+        return
+    was, now = (_words(conditions[different]) for conditions in (saved.conditions, here))
+    what = {"model": "models", "vectors": "weights", "engine": "engines"}.get(different, different)
+    raise DataError(
+        f"the thresholds were found with other {what} ({was}) than those of this run ({now}); find new ones with "
+        "'clipsim threshold'"
+    )
+
+
+def conditions_of(encoder: Encoder, templates: tuple[str, ...]) -> dict[str, Any]:
+    """What thresholds that are found with a model hold for."""
+    return describe_conditions(describe_model(encoder).to_dict(), encoder.precision, encoder.engine, list(templates))
+
+
+def _read(result: Result | Thresholds, name: str) -> tuple[Any, str]:
+    if isinstance(result, RankResult | EvaluationResult | ThresholdResult):
+        return result.to_dict(), name
+    if isinstance(result, Mapping):
+        return dict(result), name
+    if not isinstance(result, str | os.PathLike):
+        raise UsageError(f"{name} is a path, a result or its dictionary, not {type(result).__name__}")
+    path = Path(result)
+    shown = printable(str(path))
+    return parse_json(read_text(path), shown), shown
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, tuple):
+        return printable(", ".join(map(str, value)), 80) or "none"
+    return f"'{printable(str(value), 60)}'"

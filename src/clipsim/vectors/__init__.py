@@ -1,0 +1,7 @@
+"""Arrays → arrays: cosines, probabilities and neighbours; pure NumPy.
+
+- `similarity`: feature vectors → cosines, probabilities and the best text of each image
+- `nearest`: the vectors to search for, and the nearest ones among many
+- `pairs`: the pairs of vectors that are near each other, and the groups that pairs connect
+- `pixels`: how well small grey pictures fit into each other
+"""

@@ -1,0 +1,100 @@
+"""Many unit vectors → the pairs of rows that are nearer than a threshold, block by block; pure NumPy."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsim.vectors.nearest import Nearest
+from clipsim.vectors.similarity import Vectors
+
+BLOCK_ROWS = 2048
+MOST_NEIGHBOURS = 32  # of one row among later ones; what bounds memory where thousands of vectors are equal
+
+Take = Callable[[int, int], Vectors]
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of rows, `first` < `second`, with their cosines, greatest first; all of one block of `first`."""
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    similarity: NDArray[np.float32]
+
+
+def find_near_pairs(
+    take: Take, rows: int, threshold: float, *, workers: int = 1
+) -> Generator[tuple[int, Pairs], None, None]:
+    """The pairs among `rows` unit vectors whose cosine is over the threshold; for each block, how many rows are done.
+
+    `take(start, end)` gives vectors as (n, d) float32. Of each row's later neighbours the 32 nearest are found. Memory
+    is that of a few blocks, not of the square of the number of rows; time is.
+    """
+
+    def compare(start: int) -> tuple[int, Pairs]:
+        block = np.ascontiguousarray(take(start, min(start + BLOCK_ROWS, rows)))
+        nearest = Nearest(len(block), MOST_NEIGHBOURS, threshold)
+        for other in range(start, rows, BLOCK_ROWS):
+            later = block if other == start else take(other, min(other + BLOCK_ROWS, rows))
+            scores = later @ block.T
+            if other == start:
+                scores[np.triu_indices(len(block))] = -np.inf  # each pair once, and no row with itself
+            nearest.add(scores, other)
+        return start + len(block), _to_pairs(nearest, start)
+
+    with ThreadPoolExecutor(workers, "compare") as pool:
+        yield from pool.map(compare, range(0, rows, BLOCK_ROWS))
+
+
+def _to_pairs(nearest: Nearest, start: int) -> Pairs:
+    places: tuple[NDArray[Any], ...] = np.nonzero(nearest.rows >= 0)
+    similarity = nearest.scores[places]
+    order = np.argsort(-similarity, kind="stable")
+    return Pairs((places[0] + start)[order], nearest.rows[places][order], similarity[order])
+
+
+class Groups:
+    """Rows that pairs connect, directly or through other rows.
+
+    >>> groups = Groups()
+    >>> groups.join(3, 1); groups.join(7, 3); groups.join(4, 5)
+    >>> groups.together(1, 7), groups.together(1, 4)
+    (True, False)
+    >>> groups.members()
+    [[1, 3, 7], [4, 5]]
+    """
+
+    def __init__(self) -> None:
+        self._parents: dict[int, int] = {}
+
+    def join(self, first: int, second: int) -> None:
+        """Put two rows, and what they are connected with, into one group."""
+        first, second = self._root(first), self._root(second)
+        if first != second:
+            self._parents[max(first, second)] = min(first, second)
+
+    def together(self, first: int, second: int) -> bool:
+        """Whether two rows are in one group."""
+        return self._root(first) == self._root(second)
+
+    def members(self) -> list[list[int]]:
+        """The groups of two and more rows, in the order of their first row, each in order."""
+        found: dict[int, list[int]] = defaultdict(list)
+        for row in sorted(self._parents):
+            found[self._root(row)].append(row)
+        return [found[root] for root in sorted(found) if len(found[root]) > 1]
+
+    def _root(self, row: int) -> int:
+        root = row
+        while (parent := self._parents.setdefault(root, root)) != root:
+            root = parent
+        while self._parents[row] != root:  # so that the next search is short
+            self._parents[row], row = root, self._parents[row]
+        return root

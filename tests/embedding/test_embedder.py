@@ -1,0 +1,409 @@
+"""Tests of `embedding.session`: one model, the vectors of one device, and one way to decode."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Machine
+from fake_encoder import FakeEncoder
+from PIL import Image
+
+import clipsim
+from clipsim.cache.database import Database
+from clipsim.cache.maintenance import prune
+from clipsim.embedding.encode import ImageVector
+from clipsim.engines.choice import default_precision
+from clipsim.errors import PromptError, UsageError, WeightsError
+from clipsim.inputs.arguments import make_sources
+from clipsim.inputs.sources import FileSource
+from clipsim.options import ModelOptions, RunOptions
+from clipsim.results.rank import RankResult
+from clipsim.session import Session
+from clipsim.tasks.rank import RankRequest
+
+TEXTS = ["orange", "teal", "olive"]  # whose vectors differ in half precision
+MODEL = Path(clipsim.__file__).parent / "mini" / "model"
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder of pictures in colours that half precision rounds."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in ("navy", "olive", "orange", "teal"):
+        Image.new("RGB", (40, 24), name).save(folder / f"{name}.png")
+    return folder
+
+
+@pytest.fixture
+def gpu_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The device node of a GPU's driver, with which only torch knows what "auto" stands for."""
+    (tmp_path / "nvidiactl").touch()
+    monkeypatch.setattr("clipsim.engines.choice._GPU_NODES", (str(tmp_path / "nvidiactl"),))
+
+
+def rank(*images: Path, **options: bool | str) -> RankResult:
+    """Rank in a new session."""
+    return clipsim.rank(images, TEXTS, model="clipsim-mini", **options)  # type: ignore[arg-type]
+
+
+def test_the_model_is_opened_once_for_all_calls(machine: Machine, pictures: Path) -> None:
+    """However many there are, with images and texts that are new each time."""
+    with clipsim.open("clipsim-mini") as session:
+        session.rank(pictures / "orange.png", ["orange"])
+        session.rank(pictures / "teal.png", ["teal"])
+        session.rank([Image.new("RGB", (9, 5), "navy"), pictures / "teal.png"], ["teal", "olive"])
+
+    (encoder,) = machine.encoders
+    assert encoder.image_batches == [1, 1, 1]
+    assert encoder.text_batches == [1, 1, 1]
+
+
+def test_cached_vectors_need_no_model(machine: Machine, pictures: Path) -> None:
+    """The same result, in a new session, for files, copies of them and some of them."""
+    first = rank(pictures)
+    shutil.copytree(pictures, pictures.with_name("copies"))
+
+    assert rank(pictures) == first
+    assert (rank(pictures.with_name("copies")).similarity == first.similarity).all()
+    assert (rank(pictures / "teal.png").similarity[:, 0] == first.similarity[:, 3]).all()
+    assert len(machine.encoders) == 1
+
+
+def test_without_the_cache_everything_is_computed(machine: Machine, pictures: Path, cache_folder: Path) -> None:
+    """`cache=False` neither reads nor writes, and gives the same numbers."""
+    plain = rank(pictures, cache=False)
+    assert not cache_folder.exists()
+
+    assert rank(pictures) == plain
+    assert rank(pictures, cache=False) == plain
+    assert [encoder.image_batches for encoder in machine.encoders] == [[4]] * 3
+
+
+def test_only_what_has_changed_is_computed(machine: Machine, pictures: Path) -> None:
+    """A file with other content gets the scores of that, whatever its times say; a damaged one is refused."""
+    before = rank(pictures)
+    times = (pictures / "teal.png").stat()
+    shutil.copy(pictures / "orange.png", pictures / "teal.png")
+    os.utime(pictures / "teal.png", ns=(times.st_atime_ns, times.st_mtime_ns))
+    (pictures / "olive.png").write_bytes(b"\x89PNG nothing")
+    Image.new("RGB", (40, 24), "lime").save(pictures / "new.png")
+
+    after = rank(pictures)
+
+    assert [Path(failure.path).name for failure in after.errors] == ["olive.png"]
+    assert [Path(image).name for image in after.images] == ["navy.png", "new.png", "orange.png", "teal.png"]
+    assert (after.similarity[:, 3] == before.similarity[:, 2]).all()
+    assert (after.similarity[:, 0] == before.similarity[:, 0]).all()
+    assert machine.encoders[1].image_batches == [1]
+
+
+@pytest.mark.parametrize("options", [{"precision": "bf16"}, {"device": "cuda"}, {"engine": "torch", "exact": True}])
+def test_vectors_of_other_options_are_not_used(
+    machine: Machine, pictures: Path, options: dict[str, bool | str]
+) -> None:
+    """A precision, a kind of device and a way of decoding each have their own; each is found again."""
+    first = rank(pictures)
+    other = rank(pictures, **options)
+    assert len(machine.encoders) == 2
+
+    assert (rank(pictures, **options), rank(pictures)) == (other, first)
+    assert len(machine.encoders) == 2
+
+
+def test_weights_that_differ_are_another_model(machine: Machine, pictures: Path, tmp_path: Path) -> None:
+    """A model folder is known by the content of its files, not by its name."""
+    machine.identity = None
+    shutil.copytree(MODEL, tmp_path / "model")
+    shutil.copytree(MODEL, tmp_path / "copy")
+
+    def count_computed(folder: str) -> int:
+        before = len(machine.encoders)
+        with clipsim.open(tmp_path / folder) as session:
+            session.rank(pictures, TEXTS)
+        # a model that is read for its digest may be opened although all of its vectors are cached
+        return sum(sum(encoder.image_batches) for encoder in machine.encoders[before:])
+
+    assert [count_computed(folder) for folder in ("model", "model", "copy")] == [4, 0, 0]
+    weights = tmp_path / "model" / "open_clip_model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+
+    assert [count_computed(folder) for folder in ("model", "model", "copy")] == [4, 0, 0]
+
+
+def test_the_digest_of_the_weights_survives_pruning(machine: Machine, pictures: Path, cache_folder: Path) -> None:
+    """They are not read again because the vectors are gone."""
+    machine.identity = None
+    with clipsim.open("clipsim-mini") as session:
+        session.rank(pictures, TEXTS)
+    database = Database(cache_folder)
+    assert prune(database, max_bytes=0) == 7
+    database.close()
+
+    read: list[Path] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("clipsim.cache.vectors.digest_file", read.append)
+        Session(ModelOptions("clipsim-mini")).close()
+    assert read == []
+
+
+def test_vectors_carry_the_names_and_digests_of_their_sources(machine: Machine, pictures: Path) -> None:
+    """Computed and cached; the features are not normalised."""
+    names = [str(pictures / "teal.png"), str(pictures / "orange.png")]
+    digests = [hashlib.sha256(Path(name).read_bytes()).digest() for name in names]
+    for _ in range(2):
+        with clipsim.open("clipsim-mini") as session:
+            pipeline = session.open_pipeline(map(FileSource, names))
+            vectors = [item for batch in session.embed_images(pipeline) for item in batch]
+
+        assert all(isinstance(item, ImageVector) for item in vectors)
+        assert [(item.name, item.digest) for item in vectors if isinstance(item, ImageVector)] == [
+            (names[0], digests[0]),
+            (names[1], digests[1]),
+        ]
+    assert isinstance(vectors[1], ImageVector)
+    assert vectors[1].features == pytest.approx([1, 165 / 255, 0, 0.1], abs=1e-4)
+
+
+def test_texts_in_templates(machine: Machine) -> None:
+    """(m, t, d) features; too long a text is an error unless the run truncates."""
+    long = "orange and many more words than five"
+    with clipsim.open("clipsim-mini", batch_size=2) as session:
+        features = session.embed_texts(["orange", "teal", "navy"], ["a {}", "{}"]).features
+        assert session.embed_texts(["navy"]).features.shape == (1, 1, 4)
+        with pytest.raises(PromptError, match="7 words"):
+            session.embed_texts([long])
+    with Session(ModelOptions("clipsim-mini"), RunOptions(truncate=True)) as session:
+        assert session.embed_texts([long]).features[0, 0] == pytest.approx(features[0, 0])
+
+    assert features.shape == (3, 2, 4)
+    assert features[1, 1] == pytest.approx([0, 128 / 255, 128 / 255, 0.1])
+
+
+@pytest.fixture
+def large_jpeg(tmp_path: Path) -> Path:
+    """A picture so large that it is decoded at a fraction of its size, which changes its vector a little."""
+    rng = np.random.default_rng(5)
+    blocks = Image.fromarray(rng.integers(0, 256, (50, 75, 3), dtype=np.uint8))
+    path = tmp_path / "large.jpeg"
+    blocks.resize((3000, 2000), Image.Resampling.NEAREST).save(path, quality=60)
+    return path
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_exact_decides_both_the_decoding_and_the_key(machine: Machine, large_jpeg: Path, first: bool) -> None:
+    """In whichever order, `exact` gets the vector of all pixels, and the default that of some of them."""
+    expected = {exact: rank(large_jpeg, exact=exact, cache=False) for exact in (False, True)}
+    assert (expected[False].similarity != expected[True].similarity).any()
+
+    for exact in (first, not first, first, not first):
+        assert rank(large_jpeg, exact=exact) == expected[exact]
+
+
+def test_a_closed_session_is_refused(machine: Machine, pictures: Path) -> None:
+    """All of its calls; closing it again is not."""
+    with clipsim.open("clipsim-mini") as session:
+        session.rank(pictures, TEXTS)
+    session.close()
+
+    calls: list[Callable[[], object]] = [
+        lambda: session.rank(pictures, TEXTS),
+        lambda: session.embed_texts(TEXTS).features,
+        lambda: session.open_pipeline(make_sources(pictures)),
+        lambda: session.open_ranking(make_sources(pictures), RankRequest.check(TEXTS)),
+        lambda: session.encoder,
+    ]
+    for call in calls:
+        with pytest.raises(UsageError, match="the session is closed"):
+            call()
+
+
+def test_a_model_that_cannot_be_opened_is_an_error_where_it_is_needed(
+    machine: Machine, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not where everything is cached."""
+    result = rank(pictures)
+
+    def fail(_: ModelOptions) -> FakeEncoder:
+        raise WeightsError("damaged")
+
+    monkeypatch.setattr(machine, "open_encoder", fail)
+    assert rank(pictures) == result
+    with pytest.raises(WeightsError, match="damaged"):
+        clipsim.rank(pictures, ["navy"], model="clipsim-mini")
+
+
+def test_a_session_that_cannot_be_opened_closes_its_cache(
+    machine: Machine, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights that cannot be read are one error, which names them."""
+    closed: list[Database] = []
+    close = Database.close
+
+    def watched(database: Database) -> None:
+        closed.append(database)
+        close(database)
+
+    def refuse(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    machine.identity = None
+    monkeypatch.setattr(Database, "close", watched)
+    monkeypatch.setattr("clipsim.cache.vectors.digest_file", refuse)
+    with pytest.raises(WeightsError, match=r"open_clip_model\.safetensors: cannot read it: Permission denied"):
+        Session(ModelOptions("clipsim-mini"))
+
+    assert [database.path.parent for database in closed] == [cache_folder]
+
+
+CHANGES = pytest.mark.parametrize(("remembered", "now"), [("cpu", "cuda"), ("cuda", "cpu")])
+
+
+@CHANGES
+def test_a_device_that_has_changed_since_the_last_run(
+    machine: Machine, gpu_driver: None, pictures: Path, remembered: str, now: str
+) -> None:
+    """A driver was mended, or is gone: the run succeeds, and all its numbers are from the device it names."""
+    machine.device = remembered
+    earlier = rank(pictures / "orange.png", pictures / "teal.png")
+    assert (earlier.device, earlier.precision) == (remembered, default_precision(remembered))
+    machine.device = now
+    fresh = rank(pictures, cache=False)
+
+    result = rank(pictures)
+
+    assert (result.device, result.precision) == (now, default_precision(now))
+    assert replace(result, warnings=fresh.warnings) == fresh
+    assert result.similarity[:, 2:].tolist() != earlier.similarity.tolist()
+    changed = f"the device that 'auto' stands for has changed: it is now {now}"
+    assert set(result.warnings) - set(fresh.warnings) == {changed}
+
+
+@CHANGES
+def test_the_device_is_remembered_with_its_vectors(
+    machine: Machine, gpu_driver: None, pictures: Path, remembered: str, now: str
+) -> None:
+    """After a change, the next run knows the new device and finds its vectors; the earlier ones keep their keys."""
+    machine.device = remembered
+    earlier = rank(pictures)
+    machine.device = now
+    changed = rank(pictures, pictures / "none.png")  # all is cached: the earlier device is believed
+    assert (changed.device, len(machine.encoders)) == (remembered, 1)
+    assert changed.scores == earlier.scores
+
+    with clipsim.open("clipsim-mini") as session:
+        session.rank(pictures, [*TEXTS, "navy"])  # a new text, which opens the model
+    result = rank(pictures)
+
+    assert (result.device, result.precision) == (now, default_precision(now))
+    assert result == rank(pictures, cache=False)
+    assert len(machine.encoders) == 3  # one for each device, and one without the cache
+    assert replace(rank(pictures, device=remembered), warnings=earlier.warnings) == earlier
+    assert len(machine.encoders) == 3
+
+
+@CHANGES
+def test_a_device_that_changes_while_results_are_streamed(
+    machine: Machine, gpu_driver: None, pictures: Path, remembered: str, now: str
+) -> None:
+    """What was cached is given as it is; images that are computed are compared with texts of their own device."""
+    machine.device = remembered
+    earlier = rank(pictures / "orange.png")
+    machine.device = now
+    fresh = rank(pictures / "teal.png", cache=False)
+
+    with clipsim.open("clipsim-mini", batch_size=1, workers=1) as session:  # one image ahead: the cached one
+        sources = make_sources([pictures / "orange.png", pictures / "teal.png"])
+        scores = [outcome for batch in session.open_ranking(sources, RankRequest.check(TEXTS)) for outcome in batch]
+
+    assert scores == [*earlier.scores, *fresh.scores]
+
+
+def test_a_model_that_is_being_opened_decides_the_device(
+    machine: Machine, gpu_driver: None, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is opened while its weights are read, no result names one device and holds vectors of another."""
+    machine.identity = None
+    with clipsim.open(MODEL) as session:
+        session.rank(pictures, TEXTS)
+    machine.device = "cuda"
+    shutil.copytree(MODEL, tmp_path / "copy")  # its vectors are cached, but that is known only from its digest
+    finished = threading.Event()
+    open_encoder = machine.open_encoder
+
+    def open_slowly(options: ModelOptions) -> FakeEncoder:
+        finished.wait(60)
+        return open_encoder(options)
+
+    monkeypatch.setattr(machine, "open_encoder", open_slowly)
+    with clipsim.open(tmp_path / "copy") as session:
+        threading.Timer(0.2, finished.set).start()
+        result = session.rank(pictures, TEXTS)
+
+    assert (result.device, result.precision) == ("cuda", "fp16")
+    assert (result.similarity == rank(pictures, cache=False).similarity).all()
+
+
+def test_collecting_again_needs_the_sources_again(machine: Machine, gpu_driver: None, pictures: Path) -> None:
+    """A ranking whose sources come from an iterator is complete after a change of the device too."""
+    rank(pictures / "orange.png")
+    machine.device = "cuda"
+    with clipsim.open("clipsim-mini") as session:
+        result = session.open_ranking(make_sources(pictures), RankRequest.check(TEXTS)).collect()
+
+    assert len(result.scores) == 4
+    assert replace(result, warnings=()) == rank(pictures, cache=False)
+
+
+def test_a_device_that_was_asked_for_is_not_remembered(machine: Machine, gpu_driver: None, pictures: Path) -> None:
+    """`device="cpu"` in one run says nothing about "auto" in the next; without torch, "auto" is not guessed."""
+    machine.device = "cuda"
+    assert rank(pictures, device="cpu").device == "cpu"
+    assert rank(pictures).device == "cuda"
+    assert rank(pictures, device="cpu").device == "cpu"
+    assert rank(pictures).device == "cuda"
+    assert len(machine.encoders) == 2
+
+
+def test_another_gpu_setting_is_another_machine(
+    machine: Machine, gpu_driver: None, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With other visible GPUs, torch is asked again."""
+    machine.device = "cuda"
+    assert rank(pictures).device == "cuda"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    machine.device = "cpu"
+
+    assert rank(pictures).device == "cpu"
+    assert len(machine.encoders) == 2
+
+
+def test_a_remembered_gpu_whose_driver_is_gone(
+    gpu_driver: None, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a real model and no CUDA, "auto" stands for another device; that is no error of one that was asked for."""
+    import torch
+
+    from clipsim.engines.torch.encoder import choose_device
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.MonkeyPatch.context() as patch:
+        there_was_a_gpu = Machine()
+        there_was_a_gpu.device = "cuda"
+        patch.setattr("clipsim.embedding.embedder.plan_engine", there_was_a_gpu.plan_engine)
+        assert rank(pictures).device == "cuda"
+
+    result = rank(pictures)
+
+    assert (result.device, result.precision) == (str(choose_device("auto")), "fp32")
+    assert result.similarity == pytest.approx(rank(pictures, device="cpu", cache=False).similarity, abs=1e-5)

@@ -1,0 +1,178 @@
+"""Accuracy, recall, confusion and calibration, against scikit-learn and torchmetrics, also where little is left."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, precision_score, recall_score
+
+from clipsim.statistics.classification import BINS, expected_calibration_error
+from clipsim.statistics.classification import (
+    MAX_CONFUSION_LABELS,
+    Classification,
+    measure_classification,
+    predict,
+)
+from clipsim.results.rank import ImageScores
+from clipsim.vectors.similarity import probabilities
+
+NAMES = "abcdefghij"
+
+
+def measured(similarity: NDArray[np.float32], truth: list[int], top_k: tuple[int, ...] = (1, 2)) -> Classification:
+    """The measures of (labels, images) cosines; labels are letters."""
+    shares = probabilities(similarity, head="softmax", logit_scale=20.0)
+    found = [
+        predict(f"{number}.png", column, None if shares is None else shares[:, number], label)
+        for number, (column, label) in enumerate(zip(similarity.T, truth, strict=True))
+    ]
+    return measure_classification(found, NAMES[: len(similarity)], top_k=top_k)
+
+
+@pytest.fixture
+def scores() -> NDArray[np.float32]:
+    """Random cosines of 6 labels and 200 images, some of them equal."""
+    return (np.random.default_rng(5).integers(-20, 20, (6, 200)) / 40).astype(np.float32)
+
+
+def test_random_cases_are_scikit_learns(scores: NDArray[np.float32]) -> None:
+    """Recall, precision, their mean, the confusion matrix; the labels of classes 4 and 5 have one image and none."""
+    truth = np.random.default_rng(6).integers(0, 4, 200)
+    truth[17] = 4
+    found = measured(scores, truth.tolist())
+    best = scores.argmax(axis=0)
+    labels = list(range(6))
+
+    assert found.confusion is not None
+    assert found.confusion.tolist() == confusion_matrix(truth, best, labels=labels).tolist()
+    recalls = recall_score(truth, best, labels=labels, average=None, zero_division=np.nan)
+    assert [record.recall for record in found.per_class] == [
+        None if np.isnan(value) else pytest.approx(value, abs=1e-12) for value in recalls
+    ]
+    precisions = precision_score(truth, best, labels=labels, average=None, zero_division=np.nan)
+    assert [record.precision for record in found.per_class] == [pytest.approx(value) for value in precisions]
+    mean, top1 = found.metrics["mean_class_recall"], found.metrics["top1"]
+    assert mean is not None
+    assert top1 is not None
+    assert top1.value == pytest.approx((best == truth).mean(), abs=1e-12)
+    assert mean.value == pytest.approx(np.nanmean(recalls), abs=1e-12)
+    present = np.isin(best, truth)
+    assert balanced_accuracy_score(truth[present], best[present]) >= 0  # scikit-learn refuses labels never true
+
+
+def test_ties_go_to_the_first_label(scores: NDArray[np.float32]) -> None:
+    """The rank of a label is its place in a stable order, best first."""
+    truth = np.random.default_rng(7).integers(0, 6, 200)
+    found = measured(scores, truth.tolist())
+    order = np.argsort(-scores, axis=0, kind="stable")
+    places = [1 + order[:, image].tolist().index(label) for image, label in enumerate(truth)]
+
+    assert found.ranks.tolist() == places
+    top2 = found.metrics["top2"]
+    assert top2 is not None
+    assert top2.value == np.mean([place <= 2 for place in places])
+
+
+def test_the_calibration_error_is_that_of_scikit_learns_curve() -> None:
+    """Each bin's distance, weighted by its images; confidences on the edges of bins belong to the lower bin."""
+    rng = np.random.default_rng(8)
+    confidence = np.concatenate([rng.random(500), np.linspace(0, 1, BINS + 1), [0.0, 1.0]])
+    right = rng.random(len(confidence)) < confidence
+    shares, means = calibration_curve(right, confidence, n_bins=BINS, strategy="uniform")
+    bins = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], confidence)
+    weights = np.bincount(bins, minlength=BINS)
+    expected = (np.abs(shares - means) * weights[weights > 0]).sum() / len(confidence)
+
+    assert expected_calibration_error(confidence.tolist(), right.tolist()) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_calibration_error_is_torchmetrics() -> None:
+    """The same definition in another library, which computes in float32."""
+    torch = pytest.importorskip("torch")
+    functional = pytest.importorskip("torchmetrics.functional.classification")
+    rng = np.random.default_rng(9)
+    shares = rng.dirichlet([0.4] * 5, 300)
+    truth = rng.integers(0, 5, 300)
+    theirs = functional.multiclass_calibration_error(
+        torch.tensor(shares), torch.tensor(truth), num_classes=5, n_bins=BINS
+    )
+    ours = expected_calibration_error(shares.max(axis=1).tolist(), (shares.argmax(axis=1) == truth).tolist())
+
+    assert ours == pytest.approx(float(theirs), abs=1e-5)
+
+
+def test_one_label_tells_nothing() -> None:
+    """With a single label, no accuracy and no calibration is measured."""
+    found = measured(np.full((1, 3), 0.2, np.float32), [0, 0, 0])
+
+    assert found.metrics == {"top1": None, "top2": None, "mean_class_recall": None, "ece": None}
+    assert found.per_class[0].recall == 1
+
+
+def test_k_past_the_number_of_labels_is_none(scores: NDArray[np.float32]) -> None:
+    """All labels are among the best six of six."""
+    found = measured(scores, [0] * 200, top_k=(5, 6, 7))
+
+    assert found.metrics["top5"] is not None
+    assert found.metrics["top6"] is None
+    assert found.metrics["top7"] is None
+
+
+def test_one_image() -> None:
+    """Everything is measured on a single image."""
+    found = measured(np.array([[0.1], [0.3]], np.float32), [0])
+
+    assert found.metrics["top1"] is not None
+    assert found.metrics["top1"].value == 0
+    assert found.metrics["top1"].n == 1
+    assert [(record.n, record.recall) for record in found.per_class] == [(1, 0.0), (0, None)]
+    assert [(pair.label, pair.best, pair.n) for pair in found.confused] == [("a", "b", 1)]
+
+
+def test_all_scores_equal() -> None:
+    """The first label is chosen, and every rank is the label's place."""
+    found = measured(np.full((4, 4), 0.25, np.float32), [0, 1, 2, 3])
+
+    assert found.ranks.tolist() == [1, 2, 3, 4]
+    assert found.metrics["top1"] is not None
+    assert found.metrics["top1"].value == 0.25
+    assert found.metrics["ece"] is not None
+    assert found.metrics["ece"].value == pytest.approx(0)
+
+
+def test_contradictions_come_by_their_margin() -> None:
+    """The wrong ones, by how far the best cosine is above the label's."""
+    similarity = np.array([[0.1, 0.3, 0.2, 0.5], [0.2, 0.1, 0.6, 0.4]], np.float32)
+    found = measured(similarity, [0, 1, 0, 0])
+
+    assert [(record.image, record.label, record.best) for record in found.contradicted] == [
+        ("2.png", "a", "b"),
+        ("1.png", "b", "a"),
+        ("0.png", "a", "b"),
+    ]
+    assert found.contradicted[0].similarity == 0.6
+    assert found.contradicted[0].label_similarity == 0.2
+
+
+def test_the_matrix_of_very_many_labels_is_left_out() -> None:
+    """What is confused is still listed."""
+    size = MAX_CONFUSION_LABELS + 1
+    similarity = np.zeros((size, 2), np.float32)
+    similarity[7] = 0.5
+    found = [predict(str(k), similarity[:, k], None, 3) for k in range(2)]
+    measures = measure_classification(found, [str(k) for k in range(size)], top_k=(1,))
+
+    assert measures.confusion is None
+    assert [(pair.label, pair.best, pair.n) for pair in measures.confused] == [("3", "7", 2)]
+
+
+def test_what_is_kept_of_an_image_has_the_digits_that_are_shown() -> None:
+    """Seven significant digits, so that figures can be computed again from `rank --json`."""
+    similarity = np.array([1 / 3, 2 / 3], np.float32)
+    found = predict("a.png", similarity, np.array([1 / 3, 2 / 3]), 0)
+
+    assert (found.best, found.rank) == (1, 2)
+    assert (found.similarity, found.probability) == (0.6666667, 0.6666667)
+    assert (found.label_similarity, found.label_probability) == (0.3333333, 0.3333333)

@@ -1,0 +1,70 @@
+"""The exact McNemar test and Holm's correction, against statsmodels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from clipsim.statistics.paired_tests import Contestant, compare_runs, exact_mcnemar, holm
+
+
+@pytest.mark.parametrize(
+    ("only_a", "only_b"), [(0, 0), (0, 1), (1, 0), (4, 4), (1, 9), (3, 12), (40, 71), (700, 650), (0, 2000)]
+)
+def test_mcnemar_is_statsmodels(only_a: int, only_b: int) -> None:
+    """For few, many, equal and no discordant images."""
+    expected = mcnemar([[5, only_a], [only_b, 5]], exact=True).pvalue
+
+    assert exact_mcnemar(only_a, only_b) == pytest.approx(expected, rel=1e-9, abs=1e-300)
+
+
+def test_mcnemar_by_hand() -> None:
+    """Of five images that only B gets right and none that only A does: 2 / 2⁵."""
+    assert exact_mcnemar(0, 5) == 0.0625
+
+
+def test_holm_is_statsmodels() -> None:
+    """Random p-values, equal ones, one and none."""
+    rng = np.random.default_rng(0)
+    for p in ([], [0.2], [0.01, 0.01, 0.9], rng.random(12).tolist(), (rng.random(7) / 50).tolist()):
+        expected = multipletests(p, method="holm")[1].tolist() if p else []
+        assert holm(p) == pytest.approx(expected, abs=1e-12)
+
+
+def runs(*hits: list[int], **fields: object) -> list[Contestant]:
+    """Runs that get these images right."""
+    return [
+        Contestant(f"run {number}", np.array(own, float), np.ones(len(own)), **fields)  # type: ignore[arg-type]
+        for number, own in enumerate(hits)
+    ]
+
+
+def test_two_runs_are_compared_once() -> None:
+    """B less A, with the images that only one gets right; no correction."""
+    (found,) = compare_runs("top1", runs([1, 1, 0, 0], [1, 0, 1, 1]), seed=0)
+
+    assert (found.a, found.b, found.only_a, found.only_b) == ("run 0", "run 1", 1, 2)
+    assert found.difference.value == 0.25
+    assert found.difference.low <= 0.25 <= found.difference.high
+    assert found.p == 1.0
+    assert found.p_holm is None
+
+
+def test_three_runs_are_compared_in_pairs_and_corrected() -> None:
+    """Every pair, with p-values that count their number."""
+    found = compare_runs("top1", runs([0] * 12, [1] * 12, [0] * 12), seed=0)
+
+    assert [(comparison.a[-1], comparison.b[-1]) for comparison in found] == [("0", "1"), ("0", "2"), ("1", "2")]
+    assert [comparison.p_holm for comparison in found] == holm([comparison.p for comparison in found])
+    assert found[1].p == 1.0
+    assert (found[1].difference.low, found[1].difference.high) == (0, 0)
+
+
+def test_earlier_runs_and_other_groups_are_not_compared_with_each_other() -> None:
+    """A baseline is compared with what is new, and cosines of two models with nothing."""
+    earlier = runs([0, 1], [1, 0], earlier=True)
+    assert len(compare_runs("top1", [*earlier, *runs([1, 1])], seed=0)) == 2
+    other = runs([0, 1], group="one") + runs([1, 1], group="other")
+    assert compare_runs("cosine", other, seed=0) == ()

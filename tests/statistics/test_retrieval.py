@@ -1,0 +1,121 @@
+"""Recall at k in both directions, against a plain double loop."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from clipsim.statistics import retrieval
+from clipsim.statistics.retrieval import (
+    IMAGE_TO_TEXT,
+    TEXT_TO_IMAGE,
+    Gallery,
+    measure_retrieval,
+    rank_right,
+)
+from clipsim.vectors.similarity import unit_rows
+
+CAPTIONS = [["a", "b"], ["c"], ["a", "d", "e"], ["f"], ["g", "g"], ["c"]]
+
+
+@pytest.fixture
+def gallery() -> Gallery:
+    """Six images with one to three captions; "a" and "c" belong to two images each, and one image has "g" twice."""
+    numbers = {text: number for number, text in enumerate("abcdefg")}
+    images = [image for image, own in enumerate(CAPTIONS) for _ in own]
+    texts = [numbers[text] for own in CAPTIONS for text in own]
+    return Gallery(np.array(images), np.array(texts), len(CAPTIONS))
+
+
+def vectors(kinds: int, seed: int) -> NDArray[np.float32]:
+    """Random unit vectors of small whole numbers, so that cosines are often equal."""
+    return unit_rows(np.random.default_rng(seed).integers(-1, 2, (kinds, 3)) + np.array([0.0, 0.0, 3.0]))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_recall_is_that_of_a_double_loop(gallery: Gallery, seed: int) -> None:
+    """Each query sorts the whole gallery; equal captions of other images count as right."""
+    images = vectors(6, seed)
+    rows = vectors(7, seed + 100)[gallery.texts]
+    owners = [{image for image, own in enumerate(CAPTIONS) if text in own} for text in "abcdefg"]
+    text_ranks = rank_right(rows, images, gallery.right_images())
+    image_ranks = rank_right(images, rows, gallery.right_captions())
+
+    for row, text in enumerate(gallery.texts):
+        order = sorted(range(6), key=lambda image: (-float(np.float32(rows[row] @ images[image])), image))
+        assert text_ranks[row] == 1 + min(order.index(image) for image in owners[text])
+    for image in range(6):
+        scores = [float(np.float32(rows[row] @ images[image])) for row in range(len(rows))]
+        order = sorted(range(len(rows)), key=lambda row: (-scores[row], row))
+        right = [row for row, text in enumerate(gallery.texts) if image in owners[text]]
+        assert image_ranks[image] == 1 + min(order.index(row) for row in right)
+
+
+def test_blocks_give_what_the_whole_gives(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is bounded by blocks of queries, of one row here."""
+    images, rows = vectors(6, 3), vectors(7, 4)[gallery.texts]
+    whole = rank_right(rows, images, gallery.right_images())
+    monkeypatch.setattr(retrieval, "BLOCK_CELLS", 1)
+
+    assert rank_right(rows, images, gallery.right_images()).tolist() == whole.tolist()
+
+
+def test_hits_are_averaged_over_captions_and_over_images(gallery: Gallery) -> None:
+    """Text to image counts captions, and its interval draws images."""
+    ranks = np.array([1, 2, 1, 7, 1, 1, 3, 1, 1, 9])
+    found = measure_retrieval(
+        ranks, gallery.images, 6, direction=TEXT_TO_IMAGE, gallery_size=6, recall_k=(1, 2, 6), seed=0
+    )
+
+    assert found["text_to_image_recall@1"] is not None
+    assert found["text_to_image_recall@1"].value == 0.6
+    assert found["text_to_image_recall@1"].n == 10
+    assert found["text_to_image_recall@2"] is not None
+    assert found["text_to_image_recall@2"].value == 0.7
+    assert found["text_to_image_recall@6"] is None
+    median = found["text_to_image_median_rank"]
+    assert median is not None
+    assert median.value == 1
+    assert median.low is not None
+    assert median.high is not None
+    assert median.low <= 1 <= median.high
+
+
+def test_shared_captions_are_counted(gallery: Gallery) -> None:
+    """Two of "a" and two of "c"; "g" twice with one image is not shared."""
+    assert gallery.shared == 4
+
+
+def test_chance_is_that_of_a_random_order(gallery: Gallery) -> None:
+    """One right of six: k / 6; with more right ones more."""
+    plain = Gallery(np.arange(6), np.arange(6), 6)
+    assert plain.chance(2, TEXT_TO_IMAGE) == pytest.approx(2 / 6)
+    assert plain.chance(6, IMAGE_TO_TEXT) == 1
+    rows = [2, 1, 2, 2, 1, 1, 1, 1, 1, 2]  # right images of each caption
+    expected = sum(1 - math.comb(6 - right, 2) / math.comb(6, 2) for right in rows) / 10
+    assert gallery.chance(2, TEXT_TO_IMAGE) == pytest.approx(expected)
+    own = [3, 2, 4, 1, 2, 2]  # right captions of each image
+    expected = sum(1 - math.comb(10 - right, 9) / math.comb(10, 9) for right in own) / 6
+    assert gallery.chance(9, IMAGE_TO_TEXT) == pytest.approx(expected)
+
+
+def test_one_image_with_one_caption() -> None:
+    """A gallery of one: everything is found, and nothing is measured."""
+    one = Gallery(np.array([0]), np.array([0]), 1)
+    ranks = rank_right(vectors(1, 0), vectors(1, 1), one.right_images())
+    found = measure_retrieval(ranks, one.images, 1, direction=TEXT_TO_IMAGE, gallery_size=1, recall_k=(1,), seed=0)
+
+    assert ranks.tolist() == [1]
+    assert found["text_to_image_recall@1"] is None
+    assert one.shared == 0
+
+
+def test_all_scores_equal() -> None:
+    """The first of the gallery comes first."""
+    same = np.tile(unit_rows(np.array([[1.0, 2.0]])), (4, 1))
+    plain = Gallery(np.arange(4), np.arange(4), 4)
+
+    assert rank_right(same, same, plain.right_images()).tolist() == [1, 2, 3, 4]

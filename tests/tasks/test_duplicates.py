@@ -1,0 +1,289 @@
+"""Tests of `api.duplicates` and `api.same_files`: copies are found and different pictures are not."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+import pytest
+from confusable_pictures import draw_form
+from PIL import Image
+
+import clipsim
+from clipsim.errors import NoInputError, UsageError
+from clipsim.tasks.duplicates import DEFAULT_THRESHOLD, DuplicatesRequest
+
+if TYPE_CHECKING:
+    from conftest import Machine
+
+    from clipsim.results.search import DuplicatesResult
+
+
+def draw(seed: int, colour: str = "red") -> Image.Image:
+    """A pattern of two colours whose mean, and so whose vector, is nearly the same for all seeds; 60 × 40."""
+    rng = np.random.default_rng(seed)
+    pattern = Image.fromarray(rng.permutation(np.repeat([0, 255], 48)).reshape(8, 12).astype(np.uint8))
+    mask = pattern.resize((60, 40), Image.Resampling.NEAREST)
+    return Image.composite(Image.new("RGB", mask.size, colour), Image.new("RGB", mask.size, "white"), mask)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Ten different pictures with nearly the same vector, copies of three of them, and two of another colour."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for seed in range(10):
+        draw(seed).save(folder / f"{seed}.png")
+    shutil.copy(folder / "1.png", folder / "1copy.png")
+    shutil.copy(folder / "1.png", folder / "1again.png")
+    draw(2).resize((120, 80), Image.Resampling.BICUBIC).save(folder / "2large.png")
+    draw(2).save(folder / "2small.jpg", quality=80)
+    shutil.copy(folder / "3.png", folder / "3copy.png")
+    draw(3).crop((1, 0, 60, 38)).save(folder / "3cropped.webp", quality=90)
+    draw(4, "blue").save(folder / "blue.png")
+    return folder
+
+
+GROUPS = {
+    (True, ("1.png", "1copy.png", "1again.png")),
+    (False, ("2large.png", "2.png", "2small.jpg")),
+    (False, ("3.png", "3copy.png", "3cropped.webp")),
+}
+
+
+def groups_of(result: DuplicatesResult) -> list[tuple[bool, tuple[str, ...]]]:
+    """Whether its files are the same, and the names of its pictures: for each group."""
+    return [(group.same_bytes, tuple(Path(image.image).name for image in group.images)) for group in result.groups]
+
+
+@pytest.mark.parametrize("place", ["folder", "vectors", "both"])
+def test_copies_are_found_and_different_pictures_are_not(
+    machine: Machine, pictures: Path, tmp_path: Path, place: str
+) -> None:
+    """Though all vectors are nearly equal; the same bytes first, the largest picture of a group first."""
+    where: list[Path] = [pictures]
+    with clipsim.open() as session:
+        if place != "folder":
+            pytest.importorskip("pyarrow")
+            exclude = ["1copy.png", "2large.png"] if place == "both" else []
+            session.embed(pictures, tmp_path / "vectors", dtype="fp32", shard_size=4, exclude=exclude)
+            where = [tmp_path / "vectors", *(pictures / name for name in exclude)]
+        result = session.duplicates(where)
+    first = groups_of(result)[0]
+
+    assert {(same, tuple(sorted(names))) for same, names in groups_of(result)} == {
+        (same, tuple(sorted(names))) for same, names in GROUPS
+    }
+    assert first[0]
+    assert result.compared == 17
+    assert result.threshold == DEFAULT_THRESHOLD
+    assert [image.similarity for image in result.groups[0].images] == [1.0] * 3
+    large = next(group for group in result.groups if group.images[0].width == 120)
+    assert [(image.width, image.height) for image in large.images] == [(120, 80), (60, 40), (60, 40)]
+    assert all(0.99 < image.similarity <= 1 for group in result.groups for image in group.images)
+
+
+def test_groups_are_in_order(machine: Machine, pictures: Path) -> None:
+    """Of the places, and within a group by size and then by place; all but the first of each are redundant."""
+    with clipsim.open() as session:
+        result = session.duplicates(pictures)
+
+    assert groups_of(result) == [
+        (True, ("1.png", "1copy.png", "1again.png")),
+        (False, ("2large.png", "2.png", "2small.jpg")),
+        (False, ("3.png", "3copy.png", "3cropped.webp")),
+    ]
+    assert [Path(name).name for name in result.redundant] == [
+        "1copy.png", "1again.png", "3copy.png",
+    ]  # fmt: skip
+
+
+def test_vectors_alone(machine: Machine, pictures: Path) -> None:
+    """Without the pixels, all pictures of one colour are alike; the threshold is what separates them then."""
+    with clipsim.open() as session:
+        (group,) = session.duplicates(pictures, pixels=False).groups
+        everything = session.duplicates(pictures, pixels=False, threshold=0.1).groups
+        nothing = session.duplicates(pictures, threshold=1.0).groups
+
+    assert len(group.images) == 16
+    assert [len(group.images) for group in everything] == [17]
+    assert [group.same_bytes for group in nothing] == [True, True]
+
+
+def test_pictures_that_cannot_be_opened_any_more(machine: Machine, pictures: Path, tmp_path: Path) -> None:
+    """Their vectors decide, with a notice, and their sizes are those of the data set."""
+    pytest.importorskip("pyarrow")
+    with clipsim.open("clipsim-mini") as session:
+        session.embed(pictures, tmp_path / "vectors", dtype="fp32")
+        shutil.rmtree(pictures)
+        result = session.duplicates(tmp_path / "vectors")
+
+    assert [len(group.images) for group in result.groups] == [16]
+    assert (result.groups[0].images[0].width, result.groups[0].images[0].height) == (120, 80)
+    assert len(result.warnings) == 1
+    assert "could not be opened to compare their pixels" in result.warnings[0]
+
+
+def test_the_same_bytes_alone(pictures: Path) -> None:
+    """No model is opened; files are groups whose bytes are the same, whatever they are."""
+    (pictures / "a.jpg").write_bytes(b"no picture")
+    (pictures / "b.jpg").write_bytes(b"no picture")
+    with clipsim.open() as session:
+        result = session.duplicates([pictures, "none.png"], exact_files=True)
+
+    assert groups_of(result) == [
+        (True, ("1.png", "1copy.png", "1again.png")), (True, ("3.png", "3copy.png")), (True, ("a.jpg", "b.jpg")),
+    ]  # fmt: skip
+    assert (result.model, result.threshold, result.compared) == (None, None, 19)
+    assert [(image.similarity, image.width) for group in result.groups for image in group.images[:1]] == [
+        (1.0, 60), (1.0, 60), (1.0, None),
+    ]  # fmt: skip
+    assert [(failure.path, failure.error) for failure in result.errors] == [("none.png", "no such file")]
+
+
+def test_the_same_bytes_in_data_sets_and_files(machine: Machine, pictures: Path, tmp_path: Path) -> None:
+    """A data set has the digests of its files; files beside it are read whatever their size."""
+    pytest.importorskip("pyarrow")
+    shutil.copy(pictures / "5.png", tmp_path / "five.png")
+    with clipsim.open() as session:
+        session.embed(pictures, tmp_path / "vectors")
+        shutil.rmtree(pictures)
+        result = session.duplicates([tmp_path / "vectors", tmp_path / "five.png"], exact_files=True)
+
+    assert groups_of(result) == [
+        (True, ("1.png", "1again.png", "1copy.png")), (True, ("3.png", "3copy.png")), (True, ("five.png", "5.png")),
+    ]  # fmt: skip
+
+
+def test_only_files_of_equal_size_are_read(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terabyte of different sizes is compared by its listing."""
+    read: list[int] = []
+
+    def digest(stream: BinaryIO) -> str:
+        read.append(os.fstat(stream.fileno()).st_size)
+        return "00"
+
+    monkeypatch.setattr("clipsim.tasks.same_files.digest_stream", digest)
+    for number in range(4):
+        (pictures / f"{number}.gif").write_bytes(bytes(5000 + number))
+    with clipsim.open() as session:
+        session.duplicates(pictures, exact_files=True)
+
+    assert read
+    assert max(read) < 5000
+
+
+def test_inputs_that_cannot_be_used(machine: Machine, pictures: Path) -> None:
+    """They are named, and the rest compared."""
+    (pictures / "0.png").write_bytes(b"no picture")
+    with clipsim.open() as session:
+        result = session.duplicates([pictures, "none.png"])
+        assert [Path(failure.path).name for failure in result.errors] == ["0.png", "none.png"]
+        assert len(result.groups) == 3
+        for exact_files in (False, True):
+            with pytest.raises(NoInputError):
+                session.duplicates(["none.png"], exact_files=exact_files)
+
+
+def test_pictures_in_memory(machine: Machine) -> None:
+    """They have no bytes to compare, and are compared by what they show."""
+    with clipsim.open() as session:
+        result = session.duplicates([draw(1), draw(2), draw(1).resize((90, 60))])
+
+    assert groups_of(result) == [(False, ("image 3", "image 1"))]
+
+
+def test_another_model_is_a_notice(machine: Machine, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default threshold was measured with the bundled one; whoever gives a threshold knows."""
+    with clipsim.open("clipsim-mini") as session:
+        assert session.duplicates(pictures).warnings == ()
+        monkeypatch.setattr("clipsim.tasks.duplicates.BUNDLED", "another")
+        (notice,) = session.duplicates(pictures).warnings
+        assert session.duplicates(pictures, threshold=0.9).warnings == ()
+
+    assert f"the default threshold of {DEFAULT_THRESHOLD} was measured with clipsim-mini" in notice
+
+
+@pytest.mark.parametrize("threshold", [1.01, -2.0, float("nan"), "0.9"])
+def test_a_threshold_is_a_cosine(threshold: float) -> None:
+    """Anything else is refused before a model is opened."""
+    with pytest.raises(UsageError, match="threshold is a cosine"):
+        DuplicatesRequest(threshold)
+
+
+def test_many_batches_of_pairs(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are decoded ahead in small lots, forgotten and decoded again, and nothing is lost by it."""
+    monkeypatch.setattr("clipsim.tasks.duplicates.LOADED_PAIRS", 5)
+    monkeypatch.setattr("clipsim.tasks.duplicates.KEPT_PICTURES", 4)
+    monkeypatch.setattr("clipsim.tasks.duplicates.KEPT_WINDOWS", 2)
+    monkeypatch.setattr("clipsim.vectors.pairs.BLOCK_ROWS", 7)
+    for seed in range(8):
+        draw(seed).save(tmp_path / f"{seed}.png")
+        draw(seed).crop((0, 0, 57, 38)).save(tmp_path / f"{seed}x.png")
+    with clipsim.open() as session:
+        result = session.duplicates(tmp_path, threshold=0.9)
+
+    assert groups_of(result) == [(False, (f"{seed}.png", f"{seed}x.png")) for seed in range(8)]
+
+
+def test_a_rotated_photo_stays_upright(machine: Machine, tmp_path: Path) -> None:
+    """A turn that the file's EXIF data asks for is done before pictures are compared, and sizes are upright."""
+    draw(5).save(tmp_path / "a.jpg", quality=95)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    draw(5).transpose(Image.Transpose.ROTATE_90).save(buffer, "JPEG", quality=95, exif=exif)
+    (tmp_path / "b.jpg").write_bytes(buffer.getvalue())
+    with clipsim.open() as session:
+        (group,) = session.duplicates(tmp_path).groups
+
+    assert [(image.width, image.height) for image in group.images] == [(60, 40), (60, 40)]
+    assert repr(group) == f"DuplicateGroup({str(tmp_path / 'b.jpg')!r}, same_bytes=False, images=2)"
+
+
+def test_the_best_is_kept(machine: Machine, tmp_path: Path) -> None:
+    """Lossless before lossy, however large the file; an enlargement is not better; an animation is no copy."""
+    image = draw_form(1)
+    image.save(tmp_path / "a.jpg", quality=95)
+    image.save(tmp_path / "b.png")
+    image.resize((1240, 1754)).save(tmp_path / "c.jpg", quality=5)
+    image.save(tmp_path / "d.gif", save_all=True, append_images=[draw_form(2)])
+    draw_form(2).save(tmp_path / "e.png")
+    with clipsim.open() as session:
+        result = session.duplicates(tmp_path)
+    (group,) = result.groups
+
+    assert [Path(name).name for name in result.redundant] == ["a.jpg"]
+    assert Path(group.images[0].image).name == "b.png"
+    assert [image.copy_of for image in group.images] == [None, str(tmp_path / "b.png"), None, None, None]
+
+
+def test_flat_pictures_of_the_same_pixels(machine: Machine, tmp_path: Path) -> None:
+    """They are found, though nothing correlates with one colour; another colour is another picture."""
+    for name, colour in (("a.png", "red"), ("a.bmp", "red"), ("b.png", "#f00000"), ("c.png", "#ff0a0a")):
+        Image.new("RGB", (60, 40), colour).save(tmp_path / name)
+    with clipsim.open() as session:
+        (group,) = session.duplicates(tmp_path).groups
+
+    assert {Path(image.image).name for image in group.images} == {"a.png", "a.bmp"}
+    assert sum(image.removable for image in group.images) == 1
+
+
+def test_hard_links_free_nothing(machine: Machine, pictures: Path) -> None:
+    """They are shown, and listed only where all names of their file are."""
+    (pictures / "5hard.png").hardlink_to(pictures / "5.png")
+    (pictures / "6copy.png").write_bytes((pictures / "6.png").read_bytes())
+    (pictures / "6hard.png").hardlink_to(pictures / "6copy.png")
+    (pictures / "7copy.png").write_bytes((pictures / "7.png").read_bytes())
+    (pictures.parent / "elsewhere.png").hardlink_to(pictures / "7copy.png")
+    with clipsim.open() as session:
+        result = session.duplicates(pictures, exact_files=True)
+    listed = {Path(name).name for name in result.redundant}
+
+    assert {"5.png", "5hard.png"} in [{Path(image.image).name for image in group.images} for group in result.groups]
+    assert listed & {"5.png", "5hard.png", "7.png", "7copy.png"} == set()
+    assert {"6copy.png", "6hard.png"} <= listed

@@ -1,0 +1,377 @@
+"""Evaluations through the API: figures, several models over the same pictures, wordings, baselines, refusals."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tasks.conftest import MakeModel, NamedEncoder
+from PIL import Image
+
+import clipsim
+from clipsim.errors import ClipsimError, DataError, ImageError, NoInputError, PromptError, UsageError
+from clipsim.results.evaluation import EvaluationResult
+from clipsim.tasks.evaluate import Evaluation
+from clipsim.tasks.evaluate_request import EvaluationRequest
+
+pytestmark = pytest.mark.usefixtures("encoders", "labelled")
+
+
+def value_of(result: EvaluationResult, metric: str, run: int = 0) -> float | None:
+    """A metric's value."""
+    found = result.results[run].metrics[metric]
+    return None if found is None else found.value
+
+
+def test_the_figures_are_those_of_rank() -> None:
+    """Classification is ranking the same pictures against the labels."""
+    result = clipsim.evaluate("data")
+    ranked = clipsim.rank("data", ["blue", "green", "red"])
+    truth = [Path(image).parent.name for image in ranked.images]
+    best = [ranked.texts[place] for place in ranked.best if place is not None]
+
+    assert result.images == ranked.images
+    assert result.data.labels == ranked.texts
+    assert value_of(result, "top1") == np.mean([a == b for a, b in zip(truth, best, strict=True)])
+    assert value_of(result, "top5") is None
+    assert ranked.probabilities is not None
+    assert result.results[0].model == ranked.model
+
+
+def test_the_schema() -> None:
+    """The keys of the contract, in an object that JSON can carry."""
+    record = json.loads(json.dumps(clipsim.evaluate("data").to_dict()))
+
+    assert record["schema"] == "clipsim.evaluate/1"
+    assert list(record) == [
+        "schema", "task", "data", "results", "comparisons", "images", "indices", "errors", "warnings",
+    ]  # fmt: skip
+    assert {"images", "labels", "digest", "skipped"} <= set(record["data"])
+    (run,) = record["results"]
+    assert {"model", "device", "precision", "engine", "seconds", "metrics", "per_class", "confusion"} <= set(run)
+    assert {"contradicted", "warnings"} <= set(run)
+    assert set(run["metrics"]["top1"]) == {"value", "low", "high", "n", "method"}
+    assert run["metrics"]["top5"] is None
+    assert set(run["per_class"][0]) == {"label", "n", "recall", "precision"}
+    assert np.sum(run["confusion"]) == 12
+
+
+def test_one_model_stays_open_for_several_evaluations(encoders: dict[str, NamedEncoder]) -> None:
+    """A session's evaluation is that of the function, and reads no picture twice."""
+    with clipsim.open() as session:
+        first = session.evaluate("data")
+        second = session.evaluate("data", templates="a {} thing", top_k=[1, 2])
+    assert sum(encoders["clipsim-mini"].image_batches) == 12
+    assert value_of(first, "top1") == value_of(clipsim.evaluate("data"), "top1")
+    assert list(second.results[0].metrics) == ["top1", "top2", "mean_class_recall", "ece"]
+
+
+def test_models_of_one_size_decode_each_picture_once(
+    make_model: MakeModel, encoders: dict[str, NamedEncoder], decoded: list[int]
+) -> None:
+    """Side by side they give what each gives alone, and their difference is tested."""
+    other = make_model("other", dim=True)
+    both = clipsim.evaluate("data", models=["clipsim-mini", other])
+    assert len(decoded) == 12
+
+    alone = [clipsim.evaluate("data", models=name, cache=False) for name in ("clipsim-mini", other)]
+    for run, single in enumerate(alone):
+        assert both.results[run].outcomes == single.results[0].outcomes
+        assert both.results[run].metrics == single.results[0].metrics
+    comparison = both.comparisons[0]
+    assert (comparison.metric, comparison.a, comparison.b) == ("top1", "clipsim-mini", other)
+    values = [value_of(both, "top1", run) or 0.0 for run in (0, 1)]
+    assert comparison.difference.value == pytest.approx(values[1] - values[0])
+    assert comparison.only_a > comparison.only_b
+    assert [run.images_per_second is not None for run in both.results] == [True, True]
+
+
+def test_models_of_other_sizes_read_by_themselves(make_model: MakeModel, decoded: list[int]) -> None:
+    """The size decides at which fraction a large JPEG is decoded."""
+    clipsim.evaluate("data", models=["clipsim-mini", make_model("small", size=32)])
+    assert len(decoded) == 24
+
+
+def test_a_model_that_has_seen_all_is_not_asked_again(
+    make_model: MakeModel, encoders: dict[str, NamedEncoder], decoded: list[int]
+) -> None:
+    """A second model decodes for itself alone; a third time nothing is decoded."""
+    other = make_model("other")
+    clipsim.evaluate("data")
+    before = list(encoders["clipsim-mini"].image_batches)
+    both = clipsim.evaluate("data", models=["clipsim-mini", other])
+
+    assert encoders["clipsim-mini"].image_batches == before
+    assert len(decoded) == 24
+    assert both.results[0].images_per_second is None
+    again = clipsim.evaluate("data", models=["clipsim-mini", other], templates="{} one")
+    assert len(decoded) == 24
+    assert [run.images_per_second for run in again.results] == [None, None]
+
+
+def test_cached_vectors_of_several_models_stay_apart(make_model: MakeModel) -> None:
+    """What was computed side by side is found by each alone."""
+    other = make_model("other", dim=True)
+    both = clipsim.evaluate("data", models=["clipsim-mini", other])
+    for run, name in enumerate(("clipsim-mini", other)):
+        single = clipsim.evaluate("data", models=name)
+        assert single.results[0].images_per_second is None
+        assert single.results[0].metrics == both.results[run].metrics
+
+
+def test_a_picture_that_one_model_cannot_use_is_used_by_none(make_model: MakeModel) -> None:
+    """The models are compared on the same pictures; the failure is reported once."""
+    Image.new("RGB", (8, 8), "black").save("data/red/black.png")  # no finite vector
+    Path("data/blue/broken.png").write_bytes(b"\x89PNG nothing")
+    result = clipsim.evaluate("data", models=["clipsim-mini", make_model("small", size=32, dim=True)])
+
+    assert [Path(failure.path).name for failure in result.errors] == ["broken.png", "black.png"]
+    assert result.data.skipped == 2
+    assert result.data.images == len(result.images) == 12
+    assert all(len(run.outcomes["rank"]) == 12 for run in result.results)
+
+
+def test_wordings_are_compared_in_pairs() -> None:
+    """Sets of templates, with Holm's correction; built-in ones by name alone."""
+    result = clipsim.evaluate(
+        "data", template_sets={"plain": None, "odd": ["blue {}", "{}"], "simple": None}, truncate=True
+    )
+
+    assert [run.name for run in result.results] == [f"clipsim-mini [{name}]" for name in ("plain", "odd", "simple")]
+    assert [run.template_set for run in result.results] == ["plain", "odd", "simple"]
+    assert len(result.results[2].templates) == 7
+    assert len(result.comparisons) == 3
+    assert all(comparison.p_holm is not None for comparison in result.comparisons)
+    alone = clipsim.evaluate("data", templates=["blue {}", "{}"])
+    assert alone.results[0].metrics == result.results[1].metrics
+
+
+def test_the_imagenet_set_has_its_80_templates() -> None:
+    """They come from the installed open_clip."""
+    result = clipsim.evaluate("data", template_sets=["imagenet"], truncate=True)
+    assert len(result.results[0].templates) == 80
+    assert "a photo of a {}." in result.results[0].templates
+
+
+def test_a_baseline_is_an_earlier_result(make_model: MakeModel, tmp_path: Path) -> None:
+    """By path or as it is; the pictures are known by their content, wherever they are."""
+    earlier = clipsim.evaluate("data")
+    (tmp_path / "earlier.json").write_text(json.dumps(earlier.to_dict()))
+    (tmp_path / "data").rename(tmp_path / "moved")
+    dim = make_model("dim", dim=True)
+
+    for baseline in (earlier, "earlier.json", earlier.to_dict()):
+        result = clipsim.evaluate("moved", models=dim, baseline=baseline)
+        (comparison,) = result.comparisons
+        assert (comparison.a, comparison.b) == ("clipsim-mini (baseline)", dim)
+        assert comparison.only_a > 0
+
+
+def test_a_baseline_of_other_pictures_or_labels_is_refused(tmp_path: Path) -> None:
+    """One changed picture, or one label more, makes it another data set."""
+    earlier = clipsim.evaluate("data")
+    Path("data/yellow").mkdir()
+    with pytest.raises(DataError, match="other pictures or labels"):
+        clipsim.evaluate("data", baseline=earlier)
+    Path("data/yellow").rmdir()
+    Image.new("RGB", (9, 9), "red").save("data/red/0.png")
+    with pytest.raises(DataError, match="other pictures or labels"):
+        clipsim.evaluate("data", baseline=earlier)
+
+
+def captions_table(**rows: str) -> str:
+    """A table of pictures and captions; gives its path."""
+    lines = [f"data/{path.replace('_', '/')}.png,{caption}" for path, caption in rows.items()]
+    Path("t.csv").write_text("image,caption\n" + "\n".join(lines) + "\n")
+    return "t.csv"
+
+
+def test_retrieval_in_both_directions() -> None:
+    """Each caption finds its picture; equal captions are right for each other's, and counted."""
+    table = captions_table(red_0="red", red_1="red", green_0="a green one", blue_0="blue")
+    result = clipsim.evaluate(table)
+
+    assert result.task == "retrieve"
+    assert (result.data.captions, result.data.shared_captions) == (4, 2)
+    assert value_of(result, "text_to_image_recall@1") == 1
+    assert value_of(result, "image_to_text_recall@1") == 1
+    assert value_of(result, "text_to_image_recall@5") is None
+    assert result.data.chance["text_to_image_recall@1"] == pytest.approx((2 * 0.5 + 2 * 0.25) / 4)
+    assert "labels" not in result.data.to_dict()
+
+
+def test_retrieval_is_a_plain_double_loop_over_rank() -> None:
+    """On the cosines that `rank` gives."""
+    rows = {f"{colour}_{number}": f"{word} {number}" for colour, word in (("red", "orange"), ("green", "olive"),
+            ("blue", "navy")) for number in range(4)}  # fmt: skip
+    result = clipsim.evaluate(captions_table(**rows), recall_k=(1, 3, 6))
+    ranked = clipsim.rank(list(result.images), list(rows.values()))
+    hits: dict[int, int] = dict.fromkeys((1, 3, 6), 0)
+    for row, scores in enumerate(ranked.similarity):
+        place = sorted(range(12), key=lambda image, scores=scores: (-scores[image], image)).index(row)  # type: ignore[misc]
+        for k in hits:
+            hits[k] += place < k
+
+    assert {k: value_of(result, f"text_to_image_recall@{k}") for k in hits} == {k: n / 12 for k, n in hits.items()}
+
+
+def test_pairs_are_clipscore_of_rank() -> None:
+    """Each pair's cosine is `rank`'s; the prefix is a template."""
+    table = captions_table(red_0="red", green_0="blue", blue_3="blue")
+    result = clipsim.evaluate(table, task="pairs")
+    ranked = clipsim.rank(list(result.images), ["red", "blue"])
+    cosines = [ranked.similarity[row][column] for column, row in enumerate((0, 1, 1))]
+
+    assert value_of(result, "cosine") == pytest.approx(float(np.mean(cosines)), abs=1e-6)
+    assert value_of(result, "clipscore_2.5") == pytest.approx(2.5 * float(np.mean(np.maximum(cosines, 0))), abs=1e-6)
+    prefixed = clipsim.evaluate(table, task="pairs", clipscore_prefix=True)
+    assert prefixed.results[0].templates == ("A photo depicts {}",)
+
+
+def test_pairs_of_two_models_are_not_compared_but_wordings_are(make_model: MakeModel) -> None:
+    """The cosines of two models lie in different ranges."""
+    table = captions_table(red_0="red", green_0="blue")
+    models = clipsim.evaluate(table, task="pairs", models=["clipsim-mini", make_model("other")])
+    assert models.comparisons == ()
+    words = clipsim.evaluate(table, task="pairs", template_sets={"a": ["{}"], "b": ["{} thing"]})
+    assert [comparison.metric for comparison in words.comparisons] == ["cosine"]
+
+
+def test_pictures_of_none_are_judged_by_their_cosine() -> None:
+    """Grey pictures fit no colour; by a threshold that is given, and one that is found."""
+    folder = Path("data/nothing")
+    folder.mkdir()
+    for number in range(6):
+        Image.new("RGB", (9, 9), (100 + 3 * number,) * 3).save(folder / f"{number}.png")
+    given = clipsim.evaluate("data", none="nothing", none_below=0.8)
+    found = clipsim.evaluate("data", none="nothing")
+
+    for result in (given, found):
+        assert result.data.labels == ("blue", "green", "red", "nothing")
+        assert result.results[0].per_class[-1].n == 6
+        assert value_of(result, "none_auroc") == 1
+    assert given.results[0].rejection is not None
+    assert given.results[0].rejection.threshold == 0.8
+    assert found.results[0].per_class[-1].recall is not None
+    assert found.results[0].per_class[-1].recall >= 0.5
+
+
+def test_one_label_is_told() -> None:
+    """Nothing can be told apart."""
+    for colour in ("red", "green"):
+        for path in Path("data", colour).iterdir():
+            path.unlink()
+        Path("data", colour).rmdir()
+    result = clipsim.evaluate("data")
+
+    assert any("one label only" in warning for warning in result.warnings)
+    assert all(found is None for found in result.results[0].metrics.values())
+    assert result.comparisons == ()
+
+
+def test_what_is_kept_of_a_picture_does_not_grow_with_the_labels() -> None:
+    """Of its scores against 3,000 labels, a handful of numbers."""
+    paths = []
+    for number in range(60):
+        paths.append(f"p{number}.png")
+        Image.new("RGB", (8, 8), (number, 40, 90)).save(paths[-1])
+    Path("many.csv").write_text("image,label\n" + "".join(f"{path},label {k}\n" for k, path in enumerate(paths)))
+    Path("labels.csv").write_text("".join(f"label {k},colour number {k}\n" for k in range(3000)))
+    request = EvaluationRequest.check("many.csv", labels="labels.csv")
+    with clipsim.open(batch_size=6) as session:
+        Evaluation([session], request).collect()  # pictures and texts are cached from now on
+        tracemalloc.start()
+        held = [tracemalloc.get_traced_memory()[0] for step in Evaluation([session], request) if step.images]
+        tracemalloc.stop()
+
+    assert len(held) == 10
+    assert (held[-1] - held[1]) / (8 * 6) < 3000  # bytes a picture; its cosines alone take four times that
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"task": "classify", "recall_k": [1]}, "recall_k='1' goes with the task retrieve"),
+        ({"recall_k": [1]}, "recall_k='1' goes with the task retrieve, and this is classify"),
+        ({"top_k": [0]}, "top_k='0' are not whole numbers"),
+        ({"top_k": []}, "are not whole numbers"),
+        ({"seed": -1}, "seed='-1' is not a whole number"),
+        ({"clipscore_prefix": True}, "goes with the task pairs"),
+        ({"none_below": 0.2}, "none_below='0.2'"),
+        ({"none_below": float("nan"), "none": "red"}, "none_below='nan' is not a cosine"),
+        ({"template_sets": ["nothing"]}, "no template set is called 'nothing'"),
+        ({"template_sets": {"a": []}}, "has no templates"),
+        ({"template_sets": {"a": ["x"]}}, "has no {}"),
+        ({"template_sets": ["plain"], "templates": "a {}"}, "templates beside template sets"),
+        ({"models": []}, "no models"),
+        ({"models": ["clipsim-mini", "clipsim-mini"]}, "given twice"),
+        ({"models": ["a", "b"], "weights": "w.pt"}, "weights go with one model"),
+        ({"baseline": 3}, "the baseline is a path, a result"),
+    ],
+)
+def test_requests_that_contradict(options: dict[str, Any], message: str) -> None:
+    """Wrong usage, before any picture is read."""
+    with pytest.raises(UsageError, match=message):
+        clipsim.evaluate("data", **options)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{}", "not a result of 'clipsim rank"),
+        ("[", "not JSON"),
+        ('{"schema": "clipsim.thresholds/1"}', "its schema is 'clipsim.thresholds/1'"),
+        ('{"schema": "clipsim.evaluate/1", "task": "classify"}', "a damaged result"),
+        ('{"schema": "clipsim.rank/1", "model": {"name": "a", "pretrained": null}, "templates": [], "texts": ["a"], '
+         '"images": [], "similarity": [[]], "best": []}', "a result of 'clipsim rank', and a baseline"),
+    ],
+)  # fmt: skip
+def test_baselines_that_are_none(content: str, message: str) -> None:
+    """One line says what the file is."""
+    Path("b.json").write_text(content)
+    with pytest.raises(DataError, match=message):
+        clipsim.evaluate("data", baseline="b.json")
+
+
+def test_a_baseline_of_another_task_is_refused_before_pictures_are_read(decoded: list[int]) -> None:
+    """It can be known from the file."""
+    earlier = clipsim.evaluate(captions_table(red_0="red", green_0="green"), task="pairs")
+    decoded.clear()
+    with pytest.raises(DataError, match="of the task pairs, and this is classify"):
+        clipsim.evaluate("data", baseline=earlier)
+    assert decoded == []
+
+
+def test_damaged_outcomes_are_refused() -> None:
+    """A result whose outcomes do not fit its pictures."""
+    record = clipsim.evaluate("data").to_dict()
+    record["results"][0]["outcomes"]["rank"].pop()
+    with pytest.raises(DataError, match="damaged"):
+        clipsim.evaluate("data", baseline=record)
+
+
+def test_no_usable_picture() -> None:
+    """The first failure says why."""
+    Path("t.csv").write_text("image,label\nnone.png,red\n")
+    with pytest.raises(NoInputError, match=r"none of the inputs could be used: none\.png: no such file"):
+        clipsim.evaluate("t.csv")
+    with pytest.raises(ImageError, match=r"none\.png: no such file"):
+        clipsim.evaluate("t.csv", on_error="fail")
+
+
+def test_a_label_that_is_too_long_is_named() -> None:
+    """As in `rank`; `truncate` cuts it."""
+    Path("data/a_b_c_d_e_f").mkdir()
+    with pytest.raises(PromptError, match="a b c d e f"):
+        clipsim.evaluate("data")
+    assert clipsim.evaluate("data", truncate=True).data.images == 12
+
+
+def test_everything_raised_is_of_the_family() -> None:
+    """A caller catches one class."""
+    with pytest.raises(ClipsimError):
+        clipsim.evaluate("nowhere")

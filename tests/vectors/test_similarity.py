@@ -1,0 +1,113 @@
+"""Tests of `scoring.similarity`: cosines and probabilities of known vectors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from clipsim.vectors.similarity import (
+    best_passing_text,
+    best_text,
+    cosine,
+    find_near_equal,
+    mean_of_templates,
+    order_texts,
+    probabilities,
+    unit_rows,
+)
+
+
+def test_cosine_of_known_vectors() -> None:
+    """The matrix has a row for each text and a column for each image."""
+    texts = unit_rows(np.array([[1.0, 0.0], [1.0, 1.0]]))
+    images = unit_rows(np.array([[2.0, 0.0], [0.0, 3.0], [-1.0, 0.0]]))
+
+    expected = [[1.0, 0.0, -1.0], [0.5**0.5, 0.5**0.5, -(0.5**0.5)]]
+    assert cosine(texts, images) == pytest.approx(np.array(expected), abs=1e-6)
+
+
+def test_cosine_never_leaves_its_range() -> None:
+    """Rounding does not push a vector's cosine with itself past one."""
+    vectors = unit_rows(np.random.default_rng(0).normal(size=(50, 513)))
+    similarity = cosine(vectors, vectors)
+
+    assert similarity.max() <= 1.0
+    assert similarity.min() >= -1.0
+
+
+def test_softmax_gives_shares_of_each_image() -> None:
+    """Columns sum to one, and the scale is the one given."""
+    similarity = np.array([[0.3, 0.1], [0.2, 0.4]], np.float32)
+    shares = probabilities(similarity, head="softmax", logit_scale=10.0)
+
+    assert shares is not None
+    assert shares.sum(axis=0) == pytest.approx([1.0, 1.0])
+    assert shares[0, 0] == pytest.approx(1 / (1 + np.exp(-1.0)), abs=1e-6)
+
+
+def test_softmax_with_a_huge_scale() -> None:
+    """Large logits do not overflow."""
+    shares = probabilities(np.array([[1.0], [-1.0]], np.float32), head="softmax", logit_scale=1e5)
+
+    assert shares is not None
+    assert shares.tolist() == [[1.0], [0.0]]
+
+
+def test_sigmoid_scores_each_pair_alone() -> None:
+    """SigLIP's probability is the logistic of scale × cosine + bias, whatever the other texts are."""
+    one = probabilities(np.array([[0.2]], np.float32), head="sigmoid", logit_scale=100.0, logit_bias=-10.0)
+    two = probabilities(np.array([[0.2], [0.9]], np.float32), head="sigmoid", logit_scale=100.0, logit_bias=-10.0)
+
+    assert one is not None
+    assert two is not None
+    assert one[0, 0] == two[0, 0] == pytest.approx(1 / (1 + np.exp(-10.0)), abs=1e-6)
+
+
+def test_a_single_text_has_no_probability() -> None:
+    """A softmax over one text would always say 100 %."""
+    assert probabilities(np.array([[0.3]], np.float32), head="softmax", logit_scale=100.0) is None
+
+
+def test_templates_are_averaged_as_unit_vectors() -> None:
+    """A long vector weighs no more than a short one, and the mean has length one."""
+    mean = mean_of_templates(np.array([[[100.0, 0.0], [0.0, 1.0]]]))
+
+    assert mean == pytest.approx(np.array([[0.5**0.5, 0.5**0.5]]), abs=1e-6)
+
+
+def test_equal_texts_keep_their_order() -> None:
+    """Ties go to the text given first."""
+    similarity = np.array([[0.2], [0.5], [0.5]], np.float32)
+
+    assert best_text(similarity).tolist() == [1]
+    assert order_texts(similarity[:, 0]).tolist() == [1, 2, 0]
+
+
+def test_near_equal_vectors_are_counted_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each that has an equal one before it, whatever the size of the blocks."""
+    vectors = unit_rows(np.array([[1, 0], [0, 1], [1, 0.01], [1, 0], [-1, 0], [0.01, 1]], np.float32))
+    for size in (1, 2, 4, 256):
+        monkeypatch.setattr("clipsim.vectors.similarity.NEAR_EQUAL_BLOCK", size)
+        assert find_near_equal(vectors, 0.99) == 3
+    assert find_near_equal(vectors, 0.99999) == 1
+
+
+def test_the_best_passing_text_is_the_best_of_those_that_pass() -> None:
+    """Each text has its own threshold; equal cosines go to the first."""
+    similarity = np.array([[0.3, 0.3, 0.1], [0.2, 0.25, 0.1], [0.25, 0.25, 0.1]], np.float32)
+
+    assert best_passing_text(similarity, [0.31, 0.2, 0.2]) == [2, 1, None]
+    assert best_passing_text(similarity, [0.3, 0.3, 0.3]) == [0, 0, None]
+
+
+def test_a_cosine_does_not_depend_on_the_others() -> None:
+    """Bit for bit: one image against one text, and the same among many."""
+    random = np.random.default_rng(5)
+    texts, images = (unit_rows(random.standard_normal((count, 512))) for count in (50, 33))
+    together = cosine(texts, images)
+
+    assert together.dtype == np.float32
+    for rows, columns in ((1, 1), (2, 4), (3, 32), (50, 1)):
+        for column in range(0, 33, columns):
+            alone = cosine(texts[:rows], images[column : column + columns])
+            assert np.array_equal(alone, together[:rows, column : column + columns])
