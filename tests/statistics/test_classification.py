@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, precision_score, recall_score
 
-from clipsim.statistics.classification import BINS, expected_calibration_error
 from clipsim.statistics.classification import (
+    BINS,
     MAX_CONFUSION_LABELS,
     Classification,
+    expected_calibration_error,
     measure_classification,
     predict,
 )
-from clipsim.results.rank import ImageScores
 from clipsim.vectors.similarity import probabilities
 
 NAMES = "abcdefghij"

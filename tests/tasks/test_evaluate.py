@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tasks.conftest import MakeModel, NamedEncoder
 from PIL import Image
+from tasks.conftest import MakeModel, NamedEncoder
 
 import clipsim
 from clipsim.errors import ClipsimError, DataError, ImageError, NoInputError, PromptError, UsageError

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tasks.conftest import MakeModel
 from PIL import Image
+from tasks.conftest import MakeModel
 
 import clipsim
 from clipsim.errors import ClipsimError, DataError, NoInputError, UsageError

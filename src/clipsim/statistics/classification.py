@@ -84,7 +84,7 @@ class Classification:
 
 
 def predict(
-    image: str, similarity: NDArray[np.float32], probabilities: NDArray[np.float32] | None, label: int
+    image: str, similarity: NDArray[np.float32], probabilities: NDArray[np.float64] | None, label: int
 ) -> Prediction:
     """Reduce an image's scores to what is measured; of equal cosines, the first label comes first.
 
