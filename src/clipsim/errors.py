@@ -19,19 +19,93 @@ ClipsimError (a RuntimeError)
 
 ClipsimWarning (a UserWarning)  what a caller should know of a result: an assumption, a fallback, a setting not chosen
 
-Every message is one line that names the input, the cause and, where there is one, the remedy. Text from outside is
-escaped with `printable`, so a message can be written to a terminal unchanged.
+An error is a record: the `message`, the `parameter` and `value` that it is about, and a `hint`. `str(error)` words it
+for Python in one line, and `worded` for whoever names parameters in another way. Text from outside is escaped with
+`printable`, so a line can be written to a terminal unchanged.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+MAX_VALUE = 80  # characters of a value in a message
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A parameter and a value for it, as a message names them; a value of None names the parameter alone."""
+
+    name: str
+    value: object = True
+
+    def __str__(self) -> str:
+        """As Python writes it."""
+        if self.value is None:
+            return self.name
+        quote = "'" if isinstance(self.value, str) else ""
+        return f"{self.name}={quote}{self.escaped}{quote}"
+
+    @property
+    def escaped(self) -> str:
+        """The value, shortened and safe to print."""
+        return printable(self.value if isinstance(self.value, str) else repr(self.value), MAX_VALUE)
+
+
+Hint = str | Setting | tuple[str | Setting, ...]
 
 
 class ClipsimError(RuntimeError):
-    """The base of everything that clipsim raises on purpose."""
+    """The base of everything that clipsim raises on purpose.
+
+    Parameters
+    ----------
+    message
+        The cause, and the input where there is one; with `parameter`, what is wrong with it.
+    parameter
+        The parameter of the Python function that the error is about.
+    value
+        Its value, where the message names it.
+    hint
+        What to do: text, a `Setting` to try, or a tuple of both, whose parts are joined.
+
+    >>> print(DeviceError("no CUDA GPU can be used", parameter="device", value="cuda", hint=Setting("device", "cpu")))
+    device='cuda': no CUDA GPU can be used; try device='cpu'
+    """
+
+    def __init__(
+        self, message: str, *, parameter: str | None = None, value: object = None, hint: Hint | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message, self.parameter, self.hint = message, parameter, hint
+        plain = isinstance(value, str | bool | int | float | None)
+        self.value = value if plain else _Repr(repr(value)[: 4 * MAX_VALUE])
+
+    def __str__(self) -> str:
+        """The error in one line, as Python names parameters."""
+        return self.worded(str)
+
+    def worded(self, word: Callable[[Setting], str]) -> str:
+        """The error in one line, with each parameter as `word` writes it."""
+        about = "" if self.parameter is None else f"{word(Setting(self.parameter, self.value))}: "
+        hint = (self.hint,) if isinstance(self.hint, str) else self.hint
+        if isinstance(hint, Setting):
+            hint = ("try ", hint)
+        remedy = "".join(word(part) if isinstance(part, Setting) else part for part in hint or ())
+        return f"{about}{self.message}" + (f"; {remedy}" if remedy else "")
+
+
+@dataclass(frozen=True)
+class _Repr:
+    """What stands for a value that is not kept itself: it may be large, or not picklable."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        """The text alone."""
+        return self.text
 
 
 class ClipsimWarning(UserWarning):
@@ -64,8 +138,8 @@ class TransientError(ImageError):
 class NoInputError(ImageError):
     """None of the inputs can be used; `failures` holds the record of each."""
 
-    def __init__(self, message: str, failures: tuple[object, ...] = ()) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, failures: tuple[object, ...] = (), *, hint: Hint | None = None) -> None:
+        super().__init__(message, hint=hint)
         self.failures = failures
 
 

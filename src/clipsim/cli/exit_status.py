@@ -11,9 +11,24 @@ from contextlib import contextmanager
 import typer
 
 from clipsim.cli.output import WriteError, print_message
-from clipsim.errors import ClipsimError, UsageError, printable
+from clipsim.errors import ClipsimError, Setting, UsageError, printable
 
 NOTHING_DONE, WRONG_USAGE, SOME_SKIPPED = 1, 2, 3
+_OPTIONS = {  # of parameters whose option is not their own name, or that are arguments
+    "texts": "--text",
+    "templates": "--template",
+    "template_sets": "--template-set",
+    "query_images": "--image",
+    "images": "IMAGES",
+    "data": "DATA",
+    "folder": "DIR",
+    "token": "--token-file",
+    "allowed_hosts": "--allow-host",
+}
+_FLAGS_OFF = {"cache": "--no-cache", "pixels": "--no-pixel-check"}
+_BARE = re.compile(r"[\w@%+=:,./-]+")
+
+
 _PARAMETER = re.compile(
     r"\b(model|weights|device|precision|engine|batch_size|workers|truncate|sort_by|exact|on_error|image_column|"
     r"label_column|caption_column|labels|none|none_below|top_k|recall_k|clipscore_prefix|seed|recall|false_alarms|"
@@ -37,7 +52,7 @@ def exit_status() -> Iterator[None]:
 def report_error(error: BaseException) -> int | None:
     """Print the line for an error and return the status; None for a bug, which keeps its traceback."""
     if isinstance(error, ClipsimError):
-        print_message("error", name_options(str(error)))
+        print_message("error", name_options(error.worded(word_option)))
         return WRONG_USAGE if isinstance(error, UsageError) else NOTHING_DONE
     if isinstance(error, BrokenPipeError):  # the reader has closed the pipe, which is no failure
         discard_output()
@@ -52,6 +67,22 @@ def report_error(error: BaseException) -> int | None:
         print_message("error", "not enough memory")
         return NOTHING_DONE
     return None
+
+
+def word_option(setting: Setting) -> str:
+    """A parameter of the library and its value, as the command line has them.
+
+    >>> word_option(Setting("sort_by", "a cat")), word_option(Setting("truncate")), word_option(Setting("texts", None))
+    ("--sort-by 'a cat'", '--truncate', '--text')
+    """
+    name, value = setting.name, setting.value
+    if value is False and name in _FLAGS_OFF:
+        return _FLAGS_OFF[name]
+    option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
+    if value is None or value is True:
+        return option
+    written = setting.escaped
+    return f"{option} {written}" if _BARE.fullmatch(written) else f"{option} '{written}'"
 
 
 def name_options(message: str) -> str:
