@@ -3,7 +3,7 @@
 ClipsimError (a RuntimeError)
 ├── UsageError          the request is contradictory or empty
 ├── ImageError          an image file or picture cannot be used
-│   ├── TransientError  it cannot be read now: too many open files, a server that is down or stalls
+│   ├── TransientError  an image cannot be read now, and may be later
 │   └── NoInputError    none of the inputs can be used
 ├── DataError           labelled data, or a file of earlier results, cannot be used
 ├── PromptError         a prompt, template or prompt file cannot be used
@@ -132,7 +132,7 @@ class ImageError(ClipsimError):
 
 
 class TransientError(ImageError):
-    """An image cannot be read now, and may be later: nothing is recorded of it but that it is to be tried again."""
+    """An image cannot be read now, and may be later: too many open files, a server that is down or stalls."""
 
 
 class NoInputError(ImageError):
