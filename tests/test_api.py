@@ -14,11 +14,11 @@ from fake_encoder import FakeEncoder
 from PIL import Image
 
 import clipsim
-from clipsim.errors import ImageError, NoInputError, UsageError
+from clipsim.errors import Failure, ImageError, NoInputError, UsageError
 from clipsim.inputs import sources
 from clipsim.inputs.arguments import make_sources
 from clipsim.inputs.sources import FileSource, PictureSource
-from clipsim.results.rank import ImageFailure, ImageScores
+from clipsim.results.rank import ImageScores
 from clipsim.tasks.rank import RankRequest, find_missing
 
 pytestmark = pytest.mark.usefixtures("machine")
@@ -155,8 +155,8 @@ def test_no_usable_input_is_an_error(colours: Path) -> None:
     with pytest.raises(NoInputError, match=r"nope\.png: no such file \(and 1 more\)$") as raised:
         clipsim.rank([missing, text], ["red"], model="clipsim-mini")
     assert raised.value.failures == (
-        ImageFailure(missing, "no such file"),
-        ImageFailure(text, "plain text, not an image"),
+        Failure(missing, "no such file"),
+        Failure(text, "plain text, not an image"),
     )
     with pytest.raises(ImageError, match=r"none of the inputs could be used: .*text\.png: plain text, not an image$"):
         clipsim.rank(text, ["red"], model="clipsim-mini")
@@ -304,4 +304,4 @@ def test_missing_files_are_found_without_opening_any(colours: Path) -> None:
     names = [str(colours / name) for name in ("red.png", "nope.png", "link.png")]
     picture = PictureSource("image 4", Image.new("RGB", (9, 5)))
 
-    assert find_missing([*make_sources(names), picture]) == (ImageFailure(names[1], "no such file"),)
+    assert find_missing([*make_sources(names), picture]) == (Failure(names[1], "no such file"),)

@@ -18,7 +18,7 @@ from conftest import Machine
 from PIL import Image
 
 import clipsim
-from clipsim.results.rank import ImageFailure
+from clipsim.errors import Failure
 
 ALIASES = {"Picture", "Pictures", "__version__"}
 
@@ -140,8 +140,8 @@ def test_a_failure_is_a_value_of_its_own(results: dict[str, Any]) -> None:
     for name in ("rank", "search", "duplicates", "evaluate", "threshold"):
         (failure,) = results[name].errors
         results[name].to_dict()["errors"][0]["path"] = "another"
-        assert isinstance(failure, ImageFailure)
-        assert Path(failure.path).name == "broken.png", name
+        assert isinstance(failure, Failure)
+        assert Path(failure.image).name == "broken.png", name
 
 
 def test_preprocessing_pickles(tmp_path: Path) -> None:

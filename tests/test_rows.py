@@ -35,7 +35,7 @@ def test_every_record_has_the_index_of_its_input(paths: list[str]) -> None:
 
     assert {scores.image: scores.index for scores in result.scores} == {paths[0]: 0, paths[2]: 2, paths[4]: 4}
     assert all(paths[index] == image for index, image in zip(result.indices, result.images, strict=True) if index)
-    assert [(failure.path, failure.index) for failure in result.errors] == [(paths[1], 1), (paths[3], 3)]
+    assert [(failure.image, failure.index) for failure in result.errors] == [(paths[1], 1), (paths[3], 3)]
     assert result.to_dict()["indices"] == list(result.indices)
     assert [row["index"] for row in result.to_rows()[::3]] == list(result.indices)
 

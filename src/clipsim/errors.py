@@ -29,7 +29,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MAX_VALUE = 80  # characters of a value in a message
 
@@ -55,6 +55,24 @@ class Setting:
 
 
 Hint = str | Setting | tuple[str | Setting, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One input that could not be used, and why (one escaped line).
+
+    `image` is what the input is called. `index` is its position among the inputs, from 0, with folders and patterns
+    expanded; None where it is not known. It is not `final` where the input may be usable later.
+    """
+
+    image: str
+    error: str
+    index: int | None = field(default=None, compare=False)
+    final: bool = field(default=True, compare=False)
+
+    def to_dict(self) -> dict[str, object]:
+        """The fields that JSON shows."""
+        return {"path": self.image, "error": self.error, "index": self.index}
 
 
 class ClipsimError(RuntimeError):

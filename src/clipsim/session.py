@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 import clipsim
 from clipsim import tasks
 from clipsim.embedding.embedder import Embedder
-from clipsim.errors import NoInputError, issue_warnings, printable
+from clipsim.errors import Failure, NoInputError, issue_warnings, printable
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.arguments import make_sources
 from clipsim.inputs.lists import keep_iterator
 from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.sources import Source
 from clipsim.options import ModelOptions, OnError, RunOptions, check_flag, check_path
-from clipsim.results.rank import ImageFailure, RankResult
+from clipsim.results.rank import RankResult
 from clipsim.tasks.rank import NOTHING_USABLE, Ranking, RankRequest
 
 if TYPE_CHECKING:
@@ -134,12 +134,12 @@ class SearchCalls(Embedder):
         return Duplicates(self, places, request)
 
 
-def nothing_usable(failures: Sequence[ImageFailure]) -> str:
+def nothing_usable(failures: Sequence[Failure]) -> str:
     """What to say where no input could be used: the first failure, and how many more there are."""
     if not failures:
         return NOTHING_USABLE
     more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-    return f"{NOTHING_USABLE}: {printable(failures[0].path)}: {failures[0].error}{more}"
+    return f"{NOTHING_USABLE}: {printable(failures[0].image)}: {failures[0].error}{more}"
 
 
 class Session(SearchCalls):

@@ -99,7 +99,7 @@ def test_only_what_has_changed_is_computed(machine: Machine, pictures: Path) -> 
 
     after = rank(pictures)
 
-    assert [Path(failure.path).name for failure in after.errors] == ["olive.png"]
+    assert [Path(failure.image).name for failure in after.errors] == ["olive.png"]
     assert [Path(image).name for image in after.images] == ["navy.png", "new.png", "orange.png", "teal.png"]
     assert (after.similarity[:, 3] == before.similarity[:, 2]).all()
     assert (after.similarity[:, 0] == before.similarity[:, 0]).all()
@@ -167,7 +167,7 @@ def test_vectors_carry_the_names_and_digests_of_their_sources(machine: Machine, 
             vectors = [item for batch in session.embed_images(pipeline) for item in batch]
 
         assert all(isinstance(item, ImageVector) for item in vectors)
-        assert [(item.name, item.digest) for item in vectors if isinstance(item, ImageVector)] == [
+        assert [(item.image, item.digest) for item in vectors if isinstance(item, ImageVector)] == [
             (names[0], digests[0]),
             (names[1], digests[1]),
         ]

@@ -14,7 +14,6 @@ from PIL import Image
 from clipsim.cache.database import Database
 from clipsim.cache.vectors import EmbeddingCache, FileDigests, Space
 from clipsim.embedding.encode import (
-    FailedInput,
     ImageVector,
     Outcome,
     embed_images,
@@ -23,7 +22,7 @@ from clipsim.embedding.encode import (
     join_blocks,
 )
 from clipsim.embedding.pipeline import Pipeline
-from clipsim.errors import ImageError, PromptError
+from clipsim.errors import Failure, ImageError, PromptError
 from clipsim.images.limits import DecodingRules
 from clipsim.inputs.sources import FileSource, PictureSource, Source
 
@@ -60,7 +59,7 @@ def test_images_keep_their_order(encoder: FakeEncoder, colours: Path) -> None:
 
     batches = list(embed(encoder, files(colours, *names), batch_size=2, workers=4))
 
-    assert [[Path(item.name).name for item in batch] for batch in batches] == [names[:2], names[2:4], names[4:]]
+    assert [[Path(item.image).name for item in batch] for batch in batches] == [names[:2], names[2:4], names[4:]]
     assert encoder.image_batches == [2, 2, 1]
     assert isinstance(batches[0][1], ImageVector)
     assert batches[0][1].features == pytest.approx([1, 0, 0, 0.1])
@@ -74,9 +73,9 @@ def test_a_bad_image_costs_only_itself(encoder: FakeEncoder, colours: Path, batc
 
     outcomes = [item for batch in embed(encoder, sources, batch_size=batch_size) for item in batch]
 
-    assert [type(item) for item in outcomes] == [ImageVector, FailedInput, FailedInput, ImageVector]
-    assert outcomes[1] == FailedInput(sources[1].name, "plain text, not an image")
-    assert outcomes[2] == FailedInput(sources[2].name, "no such file")
+    assert [type(item) for item in outcomes] == [ImageVector, Failure, Failure, ImageVector]
+    assert outcomes[1] == Failure(sources[1].name, "plain text, not an image")
+    assert outcomes[2] == Failure(sources[2].name, "no such file")
 
 
 def test_failing_at_the_first_bad_image(encoder: FakeEncoder, colours: Path) -> None:
@@ -93,7 +92,7 @@ def test_vectors_that_are_not_finite_are_failures(encoder: FakeEncoder, colours:
     for _ in range(2):
         (outcomes,) = embed(encoder, sources, cache=cache)
 
-        assert outcomes[0] == FailedInput(sources[0].name, "the model returns a vector that is not finite for it")
+        assert outcomes[0] == Failure(sources[0].name, "the model returns a vector that is not finite for it")
         assert isinstance(outcomes[1], ImageVector)
     with pytest.raises(ImageError, match="not finite"):
         list(embed(encoder, sources, fail=True))
@@ -111,7 +110,7 @@ def test_vectors_carry_the_names_and_digests_of_their_sources(
         (outcomes,) = embed(encoder, sources, cache=cache)
 
         vectors = [outcome for outcome in outcomes if isinstance(outcome, ImageVector)]
-        assert [(vector.name, vector.digest) for vector in vectors] == [
+        assert [(vector.image, vector.digest) for vector in vectors] == [
             (sources[0].name, digests[0]),
             (sources[1].name, digests[1]),
             ("image 3", None),

@@ -94,7 +94,7 @@ def test_a_closed_pipeline_opens_no_further_file(colours: Path) -> None:
 
 def names_of(batches: Iterable[Iterable[Outcome]]) -> list[str]:
     """The names of all outcomes, in order."""
-    return [Path(outcome.name).name for batch in batches for outcome in batch]
+    return [Path(outcome.image).name for batch in batches for outcome in batch]
 
 
 @pytest.mark.parametrize("batch_size", [2, 32])

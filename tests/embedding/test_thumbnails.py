@@ -40,7 +40,7 @@ def test_each_image_has_its_thumbnail(machine: Machine, colours: Path) -> None:
     result = rank(red, FileSource("nope.png"), PictureSource("image 3", Image.new("RGB", (30, 20), "green")), blue)
 
     assert [colour_of(image.thumbnail) for image in result.scores] == ["red", "green", "blue"]
-    assert [failure.path for failure in result.errors] == ["nope.png"]
+    assert [failure.image for failure in result.errors] == ["nope.png"]
 
 
 def test_without_rules_there_are_none(machine: Machine, colours: Path) -> None:

@@ -78,7 +78,7 @@ def test_an_image_beside_the_classes_is_named() -> None:
     touch("d/cat/1.png", "d/stray.png")
     data = read("d/")
 
-    assert [failure.name for failure in data.failures] == ["d/stray.png"]
+    assert [failure.image for failure in data.failures] == ["d/stray.png"]
     assert list(labels_of(data)) == ["d/cat/1.png"]
 
 
@@ -143,7 +143,7 @@ def test_text_files_beside_images() -> None:
 
     assert (data.layout, data.task) == ("text files", "retrieve")
     assert captions_of(data) == {"d/cat/a.jpg": ("a cat", "a red cat")}
-    assert [failure.name for failure in data.failures] == ["d/cat/b.png", "d/cat/c.png"]
+    assert [failure.image for failure in data.failures] == ["d/cat/b.png", "d/cat/c.png"]
     assert read("d", task="pairs").task == "pairs"
     assert read("d", task="classify").labels == ("cat",)
 
@@ -204,7 +204,7 @@ def test_broken_rows_are_named_and_the_rest_is_used() -> None:
     data = read("t.csv")
 
     assert [Path(path).name for path in labels_of(data)] == ["a.png", "f.png"]
-    assert [(failure.name, failure.error) for failure in data.failures] == [
+    assert [(failure.image, failure.error) for failure in data.failures] == [
         ("t.csv: row 3", "no image"),
         ("t.csv: row 4", "no label"),
         ("t.csv: row 5", "1 values for 2 columns"),
@@ -223,7 +223,7 @@ def test_a_table_of_parquet() -> None:
     data = read("t.parquet")
 
     assert labels_of(data) == {"a.png": "3", "c.png": "4"}
-    assert [(failure.name, failure.error) for failure in data.failures] == [("t.parquet: row 2", "no label")]
+    assert [(failure.image, failure.error) for failure in data.failures] == [("t.parquet: row 2", "no label")]
 
 
 def test_broken_lines_of_json() -> None:
@@ -236,7 +236,7 @@ def test_broken_lines_of_json() -> None:
     data = read("t.jsonl")
 
     assert len(data.images) == 1
-    assert [failure.name[-5:] for failure in data.failures] == ["row 2", "row 3", "row 4", "row 5"]
+    assert [failure.image[-5:] for failure in data.failures] == ["row 2", "row 3", "row 4", "row 5"]
     assert data.failures[1].error == "not a JSON object but list"
 
 
@@ -246,7 +246,7 @@ def test_an_unclosed_quote_costs_its_row() -> None:
     data = read("t.csv")
 
     assert data.labels == ("cat",)
-    assert data.failures[0].name == "t.csv: row 3"
+    assert data.failures[0].image == "t.csv: row 3"
 
 
 def test_names_that_are_not_utf8_are_kept() -> None:
@@ -272,7 +272,7 @@ def test_coco_captions() -> None:
 
     assert (data.layout, data.task) == ("coco captions", "retrieve")
     assert captions_of(data) == {"val/b.jpg": ("a dog",), "val/a.jpg": ("a cat", "an animal")}
-    assert [failure.name for failure in data.failures] == [
+    assert [failure.image for failure in data.failures] == [
         "coco.json: annotation 5", "coco.json: image 3", "coco.json: image_id 99",
     ]  # fmt: skip
 

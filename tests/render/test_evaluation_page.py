@@ -8,11 +8,10 @@ import pytest
 from pages import HOSTILE_NAMES, Element, parse_page
 from results import make_evaluation, make_run
 
-from clipsim.errors import printable
+from clipsim.errors import Failure, printable
 from clipsim.render import evaluation_page
 from clipsim.render.evaluation_page import format_evaluation_page
 from clipsim.results.evaluation import EvaluationResult
-from clipsim.results.rank import ImageFailure
 from clipsim.statistics.estimates import Estimate
 from clipsim.statistics.paired_tests import Comparison, Difference
 
@@ -126,7 +125,7 @@ def test_names_are_text() -> None:
     """Labels, names of images and of models, and failures come out as they are."""
     labels = HOSTILE_NAMES
     run = make_run(labels, range(len(labels)), [*range(1, len(labels)), 0], name=HOSTILE_NAMES[0])
-    failures = (ImageFailure(HOSTILE_NAMES[1], "no such file"),)
+    failures = (Failure(HOSTILE_NAMES[1], "no such file"),)
     page = page_of(make_evaluation(run, make_run(labels, [0], [1], HOSTILE_NAMES[2]), errors=failures))
 
     assert {printable(name) for name in labels} <= {label.text for label in page.find("bdi")}

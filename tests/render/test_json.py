@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from results import NASTY_NAMES, make_result, make_scores
 
-from clipsim.errors import UNSAFE
+from clipsim.errors import UNSAFE, Failure
 from clipsim.render.json import format_json, format_json_line
 from clipsim.render.safe_json import to_json
-from clipsim.results.rank import ImageFailure, ImageScores
+from clipsim.results.rank import ImageScores
 
 
 def test_a_result_has_a_key_a_line() -> None:
@@ -51,7 +51,7 @@ def test_a_json_line_without_probabilities() -> None:
 
 def test_a_failure_as_a_json_line() -> None:
     """A failed input has a line of its own."""
-    line = format_json_line(ImageFailure("x", "no such file", 3), ["maze"])
+    line = format_json_line(Failure("x", "no such file", 3), ["maze"])
 
     assert line == '{"image": "x", "index": 3, "error": "no such file"}\n'
 

@@ -8,8 +8,9 @@ import pytest
 from pages import Element, parse_page
 from results import make_result
 
+from clipsim.errors import Failure
 from clipsim.render.rank_page import LISTED_TEXTS, MATRIX_TEXTS, format_rank_page
-from clipsim.results.rank import ImageFailure, RankResult
+from clipsim.results.rank import RankResult
 
 THUMBNAIL = b"RIFF\x04\x00\x00\x00WEBP"
 
@@ -117,7 +118,7 @@ def test_thumbnails_are_in_the_page() -> None:
 def test_notices_and_failures_are_in_the_page() -> None:
     """So that a colleague knows what the numbers do not cover."""
     result = make_result(["a.png"], ["maze", "cat"])
-    failures = (ImageFailure("<b>.png", "no such file"), ImageFailure("c.png", "an empty file"))
+    failures = (Failure("<b>.png", "no such file"), Failure("c.png", "an empty file"))
     page = page_of(dataclasses.replace(result, errors=failures, warnings=("counted once: 'cat'",), templates=("a {}",)))
 
     (errors,) = page.find("details", class_="errors")

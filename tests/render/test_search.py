@@ -9,10 +9,11 @@ import json
 import pytest
 from rich.console import Console
 
+from clipsim.errors import Failure
 from clipsim.render import duplicates, search
 from clipsim.render.datasets import build_index_table, format_index_json
 from clipsim.results.datasets import IndexResult
-from clipsim.results.rank import ImageFailure, ModelRecord
+from clipsim.results.rank import ModelRecord
 from clipsim.results.search import DuplicateGroup, DuplicateImage, DuplicatesResult, Match, QueryMatches, SearchResult
 
 MODEL = ModelRecord("ViT-B-32", "openai", 512, 224, 100.0, None, "softmax")
@@ -22,14 +23,14 @@ ANSWERS = SearchResult(
     MODEL, "cpu", "fp32", "onnx", 92,
     (QueryMatches("a house", None, ("night",), ("people",), FOUND),
      QueryMatches(None, "b.png", ("night",), ("people",), FOUND[:1]), QueryMatches("none", None, (), (), ())),
-    (ImageFailure("bad.png", "an empty file"),), ("a notice",),
+    (Failure("bad.png", "an empty file"),), ("a notice",),
 )  # fmt: skip
 GROUPS = DuplicatesResult(
     MODEL, 0.94, 5,
     (DuplicateGroup(True, (DuplicateImage("a.png", 1.0, 160, 120),
                            DuplicateImage("b.png", 1.0, 160, 120, copy_of="a.png", removable=True))),
      DuplicateGroup(False, (DuplicateImage("c.png", 1.0, 320, 200), DuplicateImage("d.png", 0.98765432, None, None)))),
-    (ImageFailure("bad.png", "an empty file"),), (),
+    (Failure("bad.png", "an empty file"),), (),
 )  # fmt: skip
 
 

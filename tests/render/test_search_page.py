@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pages import HOSTILE_NAMES, parse_page
 
-from clipsim.errors import printable
+from clipsim.errors import Failure, printable
 from clipsim.render.search_page import format_search_page
-from clipsim.results.rank import ImageFailure, ModelRecord
+from clipsim.results.rank import ModelRecord
 from clipsim.results.search import Match, QueryMatches, SearchResult
 
 MODEL = ModelRecord("ViT-B-32", "openai", 512, 224, 100.0, None, "softmax")
 
 
-def make_search(*queries: QueryMatches, errors: tuple[ImageFailure, ...] = ()) -> SearchResult:
+def make_search(*queries: QueryMatches, errors: tuple[Failure, ...] = ()) -> SearchResult:
     """The answers to these queries in 1,200 images."""
     return SearchResult(MODEL, "cpu", "fp32", "torch", 1200, queries, errors, ("a notice",))
 
@@ -53,7 +53,7 @@ def test_the_image_of_a_query_is_shown() -> None:
 def test_names_are_text() -> None:
     """Queries, images and failures come out as they are."""
     queries = [QueryMatches(name, None, (), (), matches(*HOSTILE_NAMES)) for name in HOSTILE_NAMES]
-    failures = (ImageFailure(HOSTILE_NAMES[0], "no such file"),)
+    failures = (Failure(HOSTILE_NAMES[0], "no such file"),)
     page = parse_page(format_search_page(make_search(*queries, errors=failures), {}))
 
     assert {printable(name) for name in HOSTILE_NAMES} == {heading.text for heading in page.find("h2")}

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clipsim.results.rank import ImageFailure, ImageScores, ModelRecord, RankResult, Score
+from clipsim.errors import Failure
+from clipsim.results.rank import ImageScores, ModelRecord, RankResult, Score
 from clipsim.vectors.similarity import round_significant
 
 MODEL = ModelRecord("ViT-B-32", "openai", 512, 224, 100.00000762939453, None, "softmax")
@@ -31,7 +32,7 @@ def result_of(*scores: ImageScores, **changes: Any) -> RankResult:
         "templates": (),
         "texts": ("maze", "cat"),
         "scores": scores,
-        "errors": (ImageFailure("b.png", "no such file"),),
+        "errors": (Failure("b.png", "no such file"),),
         "warnings": ("a warning",),
     }
     return RankResult(**fields | changes)

@@ -142,7 +142,7 @@ def test_the_same_bytes_alone(pictures: Path) -> None:
     assert [(image.similarity, image.width) for group in result.groups for image in group.images[:1]] == [
         (1.0, 60), (1.0, 60), (1.0, None),
     ]  # fmt: skip
-    assert [(failure.path, failure.error) for failure in result.errors] == [("none.png", "no such file")]
+    assert [(failure.image, failure.error) for failure in result.errors] == [("none.png", "no such file")]
 
 
 def test_the_same_bytes_in_data_sets_and_files(machine: Machine, pictures: Path, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_inputs_that_cannot_be_used(machine: Machine, pictures: Path) -> None:
     (pictures / "0.png").write_bytes(b"no picture")
     with clipsim.open() as session:
         result = session.duplicates([pictures, "none.png"])
-        assert [Path(failure.path).name for failure in result.errors] == ["0.png", "none.png"]
+        assert [Path(failure.image).name for failure in result.errors] == ["0.png", "none.png"]
         assert len(result.groups) == 3
         for exact_files in (False, True):
             with pytest.raises(NoInputError):

@@ -244,7 +244,7 @@ def test_vectors_that_are_not_of_length_one(
         with pytest.raises(DatasetError, match=r"the vector of 17\.jpg is not of length 1"):
             session.duplicates(tmp_path / "wrong")
 
-    assert (wrong.searched, len(wrong.errors), wrong.errors[0].path) == (29, 1, "17.jpg")
+    assert (wrong.searched, len(wrong.errors), wrong.errors[0].image) == (29, 1, "17.jpg")
     for one, other in zip(right.queries, wrong.queries, strict=True):
         assert [match.image for match in other.results] == [
             match.image for match in one.results if match.image != "17.jpg"

@@ -129,7 +129,7 @@ def test_a_picture_that_one_model_cannot_use_is_used_by_none(make_model: MakeMod
     Path("data/blue/broken.png").write_bytes(b"\x89PNG nothing")
     result = clipsim.evaluate("data", models=["clipsim-mini", make_model("small", size=32, dim=True)])
 
-    assert [Path(failure.path).name for failure in result.errors] == ["broken.png", "black.png"]
+    assert [Path(failure.image).name for failure in result.errors] == ["broken.png", "black.png"]
     assert result.data.skipped == 2
     assert result.data.images == len(result.images) == 12
     assert all(len(run.outcomes["rank"]) == 12 for run in result.results)

@@ -207,7 +207,7 @@ def test_inputs_that_cannot_be_used(machine: Machine, pictures: Path) -> None:
     broken = str(pictures / "half0" / "05.png")
     with clipsim.open() as session:
         result = session.search([pictures, "none.png"], "red", images=[broken, str(pictures / "half0" / "06.png")])
-        assert [failure.path for failure in result.errors] == [broken, broken, "none.png"]
+        assert [failure.image for failure in result.errors] == [broken, broken, "none.png"]
         assert len(result.queries) == 2
         with pytest.raises(NoInputError, match=r"none of the inputs could be used: none\.png: no such file"):
             session.search("none.png", "red")

@@ -129,7 +129,7 @@ def test_broken_pictures_are_left_out() -> None:
     Path("reds/broken.png").write_bytes(b"nothing")
     found = clipsim.threshold("red", "reds", recall=0.9)
 
-    assert [Path(failure.path).name for failure in found.errors] == ["broken.png"]
+    assert [Path(failure.image).name for failure in found.errors] == ["broken.png"]
     assert found.thresholds[0].n == 24
 
 

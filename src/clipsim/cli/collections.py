@@ -17,9 +17,9 @@ from clipsim.errors import UsageError, count_of, printable
 from clipsim.inputs.paths import STANDARD_INPUT, read_path_list
 
 if TYPE_CHECKING:
+    from clipsim.errors import Failure
     from clipsim.inputs.paths import NameFilter
     from clipsim.inputs.sources import Source
-    from clipsim.results.rank import ImageFailure
     from clipsim.tasks.search_targets import Place, Progress
 
 
@@ -113,10 +113,10 @@ def _generator(running: Running) -> Any:
     return iter(running)
 
 
-def report_failures(failures: Iterable[ImageFailure]) -> None:
+def report_failures(failures: Iterable[Failure]) -> None:
     """Print a line for each input that cannot be used."""
     for failure in failures:
-        print_message("skipped", f"{printable(failure.path)}: {failure.error}")
+        print_message("skipped", f"{printable(failure.image)}: {failure.error}")
 
 
 def end_with_failures(failed: int, used: int) -> None:

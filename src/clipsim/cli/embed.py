@@ -185,7 +185,7 @@ def _watch(embedding: Embedding, bar: Bar, notices: NoticePrinter) -> EmbedResul
                 bar.step(steps[phase], progress.total, done)
             notices.print(embedding.warnings)
             for failure in progress.failures:
-                print_message("skipped", f"{printable(failure.path)}: {failure.error}")
+                print_message("skipped", f"{printable(failure.image)}: {failure.error}")
             if progress.done > done:
                 bar.advance(progress.done - done)
                 done = progress.done

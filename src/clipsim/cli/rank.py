@@ -35,9 +35,9 @@ from clipsim.inputs.prompts import read_prompts
 from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
+    from clipsim.errors import Failure
     from clipsim.images.thumbnails import ThumbnailRules
     from clipsim.inputs.sources import Source
-    from clipsim.results.rank import ImageFailure
     from clipsim.tasks.rank import Ranking, RankOutcome
 
 
@@ -209,23 +209,23 @@ def _choose_thumbnails(output: Format, preview: PreviewMode) -> ThumbnailRules |
     return None if preview is PreviewMode.off else preview_rules(preview)
 
 
-def print_failure(failure: ImageFailure) -> None:
+def print_failure(failure: Failure) -> None:
     """Report an input that is skipped."""
-    print_message("skipped", f"{printable(failure.path)}: {failure.error}")
+    print_message("skipped", f"{printable(failure.image)}: {failure.error}")
 
 
 def _watch(
     ranking: Ranking, bar: Bar, notices: NoticePrinter, counts: RunCounts, total: int | None
 ) -> Generator[list[RankOutcome], None, None]:
     """Pass the batches on; count them, report notices and failures as they come, and move the bar."""
-    from clipsim.results.rank import ImageFailure
+    from clipsim.errors import Failure
 
     with closing(iter(ranking)) as passing:
         for number, batch in enumerate(passing):
             if number == 0:
                 bar.step("ranking", total)
                 notices.print(ranking.warnings)
-            failures = [outcome for outcome in batch if isinstance(outcome, ImageFailure)]
+            failures = [outcome for outcome in batch if isinstance(outcome, Failure)]
             for failure in failures:
                 print_failure(failure)
             counts.failed += len(failures)

@@ -130,7 +130,7 @@ def serve_command(
                 notices.print(served.notices)
             collection = next(iter(service.models.values())).collection
             if collection is not None and not quiet:
-                skipped = [f"{printable(failure.path)}: {failure.error}" for failure in collection.errors]
+                skipped = [f"{printable(failure.image)}: {failure.error}" for failure in collection.errors]
                 for line in skipped[:MAX_SHOWN_FAILURES]:
                     print_message("error", line)
                 print_message("note", f"{count_of(len(collection), 'image')} to search, {len(skipped):,} skipped")

@@ -121,12 +121,12 @@ def threshold_command(
 
 def _watch(search: Thresholding, bar: Bar) -> Iterator[Sequence[RankOutcome]]:
     """Pass the batches on; report failures as they come, and move the bar."""
-    from clipsim.results.rank import ImageFailure
+    from clipsim.errors import Failure
 
     bar.step("reading pictures", len(search.sources))
     for batch in search:
         for outcome in batch:
-            if isinstance(outcome, ImageFailure):
+            if isinstance(outcome, Failure):
                 print_failure(outcome)
         bar.advance(len(batch))
         yield batch

@@ -197,7 +197,7 @@ class Embedder:
     def embed_images(
         self, pipeline: Pipeline, *, keep: bool = True, on_error: OnError | None = None
     ) -> Iterator[list[Outcome]]:
-        """Batches of vectors, lazily and in order; each input is an ImageVector, or a FailedInput in its place.
+        """Batches of vectors, lazily and in order; each input is an ImageVector, or a Failure in its place.
 
         With `keep`, new vectors go into the cache. With an `on_error` of "raise", here or of the
         session, the first unusable input raises ImageError.

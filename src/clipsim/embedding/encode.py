@@ -13,7 +13,7 @@ from clipsim.cache.keys import text_identity, text_key, tokens_key
 from clipsim.cache.vectors import EmbeddingCache, FileRecord, ImageCache
 from clipsim.embedding.pipeline import Prepared
 from clipsim.engines.encoder import Features, ImageEncoder, TextEncoder
-from clipsim.errors import ImageError, PromptError, TransientError, printable
+from clipsim.errors import Failure, ImageError, PromptError, TransientError, printable
 from clipsim.inputs.prompts import MAX_SHOWN, fill_templates
 
 FLUSH_SECONDS = 0.5  # how long a batch that is not full waits for further inputs
@@ -29,7 +29,7 @@ class ImageVector:
     is a small image file, where the pipeline makes them; `index` is the position of the input, where it is known.
     """
 
-    name: str
+    image: str
     features: Features
     digest: bytes | None = None
     size: tuple[int, int] | None = None
@@ -37,17 +37,7 @@ class ImageVector:
     index: int | None = None
 
 
-@dataclass(frozen=True)
-class FailedInput:
-    """One input that could not be used, and why (one escaped line); not `final` where it may be usable later."""
-
-    name: str
-    error: str
-    index: int | None = None
-    final: bool = True
-
-
-Outcome = ImageVector | FailedInput
+Outcome = ImageVector | Failure
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +146,7 @@ def embed_images(
     """Encode prepared inputs, lazily, in batches, in the order given.
 
     With `live`, a batch is encoded `FLUSH_SECONDS` after its first input, full or not; a None among the inputs says
-    that the next one is not ready. An input that cannot be used becomes a FailedInput in its place, or with `fail` an
+    that the next one is not ready. An input that cannot be used becomes a Failure in its place, or with `fail` an
     ImageError. An error of the iterable itself is raised after the inputs before it.
     """
     rest = iter(inputs)
@@ -199,7 +189,7 @@ def _encode(encoder: ImageEncoder, batch: Sequence[Prepared], fail: bool, cache:
     for prepared in batch:
         if prepared.error is not None:
             outcomes.append(
-                FailedInput(
+                Failure(
                     prepared.name,
                     str(prepared.error),
                     prepared.index,
@@ -211,7 +201,7 @@ def _encode(encoder: ImageEncoder, batch: Sequence[Prepared], fail: bool, cache:
         if cause := find_fault(features):
             if fail:
                 raise ImageError(f"{printable(prepared.name)}: {cause}")
-            outcomes.append(FailedInput(prepared.name, cause, prepared.index))
+            outcomes.append(Failure(prepared.name, cause, prepared.index))
             continue
         outcomes.append(
             ImageVector(prepared.name, features, prepared.digest, prepared.size, prepared.thumbnail, prepared.index)

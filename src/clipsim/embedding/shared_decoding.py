@@ -12,9 +12,10 @@ import numpy as np
 
 from clipsim.cache.vectors import FileDigests, FileRecord
 from clipsim.embedding.embedder import Embedder
-from clipsim.embedding.encode import FailedInput, ImageVector, Outcome, embed_images
+from clipsim.embedding.encode import ImageVector, Outcome, embed_images
 from clipsim.embedding.pipeline import Pipeline
 from clipsim.engines.encoder import Features, Pixels
+from clipsim.errors import Failure
 from clipsim.files import FileStamp
 from clipsim.inputs.sources import FileSource, Source
 
@@ -112,13 +113,13 @@ class JointEmbedding:
 
 
 def _split(outcome: Outcome, sessions: Sequence[Embedder]) -> tuple[Outcome, ...]:
-    if isinstance(outcome, FailedInput):
+    if isinstance(outcome, Failure):
         return (outcome,) * len(sessions)
     if len(sessions) == 1:
         return (outcome,)
     ends = accumulate(session.encoder.embed_dim for session in sessions)
     return tuple(
-        ImageVector(outcome.name, outcome.features[start:end], outcome.digest, index=outcome.index)
+        ImageVector(outcome.image, outcome.features[start:end], outcome.digest, index=outcome.index)
         for start, end in pairwise([0, *ends])
     )
 

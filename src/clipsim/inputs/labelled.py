@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from clipsim.errors import DataError, UsageError, printable
+from clipsim.errors import DataError, Failure, UsageError, printable
 from clipsim.inputs.captions import CAPTION_COLUMNS, find_metadata
 from clipsim.inputs.expand import identify_name
 from clipsim.inputs.labelled_layouts import (
@@ -18,7 +18,6 @@ from clipsim.inputs.labelled_layouts import (
     Columns,
     LabelledImage,
     Reading,
-    RowFailure,
     read_folder,
     read_json,
     read_rows,
@@ -43,7 +42,7 @@ class LabelledData:
     task: str
     images: tuple[LabelledImage, ...]
     labels: tuple[str, ...]
-    failures: tuple[RowFailure, ...]
+    failures: tuple[Failure, ...]
     notices: tuple[str, ...]
 
 
@@ -107,7 +106,7 @@ def read_labelled(request: LabelledRequest) -> LabelledData:
     reading = merge_names(reading)
     if not reading.images:
         first = next(iter(reading.failures), None)
-        why = "" if first is None else f"; the first row that cannot be used: {first.name}: {first.error}"
+        why = "" if first is None else f"; the first row that cannot be used: {first.image}: {first.error}"
         raise DataError(f"{printable(request.path)}: no image with a {reading.kind} in it{why}")
     if reading.kind == "caption":
         if request.task == CLASSIFY:
@@ -129,7 +128,7 @@ def merge_names(reading: Reading) -> Reading:
         known = labels.setdefault(file, image)
         if known.label != image.label:
             label, other = printable(str(known.label), 40), printable(known.path)
-            failures.append(RowFailure(printable(image.path), f"the file has the label '{label}' already, as {other}"))
+            failures.append(Failure(printable(image.path), f"the file has the label '{label}' already, as {other}"))
             continue
         name = identify_name(image.path) or image.path
         if name in images:

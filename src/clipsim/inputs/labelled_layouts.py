@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from clipsim.errors import DataError, UsageError, printable
+from clipsim.errors import DataError, Failure, UsageError, printable
 from clipsim.inputs.captions import CAPTION_COLUMNS, CAPTION_SUFFIX, read_value
 from clipsim.inputs.paths import find_listed_images
 from clipsim.inputs.prompts import is_text, parse_json, read_text
@@ -41,7 +41,7 @@ def read_folder(folder: str, wants: str | None) -> Reading:
     if wants == "caption" or not any(classes.values()):
         raise DataError(f"{printable(folder)}: {_layouts(wants, bool(paths))}")
     direct = [path for path in paths if os.path.dirname(path) == folder.rstrip(os.sep)]  # noqa: PTH120
-    failures = tuple(RowFailure(printable(path), "not in the folder of a class") for path in direct)
+    failures = tuple(Failure(printable(path), "not in the folder of a class") for path in direct)
     images = tuple(LabelledImage(path, name) for name, found in classes.items() for path in found)
     return Reading(FOLDERS, "label", images, failures, {name: _as_words(name) for name in classes})
 
@@ -85,12 +85,12 @@ def _read_beside(paths: list[str]) -> Reading:
         try:
             lines = [line.strip() for line in read_text(Path(_caption_file(path))).split("\n") if line.strip()]
         except DataError as error:
-            failures.append(RowFailure(printable(path), f"no caption: {error}"))
+            failures.append(Failure(printable(path), f"no caption: {error}"))
             continue
         if all(map(is_text, lines)):
             images.append(LabelledImage(path, None, tuple(lines)))
         else:
-            failures.append(RowFailure(printable(path), f"{printable(_caption_file(path))} is not UTF-8"))
+            failures.append(Failure(printable(path), f"{printable(_caption_file(path))} is not UTF-8"))
     return Reading(BESIDE, "caption", tuple(images), tuple(failures), {})
 
 
@@ -122,20 +122,20 @@ def read_json(path: Path, columns: Columns, wants: str | None, root: str | None)
     if isinstance(value, dict) and isinstance(value.get("images"), list):
         if not isinstance(value.get("annotations"), list):
             raise DataError(f"{shown}: 'images' without 'annotations'; expected COCO's captions")
-        failures: list[RowFailure] = []
+        failures: list[Failure] = []
         return collect_captions(shown, folder, list(_coco(value, shown, failures)), COCO, failures)
     if isinstance(value, dict):
         return collect_captions(shown, folder, value.items(), OBJECT)
     raise DataError(f"{shown}: expected COCO's captions, an object of images and captions, or a list of rows")
 
 
-def _coco(value: dict[str, Any], shown: str, failures: list[RowFailure]) -> Iterator[tuple[str, Any]]:
+def _coco(value: dict[str, Any], shown: str, failures: list[Failure]) -> Iterator[tuple[str, Any]]:
     """The pairs of COCO's two lists, images in their order: "annotations" with "image_id" and "caption"."""
     captions: dict[Any, list[str]] = {}
     for row in rows_of_objects(value["annotations"]):
         problem = row.error or _add_caption(row, captions)
         if problem:
-            failures.append(RowFailure(f"{shown}: annotation {row.number}", problem))
+            failures.append(Failure(f"{shown}: annotation {row.number}", problem))
     if not captions:
         raise DataError(f"{shown}: no annotation in it has a 'caption'; expected COCO's captions")
     for row in rows_of_objects(value["images"]):
@@ -143,11 +143,11 @@ def _coco(value: dict[str, Any], shown: str, failures: list[RowFailure]) -> Iter
         own = captions.pop(key, None) if isinstance(key, int | str) else None
         if own is None or not isinstance(name, str):
             problem = row.error or ("no 'file_name'" if own else "no annotation has a caption for it")
-            failures.append(RowFailure(f"{shown}: image {row.number}", problem))
+            failures.append(Failure(f"{shown}: image {row.number}", problem))
             continue
         yield name, own
     failures += [
-        RowFailure(f"{shown}: image_id {printable(str(key), 40)}", "no such image, but it has captions")
+        Failure(f"{shown}: image_id {printable(str(key), 40)}", "no such image, but it has captions")
         for key in captions
     ]
 
@@ -184,21 +184,13 @@ class LabelledImage:
 
 
 @dataclass(frozen=True)
-class RowFailure:
-    """A row or a file that cannot be used, and why (one escaped line)."""
-
-    name: str
-    error: str
-
-
-@dataclass(frozen=True)
 class Reading:
     """What is read from labelled data; `kind` is "label" or "caption", `classes` the text of each class, in order."""
 
     layout: str
     kind: str
     images: tuple[LabelledImage, ...]
-    failures: tuple[RowFailure, ...]
+    failures: tuple[Failure, ...]
     classes: Mapping[str, str]
     notices: tuple[str, ...] = ()
 
@@ -230,7 +222,7 @@ def read_rows(path: Path, table: RowTable, columns: Columns, wants: str | None, 
 
 
 def collect_captions(
-    shown: str, folder: Path, pairs: Iterable[tuple[str, Any]], layout: str, failures: Iterable[RowFailure] = ()
+    shown: str, folder: Path, pairs: Iterable[tuple[str, Any]], layout: str, failures: Iterable[Failure] = ()
 ) -> Reading:
     """Images and their captions (a string or a list of strings each) as a `Reading`."""
     collected = _Collected(shown, folder)
@@ -247,13 +239,13 @@ class _Collected:
         self.shown, self.folder = shown, "" if folder == Path() else str(folder)
         self.labels: dict[str, str] = {}
         self.captions: dict[str, list[str]] = {}
-        self.failures: list[RowFailure] = []
+        self.failures: list[Failure] = []
         self.repeated = 0
 
     def add(self, row: Row, image: str, label: str | None, caption: str | None) -> None:
         error = row.error or self._add(row.values, image, label, caption)
         if error is not None:
-            self.failures.append(RowFailure(f"{self.shown}: row {row.number}", error))
+            self.failures.append(Failure(f"{self.shown}: row {row.number}", error))
 
     def _add(self, values: Mapping[str, Any], image: str, label: str | None, caption: str | None) -> str | None:
         name = values.get(image)

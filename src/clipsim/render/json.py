@@ -7,8 +7,9 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
+from clipsim.errors import Failure
 from clipsim.render.safe_json import to_json
-from clipsim.results.rank import ImageFailure, ImageScores, Score
+from clipsim.results.rank import ImageScores, Score
 from clipsim.vectors.similarity import plain_number
 
 
@@ -26,9 +27,9 @@ def format_json(result: Result) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def format_json_line(outcome: ImageScores | ImageFailure, texts: Sequence[str], top: int | None = None) -> str:
+def format_json_line(outcome: ImageScores | Failure, texts: Sequence[str], top: int | None = None) -> str:
     """One image as one line of JSON, its texts best first; a failed input as its error."""
-    if isinstance(outcome, ImageFailure):
+    if isinstance(outcome, Failure):
         return failure_line(outcome)
     best = None if outcome.best is None else texts[outcome.best]
     scores = [score_fields(score) for score in outcome.ranked(texts, top)]
@@ -36,9 +37,9 @@ def format_json_line(outcome: ImageScores | ImageFailure, texts: Sequence[str], 
     return to_json(record) + "\n"
 
 
-def failure_line(failure: ImageFailure) -> str:
+def failure_line(failure: Failure) -> str:
     """A failed input as one line of JSON."""
-    return to_json({"image": failure.path, "index": failure.index, "error": failure.error}) + "\n"
+    return to_json({"image": failure.image, "index": failure.index, "error": failure.error}) + "\n"
 
 
 def score_fields(score: Score) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clipsim.results.rank import ImageFailure, ModelRecord
+from clipsim.errors import Failure
+from clipsim.results.rank import ModelRecord
 from clipsim.statistics.classification import ClassRecord, Confused, Contradicted, Rejection
 from clipsim.statistics.estimates import ArrayRecord, Estimate
 from clipsim.statistics.paired_tests import Comparison, Outcomes
@@ -114,7 +115,7 @@ class EvaluationResult:
     images: tuple[str, ...]
     results: tuple[RunResult, ...]
     comparisons: tuple[Comparison, ...]
-    errors: tuple[ImageFailure, ...]
+    errors: tuple[Failure, ...]
     warnings: tuple[str, ...]
     indices: tuple[int, ...] = ()
 
@@ -133,6 +134,6 @@ class EvaluationResult:
             "comparisons": [comparison.to_dict() for comparison in self.comparisons],
             "images": list(self.images),
             "indices": list(self.indices),
-            "errors": [dict(vars(failure)) for failure in self.errors],
+            "errors": [failure.to_dict() for failure in self.errors],
             "warnings": list(self.warnings),
         }

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clipsim.errors import Failure
 from clipsim.statistics.estimates import ArrayRecord, _read_only
 from clipsim.vectors.similarity import order_texts, plain_number, round_significant
 
@@ -58,18 +59,6 @@ class Score:
     probability: float | None
 
 
-@dataclass(frozen=True)
-class ImageFailure:
-    """One input that could not be used, and why (one escaped line).
-
-    `index` is its position among the inputs, from 0, with folders and patterns expanded; None where it is not known.
-    """
-
-    path: str
-    error: str
-    index: int | None = field(default=None, compare=False)
-
-
 @dataclass(frozen=True, eq=False)
 class ImageScores(ArrayRecord):
     """One image against all texts: (m,) cosines, (m,) probabilities or None, and the index of the best text.
@@ -88,10 +77,10 @@ class ImageScores(ArrayRecord):
     index: int | None = field(default=None, compare=False)
 
     @classmethod
-    def missing(cls, failure: ImageFailure, texts: int, *, with_probabilities: bool) -> ImageScores:
+    def missing(cls, failure: Failure, texts: int, *, with_probabilities: bool) -> ImageScores:
         """The row of NaN of an image that could not be used."""
         shares = np.full(texts, np.nan) if with_probabilities else None
-        return cls(failure.path, np.full(texts, np.nan, np.float32), shares, None, index=failure.index)
+        return cls(failure.image, np.full(texts, np.nan, np.float32), shares, None, index=failure.index)
 
     @property
     def usable(self) -> bool:
@@ -131,7 +120,7 @@ class RankResult:
     templates: tuple[str, ...]
     texts: tuple[str, ...]
     scores: tuple[ImageScores, ...]
-    errors: tuple[ImageFailure, ...]
+    errors: tuple[Failure, ...]
     warnings: tuple[str, ...]
     thresholds: tuple[float, ...] | None = None
 
@@ -209,7 +198,7 @@ class RankResult:
             if shares is None
             else [[plain_number(value) for value in row] for row in shares],
             "best": list(self.best),
-            "errors": [dict(vars(failure)) for failure in self.errors],
+            "errors": [failure.to_dict() for failure in self.errors],
             "warnings": list(self.warnings),
         }
 

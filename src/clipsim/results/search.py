@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from clipsim.results.rank import ImageFailure, ModelRecord
+from clipsim.errors import Failure
+from clipsim.results.rank import ModelRecord
 from clipsim.vectors.similarity import round_significant
 
 SEARCH_SCHEMA = "clipsim.search/1"
@@ -84,7 +85,7 @@ class SearchResult:
     engine: str
     searched: int
     queries: tuple[QueryMatches, ...]
-    errors: tuple[ImageFailure, ...]
+    errors: tuple[Failure, ...]
     warnings: tuple[str, ...]
 
     def __repr__(self) -> str:
@@ -105,7 +106,7 @@ class SearchResult:
             "engine": self.engine,
             "searched": self.searched,
             "queries": [query.to_dict() for query in self.queries],
-            "errors": [dict(vars(failure)) for failure in self.errors],
+            "errors": [failure.to_dict() for failure in self.errors],
             "warnings": list(self.warnings),
         }
 
@@ -164,7 +165,7 @@ class DuplicatesResult:
     threshold: float | None
     compared: int
     groups: tuple[DuplicateGroup, ...]
-    errors: tuple[ImageFailure, ...]
+    errors: tuple[Failure, ...]
     warnings: tuple[str, ...]
 
     def __repr__(self) -> str:
@@ -183,6 +184,6 @@ class DuplicatesResult:
             "model": None if self.model is None else self.model.to_dict(),
             "threshold": self.threshold,
             "groups": [group.to_dict() for group in self.groups],
-            "errors": [dict(vars(failure)) for failure in self.errors],
+            "errors": [failure.to_dict() for failure in self.errors],
             "warnings": list(self.warnings),
         }

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clipsim.errors import ClipsimError, UsageError, printable
-from clipsim.results.rank import ImageFailure, ModelRecord
+from clipsim.errors import ClipsimError, Failure, UsageError, printable
+from clipsim.results.rank import ModelRecord
 from clipsim.statistics.conformal import Cut, find_cut, smallest_sample
 from clipsim.statistics.estimates import Estimate, estimate_share
 from clipsim.vectors.similarity import round_significant
@@ -82,7 +82,7 @@ class ThresholdResult:
     engine: str
     templates: tuple[str, ...]
     thresholds: tuple[TextThreshold, ...]
-    errors: tuple[ImageFailure, ...]
+    errors: tuple[Failure, ...]
     warnings: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class ThresholdResult:
             "engine": self.engine,
             "templates": list(self.templates),
             "thresholds": [threshold.to_dict() for threshold in self.thresholds],
-            "errors": [dict(vars(failure)) for failure in self.errors],
+            "errors": [failure.to_dict() for failure in self.errors],
             "warnings": list(self.warnings),
         }
 

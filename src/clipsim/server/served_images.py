@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from clipsim.embedding.pipeline import read_thumbnails
+from clipsim.errors import Failure
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.sources import FailedSource, FileSource, Source
 from clipsim.inputs.tars import TarMember
 from clipsim.inputs.urls import is_url
-from clipsim.results.rank import ImageFailure
 from clipsim.store.layout import is_dataset
 from clipsim.tasks.search_targets import Place
 
@@ -61,9 +61,9 @@ class ServedPictures:
         """The number of a picture, which its thumbnail is asked for by."""
         return self._numbers[shown]
 
-    def failures(self, errors: Sequence[ImageFailure]) -> tuple[list[ImageFailure], list[str]]:
+    def failures(self, errors: Sequence[Failure]) -> tuple[list[Failure], list[str]]:
         """What an answer says of sources that cannot be used: the first of them, and a notice of the others."""
-        listed = [ImageFailure(self._relative(error.path), error.error, error.index) for error in errors[:MAX_ERRORS]]
+        listed = [Failure(self._relative(error.image), error.error, error.index) for error in errors[:MAX_ERRORS]]
         more = len(errors) - len(listed)
         return listed, [f"{more:,} more images could not be used"] if more else []
 

@@ -15,10 +15,10 @@ import numpy as np
 
 from clipsim.cache.vectors import RecentArrays, RecentCache
 from clipsim.embedding.embedder import Embedder
-from clipsim.embedding.encode import FailedInput, ImageVector, Outcome, embed_texts
+from clipsim.embedding.encode import ImageVector, Outcome, embed_texts
 from clipsim.embedding.pipeline import Pipeline, Prepared, default_workers
 from clipsim.engines.encoder import Encoder, Features, Tokens
-from clipsim.errors import DatasetError, ImageError, printable
+from clipsim.errors import DatasetError, Failure, ImageError, printable
 from clipsim.inputs.sources import Source, number_sources
 from clipsim.results.rank import ImageScores, RankResult
 from clipsim.results.search import SearchResult
@@ -239,8 +239,8 @@ class ServedModel:
         outcomes: list[Outcome] = await asyncio.wrap_future(self.thread.embed(prepared))
         good = []
         for index, outcome in enumerate(outcomes):
-            if isinstance(outcome, FailedInput):
-                raise BadImageError(outcome.name, index, outcome.error)
+            if isinstance(outcome, Failure):
+                raise BadImageError(outcome.image, index, outcome.error)
             good.append(outcome)
         return good
 

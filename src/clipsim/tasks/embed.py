@@ -13,16 +13,15 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from clipsim.embedding.embedder import Embedder
-from clipsim.embedding.encode import FailedInput, ImageVector, Outcome
+from clipsim.embedding.encode import ImageVector, Outcome
 from clipsim.embedding.pipeline import Pipeline
-from clipsim.errors import DatasetError, NoInputError, UsageError, printable
+from clipsim.errors import DatasetError, Failure, NoInputError, UsageError, printable
 from clipsim.files import digest_file
 from clipsim.inputs.expand import Repeats, from_record, to_record
 from clipsim.inputs.sources import Source
 from clipsim.inputs.urls import as_path, is_url
 from clipsim.options import as_whole, check_flag, check_path
 from clipsim.results.datasets import EmbedResult
-from clipsim.results.rank import ImageFailure
 from clipsim.store.folders import DigestFile, Folder, LocalFolder, open_folder
 from clipsim.store.layout import FACTS_FILE, DatasetFacts, VectorFacts, current_folder, import_parquet
 from clipsim.store.lifecycle import (
@@ -104,7 +103,7 @@ class EmbedProgress:
     phase: Literal["listing", "loading", "embedding"]
     done: int
     total: int | None = None
-    failures: tuple[ImageFailure, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
 
 class Runner(Protocol):
@@ -345,7 +344,7 @@ class LocalRunner:
                 following.close()
 
 
-Step = tuple[int, tuple[ImageFailure, ...]]  # inputs that are done, and those among them that failed
+Step = tuple[int, tuple[Failure, ...]]  # inputs that are done, and those among them that failed
 
 
 class ShardWork:
@@ -392,15 +391,13 @@ class ShardWork:
                 yield len(outcomes), self._add(writer, self._sources[place : place + len(outcomes)], outcomes)
             writer.publish()
 
-    def _add(
-        self, writer: ShardWriter, sources: Sequence[Source], outcomes: Sequence[Outcome]
-    ) -> tuple[ImageFailure, ...]:
+    def _add(self, writer: ShardWriter, sources: Sequence[Source], outcomes: Sequence[Outcome]) -> tuple[Failure, ...]:
         """Pass a batch to the writer, and return its failures."""
         rows, features, captions, failures = [], [], [], []
         for source, outcome in zip(sources, outcomes, strict=True):
-            if isinstance(outcome, FailedInput):
-                writer.add_failure(outcome.name, outcome.error, final=outcome.final)
-                failures.append(ImageFailure(outcome.name, outcome.error, outcome.index))
+            if isinstance(outcome, Failure):
+                writer.add_failure(outcome.image, outcome.error, final=outcome.final)
+                failures.append(outcome)
             else:
                 rows.append(_describe(source, outcome))
                 features.append(outcome.features)

@@ -7,17 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from clipsim.embedding.embedder import Embedder
-from clipsim.embedding.encode import FailedInput, ImageVector, Outcome
+from clipsim.embedding.encode import ImageVector, Outcome
 from clipsim.embedding.pipeline import read_thumbnails
 from clipsim.embedding.shared_decoding import JointEmbedding, Work, group_sessions
-from clipsim.errors import DataError, NoInputError, UsageError, printable
+from clipsim.errors import DataError, Failure, NoInputError, UsageError, printable
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.labelled import LabelledData, read_labelled
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.inputs.urls import UrlSource, is_url
 from clipsim.results.evaluation import DataRecord, EvaluationResult, RunResult
 from clipsim.results.loaded import SavedEvaluation
-from clipsim.results.rank import ImageFailure
 from clipsim.statistics.classification import MAX_CONFUSION_LABELS
 from clipsim.statistics.paired_tests import Comparison, Contestant, compare_runs, enter_contest, find_contested
 from clipsim.statistics.retrieval import IMAGE_TO_TEXT, TEXT_TO_IMAGE
@@ -36,7 +35,7 @@ class Step:
     """
 
     images: int = 0
-    failures: tuple[ImageFailure, ...] = ()
+    failures: tuple[Failure, ...] = ()
     lines: tuple[Line, ...] = ()
     restart: bool = False
 
@@ -66,7 +65,7 @@ class Evaluation:
             self.notices += [f"{EARLIER}: {notice}" for notice in baseline.warnings]
         if self.data.task == "classify" and len(self.data.labels) == 1 and self.request.data.none is None:
             self.notices.append("there is one label only: nothing can be told apart")
-        self.failures = [ImageFailure(failure.name, failure.error) for failure in self.data.failures]
+        self.failures = list(self.data.failures)
         self._measured: list[tuple[Run, Measures]] = []
         self._digests: dict[int, bytes] = {}
         self._kept: list[int] = []
@@ -124,14 +123,14 @@ class Evaluation:
         self._digests, self._measured, self._kept = {}, [], []
         yield Step(failures=tuple(self.failures), lines=tuple(map(_failure_line, self.failures)))
         runs = self._make_runs()
-        failed: dict[int, ImageFailure] = {}
+        failed: dict[int, Failure] = {}
         sources = [_source_of(image.path) for image in self.data.images]
         for group in group_sessions(self.sessions, sources):
             yield from self._read(group, sources, [run for run in runs if run.run.session in group], failed)
         self._kept = [number for number in range(self.images) if number not in failed]
         if not self._kept:
             first = next(iter(failed.values()))
-            raise NoInputError(f"{NOTHING_USABLE}: {printable(first.path)}: {first.error}", tuple(self.failures))
+            raise NoInputError(f"{NOTHING_USABLE}: {printable(first.image)}: {first.error}", tuple(self.failures))
         baseline = self.request.baseline
         if baseline is not None and baseline.digest != digest_data(self.data, self._kept, self._digests):
             raise DataError("the baseline is of other pictures or labels, so that nothing can be compared")
@@ -155,7 +154,7 @@ class Evaluation:
         group: Sequence[Embedder],
         sources: Sequence[Source],
         runs: Sequence[TaskRun],
-        failed: dict[int, ImageFailure],
+        failed: dict[int, Failure],
     ) -> Iterator[Step]:
         """Read all images for the sessions of a group."""
         work = [next(run.run.work for run in runs if run.run.session is session) for session in group]
@@ -176,16 +175,14 @@ class Evaluation:
                 lines.sort(key=lambda line: line[0])
                 yield Step(len(batch), tuple(failures.values()), tuple(line for _, line in lines))
 
-    def _note(
-        self, done: int, batch: Sequence[Sequence[Outcome]], failed: dict[int, ImageFailure]
-    ) -> dict[int, ImageFailure]:
+    def _note(self, done: int, batch: Sequence[Sequence[Outcome]], failed: dict[int, Failure]) -> dict[int, Failure]:
         """Keep the digests and the new failures of a batch; gives those failures by the number of their image."""
         new = {}
         for number, (outcome, *_) in enumerate(batch, done):
             if isinstance(outcome, ImageVector):
                 self._digests[number] = outcome.digest or b""
-            elif isinstance(outcome, FailedInput) and number not in failed:
-                failed[number] = new[number] = ImageFailure(outcome.name, outcome.error, number)
+            elif isinstance(outcome, Failure) and number not in failed:
+                failed[number] = new[number] = Failure(outcome.image, outcome.error, number)
         self.failures += new.values()
         return new
 
@@ -195,8 +192,8 @@ class Evaluation:
         return line if alone else {"model": run.run.name, **line}
 
 
-def _failure_line(failure: ImageFailure) -> Line:
-    return {"image": failure.path, "index": failure.index, "error": failure.error}
+def _failure_line(failure: Failure) -> Line:
+    return {"image": failure.image, "index": failure.index, "error": failure.error}
 
 
 def _source_of(path: str) -> Source:

@@ -218,7 +218,7 @@ class PairsRun(TaskRun):
             cosines = [round_significant(float(np.clip(vectors[text] @ image, -1, 1))) for text in captions]
             self.found[number] = cosines
             lines += [
-                (number, {"image": outcome.name, "index": number, "caption": text, "similarity": cosine})
+                (number, {"image": outcome.image, "index": number, "caption": text, "similarity": cosine})
                 for text, cosine in zip(captions, cosines, strict=True)
             ]
         return lines

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clipsim.embedding.embedder import Embedder
-from clipsim.embedding.encode import FailedInput, ImageVector, Outcome, TextFeatures, find_first
+from clipsim.embedding.encode import ImageVector, Outcome, TextFeatures, find_first
 from clipsim.engines.encoder import Encoder
-from clipsim.errors import DataError, UsageError, printable
+from clipsim.errors import DataError, Failure, UsageError, printable
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.prompts import MAX_SHOWN, check_templates, clean_prompts
 from clipsim.inputs.sources import FileSource, Source, is_missing
 from clipsim.options import OnError, check_flag, check_on_error
-from clipsim.results.rank import ImageFailure, ImageScores, ModelRecord, RankResult
+from clipsim.results.rank import ImageScores, ModelRecord, RankResult
 from clipsim.vectors.similarity import (
     Vectors,
     best_passing_text,
@@ -35,7 +35,7 @@ NO_PROBABILITY = "with one text there is no probability, which is a share among 
 NOTHING_USABLE = "none of the inputs could be used"
 TEXT_BLOCKS = 16  # blocks of texts whose vectors are held before they are averaged
 
-RankOutcome = ImageScores | ImageFailure
+RankOutcome = ImageScores | Failure
 
 
 @dataclass(frozen=True)
@@ -263,7 +263,7 @@ def make_result(
         templates=request.templates,
         texts=request.texts,
         scores=tuple(scores),
-        errors=tuple(outcome for outcome in outcomes if isinstance(outcome, ImageFailure)),
+        errors=tuple(outcome for outcome in outcomes if isinstance(outcome, Failure)),
         warnings=(*session.notices, *notices),
         thresholds=thresholds,
     )
@@ -275,10 +275,10 @@ def notices_of(encoder: Encoder, request: RankRequest) -> list[str]:
     return [*request.notices, *([NO_PROBABILITY] if alone else [])]
 
 
-def find_missing(sources: Iterable[Source]) -> tuple[ImageFailure, ...]:
+def find_missing(sources: Iterable[Source]) -> tuple[Failure, ...]:
     """The sources that are files and do not exist, without opening any."""
     return tuple(
-        ImageFailure(source.name, "no such file", source.index)
+        Failure(source.name, "no such file", source.index)
         for source in sources
         if isinstance(source, FileSource) and is_missing(source.name)
     )
@@ -304,7 +304,7 @@ def score_batch(
         bests = best_text(similarity).tolist() if thresholds is None else best_passing_text(similarity, thresholds)
         scored = (
             ImageScores(
-                outcome.name,
+                outcome.image,
                 similarity[:, column],
                 None if shares is None else shares[:, column],
                 best,
@@ -313,10 +313,7 @@ def score_batch(
             )
             for column, (outcome, best) in enumerate(zip(good, bests, strict=True))
         )
-    return [
-        ImageFailure(outcome.name, outcome.error, outcome.index) if isinstance(outcome, FailedInput) else next(scored)
-        for outcome in batch
-    ]
+    return [outcome if isinstance(outcome, Failure) else next(scored) for outcome in batch]
 
 
 def describe_model(encoder: Encoder) -> ModelRecord:

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipsim.embedding.embedder import Embedder
-from clipsim.errors import ClipsimError, DatasetError, ImageError, MissingPackageError, printable
+from clipsim.errors import ClipsimError, DatasetError, Failure, ImageError, MissingPackageError, printable
 from clipsim.options import ModelOptions, RunOptions
-from clipsim.results.rank import ImageFailure, ModelRecord
+from clipsim.results.rank import ModelRecord
 from clipsim.store.folders import Folder, open_folder
 from clipsim.store.layout import STATE_FOLDER, DatasetFacts, VectorFacts
 from clipsim.tasks.embed import ShardWork, Step, describe_vectors
@@ -120,7 +120,7 @@ class RayRunner:
             for row in made.iter_rows():
                 outcome = json.loads(row["outcome"])
                 if outcome["error"] is None:
-                    yield outcome["done"], tuple(ImageFailure(*failure) for failure in outcome["failures"])
+                    yield outcome["done"], tuple(Failure(*failure) for failure in outcome["failures"])
                 elif options.run.raises:
                     raise ImageError(outcome["error"])
                 else:
@@ -241,7 +241,7 @@ def make_shard(session: Embedder, folder: Folder, facts: DatasetFacts, shard: in
             with closing(work), closing(work.run()) as steps:
                 for count, failed in steps:
                     done += count
-                    failures += [(failure.path, failure.error) for failure in failed]
+                    failures += [(failure.image, failure.error) for failure in failed]
             folder.remove(tries_name(shard))
             return {"done": done, "failures": failures, "error": None}
         except Exception as caught:  # whatever it is, the other shards are made

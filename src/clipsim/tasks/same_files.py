@@ -9,10 +9,9 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from clipsim.embedding.pipeline import default_workers
-from clipsim.errors import ImageError, printable
+from clipsim.errors import Failure, ImageError, printable
 from clipsim.files import digest_stream
 from clipsim.inputs.sources import FileSource, Source
-from clipsim.results.rank import ImageFailure
 from clipsim.results.search import DuplicatesResult
 from clipsim.store.dataset import Dataset
 from clipsim.tasks.duplicates import DescribedGroups, find_copies
@@ -51,9 +50,7 @@ class SameFiles:
                     if isinstance(found, bytes):
                         collection.digests[row] = found
                     else:
-                        failures.append(
-                            ImageFailure(collection.sources[row].name, found, collection.sources[row].index)
-                        )
+                        failures.append(Failure(collection.sources[row].name, found, collection.sources[row].index))
                 collection.errors += failures
                 yield Progress("reading", begin + len(part), len(rows), tuple(failures))
         described = DescribedGroups(collection, self._places, find_copies(collection.digests), None)

@@ -11,16 +11,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from clipsim.embedding.embedder import Embedder
-from clipsim.embedding.encode import FailedInput, Outcome
+from clipsim.embedding.encode import Outcome
 from clipsim.embedding.pipeline import read_thumbnails
-from clipsim.errors import UsageError, printable
+from clipsim.errors import Failure, UsageError, printable
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.expand import identify_name
 from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.prompts import MAX_SHOWN, check_templates, clean_prompts
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.options import as_number, as_whole, check_flag
-from clipsim.results.rank import ImageFailure
 from clipsim.results.search import Match, QueryMatches, SearchResult
 from clipsim.store.dataset import Dataset
 from clipsim.tasks.rank import describe_model
@@ -160,11 +159,11 @@ class Search:
                 source.close()
         self.result = self._collect(queries, nearest, names, searched, errors)
 
-    def _embed_queries(self) -> tuple[list[Query], list[ImageFailure]]:
+    def _embed_queries(self) -> tuple[list[Query], list[Failure]]:
         """The queries with their vectors, texts first; and the images that cannot be used."""
         request, session = self._request, self._session
         queries: list[Query] = []
-        failures: list[ImageFailure] = []
+        failures: list[Failure] = []
         texts = [*request.texts, *request.plus, *request.minus]
         vectors = np.zeros((0, session.encoder.embed_dim), np.float32)
         if texts:
@@ -174,9 +173,9 @@ class Search:
         if request.images:
             outcomes = zip(request.images, self._embed_query_images(), strict=True)
             for place, (source, outcome) in enumerate(outcomes, len(request.texts)):
-                if isinstance(outcome, FailedInput):
-                    self._unusable.append((place, outcome.name))
-                    failures.append(ImageFailure(outcome.name, outcome.error))  # `index` is among what is searched
+                if isinstance(outcome, Failure):
+                    self._unusable.append((place, outcome.image))
+                    failures.append(Failure(outcome.image, outcome.error))  # `index` is among what is searched
                 else:
                     path = os.path.abspath(source.name) if isinstance(source, FileSource) else None  # noqa: PTH100
                     vector = unit_rows(outcome.features[None])[0]
@@ -209,7 +208,7 @@ class Search:
         nearest: Nearest,
         names: dict[int, Found],
         searched: int,
-        errors: Sequence[ImageFailure],
+        errors: Sequence[Failure],
     ) -> SearchResult:
         encoder, request = self._session.encoder, self._request
         least = -math.inf if request.min_similarity is None else request.min_similarity

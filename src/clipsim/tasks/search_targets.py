@@ -12,15 +12,14 @@ from typing import TypeAlias, cast
 import numpy as np
 
 from clipsim.embedding.embedder import Embedder
-from clipsim.embedding.encode import FailedInput, Outcome
-from clipsim.errors import DatasetError, NoInputError, printable
+from clipsim.embedding.encode import Outcome
+from clipsim.errors import DatasetError, Failure, NoInputError, printable
 from clipsim.inputs.arguments import as_source, is_path, list_arguments
 from clipsim.inputs.expand import Repeats, find_sources, identify_name
 from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.sources import FailedSource, FileSource, Source
 from clipsim.inputs.urls import as_path
 from clipsim.models.names import join_name
-from clipsim.results.rank import ImageFailure
 from clipsim.store.dataset import Dataset
 from clipsim.store.layout import DatasetFacts, is_dataset, read_facts
 from clipsim.store.vector_table import VectorTable
@@ -39,7 +38,7 @@ class Progress:
     what: str
     done: int
     total: int
-    failures: tuple[ImageFailure, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
 
 class Places(list[Place]):
@@ -147,7 +146,7 @@ class Collection:
         self.sources: list[Source] = []
         self.digests: list[bytes | None] = []
         self.sizes: list[Size | None] = []
-        self.errors: list[ImageFailure] = []
+        self.errors: list[Failure] = []
         self.vectors: VectorTable | None = None
 
     def __len__(self) -> int:
@@ -174,12 +173,12 @@ class Collection:
                     done += len(batch)
                     yield Progress("embedding", done, total, tuple(failures))
 
-    def _add_batch(self, sources: Sequence[Source], outcomes: Sequence[Outcome]) -> list[ImageFailure]:
+    def _add_batch(self, sources: Sequence[Source], outcomes: Sequence[Outcome]) -> list[Failure]:
         """Append what could be used; the failures."""
         failures, features = [], []
         for source, outcome in zip(sources, outcomes, strict=True):
-            if isinstance(outcome, FailedInput):
-                failures.append(ImageFailure(outcome.name, outcome.error, outcome.index))
+            if isinstance(outcome, Failure):
+                failures.append(outcome)
             else:
                 features.append(outcome.features)
                 self.add(source, outcome.digest)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from clipsim.embedding.embedder import Embedder
-from clipsim.embedding.encode import FailedInput, ImageVector
+from clipsim.embedding.encode import ImageVector
 from clipsim.engines.choice import usable_cores
+from clipsim.errors import Failure
 from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.sources import Source
-from clipsim.results.rank import ImageFailure
 from clipsim.store.dataset import Dataset, scan
 from clipsim.store.index import open_index
 from clipsim.store.layout import REMEDY
@@ -56,7 +56,7 @@ class SourceSearch:
 
     def run(
         self, queries: Sequence[Query], nearest: Nearest, names: dict[int, Found], first: int
-    ) -> Generator[tuple[int, list[ImageFailure]], None, None]:
+    ) -> Generator[tuple[int, list[Failure]], None, None]:
         """Add what is found to `nearest` and `names`, its rows counted from `first`; a step a batch.
 
         A step is the number of its images and those that could not be used.
@@ -68,12 +68,11 @@ class SourceSearch:
             if good:
                 features = unit_rows(np.stack([outcome.features for outcome in good]))
                 add_vectors(nearest, vectors, features, start, _own_images(queries, good))
-                names.update((start + place, (outcome.name, outcome.index)) for place, outcome in enumerate(good))
+                names.update((start + place, (outcome.image, outcome.index)) for place, outcome in enumerate(good))
                 if len(names) > 4 * nearest.rows.size:
                     _forget(names, nearest)
             start += len(good)
-            failed = [out for out in batch if isinstance(out, FailedInput)]
-            yield len(batch), [ImageFailure(out.name, out.error, out.index) for out in failed]
+            yield len(batch), [outcome for outcome in batch if isinstance(outcome, Failure)]
 
 
 class DatasetSearch:
@@ -85,7 +84,7 @@ class DatasetSearch:
 
     def __init__(self, session: Embedder, dataset: Dataset, chosen: NameFilter | None = None) -> None:
         self._dataset, self._chosen = dataset, chosen
-        self.failures: list[ImageFailure] = []
+        self.failures: list[Failure] = []
         self._workers = min(MAX_SCAN_THREADS, session.run_options.workers or usable_cores())
         self._index, self.notices = (None, []) if chosen is not None else open_index(dataset)
 
@@ -105,7 +104,7 @@ class DatasetSearch:
         names.update((first + row, (facts["image_path"], start + row)) for row, facts in described.items())
         wrong = sorted(found.wrong)
         self.failures = [
-            ImageFailure(self._dataset.locate(str(facts["image_path"])), WRONG_LENGTH, start + row)
+            Failure(self._dataset.locate(str(facts["image_path"])), WRONG_LENGTH, start + row)
             for row, facts in zip(wrong, self._dataset.describe(wrong), strict=True)
         ]
         found.rows[found.rows >= 0] += first
@@ -145,7 +144,7 @@ def _own_images(queries: Sequence[Query], images: Sequence[ImageVector]) -> list
         (place, row)
         for place, query in asked
         for row, image in enumerate(images)
-        if (query.digest is not None and query.digest == image.digest) or _same_path(query, image.name)
+        if (query.digest is not None and query.digest == image.digest) or _same_path(query, image.image)
     ]
 
 

@@ -15,12 +15,12 @@ import numpy as np
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome
 from clipsim.embedding.shared_decoding import JointEmbedding, Work
-from clipsim.errors import DataError, NoInputError, UsageError, count_of, printable
+from clipsim.errors import DataError, Failure, NoInputError, UsageError, count_of, printable
 from clipsim.inputs.expand import Repeats, identify
 from clipsim.inputs.prompts import check_templates, clean_prompts
 from clipsim.inputs.sources import Source
 from clipsim.options import as_number, check_flag
-from clipsim.results.rank import ImageFailure, ImageScores
+from clipsim.results.rank import ImageScores
 from clipsim.results.thresholds import FALSE_ALARMS, RECALL, Promise, ThresholdResult, find_threshold
 from clipsim.tasks.rank import NOTHING_USABLE, describe_model, embed_prompts, score_batch
 from clipsim.tasks.saved_files import read_thresholds
@@ -93,7 +93,7 @@ class Thresholding:
         if self.request.promise.kind == FALSE_ALARMS and not self.negatives:
             raise UsageError("a promise on false alarms needs negatives")
         self.notices += self.request.notices
-        self.errors: list[ImageFailure] = []
+        self.errors: list[Failure] = []
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -105,7 +105,7 @@ class Thresholding:
         """Positives, then negatives."""
         return [*self.positives, *self.negatives]
 
-    def __iter__(self) -> Iterator[list[ImageFailure | ImageScores]]:
+    def __iter__(self) -> Iterator[list[Failure | ImageScores]]:
         """Read and score the pictures in batches; failures keep their places."""
         self.errors.clear()
         self._scores: list[ImageScores | None] = []
@@ -119,7 +119,7 @@ class Thresholding:
             for batch in batches:
                 yield self._note(score_batch(self.session.encoder, texts.vectors, [own for (own,) in batch]), batch)
 
-    def collect(self, batches: Iterable[Sequence[ImageFailure | ImageScores]] | None = None) -> ThresholdResult:
+    def collect(self, batches: Iterable[Sequence[Failure | ImageScores]] | None = None) -> ThresholdResult:
         """Find the thresholds; `batches` are those of this search, not begun yet.
 
         Raises NoInputError where no picture can be used, ClipsimError for fewer than the promise needs.
@@ -135,7 +135,7 @@ class Thresholding:
         promised = positives if self.request.promise.kind == RECALL else negatives
         if not positives or not promised:
             first = self.errors[0]
-            raise NoInputError(f"{NOTHING_USABLE}: {printable(first.path)}: {first.error}", tuple(self.errors))
+            raise NoInputError(f"{NOTHING_USABLE}: {printable(first.image)}: {first.error}", tuple(self.errors))
         used = self._vectors[:count] if promised is positives else self._vectors[count:]
         self._warn_of_copies([vector for vector in used if vector is not None])
         thresholds = tuple(
@@ -156,12 +156,12 @@ class Thresholding:
         )
 
     def _note(
-        self, scored: list[ImageScores | ImageFailure], batch: Sequence[tuple[Outcome, ...]]
-    ) -> list[ImageScores | ImageFailure]:
+        self, scored: list[ImageScores | Failure], batch: Sequence[tuple[Outcome, ...]]
+    ) -> list[ImageScores | Failure]:
         for outcome, (own,) in zip(scored, batch, strict=True):
             self._scores.append(outcome if isinstance(outcome, ImageScores) else None)
             self._vectors.append(unit_rows(own.features) if isinstance(own, ImageVector) else None)
-            if isinstance(outcome, ImageFailure):
+            if isinstance(outcome, Failure):
                 self.errors.append(outcome)
         return scored
 
