@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
 from clipsim.engines.choice import default_precision
+from clipsim.engines.encoder import EncoderFacts
 from clipsim.engines.preprocessing import Preprocessing
 from clipsim.errors import PromptError
 
@@ -37,6 +38,14 @@ class FakeEncoder:
         self.device, self.precision = device, precision or default_precision(device)
         self.image_batches: list[int] = []
         self.text_batches: list[int] = []
+
+    @property
+    def facts(self) -> EncoderFacts:
+        """What is known of it."""
+        return EncoderFacts(
+            self.name, self.pretrained, self.embed_dim, self.image_size, self.logit_scale, self.logit_bias, self.head,
+            self.preprocessing, self.device, self.precision, self.engine, self.notices,
+        )  # fmt: skip
 
     def prepare_image(self, image: Image.Image) -> NDArray[np.uint8]:
         """The picture at 8 × 8."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clipsim.cache.vectors import Space
-from clipsim.engines.encoder import Encoder, Features, Pixels, Tokens
+from clipsim.engines.encoder import Encoder, EncoderFacts, Features, Pixels, Tokens
 from clipsim.engines.preprocessing import Preprocessing
 from clipsim.errors import UsageError
 from clipsim.models.names import ModelSpec
@@ -144,6 +144,16 @@ class DeferredEncoder:
             self.load()
             facts = self._facts
         return facts[name]
+
+    @property
+    def facts(self) -> EncoderFacts:
+        """What is known of the model, which is loaded where that is not in the cache."""
+        if self._opened is not None:
+            return self._opened.facts
+        return EncoderFacts(
+            self.name, self.pretrained, self.embed_dim, self.image_size, self.logit_scale, self.logit_bias, self.head,
+            self.preprocessing, self.device, self.precision, self.engine, self.notices,
+        )  # fmt: skip
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -22,7 +22,7 @@ from clipsim.engines.choice import (
     guess_device,
     plan_engine,
 )
-from clipsim.engines.encoder import Encoder
+from clipsim.engines.encoder import Encoder, EncoderFacts
 from clipsim.engines.preprocessing import find_preprocessing
 from clipsim.errors import UsageError, WeightsError, printable
 from clipsim.files import digest_file
@@ -105,6 +105,25 @@ class Embedder:
         if self._closed:
             raise UsageError("the session is closed")
         return self._deferred
+
+    @property
+    def facts(self) -> EncoderFacts:
+        """What results state of the model and scores are computed with; loads the model where it is not known.
+
+        Raises as loading the model does; UsageError when closed, or in a forked process.
+        """
+        self.encoder  # noqa: B018 (raises where the session is closed)
+        return self._deferred.facts
+
+    @property
+    def device(self) -> str:
+        """The device that the model runs on."""
+        return self._deferred.device
+
+    @property
+    def precision(self) -> str:
+        """The numbers that the model computes in."""
+        return self._deferred.precision
 
     @property
     def notices(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -56,8 +57,39 @@ class TextEncoder(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class EncoderFacts:
+    """What results state of a model, and what turns its vectors into scores.
+
+    `name` is the architecture, or what the user named the model; `pretrained` OpenCLIP's tag of the weights, None
+    where they have none. `embed_dim` is the length of the vectors, `image_size` the longer side of the input in
+    pixels. `logit_scale` is the factor of the cosines, after the exponential; `logit_bias` is added to the logits of a
+    SigLIP model, and None for others; `head` is "softmax" or "sigmoid". `device` is such as "cpu" or "cuda:0",
+    `precision` "fp32", "fp16", "bf16" or "int8", `engine` "torch", "onnx" or "onnx-int8". `notices` say what was
+    assumed of the model's files, and of a model that runs, how it had to be run.
+    """
+
+    name: str
+    pretrained: str | None
+    embed_dim: int
+    image_size: int
+    logit_scale: float
+    logit_bias: float | None
+    head: str
+    preprocessing: Preprocessing
+    device: str
+    precision: str
+    engine: str
+    notices: tuple[str, ...] = ()
+
+
 class Encoder(ImageEncoder, TextEncoder, Protocol):
     """A loaded model; `torch.encoder.ClipEncoder` and `onnx.encoder.OnnxEncoder` implement it."""
+
+    @property
+    def facts(self) -> EncoderFacts:
+        """What is known of the model; another record once it had to be run in another way."""
+        ...
 
     @property
     def name(self) -> str:

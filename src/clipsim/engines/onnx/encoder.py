@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.engines.choice import usable_cores
+from clipsim.engines.encoder import EncoderFacts
 from clipsim.engines.onnx.exports import EXTRA, TOKENIZER_FILE, Export
 from clipsim.engines.onnx.tokenizer import PlainTokenizer, TokenRules
 from clipsim.engines.preprocessing import Preprocessing
@@ -48,6 +49,14 @@ class OnnxEncoder:
             raise ModelError(f"engine='{self.engine}' needs onnxruntime: {EXTRA}") from error
         except (KeyError, TypeError) as error:
             raise self._damaged(error) from error
+
+    @property
+    def facts(self) -> EncoderFacts:
+        """What the export says of the model."""
+        return EncoderFacts(
+            self.name, self.pretrained, self.embed_dim, self.image_size, self.logit_scale, self.logit_bias, self.head,
+            self.preprocessing, self.device, self.precision, self.engine, self.notices,
+        )  # fmt: skip
 
     def prepare_image(self, image: Image.Image) -> NDArray[np.uint8]:
         """RGB picture → (h, w, 3) uint8: the model's own resize and crop."""

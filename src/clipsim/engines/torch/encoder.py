@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from clipsim.engines.choice import default_precision
+from clipsim.engines.encoder import EncoderFacts
 from clipsim.engines.torch.build import build_model, prepare_as_transformers
 from clipsim.engines.torch.tokenizer import Tokenizer
 from clipsim.errors import DeviceError, WeightsError, printable
@@ -68,6 +69,14 @@ class ClipEncoder:
 
         self._mean = torch.tensor(self.preprocessing.mean, device=target).view(3, 1, 1)
         self._std = torch.tensor(self.preprocessing.std, device=target).view(3, 1, 1)
+
+    @property
+    def facts(self) -> EncoderFacts:
+        """What is known of the model; its notices grow where a batch does not fit into the device's memory."""
+        return EncoderFacts(
+            self.name, self.pretrained, self.embed_dim, self.image_size, self.logit_scale, self.logit_bias, self.head,
+            self.preprocessing, self.device, self.precision, self.engine, self.notices,
+        )  # fmt: skip
 
     def prepare_image(self, image: Image.Image) -> NDArray[np.uint8]:
         """RGB picture → (h, w, 3) uint8: the model's own resize and crop."""
