@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from clipsim.errors import Failure
     from clipsim.inputs.paths import NameFilter
     from clipsim.inputs.sources import Source
-    from clipsim.tasks.search_targets import Place, Progress
+    from clipsim.tasks.progress import Progress, ProgressCallback
+    from clipsim.tasks.search_targets import Place
+    from clipsim.tasks.search_targets import Progress as PlaceProgress
 
 
 class Running(Protocol):
@@ -31,7 +33,7 @@ class Running(Protocol):
         """What the user should know."""
         ...
 
-    def __iter__(self) -> Iterator[Progress]:
+    def __iter__(self) -> Iterator[PlaceProgress]:
         """The progress."""
         ...
 
@@ -91,6 +93,23 @@ def find_named_places(
         report_failures(missing)
         end_with_failures(len(missing), 0)
     return places
+
+
+def report_progress(bar: Bar, notices: NoticePrinter) -> ProgressCallback:
+    """What a task calls as it runs: moves the bar, and prints notices and the inputs that are skipped as they come."""
+    stage, done = "", 0
+
+    def report(progress: Progress) -> None:
+        nonlocal stage, done
+        if progress.stage != stage:
+            stage, done = progress.stage, 0
+            bar.step(stage, progress.total)
+        notices.print(progress.notices)
+        report_failures(progress.failures)
+        bar.advance(progress.done - done)
+        done = progress.done
+
+    return report
 
 
 def watch(running: Running, bar: Bar, notices: NoticePrinter) -> None:

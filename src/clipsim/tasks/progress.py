@@ -1,0 +1,32 @@
+"""How far a task is: the one record that every task hands to its caller's `progress` while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from clipsim.errors import Failure
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A step of a task's work.
+
+    `done` counts the parts of the `stage` that are complete, of `total`, which is None where it is not known.
+    `failures` are the inputs that could not be used since the step before, `notices` what the caller should know by
+    now; a notice may come again.
+    """
+
+    stage: str
+    done: int
+    total: int | None
+    failures: tuple[Failure, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+# Called in the thread that runs the task. What it raises ends the task, which is how one is cancelled.
+ProgressCallback = Callable[[Progress], None]
+
+
+def ignore_progress(_: Progress) -> None:
+    """Do nothing."""
