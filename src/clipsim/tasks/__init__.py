@@ -1,5 +1,6 @@
 """One module a command: what was asked → its result; nothing is parsed and nothing printed.
 
+- `progress`: how far any of them is
 - `rank`: texts and images → scores
 - `search`: queries → the nearest images, in `search_targets` by `search_vectors`
 - `duplicates`: groups of pictures that are alike; `same_files` compares bytes alone
