@@ -1,4 +1,4 @@
-"""Tests of `embedding.session`: one model, the vectors of one device, and one way to decode."""
+"""Tests of `embedding.embedder`: one model, the vectors of one device, and one way to decode."""
 
 from __future__ import annotations
 

@@ -1,21 +1,37 @@
-"""Tests of `embedding.pipeline`: a little ahead of the model, in order, without waiting for what does not come."""
+"""Tests of `embedding.pipeline`: in order, a little ahead of the model; streams and thumbnails on their way."""
 
 from __future__ import annotations
 
+import hashlib
+import io
+import tarfile
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+import numpy as np
 import pytest
+from conftest import Machine
 from fake_encoder import FakeEncoder
+from pictures import saved
 from PIL import Image
 
+import clipsim
+from clipsim.embedding import pipeline as content
 from clipsim.embedding.encode import FLUSH_SECONDS, Outcome, embed_images
-from clipsim.embedding.pipeline import Pipeline, Prepared
+from clipsim.embedding.pipeline import Pipeline, Prepared, decode_thumbnail, read_content, read_thumbnails, stamp_of
 from clipsim.engines.encoder import Pixels
-from clipsim.errors import UsageError
+from clipsim.errors import ImageError, UsageError
 from clipsim.images.limits import DecodingRules
-from clipsim.inputs.sources import FileSource, Source
+from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail_file
+from clipsim.inputs.sources import FailedSource, FileSource, PictureSource, Source
+from clipsim.inputs.tars import read_tar
+from clipsim.inputs.urls import Window
+from clipsim.results.rank import RankResult
+from clipsim.tasks.rank import RankRequest
 
 PATIENCE = 60.0  # seconds, for what happens at once
 
@@ -187,3 +203,191 @@ def test_a_steady_trickle_does_not_hold_results_back(
     monkeypatch.setattr("clipsim.embedding.encode.time.monotonic", lambda: now)
 
     assert [len(batch) for batch in embed_images(encoder, trickle(), batch_size=32, live=live)] == sizes
+
+
+def prepare(encoder: FakeEncoder, sources: list[Source], *, measure: bool = True) -> list[Prepared]:
+    """All sources, prepared."""
+    pipeline = Pipeline(encoder, sources, rules=DecodingRules(), batch_size=4, workers=2, measure=measure)
+    return [prepared for prepared in pipeline if prepared is not None]
+
+
+@pytest.fixture
+def packed(tmp_path: Path, photo: Image.Image) -> tuple[Path, Path]:
+    """A progressive JPEG, and a tar with the same file in it."""
+    photo.save(tmp_path / "a.jpg", progressive=True)
+    with tarfile.open(tmp_path / "part.tar", "w") as tar:
+        tar.add(tmp_path / "a.jpg", "a.jpg")
+    return tmp_path / "a.jpg", tmp_path / "part.tar"
+
+
+@pytest.mark.parametrize("whole_file_bytes", [32_000_000, 1000])
+def test_a_member_of_a_tar_is_the_file_that_was_packed(
+    encoder: FakeEncoder, packed: tuple[Path, Path], whole_file_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the same pixels, digest and size, also when it is too long for memory; only the file has a stamp."""
+    monkeypatch.setattr(content, "WHOLE_FILE_BYTES", whole_file_bytes)
+    path, tar = packed
+    file, member = prepare(encoder, [FileSource(str(path)), *read_tar(str(tar))])
+
+    assert member.error is None
+    assert file.pixels is not None
+    np.testing.assert_array_equal(file.pixels, member.pixels)
+    assert file.digest == member.digest == hashlib.sha256(path.read_bytes()).digest()
+    assert file.size == member.size == (180, 120)
+    assert member.stamp is None
+    assert member.cacheable
+
+
+def test_sizes_are_found_only_where_they_are_asked_for(encoder: FakeEncoder, packed: tuple[Path, Path]) -> None:
+    """A picture in memory has one too, of the upright picture."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = Image.new("RGB", (40, 24))
+    turned.info["exif"] = exif.tobytes()
+    sources = [FileSource(str(packed[0])), PictureSource("image 1", turned)]
+
+    assert [prepared.size for prepared in prepare(encoder, sources)] == [(180, 120), (24, 40)]
+    assert prepare(encoder, sources[:1], measure=False)[0].size is None
+
+
+def test_an_input_that_is_known_to_fail(encoder: FakeEncoder) -> None:
+    """Its error is in its place."""
+    (prepared,) = prepare(encoder, [FailedSource("t.csv:3", "no path")])
+
+    assert (prepared.name, str(prepared.error)) == ("t.csv:3", "no path")
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenSource(Source):
+    """A stream whose connection breaks while it is read."""
+
+    def open(self) -> BinaryIO:
+        """The stream."""
+
+        class Broken(io.BytesIO):
+            def read(self, size: int | None = -1) -> bytes:
+                raise ConnectionResetError("the server went away")
+
+        return Window(Broken(bytes(100)), 0, 100)  # type: ignore[return-value]
+
+
+def test_a_connection_that_breaks(encoder: FakeEncoder) -> None:
+    """It is that input's failure."""
+    (prepared,) = prepare(encoder, [BrokenSource("s3://bucket/a.jpg")])
+
+    assert isinstance(prepared.error, ImageError)
+    assert "ConnectionResetError: the server went away" in str(prepared.error)
+
+
+def test_a_stream_that_is_too_long_for_memory_goes_to_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoders can map it into memory, and it is gone afterwards."""
+    monkeypatch.setattr(content, "WHOLE_FILE_BYTES", 10)
+    data = np.random.default_rng(0).bytes(5000)
+    with ExitStack() as held:
+        digest, file = read_content(io.BytesIO(data), len(data), False, held)
+        assert file.fileno() > 0
+        assert file.read() == data
+
+    assert digest == hashlib.sha256(data).digest()
+    assert file.closed
+    assert stamp_of(io.BytesIO(data)) is None
+
+
+def rank(*sources: Source, rules: ThumbnailRules | None = ThumbnailRules()) -> RankResult:  # noqa: B008 (frozen)
+    """Rank in a new session."""
+    with clipsim.open("clipsim-mini") as session:
+        return session.open_ranking(sources, RankRequest.check(["red", "blue"]), thumbnails=rules).collect()
+
+
+def colour_of(thumbnail: bytes | None) -> str:
+    """The name of the colour that a thumbnail is of."""
+    assert thumbnail is not None
+    pixel = Image.open(io.BytesIO(thumbnail)).convert("RGB").getpixel((5, 5))
+    assert isinstance(pixel, tuple)
+    return {0: "red", 1: "green", 2: "blue"}[max(range(3), key=lambda channel: float(pixel[channel]))]
+
+
+def test_each_image_has_its_thumbnail(machine: Machine, colours: Path) -> None:
+    """Files and pictures of the calling program, in the order of the images; a failure has none."""
+    red, blue = FileSource(str(colours / "red.png")), FileSource(str(colours / "blue.png"))
+    result = rank(red, FileSource("nope.png"), PictureSource("image 3", Image.new("RGB", (30, 20), "green")), blue)
+
+    assert [colour_of(image.thumbnail) for image in result.scores] == ["red", "green", "blue"]
+    assert [failure.image for failure in result.errors] == ["nope.png"]
+
+
+def test_without_rules_there_are_none(machine: Machine, colours: Path) -> None:
+    """Thumbnails are made for those who ask."""
+    assert rank(FileSource(str(colours / "red.png")), rules=None).scores[0].thumbnail is None
+
+
+def test_a_cached_vector_comes_with_a_thumbnail_too(machine: Machine, colours: Path) -> None:
+    """Its file is decoded for that, and the model is not loaded."""
+    sources = [FileSource(str(colours / f"{name}.png")) for name in ("red", "green", "blue")]
+    first = rank(*sources, rules=None)
+    again = rank(*sources)
+
+    assert len(machine.encoders) == 1
+    assert again == first
+    assert [colour_of(image.thumbnail) for image in again.scores] == ["red", "green", "blue"]
+
+
+def test_a_file_is_read_once(machine: Machine, colours: Path) -> None:
+    """The vector and the thumbnail come from one reading, so they are of the same picture."""
+    opened: list[str] = []
+
+    class Changing(FileSource):
+        """A file that becomes another picture once it is opened."""
+
+        def open(self) -> BinaryIO:
+            file = super().open()
+            opened.append(self.name)
+            (colours / "blue.png").replace(self.name)
+            return file
+
+    result = rank(Changing(str(colours / "red.png")))
+
+    assert len(opened) == 1
+    assert result.scores[0].best == 0
+    assert colour_of(result.scores[0].thumbnail) == "red"
+
+
+def test_records_are_compared_by_their_numbers(machine: Machine, colours: Path) -> None:
+    """A thumbnail makes no result another one, and is not part of the JSON."""
+    plain, pictured = (rank(FileSource(str(colours / "red.png")), rules=rules) for rules in (None, ThumbnailRules()))
+
+    assert pictured == plain
+    assert hash(pictured.scores[0]) == hash(plain.scores[0])
+    assert pictured.to_dict() == plain.to_dict()
+
+
+def test_a_thumbnail_is_decoded_no_larger_than_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A JPEG of a megapixel is decoded at an eighth of its size."""
+    sizes: list[tuple[int, int]] = []
+
+    def watch(picture: Image.Image, rules: ThumbnailRules) -> bytes:
+        sizes.append(picture.size)
+        return make_thumbnail_file(picture, rules)
+
+    monkeypatch.setattr("clipsim.embedding.pipeline.make_thumbnail_file", watch)
+    decode_thumbnail(io.BytesIO(saved(Image.new("RGB", (1600, 1640), "red"), "JPEG")), ThumbnailRules())
+
+    assert sizes == [(200, 205)]
+
+
+def test_thumbnails_of_a_few_files(colours: Path) -> None:
+    """By name, of files and pictures, each once; one that can no longer be read has none, and ends nothing."""
+    (colours / "broken.png").write_bytes(b"\x89PNG broken")
+    names = ["blue.png", "broken.png", "nope.png", "red.png", "blue.png"]
+    sources: list[Source] = [FileSource(str(colours / name)) for name in names]
+    found = read_thumbnails([*sources, PictureSource("x", Image.new("RGB", (9, 9), "green"))], ThumbnailRules())
+
+    assert {Path(name).name: colour_of(thumbnail) for name, thumbnail in found.items()} == {
+        "blue.png": "blue", "red.png": "red", "x": "green",
+    }  # fmt: skip
+
+
+def test_a_file_that_is_no_picture(tmp_path: Path) -> None:
+    """What cannot be decoded is an error of that file."""
+    with pytest.raises(ImageError, match="plain text"):
+        decode_thumbnail(io.BytesIO(b"hello, this is text"), ThumbnailRules())

@@ -1,4 +1,4 @@
-"""Tests of `embedding.feed`: a slow iterable is read ahead, and can be left."""
+"""Tests of `embedding.read_ahead`: a slow iterable is read ahead, and can be left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of `images.thumbnails`: small grey pictures of sources of every kind."""
+"""Tests of `images.grey_copies`: small grey images of sources of every kind."""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""Tests of `images.limits`: the limit on pixels, in the library and beside Pillow's own."""
+"""Tests of `images.limits`: the limits on pixels and memory, in the library and beside Pillow's own."""
 
 from __future__ import annotations
 
 import io
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from PIL import Image
 
 from clipsim.errors import ImageError, UsageError
 from clipsim.images.decode import decoded_file, load_image
-from clipsim.images.limits import DecodingRules, max_pixels
+from clipsim.images.limits import DecodingRules, MemoryBudget, max_pixels
 
 
 def test_a_file_too_large_for_any_picture_is_refused_unread(tmp_path: Path) -> None:
@@ -113,3 +115,32 @@ def test_every_rule_of_decoding_is_in_the_caches_key(monkeypatch: pytest.MonkeyP
     assert set(usual) == {"exact", "max_pixels", "version"}
     assert usual == DecodingRules(max_pixels=178_000_000).as_key()
     assert len({tuple(rules.items()) for rules in (usual, exact, small)}) == 3
+
+
+def test_threads_wait_for_the_budget() -> None:
+    """What is held together fits into the budget; a request larger than the budget is granted when nothing is held."""
+    memory = MemoryBudget(10)
+    held: list[int] = []
+    seen: set[tuple[int, ...]] = set()
+    guard = threading.Lock()
+
+    def use(amount: int) -> None:
+        with memory.take(amount):
+            with guard:
+                held.append(amount)
+                seen.add(tuple(sorted(held)))
+            time.sleep(0.01)
+            with guard:
+                held.remove(amount)
+
+    threads = [threading.Thread(target=use, args=(amount,)) for amount in (4, 4, 4, 25, 6, 3, 4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+
+    assert memory.taken == 0
+    assert held == []
+    assert (25,) in seen
+    assert all(sum(amounts) <= 10 for amounts in seen - {(25,)})
+    assert any(len(amounts) > 1 for amounts in seen)

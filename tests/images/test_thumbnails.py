@@ -1,4 +1,4 @@
-"""Tests of `images.thumbnail_files`: small files of the whole picture, in its own proportions."""
+"""Tests of `images.thumbnails`: small files of the whole image, in its own proportions."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""Tests of `inputs.expand` and `inputs.urls`: everything that can be named, in one list, and addresses."""
+"""Tests of `inputs.expand`, tables and addresses: everything that can be named becomes sources, in one list."""
 
 from __future__ import annotations
 
 import http.server
 import io
+import json
+import os
 import sys
 import tarfile
 import threading
@@ -14,11 +16,12 @@ import pytest
 from PIL import Image
 
 from clipsim.errors import ImageError, MissingPackageError, UsageError
-from clipsim.inputs.expand import find_sources, from_record, to_record
+from clipsim.inputs.expand import find_sources, from_record, read_table, to_record
 from clipsim.inputs.paths import NameFilter
+from clipsim.inputs.rows import MAX_LINE_LENGTH
 from clipsim.inputs.sources import FailedSource, FileSource, PictureSource
 from clipsim.inputs.tars import TarMember
-from clipsim.inputs.urls import UrlSource, open_location
+from clipsim.inputs.urls import UrlSource, is_table, open_location
 
 
 @pytest.fixture
@@ -155,3 +158,146 @@ def test_a_kind_of_address_without_its_package(monkeypatch: pytest.MonkeyPatch) 
 
     with pytest.raises(ImageError, match="gcsfs"):
         UrlSource("gs://bucket/a.jpg").open()
+
+
+ROWS = [("a.jpg", "a cat"), ("sub/b.png", "a dog, running"), ("/abs/c.webp", "")]
+
+
+def write_table(path: Path, columns: tuple[str, str], rows: list[tuple[str, str]]) -> str:
+    """A table with a column of paths and one of captions, in the format that the name says."""
+    if path.suffix in (".csv", ".tsv"):
+        separator = "," if path.suffix == ".csv" else "\t"
+        lines = [separator.join(columns), *(separator.join((name, f'"{caption}"')) for name, caption in rows)]
+        path.write_text("\ufeff" + "\r\n".join(lines) + "\r\n", encoding="utf-8")
+    elif path.suffix == ".parquet":
+        arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(
+            arrow.table({name: [row[place] for row in rows] for place, name in enumerate(columns)}), path
+        )
+    else:
+        path.write_text("".join(json.dumps(dict(zip(columns, row, strict=True))) + "\n" for row in rows))
+    return str(path)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"])
+@pytest.mark.parametrize("columns", [("image", "caption"), ("file_name", "text"), ("filepath", "title"), ("path", "x")])
+def test_rows(tmp_path: Path, suffix: str, columns: tuple[str, str]) -> None:
+    """Each row is a file beside the table, with its caption; a blank caption is none."""
+    table = write_table(tmp_path / f"table{suffix}", columns, ROWS)
+    captions = ["a cat", "a dog, running", None] if columns[1] != "x" else [None] * 3
+
+    assert is_table(table)
+    assert list(read_table(table)) == [
+        FileSource(name, caption=caption)
+        for name, caption in zip([f"{tmp_path}/a.jpg", f"{tmp_path}/sub/b.png", "/abs/c.webp"], captions, strict=True)
+    ]
+
+
+def test_addresses_in_a_table(tmp_path: Path) -> None:
+    """An address is taken as such, and a file:// address as the path that it stands for."""
+    (tmp_path / "t.csv").write_text("image\nhttps://host/a.jpg\nfile:///data/b.jpg\n")
+
+    assert list(read_table(str(tmp_path / "t.csv"))) == [UrlSource("https://host/a.jpg"), FileSource("/data/b.jpg")]
+
+
+def test_rows_that_cannot_be_used(tmp_path: Path) -> None:
+    """Each is a failure with its line, and the others are given."""
+    lines = [
+        '{"image": "a.jpg"}',
+        "{",
+        "[1]",
+        '{"image": ""}',
+        '{"image": 7}',
+        "",
+        '{"caption": "x"}',
+        '{"image": "b"}',
+    ]
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    sources = list(read_table(str(tmp_path / "t.jsonl")))
+    failed = {source.name.rpartition(":")[2]: source.error for source in sources if isinstance(source, FailedSource)}
+
+    assert [source.name for source in sources if isinstance(source, FileSource)] == [
+        f"{tmp_path}/a.jpg", f"{tmp_path}/b",
+    ]  # fmt: skip
+    assert list(failed) == ["2", "3", "4", "5", "7"]
+    assert "no path" in failed["4"]
+    assert "int" in failed["5"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_table_without_paths(tmp_path: Path, suffix: str) -> None:
+    """One failure names the columns that are there."""
+    table = write_table(tmp_path / f"t{suffix}", ("img", "words"), ROWS)
+
+    (failed,) = read_table(table)
+    assert isinstance(failed, FailedSource)
+    assert failed.name == table
+    assert failed.error.endswith("its columns are: 'img', 'words'")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_line_without_end(tmp_path: Path, suffix: str) -> None:
+    """It is not read into memory."""
+    (tmp_path / f"t{suffix}").write_text("image\na.jpg\n" if suffix == ".csv" else '{"image": "a.jpg"}\n')
+    os.truncate(tmp_path / f"t{suffix}", MAX_LINE_LENGTH * 200)
+
+    *good, failed = read_table(str(tmp_path / f"t{suffix}"))
+    assert [source.name for source in good] == [f"{tmp_path}/a.jpg"]
+    assert isinstance(failed, FailedSource)
+    assert "exceeds the limit" in failed.error
+
+
+def test_a_huge_field(tmp_path: Path) -> None:
+    """A row with one is a failure of its own."""
+    (tmp_path / "t.csv").write_text(f"image,caption\na.jpg,{'x' * 200_000}\nb.jpg,y\n")
+
+    failed, good = read_table(str(tmp_path / "t.csv"))
+    assert isinstance(failed, FailedSource)
+    assert "a caption of 200,000 characters" in failed.error
+    assert good == FileSource(f"{tmp_path}/b.jpg", caption="y")
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 but not really PAR1", b"\0" * 5000])
+def test_what_is_no_parquet(tmp_path: Path, content: bytes) -> None:
+    """One failure says so."""
+    pytest.importorskip("pyarrow")
+    (tmp_path / "t.parquet").write_bytes(content)
+
+    (failed,) = read_table(str(tmp_path / "t.parquet"))
+    assert isinstance(failed, FailedSource)
+    assert "Parquet" in failed.error
+
+
+def test_a_parquet_column_that_holds_pictures(tmp_path: Path) -> None:
+    """Rows whose column has no paths say what it has."""
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(arrow.table({"image": [{"bytes": b"x", "path": "a"}]}), tmp_path / "t.parquet")
+
+    (failed,) = read_table(str(tmp_path / "t.parquet"))
+    assert isinstance(failed, FailedSource)
+    assert failed.error == "column 'image' holds dict, not a path"
+
+
+def test_names_and_captions_that_are_not_utf8(tmp_path: Path) -> None:
+    """A path keeps its bytes, a caption gets a replacement."""
+    (tmp_path / "t.csv").write_bytes(b"image,caption\ncaf\xe9.jpg,caf\xe9\n")
+
+    (source,) = read_table(str(tmp_path / "t.csv"))
+    assert os.fsencode(source.name).endswith(b"/caf\xe9.jpg")
+    assert source.caption == "caf\ufffd"
+
+
+def test_column_names_in_any_case(tmp_path: Path) -> None:
+    """As `evaluate` takes them."""
+    (tmp_path / "t.csv").write_text("Caption;FileName;Path\na cat;x;a.jpg\n")
+
+    assert list(read_table(str(tmp_path / "t.csv"))) == [FileSource(f"{tmp_path}/a.jpg", caption="a cat")]
+
+
+def test_a_row_of_another_length(tmp_path: Path) -> None:
+    """It is a failure with its line: its values may be in other columns."""
+    (tmp_path / "t.csv").write_text("image,caption\na.jpg,a cat, running\nb.jpg,a dog\n")
+
+    failed, good = read_table(str(tmp_path / "t.csv"))
+    assert failed == FailedSource(f"{tmp_path}/t.csv:2", "3 values for 2 columns")
+    assert good == FileSource(f"{tmp_path}/b.jpg", caption="a dog")

@@ -1,4 +1,4 @@
-"""Tests of `inputs.paths`: files, folders, globs and lists of paths."""
+"""Tests of `inputs.paths`: files, folders, globs, lists of paths, and patterns that include and exclude names."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from clipsim.errors import ImageError
-from clipsim.inputs.paths import find_images, find_listed_images, read_path_list
+from clipsim.errors import ImageError, UsageError
+from clipsim.inputs.paths import NameFilter, find_images, find_listed_images, read_path_list
 
 
 @pytest.fixture
@@ -154,3 +154,53 @@ def test_a_folder_that_cannot_be_read_is_returned(tree: Path, monkeypatch: pytes
     monkeypatch.setattr(os, "scandir", guarded)
 
     assert "tree/sub/deep" in list(find_images(["tree"]))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "matches"),
+    [
+        ("*.jpg", "a.jpg", True),
+        ("*.jpg", "/data/photos/a.jpg", True),
+        ("*.jpg", "a.jpg.png", False),
+        ("*.jpg", "a.JPG", False),
+        ("thumbs", "photos/thumbs/a.jpg", True),
+        ("thumbs", "photos/thumbs2/a.jpg", False),
+        ("2024/*.jpg", "photos/2024/a.jpg", True),
+        ("2024/*.jpg", "photos/2024/may/a.jpg", False),
+        ("2024/**/*.jpg", "photos/2024/a.jpg", True),
+        ("2024/**", "2024/may/a.jpg", True),
+        ("/data/*.jpg", "/data/a.jpg", True),
+        ("/data/*.jpg", "old/data/a.jpg", False),
+        ("a?.jpg", "ab.jpg", True),
+        ("a?.jpg", "a/.jpg", False),
+        ("[!a-c]*.jpg", "photos/d.jpg", True),
+        ("[!a-c]*.jpg", "b.jpg", False),
+        ("[^]]x", "ax", True),
+        ("a[1].(jpg)", "a1.(jpg)", True),
+        ("*.jpg", "part.tar/0001.jpg", True),
+        ("part.tar", "data/part.tar/0001.jpg", True),
+        ("x[", "x[", True),
+        ("[]]x", "]x", True),
+        ("a**b", "a/x/b", True),
+        ("[\\d]", "d", True),
+        ("[\\d]", "1", False),
+    ],
+)
+def test_a_pattern(pattern: str, name: str, matches: bool) -> None:
+    """A pattern takes what .gitignore's rules say, alone and as an exclusion."""
+    assert NameFilter(include=(pattern,)).accepts(name) is matches
+    assert NameFilter(exclude=(pattern,)).accepts(name) is not matches
+
+
+def test_exclusion_wins() -> None:
+    """A name must match an inclusion, if there is one, and no exclusion."""
+    chosen = NameFilter(include=("*.jpg", "*.png"), exclude=("b.*",))
+
+    assert [name for name in ("a.jpg", "b.jpg", "c.png", "d.gif") if chosen.accepts(name)] == ["a.jpg", "c.png"]
+
+
+@pytest.mark.parametrize(("pattern", "cause"), [("", "empty"), ("/", "empty"), ("//", "empty"), ("[z-a]", "not a")])
+def test_what_is_no_pattern(pattern: str, cause: str) -> None:
+    """A pattern that says nothing is a mistake, not one that matches nothing or everything."""
+    with pytest.raises(UsageError, match=cause):
+        NameFilter(exclude=(pattern,))

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_results import make_evaluation, make_result, make_run
 from pages import HOSTILE_NAMES
 from PIL import Image
-from results import make_evaluation, make_result, make_run
 
 from clipsim.errors import printable
 from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail_file

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from made_results import make_evaluation, make_run
 from pages import HOSTILE_NAMES, Element, parse_page
-from results import make_evaluation, make_run
 
 from clipsim.errors import Failure, printable
 from clipsim.render import evaluation_page

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from results import NASTY_NAMES
+from made_results import NASTY_NAMES
 from rich.cells import cell_len
 
 from clipsim.errors import UNSAFE

@@ -8,8 +8,8 @@ import re
 
 import pytest
 from jinja2 import UndefinedError
+from made_results import make_result
 from pages import HOSTILE_NAMES, Element, parse_page
-from results import make_result
 
 from clipsim.errors import printable
 from clipsim.render.page import render_page

@@ -1,4 +1,4 @@
-"""Tests of `scoring.records`: equality, hashes, arrays, `repr` and JSON of results."""
+"""Tests of `results.rank`: equality, hashes, arrays, `repr`, JSON and the overview of results."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_results import make_result
 
 from clipsim.errors import Failure
-from clipsim.results.rank import ImageScores, ModelRecord, RankResult, Score
+from clipsim.results.rank import ImageScores, ModelRecord, Overview, RankResult, Score
 from clipsim.vectors.similarity import round_significant
 
 MODEL = ModelRecord("ViT-B-32", "openai", 512, 224, 100.00000762939453, None, "softmax")
@@ -190,3 +191,25 @@ def test_a_result_without_probabilities_as_json() -> None:
 def test_numbers_are_rounded_to_seven_significant_digits(value: float, rounded: float) -> None:
     """Digits count from the first that is not zero."""
     assert round_significant(value) == rounded
+
+
+def test_how_often_each_text_is_the_best() -> None:
+    """Every image is counted once, and a text that no image is for counts zero."""
+    overview = Overview.of(make_result([f"{number}.png" for number in range(5)], ["a", "b", "c"]))
+
+    assert overview.best_counts == (2, 2, 1)
+    assert Overview.of(make_result(["a.png"], ["a", "b"])).best_counts == (1, 0)
+
+
+def test_the_range_of_all_cosines() -> None:
+    """The lowest and the highest of the whole matrix."""
+    result = make_result([f"{number}.png" for number in range(5)], ["a", "b", "c"])
+    overview = Overview.of(result)
+
+    assert overview.high == pytest.approx(0.35)
+    assert overview.low == float(result.similarity.min())
+
+
+def test_the_overview_of_a_result_without_images() -> None:
+    """Has a range all the same."""
+    assert Overview.of(make_result([], ["a"])) == Overview((0,), 0, 0.0, 0.0)

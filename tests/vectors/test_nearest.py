@@ -1,4 +1,4 @@
-"""Tests of `scoring.nearest`: the same rows as a plain sort of all cosines, whatever the blocks."""
+"""Tests of `vectors.nearest`: the same rows as a plain sort of all cosines, whatever the blocks; sums of vectors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from data_sets import random_vectors
 from numpy.typing import NDArray
 
 from clipsim.vectors import nearest
-from clipsim.vectors.nearest import Nearest, add_vectors
+from clipsim.vectors.nearest import Nearest, add_vectors, combine_vectors
 
 
 def plain_search(queries: NDArray[np.float32], vectors: NDArray[np.float32], count: int) -> NDArray[np.intp]:
@@ -112,3 +112,28 @@ def test_every_finite_half_is_converted_exactly() -> None:
     expanded = nearest._expand_halves(halves, np.empty(halves.shape, np.float32))
 
     np.testing.assert_array_equal(expanded * nearest.HALF_SCALE, halves.astype(np.float32))
+
+
+def test_sums_are_those_of_plain_numpy() -> None:
+    """Each query + w · Σ plus - w · Σ minus, of length one."""
+    queries, plus, minus = random_vectors(4, 9), random_vectors(2, 9, seed=2), random_vectors(3, 9, seed=3)
+    expected = queries + 0.7 * plus.sum(axis=0) - 0.7 * minus.sum(axis=0)
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+
+    np.testing.assert_allclose(combine_vectors(queries, plus, minus, 0.7), expected, atol=1e-6)
+
+
+def test_queries_alone_stay_as_they_are() -> None:
+    """Not even their rounding changes."""
+    queries, none = random_vectors(4, 9), np.zeros((0, 9), np.float32)
+
+    assert combine_vectors(queries, none, none, 1.0) is queries
+
+
+def test_what_cancels_out_has_no_direction() -> None:
+    """Rounding leaves a remainder, which is not taken for a query; the others are not concerned."""
+    queries, none = random_vectors(2, 9), np.zeros((0, 9), np.float32)
+    combined = combine_vectors(queries, none, queries[:1], 1.0)
+
+    assert np.isnan(combined[0]).all()
+    assert np.isfinite(combined[1]).all()

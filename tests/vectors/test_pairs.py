@@ -1,4 +1,4 @@
-"""Tests of `scoring.near_pairs` and `scoring.groups`: every pair over a threshold, and what pairs connect."""
+"""Tests of `vectors.pairs`: every pair over a threshold, and what pairs connect."""
 
 from __future__ import annotations
 

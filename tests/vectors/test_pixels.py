@@ -1,4 +1,4 @@
-"""Tests of `scoring.pixels`: copies fit into each other, different pictures do not."""
+"""Tests of `vectors.pixels`: copies fit into each other, different pictures do not."""
 
 from __future__ import annotations
 

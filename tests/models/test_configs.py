@@ -1,4 +1,4 @@
-"""Tests of `models.preprocess`: which settings a model's pictures get, and when that is said."""
+"""Tests of `models.configs`: which settings a model's images get, and when that is said."""
 
 from __future__ import annotations
 

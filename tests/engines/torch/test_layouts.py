@@ -1,4 +1,4 @@
-"""Tests of `engines.torch.openai_layout`: a checkpoint file alone, as `clip.load(path)` takes it."""
+"""Tests of `engines.torch.layouts`: a checkpoint file alone, as `clip.load(path)` takes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of `api`: results line up with what a Python caller gave, and what is no list is refused."""
+"""Tests of `session`: results line up with what a Python caller gave, and what is no list is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of `store.plan`: which inputs make up which shard."""
+"""Tests of `store.lifecycle`: which inputs make up which shard."""
 
 from __future__ import annotations
 
