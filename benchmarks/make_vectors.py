@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from clipsim.files import digest_file
 from clipsim.results.rank import ModelRecord
-from clipsim.store.layout import FACTS_FILE, DatasetFacts, FileFacts, import_parquet, shard_name, shard_names
+from clipsim.store.layout import INFO_FILE, DatasetInfo, FileInfo, import_parquet, shard_name, shard_names
 
 DIMENSIONS = 512
 SHARD = 10_000
@@ -52,7 +52,7 @@ class Distribution:
 
 def write_vectors(folder: Path, count: int, *, model: ModelRecord, digest: str) -> Path:
     """A data set of so many images in fp16, a few of which have captions; one that is there already is kept."""
-    if (folder / FACTS_FILE).exists():
+    if (folder / INFO_FILE).exists():
         return folder
     import pyarrow as pa
 
@@ -78,18 +78,18 @@ def write_vectors(folder: Path, count: int, *, model: ModelRecord, digest: str) 
             }
         )
         parquet.write_table(table, folder / shard_name("metadata", shard))
-    facts = DatasetFacts(
+    facts = DatasetInfo(
         model=model, digest=digest, device="cpu", engine="torch", precision="fp32", preprocessing={}, dtype="fp16",
         shard_size=SHARD, with_captions=True, sources=count, sources_digest="", images=count,
         captions=CAPTIONS * -(-count // SHARD), errors=0,
         rows=tuple(min(SHARD, count - start) for start in range(0, count, SHARD)),
         files={
-            name: FileFacts((folder / name).stat().st_size, digest_file(folder / name))
+            name: FileInfo((folder / name).stat().st_size, digest_file(folder / name))
             for shard in range(-(-count // SHARD))
             for name in shard_names(shard, with_captions=True)
         },
     )  # fmt: skip
-    (folder / FACTS_FILE).write_text(facts.to_json())
+    (folder / INFO_FILE).write_text(facts.to_json())
     return folder
 
 

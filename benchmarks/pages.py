@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail_file
+from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
 from clipsim.render.rank_page import format_rank_page
 from clipsim.results.rank import ImageScores, ModelRecord, RankResult
 
@@ -47,7 +47,7 @@ def make_pictured_result(pictures: int, texts: int) -> RankResult:
                 similarity[number],
                 shares[number],
                 int(similarity[number].argmax()),
-                make_thumbnail_file(small, ThumbnailRules()),
+                make_thumbnail(small, ThumbnailRules()),
             )
         )
     names = tuple(f"a photo of thing number {number}" for number in range(texts))

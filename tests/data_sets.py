@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from clipsim.results.rank import ModelRecord
 from clipsim.store.dataset import Dataset
 from clipsim.store.folders import LocalFolder
-from clipsim.store.layout import FACTS_FILE, DatasetFacts
+from clipsim.store.layout import INFO_FILE, DatasetInfo
 from clipsim.store.lifecycle import finish
 from clipsim.store.shards import Row, ShardWriter
 from clipsim.vectors.similarity import Vectors, unit_rows
 
-FACTS = DatasetFacts(
+FACTS = DatasetInfo(
     ModelRecord("fake", None, 4, 8, 10.0, None, "softmax"), "a model of colours", "cpu", "torch", "fp32",
     {"exact": False}, dtype="fp32", shard_size=3, with_captions=False, sources=0, sources_digest="def",
 )  # fmt: skip
@@ -48,7 +48,7 @@ def write_data_set(
         FACTS, model=replace(model, embed_dim=vectors.shape[1]), digest=digest, dtype=dtype, shard_size=shard_size,
         sources=len(vectors), with_captions=captions is not None,
     )  # fmt: skip
-    (folder / FACTS_FILE).write_text(facts.to_json())
+    (folder / INFO_FILE).write_text(facts.to_json())
     for shard, start in enumerate(range(0, len(vectors), shard_size)):
         part = slice(start, start + shard_size)
         place, with_captions = LocalFolder(str(folder)), captions is not None

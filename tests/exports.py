@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clipsim.engines.encoder import Encoder
-from clipsim.engines.onnx.exports import FACTS_FILE, TOKENIZER_FILE, Agreement, Difference, Export, describe_source
+from clipsim.engines.onnx.exports import INFO_FILE, TOKENIZER_FILE, Agreement, Difference, Export, describe_source
 from clipsim.files import digest_file
 from clipsim.models.files import ModelFiles, find_files
 from clipsim.models.identity import identify_model
@@ -66,7 +66,7 @@ def write_fake_export(folder: Path) -> tuple[ModelSpec, ModelFiles, Export]:
         files={path.name: path.stat().st_size for path in written},
         digests={path.name: digest_file(path) for path in written}, versions={"torch": None}, made="2000-01-01",
     )  # fmt: skip
-    (draft / FACTS_FILE).write_text(json.dumps(export.to_dict(), indent=1) + "\n", encoding="utf-8")
+    (draft / INFO_FILE).write_text(json.dumps(export.to_dict(), indent=1) + "\n", encoding="utf-8")
     return spec, files, export
 
 

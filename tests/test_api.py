@@ -17,7 +17,7 @@ import clipsim
 from clipsim.errors import Failure, ImageError, NoInputError, UsageError
 from clipsim.inputs import sources
 from clipsim.inputs.arguments import make_sources
-from clipsim.inputs.sources import FileSource, PictureSource
+from clipsim.inputs.sources import FileSource, PillowSource
 from clipsim.results.rank import ImageScores
 from clipsim.tasks.rank import RankRequest, find_missing
 
@@ -302,6 +302,6 @@ def test_missing_files_are_found_without_opening_any(colours: Path) -> None:
     """Links that lead nowhere exist; a picture is not a file."""
     (colours / "link.png").symlink_to("nowhere")
     names = [str(colours / name) for name in ("red.png", "nope.png", "link.png")]
-    picture = PictureSource("image 4", Image.new("RGB", (9, 5)))
+    picture = PillowSource("image 4", Image.new("RGB", (9, 5)))
 
     assert find_missing([*make_sources(names), picture]) == (Failure(names[1], "no such file"),)

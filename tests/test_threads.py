@@ -307,7 +307,7 @@ else:
             else:
                 raise AssertionError("not refused")
         with decode.decoded_image(picture) as decoded:  # waits for nothing
-            decode.convert_picture(decoded)
+            decode.convert_image(decoded)
     sys.exit()  # with all that a process does at its end
 assert os.waitpid(child, 0)[1] == 0
 if kind != "loading":

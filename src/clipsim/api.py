@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from clipsim import tasks
 from clipsim.errors import UsageError, issue_warnings
-from clipsim.inputs.lists import keep_iterator, list_given
+from clipsim.inputs.lists import as_list, keep_iterator
 from clipsim.options import OnError
 from clipsim.results.evaluation import EvaluationResult
 from clipsim.results.thresholds import ThresholdResult
@@ -86,7 +86,7 @@ def evaluate(
         baseline=baseline,
         seed=seed,
     )
-    names = [models] if models is None or isinstance(models, str | os.PathLike) else list(list_given(models, "models"))
+    names = [models] if models is None or isinstance(models, str | os.PathLike) else list(as_list(models, "models"))
     check_models(names, weights)
     with ExitStack() as held:
         sessions = [

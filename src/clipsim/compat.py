@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from clipsim.errors import ClipsimError, ModelError, PromptError, issue_warnings, printable
-from clipsim.inputs.prompts import MAX_SHOWN
+from clipsim.inputs.texts import MAX_QUOTED
 from clipsim.models.catalogue import OPENAI_NAMES, list_models
 from clipsim.models.files import explain_model, find_files
 from clipsim.models.settings import choose_model
@@ -131,7 +131,7 @@ def tokenize(texts: str | Sequence[str], context_length: int = CONTEXT_LENGTH, t
         ids = [tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id]
         if len(ids) > context_length:
             if not truncate:
-                shown = printable(text, MAX_SHOWN)
+                shown = printable(text, MAX_QUOTED)
                 raise PromptError(f"Input '{shown}' is too long for context length {context_length}: {len(ids)} tokens")
             ids = [*ids[: context_length - 1], tokenizer.eot_token_id]
         row[: len(ids)] = torch.tensor(ids)

@@ -24,7 +24,7 @@ from clipsim.embedding.encode import (
 from clipsim.embedding.pipeline import Pipeline
 from clipsim.errors import Failure, ImageError, PromptError
 from clipsim.images.limits import DecodingRules
-from clipsim.inputs.sources import FileSource, PictureSource, Source
+from clipsim.inputs.sources import FileSource, PillowSource, Source
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_vectors_carry_the_names_and_digests_of_their_sources(
 ) -> None:
     """The SHA-256 of the file, whether the vector is computed or cached; a picture from a program has none."""
     sources: list[Source] = [*files(colours, "red.png", "blue.png")]
-    sources.append(PictureSource("image 3", Image.new("RGB", (9, 5), "lime")))
+    sources.append(PillowSource("image 3", Image.new("RGB", (9, 5), "lime")))
     digests = [hashlib.sha256((colours / name).read_bytes()).digest() for name in ("red.png", "blue.png")]
 
     for _ in range(2):

@@ -26,8 +26,8 @@ from clipsim.embedding.pipeline import Pipeline, Prepared, decode_thumbnail, rea
 from clipsim.engines.encoder import Pixels
 from clipsim.errors import ImageError, UsageError
 from clipsim.images.limits import DecodingRules
-from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail_file
-from clipsim.inputs.sources import FailedSource, FileSource, PictureSource, Source
+from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
+from clipsim.inputs.sources import FailedSource, FileSource, PillowSource, Source
 from clipsim.inputs.tars import read_tar
 from clipsim.inputs.urls import Window
 from clipsim.results.rank import RankResult
@@ -244,7 +244,7 @@ def test_sizes_are_found_only_where_they_are_asked_for(encoder: FakeEncoder, pac
     exif[0x0112] = 6
     turned = Image.new("RGB", (40, 24))
     turned.info["exif"] = exif.tobytes()
-    sources = [FileSource(str(packed[0])), PictureSource("image 1", turned)]
+    sources = [FileSource(str(packed[0])), PillowSource("image 1", turned)]
 
     assert [prepared.size for prepared in prepare(encoder, sources)] == [(180, 120), (24, 40)]
     assert prepare(encoder, sources[:1], measure=False)[0].size is None
@@ -310,7 +310,7 @@ def colour_of(thumbnail: bytes | None) -> str:
 def test_each_image_has_its_thumbnail(machine: Machine, colours: Path) -> None:
     """Files and pictures of the calling program, in the order of the images; a failure has none."""
     red, blue = FileSource(str(colours / "red.png")), FileSource(str(colours / "blue.png"))
-    result = rank(red, FileSource("nope.png"), PictureSource("image 3", Image.new("RGB", (30, 20), "green")), blue)
+    result = rank(red, FileSource("nope.png"), PillowSource("image 3", Image.new("RGB", (30, 20), "green")), blue)
 
     assert [colour_of(image.thumbnail) for image in result.scores] == ["red", "green", "blue"]
     assert [failure.image for failure in result.errors] == ["nope.png"]
@@ -367,9 +367,9 @@ def test_a_thumbnail_is_decoded_no_larger_than_it_needs(monkeypatch: pytest.Monk
 
     def watch(picture: Image.Image, rules: ThumbnailRules) -> bytes:
         sizes.append(picture.size)
-        return make_thumbnail_file(picture, rules)
+        return make_thumbnail(picture, rules)
 
-    monkeypatch.setattr("clipsim.embedding.pipeline.make_thumbnail_file", watch)
+    monkeypatch.setattr("clipsim.embedding.pipeline.make_thumbnail", watch)
     decode_thumbnail(io.BytesIO(saved(Image.new("RGB", (1600, 1640), "red"), "JPEG")), ThumbnailRules())
 
     assert sizes == [(200, 205)]
@@ -380,7 +380,7 @@ def test_thumbnails_of_a_few_files(colours: Path) -> None:
     (colours / "broken.png").write_bytes(b"\x89PNG broken")
     names = ["blue.png", "broken.png", "nope.png", "red.png", "blue.png"]
     sources: list[Source] = [FileSource(str(colours / name)) for name in names]
-    found = read_thumbnails([*sources, PictureSource("x", Image.new("RGB", (9, 9), "green"))], ThumbnailRules())
+    found = read_thumbnails([*sources, PillowSource("x", Image.new("RGB", (9, 9), "green"))], ThumbnailRules())
 
     assert {Path(name).name: colour_of(thumbnail) for name, thumbnail in found.items()} == {
         "blue.png": "blue", "red.png": "red", "x": "green",

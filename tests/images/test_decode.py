@@ -14,7 +14,7 @@ from pictures import difference, saved
 from PIL import Image
 
 from clipsim.errors import ImageError
-from clipsim.images.decode import convert_picture, decoded_file, load_image, read_size
+from clipsim.images.decode import convert_image, decoded_file, load_image, read_size
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,11 @@ def test_pictures_of_the_calling_program(tmp_path: Path, photo: Image.Image) -> 
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "turned.jpg").read_bytes()[:1000])
 
     with Image.open(tmp_path / "turned.jpg") as lazy:
-        assert convert_picture(lazy).size == (120, 180)
+        assert convert_image(lazy).size == (120, 180)
     with Image.open(tmp_path / "cut.jpg") as lazy, pytest.raises(ImageError, match="truncated"):
-        convert_picture(lazy)
+        convert_image(lazy)
     with pytest.raises(ImageError, match="without pixels"):
-        convert_picture(Image.new("RGB", (0, 5)))
+        convert_image(Image.new("RGB", (0, 5)))
 
 
 HTML = b"<!DOCTYPE html>\n<html><body>404</body></html>"

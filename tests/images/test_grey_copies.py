@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 
 from clipsim.errors import ImageError
-from clipsim.images.grey_copies import make_thumbnail, measure_source
-from clipsim.inputs.sources import FailedSource, FileSource, PictureSource
+from clipsim.images.grey_copies import make_grey_copy, measure_source
+from clipsim.inputs.sources import FailedSource, FileSource, PillowSource
 
 
 def test_the_whole_picture_is_stretched_to_a_square(tmp_path: Path, photo: Image.Image) -> None:
     """The mean of the pixels that each one covers; the size is the picture's own."""
     photo.save(tmp_path / "a.png")
-    made = make_thumbnail(FileSource(str(tmp_path / "a.png")), 60)
+    made = make_grey_copy(FileSource(str(tmp_path / "a.png")), 60)
     grey = np.asarray(photo.convert("L"), np.float32)
 
     assert made.size == (180, 120)
@@ -26,11 +26,11 @@ def test_the_whole_picture_is_stretched_to_a_square(tmp_path: Path, photo: Image
 
 def test_a_smaller_picture_is_enlarged(photo: Image.Image) -> None:
     """Also one of a single pixel; a picture in memory is taken as it is."""
-    made = make_thumbnail(PictureSource("x", Image.new("RGB", (1, 1), (30, 30, 30))), 96)
+    made = make_grey_copy(PillowSource("x", Image.new("RGB", (1, 1), (30, 30, 30))), 96)
 
     assert made.grey.shape == (96, 96)
     assert (made.grey == 30).all()
-    assert measure_source(PictureSource("x", photo)) == make_thumbnail(PictureSource("x", photo), 96).size == (180, 120)
+    assert measure_source(PillowSource("x", photo)) == make_grey_copy(PillowSource("x", photo), 96).size == (180, 120)
 
 
 def test_pictures_are_upright(tmp_path: Path, photo: Image.Image) -> None:
@@ -39,7 +39,7 @@ def test_pictures_are_upright(tmp_path: Path, photo: Image.Image) -> None:
     exif[0x0112] = 6
     photo.resize((3000, 2000)).save(tmp_path / "a.jpg", exif=exif)
     source = FileSource(str(tmp_path / "a.jpg"))
-    made, upright = make_thumbnail(source, 96), photo.transpose(Image.Transpose.ROTATE_270)
+    made, upright = make_grey_copy(source, 96), photo.transpose(Image.Transpose.ROTATE_270)
 
     assert made.size == measure_source(source) == (2000, 3000)
     small = np.asarray(upright.convert("L").resize((96, 96), Image.Resampling.BOX), np.float32)
@@ -49,6 +49,6 @@ def test_pictures_are_upright(tmp_path: Path, photo: Image.Image) -> None:
 @pytest.mark.parametrize("source", [FileSource("none.png"), FailedSource("a.png", error="no such row")])
 def test_what_cannot_be_opened(source: FileSource) -> None:
     """It is an ImageError in every case."""
-    for call in (lambda: make_thumbnail(source, 96), lambda: measure_source(source)):
+    for call in (lambda: make_grey_copy(source, 96), lambda: measure_source(source)):
         with pytest.raises(ImageError):
             call()

@@ -16,7 +16,7 @@ import clipsim
 from clipsim.errors import UsageError
 from clipsim.inputs import arguments
 from clipsim.inputs.arguments import make_sources
-from clipsim.inputs.sources import BytesSource, FailedSource, FileSource, PictureSource
+from clipsim.inputs.sources import BytesSource, FailedSource, FileSource, PillowSource
 
 
 class OwnPath:
@@ -48,7 +48,7 @@ def test_one_picture_or_source_need_not_be_in_a_list() -> None:
     """It is the only image."""
     picture = Image.new("RGB", (3, 2))
 
-    assert list(make_sources(picture)) == [PictureSource("image 1", picture)]
+    assert list(make_sources(picture)) == [PillowSource("image 1", picture)]
     assert list(make_sources(FileSource("a*b.png"))) == [FileSource("a*b.png")]
 
 

@@ -19,7 +19,7 @@ from clipsim.errors import ImageError, MissingPackageError, UsageError
 from clipsim.inputs.expand import find_sources, from_record, read_table, to_record
 from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.rows import MAX_LINE_LENGTH
-from clipsim.inputs.sources import FailedSource, FileSource, PictureSource
+from clipsim.inputs.sources import FailedSource, FileSource, PillowSource
 from clipsim.inputs.tars import TarMember
 from clipsim.inputs.urls import UrlSource, is_table, open_location
 
@@ -91,7 +91,7 @@ def test_sources_as_records(tmp_path: Path, colours: Path) -> None:
 
     assert [from_record(to_record(source)) for source in sources] == sources
     with pytest.raises(UsageError, match="in memory"):
-        to_record(PictureSource("image 1", Image.new("RGB", (4, 3))))
+        to_record(PillowSource("image 1", Image.new("RGB", (4, 3))))
 
 
 def test_addresses(bucket: str) -> None:

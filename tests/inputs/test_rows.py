@@ -8,8 +8,8 @@ from random import Random
 import pytest
 
 from clipsim.errors import DataError
-from clipsim.inputs.prompts import is_text
 from clipsim.inputs.rows import MAX_LINE_LENGTH, Row, RowTable, read_table
+from clipsim.inputs.texts import is_text
 
 
 def table(tmp_path: Path, content: str | bytes, name: str = "t.csv") -> RowTable:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from clipsim.inputs.sources import FailedSource, Source
-from clipsim.inputs.tars import BLOCK_BYTES, MAX_HEADER_BYTES, TarMember, read_tar
+from clipsim.inputs.tars import MAX_HEADER_BYTES, TAR_BLOCK_BYTES, TarMember, read_tar
 
 
 def make_tar(path: Path, members: dict[str, bytes], form: int = tarfile.PAX_FORMAT) -> Path:
@@ -74,13 +74,13 @@ def test_a_torn_tar(tmp_path: Path, kept: float) -> None:
     """Every picture that is whole is given, and one failure names the tar."""
     members = {f"{number:04}.jpg": bytes([number]) * 700 for number in range(20)}
     tar = make_tar(tmp_path / "part.tar", members)
-    end = 20 * (BLOCK_BYTES + 2 * BLOCK_BYTES)
+    end = 20 * (TAR_BLOCK_BYTES + 2 * TAR_BLOCK_BYTES)
     os.truncate(tar, int(end * kept))
     sources = list(read_tar(str(tar)))
     found = contents(sources)
 
     assert found == {name: members[name] for name in list(members)[: len(found)]}
-    assert len(found) == max(0, int((end * kept - BLOCK_BYTES - 700) // (3 * BLOCK_BYTES)) + 1)
+    assert len(found) == max(0, int((end * kept - TAR_BLOCK_BYTES - 700) // (3 * TAR_BLOCK_BYTES)) + 1)
     assert list(failures(sources)) == [str(tar)]
     assert sources[-1].name == str(tar)
 

@@ -16,7 +16,7 @@ import pytest
 from hub_server import CLOSED_PORT, COMMIT, FakeHub, Fault, clean_environment, run_clipsim
 from PIL import Image
 
-from clipsim.models.catalogue import CONFIG_FILE, find_facts
+from clipsim.models.catalogue import CONFIG_FILE, find_model_info
 from clipsim.models.files import weights_candidates
 
 NAME = "ViT-B-32/laion2b_s34b_b79k"
@@ -236,7 +236,7 @@ def test_a_disk_without_room_is_one_line(hub: FakeHub, tmp_path: Path) -> None:
 
 def test_a_tokenizer_that_cannot_be_downloaded_is_one_line(hub: FakeHub, tmp_path: Path) -> None:
     """The parts of a model in another repository fail as clearly as the weights."""
-    facts = find_facts("roberta-ViT-B-32/laion2b_s12b_b32k")
+    facts = find_model_info("roberta-ViT-B-32/laion2b_s12b_b32k")
     assert facts is not None
     assert facts.repository is not None
     assert facts.tokenizer == "roberta-base"
@@ -249,7 +249,7 @@ def test_a_tokenizer_that_cannot_be_downloaded_is_one_line(hub: FakeHub, tmp_pat
 
 def test_a_tokenizer_is_pulled_with_the_weights_once(hub: FakeHub, tmp_path: Path) -> None:
     """Small text files only, no code and no weights; once they are cached, no network is used."""
-    facts = find_facts("ViT-B-16-SigLIP/webli")
+    facts = find_model_info("ViT-B-16-SigLIP/webli")
     assert facts is not None
     assert facts.repository is not None
     assert facts.tokenizer is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clipsim.errors import WeightsError
-from clipsim.models.catalogue import BUNDLED_PATH, CONFIG_FILE, find_facts, list_models
+from clipsim.models.catalogue import BUNDLED_PATH, CONFIG_FILE, find_model_info, list_models
 from clipsim.models.configs import MAX_CONFIG_BYTES, read_config
 from clipsim.models.files import find_files, find_weights, needs_timm, weights_candidates
 from clipsim.models.names import ModelSpec, find_model
@@ -96,7 +96,7 @@ def test_a_tokenizer_that_asks_for_code_is_refused(tmp_path: Path) -> None:
 
 def test_the_bundled_model_is_always_on_this_machine() -> None:
     """It comes with the package."""
-    facts = find_facts("clipsim-mini")
+    facts = find_model_info("clipsim-mini")
     assert facts is not None
     weights = find_weights(facts)
     assert weights is not None
@@ -105,7 +105,7 @@ def test_the_bundled_model_is_always_on_this_machine() -> None:
 
 def test_safetensors_are_preferred_to_pickles() -> None:
     """A repository's own file name is tried with the suffix .safetensors first."""
-    usual = find_facts("ViT-B-32/laion2b_s34b_b79k")
+    usual = find_model_info("ViT-B-32/laion2b_s34b_b79k")
     assert usual is not None
     assert weights_candidates(usual)[0] == WEIGHTS
     for facts in list_models():

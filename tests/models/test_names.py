@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clipsim.errors import UnknownModelError
-from clipsim.models.catalogue import BUNDLED, BUNDLED_PATH, OPENAI_NAMES, find_facts, list_models
+from clipsim.models.catalogue import BUNDLED, BUNDLED_PATH, OPENAI_NAMES, find_model_info, list_models
 from clipsim.models.names import ModelSpec, find_model
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -156,7 +156,7 @@ def test_every_listed_name_and_alias_is_found_again() -> None:
     """What `clipsim models` prints, `--model` accepts."""
     for facts in list_models():
         for name in (facts.name, *facts.aliases):
-            assert find_facts(name) == facts
+            assert find_model_info(name) == facts
             spec = find_model(name)
             assert spec.name == facts.name
             assert spec.repository == facts.repository

@@ -145,11 +145,11 @@ def test_overwriting_killed_at_any_moment(collection: Collection, whole: Path, t
             time.sleep(rng.uniform(0, 0.1))
         run.kill()
         dataset = Dataset(folder)
-        seen.add(dataset.facts.dtype)
-        if dataset.facts.dtype == "fp32":
+        seen.add(dataset.info.dtype)
+        if dataset.info.dtype == "fp32":
             assert contents(folder).items() >= contents(whole).items()
         else:
-            assert not dataset.facts.complete
+            assert not dataset.info.complete
             assert all(path.stat().st_size < 3000 for path in folder.glob("img_emb/*"))
         dataset.vectors(range(len(dataset)))
     assert "fp16" in seen

@@ -13,7 +13,7 @@ from pages import HOSTILE_NAMES
 from PIL import Image
 
 from clipsim.errors import printable
-from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail_file
+from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
 from clipsim.render.evaluation_page import format_evaluation_page
 from clipsim.render.rank_page import MATRIX_TEXTS, format_rank_page, format_top_images_page
 from clipsim.results.rank import ImageScores, RankResult
@@ -69,7 +69,7 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[Open]:
 
 def pictured(result: RankResult) -> RankResult:
     """The result with a thumbnail for each image."""
-    thumbnail = make_thumbnail_file(Image.new("RGB", (60, 40), "red"), ThumbnailRules())
+    thumbnail = make_thumbnail(Image.new("RGB", (60, 40), "red"), ThumbnailRules())
     scores = (ImageScores(i.image, i.similarity, i.probabilities, i.best, thumbnail) for i in result.scores)
     return RankResult(**{**vars(result), "scores": tuple(scores)})
 
@@ -153,7 +153,7 @@ def test_a_page_of_an_evaluation(open_page: Open) -> None:
     """Asks for nothing, complains of nothing, is as wide as the screen; its tables scroll by keyboard."""
     labels = [*HOSTILE_NAMES, *(f"label {number}" for number in range(40))]
     run = make_run(labels, range(len(labels)), [*range(1, len(labels)), 0], name=HOSTILE_NAMES[0])
-    thumbnail = make_thumbnail_file(Image.new("RGB", (60, 40), "red"), ThumbnailRules())
+    thumbnail = make_thumbnail(Image.new("RGB", (60, 40), "red"), ThumbnailRules())
     thumbnails = {found.image: thumbnail for found in run.contradicted}
     watched = open_page(format_evaluation_page(make_evaluation(run), thumbnails))
 

@@ -16,13 +16,13 @@ from clipsim.files import digest_file
 from clipsim.results.rank import ModelRecord
 from clipsim.store.dataset import Dataset, scan
 from clipsim.store.folders import LocalFolder
-from clipsim.store.layout import FACTS_FILE, DatasetFacts, import_parquet, is_dataset, to_sealed_json
+from clipsim.store.layout import INFO_FILE, DatasetInfo, import_parquet, is_dataset, to_sealed_json
 from clipsim.store.lifecycle import finish
 from clipsim.store.shards import Row, ShardWriter
 
 pytest.importorskip("pyarrow")
 
-FACTS = DatasetFacts(
+FACTS = DatasetInfo(
     ModelRecord("fake", None, 4, 8, 10.0, None, "softmax"), "abc", "cpu", "torch", "fp32", {"exact": False},
     dtype="fp32", shard_size=3, with_captions=False, sources=9, sources_digest="def",
 )  # fmt: skip
@@ -31,7 +31,7 @@ FACTS = DatasetFacts(
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Three shards of three, none and two vectors; vector n is n, n, n, n."""
-    (tmp_path / FACTS_FILE).write_text(FACTS.to_json())
+    (tmp_path / INFO_FILE).write_text(FACTS.to_json())
     row = 0
     for shard, count in enumerate((3, 0, 2)):
         with ShardWriter(LocalFolder(str(tmp_path)), shard, dimensions=4, dtype="fp32", with_captions=False) as writer:
@@ -45,17 +45,17 @@ def folder(tmp_path: Path) -> Path:
 
 def test_facts_are_kept(folder: Path) -> None:
     """They come back from their text as they were; another schema is refused, and so is a value that was edited."""
-    text = (folder / FACTS_FILE).read_text()
-    done = DatasetFacts.from_json(text)
-    assert DatasetFacts.from_json(FACTS.to_json()) == FACTS
+    text = (folder / INFO_FILE).read_text()
+    done = DatasetInfo.from_json(text)
+    assert DatasetInfo.from_json(FACTS.to_json()) == FACTS
     assert done.to_json() == text
     assert (done.rows, done.images, len(done.files)) == ((3, 0, 2), 5, 7)
     assert json.loads(text)["counts"] == {"sources": 9, "images": 5, "captions": None, "shards": 3}
     with pytest.raises(ValueError, match="schema"):
-        DatasetFacts.from_json(text.replace("clipsim.embeddings/1", "clipsim.embeddings/2"))
+        DatasetInfo.from_json(text.replace("clipsim.embeddings/1", "clipsim.embeddings/2"))
     with pytest.raises(ValueError, match="not those that were written"):
-        DatasetFacts.from_json(text.replace('"device": "cpu"', '"device": "cuda"'))
-    assert DatasetFacts.from_json(json.dumps(json.loads(text), indent=7)) == done
+        DatasetInfo.from_json(text.replace('"device": "cpu"', '"device": "cuda"'))
+    assert DatasetInfo.from_json(json.dumps(json.loads(text), indent=7)) == done
 
 
 def test_rows_run_through_the_shards(folder: Path) -> None:
@@ -78,7 +78,7 @@ def test_rows_run_through_the_shards(folder: Path) -> None:
 def test_shards_of_an_unfinished_data_set(folder: Path) -> None:
     """Those that are there, by their own records; without a record a shard is not there."""
     whole = Dataset(folder)
-    (folder / FACTS_FILE).write_text(FACTS.to_json())
+    (folder / INFO_FILE).write_text(FACTS.to_json())
     assert Dataset(folder).fingerprint == whole.fingerprint
     (folder / "metadata" / "metadata_0001.parquet").unlink()
     assert (Dataset(folder).shards, Dataset(folder).rows) == ([0, 2], [3, 2])
@@ -105,9 +105,9 @@ def test_no_file_stays_open(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: (folder / FACTS_FILE).unlink(), "not a folder of vectors"),
-        (lambda folder: (folder / FACTS_FILE).write_text("{}"), "damaged, edited or of another version"),
-        (lambda folder: (folder / FACTS_FILE).write_text("[" * 100_000), "damaged, edited or of another version"),
+        (lambda folder: (folder / INFO_FILE).unlink(), "not a folder of vectors"),
+        (lambda folder: (folder / INFO_FILE).write_text("{}"), "damaged, edited or of another version"),
+        (lambda folder: (folder / INFO_FILE).write_text("[" * 100_000), "damaged, edited or of another version"),
         (lambda folder: (folder / "img_emb" / "img_emb_0000.npy").unlink(), r"img_emb_0000\.npy: missing"),
         (lambda folder: (folder / "metadata" / "metadata_0002.parquet").unlink(), r"metadata_0002\.parquet: missing"),
         (lambda folder: (folder / "img_emb" / "img_emb_0000.npy").write_bytes(b"\x93NUMPY"), "6 bytes, not 176"),

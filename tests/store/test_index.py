@@ -16,8 +16,8 @@ from clipsim.errors import DatasetError, MissingPackageError
 from clipsim.store.dataset import Dataset, scan
 from clipsim.store.folders import LocalFolder
 from clipsim.store.index import (
-    FACTS_NAME,
-    IndexFacts,
+    INFO_NAME,
+    IndexInfo,
     build_ivf,
     choose_lists,
     open_index,
@@ -39,12 +39,12 @@ def dataset(tmp_path: Path) -> Dataset:
     return write_data_set(tmp_path / "vectors", VECTORS, dtype="fp16", shard_size=450)
 
 
-def build(dataset: Dataset, probes: int, name: str = "ivf-a.faiss") -> IndexFacts:
+def build(dataset: Dataset, probes: int, name: str = "ivf-a.faiss") -> IndexInfo:
     """Build and publish an index that reads so many lists."""
     made = dataset.folder / name
-    facts = replace(build_ivf(dataset, made).facts, probes=probes, recall_images=0.987)
-    publish_index(dataset, made, facts)
-    return facts
+    info = replace(build_ivf(dataset, made).info, probes=probes, recall_images=0.987)
+    publish_index(dataset, made, info)
+    return info
 
 
 def test_all_lists_give_the_exact_answer(dataset: Dataset) -> None:
@@ -108,7 +108,7 @@ def test_an_index_of_other_vectors_is_not_used(dataset: Dataset) -> None:
 def test_damaged_facts(dataset: Dataset, damage: bytes) -> None:
     """The search is exact, and a notice says why."""
     build(dataset, 4)
-    (dataset.folder / FACTS_NAME).write_bytes(damage)
+    (dataset.folder / INFO_NAME).write_bytes(damage)
     index, (notice,) = open_index(dataset)
 
     assert index is None
@@ -118,8 +118,8 @@ def test_damaged_facts(dataset: Dataset, damage: bytes) -> None:
 @pytest.mark.parametrize("damage", ["cut", "gone", "other"])
 def test_a_damaged_file(dataset: Dataset, damage: str) -> None:
     """Likewise, also where its size is right."""
-    facts = build(dataset, 4)
-    file = dataset.folder / "index" / facts.file
+    info = build(dataset, 4)
+    file = dataset.folder / "index" / info.file
     content = file.read_bytes()
     file.unlink()
     if damage != "gone":
@@ -145,10 +145,10 @@ def test_without_faiss(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_new_index_takes_the_place_of_the_old_one(dataset: Dataset) -> None:
     """Only one is kept; what is removed is gone."""
     build(dataset, 4)
-    facts = build(dataset, 8, "ivf-b.faiss")
+    info = build(dataset, 8, "ivf-b.faiss")
     assert {path.name for path in (dataset.folder / "index").iterdir()} == {"ivf-b.faiss", "index.json"}
-    assert json.loads((dataset.folder / FACTS_NAME).read_text())["probes"] == 8
-    assert IndexFacts.from_json((dataset.folder / FACTS_NAME).read_text()) == facts
+    assert json.loads((dataset.folder / INFO_NAME).read_text())["probes"] == 8
+    assert IndexInfo.from_json((dataset.folder / INFO_NAME).read_text()) == info
 
     assert remove_index(LocalFolder(str(dataset.folder)))
     assert not remove_index(LocalFolder(str(dataset.folder)))

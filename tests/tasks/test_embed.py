@@ -15,7 +15,7 @@ from PIL import Image
 import clipsim
 from clipsim.errors import DatasetError, ImageError, MissingPackageError, NoInputError, UsageError
 from clipsim.inputs.expand import find_sources
-from clipsim.inputs.sources import PictureSource
+from clipsim.inputs.sources import PillowSource
 from clipsim.store.dataset import Dataset
 from clipsim.tasks.embed import EmbedRequest
 from clipsim.vectors.similarity import unit_rows
@@ -264,7 +264,7 @@ def test_nothing_to_embed(machine: Machine, tmp_path: Path) -> None:
         with pytest.raises(NoInputError, match=r"errors\.jsonl"):
             session.embed([tmp_path / "none.jpg"], tmp_path / "out")
         with pytest.raises(UsageError, match="in memory"):
-            session.embed([PictureSource("image 1", Image.new("RGB", (2, 2)))], tmp_path / "new")
+            session.embed([PillowSource("image 1", Image.new("RGB", (2, 2)))], tmp_path / "new")
         with pytest.raises(UsageError, match="not int"):
             session.embed([7], tmp_path / "new")  # type: ignore[list-item]
 

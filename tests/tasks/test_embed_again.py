@@ -21,7 +21,7 @@ import clipsim.files
 from clipsim.errors import ClipsimError, DatasetError, DeviceError
 from clipsim.store.dataset import Dataset
 from clipsim.store.folders import LocalFolder
-from clipsim.store.layout import read_facts
+from clipsim.store.layout import read_dataset_info
 from clipsim.store.lifecycle import finish
 from clipsim.store.shards import ArrayFile
 from clipsim.tasks.index import index_dataset, remove_index
@@ -88,7 +88,7 @@ def test_overwriting_that_is_killed_at_any_moment(
     found = {"old": 0, "new": 0}
     for moment in moments:
         assert contents(moment).items() >= foreign.items()
-        if read_facts(moment).with_captions:
+        if read_dataset_info(moment).with_captions:
             found["old"] += 1
             assert contents(moment).items() >= {name: old[name] for name in old if "sources" not in name}.items()
             assert embed(pictures, moment, shard_size=2, captions=True).made == 0
@@ -284,7 +284,7 @@ def test_a_full_disk_at_the_end(
         patch.setattr(Path, "open", refuse)
         with pytest.raises(DatasetError, match=r"cannot write errors\.jsonl: No space"):
             embed(pictures, tmp_path / "out")
-    assert not read_facts(tmp_path / "out").complete
+    assert not read_dataset_info(tmp_path / "out").complete
     assert embed(pictures, tmp_path / "out").made == 0
     assert json.loads((tmp_path / "out" / "errors.jsonl").read_text())["path"] == str(pictures[-1])
 
@@ -338,4 +338,4 @@ def test_a_record_that_is_lost_at_the_end(pictures: list[Path], tmp_path: Path) 
     (tmp_path / ".clipsim" / "shard_0001.json").unlink()
 
     with pytest.raises(DatasetError, match="the record of shard 1 is damaged"):
-        finish(LocalFolder(str(tmp_path)), read_facts(tmp_path))
+        finish(LocalFolder(str(tmp_path)), read_dataset_info(tmp_path))

@@ -43,7 +43,7 @@ def test_probes_are_chosen_by_measuring(machine: Machine, tmp_path: Path) -> Non
     recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(exact, found.rows, strict=True)])
 
     assert (result.kind, result.vectors, result.lists) == ("ivf", 4000, 128)
-    assert 1 < result.probes == used.facts.probes <= 32  # type: ignore[operator]
+    assert 1 < result.probes == used.info.probes <= 32  # type: ignore[operator]
     assert result.recall_images is not None
     assert result.recall_texts is not None
     assert min(result.recall_images, result.recall_texts) >= 0.95

@@ -14,7 +14,7 @@ import clipsim
 from clipsim.errors import DatasetError
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.store.folders import LocalFolder
-from clipsim.store.layout import DatasetFacts, read_facts
+from clipsim.store.layout import DatasetInfo, read_dataset_info
 from clipsim.tasks.embed import ShardWork
 from clipsim.tasks.ray import (
     MAX_TRIES,
@@ -32,22 +32,22 @@ pytest.importorskip("pyarrow")
 
 
 @pytest.fixture
-def made(machine: Machine, colours: Path, tmp_path: Path) -> tuple[LocalFolder, DatasetFacts]:
+def made(machine: Machine, colours: Path, tmp_path: Path) -> tuple[LocalFolder, DatasetInfo]:
     """A data set of three shards, of which the second is missing; and a broken picture in it."""
     (colours / "green.png").write_bytes(b"")
     with clipsim.open(cache=False) as session:
         session.embed(colours, tmp_path / "out", shard_size=1)
     (tmp_path / "out" / "metadata" / "metadata_0001.parquet").unlink()
-    return LocalFolder(str(tmp_path / "out")), read_facts(tmp_path / "out")
+    return LocalFolder(str(tmp_path / "out")), read_dataset_info(tmp_path / "out")
 
 
 @pytest.fixture
-def options(made: tuple[LocalFolder, DatasetFacts], tmp_path: Path) -> WorkerOptions:
+def options(made: tuple[LocalFolder, DatasetInfo], tmp_path: Path) -> WorkerOptions:
     """The options of a worker in its own folder."""
     return WorkerOptions(ModelOptions(), RunOptions(cache=False), str(tmp_path / "out"), str(tmp_path))
 
 
-def test_a_worker(made: tuple[LocalFolder, DatasetFacts], options: WorkerOptions, monkeypatch: Any) -> None:
+def test_a_worker(made: tuple[LocalFolder, DatasetInfo], options: WorkerOptions, monkeypatch: Any) -> None:
     """It makes the shards it is given, and says how each went."""
     folder, facts = made
     monkeypatch.chdir(options.start)
@@ -63,7 +63,7 @@ def test_a_worker(made: tuple[LocalFolder, DatasetFacts], options: WorkerOptions
 
 
 def test_another_model_on_a_worker(
-    made: tuple[LocalFolder, DatasetFacts], options: WorkerOptions, monkeypatch: Any
+    made: tuple[LocalFolder, DatasetInfo], options: WorkerOptions, monkeypatch: Any
 ) -> None:
     """Its vectors would not be comparable."""
     monkeypatch.chdir(options.start)
@@ -73,7 +73,7 @@ def test_another_model_on_a_worker(
 
 @pytest.mark.parametrize("failures", [1, 2, 3])
 def test_a_shard_that_fails(
-    made: tuple[LocalFolder, DatasetFacts], monkeypatch: pytest.MonkeyPatch, failures: int
+    made: tuple[LocalFolder, DatasetInfo], monkeypatch: pytest.MonkeyPatch, failures: int
 ) -> None:
     """It is tried three times, and then named with its error."""
     folder, facts = made
@@ -94,7 +94,7 @@ def test_a_shard_that_fails(
     assert outcome["error"] == (None if failures < MAX_TRIES else "OSError: a disk that is away")
 
 
-def test_a_shard_whose_workers_die(made: tuple[LocalFolder, DatasetFacts]) -> None:
+def test_a_shard_whose_workers_die(made: tuple[LocalFolder, DatasetInfo]) -> None:
     """Each death has left a try behind; the fourth worker gives up at once."""
     folder, facts = made
     folder.write(tries_name(1), str(MAX_TRIES).encode())

@@ -15,7 +15,7 @@ import clipsim
 from clipsim.errors import DatasetError, ImageError, NoInputError, PromptError, UsageError
 from clipsim.inputs.sources import FileSource
 from clipsim.results.rank import ModelRecord
-from clipsim.store.layout import read_facts
+from clipsim.store.layout import read_dataset_info
 from clipsim.tasks.search import SearchRequest
 from clipsim.tasks.search_targets import recorded_model
 from clipsim.vectors.similarity import unit_rows
@@ -263,7 +263,7 @@ def test_an_unfinished_data_set_is_searched_as_far_as_it_goes(machine: Machine, 
         session.embed(pictures, tmp_path / "vectors", shard_size=10)
         (tmp_path / "vectors" / "metadata" / "metadata_0003.parquet").unlink()
         facts = tmp_path / "vectors" / "clipsim.json"
-        facts.write_text(replace(read_facts(facts.parent), images=None).to_json())
+        facts.write_text(replace(read_dataset_info(facts.parent), images=None).to_json())
         result = session.search(tmp_path / "vectors", "red")
 
     assert result.searched == 30

@@ -18,7 +18,7 @@ from clipsim.cli.exit_status import NOTHING_DONE, exit_status
 from clipsim.cli.output import print_message, print_table, progress_bar, write
 from clipsim.errors import ClipsimError, printable
 from clipsim.mini.probe import TEXTS, known_answers, probe_pictures
-from clipsim.models.catalogue import BUNDLED, BUNDLED_PATH, find_facts, list_models
+from clipsim.models.catalogue import BUNDLED, BUNDLED_PATH, find_model_info, list_models
 from clipsim.models.download import hub_cache
 from clipsim.models.files import explain_model, find_files, find_weights
 from clipsim.models.names import ModelSpec, find_model
@@ -220,7 +220,7 @@ def _check_default(name: str) -> None:
     spec = find_model(name)
     if spec.name == BUNDLED:
         return
-    facts = find_facts(spec.name)
+    facts = find_model_info(spec.name)
     if spec.kind in ("directory", "checkpoint") or (facts is not None and find_weights(facts) is not None):
         check_loads(spec)
 

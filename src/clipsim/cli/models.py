@@ -17,7 +17,7 @@ from clipsim.cli.output import NoticePrinter, print_message, print_table, progre
 from clipsim.cli.parsing import FastCommand, FastGroup
 from clipsim.engines.onnx.exports import list_exports
 from clipsim.errors import SettingsError, UsageError, printable
-from clipsim.models.catalogue import BUNDLED, ModelFacts, find_facts, list_models, read_catalogue
+from clipsim.models.catalogue import BUNDLED, ModelInfo, find_model_info, list_models, read_catalogue
 from clipsim.models.configs import explain_settings, find_settings, read_config
 from clipsim.models.files import find_files, find_weights, read_weights_config
 from clipsim.models.names import ModelSpec, find_model
@@ -37,15 +37,15 @@ class SortBy(str, Enum):
 
 
 # Unknown values go last.
-ORDERS: dict[SortBy, Callable[[ModelFacts], Any]] = {
-    SortBy.top1: lambda facts: -(facts.imagenet_top1 or 0),
-    SortBy.size: lambda facts: facts.download_bytes or float("inf"),
-    SortBy.name: lambda facts: facts.name.lower(),
+ORDERS: dict[SortBy, Callable[[ModelInfo], Any]] = {
+    SortBy.top1: lambda info: -(info.imagenet_top1 or 0),
+    SortBy.size: lambda info: info.download_bytes or float("inf"),
+    SortBy.name: lambda info: info.name.lower(),
 }
 
 
 def build_model_table(
-    models: Sequence[ModelFacts], here: Mapping[str, bool], default: str
+    models: Sequence[ModelInfo], here: Mapping[str, bool], default: str
 ) -> tuple[RenderableType, RenderableType]:
     """The table, and a sentence that explains its columns; `here` says which weights are on this machine."""
     from rich import box
@@ -63,19 +63,19 @@ def build_model_table(
     for heading in ("M", "MB", "px", "dim", "top-1"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("here", justify="center", no_wrap=True)
-    for facts in models:
-        name = Text(("> " if default in (facts.name, *facts.aliases) else "  ") + facts.name)
-        if facts.aliases:
-            name.append(f" ({', '.join(facts.aliases)})", style="dim")
+    for info in models:
+        name = Text(("> " if default in (info.name, *info.aliases) else "  ") + info.name)
+        if info.aliases:
+            name.append(f" ({', '.join(info.aliases)})", style="dim")
         table.add_row(
             name,
-            _number(facts.parameters_millions, ".0f" if (facts.parameters_millions or 0) >= 10 else ".1f"),
-            _number(None if facts.download_bytes is None else facts.download_bytes / 1e6, ",.0f"),
-            str(facts.image_size),
-            str(facts.embed_dim),
-            _number(facts.imagenet_top1, ".1%"),
-            ("*" if here[facts.name] else "") + ("t" if facts.needs_transformers else ""),
-            style="bold" if facts.name == BUNDLED else "",
+            _number(info.parameters_millions, ".0f" if (info.parameters_millions or 0) >= 10 else ".1f"),
+            _number(None if info.download_bytes is None else info.download_bytes / 1e6, ",.0f"),
+            str(info.image_size),
+            str(info.embed_dim),
+            _number(info.imagenet_top1, ".1%"),
+            ("*" if here[info.name] else "") + ("t" if info.needs_transformers else ""),
+            style="bold" if info.name == BUNDLED else "",
         )
     return table, Text(
         "M: millions of parameters; MB: of the download, about; px: side of the image; dim: length of the vectors; "
@@ -134,18 +134,18 @@ def list_command(
 
 
 def _list_models(text: str | None, cached: bool, sort: SortBy | None, as_json: bool) -> None:
-    here = {facts.name: find_weights(facts) is not None for facts in list_models()}
+    here = {info.name: find_weights(info) is not None for info in list_models()}
     chosen = [
-        facts
-        for facts in list_models()
-        if (here[facts.name] or not cached)
-        and any((text or "").lower() in name.lower() for name in (facts.name, *facts.aliases))
+        info
+        for info in list_models()
+        if (here[info.name] or not cached)
+        and any((text or "").lower() in name.lower() for name in (info.name, *info.aliases))
     ]
     if sort is not None:
         chosen.sort(key=ORDERS[sort])
     default = _default_or_warning()
     if as_json:
-        write(to_json([_record(facts, default) for facts in chosen]) + "\n")
+        write(to_json([_record(info, default) for info in chosen]) + "\n")
     elif chosen:
         print_table(*build_model_table(chosen, here, default))
     else:
@@ -171,13 +171,13 @@ def _default_or_warning() -> str:
         return ""
 
 
-def _record(facts: ModelFacts, default: str) -> dict[str, Any]:
-    return asdict(facts) | {
-        "aliases": list(facts.aliases),
-        "needs_transformers": facts.needs_transformers,
-        "download_bytes": facts.download_bytes,
-        "cached": find_weights(facts) is not None,
-        "default": default in (facts.name, *facts.aliases),
+def _record(info: ModelInfo, default: str) -> dict[str, Any]:
+    return asdict(info) | {
+        "aliases": list(info.aliases),
+        "needs_transformers": info.needs_transformers,
+        "download_bytes": info.download_bytes,
+        "cached": find_weights(info) is not None,
+        "default": default in (info.name, *info.aliases),
     }
 
 
@@ -194,8 +194,8 @@ def show_command(
     """
     with exit_status():
         spec = find_model(name, weights)
-        facts = find_facts(spec.name) if weights is None else None
-        record = _record(facts, _default_or_warning()) if facts else _local_record(spec)
+        info = find_model_info(spec.name) if weights is None else None
+        record = _record(info, _default_or_warning()) if info else _local_record(spec)
         exports = [export for export in list_exports() if export.is_of(spec)]
         record["exports"] = [{"folder": str(export.folder), **export.to_dict()} for export in exports]
         if as_json or (context.parent is not None and context.parent.params.get("as_json")):
@@ -213,7 +213,7 @@ def show_command(
                     else (_YES_NO[value] if isinstance(value, bool) else str(value))
                 )
                 table.add_row(Text(key, style="bold"), Text(printable(shown)))
-        if facts and facts.imagenet_top1 is not None:
+        if info and info.imagenet_top1 is not None:
             table.add_row(Text("source", style="bold"), Text(read_catalogue()["sources"]["imagenet_top1"]))
         for export in exports:
             table.add_row(Text("export", style="bold"), Text(str(export)))
@@ -237,9 +237,9 @@ def _local_record(spec: ModelSpec) -> dict[str, Any]:
         record["context_length"] = model["text_cfg"].get("context_length", 77)
         record["weights"] = str(files.weights)
     if spec.kind == "weights":
-        facts = read_catalogue()["architectures"][spec.architecture]
+        info = read_catalogue()["architectures"][spec.architecture]
         for name in ("image_size", "embed_dim", "context_length", "head"):
-            record[name] = facts[name]
+            record[name] = info[name]
         assert spec.path is not None
         config = read_weights_config(spec.path)
         settings = find_settings(spec, config)
@@ -285,8 +285,8 @@ def use_command(name: shared.ModelName, no_export: NoExport = False) -> None:
         print_message("note", f"the default model is now {printable(spec.name)} (kept in {printable(str(path))})")
         if os.environ.get("CLIPSIM_MODEL"):
             print_message("note", "CLIPSIM_MODEL is set and takes precedence; unset it to use this default")
-        facts = find_facts(spec.name)
-        if facts is not None and find_weights(facts) is None:
+        info = find_model_info(spec.name)
+        if info is not None and find_weights(info) is None:
             pull = f"'clipsim models pull {printable(spec.name)}'"
             print_message("note", f"it is downloaded when first used, or now with {pull}")
         elif not no_export and spec.kind != "hub":  # whether a repository is here, only a download would tell

@@ -31,7 +31,7 @@ from clipsim.cli.preview import (
 from clipsim.cli.rank_output import RankView, print_json_lines, print_result
 from clipsim.errors import ImageError, UsageError, count_of, printable
 from clipsim.inputs.paths import STANDARD_INPUT
-from clipsim.inputs.prompts import read_prompts
+from clipsim.inputs.texts import read_texts
 from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def rank_command(
         preview = choose_preview(preview) if output is Format.table else PreviewMode.off
         notices = NoticePrinter(quiet=quiet)
         found = _find_sources(images or (), from_file)
-        texts = list(chain(text or (), *map(read_prompts, text_file or ())))
+        texts = list(chain(text or (), *map(read_texts, text_file or ())))
         if not texts:
             raise UsageError("no texts to compare with; give --text TEXT or --text-file FILE")
         model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine, preprocess)

@@ -29,7 +29,7 @@ from clipsim.cli.preview import (
 )
 from clipsim.errors import UsageError, printable
 from clipsim.inputs.paths import STANDARD_INPUT
-from clipsim.inputs.prompts import read_prompts
+from clipsim.inputs.texts import read_texts
 from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def search_command(
         if [*where, *(text_file or ()), from_file].count(STANDARD_INPUT) > 1:
             raise UsageError("standard input (-) can be read only once: for images or for texts")
         notices = NoticePrinter(quiet=quiet)
-        texts = list(chain(text or (), *map(read_prompts, text_file or ())))
+        texts = list(chain(text or (), *map(read_texts, text_file or ())))
         if not (texts or image):
             raise UsageError("nothing to search for; give --text TEXT, --text-file FILE or --image FILE")
         multiply_in_one_thread()

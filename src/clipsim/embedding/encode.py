@@ -14,7 +14,7 @@ from clipsim.cache.vectors import EmbeddingCache, FileRecord, ImageCache
 from clipsim.embedding.pipeline import Prepared
 from clipsim.engines.encoder import Features, ImageEncoder, TextEncoder
 from clipsim.errors import Failure, ImageError, PromptError, TransientError, printable
-from clipsim.inputs.prompts import MAX_SHOWN, fill_templates
+from clipsim.inputs.texts import MAX_QUOTED, fill_templates
 
 FLUSH_SECONDS = 0.5  # how long a batch that is not full waits for further inputs
 NOT_FINITE = "the model returns a vector that is not finite for it"
@@ -84,7 +84,7 @@ def embed_texts(
         features = np.stack([vectors[tokens_key(links[key])] for key in keys]).reshape(shape)
         for prompt, own in zip(block, features, strict=True):
             if cause := find_fault(own):
-                raise PromptError(f"'{printable(prompt, MAX_SHOWN)}': {cause}; its weights may be damaged")
+                raise PromptError(f"'{printable(prompt, MAX_QUOTED)}': {cause}; its weights may be damaged")
         yield TextFeatures(features, tuple(identity.tobytes() for identity in identities))
 
 

@@ -22,7 +22,7 @@ from clipsim.engines.encoder import Features, ImageEncoder, Pixels
 from clipsim.errors import ImageError
 from clipsim.files import CHUNK_BYTES, FileStamp, digest_stream
 from clipsim.images.limits import DecodingRules, check_file_size
-from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail_file
+from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
 from clipsim.inputs.sources import Source, reading_error
 
 if TYPE_CHECKING:
@@ -192,10 +192,10 @@ class Pipeline:
             picture = source.decoded()
             if picture is None:
                 return self._prepare_file(source)
-            from clipsim.images.decode import convert_picture
+            from clipsim.images.decode import convert_image
 
-            picture = convert_picture(picture)
-            pixels, small = self._encoder.prepare_image(picture), make_thumbnail_file(picture, self._thumbnails)
+            picture = convert_image(picture)
+            pixels, small = self._encoder.prepare_image(picture), make_thumbnail(picture, self._thumbnails)
             return Prepared(source.name, pixels, size=picture.size, thumbnail=small, index=source.index)
         except ImageError as error:
             return Prepared(source.name, error=error, index=source.index)
@@ -218,7 +218,7 @@ class Pipeline:
             min_side = None if self._rules.exact else DRAFT_OVERSAMPLING * self._encoder.image_size
             with decoded_file(content, min_side) as image:
                 pixels = self._encoder.prepare_image(image)
-                small = make_thumbnail_file(image, self._thumbnails)
+                small = make_thumbnail(image, self._thumbnails)
             shape = self._size(content)
             # a file that was read twice may not have been the same both times
             cacheable = content is not stream or (stamp is not None and stamp == stamp_of(stream))
@@ -291,7 +291,7 @@ def decode_thumbnail(content: BinaryIO, rules: ThumbnailRules | None) -> bytes |
     from clipsim.images.decode import decoded_file  # imports Pillow
 
     with decoded_file(content, OVERSAMPLING * rules.side, draft_pixels=0) as picture:
-        return make_thumbnail_file(picture, rules)
+        return make_thumbnail(picture, rules)
 
 
 def read_thumbnails(sources: Iterable[Source], rules: ThumbnailRules) -> dict[str, bytes]:
@@ -305,9 +305,9 @@ def read_thumbnails(sources: Iterable[Source], rules: ThumbnailRules) -> dict[st
         try:
             picture = source.decoded()
             if picture is not None:
-                from clipsim.images.decode import convert_picture
+                from clipsim.images.decode import convert_image
 
-                return make_thumbnail_file(convert_picture(picture), rules)
+                return make_thumbnail(convert_image(picture), rules)
             with source.open() as stream:
                 check_file_size(stream.seek(0, os.SEEK_END))
                 stream.seek(0)

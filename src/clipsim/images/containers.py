@@ -25,7 +25,7 @@ MAX_SLOW_PIXELS = 16_000_000  # of formats that Pillow decodes in Python
 MAX_TILE_PIXELS = 25_000_000  # of a TIFF; larger tiles only in larger pictures
 MAX_CHUNKS = 1_000_000  # of a PNG
 MAX_PARTS = 250_000  # strips or tiles of a TIFF; a few seconds
-BLOCK_BYTES = 1 << 20
+READ_BYTES = 1 << 20
 PNG_START = b"\x89PNG\r\n\x1a\n"
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # tags of TIFF 6.0
 _STRIP_OFFSETS, _TILE_OFFSETS = 273, 324
@@ -166,7 +166,7 @@ def _check_png(file: BinaryIO) -> None:
             break
         length, kind = int.from_bytes(start[:4], "big"), start[4:]
         checksum = zlib.crc32(kind)
-        while length and (data := file.read(min(length, BLOCK_BYTES))):
+        while length and (data := file.read(min(length, READ_BYTES))):
             checksum = zlib.crc32(data, checksum)
             length -= len(data)
         end = file.read(4)
@@ -226,7 +226,7 @@ def _content(file: BinaryIO) -> memoryview | mmap.mmap:
         place = file.seek(0, os.SEEK_CUR)
     file.seek(0)
     with tempfile.TemporaryFile() as copy:
-        shutil.copyfileobj(file, copy, BLOCK_BYTES)
+        shutil.copyfileobj(file, copy, READ_BYTES)
         copy.flush()
         file.seek(place)
         return mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ)

@@ -29,7 +29,7 @@ MEMORY_BUDGET = 1_400_000_000  # bytes of all pictures that are being decoded; a
 BYTES_PER_PIXEL = 12
 _BYTES_PER_PIXEL = {"JPEG2000": 22, "WEBP": 20, "AVIF": 18, "HEIF": 18, "progressive": 16}
 DRAFT_PIXELS = 4_000_000  # a larger JPEG may be decoded at a fraction of its size
-BLOCK_BYTES = 1 << 26  # of Pillow's memory; the C library returns freed blocks of more than 32 MiB to the system
+PILLOW_BLOCK_BYTES = 1 << 26  # of Pillow's memory; the C library returns freed blocks of more than 32 MiB to the system
 _RAISE = "CLIPSIM_MAX_PIXELS raises it"
 _loading = threading.Lock()
 _memory = MemoryBudget(MEMORY_BUDGET)
@@ -183,7 +183,7 @@ def _openers(formats: tuple[str, ...]) -> Iterator[tuple[Any, Any]]:
             yield Image.OPEN[name]
 
 
-def convert_picture(image: Image.Image) -> Image.Image:
+def convert_image(image: Image.Image) -> Image.Image:
     """As `load_image`, for a PIL picture of the calling program, which is decoded now if it was opened lazily.
 
     Raises ImageError for one without pixels or one that cannot be decoded.
@@ -203,7 +203,7 @@ def convert_picture(image: Image.Image) -> Image.Image:
 def configure_pillow() -> None:
     """Set Pillow's limit on pixels and its memory blocks for the whole process, which a library must not do."""
     Image.MAX_IMAGE_PIXELS = max_pixels()  # so that Pillow does not warn of pictures within the limit
-    Image.core.set_block_size(BLOCK_BYTES)  # type: ignore[attr-defined]  # the only other way is the environment
+    Image.core.set_block_size(PILLOW_BLOCK_BYTES)  # type: ignore[attr-defined]  # the only other way is the environment
 
 
 def _read_head(file: BinaryIO) -> bytes:

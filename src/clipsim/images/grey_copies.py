@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from clipsim.images.decode import convert_picture, decoded_file, read_size
+from clipsim.images.decode import convert_image, decoded_file, read_size
 from clipsim.images.limits import check_file_size
 from clipsim.inputs.sources import Source
 
@@ -17,7 +17,7 @@ DRAFT_OVERSAMPLING = 2  # a large JPEG is decoded at no less than this many time
 
 
 @dataclass(frozen=True, eq=False)
-class Thumbnail:
+class GreyCopy:
     """`grey` is (side, side) uint8, the whole picture stretched to a square; `colour` (3,) float32 its mean RGB value,
     from 0 to 255; `size` its width and height in pixels.
     """
@@ -27,26 +27,26 @@ class Thumbnail:
     size: tuple[int, int]
 
 
-def make_thumbnail(source: Source, side: int) -> Thumbnail:
+def make_grey_copy(source: Source, side: int) -> GreyCopy:
     """Decode a source. Raises ImageError, naming the cause but not the source, where it cannot be used."""
     picture = source.decoded()
     if picture is not None:
-        picture = convert_picture(picture)
-        return Thumbnail(_shrink(picture, side), _mean_colour(picture), picture.size)
+        picture = convert_image(picture)
+        return GreyCopy(_shrink(picture, side), _mean_colour(picture), picture.size)
     with source.open() as stream:
         check_file_size(stream.seek(0, os.SEEK_END))
         stream.seek(0)
         with decoded_file(stream, DRAFT_OVERSAMPLING * side) as decoded:
             grey, colour = _shrink(decoded, side), _mean_colour(decoded)
         stream.seek(0)
-        return Thumbnail(grey, colour, read_size(stream))
+        return GreyCopy(grey, colour, read_size(stream))
 
 
 def measure_source(source: Source) -> tuple[int, int]:
     """The width and height in pixels of a source's upright picture. Raises ImageError where it cannot be opened."""
     picture = source.decoded()
     if picture is not None:
-        return convert_picture(picture).size
+        return convert_image(picture).size
     with source.open() as stream:
         stream.seek(0)
         return read_size(stream)

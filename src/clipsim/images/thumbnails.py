@@ -36,10 +36,10 @@ class ThumbnailRules:
 
 
 @overload
-def make_thumbnail_file(picture: Image.Image, rules: ThumbnailRules) -> bytes: ...
+def make_thumbnail(picture: Image.Image, rules: ThumbnailRules) -> bytes: ...
 @overload
-def make_thumbnail_file(picture: Image.Image, rules: ThumbnailRules | None) -> bytes | None: ...
-def make_thumbnail_file(picture: Image.Image, rules: ThumbnailRules | None) -> bytes | None:
+def make_thumbnail(picture: Image.Image, rules: ThumbnailRules | None) -> bytes | None: ...
+def make_thumbnail(picture: Image.Image, rules: ThumbnailRules | None) -> bytes | None:
     """The file of a picture that is at most `side` pixels wide and high, in its own proportions, never enlarged.
 
     None where there are no rules.

@@ -8,6 +8,6 @@
 - `captions`: what comes with an image → its caption
 - `lists`: what a Python caller passed where a list is meant → its elements
 - `rows`: CSV, TSV, JSON lines and Parquet → their rows
-- `prompts`: texts, templates, and the files they are read from
+- `texts`: texts, templates, and the files they are read from
 - `labelled`, `labelled_layouts`: labelled or captioned images, in any layout
 """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, cast
 from clipsim.errors import UsageError
 from clipsim.inputs.expand import find_sources
 from clipsim.inputs.lists import check_list
-from clipsim.inputs.sources import BytesSource, FailedSource, FileSource, PictureSource, Source
+from clipsim.inputs.sources import BytesSource, FailedSource, FileSource, PillowSource, Source
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -82,9 +82,9 @@ def as_source(image: object, number: int) -> Source:
     if isinstance(image, bytes | bytearray | memoryview):
         return BytesSource(name, bytes(image))
     if is_array(image):
-        return PictureSource(name, _as_picture(image))
+        return PillowSource(name, _as_picture(image))
     if _is_pil(image):
-        return PictureSource(name, cast("Image.Image", image))
+        return PillowSource(name, cast("Image.Image", image))
     if hasattr(image, "read"):
         return _read_stream(image, name)
     if isinstance(image, Mapping):

@@ -22,8 +22,8 @@ from clipsim.inputs.labelled_layouts import (
     read_json,
     read_rows,
 )
-from clipsim.inputs.prompts import is_text, parse_json, read_text
 from clipsim.inputs.rows import IMAGE_COLUMNS, choose_column, read_table
+from clipsim.inputs.texts import is_text, parse_json, read_text
 
 TASKS = ("auto", "classify", "retrieve", "pairs")
 CLASSIFY, RETRIEVE = "classify", "retrieve"

@@ -12,7 +12,6 @@ from typing import Any
 from clipsim.errors import DataError, Failure, UsageError, printable
 from clipsim.inputs.captions import CAPTION_COLUMNS, CAPTION_SUFFIX, read_value
 from clipsim.inputs.paths import find_listed_images
-from clipsim.inputs.prompts import is_text, parse_json, read_text
 from clipsim.inputs.rows import (
     IMAGE_COLUMNS,
     Row,
@@ -22,6 +21,7 @@ from clipsim.inputs.rows import (
     name_columns,
     rows_of_objects,
 )
+from clipsim.inputs.texts import is_text, parse_json, read_text
 from clipsim.inputs.urls import as_path, is_url
 
 FOLDERS, BESIDE = "folders", "text files"

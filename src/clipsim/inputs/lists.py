@@ -10,12 +10,12 @@ from clipsim.errors import UsageError, printable
 MAX_COLUMNS = 5  # that a message names
 
 
-def list_given(values: object, name: str) -> Iterable[object]:
+def as_list(values: object, name: str) -> Iterable[object]:
     """One string or an iterable of values → an iterable of values; `name` is the parameter's, for messages.
 
     Raises UsageError for bytes, for a mapping or a table (see `check_list`), and for what cannot be iterated.
 
-    >>> list(list_given("cat", "texts")), list(list_given(("cat", "maze"), "texts"))
+    >>> list(as_list("cat", "texts")), list(as_list(("cat", "maze"), "texts"))
     (['cat'], ['cat', 'maze'])
     """
     if isinstance(values, str):

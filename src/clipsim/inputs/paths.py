@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from clipsim.errors import ImageError, UsageError, printable
-from clipsim.inputs.lists import list_given
+from clipsim.inputs.lists import as_list
 
 # The files that a directory is searched for; a file that the user names is opened whatever its suffix.
 SUFFIXES = frozenset(
@@ -208,7 +208,7 @@ class NameFilter:
     @classmethod
     def of(cls, include: object, exclude: object) -> NameFilter:
         """A filter of what a Python caller passed: a pattern or several. Raises UsageError for anything else."""
-        given = {"include": list(list_given(include, "include")), "exclude": list(list_given(exclude, "exclude"))}
+        given = {"include": list(as_list(include, "include")), "exclude": list(as_list(exclude, "exclude"))}
         for name, patterns in given.items():
             if wrong := [pattern for pattern in patterns if not isinstance(pattern, str)]:
                 raise UsageError(f"{name}: {printable(repr(wrong[0]), 40)} is not a string")

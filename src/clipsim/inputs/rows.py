@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from clipsim.errors import DataError, ImageError, MissingPackageError, TransientError, printable
 from clipsim.inputs.paths import has_image_suffix
-from clipsim.inputs.urls import is_url, open_location, suffix_of
+from clipsim.inputs.urls import file_suffix, is_url, open_location
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -83,7 +83,7 @@ def read_table(name: str) -> RowTable:
     except ImageError as error:
         raise DataError(f"cannot read it: {error}") from error
     try:
-        columns, read = _READERS.get(suffix_of(name), _open_delimited)(file)
+        columns, read = _READERS.get(file_suffix(name), _open_delimited)(file)
     except ImageError as error:
         file.close()
         raise DataError(str(error)) from error

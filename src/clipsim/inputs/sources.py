@@ -1,6 +1,6 @@
 """One input → `Source`: its name, a way to open it as a stream, and its file's `os.stat` record.
 
-Later packages accept nothing else. `FileSource` is a path, `BytesSource` an image file in memory, `PictureSource` a PIL
+Later packages accept nothing else. `FileSource` is a path, `BytesSource` an image file in memory, `PillowSource` a PIL
 picture, `FailedSource` an input that is known to be unusable; `tars` and `urls` define others.
 """
 
@@ -84,10 +84,10 @@ class BytesSource(Source):
 
 
 @dataclass(frozen=True, slots=True)
-class PictureSource(Source):
+class PillowSource(Source):
     """A PIL picture of the calling program."""
 
-    picture: Image.Image
+    image: Image.Image
 
     def open(self) -> BinaryIO:
         """Raise ImageError: there is no file."""
@@ -95,7 +95,7 @@ class PictureSource(Source):
 
     def decoded(self) -> Image.Image:
         """The picture itself."""
-        return self.picture
+        return self.image
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from clipsim.inputs.urls import Window, open_location
 
 MAX_HEADER_BYTES = 1 << 20  # of a member: its name and extended attributes
 MAX_SAMPLE_PICTURES = 64
-BLOCK_BYTES = 512
+TAR_BLOCK_BYTES = 512
 _TEXTS = (".txt", ".json")
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
 
@@ -166,7 +166,7 @@ def _clean_facts(data: bytes) -> str | None:
 
 def _ends_properly(file: BinaryIO, place: int) -> bool:
     """Whether a block of zeros, the first of the two that end a tar, is at `place`."""
-    return _read_at(file, place, BLOCK_BYTES) == bytes(BLOCK_BYTES)
+    return _read_at(file, place, TAR_BLOCK_BYTES) == bytes(TAR_BLOCK_BYTES)
 
 
 def _describe(file: BinaryIO, error: Exception) -> str:

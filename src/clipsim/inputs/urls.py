@@ -69,7 +69,7 @@ def find_urls(url: str) -> Iterator[str]:
     """
     filesystem_of = _filesystem_of()
     found: list[str] = []
-    if "::" not in url and not _WEB.match(url) and (_PATTERN.search(url) or not suffix_of(url)):
+    if "::" not in url and not _WEB.match(url) and (_PATTERN.search(url) or not file_suffix(url)):
         with suppress(Exception):  # of any client library; opening it later says what is wrong
             filesystem, path = filesystem_of(url)
             if _PATTERN.search(path):
@@ -250,10 +250,10 @@ def _is_listed(name: str, folder: str) -> bool:
     return has_image_suffix(name) and not any(part.startswith(".") for part in below.split("/"))
 
 
-def suffix_of(name: str) -> str:
+def file_suffix(name: str) -> str:
     """The suffix of a path or address in lower case, without what a query adds.
 
-    >>> suffix_of("data/part.TAR"), suffix_of("https://host/t.csv?key=1")
+    >>> file_suffix("data/part.TAR"), file_suffix("https://host/t.csv?key=1")
     ('.tar', '.csv')
     """
     plain = name.partition("?")[0].partition("#")[0] if is_url(name) else name
@@ -266,7 +266,7 @@ def is_table(name: str) -> bool:
     >>> is_table("data/pictures.CSV"), is_table("data/pictures.jpg")
     (True, False)
     """
-    return suffix_of(name) in TABLE_SUFFIXES
+    return file_suffix(name) in TABLE_SUFFIXES
 
 
 def is_tar(name: str) -> bool:
@@ -275,5 +275,5 @@ def is_tar(name: str) -> bool:
     >>> is_tar("data/part.tar"), is_tar("data/part.tar.gz"), is_tar("data/part.gz")
     (True, True, False)
     """
-    suffix = suffix_of(name)
-    return _TAR.fullmatch(suffix) is not None or _TAR.fullmatch(suffix_of(name[: -len(suffix)]) + suffix) is not None
+    suffix = file_suffix(name)
+    return _TAR.fullmatch(suffix) is not None or _TAR.fullmatch(file_suffix(name[: -len(suffix)]) + suffix) is not None

@@ -1,4 +1,4 @@
-"""The packaged catalogue → `ModelFacts`: OpenCLIP's published models, OpenAI's names for them, the bundled one."""
+"""The packaged catalogue → `ModelInfo`: OpenCLIP's published models, OpenAI's names for them, the bundled one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OPENAI_NAMES = {
 
 
 @dataclass(frozen=True)
-class ModelFacts:
+class ModelInfo:
     """One line of `clipsim models`; None where a fact is not published."""
 
     name: str
@@ -76,21 +76,21 @@ def read_catalogue() -> dict[str, Any]:
 
 
 @cache
-def list_models() -> tuple[ModelFacts, ...]:
+def list_models() -> tuple[ModelInfo, ...]:
     """Every model with a name, the bundled one first, the others in OpenCLIP's order."""
     architectures = read_catalogue()["architectures"]
     openai = {architecture: alias for alias, architecture in OPENAI_NAMES.items()}
-    found = [_bundled_facts()]
+    found = [_bundled_info()]
     for entry in read_catalogue()["weights"]:
         name, tag = entry["architecture"], entry["pretrained"]
         aliases = (openai[name],) if tag == "openai" and name in openai else ()
-        found.append(ModelFacts(f"{name}/{tag}", aliases=aliases, **entry, **architectures[name]))
+        found.append(ModelInfo(f"{name}/{tag}", aliases=aliases, **entry, **architectures[name]))
     return tuple(found)
 
 
-def _bundled_facts() -> ModelFacts:
+def _bundled_info() -> ModelInfo:
     config = json.loads((BUNDLED_PATH / CONFIG_FILE).read_text(encoding="utf-8"))["model_cfg"]
-    return ModelFacts(
+    return ModelInfo(
         name=BUNDLED,
         architecture=BUNDLED,
         pretrained="bundled",
@@ -109,10 +109,10 @@ def _bundled_facts() -> ModelFacts:
     )
 
 
-def find_facts(name: str) -> ModelFacts | None:
+def find_model_info(name: str) -> ModelInfo | None:
     """The facts of a model by its name, OpenAI's or the Hub's name for it; None where the catalogue has none."""
     name = HUB_NAMES.get(name, name)
-    return next((facts for facts in list_models() if name in (facts.name, *facts.aliases)), None)
+    return next((info for info in list_models() if name in (info.name, *info.aliases)), None)
 
 
 def list_tags(architecture: str | None) -> list[str]:

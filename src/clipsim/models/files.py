@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clipsim.errors import WeightsError, printable
-from clipsim.models.catalogue import BUNDLED_PATH, CONFIG_FILE, ModelFacts, find_facts, read_catalogue
+from clipsim.models.catalogue import BUNDLED_PATH, CONFIG_FILE, ModelInfo, find_model_info, read_catalogue
 from clipsim.models.configs import (
     explain_settings,
     has_transformers_names,
@@ -96,9 +96,9 @@ def find_files(spec: ModelSpec, cache_dir: str | None = None) -> ModelFiles:
         tokenizer = _tokenizer_folder(spec.repository if text.get("hf_tokenizer_name") else None, cache_dir)
         text_model = _text_model_folder(text.get("hf_model_name"), cache_dir)
         return ModelFiles(weights, config, tokenizer, text_model)
-    facts = find_facts(spec.name)
-    assert facts is not None
-    weights = fetch_file(spec.repository, weights_candidates(facts), cache_dir, spec.name)
+    info = find_model_info(spec.name)
+    assert info is not None
+    weights = fetch_file(spec.repository, weights_candidates(info), cache_dir, spec.name)
     return ModelFiles(weights, None, *_text_files(spec.architecture, cache_dir))
 
 
@@ -149,18 +149,18 @@ def _explain_folder(spec: ModelSpec, files: ModelFiles) -> list[str]:
     return notices
 
 
-def weights_candidates(facts: ModelFacts) -> tuple[str, ...]:
+def weights_candidates(info: ModelInfo) -> tuple[str, ...]:
     """The possible file names of a listed model's weights in its repository, preferred first."""
-    if facts.file is None:
+    if info.file is None:
         return WEIGHTS_FILES
-    return (f"{facts.file.removesuffix('.bin')}.safetensors", facts.file)
+    return (f"{info.file.removesuffix('.bin')}.safetensors", info.file)
 
 
-def find_weights(facts: ModelFacts) -> Path | None:
+def find_weights(info: ModelInfo) -> Path | None:
     """The path of a listed model's weights on this machine; None when they are missing."""
-    if facts.repository is None:
+    if info.repository is None:
         return BUNDLED_PATH / WEIGHTS_FILES[0]
-    paths = (find_cached(facts.repository, file) for file in weights_candidates(facts))
+    paths = (find_cached(info.repository, file) for file in weights_candidates(info))
     return next((path for path in paths if path is not None), None)
 
 
@@ -223,10 +223,10 @@ def _directory_files(folder: Path, cache_dir: str | None, weights: Path | None =
 
 def _text_files(architecture: str | None, cache_dir: str | None) -> tuple[Path | None, Path | None]:
     """Folders of the tokenizer and of the text tower's configuration, where the architecture uses the Hub's."""
-    facts = read_catalogue()["architectures"].get(architecture, {})
+    info = read_catalogue()["architectures"].get(architecture, {})
     return (
-        _tokenizer_folder(facts.get("tokenizer"), cache_dir),
-        _text_model_folder(facts.get("text_model"), cache_dir),
+        _tokenizer_folder(info.get("tokenizer"), cache_dir),
+        _text_model_folder(info.get("text_model"), cache_dir),
     )
 
 

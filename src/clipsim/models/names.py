@@ -14,7 +14,7 @@ from clipsim.models.catalogue import (
     BUNDLED_PATH,
     HUB_NAMES,
     OPENAI_NAMES,
-    find_facts,
+    find_model_info,
     list_models,
     read_catalogue,
 )
@@ -77,14 +77,14 @@ def find_model(name: str, weights: str | None = None) -> ModelSpec:
         if repository.count("/") != 1 or not all(repository.split("/")):
             raise UnknownModelError(f"'{printable(name, 80)}': a Hub model is written hf-hub:ORG/REPO")
         return ModelSpec(name, "hub", repository=repository)
-    facts = find_facts(name)
-    if facts is None:
-        tags = [facts for facts in list_models() if facts.architecture == name]
-        facts = tags[0] if len(tags) == 1 else None
-    if facts is not None and facts.name == BUNDLED:
+    info = find_model_info(name)
+    if info is None:
+        tags = [info for info in list_models() if info.architecture == name]
+        info = tags[0] if len(tags) == 1 else None
+    if info is not None and info.name == BUNDLED:
         return ModelSpec(BUNDLED, "directory", path=BUNDLED_PATH)
-    if facts is not None:
-        return ModelSpec(facts.name, "tag", facts.architecture, facts.pretrained, facts.repository)
+    if info is not None:
+        return ModelSpec(info.name, "tag", info.architecture, info.pretrained, info.repository)
     if os.path.isdir(name):  # noqa: PTH112 - unlike Path's, false for what cannot be a path
         return ModelSpec(name, "directory", path=Path(name))
     if os.path.exists(name):  # noqa: PTH110
@@ -107,7 +107,7 @@ def _find_architecture(name: str, weights: str) -> ModelSpec:
 
 def _unknown(name: str) -> str:
     shown = printable(name, 80)
-    tags = [facts.name for facts in list_models() if facts.architecture == name]
+    tags = [info.name for info in list_models() if info.architecture == name]
     if tags:
         more = f" and {len(tags) - 4} more" if len(tags) > 4 else ""
         return (
@@ -126,10 +126,10 @@ def _unknown(name: str) -> str:
 def _near_names(name: str) -> list[str]:
     """Up to three names that resemble one: those that contain it, the most accurate first, else those spelt alike."""
     wanted = name.lower().replace(":", "/")
-    containing = [facts for facts in list_models() if len(wanted) > 2 and wanted in facts.name.lower()]
-    containing.sort(key=lambda facts: -(facts.imagenet_top1 or 0))
+    containing = [info for info in list_models() if len(wanted) > 2 and wanted in info.name.lower()]
+    containing.sort(key=lambda info: -(info.imagenet_top1 or 0))
     if containing:
-        return [facts.name for facts in containing[:3]]
-    known = {alias.lower(): alias for facts in list_models() for alias in (facts.name, *facts.aliases)}
+        return [info.name for info in containing[:3]]
+    known = {alias.lower(): alias for info in list_models() for alias in (info.name, *info.aliases)}
     known |= {alias: alias for alias in HUB_NAMES}
     return [known[match] for match in difflib.get_close_matches(wanted, known, n=3, cutoff=0.6)]

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from clipsim.inputs.prompts import PLACE
 from clipsim.inputs.sources import BytesSource
+from clipsim.inputs.texts import PLACE
 from clipsim.server.answers import RequestError
 
 MAX_TEXTS = 1_000  # of a request, each in all its templates

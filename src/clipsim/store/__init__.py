@@ -2,7 +2,7 @@
 
 Reading:
 
-- `layout`: which files a data set has, and `clipsim.json` ↔ `DatasetFacts`
+- `layout`: which files a data set has, and `clipsim.json` ↔ `DatasetInfo`
 - `dataset`: a folder that `clipsim embed` wrote → vectors in place, names and the facts of the model, compared with
   what was written; the nearest of them, all compared
 - `index`: an index beside a data set, which finds them faster

@@ -23,12 +23,12 @@ from clipsim.files import FileStamp, digest_file, unescape_name
 from clipsim.store.folders import DigestFile, LocalFolder
 from clipsim.store.layout import (
     REMEDY,
-    FileFacts,
+    FileInfo,
     Files,
     current_folder,
     import_parquet,
     numpy_dtype,
-    read_facts,
+    read_dataset_info,
     shard_name,
     shard_names,
 )
@@ -64,18 +64,18 @@ class Dataset:
     def __init__(self, folder: str | Path, digest_file: DigestFile = digest_file, *, first: int = 0) -> None:
         self.folder, self.digest_file, self.first = Path(folder), digest_file, first
         self._here = current_folder()
-        self.facts = read_facts(self.folder)
-        self._files: Files = self.facts.files
-        self.shards, self.rows = list(range(len(self.facts.rows))), list(self.facts.rows)
-        if not self.facts.complete:
-            made = find_made(LocalFolder(str(self.folder)), self.facts)
+        self.info = read_dataset_info(self.folder)
+        self._files: Files = self.info.files
+        self.shards, self.rows = list(range(len(self.info.rows))), list(self.info.rows)
+        if not self.info.complete:
+            made = find_made(LocalFolder(str(self.folder)), self.info)
             self.shards, self.rows = list(made), [record.images for record in made.values()]
             self._files = {name: known for record in made.values() for name, known in record.files.items()}
         self._places = {shard: place for place, shard in enumerate(self.shards)}
         self.starts = [0, *np.cumsum(self.rows, dtype=np.int64).tolist()]
         self._read: dict[str, FileStamp] = {}
         for shard in self.shards:
-            for name in shard_names(shard, with_captions=self.facts.with_captions):
+            for name in shard_names(shard, with_captions=self.info.with_captions):
                 self._stat(name)
 
     def __len__(self) -> int:
@@ -86,7 +86,7 @@ class Dataset:
     def fingerprint(self) -> str:
         """A digest of all vectors, for what is derived from them."""
         digests = [self._files[shard_name("img_emb", shard)].sha256 for shard in self.shards]
-        parts = [self.facts.digest, self.facts.precision, self.facts.dtype, self.facts.dimensions, digests]
+        parts = [self.info.digest, self.info.precision, self.info.dtype, self.info.dimensions, digests]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[Block]:
@@ -98,7 +98,7 @@ class Dataset:
 
     def vectors(self, rows: Sequence[int]) -> NDArray[np.float32]:
         """(n, d) float32: the vectors of n rows, in the order given."""
-        found = np.empty((len(rows), self.facts.dimensions), np.float32)
+        found = np.empty((len(rows), self.info.dimensions), np.float32)
         for shard, start, places in self._by_shard(rows):
             found[places] = self.image_vectors(shard)[[rows[place] - start for place in places]]
         return found
@@ -120,7 +120,7 @@ class Dataset:
 
         Absolute paths and addresses are given back as they are.
         """
-        base = self.facts.base
+        base = self.info.base
         if base is None or base == self._here or os.path.isabs(name) or "://" in name:  # noqa: PTH117 (of each row)
             return name
         return os.path.join(base, name)  # noqa: PTH118 (keeps ./)
@@ -172,7 +172,7 @@ class Dataset:
         if name not in self._files:
             raise DatasetError(f"{printable(str(self.folder))}: it has no {name}")
         path = self._check(name)
-        shape, dtype = (self.rows[self._places[shard]], self.facts.dimensions), numpy_dtype(self.facts.dtype)
+        shape, dtype = (self.rows[self._places[shard]], self.info.dimensions), numpy_dtype(self.info.dtype)
         try:
             vectors: StoredVectors = np.load(path, mmap_mode="r", allow_pickle=False)
         except Exception as error:  # NumPy raises errors of many families for damaged headers
@@ -207,7 +207,7 @@ class Dataset:
         return path
 
 
-def check_digest(path: Path, known: FileFacts, digest: DigestFile) -> None:
+def check_digest(path: Path, known: FileInfo, digest: DigestFile) -> None:
     """Raise DatasetError where a file's content is not what was written."""
     try:
         found = digest(path)

@@ -20,13 +20,13 @@ from clipsim.errors import DatasetError, MissingPackageError, printable
 from clipsim.files import digest_file
 from clipsim.store.dataset import Dataset, check_digest
 from clipsim.store.folders import Folder, LocalFolder
-from clipsim.store.layout import FileFacts, from_sealed_json, to_sealed_json
+from clipsim.store.layout import FileInfo, from_sealed_json, to_sealed_json
 from clipsim.vectors.nearest import Nearest, find_wrong_rows
 from clipsim.vectors.similarity import Vectors
 
 SCHEMA = "clipsim.ivf/1"
 FOLDER = "index"
-FACTS_NAME = f"{FOLDER}/index.json"
+INFO_NAME = f"{FOLDER}/index.json"
 EXTRA = "pip install 'clipsim[search]'"
 CANDIDATES = 4  # that are compared exactly, for each answer that is asked for
 MIN_CANDIDATES = 100
@@ -37,7 +37,7 @@ _FILE_NAME = re.compile(r"ivf-[0-9a-f]+\.faiss")
 
 
 @dataclass(frozen=True)
-class IndexFacts:
+class IndexInfo:
     """What `index/index.json` says of the index in the file `file`, of `bytes` with the SHA-256 `sha256`.
 
     `fingerprint` is that of the vectors it was built from. A search reads `probes` of the `lists`. `recall_images` and
@@ -62,30 +62,30 @@ class IndexFacts:
         return to_sealed_json({"schema": SCHEMA, **asdict(self)})
 
     @classmethod
-    def from_json(cls, text: str) -> IndexFacts:
+    def from_json(cls, text: str) -> IndexInfo:
         """The facts in the text of `index.json`. Raises ValueError for anything else."""
         record = from_sealed_json(text, SCHEMA)
         known = {field.name for field in fields(cls)}
         try:
-            facts = cls(**{key: value for key, value in record.items() if key in known})
+            info = cls(**{key: value for key, value in record.items() if key in known})
         except TypeError as error:
             raise ValueError("not the facts of an index") from error
-        if not _FILE_NAME.fullmatch(facts.file):
+        if not _FILE_NAME.fullmatch(info.file):
             raise ValueError("another file")
-        return facts
+        return info
 
 
 class VectorIndex:
     """An index that is open for searching; its lists stay on the disk."""
 
-    def __init__(self, dataset: Dataset, index: Any, facts: IndexFacts) -> None:
-        self._dataset, self._index, self.facts = dataset, index, facts
+    def __init__(self, dataset: Dataset, index: Any, info: IndexInfo) -> None:
+        self._dataset, self._index, self.info = dataset, index, info
 
     def find(self, queries: Vectors, count: int, probes: int | None = None) -> Nearest:
         """The `count` nearest rows of each of (m, d) unit queries, as far as they are in the lists that are read."""
         wanted = min(max(CANDIDATES * count, MIN_CANDIDATES), len(self._dataset))
         faiss = _import_faiss()
-        parameters = faiss.SearchParametersIVF(nprobe=probes or self.facts.probes)
+        parameters = faiss.SearchParametersIVF(nprobe=probes or self.info.probes)
         _, candidates = self._index.search(np.ascontiguousarray(queries), wanted, params=parameters)
         return refine(self._dataset, queries, candidates, count)
 
@@ -126,7 +126,7 @@ def build_ivf(dataset: Dataset, file: Path, on_rows: Callable[[int], None] = lam
     faiss = _import_faiss()
     begun = time.monotonic()
     lists = choose_lists(len(dataset))
-    dimensions = dataset.facts.dimensions
+    dimensions = dataset.info.dimensions
     centres = faiss.IndexFlatIP(dimensions)
     kind = faiss.ScalarQuantizer.QT_8bit
     index = faiss.IndexIVFScalarQuantizer(centres, dimensions, lists, kind, faiss.METRIC_INNER_PRODUCT)
@@ -141,7 +141,7 @@ def build_ivf(dataset: Dataset, file: Path, on_rows: Callable[[int], None] = lam
         faiss.write_index(index, str(file))
     except RuntimeError as error:  # faiss has no other
         raise DatasetError(f"{printable(str(file))}: cannot write the index: {printable(str(error), 120)}") from error
-    facts = IndexFacts(
+    info = IndexInfo(
         kind="ivf",
         fingerprint=dataset.fingerprint,
         vectors=len(dataset),
@@ -152,25 +152,25 @@ def build_ivf(dataset: Dataset, file: Path, on_rows: Callable[[int], None] = lam
         sha256=digest_file(file),
         seconds=time.monotonic() - begun,
     )
-    return VectorIndex(dataset, index, facts)
+    return VectorIndex(dataset, index, info)
 
 
-def publish_index(dataset: Dataset, made: Path, facts: IndexFacts) -> None:
+def publish_index(dataset: Dataset, made: Path, info: IndexInfo) -> None:
     """Move a new index into the data set's folder, in place of an earlier one: its facts are written last.
 
     The caller holds the folder's lock.
     """
     folder = LocalFolder(str(dataset.folder))
-    folder.publish(made, f"{FOLDER}/{facts.file}")
-    folder.write(FACTS_NAME, facts.to_json().encode())
-    for name in own_names(folder) - {FACTS_NAME, f"{FOLDER}/{facts.file}"}:
+    folder.publish(made, f"{FOLDER}/{info.file}")
+    folder.write(INFO_NAME, info.to_json().encode())
+    for name in own_names(folder) - {INFO_NAME, f"{FOLDER}/{info.file}"}:
         folder.remove(name)
 
 
 def own_names(folder: Folder) -> set[str]:
     """The names of the files of a folder's index, of an earlier one that was interrupted too."""
     found = {f"{FOLDER}/{name}" for name in folder.list_names(FOLDER) if _FILE_NAME.fullmatch(name)}
-    return found | ({FACTS_NAME} if folder.read(FACTS_NAME) is not None else set())
+    return found | ({INFO_NAME} if folder.read(INFO_NAME) is not None else set())
 
 
 def remove_index(folder: Folder) -> bool:
@@ -187,33 +187,33 @@ def open_index(dataset: Dataset) -> tuple[VectorIndex | None, list[str]]:
     again = f"'clipsim index {shown}' builds a new one"
     damaged = [f"{shown}: its index is damaged and is not used; {again}"]
     try:
-        content = LocalFolder(str(dataset.folder)).read(FACTS_NAME)
+        content = LocalFolder(str(dataset.folder)).read(INFO_NAME)
     except DatasetError as error:
         return None, [f"{shown}: its index is not used: {error}"]
     if content is None:
         return None, [] if not own_names(LocalFolder(str(dataset.folder))) else damaged
     try:
-        facts = IndexFacts.from_json(content.decode())
+        info = IndexInfo.from_json(content.decode())
     except ValueError:
         return None, [f"{shown}: its index is damaged or of another version and is not used; {again}"]
-    if facts.fingerprint != dataset.fingerprint:
+    if info.fingerprint != dataset.fingerprint:
         return None, [f"{shown}: its index was built from other vectors and is not used; {again}"]
     try:
         faiss = _import_faiss()
-        file = dataset.folder / FOLDER / facts.file
-        check_digest(file, FileFacts(facts.bytes, facts.sha256), dataset.digest_file)
+        file = dataset.folder / FOLDER / info.file
+        check_digest(file, FileInfo(info.bytes, info.sha256), dataset.digest_file)
         index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
-        if (index.ntotal, index.d, index.nlist) != (len(dataset), dataset.facts.dimensions, facts.lists):
+        if (index.ntotal, index.d, index.nlist) != (len(dataset), dataset.info.dimensions, info.lists):
             return None, damaged
     except MissingPackageError as error:
         return None, [f"{shown}: its index is not used: {error}"]
     except (RuntimeError, AttributeError):  # of which DatasetError is one
         return None, damaged
-    return VectorIndex(dataset, index, facts), [f"{shown}: searched by its index, {_describe_recall(facts)}"]
+    return VectorIndex(dataset, index, info), [f"{shown}: searched by its index, {_describe_recall(info)}"]
 
 
-def _describe_recall(facts: IndexFacts) -> str:
-    shares = {"images": facts.recall_images, "texts": facts.recall_texts}
+def _describe_recall(info: IndexInfo) -> str:
+    shares = {"images": info.recall_images, "texts": info.recall_texts}
     known = [f"{share:.0%} for {name}" for name, share in shares.items() if share is not None]
     return f"which finds {' and '.join(known)} of the ten nearest" if known else "whose recall is not known"
 

@@ -1,4 +1,4 @@
-"""The files of a data set of vectors: where they are, what is known of each, and `clipsim.json` ↔ `DatasetFacts`.
+"""The files of a data set of vectors: where they are, what is known of each, and `clipsim.json` ↔ `DatasetInfo`.
 
 The layout is clip-retrieval's, so that other tools read it as well; shard N is
 
@@ -28,25 +28,25 @@ from clipsim.errors import DatasetError, MissingPackageError, printable
 from clipsim.results.rank import ModelRecord
 
 SCHEMA = "clipsim.embeddings/1"
-FACTS_FILE = "clipsim.json"
+INFO_FILE = "clipsim.json"
 ERRORS_FILE = "errors.jsonl"
 STATE_FOLDER = ".clipsim"  # what only `clipsim embed` reads: which inputs make up which shard, how each shard ended
 REMEDY = "run the same 'clipsim embed' again to re-create it"
 
 
 @dataclass(frozen=True)
-class FileFacts:
+class FileInfo:
     """What a file was when it was written: its size and the SHA-256 of its content, in hex."""
 
     bytes: int
     sha256: str
 
 
-Files = dict[str, FileFacts]  # by their names in the folder
+Files = dict[str, FileInfo]  # by their names in the folder
 
 
 @dataclass(frozen=True)
-class VectorFacts:
+class VectorInfo:
     """What vectors depend on; `digest` is that of the model's files (`models.identity`).
 
     `warnings` say what was assumed of these files.
@@ -67,7 +67,7 @@ class VectorFacts:
 
 
 @dataclass(frozen=True)
-class DatasetFacts(VectorFacts):
+class DatasetInfo(VectorInfo):
     """What `clipsim.json` says.
 
     `sources` is the number of inputs that were named, and `sources_digest` the SHA-256 of their names and places.
@@ -115,7 +115,7 @@ class DatasetFacts(VectorFacts):
         return to_sealed_json(record)
 
     @classmethod
-    def from_json(cls, text: str) -> DatasetFacts:
+    def from_json(cls, text: str) -> DatasetInfo:
         """The facts in the text of `clipsim.json`. Raises ValueError for anything else."""
         record = from_sealed_json(text, SCHEMA)
         try:
@@ -124,14 +124,14 @@ class DatasetFacts(VectorFacts):
             values |= {"rows": tuple(record["rows"]), "files": read_files(record["files"])}
             values |= {"replaces": tuple(map(str, record["replaces"]))}
             values |= {"warnings": tuple(printable(str(warning)) for warning in list(record.get("warnings", ())))}
-            facts = cls(**{key: value for key, value in values.items() if key in known})
-            if facts.dtype not in ("fp16", "fp32") or facts.shard_size < 1 or facts.dimensions < 1:
+            info = cls(**{key: value for key, value in values.items() if key in known})
+            if info.dtype not in ("fp16", "fp32") or info.shard_size < 1 or info.dimensions < 1:
                 raise ValueError("a value out of range")
-            if facts.complete and len(facts.rows) != facts.shards:
+            if info.complete and len(info.rows) != info.shards:
                 raise ValueError("rows of other shards")
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not the facts of a data set: {error}") from error
-        return facts
+        return info
 
 
 def to_sealed_json(record: Mapping[str, Any]) -> str:
@@ -160,7 +160,7 @@ def _checksum(record: Mapping[str, Any]) -> str:
 
 def read_files(record: Mapping[str, Mapping[str, Any]]) -> Files:
     """The facts of files in a JSON object. Raises TypeError, KeyError or AttributeError for anything else."""
-    return {name: FileFacts(**found) for name, found in record.items()}
+    return {name: FileInfo(**found) for name, found in record.items()}
 
 
 def current_folder() -> str | None:
@@ -172,17 +172,17 @@ def current_folder() -> str | None:
 
 def is_dataset(folder: str | Path) -> bool:
     """Whether a folder holds a data set of vectors, readable or not."""
-    return os.path.isfile(Path(folder) / FACTS_FILE)  # noqa: PTH113 (a Path raises for names that are hard to reach)
+    return os.path.isfile(Path(folder) / INFO_FILE)  # noqa: PTH113 (a Path raises for names that are hard to reach)
 
 
-def read_facts(folder: Path) -> DatasetFacts:
+def read_dataset_info(folder: Path) -> DatasetInfo:
     """The facts of a data set. Raises DatasetError where there is none, or it is of another version."""
-    path = folder / FACTS_FILE
+    path = folder / INFO_FILE
     shown = printable(str(path))
     try:
-        return DatasetFacts.from_json(path.read_text(encoding="utf-8"))
+        return DatasetInfo.from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise DatasetError(f"{printable(str(folder))}: not a folder of vectors: it has no {FACTS_FILE}") from error
+        raise DatasetError(f"{printable(str(folder))}: not a folder of vectors: it has no {INFO_FILE}") from error
     except OSError as error:
         raise DatasetError(f"{shown}: cannot read it: {error.strerror or error}") from error
     except ValueError as error:

@@ -20,12 +20,12 @@ from clipsim.store.folders import DigestFile, Folder
 from clipsim.store.index import own_names
 from clipsim.store.layout import (
     ERRORS_FILE,
-    FACTS_FILE,
+    INFO_FILE,
     STATE_FOLDER,
-    DatasetFacts,
-    FileFacts,
+    DatasetInfo,
+    FileInfo,
     Files,
-    VectorFacts,
+    VectorInfo,
     shard_name,
     shard_names,
 )
@@ -153,23 +153,23 @@ def _name_in(line: bytes) -> str:
 ANOTHER = "give another folder"
 
 
-def read_earlier(folder: Folder) -> DatasetFacts | None:
+def read_earlier(folder: Folder) -> DatasetInfo | None:
     """The facts of the data set in a folder, complete or not; None where the folder is empty.
 
     Temporary files of interrupted runs are removed, and what an interrupted one was replacing; the caller holds the
     folder's lock. Raises DatasetError for a folder of other files, and for damaged facts.
     """
-    content = folder.read(FACTS_FILE)
+    content = folder.read(INFO_FILE)
     if content is not None:
         try:
-            facts = DatasetFacts.from_json(content.decode())
+            info = DatasetInfo.from_json(content.decode())
         except ValueError as error:
             raise DatasetError(
-                f"{folder.shown}: its {FACTS_FILE}, which says what is of the data set, is damaged, edited or of "
+                f"{folder.shown}: its {INFO_FILE}, which says what is of the data set, is damaged, edited or of "
                 f"another version; {ANOTHER}, or remove this one yourself"
             ) from error
         _remove_scratch(folder)
-        return _remove_replaced(folder, facts) if facts.replaces else facts
+        return _remove_replaced(folder, info) if info.replaces else info
     foreign = sorted(set(folder.list_names()) - {STATE_FOLDER})
     if foreign:
         raise DatasetError(f"{folder.shown}: the folder is not empty and holds no vectors of clipsim; {ANOTHER}")
@@ -177,47 +177,47 @@ def read_earlier(folder: Folder) -> DatasetFacts | None:
     return None
 
 
-def find_own(folder: Folder, facts: DatasetFacts) -> set[str]:
+def find_own(folder: Folder, info: DatasetInfo) -> set[str]:
     """The names of all files that belong to a data set, also its index, but for `clipsim.json` and its plan."""
-    if facts.complete:
-        named = set(facts.files)
+    if info.complete:
+        named = set(info.files)
     else:
-        records = (read_record(folder, shard) for shard in range(facts.shards))
+        records = (read_record(folder, shard) for shard in range(info.shards))
         named = {ERRORS_FILE, *chain.from_iterable(record.files for record in records if record is not None)}
-    state = {record_name(shard) for shard in range(facts.shards)}
+    state = {record_name(shard) for shard in range(info.shards)}
     return named | state | own_names(folder)
 
 
-def check_room(folder: Folder, own: set[str], facts: DatasetFacts) -> None:
+def check_room(folder: Folder, own: set[str], info: DatasetInfo) -> None:
     """Raise DatasetError where a file of a new data set would take the place of one that is not in `own`."""
     there = {f"{kind}/{name}" for kind in ("img_emb", "text_emb", "metadata") for name in folder.list_names(kind)}
     there |= {ERRORS_FILE} & set(folder.list_names())
-    wanted = chain.from_iterable(shard_names(shard, with_captions=facts.with_captions) for shard in range(facts.shards))
+    wanted = chain.from_iterable(shard_names(shard, with_captions=info.with_captions) for shard in range(info.shards))
     for name in chain((ERRORS_FILE,), wanted):
         if name in there - own:
             raise DatasetError(f"{folder.shown}: {name} is not of the data set there and would be replaced; {ANOTHER}")
 
 
-def start_again(folder: Folder, own: set[str], facts: DatasetFacts) -> None:
+def start_again(folder: Folder, own: set[str], info: DatasetInfo) -> None:
     """Put the facts of a new data set in place of another's, whose files are removed.
 
     After an interruption before the first step the old data set is there; after it, the new one, which goes on.
     """
-    begun = replace(facts, replaces=tuple(sorted(own)))
-    folder.write(FACTS_FILE, begun.to_json().encode())
+    begun = replace(info, replaces=tuple(sorted(own)))
+    folder.write(INFO_FILE, begun.to_json().encode())
     _remove_replaced(folder, begun)
 
 
-def _remove_replaced(folder: Folder, facts: DatasetFacts) -> DatasetFacts:
-    for name in facts.replaces:
+def _remove_replaced(folder: Folder, info: DatasetInfo) -> DatasetInfo:
+    for name in info.replaces:
         folder.remove(name)
-    facts = replace(facts, replaces=())
-    folder.write(FACTS_FILE, facts.to_json().encode())
-    return facts
+    info = replace(info, replaces=())
+    folder.write(INFO_FILE, info.to_json().encode())
+    return info
 
 
 def find_differences(
-    there: DatasetFacts, asked: VectorFacts, *, dtype: str, shard_size: int, with_captions: bool
+    there: DatasetInfo, asked: VectorInfo, *, dtype: str, shard_size: int, with_captions: bool
 ) -> list[str]:
     """How a data set differs from what is asked, a phrase each; engine and device, which only round, are ignored."""
     found = []
@@ -241,15 +241,15 @@ def find_differences(
     return found
 
 
-def errors_differ(folder: Folder, facts: DatasetFacts, digest: DigestFile | None = None) -> bool:
+def errors_differ(folder: Folder, info: DatasetInfo, digest: DigestFile | None = None) -> bool:
     """Whether the `errors.jsonl` of a complete data set is not the one that was written."""
-    known, size = facts.files.get(ERRORS_FILE), folder.sizes("").get(ERRORS_FILE)
+    known, size = info.files.get(ERRORS_FILE), folder.sizes("").get(ERRORS_FILE)
     if known is None or size != known.bytes:
         return True
     return digest is not None and folder.digest(ERRORS_FILE, digest) != known.sha256
 
 
-def finish(folder: Folder, facts: DatasetFacts) -> DatasetFacts:
+def finish(folder: Folder, info: DatasetInfo) -> DatasetInfo:
     """Write `errors.jsonl` and the counts of a data set with all its shards, and return the facts with the counts."""
     images = captions = errors = 0
     rows: list[int] = []
@@ -260,7 +260,7 @@ def finish(folder: Folder, facts: DatasetFacts) -> DatasetFacts:
         made = scratch / ERRORS_FILE
         try:
             with made.open("wb") as file:
-                for shard in range(facts.shards):
+                for shard in range(info.shards):
                     record = read_record(folder, shard)
                     if record is None:
                         folder.remove(shard_name("metadata", shard))  # so that the shard is made again
@@ -279,16 +279,16 @@ def finish(folder: Folder, facts: DatasetFacts) -> DatasetFacts:
         except OSError as error:
             raise DatasetError(f"{folder.shown}: cannot write {ERRORS_FILE}: {error.strerror or error}") from error
         folder.publish(made, ERRORS_FILE)
-    files[ERRORS_FILE] = FileFacts(size, digest.hexdigest())
+    files[ERRORS_FILE] = FileInfo(size, digest.hexdigest())
     done = replace(
-        facts,
+        info,
         images=images,
-        captions=captions if facts.with_captions else None,
+        captions=captions if info.with_captions else None,
         errors=errors,
         rows=tuple(rows),
         files=files,
     )
-    folder.write(FACTS_FILE, done.to_json().encode())
+    folder.write(INFO_FILE, done.to_json().encode())
     return done
 
 
@@ -298,5 +298,5 @@ def _remove_scratch(folder: Folder) -> None:
             folder.remove(f"{STATE_FOLDER}/{name}")
 
 
-def _model(facts: VectorFacts) -> str:
-    return facts.model.name + (f"/{facts.model.pretrained}" if facts.model.pretrained else "")
+def _model(info: VectorInfo) -> str:
+    return info.model.name + (f"/{info.model.pretrained}" if info.model.pretrained else "")

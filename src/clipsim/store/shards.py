@@ -18,8 +18,8 @@ from clipsim.files import digest_file, escape_name
 from clipsim.store.folders import DigestFile, Folder
 from clipsim.store.layout import (
     STATE_FOLDER,
-    DatasetFacts,
-    FileFacts,
+    DatasetInfo,
+    FileInfo,
     Files,
     from_sealed_json,
     import_parquet,
@@ -196,17 +196,17 @@ def read_record(folder: Folder, shard: int) -> ShardRecord | None:
     return record if shard_name("metadata", shard) in record.files else None
 
 
-def find_made(folder: Folder, facts: DatasetFacts) -> dict[int, ShardRecord]:
+def find_made(folder: Folder, info: DatasetInfo) -> dict[int, ShardRecord]:
     """The records of the shards of an incomplete data set that are there, by their numbers."""
-    there = set() if facts.replaces else set(folder.list_names("metadata"))
+    there = set() if info.replaces else set(folder.list_names("metadata"))
     made = {}
-    for shard in range(facts.shards):
+    for shard in range(info.shards):
         if shard_name("metadata", shard).partition("/")[2] in there and (record := read_record(folder, shard)):
             made[shard] = record
     return made
 
 
-def find_missing(folder: Folder, facts: DatasetFacts, digest: DigestFile | None = None) -> dict[int, str]:
+def find_missing(folder: Folder, info: DatasetInfo, digest: DigestFile | None = None) -> dict[int, str]:
     """The shards that have to be made, and what is wrong with each: "" where it has not been made.
 
     The sizes of all files are compared with what was written; with `digest`, which finds that of a file on this
@@ -219,20 +219,20 @@ def find_missing(folder: Folder, facts: DatasetFacts, digest: DigestFile | None 
     }
     records = set(folder.list_names(STATE_FOLDER))
     missing: dict[int, str] = {}
-    for shard in range(facts.shards):
+    for shard in range(info.shards):
         made = record_name(shard).partition("/")[2] in records
-        if not (made or facts.complete):
+        if not (made or info.complete):
             missing[shard] = ""
             continue
         record = read_record(folder, shard) if made else None
-        names = shard_names(shard, with_captions=facts.with_captions)
+        names = shard_names(shard, with_captions=info.with_captions)
         if record is None or set(record.files) != set(names):
             missing[shard] = f"{record_name(shard)} is {'damaged' if made else 'missing'}"
         elif record.retry:
             missing[shard] = ""
-        elif facts.complete and any(record.files[name] != facts.files.get(name) for name in names):
+        elif info.complete and any(record.files[name] != info.files.get(name) for name in names):
             missing[shard] = f"{record_name(shard)} is of another data set"
-        elif names[-1] not in sizes and not facts.complete:
+        elif names[-1] not in sizes and not info.complete:
             missing[shard] = ""  # interrupted before the last file was moved into place
         else:
             problems = (_problem(folder, name, record.files[name], sizes, digest) for name in names)
@@ -241,7 +241,7 @@ def find_missing(folder: Folder, facts: DatasetFacts, digest: DigestFile | None 
     return missing
 
 
-def _problem(folder: Folder, name: str, known: FileFacts, sizes: dict[str, int], digest: DigestFile | None) -> str:
+def _problem(folder: Folder, name: str, known: FileInfo, sizes: dict[str, int], digest: DigestFile | None) -> str:
     """What is wrong with a file of a shard; "" where nothing is."""
     if name not in sizes:
         return f"{name} is missing"
@@ -333,7 +333,7 @@ class ShardWriter:
                     raise DatasetError(f"{file.rows:,} rows for {self._images.rows:,} vectors")
                 file.check()
             names = {shard_name(file.path.stem, self._shard): file.path for file in self._files}
-            files = {name: FileFacts(path.stat().st_size, digest_file(path)) for name, path in names.items()}
+            files = {name: FileInfo(path.stat().st_size, digest_file(path)) for name, path in names.items()}
         record = ShardRecord(self._images.rows, self._captions, tuple(self._failures), files, self._retry)
         self._on_ready()
         self._folder.write(record_name(self._shard), record.to_json().encode())

@@ -19,7 +19,7 @@ from clipsim.engines.choice import usable_cores
 from clipsim.errors import ImageError, UsageError, count_of, printable
 from clipsim.files import digest_stream, file_identity
 from clipsim.images.copies import PictureFacts, could_be_copies, is_copy, read_facts
-from clipsim.images.grey_copies import Thumbnail, make_thumbnail, measure_source
+from clipsim.images.grey_copies import GreyCopy, make_grey_copy, measure_source
 from clipsim.inputs.expand import Repeats, identify
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.models.catalogue import BUNDLED
@@ -360,8 +360,8 @@ def _measure(collection: Collection, row: int) -> tuple[int, int] | None:
 
 # The correlation that one picture must have with a part of the other, and the greatest difference of their mean
 # colours in any channel; benchmarks/duplicates.py measures them.
-LEAST_FIT = 0.85
-MOST_COLOUR_DIFFERENCE = 32.0
+MIN_CORRELATION = 0.85
+MAX_COLOUR_DISTANCE = 32.0
 KEPT_PICTURES = 4096  # nine kilobytes each
 KEPT_WINDOWS = 64  # two megabytes each
 
@@ -382,7 +382,7 @@ class PixelCheck:
         self._sources = sources
         self._workers = workers
         self._pool: ThreadPoolExecutor | None = None
-        self._pictures: OrderedDict[int, Thumbnail] = OrderedDict()
+        self._pictures: OrderedDict[int, GreyCopy] = OrderedDict()
         self._windows: OrderedDict[int, Windows] = OrderedDict()
         self.sizes: dict[int, tuple[int, int]] = {}
         self.missing: set[int] = set()
@@ -409,13 +409,13 @@ class PixelCheck:
         if self.missing & {first, second}:
             return True
         one, other = self._pictures[first], self._pictures[second]
-        if np.abs(one.colour - other.colour).max() > MOST_COLOUR_DIFFERENCE:
+        if np.abs(one.colour - other.colour).max() > MAX_COLOUR_DISTANCE:
             return False
         if _distance(one, other).max() <= EQUAL_DIFFERENCE:
             return True  # also where all pixels have one colour, which nothing correlates with
-        if correlate(cut_whole(one.grey), cut_whole(other.grey)) >= LEAST_FIT:
+        if correlate(cut_whole(one.grey), cut_whole(other.grey)) >= MIN_CORRELATION:
             return True  # neither cropped nor turned, as most copies are
-        return fit(self._windows_of(first), self._windows_of(second)) >= LEAST_FIT
+        return fit(self._windows_of(first), self._windows_of(second)) >= MIN_CORRELATION
 
     def distance(self, first: int, second: int) -> float:
         """How far the small copies of two pictures are apart; infinite where they are surely of different content."""
@@ -438,14 +438,14 @@ class PixelCheck:
                 self._windows.popitem(last=False)
         return windows
 
-    def _decode(self, row: int) -> Thumbnail | None:
+    def _decode(self, row: int) -> GreyCopy | None:
         try:
-            return make_thumbnail(self._sources[row], SIDE)
+            return make_grey_copy(self._sources[row], SIDE)
         except ImageError:
             return None
 
 
-def _distance(first: Thumbnail, second: Thumbnail) -> NDArray[np.float32]:
+def _distance(first: GreyCopy, second: GreyCopy) -> NDArray[np.float32]:
     """The differences of two small pictures, cell by cell, and of their mean colours."""
     difference = np.abs(first.grey.astype(np.float32) - second.grey.astype(np.float32))
     cells = difference.reshape(SIDE // CELL, CELL, SIDE // CELL, CELL).mean((1, 3))

@@ -23,7 +23,7 @@ from clipsim.inputs.urls import as_path, is_url
 from clipsim.options import as_whole, check_flag, check_path
 from clipsim.results.datasets import EmbedResult
 from clipsim.store.folders import DigestFile, Folder, LocalFolder, open_folder
-from clipsim.store.layout import FACTS_FILE, DatasetFacts, VectorFacts, current_folder, import_parquet
+from clipsim.store.layout import INFO_FILE, DatasetInfo, VectorInfo, current_folder, import_parquet
 from clipsim.store.lifecycle import (
     Plan,
     check_room,
@@ -111,12 +111,12 @@ class Runner(Protocol):
 
     notices: list[str]
 
-    def describe(self) -> VectorFacts:
+    def describe(self) -> VectorInfo:
         """What the vectors depend on, on the machine that makes them."""
         ...
 
     def run(
-        self, facts: DatasetFacts, shards: Sequence[int], on_ready: Callable[[], None]
+        self, facts: DatasetInfo, shards: Sequence[int], on_ready: Callable[[], None]
     ) -> Generator[Step, None, None]:
         """Make the shards, and yield steps; call `on_ready` before the first file is moved into place."""
         ...
@@ -185,7 +185,7 @@ class Embedding:
                 facts = finish(folder, facts)
         self.result = self._describe(facts, len(missing) - len(failed), failed, time.monotonic() - begun)
 
-    def _plan(self, records: Iterable[dict[str, Any]], there: DatasetFacts | None, plan: Plan) -> Iterator[int]:
+    def _plan(self, records: Iterable[dict[str, Any]], there: DatasetInfo | None, plan: Plan) -> Iterator[int]:
         """Write down which sources make up which shard, or compare them with what was written."""
         size = self._request.shard_size
         if there is None:
@@ -204,7 +204,7 @@ class Embedding:
             )
         return record
 
-    def _find_missing(self, there: DatasetFacts | None, plan: Plan) -> list[int]:
+    def _find_missing(self, there: DatasetInfo | None, plan: Plan) -> list[int]:
         """The shards that have to be made; what is wrong with those that are damaged becomes a notice."""
         if there is None:
             return list(range(-(-plan.sources // self._request.shard_size)))
@@ -220,12 +220,12 @@ class Embedding:
             return digest_file
         return self._session.digest_file if isinstance(self._folder, LocalFolder) else None
 
-    def _expected(self, there: DatasetFacts) -> VectorFacts:
+    def _expected(self, there: DatasetInfo) -> VectorInfo:
         """What the vectors depend on, as far as known before the model is loaded; the rest as in `there`."""
         session = self._session
         encoder = session.encoder
         local = self._request.runner == "local"
-        return VectorFacts(
+        return VectorInfo(
             model=replace(there.model, name=encoder.name, pretrained=encoder.pretrained),
             digest=session.identity,
             device=there.device,
@@ -234,7 +234,7 @@ class Embedding:
             preprocessing={**there.preprocessing, "exact": session.decoding.exact},
         )
 
-    def _check(self, there: DatasetFacts, asked: VectorFacts) -> None:
+    def _check(self, there: DatasetInfo, asked: VectorInfo) -> None:
         """Raise DatasetError, saying what differs, where the folder holds other vectors than are asked for."""
         request = self._request
         differences = find_differences(
@@ -246,13 +246,13 @@ class Embedding:
                 "give another folder, or overwrite=True to start again"
             )
 
-    def _begin(self, vectors: VectorFacts, there: DatasetFacts | None, plan: Plan) -> DatasetFacts:
+    def _begin(self, vectors: VectorInfo, there: DatasetInfo | None, plan: Plan) -> DatasetInfo:
         """Write the facts of the data set before its first shard, or check those that are there against the model."""
         if there is not None:
             self._check(there, vectors)
             facts = replace(there, images=None, captions=None, errors=None, warnings=vectors.warnings)
         else:
-            facts = DatasetFacts(
+            facts = DatasetInfo(
                 **vars(vectors),
                 dtype=self._request.dtype,
                 shard_size=self._request.shard_size,
@@ -262,12 +262,12 @@ class Embedding:
                 base=current_folder(),
             )
         if self._replaced is None:
-            self._folder.write(FACTS_FILE, facts.to_json().encode())
+            self._folder.write(INFO_FILE, facts.to_json().encode())
         else:
             check_room(self._folder, self._replaced, facts)
         return facts
 
-    def _start_again(self, facts: DatasetFacts) -> None:
+    def _start_again(self, facts: DatasetInfo) -> None:
         """Remove what is to be overwritten, once."""
         if self._replaced is not None:
             start_again(self._folder, self._replaced, facts)
@@ -281,7 +281,7 @@ class Embedding:
         return RayRunner(self._session, self._folder, self._request)
 
     def _watch(
-        self, runner: Runner, facts: DatasetFacts, missing: Sequence[int]
+        self, runner: Runner, facts: DatasetInfo, missing: Sequence[int]
     ) -> Generator[EmbedProgress, None, None]:
         size = facts.shard_size
         done = facts.sources - sum(min(size, facts.sources - shard * size) for shard in missing)
@@ -291,7 +291,7 @@ class Embedding:
                 done += count
                 yield EmbedProgress("embedding", done, facts.sources, failures)
 
-    def _describe(self, facts: DatasetFacts, made: int, failed: Sequence[int], seconds: float) -> EmbedResult:
+    def _describe(self, facts: DatasetInfo, made: int, failed: Sequence[int], seconds: float) -> EmbedResult:
         shared = EmbedResult.__dataclass_fields__.keys() - {"warnings"}
         known = {key: value for key, value in asdict(facts).items() if key in shared}
         return EmbedResult(
@@ -316,7 +316,7 @@ class LocalRunner:
         self._session, self._folder = session, folder
         self.notices: list[str] = []  # none: what a model has to say is the session's
 
-    def describe(self) -> VectorFacts:
+    def describe(self) -> VectorInfo:
         """What the vectors will depend on; loads the model."""
         return describe_vectors(self._session)
 
@@ -324,7 +324,7 @@ class LocalRunner:
         """Nothing: the session outlives the run."""
 
     def run(
-        self, facts: DatasetFacts, shards: Sequence[int], on_ready: Callable[[], None] = lambda: None
+        self, facts: DatasetInfo, shards: Sequence[int], on_ready: Callable[[], None] = lambda: None
     ) -> Generator[Step, None, None]:
         """Make the shards, in order; `on_ready` is called before the files of each are moved into place."""
         ahead = BATCHES_AHEAD * self._session.batch_size
@@ -350,7 +350,7 @@ Step = tuple[int, tuple[Failure, ...]]  # inputs that are done, and those among 
 class ShardWork:
     """The making of one shard. Raises DatasetError where the plan that lists its sources is missing."""
 
-    def __init__(self, session: Embedder, folder: Folder, facts: DatasetFacts, shard: int) -> None:
+    def __init__(self, session: Embedder, folder: Folder, facts: DatasetInfo, shard: int) -> None:
         self._session, self._folder, self._facts, self._shard = session, folder, facts, shard
         self._sources: list[Source] = [from_record(record) for record in read_plan(folder, shard)]
         self._pipeline: Pipeline | None = None
@@ -417,11 +417,11 @@ class ShardWork:
         return vectors
 
 
-def describe_vectors(session: Embedder) -> VectorFacts:
+def describe_vectors(session: Embedder) -> VectorInfo:
     """What a session's vectors depend on. Loads the model, so that the device and precision are certain."""
     session.load_model()
     encoder = session.encoder
-    return VectorFacts(
+    return VectorInfo(
         model=describe_model(encoder),
         digest=session.identity,
         device=encoder.device,

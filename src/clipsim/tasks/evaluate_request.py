@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from clipsim.errors import UsageError, printable
 from clipsim.inputs.labelled import LabelledRequest
 from clipsim.inputs.labelled_layouts import Columns
-from clipsim.inputs.lists import check_list, list_given
-from clipsim.inputs.prompts import PLACE, check_templates
+from clipsim.inputs.lists import as_list, check_list
+from clipsim.inputs.texts import PLACE, check_templates
 from clipsim.options import as_number, as_whole, check_flag, check_path
 from clipsim.results.loaded import SavedEvaluation
 from clipsim.statistics.retrieval import CLIPSCORE_TEMPLATE
@@ -120,7 +120,7 @@ def _ranks(name: str, usual: tuple[int, ...], given: object) -> tuple[int, ...]:
     """The ranks to measure at, without repetition: the usual ones unless others are given."""
     if given is None:
         return usual
-    values = [given] if not isinstance(given, Iterable) else list(list_given(given, name))
+    values = [given] if not isinstance(given, Iterable) else list(as_list(given, name))
     found = tuple(dict.fromkeys(map(as_whole, values)))
     ranks = tuple(k for k in found if k is not None and k > 0)
     if not found or ranks != found:
@@ -154,10 +154,9 @@ def find_template_sets(templates: Iterable[str] | str, sets: TemplateSets | str 
         return (TemplateSet(None, own),)
     if own:
         raise UsageError("there are templates beside template sets; make them a set of their own")
-    named = sets if isinstance(sets, Mapping) else dict.fromkeys(list_given(sets, "template_sets"))
+    named = sets if isinstance(sets, Mapping) else dict.fromkeys(as_list(sets, "template_sets"))
     return tuple(
-        _find(name, None if given is None else list(list_given(given, "template_sets")))
-        for name, given in named.items()
+        _find(name, None if given is None else list(as_list(given, "template_sets"))) for name, given in named.items()
     )
 
 

@@ -15,7 +15,7 @@ from clipsim.embedding.embedder import Embedder
 from clipsim.engines.choice import usable_cores
 from clipsim.errors import ClipsimError, NoInputError, UsageError, printable
 from clipsim.inputs.urls import as_path
-from clipsim.models.catalogue import find_facts
+from clipsim.models.catalogue import find_model_info
 from clipsim.models.files import find_weights
 from clipsim.models.names import find_model
 from clipsim.options import ModelOptions, RunOptions
@@ -24,7 +24,7 @@ from clipsim.store.dataset import Dataset, scan
 from clipsim.store.folders import LocalFolder
 from clipsim.store.index import VectorIndex, build_ivf, publish_index
 from clipsim.store.index import remove_index as remove_own_files
-from clipsim.store.layout import read_facts
+from clipsim.store.layout import read_dataset_info
 from clipsim.tasks.search_targets import recorded_model
 from clipsim.vectors.nearest import Nearest
 from clipsim.vectors.similarity import Vectors, mean_of_templates, unit_rows
@@ -60,7 +60,7 @@ def index_dataset(
     if kind not in KINDS:
         raise UsageError(f"kind is {', '.join(map(repr, KINDS))}, not {printable(repr(kind), 40)}")
     folder = as_path(os.fspath(folder))
-    read_facts(Path(folder))  # a lock would create a folder that is missing
+    read_dataset_info(Path(folder))  # a lock would create a folder that is missing
     with LocalFolder(str(folder)).lock():
         return _index(folder, kind, on_step)
 
@@ -71,7 +71,7 @@ def remove_index(folder: str | Path) -> bool:
     Raises DatasetError for another folder, and where it cannot be written.
     """
     place = LocalFolder(as_path(os.fspath(folder)))
-    read_facts(place.path)
+    read_dataset_info(place.path)
     with place.lock():
         return remove_own_files(place)
 
@@ -98,8 +98,8 @@ def _index(folder: str | Path, kind: str, on_step: Step) -> IndexResult:
         index, notices = _choose_probes(dataset, index)
         exact = _time(lambda query: scan(dataset, query, NEAREST, workers=usable_cores()), dataset)
         milliseconds = _time(lambda query: index.find(query, NEAREST), dataset)
-        index.facts = replace(index.facts, seconds=round(time.monotonic() - begun, 3))
-        publish_index(dataset, made, index.facts)
+        index.info = replace(index.info, seconds=round(time.monotonic() - begun, 3))
+        publish_index(dataset, made, index.info)
     return _describe(dataset, index, time.monotonic() - begun, milliseconds, exact, notices)
 
 
@@ -119,15 +119,13 @@ def _choose_probes(dataset: Dataset, index: VectorIndex) -> tuple[VectorIndex, l
             name: _recall(exact[name], index.find(queries, NEAREST + 1, probes), own)
             for name, (queries, own) in kinds.items()
         }
-        if min(recalls.values()) >= TARGET_RECALL or 2 * probes > MAX_SHARE_READ * index.facts.lists:
+        if min(recalls.values()) >= TARGET_RECALL or 2 * probes > MAX_SHARE_READ * index.info.lists:
             break
         probes *= 2
     for name, recall in recalls.items():
         if recall < TARGET_RECALL:
             notices.append(f"of the ten nearest of {name}, only {recall:.0%} are found, reading {probes:,} lists")
-    index.facts = replace(
-        index.facts, probes=probes, recall_images=recalls["images"], recall_texts=recalls.get("texts")
-    )
+    index.info = replace(index.info, probes=probes, recall_images=recalls["images"], recall_texts=recalls.get("texts"))
     return index, notices
 
 
@@ -145,7 +143,7 @@ def _recall(exact: Nearest, found: Nearest, own: np.ndarray[Any, Any]) -> float:
 
 def _find_texts(dataset: Dataset) -> tuple[Vectors | None, list[str]]:
     """Vectors of texts to try the index with: captions of the data set, or sample texts by its model."""
-    if dataset.facts.with_captions:
+    if dataset.info.with_captions:
         found = _sample_captions(dataset)
         if len(found) >= len(SAMPLE_TEXTS):
             return found, []
@@ -154,7 +152,7 @@ def _find_texts(dataset: Dataset) -> tuple[Vectors | None, list[str]]:
         if not _is_here(name):
             raise ClipsimError("it is not on this machine")
         with Embedder(ModelOptions(name), RunOptions(truncate=True)) as session:
-            if session.identity != dataset.facts.digest:
+            if session.identity != dataset.info.digest:
                 raise ClipsimError("its files have changed")
             return mean_of_templates(session.embed_texts(SAMPLE_TEXTS).features), []
     except ClipsimError as error:
@@ -175,8 +173,8 @@ def _sample_captions(dataset: Dataset) -> Vectors:
 def _is_here(name: str) -> bool:
     """Whether a model can be opened without a download."""
     spec = find_model(name)
-    facts = find_facts(spec.name)
-    return spec.path is not None or (facts is not None and find_weights(facts) is not None)
+    info = find_model_info(spec.name)
+    return spec.path is not None or (info is not None and find_weights(info) is not None)
 
 
 def _time(search: Callable[[Vectors], object], dataset: Dataset) -> float:
@@ -193,17 +191,17 @@ def _time(search: Callable[[Vectors], object], dataset: Dataset) -> float:
 def _describe(
     dataset: Dataset, index: VectorIndex | None, seconds: float, milliseconds: float, exact: float, notices: list[str]
 ) -> IndexResult:
-    facts = None if index is None else index.facts
+    info = None if index is None else index.info
     return IndexResult(
         folder=str(dataset.folder),
-        kind="exact" if facts is None else facts.kind,
+        kind="exact" if info is None else info.kind,
         vectors=len(dataset),
-        lists=None if facts is None else facts.lists,
-        probes=None if facts is None else facts.probes,
-        bytes=0 if facts is None else facts.bytes,
+        lists=None if info is None else info.lists,
+        probes=None if info is None else info.probes,
+        bytes=0 if info is None else info.bytes,
         seconds=seconds,
-        recall_images=1.0 if facts is None else facts.recall_images,
-        recall_texts=1.0 if facts is None else facts.recall_texts,
+        recall_images=1.0 if info is None else info.recall_images,
+        recall_texts=1.0 if info is None else info.recall_texts,
         milliseconds=milliseconds,
         exact_milliseconds=exact,
         warnings=tuple(notices),

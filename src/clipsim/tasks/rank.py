@@ -14,8 +14,8 @@ from clipsim.embedding.encode import ImageVector, Outcome, TextFeatures, find_fi
 from clipsim.engines.encoder import Encoder
 from clipsim.errors import DataError, Failure, UsageError, printable
 from clipsim.images.thumbnails import ThumbnailRules
-from clipsim.inputs.prompts import MAX_SHOWN, check_templates, clean_prompts
 from clipsim.inputs.sources import FileSource, Source, is_missing
+from clipsim.inputs.texts import MAX_QUOTED, check_templates, clean_texts
 from clipsim.options import OnError, check_flag, check_on_error
 from clipsim.results.rank import ImageScores, ModelRecord, RankResult
 from clipsim.vectors.similarity import (
@@ -66,7 +66,7 @@ class RankRequest:
         Raises UsageError for no texts, an empty one or one that is not a string, a template without `{}`, and a
         `sort_by` that is not one of the texts; DataError for thresholds that cannot be read, or lack one of the texts.
         """
-        prompts, notices = clean_prompts(texts, deduplicate=deduplicate)
+        prompts, notices = clean_texts(texts, deduplicate=deduplicate)
         if not prompts:
             raise UsageError("no texts to compare with; give at least one")
         checked = check_templates(templates)
@@ -74,16 +74,16 @@ class RankRequest:
         if on_error is not None:
             check_on_error(on_error)
         if sort_by is not None and not (isinstance(sort_by, str) and sort_by.strip() in prompts):
-            raise UsageError(f"sort_by='{printable(str(sort_by), MAX_SHOWN)}' is not one of the texts")
+            raise UsageError(f"sort_by='{printable(str(sort_by), MAX_QUOTED)}' is not one of the texts")
         found = None
         if thresholds is not None:
             from clipsim.tasks.saved_files import read_thresholds  # with the records of all commands
 
             found = read_thresholds(thresholds)
         if found is not None and (unknown := [prompt for prompt in prompts if prompt not in found.thresholds]):
-            known = ", ".join(f"'{printable(text, MAX_SHOWN)}'" for text in list(found.thresholds)[:3])
+            known = ", ".join(f"'{printable(text, MAX_QUOTED)}'" for text in list(found.thresholds)[:3])
             raise DataError(
-                f"the thresholds have none for the text '{printable(unknown[0], MAX_SHOWN)}'; they are of {known}"
+                f"the thresholds have none for the text '{printable(unknown[0], MAX_QUOTED)}'; they are of {known}"
                 + (f" and {len(found.thresholds) - 3} more" if len(found.thresholds) > 3 else "")
             )
         order = None if sort_by is None else sort_by.strip()
@@ -226,7 +226,7 @@ class TextVectors:
         """The groups of prompts that are one text to the model, as a message names them; empty where there are none."""
         groups: dict[int, list[str]] = {}
         for prompt, first in zip(prompts, self.first, strict=True):
-            groups.setdefault(first, []).append(f"'{printable(prompt, MAX_SHOWN)}'")
+            groups.setdefault(first, []).append(f"'{printable(prompt, MAX_QUOTED)}'")
         alike = [" and ".join(group) for group in groups.values() if len(group) > 1]
         return ", ".join(alike[:3]) + (f" and {len(alike) - 3} more" if len(alike) > 3 else "")
 

@@ -23,7 +23,7 @@ from clipsim.errors import ClipsimError, DatasetError, Failure, ImageError, Miss
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.results.rank import ModelRecord
 from clipsim.store.folders import Folder, open_folder
-from clipsim.store.layout import STATE_FOLDER, DatasetFacts, VectorFacts
+from clipsim.store.layout import STATE_FOLDER, DatasetInfo, VectorInfo
 from clipsim.tasks.embed import ShardWork, Step, describe_vectors
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class RayRunner:
         self._started = False
         self.notices: list[str] = []
 
-    def describe(self) -> VectorFacts:
+    def describe(self) -> VectorInfo:
         """What the vectors depend on, on a worker."""
         share = self._join()
         remote = self._ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, max_calls=1)(describe_worker)
@@ -89,10 +89,10 @@ class RayRunner:
             raise DatasetError(f"a worker of Ray cannot run the model: {error}")
         record = json.loads(found)
         record |= {"model": ModelRecord(**record["model"]), "warnings": tuple(record["warnings"])}
-        return VectorFacts(**record)
+        return VectorInfo(**record)
 
     def run(
-        self, facts: DatasetFacts, shards: Sequence[int], on_ready: Callable[[], None] = lambda: None
+        self, facts: DatasetInfo, shards: Sequence[int], on_ready: Callable[[], None] = lambda: None
     ) -> Generator[Step, None, None]:
         """Make the shards in any order, and yield a step for each; one that cannot be made is skipped with a notice.
 
@@ -212,7 +212,7 @@ class ShardEncoder:
     """
 
     def __init__(self, options: WorkerOptions, facts: str) -> None:
-        self._facts = DatasetFacts.from_json(facts)
+        self._facts = DatasetInfo.from_json(facts)
         self._folder = open_folder(options.output)
         self._session = options.open_session()
         found = describe_vectors(self._session)
@@ -227,7 +227,7 @@ class ShardEncoder:
         return {"shard": batch["shard"], "outcome": [json.dumps(outcome) for outcome in outcomes]}
 
 
-def make_shard(session: Embedder, folder: Folder, facts: DatasetFacts, shard: int) -> dict[str, Any]:
+def make_shard(session: Embedder, folder: Folder, facts: DatasetInfo, shard: int) -> dict[str, Any]:
     """Make one shard, `MAX_TRIES` times at most where it fails; tries of workers that died count.
 
     The result says how many inputs were done, which of them failed, and the error of a shard that could not be made.

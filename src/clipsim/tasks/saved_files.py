@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from clipsim.engines.encoder import Encoder
 from clipsim.errors import DataError, UsageError, printable
-from clipsim.inputs.prompts import parse_json, read_text
+from clipsim.inputs.texts import parse_json, read_text
 from clipsim.results.evaluation import EvaluationResult
 from clipsim.results.loaded import (
     SavedEvaluation,

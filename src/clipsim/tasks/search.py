@@ -17,8 +17,8 @@ from clipsim.errors import Failure, UsageError, printable
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.expand import identify_name
 from clipsim.inputs.paths import NameFilter
-from clipsim.inputs.prompts import MAX_SHOWN, check_templates, clean_prompts
 from clipsim.inputs.sources import FileSource, Source
+from clipsim.inputs.texts import MAX_QUOTED, check_templates, clean_texts
 from clipsim.options import as_number, as_whole, check_flag
 from clipsim.results.search import Match, QueryMatches, SearchResult
 from clipsim.store.dataset import Dataset
@@ -71,7 +71,7 @@ class SearchRequest:
         check_flag("deduplicate", deduplicate)
         cleaned, notices = [], []
         for name, given in (("texts", texts), ("plus", plus), ("minus", minus)):
-            prompts, found = clean_prompts(given, name, deduplicate=deduplicate or name != "texts")
+            prompts, found = clean_texts(given, name, deduplicate=deduplicate or name != "texts")
             cleaned.append(tuple(prompts))
             notices += found
         images = tuple(images)
@@ -198,7 +198,7 @@ class Search:
         combined = combine_vectors(vectors, plus, minus, self._request.weight)
         for query, vector in zip(queries, combined, strict=True):
             if np.isnan(vector).any():
-                shown = printable(str(query.text or query.image), MAX_SHOWN)
+                shown = printable(str(query.text or query.image), MAX_QUOTED)
                 raise UsageError(f"nothing is left of the query '{shown}': plus and minus cancel it out")
         return [replace(query, vector=vector) for query, vector in zip(queries, combined, strict=True)]
 

@@ -21,7 +21,7 @@ from clipsim.inputs.sources import FailedSource, FileSource, Source
 from clipsim.inputs.urls import as_path
 from clipsim.models.names import join_name
 from clipsim.store.dataset import Dataset
-from clipsim.store.layout import DatasetFacts, is_dataset, read_facts
+from clipsim.store.layout import DatasetInfo, is_dataset, read_dataset_info
 from clipsim.store.vector_table import VectorTable
 from clipsim.vectors.similarity import unit_rows
 
@@ -95,7 +95,7 @@ def recorded_model(where: Iterable[str]) -> str | None:
     """
     for name in map(as_path, where):
         if is_dataset(name):
-            return _model_name(read_facts(Path(name)))
+            return _model_name(read_dataset_info(Path(name)))
     return None
 
 
@@ -109,27 +109,27 @@ def check_models(places: Sequence[Place], session: Embedder) -> list[str]:
     for place in places:
         if isinstance(place, Dataset):
             place.digest_file = session.digest_file
-            facts, encoder = place.facts, session.encoder
+            info, encoder = place.info, session.encoder
             shown = printable(str(place.folder))
-            notices += facts.warnings
-            if facts.digest != session.identity:
-                there, here = _model_name(facts), join_name(encoder.name, encoder.pretrained)
+            notices += info.warnings
+            if info.digest != session.identity:
+                there, here = _model_name(info), join_name(encoder.name, encoder.pretrained)
                 if there != here:
                     raise DatasetError(
                         f"{shown}: its vectors are from {printable(there)}, not from {printable(here)}; give "
                         f"model='{printable(there)}'"
                     )
                 changed = "the model's files, or the version of OpenCLIP, have changed since its vectors were made"
-                if session.spec.kind not in PUBLISHED or facts.dimensions != encoder.embed_dim:
+                if session.spec.kind not in PUBLISHED or info.dimensions != encoder.embed_dim:
                     raise DatasetError(f"{shown}: {changed}; embed the images again")
                 notices.append(f"{shown}: {changed}")
-            if not facts.complete:
-                notices.append(f"{shown}: unfinished, {len(place.shards):,} of {facts.shards:,} shards are there")
+            if not info.complete:
+                notices.append(f"{shown}: unfinished, {len(place.shards):,} of {info.shards:,} shards are there")
     return notices
 
 
-def _model_name(facts: DatasetFacts) -> str:
-    return join_name(facts.model.name, facts.model.pretrained)
+def _model_name(info: DatasetInfo) -> str:
+    return join_name(info.model.name, info.model.pretrained)
 
 
 Size = tuple[int, int]

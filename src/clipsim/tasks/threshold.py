@@ -17,8 +17,8 @@ from clipsim.embedding.encode import ImageVector, Outcome
 from clipsim.embedding.shared_decoding import JointEmbedding, Work
 from clipsim.errors import DataError, Failure, NoInputError, UsageError, count_of, printable
 from clipsim.inputs.expand import Repeats, identify
-from clipsim.inputs.prompts import check_templates, clean_prompts
 from clipsim.inputs.sources import Source
+from clipsim.inputs.texts import check_templates, clean_texts
 from clipsim.options import as_number, check_flag
 from clipsim.results.rank import ImageScores
 from clipsim.results.thresholds import FALSE_ALARMS, RECALL, Promise, ThresholdResult, find_threshold
@@ -52,7 +52,7 @@ class ThresholdRequest:
     ) -> ThresholdRequest:
         """Raise UsageError for no texts or a wrong one, a template without `{}`, and for two promises or none."""
         check_flag("deduplicate", deduplicate)
-        prompts, notices = clean_prompts(texts, deduplicate=deduplicate)
+        prompts, notices = clean_texts(texts, deduplicate=deduplicate)
         if not prompts:
             raise UsageError("no texts; give at least one")
         if (recall is None) == (false_alarms is None):

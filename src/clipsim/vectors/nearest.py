@@ -153,7 +153,7 @@ def _best(scores: NDArray[np.float32], places: NDArray[np.intp], count: int) -> 
     return places[np.sort(kept[order])]
 
 
-LEAST_LENGTH = 1e-3  # of a sum of unit vectors; a shorter one is what rounding left of vectors that cancel out
+MIN_SUM_LENGTH = 1e-3  # of a sum of unit vectors; a shorter one is what rounding left of vectors that cancel out
 
 
 def combine_vectors(queries: Vectors, plus: Vectors, minus: Vectors, weight: float) -> Vectors:
@@ -170,5 +170,5 @@ def combine_vectors(queries: Vectors, plus: Vectors, minus: Vectors, weight: flo
     change = weight * (plus.astype(np.float64).sum(axis=0) - minus.astype(np.float64).sum(axis=0))
     sums: NDArray[Any] = queries.astype(np.float64) + change
     combined = unit_rows(sums)
-    combined[np.linalg.norm(sums, axis=1) < LEAST_LENGTH] = np.nan
+    combined[np.linalg.norm(sums, axis=1) < MIN_SUM_LENGTH] = np.nan
     return combined

@@ -15,7 +15,7 @@ from clipsim.vectors.nearest import Nearest
 from clipsim.vectors.similarity import Vectors
 
 BLOCK_ROWS = 2048
-MOST_NEIGHBOURS = 32  # of one row among later ones; what bounds memory where thousands of vectors are equal
+MAX_NEIGHBOURS = 32  # of one row among later ones; what bounds memory where thousands of vectors are equal
 
 Take = Callable[[int, int], Vectors]
 
@@ -40,7 +40,7 @@ def find_near_pairs(
 
     def compare(start: int) -> tuple[int, Pairs]:
         block = np.ascontiguousarray(take(start, min(start + BLOCK_ROWS, rows)))
-        nearest = Nearest(len(block), MOST_NEIGHBOURS, threshold)
+        nearest = Nearest(len(block), MAX_NEIGHBOURS, threshold)
         for other in range(start, rows, BLOCK_ROWS):
             later = block if other == start else take(other, min(other + BLOCK_ROWS, rows))
             scores = later @ block.T

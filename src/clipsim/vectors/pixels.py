@@ -13,7 +13,7 @@ CROPS = (0.0, 0.04, 0.08, 0.12, 0.16)  # how much narrower or lower a window may
 PLACES = 5  # of a narrower window, from one edge to the other
 TURNS = (-6, -4, -2, 2, 4, 6)  # degrees
 # The standard deviation of grey values below which a picture counts as blank: what JPEG makes of one colour.
-LEAST_DEVIATION = 1.0
+MIN_STD = 1.0
 
 Grey = NDArray[np.uint8]
 Windows = NDArray[np.float32]
@@ -54,7 +54,7 @@ def fit(first: Windows, second: Windows) -> float:
 def _normalise(windows: Windows) -> Windows:
     windows -= windows.mean(axis=1, keepdims=True)
     length = np.linalg.norm(windows, axis=1, keepdims=True)
-    normal: Windows = windows / np.maximum(length, LEAST_DEVIATION * WINDOW)
+    normal: Windows = windows / np.maximum(length, MIN_STD * WINDOW)
     return normal
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 import clipsim
 from clipsim.engines.onnx.encoder import OnnxEncoder
-from clipsim.engines.onnx.exports import FACTS_FILE, VERIFIED_FILE, Export, find_export, list_exports
+from clipsim.engines.onnx.exports import INFO_FILE, VERIFIED_FILE, Export, find_export, list_exports
 from clipsim.errors import ModelError
 from clipsim.files import digest_file
 from clipsim.models.files import find_files
@@ -27,7 +27,7 @@ from clipsim.models.names import find_model
 
 # Tests that need torch import it themselves: `make test-quick` leaves them out, and runs the others.
 
-FAKE_FILES = ("image.onnx", "image.onnx.data", "text.onnx", "text.onnx.data", "tokenizer.json", FACTS_FILE)
+FAKE_FILES = ("image.onnx", "image.onnx.data", "text.onnx", "text.onnx.data", "tokenizer.json", INFO_FILE)
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_any_flipped_byte_is_found(tmp_path: Path, short_tick: float, name: str)
         found = find_export(spec, files, "onnx", base, on_notice=notices.append)
 
         if found is not None:  # white space between facts that became other white space
-            assert name == FACTS_FILE
+            assert name == INFO_FILE
             assert found == Export.read(base / export.folder.name)
             assert vars(found) == vars(export) | {"folder": found.folder}
             continue
@@ -156,7 +156,7 @@ def test_damage_to_what_was_verified_only_verifies_again(tmp_path: Path, short_t
     assert notices == []
 
 
-@pytest.mark.parametrize("name", ["image.onnx.data", "text.onnx", "tokenizer.json", FACTS_FILE])
+@pytest.mark.parametrize("name", ["image.onnx.data", "text.onnx", "tokenizer.json", INFO_FILE])
 def test_a_run_with_a_damaged_export_gives_torchs_numbers(
     copied: ExportedModel, pictures: list[Image.Image], name: str
 ) -> None:
@@ -179,7 +179,7 @@ def test_a_run_with_a_damaged_export_gives_torchs_numbers(
 def test_a_damaged_export_of_another_model_costs_nothing(tmp_path: Path) -> None:
     """It is set aside at once; the weights of the model that runs are not read to tell whose it is."""
     spec, files, export = write_fake_export(tmp_path / "fake")
-    (export.folder / FACTS_FILE).write_text("{")
+    (export.folder / INFO_FILE).write_text("{")
 
     def refuse(path: Path) -> str:
         raise AssertionError(path)
@@ -191,7 +191,7 @@ def test_a_damaged_export_of_another_model_costs_nothing(tmp_path: Path) -> None
 def test_an_export_that_another_process_is_replacing_is_left_alone(tmp_path: Path) -> None:
     """A folder without a record is not a damaged export."""
     spec, files, export = write_fake_export(tmp_path / "fake")
-    (export.folder / FACTS_FILE).unlink()
+    (export.folder / INFO_FILE).unlink()
 
     notices: list[str] = []
     assert find_export(spec, files, "onnx", tmp_path / "fake" / "exports", on_notice=notices.append) is None
@@ -221,11 +221,11 @@ def test_an_export_of_other_weights_stays_with_a_notice(copied: ExportedModel, t
 
 def with_digest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Change the facts and record the digest of what they are now."""
-    facts = json.loads((folder / FACTS_FILE).read_text())
+    facts = json.loads((folder / INFO_FILE).read_text())
     schema, _ = facts.pop("schema"), facts.pop("digest")
     change(facts)
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    (folder / FACTS_FILE).write_text(json.dumps({"schema": schema, **facts, "digest": digest}))
+    (folder / INFO_FILE).write_text(json.dumps({"schema": schema, **facts, "digest": digest}))
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -242,13 +242,13 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     [
         (lambda folder: (folder / "text.onnx.data").unlink(), r"its text\.onnx\.data is missing or incomplete"),
         (lambda folder: (folder / "image.onnx").write_bytes(b"x"), r"its image\.onnx is missing or incomplete"),
-        (lambda folder: (folder / FACTS_FILE).unlink(), r"its export\.json cannot be read"),
-        (lambda folder: (folder / FACTS_FILE).write_text('{"schema"'), r"its export\.json cannot be read"),
-        (lambda folder: (folder / FACTS_FILE).write_text("[" * 10**6), r"its export\.json cannot be read"),
-        (lambda folder: (folder / FACTS_FILE).write_bytes(b"\xff{}"), r"its export\.json cannot be read"),
-        (lambda folder: (folder / FACTS_FILE).write_text("[]"), "another version of clipsim"),
-        (lambda folder: (folder / FACTS_FILE).write_text('{"schema": "clipsim.export/9"}'), "another version"),
-        (lambda folder: (folder / FACTS_FILE).write_text('{"schema": "clipsim.export/2"}'), "is damaged"),
+        (lambda folder: (folder / INFO_FILE).unlink(), r"its export\.json cannot be read"),
+        (lambda folder: (folder / INFO_FILE).write_text('{"schema"'), r"its export\.json cannot be read"),
+        (lambda folder: (folder / INFO_FILE).write_text("[" * 10**6), r"its export\.json cannot be read"),
+        (lambda folder: (folder / INFO_FILE).write_bytes(b"\xff{}"), r"its export\.json cannot be read"),
+        (lambda folder: (folder / INFO_FILE).write_text("[]"), "another version of clipsim"),
+        (lambda folder: (folder / INFO_FILE).write_text('{"schema": "clipsim.export/9"}'), "another version"),
+        (lambda folder: (folder / INFO_FILE).write_text('{"schema": "clipsim.export/2"}'), "is damaged"),
         (lambda folder: with_digest(folder, lambda facts: facts.update(source=None)), "is incomplete"),
         (lambda folder: with_digest(folder, lambda facts: facts["source"].update(stamp=1)), "is incomplete"),
         (lambda folder: with_digest(folder, lambda facts: facts.update(images=None)), "is incomplete"),

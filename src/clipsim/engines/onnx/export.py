@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from clipsim.engines.onnx.encoder import OnnxEncoder
 from clipsim.engines.onnx.exports import (
     DAMAGED,
-    FACTS_FILE,
+    INFO_FILE,
     TOKENIZER_FILE,
     UNFINISHED,
     Agreement,
@@ -109,7 +109,7 @@ def export_model(
             )
             on_step("comparing it with torch")
             export = _check(encoder, spec, export)
-            (draft / FACTS_FILE).write_text(json.dumps(export.to_dict(), indent=1) + "\n", encoding="utf-8")
+            (draft / INFO_FILE).write_text(json.dumps(export.to_dict(), indent=1) + "\n", encoding="utf-8")
             return _put_in_place(export, folder / f"{identity}-{engine}")
     except ClipsimError:
         raise

@@ -123,7 +123,7 @@ def _read(folder: Path, on_notice: Callable[[str], None]) -> Export | None:
     try:
         return Export.read(folder)
     except ValueError as error:
-        if (folder / FACTS_FILE).exists():  # not while another process replaces or removes it
+        if (folder / INFO_FILE).exists():  # not while another process replaces or removes it
             _set_aside(folder, str(error), on_notice)
         return None
 
@@ -151,7 +151,7 @@ def _remembered(path: Path, exports: list[Export]) -> str | None:
 
 
 SCHEMA = "clipsim.export/2"
-FACTS_FILE = "export.json"
+INFO_FILE = "export.json"
 VERIFIED_FILE = "verified.json"
 
 
@@ -184,7 +184,7 @@ class Export:
 
     `preprocessing` and `token_rules` are the fields of `Preprocessing` and `TokenRules`. With `texts_shorten`, the text
     tower takes rows of tokens that are cut behind the longest text. `source` identifies the weights file that was read
-    (see `exports.describe_source`). `files` maps the names of the files beside `FACTS_FILE` to their sizes in bytes,
+    (see `exports.describe_source`). `files` maps the names of the files beside `INFO_FILE` to their sizes in bytes,
     `digests` to their SHA-256.
     """
 
@@ -225,13 +225,13 @@ class Export:
     def read(cls, folder: Path) -> Export:
         """The export in a folder. Raises ValueError, whose message is the cause, where it cannot be used."""
         try:
-            facts = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))
+            facts = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise ValueError(f"its {FACTS_FILE} cannot be read") from error
+            raise ValueError(f"its {INFO_FILE} cannot be read") from error
         if not isinstance(facts, dict) or facts.pop("schema", None) != SCHEMA:
             raise ValueError("it was written by another version of clipsim, or is damaged")
         if facts.pop("digest", None) != _digest_facts(facts):
-            raise ValueError(f"its {FACTS_FILE} is damaged")
+            raise ValueError(f"its {INFO_FILE} is damaged")
         try:
             images, texts = Agreement(**facts.pop("images")), Agreement(**facts.pop("texts"))
             cosines = Difference(**facts.pop("cosines"))
@@ -241,7 +241,7 @@ class Export:
             if export.files.keys() != export.digests.keys() or not source:
                 raise TypeError
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"its {FACTS_FILE} is incomplete") from error
+            raise ValueError(f"its {INFO_FILE} is incomplete") from error
         if wrong:
             raise ValueError(f"its {printable(min(wrong), 40)} is missing or incomplete")
         return export
@@ -287,7 +287,7 @@ class Export:
         return self.kind == spec.kind and Path(os.path.abspath(spec.path)) in (source, source.parent)  # noqa: PTH100
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of `FACTS_FILE`: all fields but the folder, and a digest of them."""
+        """The content of `INFO_FILE`: all fields but the folder, and a digest of them."""
         facts = {key: value for key, value in asdict(self).items() if key != "folder"}
         return {"schema": SCHEMA, **facts, "digest": _digest_facts(facts)}
 

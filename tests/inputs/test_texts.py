@@ -1,4 +1,4 @@
-"""Tests of `inputs.prompts`: texts, prompt files and templates."""
+"""Tests of `inputs.texts`: texts, prompt files and templates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from clipsim.errors import PromptError, UsageError
-from clipsim.inputs.prompts import check_templates, clean_prompts, fill_templates, read_prompts
+from clipsim.inputs.texts import check_templates, clean_texts, fill_templates, read_texts
 
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: text.strip() != "")
 
@@ -22,7 +22,7 @@ def test_a_prompt_file_as_editors_write_it(tmp_path: Path) -> None:
     file = tmp_path / "prompts.txt"
     file.write_bytes(b"\xef\xbb\xbfa maze\r\n\r\n  \n a cat \nh\xc3\xa9l\xc3\xa8ne\xe2\x80\xa8x")
 
-    assert read_prompts(str(file)) == ["a maze", " a cat ", "hélène\u2028x"]
+    assert read_texts(str(file)) == ["a maze", " a cat ", "hélène\u2028x"]
 
 
 def test_a_prompt_file_in_another_encoding(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_a_prompt_file_in_another_encoding(tmp_path: Path) -> None:
     file.write_bytes(b"maze\ncaf\xe9\n")
 
     with pytest.raises(PromptError, match=r"prompts\.txt: line 2 is not UTF-8 \(byte 0xe9\)"):
-        read_prompts(str(file))
+        read_texts(str(file))
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \r\n\t\n", b"\xef\xbb\xbf"])
@@ -41,28 +41,28 @@ def test_a_prompt_file_without_prompts(tmp_path: Path, content: bytes) -> None:
     file.write_bytes(content)
 
     with pytest.raises(PromptError, match=r"empty\.txt: contains no prompt; write one a line"):
-        read_prompts(str(file))
+        read_texts(str(file))
 
 
 def test_a_missing_prompt_file(tmp_path: Path) -> None:
     """The error names the file and the system's reason."""
     with pytest.raises(PromptError, match=r"nope\.txt: cannot read the prompts: No such file"):
-        read_prompts(str(tmp_path / "nope.txt"))
+        read_texts(str(tmp_path / "nope.txt"))
 
 
 def test_prompts_on_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     """`-` is standard input, which an error names."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"maze\ncat\n")))
-    assert read_prompts("-") == ["maze", "cat"]
+    assert read_texts("-") == ["maze", "cat"]
 
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
     with pytest.raises(PromptError, match=r"^standard input: contains no prompt"):
-        read_prompts("-")
+        read_texts("-")
 
 
 def test_repeated_prompts_count_once() -> None:
     """The first place is kept, and a notice names the repeated ones."""
-    assert clean_prompts(["a", "b", "a", "c", "a", "b"]) == (
+    assert clean_texts(["a", "b", "a", "c", "a", "b"]) == (
         ["a", "b", "c"],
         ["given more than once, counted once: 'a', 'b'"],
     )
@@ -70,7 +70,7 @@ def test_repeated_prompts_count_once() -> None:
 
 def test_prompts_are_stripped_at_both_ends() -> None:
     """`cat` and ` cat ` are one text, since they would be two labels at 50 % each; blanks inside are kept."""
-    assert clean_prompts(["cat", " cat\t", "a  maze", "dog\u00a0"]) == (
+    assert clean_texts(["cat", " cat\t", "a  maze", "dog\u00a0"]) == (
         ["cat", "a  maze", "dog"],
         ["blanks removed around: ' cat\\t', 'dog\u00a0'", "given more than once, counted once: 'cat'"],
     )
@@ -81,13 +81,13 @@ def test_the_prompts_of_a_file_are_stripped_too(tmp_path: Path) -> None:
     file = tmp_path / "prompts.txt"
     file.write_bytes(b"maze\n  cat  \n\tmaze\n")
 
-    assert clean_prompts(read_prompts(str(file))) == clean_prompts(["maze", "  cat  ", "\tmaze"])
-    assert clean_prompts(read_prompts(str(file)))[0] == ["maze", "cat"]
+    assert clean_texts(read_texts(str(file))) == clean_texts(["maze", "  cat  ", "\tmaze"])
+    assert clean_texts(read_texts(str(file)))[0] == ["maze", "cat"]
 
 
 def test_a_notice_quotes_three_prompts_at_most() -> None:
     """A thousand prompts with a blank are one line."""
-    _, (notice,) = clean_prompts([f"prompt {number} " for number in range(1000)])
+    _, (notice,) = clean_texts([f"prompt {number} " for number in range(1000)])
 
     assert notice == "blanks removed around: 'prompt 0 ', 'prompt 1 ', 'prompt 2 ' and 997 more"
 
@@ -96,22 +96,22 @@ def test_a_notice_quotes_three_prompts_at_most() -> None:
 def test_a_prompt_that_is_not_a_string_is_wrong_usage(prompt: object) -> None:
     """The error names the place and the value."""
     with pytest.raises(UsageError) as caught:
-        clean_prompts(["maze", prompt])
+        clean_texts(["maze", prompt])
     assert str(caught.value) == f"text 2 is {prompt!r}, which is not a string"
 
 
 def test_a_prompt_that_an_ascii_locale_has_decoded() -> None:
     """The bytes of an argument are UTF-8 again; other encodings are an error."""
-    assert clean_prompts([b"h\xc3\xa9l\xc3\xa8ne".decode("ascii", "surrogateescape")]) == (["hélène"], [])
+    assert clean_texts([b"h\xc3\xa9l\xc3\xa8ne".decode("ascii", "surrogateescape")]) == (["hélène"], [])
     with pytest.raises(UsageError, match=r"the prompt 'caf\\xe9' is not UTF-8"):
-        clean_prompts([b"caf\xe9".decode("ascii", "surrogateescape")])
+        clean_texts([b"caf\xe9".decode("ascii", "surrogateescape")])
 
 
 @pytest.mark.parametrize("prompt", ["", "  ", "\t\n"])
 def test_an_empty_prompt_is_wrong_usage(prompt: str) -> None:
     """The error names the place, since the text cannot be shown."""
     with pytest.raises(UsageError, match=r"^text 2 is empty$"):
-        clean_prompts(["maze", prompt])
+        clean_texts(["maze", prompt])
 
 
 def test_templates_take_the_prompt_literally() -> None:
@@ -131,7 +131,7 @@ def test_a_template_needs_a_place_for_the_prompt() -> None:
 def test_clean_prompts_are_distinct_and_lose_none(given_prompts: list[tuple[str, str, str]]) -> None:
     """Every prompt is among them once, stripped, in its first place; the notices name what was changed."""
     prompts = ["".join(parts) for parts in given_prompts]
-    clean, notices = clean_prompts(prompts)
+    clean, notices = clean_texts(prompts)
 
     stripped = [prompt.strip() for prompt in prompts]
     assert clean == list(dict.fromkeys(stripped))
@@ -153,4 +153,4 @@ def test_a_prompt_file_gives_its_lines(prompts: list[str]) -> None:
     with TemporaryDirectory() as folder:
         file = Path(folder) / "prompts"
         file.write_bytes("\n".join(prompts).encode())
-        assert read_prompts(str(file)) == prompts
+        assert read_texts(str(file)) == prompts

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from clipsim.errors import DataError, PromptError, UsageError, printable
-from clipsim.inputs.lists import list_given
+from clipsim.inputs.lists import as_list
 
 PLACE = "{}"
-MAX_SHOWN = 60  # characters of a prompt that a message quotes
+MAX_QUOTED = 60  # characters of a prompt that a message quotes
 
 
-def read_prompts(path: str) -> list[str]:
+def read_texts(path: str) -> list[str]:
     """The prompts in a text file, one a line, in order; `-` is standard input.
 
-    The file is UTF-8. A byte-order mark, carriage returns and blank lines are dropped; `clean_prompts` strips the rest.
+    The file is UTF-8. A byte-order mark, carriage returns and blank lines are dropped; `clean_texts` strips the rest.
 
     Raises PromptError for a file that cannot be read, is not UTF-8 (naming the line), or contains no prompt.
     """
@@ -57,21 +57,21 @@ def _read_lines(file: BinaryIO, shown: str) -> list[str]:
     return prompts
 
 
-def clean_prompts(prompts: object, name: str = "texts", *, deduplicate: bool = True) -> tuple[list[str], list[str]]:
+def clean_texts(prompts: object, name: str = "texts", *, deduplicate: bool = True) -> tuple[list[str], list[str]]:
     """One prompt or an iterable of them → the prompts in order, stripped at both ends; and notices of what was changed.
 
     With `deduplicate`, a repeated prompt counts once. Raises UsageError, which calls the prompts `name`, for what is
     not a list, and for a prompt that is not a string, is empty or blank, or is not UTF-8.
 
-    >>> clean_prompts(["maze", "cat ", "maze"])
+    >>> clean_texts(["maze", "cat ", "maze"])
     (['maze', 'cat'], ["blanks removed around: 'cat '", "given more than once, counted once: 'maze'"])
     """
     label = "text" if name == "texts" else name
     cleaned = []
     stripped = []
-    for place, given in enumerate(list_given(prompts, name), start=1):
+    for place, given in enumerate(as_list(prompts, name), start=1):
         if not isinstance(given, str):
-            raise UsageError(f"{label} {place} is {printable(repr(given), MAX_SHOWN)}, which is not a string")
+            raise UsageError(f"{label} {place} is {printable(repr(given), MAX_QUOTED)}, which is not a string")
         given = _as_unicode(given)
         prompt = given.strip()
         if not prompt:
@@ -88,7 +88,7 @@ def clean_prompts(prompts: object, name: str = "texts", *, deduplicate: bool = T
 
 def _quote(prompts: Sequence[str]) -> str:
     """The first three prompts, and the number of the others."""
-    shown = ", ".join(f"'{printable(prompt, MAX_SHOWN)}'" for prompt in prompts[:3])
+    shown = ", ".join(f"'{printable(prompt, MAX_QUOTED)}'" for prompt in prompts[:3])
     return shown + (f" and {len(prompts) - 3} more" if len(prompts) > 3 else "")
 
 
@@ -97,7 +97,7 @@ def _as_unicode(prompt: str) -> str:
     try:
         return prompt.encode("utf-8", "surrogateescape").decode("utf-8")
     except UnicodeError as error:
-        raise UsageError(f"the prompt '{printable(prompt, MAX_SHOWN)}' is not UTF-8") from error
+        raise UsageError(f"the prompt '{printable(prompt, MAX_QUOTED)}' is not UTF-8") from error
 
 
 def check_templates(templates: object) -> tuple[str, ...]:
@@ -106,11 +106,11 @@ def check_templates(templates: object) -> tuple[str, ...]:
     Raises UsageError for what is not a list, and for one that is not a string or has no `{}` for the prompt.
     """
     checked = []
-    for place, template in enumerate(list_given(templates, "templates"), start=1):
+    for place, template in enumerate(as_list(templates, "templates"), start=1):
         if not isinstance(template, str):
-            raise UsageError(f"template {place} is {printable(repr(template), MAX_SHOWN)}, which is not a string")
+            raise UsageError(f"template {place} is {printable(repr(template), MAX_QUOTED)}, which is not a string")
         if PLACE not in template:
-            shown = printable(template, MAX_SHOWN)
+            shown = printable(template, MAX_QUOTED)
             raise UsageError(f"the template '{shown}' has no {PLACE}; write it like 'a photo of a {PLACE}.'")
         checked.append(template)
     return tuple(checked)
