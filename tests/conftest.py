@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -89,7 +88,12 @@ class Machine:
         own_process: bool = False,
     ) -> EnginePlan:
         """In place of `clipsim.engines.choice.plan_engine`."""
-        opener = partial(self.open_encoder, options)
+
+        def opener() -> FakeEncoder:
+            encoder = self.open_encoder(options)
+            encoder.name, encoder.pretrained = spec.reported_name, spec.reported_tag
+            return encoder
+
         return EnginePlan("torch", "fake", None, options.precision, self.identity, opener)
 
     def open_encoder(self, options: ModelOptions) -> FakeEncoder:

@@ -24,20 +24,10 @@ PATIENCE = 60.0  # seconds, for what happens at once
 SPEC = find_model("clipsim-mini")
 
 
-def defer(
-    open_model: Callable[[], Encoder],
-    preprocessing: Preprocessing | None = None,
-    on_open: Callable[[Encoder], None] = lambda _: None,
-) -> DeferredEncoder:
-    """An encoder that is expected to run on a GPU."""
+def defer(open_model: Callable[[], Encoder], preprocessing: Preprocessing | None = None) -> DeferredEncoder:
+    """An encoder on the CPU."""
     return DeferredEncoder(
-        SPEC,
-        open_model,
-        engine="torch",
-        device="cuda",
-        precision="fp16",
-        preprocessing=preprocessing,
-        on_open=on_open,
+        SPEC, open_model, engine="torch", device="cpu", precision="fp32", preprocessing=preprocessing
     )
 
 
@@ -70,20 +60,30 @@ def test_the_model_is_opened_once_for_all_threads(encoder: FakeEncoder) -> None:
 
 def test_facts_of_an_earlier_run_need_no_model(encoder: FakeEncoder, space: Space) -> None:
     """They are stored with the model's vectors when it is opened."""
+    encoder.name, encoder.pretrained = SPEC.reported_name, SPEC.reported_tag
     first = defer(lambda: encoder)
     first.use_facts_of(space)
-    assert (first.name, first.pretrained, first.device, first.precision) == ("clipsim-mini", "bundled", "cuda", "fp16")
-    assert first.logit_scale == 10.0
-    assert (first.device, first.precision) == ("cpu", "fp32")
+    assert first.known_notices == ()
+    assert first.facts == encoder.facts
 
     def fail() -> Encoder:
         raise AssertionError("it is not needed")
 
     second = defer(fail)
     second.use_facts_of(Space(space.database, space.key))
-    facts = (second.embed_dim, second.image_size, second.logit_scale, second.logit_bias, second.head)
-    assert facts == (4, 8, 10.0, None, "softmax")
-    second.settle()
+    assert second.facts == encoder.facts
+    assert second.image_size == 8
+
+
+def test_facts_tell_how_the_model_has_run(encoder: FakeEncoder, space: Space) -> None:
+    """A notice that comes with a batch is in them from then on; the cache keeps those of the files."""
+    deferred = defer(lambda: encoder)
+    deferred.use_facts_of(space)
+    deferred.load()
+    encoder.notices = ("too little memory",)
+
+    assert deferred.facts.notices == deferred.known_notices == ("too little memory",)
+    assert (Space(space.database, space.key).facts or {})["notices"] == []
 
 
 def test_pictures_are_prepared_while_the_model_is_opened(encoder: FakeEncoder) -> None:
@@ -103,38 +103,20 @@ def test_pictures_are_prepared_while_the_model_is_opened(encoder: FakeEncoder) -
     assert pixels.shape == (64, 64, 3)
     assert deferred.image_size == 64
     assert begun.wait(PATIENCE)
-    assert deferred.device == "cuda"
     gate.set()
     assert deferred.encode_images(pixels[None]).shape == (1, 4)
-    assert deferred.device == "cpu"
-
-
-def test_the_opened_encoder_is_seen_before_anyone_uses_it(encoder: FakeEncoder, space: Space) -> None:
-    """`on_open` may choose other facts, and comes before the real device shows."""
-    seen = []
-
-    def look(opened: Encoder) -> None:
-        seen.append((opened, deferred.device))
-        deferred.use_facts_of(space)
-
-    deferred = defer(lambda: encoder, on_open=look)
-
-    assert deferred.embed_dim == 4
-    assert seen == [(encoder, "cuda")]
-    assert Space(space.database, space.key).facts is not None
 
 
 def test_an_error_is_raised_wherever_the_model_is_waited_for() -> None:
-    """Not in the thread that opens it, and not by `settle`."""
+    """Not in the thread that opens it."""
 
     def fail() -> Encoder:
         raise WeightsError("damaged")
 
     deferred = defer(fail)
     deferred.start()
-    deferred.settle()
     for _ in range(2):
         with pytest.raises(WeightsError, match="damaged"):
             deferred.encode_texts(["red"], truncate=False)
     with pytest.raises(WeightsError, match="damaged"):
-        _ = deferred.embed_dim
+        _ = deferred.facts

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +19,7 @@ from clipsim.cache.database import Database
 from clipsim.cache.maintenance import prune
 from clipsim.embedding.encode import ImageVector
 from clipsim.engines.choice import default_precision
-from clipsim.errors import PromptError, UsageError, WeightsError
+from clipsim.errors import DeviceError, PromptError, UsageError, WeightsError
 from clipsim.inputs.arguments import make_sources
 from clipsim.inputs.sources import FileSource
 from clipsim.options import ModelOptions, RunOptions
@@ -273,96 +271,47 @@ CHANGES = pytest.mark.parametrize(("remembered", "now"), [("cpu", "cuda"), ("cud
 def test_a_device_that_has_changed_since_the_last_run(
     machine: Machine, gpu_driver: None, pictures: Path, remembered: str, now: str
 ) -> None:
-    """A driver was mended, or is gone: the run succeeds, and all its numbers are from the device it names."""
+    """One clear error once the model is needed; the next run has the new device, and vectors of its precision."""
     machine.device = remembered
     earlier = rank(pictures / "orange.png", pictures / "teal.png")
     assert (earlier.device, earlier.precision) == (remembered, default_precision(remembered))
     machine.device = now
-    fresh = rank(pictures, cache=False)
 
+    changed = f"'auto' stands for has changed from {remembered} to {now} since an earlier run; run it again"
+    with clipsim.open("clipsim-mini") as session:
+        for _ in range(2):  # the session stays of the earlier device
+            with pytest.raises(DeviceError, match=changed):
+                session.rank(pictures, TEXTS)
     result = rank(pictures)
 
     assert (result.device, result.precision) == (now, default_precision(now))
-    assert replace(result, warnings=fresh.warnings) == fresh
+    assert result == rank(pictures, cache=False)
     assert result.similarity[:, 2:].tolist() != earlier.similarity.tolist()
-    changed = f"the device that 'auto' stands for has changed: it is now {now}"
-    assert set(result.warnings) - set(fresh.warnings) == {changed}
 
 
 @CHANGES
 def test_the_device_is_remembered_with_its_vectors(
     machine: Machine, gpu_driver: None, pictures: Path, remembered: str, now: str
 ) -> None:
-    """After a change, the next run knows the new device and finds its vectors; the earlier ones keep their keys."""
+    """A run whose vectors are all cached needs no device, and names the one that was remembered."""
     machine.device = remembered
     earlier = rank(pictures)
     machine.device = now
-    changed = rank(pictures, pictures / "none.png")  # all is cached: the earlier device is believed
-    assert (changed.device, len(machine.encoders)) == (remembered, 1)
-    assert changed.scores == earlier.scores
 
+    assert rank(pictures) == earlier
+    assert len(machine.encoders) == 1
+
+
+def test_a_model_that_is_opened_to_learn_its_device_is_opened_once(
+    machine: Machine, gpu_driver: None, pictures: Path
+) -> None:
+    """The first run on a machine with a GPU."""
+    machine.device = "cuda"
     with clipsim.open("clipsim-mini") as session:
-        session.rank(pictures, [*TEXTS, "navy"])  # a new text, which opens the model
-    result = rank(pictures)
-
-    assert (result.device, result.precision) == (now, default_precision(now))
-    assert result == rank(pictures, cache=False)
-    assert len(machine.encoders) == 3  # one for each device, and one without the cache
-    assert replace(rank(pictures, device=remembered), warnings=earlier.warnings) == earlier
-    assert len(machine.encoders) == 3
-
-
-@CHANGES
-def test_a_device_that_changes_while_results_are_streamed(
-    machine: Machine, gpu_driver: None, pictures: Path, remembered: str, now: str
-) -> None:
-    """What was cached is given as it is; images that are computed are compared with texts of their own device."""
-    machine.device = remembered
-    earlier = rank(pictures / "orange.png")
-    machine.device = now
-    fresh = rank(pictures / "teal.png", cache=False)
-
-    with clipsim.open("clipsim-mini", batch_size=1, workers=1) as session:  # one image ahead: the cached one
-        sources = make_sources([pictures / "orange.png", pictures / "teal.png"])
-        scores = [outcome for batch in session.open_ranking(sources, RankRequest.check(TEXTS)) for outcome in batch]
-
-    assert scores == [*earlier.scores, *fresh.scores]
-
-
-def test_a_model_that_is_being_opened_decides_the_device(
-    machine: Machine, gpu_driver: None, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where it is opened while its weights are read, no result names one device and holds vectors of another."""
-    machine.identity = None
-    with clipsim.open(MODEL) as session:
+        assert (session.device, session.precision, len(machine.encoders)) == ("cuda", "fp16", 1)
         session.rank(pictures, TEXTS)
-    machine.device = "cuda"
-    shutil.copytree(MODEL, tmp_path / "copy")  # its vectors are cached, but that is known only from its digest
-    finished = threading.Event()
-    open_encoder = machine.open_encoder
 
-    def open_slowly(options: ModelOptions) -> FakeEncoder:
-        finished.wait(60)
-        return open_encoder(options)
-
-    monkeypatch.setattr(machine, "open_encoder", open_slowly)
-    with clipsim.open(tmp_path / "copy") as session:
-        threading.Timer(0.2, finished.set).start()
-        result = session.rank(pictures, TEXTS)
-
-    assert (result.device, result.precision) == ("cuda", "fp16")
-    assert (result.similarity == rank(pictures, cache=False).similarity).all()
-
-
-def test_collecting_again_needs_the_sources_again(machine: Machine, gpu_driver: None, pictures: Path) -> None:
-    """A ranking whose sources come from an iterator is complete after a change of the device too."""
-    rank(pictures / "orange.png")
-    machine.device = "cuda"
-    with clipsim.open("clipsim-mini") as session:
-        result = session.open_ranking(make_sources(pictures), RankRequest.check(TEXTS)).collect()
-
-    assert len(result.scores) == 4
-    assert replace(result, warnings=()) == rank(pictures, cache=False)
+    assert len(machine.encoders) == 1
 
 
 def test_a_device_that_was_asked_for_is_not_remembered(machine: Machine, gpu_driver: None, pictures: Path) -> None:
@@ -391,7 +340,7 @@ def test_another_gpu_setting_is_another_machine(
 def test_a_remembered_gpu_whose_driver_is_gone(
     gpu_driver: None, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a real model and no CUDA, "auto" stands for another device; that is no error of one that was asked for."""
+    """With a real model and no CUDA, "auto" stands for another device, which the second run has."""
     import torch
 
     from clipsim.engines.torch.encoder import choose_device
@@ -403,6 +352,8 @@ def test_a_remembered_gpu_whose_driver_is_gone(
         patch.setattr("clipsim.embedding.embedder.plan_engine", there_was_a_gpu.plan_engine)
         assert rank(pictures).device == "cuda"
 
+    with pytest.raises(DeviceError, match="run it again"):
+        rank(pictures)
     result = rank(pictures)
 
     assert (result.device, result.precision) == (str(choose_device("auto")), "fp32")

@@ -311,22 +311,6 @@ def test_the_request_says_what_it_changed() -> None:
     assert len(request.notices) == 4
 
 
-def test_another_device_than_remembered(machine: Machine, pictures: Path) -> None:
-    """Where "auto" stands for another device than before, no vectors of both are compared."""
-    machine.device = "cuda"
-    with clipsim.open() as session:
-        session.search(pictures, "red", top=40)
-    machine.device = "cpu"
-    Image.new("RGB", (30, 20), (250, 3, 3)).save(pictures / "new.png")
-    with clipsim.open() as session:
-        result = session.search(pictures, "red", top=41)
-    with clipsim.open(device="cpu", cache=False) as session:
-        fresh = session.search(pictures, "red", top=41)
-
-    assert (result.device, result.precision) == ("cpu", "fp32")
-    assert result.queries == fresh.queries
-
-
 def test_records_are_values(machine: Machine, pictures: Path) -> None:
     """Equal answers are equal and hash equally, and are shown in a line."""
     with clipsim.open() as session:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +23,7 @@ from clipsim.engines.choice import (
 )
 from clipsim.engines.encoder import Encoder, EncoderFacts
 from clipsim.engines.preprocessing import find_preprocessing
-from clipsim.errors import UsageError, WeightsError, printable
+from clipsim.errors import DeviceError, UsageError, WeightsError, printable
 from clipsim.files import digest_file
 from clipsim.images.limits import DecodingRules
 from clipsim.images.thumbnails import ThumbnailRules
@@ -57,6 +56,8 @@ class Embedder:
 
     Raises ModelError and its family for the model, UsageError for options that contradict each other; DeviceError
     comes with the first vector that is missing.
+
+    `device` and `precision` are those of all its vectors.
     """
 
     def __init__(
@@ -71,14 +72,12 @@ class Embedder:
         self._files = find_files(self.spec)
         # not among the cached facts: they depend on the folder of the files, and on what the user chose
         self._files_notices = explain_model(self.spec, self._files)
-        self._notices: list[str] = []
         database = Database(cache_folder()) if self.run_options.cache else None
         self._cache_notices = [] if database is None else database.notices
         self._database = database if database is not None and database.usable else None
         self._digests = None if self._database is None else FileDigests(self._database)
         self._closed = False
         self._identity: str | None = None
-        self._cache_is_open = threading.Event()
         try:
             self._plan: EnginePlan = plan_engine(
                 self.spec,
@@ -87,14 +86,22 @@ class Embedder:
                 digest=digest_file if self._digests is None else self._digests.digest,
                 own_process=own_process,
             )
-            self._deferred = self._defer()
+            self._opened: Encoder | None = None  # where it was opened to learn its device
+            self.device = self._settle_device()
+            self.precision = self._plan.precision or default_precision(self.device)
+            self._deferred = DeferredEncoder(
+                self.spec,
+                self._open_model,
+                engine=self._plan.engine,
+                device=self.device,
+                precision=self.precision,
+                preprocessing=find_preprocessing(self.spec, read_model_config(self._files)),
+            )
             self.cache = self._open_cache()
         except BaseException:
             if self._database is not None:
                 self._database.close()
             raise
-        finally:
-            self._cache_is_open.set()
         if self.cache is None:
             self._deferred.start()
 
@@ -116,30 +123,19 @@ class Embedder:
         return self._deferred.facts
 
     @property
-    def device(self) -> str:
-        """The device that the model runs on."""
-        return self._deferred.device
-
-    @property
-    def precision(self) -> str:
-        """The numbers that the model computes in."""
-        return self._deferred.precision
-
-    @property
     def notices(self) -> tuple[str, ...]:
         """What the user should know of the model and of how it runs, as far as it is known by now; loads nothing.
 
         All of it is known once any fact of the model is.
         """
         chosen = () if self.model_was_chosen else (DEFAULT_NOTICE,)
-        device = explain_device(self.model_options.device, self._deferred.device)
+        device = explain_device(self.model_options.device, self.device)
         found = (
             *chosen,
             *self._files_notices,
             *self._deferred.known_notices,
             *self._plan.notices,
             *([device] if device else []),
-            *self._notices,
             *self._cache_notices,
         )
         return tuple(dict.fromkeys(found))
@@ -147,12 +143,12 @@ class Embedder:
     @property
     def model_notices(self) -> tuple[str, ...]:
         """What the vectors rest on: what was assumed of the model's files. Loads the model where it is not known."""
-        return tuple(dict.fromkeys((*self._files_notices, *self._deferred.notices)))
+        return tuple(dict.fromkeys((*self._files_notices, *self.facts.notices)))
 
     @property
     def batch_size(self) -> int:
         """Images or texts per step of the model."""
-        return self.run_options.batch_size or default_batch_size(self._deferred.device)
+        return self.run_options.batch_size or default_batch_size(self.device)
 
     @property
     def seconds_loading(self) -> float:
@@ -231,18 +227,12 @@ class Embedder:
         )
 
     def load_model(self) -> None:
-        """Load the model now, so that its device and precision are certain. Raises ModelError and DeviceError."""
+        """Load the model now. Raises ModelError and DeviceError."""
         self._deferred.load()
 
     def confirm_device(self) -> str:
-        """The device of the vectors, known for certain if any has been computed.
-
-        The device that "auto" stood for in an earlier run is checked when the model is loaded; where that has begun,
-        this waits for it. If it is another device now, vectors found before were computed on the earlier one.
-        """
-        if self._device_is_remembered:
-            self._deferred.settle()
-        return self.encoder.device
+        """The device; goes when no task asks for it: it is certain from the start."""
+        return self.device
 
     def close(self) -> None:
         """Close the cache; nothing can be embedded afterwards. Closing twice does nothing."""
@@ -262,37 +252,28 @@ class Embedder:
         """Close the session."""
         self.close()
 
-    def _defer(self) -> DeferredEncoder:
-        options, plan = self.model_options, self._plan
-        expected = plan.device or guess_device(options.device)
-        remembered = recall_device(self._database) if expected is None else None
-        self._device_is_remembered = remembered is not None
-        expected = expected or remembered
-        opened: Encoder | None = None
-        if expected is None:  # only torch knows what "auto" stands for
-            opened = plan.open_encoder()
-            expected = opened.device
-            remember_device(self._database, expected)
-        config = read_model_config(self._files)
-        return DeferredEncoder(
-            self.spec,
-            plan.open_encoder if opened is None else lambda: opened,
-            engine=plan.engine,
-            device=expected,
-            precision=plan.precision or default_precision(expected),
-            preprocessing=find_preprocessing(self.spec, config),
-            on_open=self._check_device,
-        )
+    def _settle_device(self) -> str:
+        """The device of all vectors of this session; the model is loaded where only that tells.
 
-    def _check_device(self, opened: Encoder) -> None:
-        """Change to the keys of the device that the model runs on, if another was expected: a driver came or went."""
-        self._cache_is_open.wait()  # this runs in the thread that opens the model
-        if self.cache is None or opened.device == self._deferred.device:
-            return
-        remember_device(self._database, opened.device)
-        self._notices.append(f"the device that 'auto' stands for has changed: it is now {opened.device}")
-        self.cache.change_keys(*self._keys(opened.device, opened.precision))
-        self._deferred.use_facts_of(self.cache.texts)
+        A device that "auto" stood for before is believed as long as the GPUs and torch are the same.
+        """
+        device = self._plan.device or guess_device(self.model_options.device) or recall_device(self._database)
+        if device is None:
+            self._opened = self._plan.open_encoder()
+            device = self._opened.facts.device
+            remember_device(self._database, device)
+        return device
+
+    def _open_model(self) -> Encoder:
+        """Open the model. Raises DeviceError where "auto" stands for another device than it was remembered to."""
+        opened = self._opened or self._plan.open_encoder()
+        if opened.facts.device != self.device:
+            remember_device(self._database, opened.facts.device)
+            raise DeviceError(
+                f"the device that 'auto' stands for has changed from {self.device} to {opened.facts.device} since an "
+                "earlier run; run it again"
+            )
+        return opened
 
     def _open_cache(self) -> EmbeddingCache | None:
         digests = self._digests
@@ -300,7 +281,7 @@ class Embedder:
             return None
         if self._plan.identity is None and not digests.is_known(self._files.weights):
             self._deferred.start()  # it will be needed: load it while the weights are read for their digest
-        texts, images = self._keys(self._deferred.device, self._deferred.precision)
+        texts, images = self._keys()
         cache = EmbeddingCache(Space(self._database, texts), Space(self._database, images), digests)
         self._deferred.use_facts_of(cache.texts)
         return cache
@@ -312,12 +293,12 @@ class Embedder:
         except OSError as error:
             raise WeightsError(f"{printable(str(error.filename))}: cannot read it: {error.strerror}") from error
 
-    def _keys(self, device: str, precision: str) -> tuple[bytes, bytes]:
+    def _keys(self) -> tuple[bytes, bytes]:
         facts: dict[str, Any] = {
             "identity": self.identity,
             "engine": self._plan.engine,
-            "device": device,
-            "precision": precision,
+            "device": self.device,
+            "precision": self.precision,
             "runtime": self._plan.runtime,
         }
         return text_space_key(**facts), image_space_key(**facts, decoding=self.decoding.as_key())

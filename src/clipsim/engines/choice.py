@@ -62,7 +62,7 @@ def plan_engine(
                 import_for_one_model(spec, files)
             from clipsim.engines.torch.encoder import ClipEncoder
 
-            return ClipEncoder(spec, files, device=options.device, precision=options.precision)
+            return ClipEncoder(spec, files, device=guess_device(options.device) or "auto", precision=options.precision)
 
         runtime = package_version("torch")
         return EnginePlan("torch", runtime, None, options.precision, None, open_torch, tuple(notices))
