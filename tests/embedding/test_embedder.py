@@ -277,7 +277,7 @@ def test_a_device_that_has_changed_since_the_last_run(
     assert (earlier.device, earlier.precision) == (remembered, default_precision(remembered))
     machine.device = now
 
-    changed = f"'auto' stands for has changed from {remembered} to {now} since an earlier run; run it again"
+    changed = f"device='auto': it was {remembered} in an earlier run, and is {now} now; run it again"
     with clipsim.open("clipsim-mini") as session:
         for _ in range(2):  # the session stays of the earlier device
             with pytest.raises(DeviceError, match=changed):

@@ -270,8 +270,10 @@ class Embedder:
         if opened.facts.device != self.device:
             remember_device(self._database, opened.facts.device)
             raise DeviceError(
-                f"the device that 'auto' stands for has changed from {self.device} to {opened.facts.device} since an "
-                "earlier run; run it again"
+                f"it was {self.device} in an earlier run, and is {opened.facts.device} now",
+                parameter="device",
+                value="auto",
+                hint="run it again",
             )
         return opened
 
