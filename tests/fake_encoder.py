@@ -12,7 +12,7 @@ from PIL import Image, ImageColor
 from clipsim.engines.choice import default_precision
 from clipsim.engines.encoder import EncoderFacts
 from clipsim.engines.preprocessing import Preprocessing
-from clipsim.errors import PromptError
+from clipsim.errors import TextError
 
 LONGEST = 5  # words
 
@@ -69,7 +69,7 @@ class FakeEncoder:
     def tokenize(self, texts: Sequence[str], *, truncate: bool) -> NDArray[np.int64]:
         """The checksums of the words, in lower case."""
         if not truncate and (long := [text for text in texts if len(text.split()) > LONGEST]):
-            raise PromptError(f"'{long[0]}' has {len(long[0].split())} words")
+            raise TextError(f"'{long[0]}' has {len(long[0].split())} words")
         ids = np.zeros((len(texts), LONGEST), np.int64)
         for row, text in zip(ids, texts, strict=True):
             words = text.lower().split()[:LONGEST]

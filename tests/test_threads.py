@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import clipsim
-from clipsim.errors import PromptError, UsageError, WeightsError
+from clipsim.errors import TextError, UsageError, WeightsError
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.session import Session
 from clipsim.store.vector_table import VectorTable
@@ -88,7 +88,7 @@ def test_threads_share_a_session_and_get_its_numbers(cache: bool, often_switched
             for call in range(CALLS):
                 number = (7 * call + 13 * thread) % CALLS
                 if call % 25 == 24:
-                    with pytest.raises(PromptError, match="tokens"):
+                    with pytest.raises(TextError, match="tokens"):
                         session.embed_texts(["maze " * 100])
                 elif call % 25 == 12:
                     similarity = session.rank(images, some_texts(number % 5)).similarity
@@ -194,7 +194,7 @@ def test_a_call_that_fails_or_is_interrupted_leaves_the_session_usable(
             interrupts.append(True)
             with pytest.raises(KeyboardInterrupt):
                 session.rank(colours, ["red", "blue"])
-            with pytest.raises(PromptError):
+            with pytest.raises(TextError):
                 session.rank(colours, ["red " * 9])
             assert session.rank(colours, ["red", "blue"]).best == (1, 0, 0)  # blue, green, red
 

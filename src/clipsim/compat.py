@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from clipsim.errors import ClipsimError, ModelError, PromptError, issue_warnings, printable
+from clipsim.errors import ClipsimError, ModelError, TextError, issue_warnings, printable
 from clipsim.inputs.texts import MAX_QUOTED
 from clipsim.models.catalogue import OPENAI_NAMES, list_models
 from clipsim.models.files import explain_model, find_files
@@ -120,7 +120,7 @@ def _tokenizer() -> Any:
 def tokenize(texts: str | Sequence[str], context_length: int = CONTEXT_LENGTH, truncate: bool = False) -> LongTensor:
     """Texts → (n, context_length) int64 ids of OpenAI's byte-pair vocabulary, zero-padded.
 
-    Raises PromptError (a RuntimeError) for a text that is too long, unless `truncate`, which keeps the end token.
+    Raises TextError (a RuntimeError) for a text that is too long, unless `truncate`, which keeps the end token.
     """
     import torch
 
@@ -132,7 +132,7 @@ def tokenize(texts: str | Sequence[str], context_length: int = CONTEXT_LENGTH, t
         if len(ids) > context_length:
             if not truncate:
                 shown = printable(text, MAX_QUOTED)
-                raise PromptError(f"Input '{shown}' is too long for context length {context_length}: {len(ids)} tokens")
+                raise TextError(f"Input '{shown}' is too long for context length {context_length}: {len(ids)} tokens")
             ids = [*ids[: context_length - 1], tokenizer.eot_token_id]
         row[: len(ids)] = torch.tensor(ids)
     return result  # type: ignore[return-value]  # a LongTensor by its dtype

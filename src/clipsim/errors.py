@@ -6,7 +6,7 @@ ClipsimError (a RuntimeError)
 │   ├── TransientError  an image cannot be read now, and may be later
 │   └── NoInputError    none of the inputs can be used
 ├── DataError           labelled data, or a file of earlier results, cannot be used
-├── PromptError         a prompt, template or prompt file cannot be used
+├── TextError         a prompt, template or prompt file cannot be used
 ├── SettingsError       the user's settings cannot be read or written
 ├── DeviceError         the requested device or precision is not available
 ├── DatasetError        a data set of vectors cannot be read or written
@@ -165,7 +165,7 @@ class DataError(ClipsimError):
     """Labelled data, or a file of earlier results, cannot be used."""
 
 
-class PromptError(ClipsimError):
+class TextError(ClipsimError):
     """A prompt, template or prompt file cannot be used."""
 
 
@@ -238,10 +238,10 @@ def printable(text: str, limit: int | None = None) -> str:
     return f"{text[: limit - 1 - tail]}…{text[len(text) - tail :]}"
 
 
-def count_of(number: int, noun: str, plural: str | None = None) -> str:
+def pluralise(number: int, noun: str, plural: str | None = None) -> str:
     """A number and what it counts, as messages and results say it.
 
-    >>> count_of(1, "image"), count_of(12345, "text"), count_of(2, "query", "queries")
+    >>> pluralise(1, "image"), pluralise(12345, "text"), pluralise(2, "query", "queries")
     ('1 image', '12,345 texts', '2 queries')
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

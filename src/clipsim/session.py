@@ -62,7 +62,7 @@ class SearchCalls(Embedder):
         `index`: the position in `where`, from 0, a folder, pattern or data set standing for all its images.
 
         Images that cannot be used are in the result's `errors`; NoInputError is raised where none can be used. Raises
-        UsageError for no query and for values out of range, PromptError for a text that is too long, and DatasetError
+        UsageError for no query and for values out of range, TextError for a text that is too long, and DatasetError
         for a folder of vectors that is damaged or from another model.
         """
         from clipsim.inputs.paths import NameFilter
@@ -410,7 +410,7 @@ def rank(
     among the images given, from 0, where a folder or pattern stands for its files. With `on_error="nan"` an image that
     cannot be used keeps its place: its cosines are NaN, and its best text is None. NoInputError is raised where there
     is no image, or where none can be used and none keeps its place. Raises UsageError for no texts, an empty text or a
-    `sort_by` that is not one of the texts, PromptError for a text that is too long, DataError for thresholds of another
+    `sort_by` that is not one of the texts, TextError for a text that is too long, DataError for thresholds of another
     model or other texts, and what `clipsim.open` raises.
 
     >>> from PIL import Image

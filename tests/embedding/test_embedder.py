@@ -19,7 +19,7 @@ from clipsim.cache.database import Database
 from clipsim.cache.maintenance import prune
 from clipsim.embedding.encode import ImageVector
 from clipsim.engines.choice import default_precision
-from clipsim.errors import DeviceError, PromptError, UsageError, WeightsError
+from clipsim.errors import DeviceError, TextError, UsageError, WeightsError
 from clipsim.inputs.arguments import make_sources
 from clipsim.inputs.sources import FileSource
 from clipsim.options import ModelOptions, RunOptions
@@ -179,7 +179,7 @@ def test_texts_in_templates(machine: Machine) -> None:
     with clipsim.open("clipsim-mini", batch_size=2) as session:
         features = session.embed_texts(["orange", "teal", "navy"], ["a {}", "{}"]).features
         assert session.embed_texts(["navy"]).features.shape == (1, 1, 4)
-        with pytest.raises(PromptError, match="7 words"):
+        with pytest.raises(TextError, match="7 words"):
             session.embed_texts([long])
     with Session(ModelOptions("clipsim-mini"), RunOptions(truncate=True)) as session:
         assert session.embed_texts([long]).features[0, 0] == pytest.approx(features[0, 0])

@@ -22,7 +22,7 @@ from clipsim.embedding.encode import (
     join_blocks,
 )
 from clipsim.embedding.pipeline import Pipeline
-from clipsim.errors import Failure, ImageError, PromptError
+from clipsim.errors import Failure, ImageError, TextError
 from clipsim.images.limits import DecodingRules
 from clipsim.inputs.sources import FileSource, PillowSource, Source
 
@@ -153,14 +153,14 @@ def test_a_text_that_is_too_long_is_refused_although_its_cut_is_cached(
     text = ["red and a few more words"]
     list(embed_texts(encoder, text, batch_size=4, truncate=True, cache=cache))
 
-    with pytest.raises(PromptError, match="has 6 words"):
+    with pytest.raises(TextError, match="has 6 words"):
         list(embed_texts(encoder, text, batch_size=4, cache=cache))
 
 
 def test_a_prompt_without_a_finite_vector(encoder: FakeEncoder, cache: EmbeddingCache) -> None:
     """The prompt is named, and nothing is ranked by it, in a later call either."""
     for _ in range(2):
-        with pytest.raises(PromptError, match=r"'broken': .* not finite"):
+        with pytest.raises(TextError, match=r"'broken': .* not finite"):
             list(embed_texts(encoder, ["red", "broken"], batch_size=4, cache=cache))
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from clipsim.errors import PromptError, UsageError
+from clipsim.errors import TextError, UsageError
 from clipsim.inputs.texts import check_templates, clean_texts, fill_templates, read_texts
 
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: text.strip() != "")
@@ -30,7 +30,7 @@ def test_a_prompt_file_in_another_encoding(tmp_path: Path) -> None:
     file = tmp_path / "prompts.txt"
     file.write_bytes(b"maze\ncaf\xe9\n")
 
-    with pytest.raises(PromptError, match=r"prompts\.txt: line 2 is not UTF-8 \(byte 0xe9\)"):
+    with pytest.raises(TextError, match=r"prompts\.txt: line 2 is not UTF-8 \(byte 0xe9\)"):
         read_texts(str(file))
 
 
@@ -40,13 +40,13 @@ def test_a_prompt_file_without_prompts(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "empty.txt"
     file.write_bytes(content)
 
-    with pytest.raises(PromptError, match=r"empty\.txt: contains no prompt; write one a line"):
+    with pytest.raises(TextError, match=r"empty\.txt: contains no prompt; write one a line"):
         read_texts(str(file))
 
 
 def test_a_missing_prompt_file(tmp_path: Path) -> None:
     """The error names the file and the system's reason."""
-    with pytest.raises(PromptError, match=r"nope\.txt: cannot read the prompts: No such file"):
+    with pytest.raises(TextError, match=r"nope\.txt: cannot read the prompts: No such file"):
         read_texts(str(tmp_path / "nope.txt"))
 
 
@@ -56,7 +56,7 @@ def test_prompts_on_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_texts("-") == ["maze", "cat"]
 
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
-    with pytest.raises(PromptError, match=r"^standard input: contains no prompt"):
+    with pytest.raises(TextError, match=r"^standard input: contains no prompt"):
         read_texts("-")
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from tasks.conftest import MakeModel, NamedEncoder
 
 import clipsim
-from clipsim.errors import ClipsimError, DataError, ImageError, NoInputError, PromptError, UsageError
+from clipsim.errors import ClipsimError, DataError, ImageError, NoInputError, TextError, UsageError
 from clipsim.results.evaluation import EvaluationResult
 from clipsim.tasks.evaluate import Evaluation
 from clipsim.tasks.evaluate_request import EvaluationRequest
@@ -366,7 +366,7 @@ def test_no_usable_picture() -> None:
 def test_a_label_that_is_too_long_is_named() -> None:
     """As in `rank`; `truncate` cuts it."""
     Path("data/a_b_c_d_e_f").mkdir()
-    with pytest.raises(PromptError, match="a b c d e f"):
+    with pytest.raises(TextError, match="a b c d e f"):
         clipsim.evaluate("data")
     assert clipsim.evaluate("data", truncate=True).data.images == 12
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import clipsim
-from clipsim.errors import DatasetError, ImageError, NoInputError, PromptError, UsageError
+from clipsim.errors import DatasetError, ImageError, NoInputError, TextError, UsageError
 from clipsim.inputs.sources import FileSource
 from clipsim.results.rank import ModelRecord
 from clipsim.store.layout import read_dataset_info
@@ -295,7 +295,7 @@ def test_what_cannot_be_asked(arguments: dict[str, object], message: str) -> Non
 def test_what_can_only_be_refused_by_the_model(machine: Machine, pictures: Path) -> None:
     """Texts that are too long, and queries of which nothing is left."""
     with clipsim.open() as session:
-        with pytest.raises(PromptError, match="words"):
+        with pytest.raises(TextError, match="words"):
             session.search(pictures, "one two three four five six")
         with pytest.raises(UsageError, match="nothing is left of the query 'red'"):
             session.search(pictures, ["blue", "red"], minus="red")

@@ -13,7 +13,7 @@ import typer
 from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED
 from clipsim.cli.output import Bar, NoticePrinter, print_message
 from clipsim.cli.parameters import Format
-from clipsim.errors import UsageError, count_of, printable
+from clipsim.errors import UsageError, pluralise, printable
 from clipsim.inputs.paths import STANDARD_INPUT, read_path_list
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def report_failures(failures: Iterable[Failure]) -> None:
 def end_with_failures(failed: int, used: int) -> None:
     """End the run with the status that so many failed and so many used inputs have."""
     if failed and used:
-        print_message("warning", f"{failed:,} of {count_of(failed + used, 'input')} skipped")
+        print_message("warning", f"{failed:,} of {pluralise(failed + used, 'input')} skipped")
         raise typer.Exit(SOME_SKIPPED)
     if not used:
         print_message("error", "none of the inputs could be used; the lines above say why")

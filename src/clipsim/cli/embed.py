@@ -14,7 +14,7 @@ from clipsim.cli.collections import find_named_sources, multiply_in_one_thread
 from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED, exit_status
 from clipsim.cli.output import Bar, NoticePrinter, print_message, print_table, progress_bar, write
 from clipsim.cli.parameters import OnError
-from clipsim.errors import UsageError, count_of, printable
+from clipsim.errors import UsageError, pluralise, printable
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.options import ModelOptions, RunOptions
 
@@ -210,7 +210,7 @@ def _print_result(result: EmbedResult, *, as_json: bool) -> None:
         raise typer.Exit(NOTHING_DONE)
     if result.errors:
         print_message(
-            "warning", f"{result.errors:,} of {count_of(result.sources, 'input')} skipped; errors.jsonl lists them"
+            "warning", f"{result.errors:,} of {pluralise(result.sources, 'input')} skipped; errors.jsonl lists them"
         )
         raise typer.Exit(SOME_SKIPPED)
 

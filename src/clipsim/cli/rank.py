@@ -29,7 +29,7 @@ from clipsim.cli.preview import (
     preview_rules,
 )
 from clipsim.cli.rank_output import RankView, print_json_lines, print_result
-from clipsim.errors import ImageError, UsageError, count_of, printable
+from clipsim.errors import ImageError, UsageError, pluralise, printable
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.inputs.texts import read_texts
 from clipsim.options import ModelOptions, RunOptions
@@ -236,7 +236,7 @@ def _watch(
 
 def _end_with_failures(counts: RunCounts) -> None:
     if counts.scored:
-        print_message("warning", f"{counts.failed:,} of {count_of(counts.scored + counts.failed, 'input')} skipped")
+        print_message("warning", f"{counts.failed:,} of {pluralise(counts.scored + counts.failed, 'input')} skipped")
         raise typer.Exit(SOME_SKIPPED)
     print_message("error", "none of the inputs could be used; the lines above say why")
     raise typer.Exit(NOTHING_DONE)

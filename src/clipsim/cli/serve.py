@@ -17,7 +17,7 @@ from clipsim.cli.exit_status import exit_status
 from clipsim.cli.output import NoticePrinter, messages, print_message, progress_bar
 from clipsim.cli.parameters import parse_size
 from clipsim.cli.signals import clean_up_at_signal, stop_at_first_signal
-from clipsim.errors import MissingPackageError, UsageError, count_of, printable
+from clipsim.errors import MissingPackageError, UsageError, pluralise, printable
 from clipsim.models.names import join_name
 from clipsim.options import ModelOptions, RunOptions
 
@@ -133,7 +133,7 @@ def serve_command(
                 skipped = [f"{printable(failure.image)}: {failure.error}" for failure in collection.errors]
                 for line in skipped[:MAX_SHOWN_FAILURES]:
                     print_message("error", line)
-                print_message("note", f"{count_of(len(collection), 'image')} to search, {len(skipped):,} skipped")
+                print_message("note", f"{pluralise(len(collection), 'image')} to search, {len(skipped):,} skipped")
 
         def note(notice: str) -> None:  # also for who wants no notices of the models
             print_message("note", printable(notice))

@@ -14,7 +14,7 @@ from clipsim.cli.exit_status import SOME_SKIPPED, exit_status
 from clipsim.cli.output import Bar, NoticePrinter, print_message, print_table, progress_bar, write
 from clipsim.cli.parameters import OnError, WholeFormat
 from clipsim.cli.rank import print_failure
-from clipsim.errors import UsageError, count_of, printable
+from clipsim.errors import UsageError, pluralise, printable
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.options import ModelOptions, RunOptions
 
@@ -115,7 +115,7 @@ def threshold_command(
             if not quiet:
                 print_message("note", f"thresholds written to {printable(save)}")
         if skipped := len(result.errors):
-            print_message("warning", f"{skipped:,} of {count_of(len(search.sources), 'picture')} skipped")
+            print_message("warning", f"{skipped:,} of {pluralise(len(search.sources), 'picture')} skipped")
             raise typer.Exit(SOME_SKIPPED)
 
 

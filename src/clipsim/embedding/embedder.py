@@ -171,7 +171,7 @@ class Embedder:
 
         Where prompts are one text to the model, their features are equal.
 
-        Raises PromptError for a prompt that is too long, unless the run truncates, or without a finite vector.
+        Raises TextError for a prompt that is too long, unless the run truncates, or without a finite vector.
         """
         blocks = embed_texts(
             self.encoder,

@@ -13,7 +13,7 @@ from clipsim.cache.keys import text_identity, text_key, tokens_key
 from clipsim.cache.vectors import EmbeddingCache, FileRecord, ImageCache
 from clipsim.embedding.pipeline import Prepared
 from clipsim.engines.encoder import Features, ImageEncoder, TextEncoder
-from clipsim.errors import Failure, ImageError, PromptError, TransientError, printable
+from clipsim.errors import Failure, ImageError, TextError, TransientError, printable
 from clipsim.inputs.texts import MAX_QUOTED, fill_templates
 
 FLUSH_SECONDS = 0.5  # how long a batch that is not full waits for further inputs
@@ -63,7 +63,7 @@ def embed_texts(
 ) -> Iterator[TextFeatures]:
     """Encode the prompts, each in every template, in blocks of k prompts; k · t is about a batch.
 
-    Raises PromptError for a prompt that is too long (unless `truncate`) or whose features are not finite.
+    Raises TextError for a prompt that is too long (unless `truncate`) or whose features are not finite.
     """
     prompts_per_block = max(1, batch_size // max(1, len(templates)))
     rest = iter(prompts)
@@ -84,7 +84,7 @@ def embed_texts(
         features = np.stack([vectors[tokens_key(links[key])] for key in keys]).reshape(shape)
         for prompt, own in zip(block, features, strict=True):
             if cause := find_fault(own):
-                raise PromptError(f"'{printable(prompt, MAX_QUOTED)}': {cause}; its weights may be damaged")
+                raise TextError(f"'{printable(prompt, MAX_QUOTED)}': {cause}; its weights may be damaged")
         yield TextFeatures(features, tuple(identity.tobytes() for identity in identities))
 
 

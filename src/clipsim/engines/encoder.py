@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.errors import PromptError, printable
+from clipsim.errors import TextError, printable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -45,14 +45,14 @@ class TextEncoder(Protocol):
     def tokenize(self, texts: Sequence[str], *, truncate: bool) -> Tokens:
         """N texts → (n, k) int64 token ids, padded; two texts with equal rows are one text to the model.
 
-        Raises PromptError for a text longer than the model's context, unless `truncate`.
+        Raises TextError for a text longer than the model's context, unless `truncate`.
         """
         ...
 
     def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> Features:
         """N texts → (n, embed_dim) float32, not normalised.
 
-        Raises PromptError for a text longer than the model's context, unless `truncate`.
+        Raises TextError for a text longer than the model's context, unless `truncate`.
         """
         ...
 
@@ -154,23 +154,23 @@ MAX_TOKEN_BYTES = 33  # the longest token of OpenCLIP's vocabulary, and a space
 def bound_text(text: str, clean: Callable[[str], str], context_length: int, truncate: bool) -> str:
     """The text, cut at a length that always exceeds the context: tokenizing takes time quadratic in a word's length.
 
-    Raises PromptError for a text that is certainly too long, unless `truncate`.
+    Raises TextError for a text that is certainly too long, unless `truncate`.
     """
     most = context_length * MAX_TOKEN_BYTES
     if len(text) <= most:
         return text
     text = clean(text)
     if len(text) > most and not truncate:
-        raise PromptError(
+        raise TextError(
             f"the prompt '{printable(text, MAX_SHOWN)}' has {len(text):,} characters, more than the "
             f"{context_length} tokens that this model reads; shorten it, or give truncate=True to cut it"
         )
     return text[:most]
 
 
-def too_many_tokens(text: str, count: int, context_length: int) -> PromptError:
+def too_many_tokens(text: str, count: int, context_length: int) -> TextError:
     """The error for a text with more tokens than the model reads."""
-    return PromptError(
+    return TextError(
         f"the prompt '{printable(text, MAX_SHOWN)}' has {count} tokens and this model reads {context_length}; "
         "shorten it, or give truncate=True to cut it"
     )

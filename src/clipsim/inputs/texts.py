@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from clipsim.errors import DataError, PromptError, UsageError, printable
+from clipsim.errors import DataError, TextError, UsageError, printable
 from clipsim.inputs.lists import as_list
 
 PLACE = "{}"
@@ -23,7 +23,7 @@ def read_texts(path: str) -> list[str]:
 
     The file is UTF-8. A byte-order mark, carriage returns and blank lines are dropped; `clean_texts` strips the rest.
 
-    Raises PromptError for a file that cannot be read, is not UTF-8 (naming the line), or contains no prompt.
+    Raises TextError for a file that cannot be read, is not UTF-8 (naming the line), or contains no prompt.
     """
     shown = "standard input" if path == "-" else printable(path)
     try:
@@ -33,11 +33,11 @@ def read_texts(path: str) -> list[str]:
             with Path(path).open("rb") as file:
                 prompts = _read_lines(file, shown)
     except IsADirectoryError as error:
-        raise PromptError(f"{shown}: a folder, not a text file; give a file with one prompt a line") from error
+        raise TextError(f"{shown}: a folder, not a text file; give a file with one prompt a line") from error
     except OSError as error:
-        raise PromptError(f"{shown}: cannot read the prompts: {error.strerror or error}") from error
+        raise TextError(f"{shown}: cannot read the prompts: {error.strerror or error}") from error
     if not prompts:
-        raise PromptError(f"{shown}: contains no prompt; write one a line")
+        raise TextError(f"{shown}: contains no prompt; write one a line")
     return prompts
 
 
@@ -49,7 +49,7 @@ def _read_lines(file: BinaryIO, shown: str) -> list[str]:
         try:
             prompt = line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
-            raise PromptError(
+            raise TextError(
                 f"{shown}: line {number} is not UTF-8 (byte {line[error.start]:#04x}); save the file as UTF-8"
             ) from error
         if prompt.strip():

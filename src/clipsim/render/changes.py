@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from clipsim.errors import count_of, printable
+from clipsim.errors import pluralise, printable
 from clipsim.render.evaluation_table import comparison_table, explain_tests
 from clipsim.render.format_metrics import (
     ABSENT,
@@ -75,7 +75,7 @@ def _ranking(change: RankChange, whole: bool) -> list[Part]:
     parts.append(
         remark(
             f"Cosines differ by {change.largest:.7g} at most, {change.mean:.7g} on average. Another best text: "
-            f"{len(change.best):,} of {count_of(change.images, 'picture')}."
+            f"{len(change.best):,} of {pluralise(change.images, 'picture')}."
         )
     )
     if change.best:
@@ -108,14 +108,14 @@ def build_thresholds(result: ThresholdResult, *, whole_names: bool = False) -> l
         ]
         for found in result.thresholds
     ]
-    title = [printable(result.model.full_name, 60), result.device, result.precision, count_of(n, "picture")]
+    title = [printable(result.model.full_name, 60), result.device, result.precision, pluralise(n, "picture")]
     level = f"{100 * promise.level:g} %"
     if promise.kind == RECALL:
         wanted = f"at least {level} of new pictures that show the text pass"
-        of_what = count_of(n, "positive")
+        of_what = pluralise(n, "positive")
     else:
         wanted = f"at most {level} of new pictures that do not show the text pass"
-        of_what = count_of(n, "negative")
+        of_what = pluralise(n, "negative")
     return [
         Text(" · ".join(title), style="bold"),
         make_table(["text", "threshold", "expected to pass", "positives passing", "negatives passing"], rows),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clipsim.errors import count_of, printable
+from clipsim.errors import pluralise, printable
 from clipsim.render.safe_json import to_json
 from clipsim.results.datasets import EmbedResult, IndexResult
 
@@ -55,10 +55,10 @@ def build_index_table(result: IndexResult) -> Table:
         rows["search"] = f"exact, {result.exact_milliseconds:,.1f} ms a query"
     else:
         rows["index"] = (
-            f"{count_of(result.lists, 'list')}, {result.bytes / 1e6:,.1f} MB, built in {result.seconds:,.1f} s"
+            f"{pluralise(result.lists, 'list')}, {result.bytes / 1e6:,.1f} MB, built in {result.seconds:,.1f} s"
         )
         rows["search"] = (
-            f"reads {count_of(result.probes, 'list')}, {result.milliseconds:,.1f} ms a query "
+            f"reads {pluralise(result.probes, 'list')}, {result.milliseconds:,.1f} ms a query "
             f"(exact: {result.exact_milliseconds:,.1f} ms)"
         )
         rows["recall@10"] = f"{_share(result.recall_images)} by image, {_share(result.recall_texts)} by text"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from clipsim.errors import count_of, printable
+from clipsim.errors import pluralise, printable
 from clipsim.render.json import csv_line, failure_line
 from clipsim.render.safe_json import to_json
 from clipsim.render.search import BESIDE, NARROWEST, title
@@ -55,8 +55,8 @@ def build_duplicates_table(
     from clipsim.render.labels import shorten_all
 
     over = [] if result.threshold is None else [f"over {result.threshold:g}"]
-    groups = count_of(len(result.groups), "group")
-    yield title(result.model, *over, count_of(result.compared, "image"), groups)
+    groups = pluralise(len(result.groups), "group")
+    yield title(result.model, *over, pluralise(result.compared, "image"), groups)
     if not result.groups:
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1), header_style="bold")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from clipsim.errors import count_of, printable
+from clipsim.errors import pluralise, printable
 from clipsim.render.format_metrics import (
     FigureTable,
     format_estimate,
@@ -48,10 +48,10 @@ def _title(result: EvaluationResult) -> Text:
 def describe_data(result: EvaluationResult) -> str:
     """What was measured, on how much."""
     data = result.data
-    things = count_of(data.captions or 0, "caption") if data.labels is None else count_of(len(data.labels), "label")
+    things = pluralise(data.captions or 0, "caption") if data.labels is None else pluralise(len(data.labels), "label")
     words = [
         result.task,
-        count_of(data.images, "picture"),
+        pluralise(data.images, "picture"),
         things,
         *([f"{data.skipped} skipped"] if data.skipped else []),
     ]
@@ -103,8 +103,8 @@ def explain_figures(result: EvaluationResult) -> str:
     if result.task == "retrieve":
         shared = result.data.shared_captions
         return (
-            f"recall@k: a right one is among the k best of {count_of(result.data.images, 'picture')} or "
-            f"{count_of(result.data.captions or 0, 'caption')}; in brackets the 95 % interval (bootstrap over "
+            f"recall@k: a right one is among the k best of {pluralise(result.data.images, 'picture')} or "
+            f"{pluralise(result.data.captions or 0, 'caption')}; in brackets the 95 % interval (bootstrap over "
             "pictures)."
             + (
                 f" Captions that belong to several pictures, which count as right for each: {shared:,}."
@@ -178,7 +178,9 @@ def _labels(result: EvaluationResult, whole: bool) -> list[Part]:
     headings = ["recall", "precision"] if len(runs) == 1 else [f"recall {printable(run.name)}" for run in runs]
     parts: list[Part] = [heading("Labels, the worst first"), make_table(["label", "pictures", *headings], rows)]
     if len(seen) > MAX_LABELS:
-        parts.append(remark(f"{count_of(len(seen) - MAX_LABELS, 'more label')} at least as good; --json has them all."))
+        parts.append(
+            remark(f"{pluralise(len(seen) - MAX_LABELS, 'more label')} at least as good; --json has them all.")
+        )
     return parts
 
 

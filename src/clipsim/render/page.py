@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from clipsim import __version__
-from clipsim.errors import count_of, printable
+from clipsim.errors import pluralise, printable
 from clipsim.results.rank import ModelRecord
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["count_of"] = count_of
+    environment.filters["pluralise"] = pluralise
     return environment
 
 

@@ -21,7 +21,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from clipsim.errors import count_of, printable
+from clipsim.errors import pluralise, printable
 from clipsim.render.labels import shorten, shorten_all, strip_common_folder
 from clipsim.render.search import title
 from clipsim.render.table import BEST_STYLE, NONE, TableParts, describe_run, explain, stands_out
@@ -140,7 +140,7 @@ def build_preview_table(result: RankResult, preview: Preview, width: int, top: i
         for name, image in zip(strip_common_folder(result.images), result.scores, strict=True)
     )
     some = (
-        f"The best {count:,} of {count_of(len(result.texts), 'text')} for each image"
+        f"The best {count:,} of {pluralise(len(result.texts), 'text')} for each image"
         if count < len(result.texts)
         else ""
     )
@@ -161,7 +161,7 @@ def build_preview_top_images(result: RankResult, preview: Preview, count: int, w
         for row, shown in enumerate(_fit_texts(result.texts, width))
         for place, image in enumerate(result.top_images(row, count), start=1)
     )
-    images = count_of(len(result.images), "image")
+    images = pluralise(len(result.images), "image")
     layout = f"The best {min(count, len(result.images)):,} of {images} for each text, best first"
     explained = Text(f"{layout}: {explain(result, marked=False)}", style="dim")
     return describe_run(result), _table(entries, preview, width), explained
@@ -171,7 +171,7 @@ def build_preview_search(
     result: SearchResult, thumbnails: Mapping[str, bytes], preview: Preview, width: int
 ) -> Iterator[RenderableType]:
     """Title, a table of pictures a query, and a sentence that explains the numbers; `thumbnails` are by name."""
-    yield title(result.model, result.device, result.precision, result.engine, count_of(result.searched, "image"))
+    yield title(result.model, result.device, result.precision, result.engine, pluralise(result.searched, "image"))
     for query in result.queries:
         yield Text(printable(query.label, width), style="bold")
         found = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from clipsim.errors import count_of
+from clipsim.errors import pluralise
 from clipsim.render.page import HEAT_LEVELS, data_uri, heat_level, list_run_facts, render_page, split_name
 from clipsim.render.table import NONE, explain, stands_out
 from clipsim.results.rank import ImageScores, Overview, RankResult
@@ -52,10 +52,10 @@ def format_rank_page(result: RankResult, top: int | None = None, *, given_order:
     mark = " ★ marks an image's best text." if len(result.texts) > 1 else ""
     if result.thresholds is not None:
         mark = f" ★ marks an image's best text of those that reach their thresholds; {NONE} means that none does."
-    chosen = f" Only the best {count_of(top, 'text')} of each image are shown." if top else ""
+    chosen = f" Only the best {pluralise(top, 'text')} of each image are shown." if top else ""
     return render_page(
         "rank.html",
-        title=f"{count_of(len(result.scores), 'image')} against {count_of(len(result.texts), 'text')}",
+        title=f"{pluralise(len(result.scores), 'image')} against {pluralise(len(result.texts), 'text')}",
         facts=list_rank_facts(result),
         warnings=result.warnings,
         errors=result.errors,
@@ -158,7 +158,7 @@ def format_top_images_page(result: RankResult, count: int) -> Iterator[str]:
                 None if share is None else round(HEAT_LEVELS * share),
             )
 
-    number, texts = count_of(min(count, len(result.images)), "image"), count_of(len(result.texts), "text")
+    number, texts = pluralise(min(count, len(result.images)), "image"), pluralise(len(result.texts), "text")
     return render_gallery(
         title=f"The best {number} of {len(result.images):,} for {texts}",
         facts=list_rank_facts(result),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from clipsim.errors import count_of, printable
+from clipsim.errors import pluralise, printable
 from clipsim.render.json import csv_line, failure_line
 from clipsim.render.safe_json import to_json
 from clipsim.results.rank import ModelRecord
@@ -63,7 +63,7 @@ def build_search_tables(result: SearchResult, width: int, *, whole_names: bool =
     """
     from rich.text import Text
 
-    yield title(result.model, result.device, result.precision, result.engine, count_of(result.searched, "image"))
+    yield title(result.model, result.device, result.precision, result.engine, pluralise(result.searched, "image"))
     for query in result.queries:
         yield Text(printable(query.label, None if whole_names else width), style="bold")
         yield _build_table(query, width, whole_names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from clipsim.errors import count_of
+from clipsim.errors import pluralise
 from clipsim.render.page import data_uri, heat_level, list_run_facts, split_name
 from clipsim.render.rank_page import Group, Picture, render_gallery
 from clipsim.results.search import DuplicateGroup, DuplicatesResult, QueryMatches, SearchResult
@@ -28,9 +28,9 @@ def format_search_page(result: SearchResult, thumbnails: Mapping[str, bytes]) ->
         shown = None if query.image is None else data_uri(thumbnails.get(query.image))
         return Group(query.label, pictures, "" if pictures else "none: no image is near enough", shown)
 
-    queries = count_of(len(result.queries), "query", "queries")
+    queries = pluralise(len(result.queries), "query", "queries")
     return render_gallery(
-        title=f"{queries} in {count_of(result.searched, 'image')}",
+        title=f"{queries} in {pluralise(result.searched, 'image')}",
         facts=list_run_facts(result.model, result.device, result.precision, result.engine),
         warnings=result.warnings,
         errors=result.errors,
@@ -69,10 +69,10 @@ def format_duplicates_page(
         return Group(f"{number:,}. {'The same bytes' if group.same_bytes else 'Alike'}", pictures)
 
     left_out = len(result.groups) - len(shown)
-    cut = f" {count_of(left_out, 'more group')} would not fit on this page." if left_out else ""
+    cut = f" {pluralise(left_out, 'more group')} would not fit on this page." if left_out else ""
     facts = [] if result.model is None else [("model", result.model.name), ("weights", result.model.pretrained or "–")]
     return render_gallery(
-        title=f"{count_of(len(result.groups), 'group')} of duplicates in {count_of(result.compared, 'image')}",
+        title=f"{pluralise(len(result.groups), 'group')} of duplicates in {pluralise(result.compared, 'image')}",
         facts=facts + ([] if result.threshold is None else [("cosine over", f"{result.threshold:g}")]),
         warnings=result.warnings,
         errors=result.errors,

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from clipsim.errors import count_of, printable
+from clipsim.errors import pluralise, printable
 from clipsim.render.json import CSV_FIELDS, csv_line, score_fields
 from clipsim.render.labels import shorten_all, strip_common_folder
 from clipsim.render.safe_json import to_json
@@ -239,7 +239,7 @@ def build_top_images_table(result: RankResult, count: int, width: int, *, whole_
                 Text(f"{score.similarity:7.4f}{share}"),
                 end_section=place == count,
             )
-    images = count_of(len(result.images), "image")
+    images = pluralise(len(result.images), "image")
     layout = f"The best {min(count, len(result.images)):,} of {images} for each text, best first"
     return describe_run(result), table, Text(f"{layout}: {explain(result, marked=False)}", style="dim")
 

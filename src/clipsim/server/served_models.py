@@ -164,7 +164,7 @@ class ServedModel:
     async def rank(self, sources: Sequence[Source], request: RankRequest) -> Callable[[], RankResult]:
         """Embed what is asked for; gives a function that makes of it what `Session.rank` returns.
 
-        Raises BadImageError for the first picture that cannot be used, PromptError.
+        Raises BadImageError for the first picture that cannot be used, TextError.
         """
         images = asyncio.ensure_future(self._embed_images(sources))
         texts = asyncio.ensure_future(self._embed_texts(request.texts, request.templates))

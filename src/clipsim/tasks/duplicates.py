@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.pipeline import default_workers
 from clipsim.engines.choice import usable_cores
-from clipsim.errors import ImageError, UsageError, count_of, printable
+from clipsim.errors import ImageError, UsageError, pluralise, printable
 from clipsim.files import digest_stream, file_identity
 from clipsim.images.copies import PictureFacts, could_be_copies, is_copy, read_facts
 from clipsim.images.grey_copies import GreyCopy, make_grey_copy, measure_source
@@ -232,7 +232,7 @@ class Duplicates:
                 yield Progress("comparing", done, len(rows))
         if check.missing and self._request.pixels:
             self.notices.append(
-                count_of(len(check.missing), "picture")
+                pluralise(len(check.missing), "picture")
                 + " could not be opened to compare their pixels; their vectors decide"
             )
         found = DescribedGroups(collection, self._places, groups.members(), check)

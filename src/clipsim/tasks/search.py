@@ -94,7 +94,7 @@ class Search:
     Sources are embedded, or their vectors found in the cache; data sets of vectors are read, and of these only the
     images whose names `chosen` accepts are compared.
 
-    Raises DatasetError for a data set of another model, PromptError for a text that is too long, UsageError where
+    Raises DatasetError for a data set of another model, TextError for a text that is too long, UsageError where
     `plus` and `minus` cancel a query out, and with `on_error="raise"` ImageError for the first unusable image.
     """
 

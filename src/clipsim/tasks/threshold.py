@@ -15,7 +15,7 @@ import numpy as np
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome
 from clipsim.embedding.shared_decoding import JointEmbedding, Work
-from clipsim.errors import DataError, Failure, NoInputError, UsageError, count_of, printable
+from clipsim.errors import DataError, Failure, NoInputError, UsageError, pluralise, printable
 from clipsim.inputs.expand import Repeats, identify
 from clipsim.inputs.sources import Source
 from clipsim.inputs.texts import check_templates, clean_texts
@@ -172,7 +172,7 @@ class Thresholding:
             self.notices.append(
                 f"{copies} of {len(vectors)} {kind} look nearly like another to the model (cosine {NEAR_DUPLICATE} or "
                 "more); if they are copies, the promise is worth no more than "
-                + count_of(len(vectors) - copies, "picture")
+                + pluralise(len(vectors) - copies, "picture")
             )
 
 

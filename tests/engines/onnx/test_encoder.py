@@ -7,14 +7,14 @@ import pytest
 from exports import ExportedModel, prepare
 
 from clipsim.engines.onnx.encoder import OnnxEncoder
-from clipsim.errors import ModelError, PromptError
+from clipsim.errors import ModelError, TextError
 
 
 def test_too_long_a_prompt_is_an_error(exported: ExportedModel) -> None:
     """With the words of the torch encoder."""
     encoder = OnnxEncoder(exported.spec, exported.export)
 
-    with pytest.raises(PromptError, match=r"'dog dog .*' has 202 tokens and this model reads 77; .*truncate=True"):
+    with pytest.raises(TextError, match=r"'dog dog .*' has 202 tokens and this model reads 77; .*truncate=True"):
         encoder.encode_texts(["a cat", "dog " * 200])
 
 

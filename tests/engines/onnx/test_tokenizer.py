@@ -14,7 +14,7 @@ from open_clip.tokenizer import SimpleTokenizer
 
 from clipsim.engines.onnx.tokenizer import PlainTokenizer, clean_text
 from clipsim.engines.torch.tokenizer import TOKENIZER_CHECK_TEXTS, Tokenizer, write_vocabulary
-from clipsim.errors import ModelError, PromptError
+from clipsim.errors import ModelError, TextError
 from clipsim.models.files import ModelFiles
 
 CLEANINGS = ("lower", "whitespace", "canonicalize")
@@ -75,9 +75,9 @@ def test_too_long_a_text_is_refused_in_the_same_words(
 ) -> None:
     """The count of tokens, or of characters where there are too many to count; and cut at the same place."""
     theirs, ours = pairs["lower"]
-    with pytest.raises(PromptError) as wanted:
+    with pytest.raises(TextError) as wanted:
         theirs(["a cat", text], truncate=False)
-    with pytest.raises(PromptError) as given_:
+    with pytest.raises(TextError) as given_:
         ours(["a cat", text], truncate=False)
 
     assert str(given_.value) == str(wanted.value)
@@ -90,7 +90,7 @@ def test_a_text_at_the_limit_is_not_refused(pairs: dict[str, tuple[Tokenizer, Pl
     _, ours = pairs["lower"]
 
     assert np.count_nonzero(ours(["cat " * 18], truncate=False)) == 20
-    with pytest.raises(PromptError, match="has 21 tokens and this model reads 20"):
+    with pytest.raises(TextError, match="has 21 tokens and this model reads 20"):
         ours(["cat " * 19], truncate=False)
 
 
@@ -125,7 +125,7 @@ def test_another_vocabulary_keeps_its_markers_and_padding(tmp_path: Path, side: 
     end = 0 if strip else 4
     assert ours(["A  cat"], truncate=False).tolist() == [[1, 1, 2, 3, end] if side == "left" else [2, 3, end, 1, 1]]
     assert ours(["a cat a dog a"], truncate=True).tolist() == [[2, 3, 2, 5, end]]
-    with pytest.raises(PromptError, match="has 6 tokens and this model reads 5"):
+    with pytest.raises(TextError, match="has 6 tokens and this model reads 5"):
         ours(["a cat a dog a"], truncate=False)
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import clipsim
-from clipsim.errors import PromptError, WeightsError
+from clipsim.errors import TextError, WeightsError
 
 TEXTS = ["maze", "a photo of a cat"]
 
@@ -98,7 +98,7 @@ def test_a_model_that_projects_to_nothing_ranks_nothing(tmp_path: Path, caplog: 
         with torch.no_grad():
             dict(model.named_parameters())[name].zero_()
         save_file(state_of(model), broken / "open_clip_model.safetensors")
-        kind = PromptError if name == "text_projection" else clipsim.ClipsimError
+        kind = TextError if name == "text_projection" else clipsim.ClipsimError
         with pytest.raises(kind, match=expected):
             clipsim.rank(Image.new("RGB", (50, 60), "red"), TEXTS, model=str(broken), cache=False)
 

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 import clipsim
 from clipsim.engines.torch.build import make_transform
 from clipsim.engines.torch.encoder import ClipEncoder, choose_device, choose_precision, describe_devices
-from clipsim.errors import DeviceError, PromptError, UsageError
+from clipsim.errors import DeviceError, TextError, UsageError
 from clipsim.models.files import find_files
 from clipsim.models.settings import choose_model
 
@@ -75,7 +75,7 @@ def test_too_long_a_prompt_is_never_silently_cut(tmp_path: Path) -> None:
     fits, long = "a " * 75, "a " * 76
 
     encoder.encode_texts([fits])
-    with pytest.raises(PromptError, match=r"'a a .*' has 78 tokens and this model reads 77; .*truncate=True"):
+    with pytest.raises(TextError, match=r"'a a .*' has 78 tokens and this model reads 77; .*truncate=True"):
         encoder.encode_texts(["short", long])
     assert encoder.encode_texts([long], truncate=True) == pytest.approx(encoder.encode_texts([fits]), abs=1e-6)
 
@@ -85,7 +85,7 @@ def test_a_megabyte_of_text_is_refused_or_cut_at_once(tmp_path: Path) -> None:
     encoder = open_path(write_folder(tmp_path, "vit"))
     word = "".join(chr(97 + number * number % 26) for number in range(1_000_000))
 
-    with pytest.raises(PromptError, match="has 1,000,000 characters, more than the 77 tokens"):
+    with pytest.raises(TextError, match="has 1,000,000 characters, more than the 77 tokens"):
         encoder.encode_texts([word])
     assert encoder.encode_texts([word], truncate=True).shape == (1, 32)
     spaced = " " * 1_000_000 + "cat"
@@ -137,7 +137,7 @@ def test_nan_weights_rank_nothing(tmp_path: Path) -> None:
     state["text_projection"][:] = float("nan")
     save_file(state, folder / "open_clip_model.safetensors")
 
-    with pytest.raises(PromptError, match="not finite"):
+    with pytest.raises(TextError, match="not finite"):
         clipsim.rank(Image.new("RGB", (9, 9)), ["maze", "cat"], model=str(folder))
 
 

@@ -18,7 +18,7 @@ from vocabularies import write_hugging_face_text, write_siglip
 
 import clipsim
 from clipsim.engines.torch import encoder as devices
-from clipsim.errors import PromptError
+from clipsim.errors import TextError
 
 WORDS = ["a diagram", "two dogs and a cat", "a"]
 UNLIKE_OPENAI: dict[str, dict[str, Any]] = {
@@ -253,10 +253,10 @@ def test_clips_tokens_are_refused_where_the_tokenizer_is_another(tmp_path: Path,
     length = model.context_length
     pixels = preprocess(Image.new("RGB", (60, 40), "teal"))[None]
 
-    with pytest.raises(PromptError, match=rf"tokens of length 77 .*reads {length}.*model\.tokenize"):
+    with pytest.raises(TextError, match=rf"tokens of length 77 .*reads {length}.*model\.tokenize"):
         model.encode_text(clipsim.tokenize(WORDS))
     for refused in (model.encode_text, lambda tokens: model(pixels, tokens)):
-        with pytest.raises(PromptError, match=r"another tokenizer.*use model\.tokenize\(texts\) instead"):
+        with pytest.raises(TextError, match=r"another tokenizer.*use model\.tokenize\(texts\) instead"):
             refused(clipsim.tokenize(WORDS, context_length=length))
     with pytest.raises(RuntimeError, match="leave out jit"):
         clipsim.load(str(folder), device="cpu", jit=True)
@@ -282,7 +282,7 @@ def test_a_model_of_another_length_says_which(tmp_path: Path) -> None:
     """Tokens that are too many are one line with the remedy, not an error about shapes."""
     model = load(write_folder(tmp_path, "coca"))
 
-    with pytest.raises(PromptError, match="context_length=76"):
+    with pytest.raises(TextError, match="context_length=76"):
         model.encode_text(clipsim.tokenize(WORDS))
     assert torch.equal(model.tokenize(WORDS), clipsim.tokenize(WORDS, context_length=76))
     assert state_of(model).keys() == state_of(random_model("coca")).keys()

@@ -13,7 +13,7 @@ from checkpoints import open_path
 from vocabularies import SIGLIP_CONTEXT, write_siglip
 
 from clipsim.engines.torch.encoder import ClipEncoder
-from clipsim.errors import PromptError
+from clipsim.errors import TextError
 
 PROMPTS = ["a cat", "A Photo, of a CAT!", "the_lazy dog's maze", "ünknown 猫 signs", "  spaces   between  "]
 LONG = "a photo of a cat and a dog and a maze near the sea " * 3
@@ -62,13 +62,13 @@ def test_the_context_is_counted_in_this_tokenizers_tokens(siglip: Path, encoder:
         if count <= SIGLIP_CONTEXT:
             assert torch.equal(encoder.tokenizer([text], truncate=False), theirs([text]))
         else:
-            with pytest.raises(PromptError, match=f"has {count} tokens and this model reads {SIGLIP_CONTEXT}"):
+            with pytest.raises(TextError, match=f"has {count} tokens and this model reads {SIGLIP_CONTEXT}"):
                 encoder.tokenizer(["a cat", text], truncate=False)
             assert torch.equal(encoder.tokenizer([text], truncate=True), theirs([text]))
 
 
 def test_a_megabyte_of_text_is_refused_or_cut(encoder: ClipEncoder) -> None:
     """Whatever tokenizer the model has."""
-    with pytest.raises(PromptError, match="tokens"):
+    with pytest.raises(TextError, match="tokens"):
         encoder.tokenizer(["cat " * 250_000], truncate=False)
     assert encoder.tokenizer(["cat " * 250_000], truncate=True).shape == (1, SIGLIP_CONTEXT)

@@ -67,13 +67,13 @@ class OnnxEncoder:
         return self._encode(self._image_tower, list(pixels))
 
     def tokenize(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.int64]:
-        """N texts → (n, context_length) token ids, padded. Raises PromptError as `encode_texts` does."""
+        """N texts → (n, context_length) token ids, padded. Raises TextError as `encode_texts` does."""
         return self.tokenizer(texts, truncate=truncate)
 
     def encode_texts(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.float32]:
         """N texts → (n, embed_dim) float32, not normalised.
 
-        Raises PromptError for a text longer than the model's context, unless `truncate`.
+        Raises TextError for a text longer than the model's context, unless `truncate`.
         """
         return self._encode(self._text_tower, list(self.tokenizer(texts, truncate=truncate)))
 

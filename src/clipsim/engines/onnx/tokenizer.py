@@ -53,7 +53,7 @@ class PlainTokenizer:
     def __call__(self, texts: Sequence[str], *, truncate: bool) -> Tokens:
         """N texts → (n, context_length) token ids, padded; a text that is cut keeps its end token.
 
-        Raises PromptError for a text with more tokens than the context, unless `truncate`.
+        Raises TextError for a text with more tokens than the context, unless `truncate`.
         """
         rules = self.rules
         rows = self._encode_own(texts, truncate) if rules.own else self._encode([self.clean(text) for text in texts])

@@ -107,14 +107,14 @@ class ClipEncoder:
         return self._encode_in_parts(encode, torch.from_numpy(pixels))[:count]
 
     def tokenize(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.int64]:
-        """N texts → (n, context_length) token ids, padded. Raises PromptError as `encode_texts` does."""
+        """N texts → (n, context_length) token ids, padded. Raises TextError as `encode_texts` does."""
         ids: NDArray[np.int64] = self.tokenizer(texts, truncate=truncate).numpy()
         return ids
 
     def encode_texts(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.float32]:
         """N texts → (n, embed_dim) float32, not normalised.
 
-        Raises PromptError for a text longer than the model's context, unless `truncate`.
+        Raises TextError for a text longer than the model's context, unless `truncate`.
         """
         return self._encode_in_parts(self.towers.encode_texts, self.tokenizer(texts, truncate=truncate))
 

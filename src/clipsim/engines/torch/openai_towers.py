@@ -26,7 +26,7 @@ from torch.utils.checkpoint import checkpoint
 
 from clipsim.engines.torch.build import BuiltModel
 from clipsim.engines.torch.tokenizer import Tokenizer
-from clipsim.errors import PromptError, WeightsError
+from clipsim.errors import TextError, WeightsError
 from clipsim.models.configs import DESCRIPTION_KEY, describe_model
 from clipsim.models.files import ModelFiles
 
@@ -241,7 +241,7 @@ class _Calls(_Guarded):
     def tokenize(self, texts: str | Sequence[str], truncate: bool = False) -> Tensor:
         """Texts → (n, context_length) ids of the model's own tokenizer.
 
-        Raises PromptError for a text that is too long, unless `truncate`.
+        Raises TextError for a text that is too long, unless `truncate`.
         """
         given = [texts] if isinstance(texts, str) else list(texts)
         return _tokenizer(self._text_settings, self._files)(given, truncate=truncate)
@@ -266,17 +266,17 @@ class _Calls(_Guarded):
         return logits, logits.T
 
     def _check_tokens(self, tokens: Tensor) -> None:
-        """Raise PromptError for tokens that the model would take for other words, or that it has no room for."""
+        """Raise TextError for tokens that the model would take for other words, or that it has no room for."""
         length = tokens.shape[-1]
         if length > self.context_length:
-            raise PromptError(
+            raise TextError(
                 f"tokens of length {length} for a model that reads {self.context_length}; give "
                 f"context_length={self.context_length} to tokenize, or use model.tokenize"
             )
         if self._files.tokenizer is None:
             return
         if _is_clips(tokens) and not _reads_clips_tokens(self._text_settings, self._files):
-            raise PromptError(
+            raise TextError(
                 "these are tokens of CLIP's vocabulary, and this model has another tokenizer, so they would be other "
                 "words to it; use model.tokenize(texts) instead of clip.tokenize(texts)"
             )

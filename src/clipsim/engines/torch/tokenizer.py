@@ -68,7 +68,7 @@ class Tokenizer:
     def __call__(self, texts: Sequence[str], *, truncate: bool) -> Tensor:
         """N texts → (n, context_length) int64 token ids, padded; a text that is cut keeps its end token.
 
-        Raises PromptError for a text with more tokens than the context, unless `truncate`.
+        Raises TextError for a text with more tokens than the context, unless `truncate`.
         """
         tokens: Tensor = self.tokenize([self._bounded(text, truncate) for text in texts])
         if not truncate:
