@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.files import digest_file
-from clipsim.results.rank import ModelRecord
+from clipsim.results.base import ModelRecord
 from clipsim.store.layout import INFO_FILE, DatasetInfo, FileInfo, import_parquet, shard_name, shard_names
 
 DIMENSIONS = 512

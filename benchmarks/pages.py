@@ -21,7 +21,8 @@ from playwright.sync_api import Page, sync_playwright
 
 from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
 from clipsim.render.rank_page import format_rank_page
-from clipsim.results.rank import ImageScores, ModelRecord, RankResult
+from clipsim.results.base import ModelRecord
+from clipsim.results.rank import ImageScores, RankResult
 
 MODEL = ModelRecord("ViT-B-32", "random", 512, 224, 100.0, None, "softmax")
 NEXT_FRAME = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
@@ -51,7 +52,9 @@ def make_pictured_result(pictures: int, texts: int) -> RankResult:
             )
         )
     names = tuple(f"a photo of thing number {number}" for number in range(texts))
-    return RankResult(MODEL, "cpu", "fp32", "torch", (), names, tuple(scores), (), ())
+    return RankResult(
+        model=MODEL, device="cpu", precision="fp32", engine="torch", templates=(), texts=names, scores=tuple(scores)
+    )
 
 
 def time_page(page: Page, address: str) -> dict[str, float]:

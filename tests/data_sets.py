@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.results.rank import ModelRecord
+from clipsim.results.base import ModelRecord
 from clipsim.store.dataset import Dataset
 from clipsim.store.folders import LocalFolder
 from clipsim.store.layout import INFO_FILE, DatasetInfo

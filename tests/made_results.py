@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from clipsim.results.base import ModelRecord
 from clipsim.results.evaluation import DataRecord, EvaluationResult, RunResult
-from clipsim.results.rank import ImageScores, ModelRecord, RankResult
+from clipsim.results.rank import ImageScores, RankResult
 from clipsim.statistics.classification import measure_classification, predict
 
 # Names with markup, escapes, wide characters, a change of direction, and bytes that are not UTF-8.
@@ -34,7 +35,15 @@ def make_result(images: Sequence[str], texts: Sequence[str], head: str = "softma
         scores.append(ImageScores(image, similarity, shares, number % len(texts)))
     bias = -10.0 if head == "sigmoid" else None
     model = ModelRecord("ViT-B-32", "openai", 512, 224, 100.0, bias, head)
-    return RankResult(model, "cpu", "fp32", "torch", (), tuple(texts), tuple(scores), (), ())
+    return RankResult(
+        model=model,
+        device="cpu",
+        precision="fp32",
+        engine="torch",
+        templates=(),
+        texts=tuple(texts),
+        scores=tuple(scores),
+    )
 
 
 def make_scores(image: str) -> ImageScores:
@@ -62,5 +71,5 @@ def make_evaluation(*runs: RunResult, task: str = "classify", **fields: object) 
     """The result of these runs."""
     labels = tuple(record.label for record in runs[0].per_class)
     data = DataRecord("folders", 4, labels if labels else None, None if labels else 9, "ab12" * 16, 0, None, {})
-    result = EvaluationResult(task, data, (), runs, (), (), ())
+    result = EvaluationResult(task=task, data=data, images=(), results=runs, comparisons=())
     return dataclasses.replace(result, **fields)  # type: ignore[arg-type]

@@ -27,8 +27,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "cache": ("errors", "files", "models"),
     "embedding": ("errors", "options", "files", "models", "inputs", "images", "engines", "cache"),
     "vectors": ("errors",),
-    "statistics": ("errors", "vectors"),
-    "results": ("errors", "vectors", "statistics"),
+    "statistics": ("errors",),
+    "results": ("errors", "statistics"),
     "store": ("errors", "files", "results", "vectors"),
     "tasks": (
         "errors", "options", "files", "models", "inputs", "images", "engines", "cache", "embedding", "vectors",
@@ -43,7 +43,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "statistics", "results", "store", "tasks", "session",
     ),
     "compat": ("errors", "models", "engines", "inputs"),
-    "render": ("errors", "vectors", "statistics", "results"),
+    "render": ("errors", "statistics", "results"),
     "server": (
         "errors", "options", "files", "models", "inputs", "images", "engines", "cache", "embedding", "vectors",
         "statistics", "results", "store", "tasks", "session", "api", "compat", "render",

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from clipsim.results.changes import CompareResult as CompareResult
     from clipsim.results.datasets import EmbedResult as EmbedResult
     from clipsim.results.evaluation import EvaluationResult as EvaluationResult
+    from clipsim.results.evaluation import ThresholdResult as ThresholdResult
     from clipsim.results.rank import RankResult as RankResult
     from clipsim.results.search import DuplicatesResult as DuplicatesResult
     from clipsim.results.search import SearchResult as SearchResult
-    from clipsim.results.thresholds import ThresholdResult as ThresholdResult
     from clipsim.session import Picture as Picture
     from clipsim.session import Pictures as Pictures
     from clipsim.session import Session as Session
@@ -56,7 +56,7 @@ _MODULES = {
     "SearchResult": "clipsim.results.search",
     "DuplicatesResult": "clipsim.results.search",
     "EvaluationResult": "clipsim.results.evaluation",
-    "ThresholdResult": "clipsim.results.thresholds",
+    "ThresholdResult": "clipsim.results.evaluation",
     "CompareResult": "clipsim.results.changes",
 }
 

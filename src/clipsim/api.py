@@ -11,8 +11,7 @@ from clipsim import tasks
 from clipsim.errors import UsageError, issue_warnings
 from clipsim.inputs.lists import as_list, keep_iterator
 from clipsim.options import OnError
-from clipsim.results.evaluation import EvaluationResult
-from clipsim.results.thresholds import ThresholdResult
+from clipsim.results.evaluation import EvaluationResult, ThresholdResult
 from clipsim.session import Pictures, open_session
 from clipsim.tasks.evaluate import Evaluation
 from clipsim.tasks.evaluate_request import EvaluationRequest

@@ -245,3 +245,21 @@ def pluralise(number: int, noun: str, plural: str | None = None) -> str:
     ('1 image', '12,345 texts', '2 queries')
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def round_significant(value: float) -> float:
+    """The number to seven significant digits, which is what float32 holds.
+
+    >>> round_significant(0.29314836859703064)
+    0.2931484
+    """
+    return float(f"{value:.7g}")
+
+
+def plain_number(value: float) -> float | None:
+    """As `round_significant`, for JSON: None for NaN.
+
+    >>> plain_number(0.25), plain_number(float("nan"))
+    (0.25, None)
+    """
+    return round_significant(value) if value == value else None

@@ -20,7 +20,7 @@ from data_sets import random_vectors, write_data_set
 from fake_encoder import FakeEncoder
 from PIL import Image
 
-from clipsim.results.rank import ModelRecord
+from clipsim.results.base import ModelRecord
 
 if TYPE_CHECKING:
     from cli.conftest import Clipsim, Ended

@@ -11,7 +11,7 @@ import pytest
 from data_sets import random_vectors, write_data_set
 from fake_encoder import FakeEncoder
 
-from clipsim.results.rank import ModelRecord
+from clipsim.results.base import ModelRecord
 
 if TYPE_CHECKING:
     from cli.conftest import Clipsim

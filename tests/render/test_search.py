@@ -12,25 +12,25 @@ from rich.console import Console
 from clipsim.errors import Failure
 from clipsim.render import duplicates, search
 from clipsim.render.datasets import build_index_table, format_index_json
+from clipsim.results.base import ModelRecord
 from clipsim.results.datasets import IndexResult
-from clipsim.results.rank import ModelRecord
 from clipsim.results.search import DuplicateGroup, DuplicateImage, DuplicatesResult, Match, QueryMatches, SearchResult
 
 MODEL = ModelRecord("ViT-B-32", "openai", 512, 224, 100.0, None, "softmax")
 NAMES = ("a.png", 'odd "name",\n\x1b[31m.png', "caf\udce9.png")
 FOUND = tuple(Match(rank, name, 0.5 / rank) for rank, name in enumerate(NAMES, start=1))
 ANSWERS = SearchResult(
-    MODEL, "cpu", "fp32", "onnx", 92,
-    (QueryMatches("a house", None, ("night",), ("people",), FOUND),
+    model=MODEL, device="cpu", precision="fp32", engine="onnx", searched=92,
+    queries=(QueryMatches("a house", None, ("night",), ("people",), FOUND),
      QueryMatches(None, "b.png", ("night",), ("people",), FOUND[:1]), QueryMatches("none", None, (), (), ())),
-    (Failure("bad.png", "an empty file"),), ("a notice",),
+    errors=(Failure("bad.png", "an empty file"),), warnings=("a notice",),
 )  # fmt: skip
 GROUPS = DuplicatesResult(
-    MODEL, 0.94, 5,
-    (DuplicateGroup(True, (DuplicateImage("a.png", 1.0, 160, 120),
+    model=MODEL, threshold=0.94, compared=5,
+    groups=(DuplicateGroup(True, (DuplicateImage("a.png", 1.0, 160, 120),
                            DuplicateImage("b.png", 1.0, 160, 120, copy_of="a.png", removable=True))),
      DuplicateGroup(False, (DuplicateImage("c.png", 1.0, 320, 200), DuplicateImage("d.png", 0.98765432, None, None)))),
-    (Failure("bad.png", "an empty file"),), (),
+    errors=(Failure("bad.png", "an empty file"),),
 )  # fmt: skip
 
 
@@ -105,7 +105,12 @@ def test_long_names_are_shortened_where_they_do_not_fit(width: int) -> None:
     """And only there: no line is longer than the terminal, and none is cut that need not be."""
     name = "photos/2024/" + "a" * 80 + ".png"
     result = SearchResult(
-        MODEL, "cpu", "fp32", "torch", 1, (QueryMatches("x", None, (), (), (Match(1, name, 0.1),)),), (), ()
+        model=MODEL,
+        device="cpu",
+        precision="fp32",
+        engine="torch",
+        searched=1,
+        queries=(QueryMatches("x", None, (), (), (Match(1, name, 0.1),)),),
     )
     lines = drawn([*search.build_search_tables(result, width)], width)
 
@@ -142,7 +147,7 @@ def test_the_json_of_duplicates_is_the_schema() -> None:
             },
         ],
     }
-    bytes_alone = DuplicatesResult(None, None, 5, GROUPS.groups, (), ())
+    bytes_alone = DuplicatesResult(model=None, threshold=None, compared=5, groups=GROUPS.groups)
     assert json.loads(duplicates.format_duplicates_json(bytes_alone))["model"] is None
     assert drawn([*duplicates.build_duplicates_table(bytes_alone, 80)])[0] == "5 images · 2 groups"
 
@@ -171,7 +176,7 @@ def test_the_table_of_duplicates() -> None:
         ["160", "×", "120", "a.png"], ["same", "bytes", "copy", "160", "×", "120", "b.png"],
         ["320", "×", "200", "c.png"], ["0.9877", "alike", "d.png"],
     ]  # fmt: skip
-    nothing = DuplicatesResult(MODEL, 0.94, 5, (), (), ())
+    nothing = DuplicatesResult(model=MODEL, threshold=0.94, compared=5, groups=())
     assert drawn([*duplicates.build_duplicates_table(nothing, 100)]) == [
         "ViT-B-32 · openai · over 0.94 · 5 images · 0 groups"
     ]
@@ -179,14 +184,38 @@ def test_the_table_of_duplicates() -> None:
 
 def test_the_summary_of_an_index() -> None:
     """How it is searched and what that finds; exact searches have neither lists nor recall."""
-    result = IndexResult("vectors", "ivf", 1_000_000, 4096, 32, 512_000_000, 61.25, 0.9712345678, None, 4.25, 380.0)
+    result = IndexResult(
+        folder="vectors",
+        kind="ivf",
+        vectors=1_000_000,
+        lists=4096,
+        probes=32,
+        bytes=512_000_000,
+        seconds=61.25,
+        recall_images=0.9712345678,
+        recall_texts=None,
+        milliseconds=4.25,
+        exact_milliseconds=380.0,
+    )
     lines = dict(line.split(maxsplit=1) for line in drawn(build_index_table(result)))
 
     assert lines["index"].strip() == "4,096 lists, 512.0 MB, built in 61.2 s"
     assert lines["search"].strip() == "reads 32 lists, 4.2 ms a query (exact: 380.0 ms)"
     assert lines["recall@10"].strip() == "0.971 by image, not measured by text"
     assert json.loads(format_index_json(result))["recall_images"] == 0.9712346
-    exact = IndexResult("vectors", "exact", 500, None, None, 0, 0.1, 1.0, 1.0, 1.5, 1.5)
+    exact = IndexResult(
+        folder="vectors",
+        kind="exact",
+        vectors=500,
+        lists=None,
+        probes=None,
+        bytes=0,
+        seconds=0.1,
+        recall_images=1.0,
+        recall_texts=1.0,
+        milliseconds=1.5,
+        exact_milliseconds=1.5,
+    )
     assert list(dict(line.split(maxsplit=1) for line in drawn(build_index_table(exact)))) == [
         "folder", "vectors", "search",
     ]  # fmt: skip
@@ -197,9 +226,16 @@ def test_tables_are_no_wider_than_the_terminal(width: int) -> None:
     """Figures and headings are whole; names are shortened once, to what is left."""
     name = "a_folder/with_pictures/whose_names/are_longer_than_the_terminal/is_wide/000123456.png"
     many = tuple(Match(rank, name, 0.25, rank) for rank in range(1, 1201))
-    found = SearchResult(MODEL, "cpu", "fp32", "torch", 1, (QueryMatches("x", None, (), (), many),), (), ())
+    found = SearchResult(
+        model=MODEL,
+        device="cpu",
+        precision="fp32",
+        engine="torch",
+        searched=1,
+        queries=(QueryMatches("x", None, (), (), many),),
+    )
     pair = (DuplicateImage(name, 1.0, 12000, 9000), DuplicateImage(name, 0.98765, 12000, 9000))
-    alike = DuplicatesResult(MODEL, 0.94, 1, (DuplicateGroup(False, pair),), (), ())
+    alike = DuplicatesResult(model=MODEL, threshold=0.94, compared=1, groups=(DuplicateGroup(False, pair),))
 
     lines = drawn([*search.build_search_tables(found, width)], width)
     rows = drawn([*duplicates.build_duplicates_table(alike, width)], width)
@@ -216,8 +252,15 @@ def test_tables_are_no_wider_than_the_terminal(width: int) -> None:
 
 def test_one_thing_is_not_many() -> None:
     """Counts are in the singular where they are one."""
-    found = SearchResult(MODEL, "cpu", "fp32", "torch", 1, (QueryMatches("x", None, (), (), ()),), (), ())
-    alike = DuplicatesResult(None, None, 1, (), (), ())
+    found = SearchResult(
+        model=MODEL,
+        device="cpu",
+        precision="fp32",
+        engine="torch",
+        searched=1,
+        queries=(QueryMatches("x", None, (), (), ()),),
+    )
+    alike = DuplicatesResult(model=None, threshold=None, compared=1, groups=())
 
     assert drawn([*search.build_search_tables(found, 80)])[0].endswith(" · 1 image")
     assert drawn([*duplicates.build_duplicates_table(alike, 80)])[0] == "1 image · 0 groups"

@@ -6,7 +6,7 @@ from pages import HOSTILE_NAMES, parse_page
 
 from clipsim.errors import Failure, printable
 from clipsim.render.search_page import format_duplicates_page, format_search_page
-from clipsim.results.rank import ModelRecord
+from clipsim.results.base import ModelRecord
 from clipsim.results.search import DuplicateGroup, DuplicateImage, DuplicatesResult, Match, QueryMatches, SearchResult
 
 MODEL = ModelRecord("ViT-B-32", "openai", 512, 224, 100.0, None, "softmax")
@@ -14,7 +14,16 @@ MODEL = ModelRecord("ViT-B-32", "openai", 512, 224, 100.0, None, "softmax")
 
 def make_search(*queries: QueryMatches, errors: tuple[Failure, ...] = ()) -> SearchResult:
     """The answers to these queries in 1,200 images."""
-    return SearchResult(MODEL, "cpu", "fp32", "torch", 1200, queries, errors, ("a notice",))
+    return SearchResult(
+        model=MODEL,
+        device="cpu",
+        precision="fp32",
+        engine="torch",
+        searched=1200,
+        queries=queries,
+        errors=errors,
+        warnings=("a notice",),
+    )
 
 
 def matches(*names: str) -> tuple[Match, ...]:
@@ -71,7 +80,7 @@ ALIKE = DuplicateGroup(
         DuplicateImage("e.png", 0.95, None, None),
     ),
 )
-RESULT = DuplicatesResult(MODEL, 0.94, 9, (COPIES, ALIKE), (), ())
+RESULT = DuplicatesResult(model=MODEL, threshold=0.94, compared=9, groups=(COPIES, ALIKE))
 
 
 def test_each_group_has_its_pictures() -> None:
@@ -101,18 +110,22 @@ def test_what_does_not_fit_is_said() -> None:
 
 def test_bytes_alone_have_no_model() -> None:
     """Neither has a page without groups anything to show."""
-    page = parse_page(format_duplicates_page(DuplicatesResult(None, None, 9, (COPIES,), (), ()), {}))
+    page = parse_page(
+        format_duplicates_page(DuplicatesResult(model=None, threshold=None, compared=9, groups=(COPIES,)), {})
+    )
 
     assert not page.find("ul", class_="facts")[0].find("li")
     assert "colours run" not in page.text
-    empty = parse_page(format_duplicates_page(DuplicatesResult(MODEL, 0.9, 9, (), (), ()), {}))
+    empty = parse_page(format_duplicates_page(DuplicatesResult(model=MODEL, threshold=0.9, compared=9, groups=()), {}))
     assert empty.find("h1")[0].text == "0 groups of duplicates in 9 images"
 
 
 def test_names_in_groups_are_text() -> None:
     """They come out as they are."""
     group = DuplicateGroup(False, tuple(DuplicateImage(name, 0.9, 4, 3) for name in HOSTILE_NAMES))
-    page = parse_page(format_duplicates_page(DuplicatesResult(MODEL, 0.9, 9, (group,), (), ()), {}))
+    page = parse_page(
+        format_duplicates_page(DuplicatesResult(model=MODEL, threshold=0.9, compared=9, groups=(group,)), {})
+    )
 
     assert {printable(name) for name in HOSTILE_NAMES} == {name.text for name in page.find("bdi", class_="name")} - {
         "1. Alike"
@@ -121,7 +134,7 @@ def test_names_in_groups_are_text() -> None:
 
 def test_a_page_without_groups_says_so() -> None:
     """Not an empty page."""
-    page = parse_page(format_duplicates_page(DuplicatesResult(MODEL, 0.94, 1, (), (), ()), {}))
+    page = parse_page(format_duplicates_page(DuplicatesResult(model=MODEL, threshold=0.94, compared=1, groups=()), {}))
 
     assert page.find("h1")[0].text == "0 groups of duplicates in 1 image"
     assert page.find("main")[0].find("p")[0].text == "none"

@@ -12,7 +12,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from clipsim.render.table import build_table, build_top_images_table, format_top_images_csv, format_top_images_lines
-from clipsim.results.rank import ImageScores, ModelRecord, RankResult
+from clipsim.results.base import ModelRecord
+from clipsim.results.rank import ImageScores, RankResult
 
 
 def draw(result: RankResult, width: int, top: int | None = None, *, whole_names: bool = False) -> list[str]:
@@ -181,7 +182,9 @@ def result_of(*cosines: tuple[float, float]) -> RankResult:
         )
         for number, pair in enumerate(cosines)
     )
-    return RankResult(MODEL, "cpu", "fp32", "torch", (), ("maze", "cat"), scores, (), ())
+    return RankResult(
+        model=MODEL, device="cpu", precision="fp32", engine="torch", templates=(), texts=("maze", "cat"), scores=scores
+    )
 
 
 RESULT = result_of((0.25, 0.5), (0.75, 0.125), (0.5, 0.25))

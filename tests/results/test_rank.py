@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from made_results import make_result
 
-from clipsim.errors import Failure
-from clipsim.results.rank import ImageScores, ModelRecord, Overview, RankResult, Score
-from clipsim.vectors.similarity import round_significant
+from clipsim.errors import Failure, round_significant
+from clipsim.results.base import ModelRecord
+from clipsim.results.rank import ImageScores, Overview, RankResult, Score
 
 MODEL = ModelRecord("ViT-B-32", "openai", 512, 224, 100.00000762939453, None, "softmax")
 

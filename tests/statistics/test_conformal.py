@@ -1,4 +1,4 @@
-"""Thresholds with a promise: the Beta distribution against SciPy, and the promise over many splits."""
+"""Thresholds with a guarantee: the Beta distribution against SciPy, and the guarantee over many splits."""
 
 from __future__ import annotations
 
@@ -7,8 +7,17 @@ import pytest
 from scipy.stats import beta
 
 from clipsim.errors import ClipsimError, UsageError
-from clipsim.results.thresholds import FALSE_ALARMS, RECALL, Promise, find_threshold, passes
-from clipsim.statistics.conformal import beta_distribution, beta_quantile, find_cut, smallest_sample
+from clipsim.statistics.conformal import (
+    FALSE_ALARMS,
+    RECALL,
+    Guarantee,
+    beta_distribution,
+    beta_quantile,
+    find_threshold,
+    fit_threshold,
+    smallest_sample,
+)
+from clipsim.vectors.similarity import best_passing_text
 
 
 @pytest.mark.parametrize(("a", "b"), [(1, 1), (9, 1), (1, 9), (19, 2), (90, 10), (4501, 500), (25_000, 25_001)])
@@ -23,19 +32,19 @@ def test_the_beta_distribution_is_scipys(a: int, b: int) -> None:
 @pytest.mark.parametrize(("recall", "n"), [(0.9, 9), (0.95, 19), (0.99, 99), (0.5, 1), (0.7, 3)])
 def test_the_smallest_sample_is_enough_and_one_less_is_not(recall: float, n: int) -> None:
     """9 for 90 %, 19 for 95 %; shares that binary numbers miss by little count as they are written."""
-    promise = Promise(RECALL, recall)
+    guarantee = Guarantee(RECALL, recall)
     scores = [round(0.2 + k / 1000, 4) for k in range(n)]
 
-    assert smallest_sample(promise.mistakes) == n
-    assert find_threshold("cat", scores, None, promise).threshold == min(scores)
+    assert smallest_sample(guarantee.mistakes) == n
+    assert find_threshold("cat", scores, None, guarantee).threshold == min(scores)
     with pytest.raises(ClipsimError, match=f"it takes {n} at least"):
-        find_threshold("cat", scores[1:], None, promise)
+        find_threshold("cat", scores[1:], None, guarantee)
 
 
 def test_the_cut_is_the_kth_smallest() -> None:
     """K = floor(α(n + 1)): of 99 at 10 %, the tenth."""
     scores = np.random.default_rng(0).random(99).round(7).tolist()
-    cut = find_cut(scores, 0.1)
+    cut = fit_threshold(scores, 0.1)
 
     assert cut is not None
     assert (cut.k, cut.n, cut.score) == (10, 99, sorted(scores)[9])
@@ -50,7 +59,7 @@ def test_a_recall_of_90_percent_holds_over_200_splits() -> None:
     n, shares, promised = 59, [], None
     for _ in range(200):
         order = rng.permutation(scores)
-        promised = find_threshold("cat", order[:n].tolist(), None, Promise(RECALL, 0.9))
+        promised = find_threshold("cat", order[:n].tolist(), None, Guarantee(RECALL, 0.9))
         shares.append(float((order[n:] >= promised.threshold).mean()))
     assert promised is not None
     spread = (promised.expected * (1 - promised.expected) / (n + 2)) ** 0.5 / 200**0.5
@@ -68,7 +77,7 @@ def test_false_alarms_of_10_percent_hold_over_200_splits() -> None:
     shares, promised = [], None
     for _ in range(200):
         order = rng.permutation(scores)
-        promised = find_threshold("cat", [0.3] * 5, order[:79].tolist(), Promise(FALSE_ALARMS, 0.1))
+        promised = find_threshold("cat", [0.3] * 5, order[:79].tolist(), Guarantee(FALSE_ALARMS, 0.1))
         shares.append(float((order[79:] >= promised.threshold).mean()))
     assert promised is not None
 
@@ -77,10 +86,10 @@ def test_false_alarms_of_10_percent_hold_over_200_splits() -> None:
     assert promised.low < promised.expected < promised.high
 
 
-def test_equal_scores_keep_both_promises() -> None:
+def test_equal_scores_keep_both_guarantees() -> None:
     """Where all positives score the same all pass; where all negatives do, none does."""
-    found = find_threshold("cat", [0.25] * 9, [0.25] * 9, Promise(RECALL, 0.9))
-    strict = find_threshold("cat", [0.25] * 9, [0.25] * 9, Promise(FALSE_ALARMS, 0.1))
+    found = find_threshold("cat", [0.25] * 9, [0.25] * 9, Guarantee(RECALL, 0.9))
+    strict = find_threshold("cat", [0.25] * 9, [0.25] * 9, Guarantee(FALSE_ALARMS, 0.1))
 
     assert found.threshold == 0.25
     assert found.recall.value == 1
@@ -93,18 +102,18 @@ def test_equal_scores_keep_both_promises() -> None:
 def test_negative_and_zero_scores() -> None:
     """The next threshold above a score is above it, whatever its sign."""
     for score in (-0.123456, 0.0, -1.0, 0.9999999):
-        found = find_threshold("cat", [0.3], [score] * 9, Promise(FALSE_ALARMS, 0.1))
+        found = find_threshold("cat", [0.3], [score] * 9, Guarantee(FALSE_ALARMS, 0.1))
         assert score < found.threshold < score + 1e-5
 
 
 def test_what_passes_is_decided_by_the_digits_that_are_shown() -> None:
     """A cosine that prints as the threshold passes."""
-    assert passes(float(np.float32(0.2413069)), 0.2413069)
-    assert not passes(0.2413068, 0.2413069)
+    cosines = np.array([[0.2413069, 0.2413068]], np.float32)
+    assert best_passing_text(cosines, [0.2413069]) == [0, None]
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, -0.1, 90.0])
-def test_a_promise_is_a_share(level: float) -> None:
+def test_a_guarantee_is_a_share(level: float) -> None:
     """90 is not 90 %."""
     with pytest.raises(UsageError, match="between 0 and 1"):
-        Promise(RECALL, level)
+        Guarantee(RECALL, level)

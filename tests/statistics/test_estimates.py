@@ -10,7 +10,6 @@ from clipsim.statistics.estimates import (
     bootstrap_interval,
     estimate_mean,
     estimate_mean_share,
-    estimate_share,
     wilson_interval,
 )
 
@@ -32,9 +31,8 @@ def test_wilson_by_hand() -> None:
     assert wilson_interval(8, 10) == pytest.approx((centre - half, centre + half), abs=1e-12)
 
 
-def test_a_share_of_nothing_is_none() -> None:
+def test_a_mean_of_nothing_is_none() -> None:
     """There is no estimate without a case."""
-    assert estimate_share(0, 0) is None
     assert estimate_mean_share([0, 0], [0, 0]) is None
     assert estimate_mean(np.zeros(2), np.zeros(2), seed=0) is None
 

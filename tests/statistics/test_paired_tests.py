@@ -7,7 +7,7 @@ import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from clipsim.statistics.paired_tests import Contestant, compare_runs, exact_mcnemar, holm
+from clipsim.statistics.paired_tests import PairedRun, compare_runs, exact_mcnemar, holm
 
 
 @pytest.mark.parametrize(
@@ -33,10 +33,15 @@ def test_holm_is_statsmodels() -> None:
         assert holm(p) == pytest.approx(expected, abs=1e-12)
 
 
-def runs(*hits: list[int], **fields: object) -> list[Contestant]:
+def runs(*hits: list[int], model: str = "", earlier: bool = False) -> list[PairedRun]:
     """Runs that get these images right."""
     return [
-        Contestant(f"run {number}", np.array(own, float), np.ones(len(own)), **fields)  # type: ignore[arg-type]
+        PairedRun(
+            f"run {number}",
+            model,
+            {"rank": tuple(2 - hit for hit in own), "cosine": tuple((float(hit),) for hit in own)},
+            earlier,
+        )
         for number, own in enumerate(hits)
     ]
 
@@ -62,9 +67,11 @@ def test_three_runs_are_compared_in_pairs_and_corrected() -> None:
     assert (found[1].difference.low, found[1].difference.high) == (0, 0)
 
 
-def test_earlier_runs_and_other_groups_are_not_compared_with_each_other() -> None:
+def test_earlier_runs_and_cosines_of_other_models_are_not_compared_with_each_other() -> None:
     """A baseline is compared with what is new, and cosines of two models with nothing."""
     earlier = runs([0, 1], [1, 0], earlier=True)
     assert len(compare_runs("top1", [*earlier, *runs([1, 1])], seed=0)) == 2
-    other = runs([0, 1], group="one") + runs([1, 1], group="other")
+    other = runs([0, 1], model="one") + runs([1, 1], model="other")
     assert compare_runs("cosine", other, seed=0) == ()
+    assert len(compare_runs("cosine", runs([0, 1], [1, 1]), seed=0)) == 1
+    assert compare_runs("text_to_image_median_rank", other, seed=0) == ()

@@ -9,16 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from clipsim.statistics import retrieval
 from clipsim.statistics.retrieval import (
     IMAGE_TO_TEXT,
     TEXT_TO_IMAGE,
     Gallery,
     measure_pairs,
     measure_retrieval,
-    rank_right,
 )
-from clipsim.vectors.similarity import unit_rows
+from clipsim.vectors.similarity import rank_right, unit_rows
 
 CAPTIONS = [["a", "b"], ["c"], ["a", "d", "e"], ["f"], ["g", "g"], ["c"]]
 
@@ -60,7 +58,7 @@ def test_blocks_give_what_the_whole_gives(gallery: Gallery, monkeypatch: pytest.
     """Memory is bounded by blocks of queries, of one row here."""
     images, rows = vectors(6, 3), vectors(7, 4)[gallery.texts]
     whole = rank_right(rows, images, gallery.right_images())
-    monkeypatch.setattr(retrieval, "BLOCK_CELLS", 1)
+    monkeypatch.setattr("clipsim.vectors.similarity.CELLS_AT_ONCE", 1)
 
     assert rank_right(rows, images, gallery.right_images()).tolist() == whole.tolist()
 

@@ -13,7 +13,7 @@ from data_sets import random_vectors, write_data_set
 
 from clipsim.errors import DatasetError, MissingPackageError
 from clipsim.files import digest_file
-from clipsim.results.rank import ModelRecord
+from clipsim.results.base import ModelRecord
 from clipsim.store.dataset import Dataset, scan
 from clipsim.store.folders import LocalFolder
 from clipsim.store.layout import INFO_FILE, DatasetInfo, import_parquet, is_dataset, to_sealed_json

@@ -12,7 +12,7 @@ from data_sets import random_vectors, write_data_set
 import clipsim
 from clipsim.errors import DatasetError, NoInputError, UsageError
 from clipsim.inputs.paths import NameFilter
-from clipsim.results.rank import ModelRecord
+from clipsim.results.base import ModelRecord
 from clipsim.store.dataset import Dataset
 from clipsim.store.index import open_index
 from clipsim.tasks import index

@@ -14,7 +14,7 @@ from PIL import Image
 import clipsim
 from clipsim.errors import DatasetError, ImageError, NoInputError, TextError, UsageError
 from clipsim.inputs.sources import FileSource
-from clipsim.results.rank import ModelRecord
+from clipsim.results.base import ModelRecord
 from clipsim.store.layout import read_dataset_info
 from clipsim.tasks.search import SearchRequest
 from clipsim.tasks.search_targets import recorded_model

@@ -148,9 +148,9 @@ def compare_command(
     Example: `clipsim compare monday.json friday.json`
     """
     with exit_status():
-        from clipsim.tasks.compare import find_changes
+        from clipsim.tasks.compare import run
 
-        result = find_changes(a, b, seed=seed)
+        result = run(a, b, seed=seed)
         NoticePrinter(quiet=quiet).print(result.warnings)
         if as_json or output is WholeFormat.json:
             from clipsim.render.json import format_json

@@ -20,7 +20,8 @@ from clipsim.render.format_metrics import (
     shown_name,
 )
 from clipsim.results.changes import Change, CompareResult, RankChange, RunChange
-from clipsim.results.thresholds import RECALL, ThresholdResult
+from clipsim.results.evaluation import ThresholdResult
+from clipsim.statistics.conformal import RECALL
 
 MAX_CHANGES = 20
 Part = Text | FigureTable
@@ -97,7 +98,7 @@ def _number(value: Any) -> float | None:
 
 def build_thresholds(result: ThresholdResult, *, whole_names: bool = False) -> list[Text | FigureTable]:
     """Title, a row a text, and a sentence that explains the numbers."""
-    promise, n = result.thresholds[0].promise, result.thresholds[0].n
+    guarantee, n = result.thresholds[0].guarantee, result.thresholds[0].n
     rows = [
         [
             shown_name(found.text, whole=whole_names),
@@ -109,8 +110,8 @@ def build_thresholds(result: ThresholdResult, *, whole_names: bool = False) -> l
         for found in result.thresholds
     ]
     title = [printable(result.model.full_name, 60), result.device, result.precision, pluralise(n, "picture")]
-    level = f"{100 * promise.level:g} %"
-    if promise.kind == RECALL:
+    level = f"{100 * guarantee.level:g} %"
+    if guarantee.kind == RECALL:
         wanted = f"at least {level} of new pictures that show the text pass"
         of_what = pluralise(n, "positive")
     else:

@@ -7,10 +7,9 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from clipsim.errors import Failure
+from clipsim.errors import Failure, plain_number
 from clipsim.render.safe_json import to_json
 from clipsim.results.rank import ImageScores, Score
-from clipsim.vectors.similarity import plain_number
 
 
 class Result(Protocol):

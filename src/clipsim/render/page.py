@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipsim import __version__
 from clipsim.errors import pluralise, printable
-from clipsim.results.rank import ModelRecord
+from clipsim.results.base import ModelRecord
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from clipsim.errors import pluralise, printable
 from clipsim.render.json import csv_line, failure_line
 from clipsim.render.safe_json import to_json
-from clipsim.results.rank import ModelRecord
+from clipsim.results.base import ModelRecord
 from clipsim.results.search import QueryMatches, SearchResult
 
 if TYPE_CHECKING:

@@ -1,10 +1,10 @@
 """The frozen records that commands return, and their JSON both ways.
 
+- `base`: `ModelRecord`, and `Result`, which every result is
 - `rank`: `RankResult` and what it consists of
 - `search`: `SearchResult` and `DuplicatesResult`
 - `datasets`: `EmbedResult` and `IndexResult`
-- `evaluation`: `EvaluationResult`
-- `thresholds`: `ThresholdResult`, and which scores pass it
+- `evaluation`: `EvaluationResult` and `ThresholdResult`
 - `loaded`: the JSON of an earlier result → its record, checked
-- `changes`: two results of the same kind → `CompareResult`
+- `changes`: `CompareResult`, what changed between two results
 """

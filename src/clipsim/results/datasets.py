@@ -1,24 +1,24 @@
-"""What `embed` made → a frozen record."""
+"""What `embed` and `index` made → frozen records."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from clipsim.results.rank import ModelRecord
-from clipsim.vectors.similarity import round_significant
-
-EMBED_SCHEMA = "clipsim.embed/1"
+from clipsim.errors import round_significant
+from clipsim.results.base import ModelRecord, Result, plain_fields
 
 
-@dataclass(frozen=True)
-class EmbedResult:
+@dataclass(frozen=True, kw_only=True)
+class EmbedResult(Result):
     """A data set of vectors, as a run left it.
 
     Of `sources` inputs, `images` have a vector and `errors` failed (they stand in the folder's `errors.jsonl`);
     `captions` is None where none were embedded. `made` of the `shards` were made by this run, in `seconds`;
     `failed_shards` could not be made, and the counts are None as long as there are any.
     """
+
+    schema: ClassVar[str] = "clipsim.embed/1"
 
     folder: str
     model: ModelRecord
@@ -35,31 +35,21 @@ class EmbedResult:
     made: int
     seconds: float
     failed_shards: tuple[int, ...] = ()
-    warnings: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON object of the schema `clipsim.embed/1`."""
-        return {
-            "schema": EMBED_SCHEMA,
-            **vars(self),
-            "model": self.model.to_dict(),
-            "seconds": round(self.seconds, 3),
-            "failed_shards": list(self.failed_shards),
-            "warnings": list(self.warnings),
-        }
+    def _plain_fields(self) -> dict[str, Any]:
+        return {**plain_fields(self), "seconds": round(self.seconds, 3)}
 
 
-INDEX_SCHEMA = "clipsim.index/1"
-
-
-@dataclass(frozen=True)
-class IndexResult:
+@dataclass(frozen=True, kw_only=True)
+class IndexResult(Result):
     """How a data set is searched from now on.
 
     `kind` is "ivf", whose searches read `probes` of `lists` lists, or "exact", whose searches compare all `vectors`.
     The recalls are shares of the ten nearest vectors that a search finds, by image and by text queries, None where
     there were no such queries; the milliseconds are those of a search for one query.
     """
+
+    schema: ClassVar[str] = "clipsim.index/1"
 
     folder: str
     kind: str
@@ -72,12 +62,9 @@ class IndexResult:
     recall_texts: float | None
     milliseconds: float
     exact_milliseconds: float
-    warnings: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON object of the schema `clipsim.index/1`."""
-        rounded = ("seconds", "recall_images", "recall_texts", "milliseconds", "exact_milliseconds")
-        values = vars(self) | {
-            name: None if getattr(self, name) is None else round_significant(getattr(self, name)) for name in rounded
+    def _plain_fields(self) -> dict[str, Any]:
+        return {
+            name: round_significant(value) if isinstance(value, float) else value
+            for name, value in plain_fields(self).items()
         }
-        return {"schema": INDEX_SCHEMA, **values, "warnings": list(self.warnings)}

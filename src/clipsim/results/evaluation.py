@@ -1,18 +1,18 @@
-"""What evaluating models on labelled data gives → the frozen `EvaluationResult` and its JSON object."""
+"""What models measure on labelled data, and thresholds from known images → the frozen records, and their JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from clipsim.errors import Failure
-from clipsim.results.rank import ModelRecord
+from clipsim.results.base import ArrayRecord, ModelRecord, ModelResult, Result, plain_fields
 from clipsim.statistics.classification import ClassRecord, Confused, Contradicted, Rejection
-from clipsim.statistics.estimates import ArrayRecord, Estimate
+from clipsim.statistics.conformal import TextThreshold
+from clipsim.statistics.estimates import Estimate
 from clipsim.statistics.paired_tests import Comparison, Outcomes
 
-EVALUATE_SCHEMA = "clipsim.evaluate/1"
 TASKS = ("classify", "retrieve", "pairs")
 
 
@@ -35,13 +35,8 @@ class DataRecord(ArrayRecord):
 
     def to_dict(self) -> dict[str, Any]:
         """The object "data" of the JSON schema."""
-        fields = {
-            **vars(self),
-            "labels": None if self.labels is None else list(self.labels),
-            "chance": dict(self.chance),
-        }
         absent = ("captions", "shared_captions") if self.captions is None else ("labels",)
-        return {name: value for name, value in fields.items() if name not in absent}
+        return {name: value for name, value in plain_fields(self).items() if name not in absent}
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,68 +67,52 @@ class RunResult(ArrayRecord):
     rejection: Rejection | None = None
     warnings: tuple[str, ...] = ()
 
-    def to_dict(self, task: str) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """One of the "results" of the JSON schema."""
-        fields: dict[str, Any] = {
-            "name": self.name,
-            "model": self.model.to_dict(),
-            "device": self.device,
-            "precision": self.precision,
-            "engine": self.engine,
-            "template_set": self.template_set,
-            "templates": list(self.templates),
+        values = plain_fields(self)
+        if "rank" not in self.outcomes:
+            for name in ("per_class", "confusion", "confused", "contradicted"):
+                del values[name]
+        del values["rejection"]
+        if (none := self.rejection) is not None:
+            values["none"] = {"label": none.name, "threshold": none.threshold, "method": none.method}
+        speed = self.images_per_second
+        return values | {
             "seconds": round(self.seconds, 3),
-            "images_per_second": None if self.images_per_second is None else round(self.images_per_second, 1),
-            "metrics": {name: None if found is None else found.to_dict() for name, found in self.metrics.items()},
+            "images_per_second": None if speed is None else round(speed, 1),
+            "outcomes": values.pop("outcomes"),
+            "warnings": values.pop("warnings"),
         }
-        if task == "classify":
-            fields |= {
-                "per_class": [dict(vars(record)) for record in self.per_class],
-                "confusion": None if self.confusion is None else self.confusion.tolist(),
-                "confused": [dict(vars(record)) for record in self.confused],
-                "contradicted": [dict(vars(record)) for record in self.contradicted],
-            }
-        if self.rejection is not None:
-            fields["none"] = {
-                "label": self.rejection.name,
-                "threshold": self.rejection.threshold,
-                "method": self.rejection.method,
-            }
-        outcomes = {name: list(values) for name, values in self.outcomes.items()}
-        return {**fields, "outcomes": outcomes, "warnings": list(self.warnings)}
 
 
-@dataclass(frozen=True)
-class EvaluationResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class EvaluationResult(Result):
     """All runs on the same data, side by side, and compared in pairs.
 
     `images` are those that every model could use, `indices` their positions among the images of the data, from 0.
     """
 
+    schema: ClassVar[str] = "clipsim.evaluate/1"
+
     task: str
     data: DataRecord
-    images: tuple[str, ...]
     results: tuple[RunResult, ...]
     comparisons: tuple[Comparison, ...]
-    errors: tuple[Failure, ...]
-    warnings: tuple[str, ...]
+    images: tuple[str, ...]
     indices: tuple[int, ...] = ()
+    errors: tuple[Failure, ...] = ()
 
     def __repr__(self) -> str:
         """Short, whatever the number of images."""
         names = ", ".join(run.name for run in self.results)
         return f"EvaluationResult(task={self.task!r}, images={len(self.images)}, results=[{names}])"
 
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON object of the schema `clipsim.evaluate/1`; figures are unrounded, cosines have seven digits."""
-        return {
-            "schema": EVALUATE_SCHEMA,
-            "task": self.task,
-            "data": self.data.to_dict(),
-            "results": [run.to_dict(self.task) for run in self.results],
-            "comparisons": [comparison.to_dict() for comparison in self.comparisons],
-            "images": list(self.images),
-            "indices": list(self.indices),
-            "errors": [failure.to_dict() for failure in self.errors],
-            "warnings": list(self.warnings),
-        }
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdResult(ModelResult):
+    """The thresholds of several texts, and what they hold for: a model, its precision and engine, and templates."""
+
+    schema: ClassVar[str] = "clipsim.thresholds/1"
+
+    templates: tuple[str, ...]
+    thresholds: tuple[TextThreshold, ...]

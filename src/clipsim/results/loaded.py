@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.errors import DataError, printable
-from clipsim.results.evaluation import EVALUATE_SCHEMA, TASKS
-from clipsim.results.rank import RANK_SCHEMA
-from clipsim.results.thresholds import THRESHOLD_SCHEMA
+from clipsim.results.base import join_tag
+from clipsim.results.evaluation import TASKS, EvaluationResult, ThresholdResult
+from clipsim.results.rank import RankResult
 from clipsim.statistics.paired_tests import Outcomes
 from clipsim.statistics.retrieval import IMAGE_TO_TEXT, TEXT_TO_IMAGE
 
@@ -22,7 +22,7 @@ _OUTCOMES = {"classify": ("rank",), "retrieve": (IMAGE_TO_TEXT, TEXT_TO_IMAGE), 
 
 
 @dataclass(frozen=True)
-class SavedRun:
+class LoadedRun:
     """One run of an earlier evaluation."""
 
     name: str
@@ -33,18 +33,18 @@ class SavedRun:
 
 
 @dataclass(frozen=True)
-class SavedEvaluation:
+class LoadedEvaluation:
     """An earlier result of `evaluate`."""
 
     task: str
     digest: str
     images: tuple[str, ...]
-    runs: tuple[SavedRun, ...]
+    runs: tuple[LoadedRun, ...]
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
-class SavedRanking:
+class LoadedRanking:
     """An earlier result of `rank`; `similarity` is (texts, images), `best` the text of each image or None."""
 
     model: str
@@ -57,7 +57,7 @@ class SavedRanking:
 
 
 @dataclass(frozen=True)
-class SavedThresholds:
+class LoadedThresholds:
     """A file of thresholds: what they hold for, and the threshold of each text; `entries` is the file's own list."""
 
     model: str
@@ -67,31 +67,31 @@ class SavedThresholds:
     warnings: tuple[str, ...] = ()
 
 
-def parse_result(value: Any, shown: str) -> SavedEvaluation | SavedRanking:
+def parse_result(value: Any, shown: str) -> LoadedEvaluation | LoadedRanking:
     """An object of `clipsim rank --json` or `clipsim evaluate --json`; `shown` names it in errors, escaped.
 
     Raises DataError for anything else, and for a damaged one.
     """
     schema = value.get("schema") if isinstance(value, dict) else None
-    if schema == EVALUATE_SCHEMA:
+    if schema == EvaluationResult.schema:
         return _parsed(_evaluation, value, shown)
-    if schema == RANK_SCHEMA:
+    if schema == RankResult.schema:
         return _parsed(_ranking, value, shown)
     raise DataError(f"{shown}: not a result of 'clipsim rank --json' or 'clipsim evaluate --json'{_found(schema)}")
 
 
-def parse_evaluation(value: Any, shown: str) -> SavedEvaluation:
+def parse_evaluation(value: Any, shown: str) -> LoadedEvaluation:
     """An object of `clipsim evaluate --json`. Raises DataError for anything else."""
     found = parse_result(value, shown)
-    if isinstance(found, SavedRanking):
+    if isinstance(found, LoadedRanking):
         raise DataError(f"{shown}: a result of 'clipsim rank', and a baseline is one of 'clipsim evaluate --json'")
     return found
 
 
-def parse_thresholds(value: Any, shown: str) -> SavedThresholds:
+def parse_thresholds(value: Any, shown: str) -> LoadedThresholds:
     """An object that `clipsim threshold` wrote. Raises DataError for anything else."""
     schema = value.get("schema") if isinstance(value, dict) else None
-    if schema != THRESHOLD_SCHEMA:
+    if schema != ThresholdResult.schema:
         raise DataError(f"{shown}: not a file of thresholds that 'clipsim threshold' wrote{_found(schema)}")
     return _parsed(_thresholds, value, shown)
 
@@ -107,19 +107,19 @@ def _parsed(parse: Callable[[Any], Parsed], value: Any, shown: str) -> Parsed:
         raise DataError(f"{shown}: a damaged result of clipsim ({printable(repr(error), 80)})") from error
 
 
-def _evaluation(value: Any) -> SavedEvaluation:
+def _evaluation(value: Any) -> LoadedEvaluation:
     task, images = value["task"], _texts(value["images"])
     if task not in TASKS:
         raise ValueError(task)
     runs = tuple(_run(run, task, len(images)) for run in value["results"])
-    return SavedEvaluation(task, _text(value["data"]["digest"]), images, runs, _warnings(value))
+    return LoadedEvaluation(task, _text(value["data"]["digest"]), images, runs, _warnings(value))
 
 
-def _run(value: Any, task: str, images: int) -> SavedRun:
+def _run(value: Any, task: str, images: int) -> LoadedRun:
     outcomes = {name: tuple(map(_outcome, value["outcomes"][name])) for name in _OUTCOMES[task]}
     if any(len(found) != images for found in outcomes.values()):
         raise ValueError("outcomes of other images")
-    return SavedRun(
+    return LoadedRun(
         _text(value["name"]),
         _model_name(value["model"]),
         {name: None if found is None else _number(found["value"]) for name, found in value["metrics"].items()},
@@ -135,19 +135,19 @@ def _outcome(value: Any) -> Any:
     return tuple(map(_number, value)) if isinstance(value, list) else _number(value)
 
 
-def _ranking(value: Any) -> SavedRanking:
+def _ranking(value: Any) -> LoadedRanking:
     texts, images = _texts(value["texts"]), _texts(value["images"])
     similarity = np.array([[_cosine(cosine) for cosine in row] for row in value["similarity"]], np.float64)
     best = tuple(None if index is None else texts[range(len(texts))[index]] for index in value["best"])
     if similarity.shape != (len(texts), len(images)) or len(best) != len(images):
         raise ValueError("scores of other images or texts")
     model, templates = _model_name(value["model"]), _texts(value["templates"])
-    return SavedRanking(model, templates, texts, images, similarity, best, _warnings(value))
+    return LoadedRanking(model, templates, texts, images, similarity, best, _warnings(value))
 
 
-def _thresholds(value: Any) -> SavedThresholds:
+def _thresholds(value: Any) -> LoadedThresholds:
     entries = value["thresholds"]
-    return SavedThresholds(
+    return LoadedThresholds(
         _model_name(value["model"]),
         describe_conditions(value["model"], _text(value["precision"]), _text(value["engine"]), value["templates"]),
         {_text(entry["text"]): _number(entry["threshold"]) for entry in entries},
@@ -173,7 +173,7 @@ def describe_conditions(model: Mapping[str, Any], precision: str, engine: str, t
 
 def _model_name(model: Any) -> str:
     pretrained = model["pretrained"]
-    return _text(model["name"]) + ("" if pretrained is None else f"/{_text(pretrained)}")
+    return join_tag(_text(model["name"]), None if pretrained is None else _text(pretrained))
 
 
 def _text(value: Any) -> str:

@@ -2,52 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.errors import Failure
-from clipsim.statistics.estimates import ArrayRecord, _read_only
-from clipsim.vectors.similarity import order_texts, plain_number, round_significant
-
-RANK_SCHEMA = "clipsim.rank/1"
-
-
-@dataclass(frozen=True)
-class ModelRecord:
-    """The model that gave the numbers; `logit_scale` is the factor itself, `head` is "softmax" or "sigmoid"."""
-
-    name: str
-    pretrained: str | None
-    embed_dim: int
-    image_size: int
-    logit_scale: float
-    logit_bias: float | None
-    head: str
-    preprocess: tuple[tuple[str, Any], ...] = ()  # the settings of its pictures, as pairs of name and value
-
-    @property
-    def full_name(self) -> str:
-        """The name with the tag of its weights, where it has one."""
-        return self.name if self.pretrained is None else f"{self.name}/{self.pretrained}"
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ModelRecord:
-        """What `to_dict` made plain. Raises TypeError, KeyError or AttributeError for anything else."""
-        settings = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in values["preprocess"].items()
-        }
-        return cls(**{**values, "preprocess": tuple(settings.items())})
-
-    def to_dict(self) -> dict[str, Any]:
-        """The object "model" of the JSON schemas; numbers have seven significant digits."""
-        bias = None if self.logit_bias is None else round_significant(self.logit_bias)
-        scale = round_significant(self.logit_scale)
-        settings = {name: list(value) if isinstance(value, tuple) else value for name, value in self.preprocess}
-        return {**vars(self), "logit_scale": scale, "logit_bias": bias, "preprocess": settings}
+from clipsim.errors import Failure, plain_number
+from clipsim.results.base import ArrayRecord, ModelRecord, ModelResult, read_only, to_plain  # noqa: F401 (type hints)
 
 
 @dataclass(frozen=True)
@@ -96,8 +59,8 @@ class ImageScores(ArrayRecord):
         return [self.score(texts, index) for index in self.order(top)]
 
     def order(self, top: int | None = None) -> list[int]:
-        """The indices of the texts, best first; only the first `top` when given."""
-        return [int(index) for index in order_texts(self.similarity)[:top]]
+        """The indices of the texts, best first, equals in the order given; only the first `top` when given."""
+        return [int(index) for index in np.argsort(-self.similarity, kind="stable")[:top]]
 
     def score(self, texts: Sequence[str], index: int) -> Score:
         """The score of one text."""
@@ -105,30 +68,25 @@ class ImageScores(ArrayRecord):
         return Score(texts[index], float(self.similarity[index]), probability)
 
 
-@dataclass(frozen=True, repr=False)
-class RankResult:
+@dataclass(frozen=True, repr=False, kw_only=True)
+class RankResult(ModelResult):
     """All images against all texts; what the command line renders, in whichever format.
 
     `thresholds`, where there are any, holds the cosine that each text must reach to be an image's best.
     Records are equal, and hash equally, when all their numbers are equal.
     """
 
-    model: ModelRecord
-    device: str
-    precision: str
-    engine: str
+    schema: ClassVar[str] = "clipsim.rank/1"
+
     templates: tuple[str, ...]
     texts: tuple[str, ...]
     scores: tuple[ImageScores, ...]
-    errors: tuple[Failure, ...]
-    warnings: tuple[str, ...]
     thresholds: tuple[float, ...] | None = None
 
     def __repr__(self) -> str:
         """Short, whatever the number of images."""
-        model = self.model.name + (f"/{self.model.pretrained}" if self.model.pretrained else "")
         return (
-            f"RankResult(model={model!r}, texts={len(self.texts)}, images={len(self.scores)}, "
+            f"RankResult(model={self.model.full_name!r}, texts={len(self.texts)}, images={len(self.scores)}, "
             f"errors={len(self.errors)})"
         )
 
@@ -146,13 +104,13 @@ class RankResult:
     def similarity(self) -> NDArray[np.float32]:
         """(texts, images) cosines, read-only."""
         columns = [scores.similarity for scores in self.scores]
-        return _read_only(np.stack(columns, axis=1) if columns else np.zeros((len(self.texts), 0), np.float32))
+        return read_only(np.stack(columns, axis=1) if columns else np.zeros((len(self.texts), 0), np.float32))
 
     @property
     def probabilities(self) -> NDArray[np.float64] | None:
         """(texts, images) probabilities, read-only; None where they would say nothing."""
         columns = [scores.probabilities for scores in self.scores if scores.probabilities is not None]
-        return _read_only(np.stack(columns, axis=1)) if columns else None
+        return read_only(np.stack(columns, axis=1)) if columns else None
 
     def top_images(self, text: int, count: int) -> list[ImageScores]:
         """The scores of the `count` images that fit one text best, best first; equals in the order given."""
@@ -179,18 +137,14 @@ class RankResult:
         """For each image, the index of its best text; None where no text reaches its threshold."""
         return tuple(scores.best for scores in self.scores)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON object of the schema `clipsim.rank/1`; numbers have seven significant digits, and NaN is null."""
+    def _plain_fields(self) -> dict[str, Any]:
+        """What the JSON object has of the fields; numbers have seven significant digits, and NaN is null."""
+        values: dict[str, Any] = to_plain({**vars(self), "scores": ()})
+        thresholds = values.pop("thresholds")
+        del values["scores"]
         shares = self.probabilities
-        return {
-            "schema": RANK_SCHEMA,
-            "model": self.model.to_dict(),
-            "device": self.device,
-            "precision": self.precision,
-            "engine": self.engine,
-            "templates": list(self.templates),
-            "texts": list(self.texts),
-            **({} if self.thresholds is None else {"thresholds": list(self.thresholds)}),
+        return values | {
+            **({} if thresholds is None else {"thresholds": thresholds}),
             "images": list(self.images),
             "indices": list(self.indices),
             "similarity": [[plain_number(value) for value in row] for row in self.similarity],
@@ -198,8 +152,6 @@ class RankResult:
             if shares is None
             else [[plain_number(value) for value in row] for row in shares],
             "best": list(self.best),
-            "errors": [failure.to_dict() for failure in self.errors],
-            "warnings": list(self.warnings),
         }
 
 

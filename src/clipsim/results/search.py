@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-from clipsim.errors import Failure
-from clipsim.results.rank import ModelRecord
-from clipsim.vectors.similarity import round_significant
-
-SEARCH_SCHEMA = "clipsim.search/1"
+from clipsim.errors import Failure, round_significant
+from clipsim.results.base import ModelRecord, ModelResult, Result, plain_fields
 
 
 @dataclass(frozen=True)
@@ -75,43 +72,21 @@ class QueryMatches:
         }
 
 
-@dataclass(frozen=True, repr=False)
-class SearchResult:
-    """The answers to all queries among `searched` images."""
+@dataclass(frozen=True, repr=False, kw_only=True)
+class SearchResult(ModelResult):
+    """The matches of all queries among `searched` images."""
 
-    model: ModelRecord
-    device: str
-    precision: str
-    engine: str
+    schema: ClassVar[str] = "clipsim.search/1"
+
     searched: int
     queries: tuple[QueryMatches, ...]
-    errors: tuple[Failure, ...]
-    warnings: tuple[str, ...]
 
     def __repr__(self) -> str:
         """Short, whatever the number of queries."""
-        model = self.model.name + (f"/{self.model.pretrained}" if self.model.pretrained else "")
         return (
-            f"SearchResult(model={model!r}, searched={self.searched}, queries={len(self.queries)}, "
+            f"SearchResult(model={self.model.full_name!r}, searched={self.searched}, queries={len(self.queries)}, "
             f"errors={len(self.errors)})"
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON object of the schema `clipsim.search/1`."""
-        return {
-            "schema": SEARCH_SCHEMA,
-            "model": self.model.to_dict(),
-            "device": self.device,
-            "precision": self.precision,
-            "engine": self.engine,
-            "searched": self.searched,
-            "queries": [query.to_dict() for query in self.queries],
-            "errors": [failure.to_dict() for failure in self.errors],
-            "warnings": list(self.warnings),
-        }
-
-
-DUPLICATES_SCHEMA = "clipsim.duplicates/1"
 
 
 @dataclass(frozen=True)
@@ -151,22 +126,23 @@ class DuplicateGroup:
 
     def to_dict(self) -> dict[str, Any]:
         """An element of "groups"."""
-        return {"same_bytes": self.same_bytes, "images": [image.to_dict() for image in self.images]}
+        return plain_fields(self)
 
 
-@dataclass(frozen=True, repr=False)
-class DuplicatesResult:
+@dataclass(frozen=True, repr=False, kw_only=True)
+class DuplicatesResult(Result):
     """All groups: first those of the same bytes, then the others, each in the order in which they were named.
 
     `model` and `threshold` are None where only bytes were compared. `compared` is the number of pictures.
     """
 
+    schema: ClassVar[str] = "clipsim.duplicates/1"
+
     model: ModelRecord | None
     threshold: float | None
     compared: int
     groups: tuple[DuplicateGroup, ...]
-    errors: tuple[Failure, ...]
-    warnings: tuple[str, ...]
+    errors: tuple[Failure, ...] = ()
 
     def __repr__(self) -> str:
         """Short, whatever the number of groups."""
@@ -177,13 +153,7 @@ class DuplicatesResult:
         """The files that may go, in order: copies by content of a better picture that stays."""
         return tuple(image.image for group in self.groups for image in group.images if image.removable)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON object of the schema `clipsim.duplicates/1`."""
-        return {
-            "schema": DUPLICATES_SCHEMA,
-            "model": None if self.model is None else self.model.to_dict(),
-            "threshold": self.threshold,
-            "groups": [group.to_dict() for group in self.groups],
-            "errors": [failure.to_dict() for failure in self.errors],
-            "warnings": list(self.warnings),
-        }
+    def _plain_fields(self) -> dict[str, Any]:
+        values = plain_fields(self)
+        del values["compared"]
+        return values

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.errors import ClipsimError, printable
-from clipsim.statistics.estimates import ArrayRecord, Estimate, estimate_mean_share, estimate_share
-from clipsim.vectors.similarity import round_significant
+from clipsim.errors import ClipsimError, printable, round_significant
+from clipsim.statistics.estimates import Estimate, estimate_mean_share, estimate_share
 
 MAX_CONTRADICTED = 20
 MAX_CONFUSED = 50
@@ -232,15 +231,15 @@ def expected_calibration_error(confidences: Sequence[float], right: Sequence[boo
 
 
 FOLDS = 5
-FIXED, CROSS_FITTED = "given", f"chosen on the other {FOLDS - 1} of {FOLDS} parts of the pictures"
+FIXED, CROSS_FITTED = "given", f"chosen on the other {FOLDS - 1} of {FOLDS} parts of the images"
 
 
-@dataclass(frozen=True, eq=False)
-class Rejection(ArrayRecord):
-    """Which pictures are taken for none of the labels: those whose best cosine is below a threshold.
+@dataclass(frozen=True)
+class Rejection:
+    """Which images are taken for none of the labels: those whose best cosine is below a threshold.
 
-    `threshold` is the one for use, chosen on all pictures unless given; `rejected` is judged, where the threshold was
-    not given, by thresholds that were chosen without the picture itself. `auroc` is the chance that a picture with a
+    `threshold` is the one for use, chosen on all images unless given; `rejected` is judged, where the threshold was
+    not given, by thresholds that were chosen without the image itself. `auroc` is the chance that an image with a
     label has a higher best cosine than one without.
     """
 
@@ -248,10 +247,10 @@ class Rejection(ArrayRecord):
     threshold: float
     method: str
     auroc: float | None
-    rejected: NDArray[np.bool_]
+    rejected: tuple[bool, ...]
 
 
-def judge_none(
+def reject_unlabelled(
     best: NDArray[np.float64], is_none: NDArray[np.bool_], *, name: str, below: float | None, seed: int
 ) -> Rejection:
     """(n,) best cosines and which pictures belong to none → which are rejected.
@@ -264,7 +263,7 @@ def judge_none(
     """
     auroc = _auroc(best, is_none)
     if below is not None:
-        return Rejection(name, below, FIXED, auroc, best < below)
+        return Rejection(name, below, FIXED, auroc, tuple((best < below).tolist()))
     if min(is_none.sum(), (~is_none).sum()) < FOLDS:
         raise ClipsimError(
             f"a threshold for '{printable(name, 40)}' cannot be chosen from fewer than {FOLDS} pictures of it and "
@@ -278,7 +277,7 @@ def judge_none(
     for fold in range(FOLDS):
         inside = folds == fold
         rejected[inside] = best[inside] < _youden(best[~inside], is_none[~inside])
-    return Rejection(name, round_significant(_youden(best, is_none)), CROSS_FITTED, auroc, rejected)
+    return Rejection(name, round_significant(_youden(best, is_none)), CROSS_FITTED, auroc, tuple(rejected.tolist()))
 
 
 def _youden(best: NDArray[np.float64], is_none: NDArray[np.bool_]) -> float:

@@ -1,4 +1,4 @@
-"""Scores of known positives or negatives → a threshold with a promise, and how far the promise can miss."""
+"""Scores of known positives and negatives → thresholds with a guarantee, and how far the guarantee can miss."""
 
 from __future__ import annotations
 
@@ -6,13 +6,73 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
+
+from clipsim.errors import ClipsimError, UsageError, printable, round_significant
+from clipsim.statistics.estimates import Estimate, estimate_share
 
 PERCENTILES = (0.05, 0.95)
 _BISECTIONS = 200
+RECALL, FALSE_ALARMS = "recall", "false_alarms"
 
 
 @dataclass(frozen=True)
-class Cut:
+class Guarantee:
+    """What a threshold promises of new images like those it was chosen on.
+
+    `kind` "recall": at least the share `level` of positives pass; "false_alarms": at most that share of negatives do.
+    Raises UsageError for a level that is not between 0 and 1.
+    """
+
+    kind: str
+    level: float
+
+    def __post_init__(self) -> None:
+        """Check the level."""
+        if not 0 < self.level < 1:
+            raise UsageError(f"{self.kind}='{self.level:g}' is not a share between 0 and 1, such as 0.9")
+
+    @property
+    def mistakes(self) -> float:
+        """The share of cases that may fall on the wrong side."""
+        return self.level if self.kind == FALSE_ALARMS else round(1 - self.level, 12)
+
+
+@dataclass(frozen=True)
+class TextThreshold:
+    """A text's threshold: an image passes with at least this cosine.
+
+    `expected`, `low` and `high` are the promised share, as it is on average over all sets of `n` images, and its 5th
+    and 95th percentile; `recall` and `false_alarms` are measured on the images given.
+    """
+
+    text: str
+    threshold: float
+    guarantee: Guarantee
+    n: int
+    k: int
+    expected: float
+    low: float
+    high: float
+    recall: Estimate
+    false_alarms: Estimate | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """One of the "thresholds" of the JSON schema."""
+        return {
+            "text": self.text,
+            "threshold": self.threshold,
+            "promise": {"kind": self.guarantee.kind, "level": self.guarantee.level},
+            "n": self.n,
+            "k": self.k,
+            "coverage": {"expected": self.expected, "p5": self.low, "p95": self.high},
+            "recall": self.recall.to_dict(),
+            "false_alarms": None if self.false_alarms is None else self.false_alarms.to_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class ConformalThreshold:
     """The k-th score of n, counted from the end where mistakes are made, and what a threshold there promises.
 
     `expected` is the share of new cases that are judged right on average over all sets of n cases; `low` and `high`
@@ -36,7 +96,7 @@ def smallest_sample(mistakes: float) -> int:
     return math.ceil(1 / Fraction(str(mistakes))) - 1
 
 
-def find_cut(scores: Sequence[float], mistakes: float, *, from_top: bool = False) -> Cut | None:
+def fit_threshold(scores: Sequence[float], mistakes: float, *, from_top: bool = False) -> ConformalThreshold | None:
     """The score at which at most a share `mistakes` of new cases fall on the wrong side; None for too few scores.
 
     Of n scores it is the k-th smallest (with `from_top` the k-th largest), k = floor(mistakes · (n + 1)): split
@@ -44,7 +104,7 @@ def find_cut(scores: Sequence[float], mistakes: float, *, from_top: bool = False
     "Conditional validity of inductive conformal predictors", gives the distribution over sets of n cases, the share
     judged right being Beta(n + 1 - k, k). Both hold for new cases that are exchangeable with these.
 
-    >>> find_cut([0.3, 0.1, 0.2, 0.5, 0.4, 0.9, 0.6, 0.8, 0.7], 0.1).score
+    >>> fit_threshold([0.3, 0.1, 0.2, 0.5, 0.4, 0.9, 0.6, 0.8, 0.7], 0.1).score
     0.1
     """
     n = len(scores)
@@ -52,7 +112,64 @@ def find_cut(scores: Sequence[float], mistakes: float, *, from_top: bool = False
     if k < 1:
         return None
     low, high = (beta_quantile(share, n + 1 - k, k) for share in PERCENTILES)
-    return Cut(sorted(scores, reverse=from_top)[k - 1], k, n, (n + 1 - k) / (n + 1), low, high)
+    return ConformalThreshold(sorted(scores, reverse=from_top)[k - 1], k, n, (n + 1 - k) / (n + 1), low, high)
+
+
+def find_threshold(
+    text: str, positives: Sequence[float], negatives: Sequence[float] | None, guarantee: Guarantee
+) -> TextThreshold:
+    """The threshold that keeps the guarantee, from cosines with seven significant digits.
+
+    Raises ClipsimError for fewer scores than the guarantee needs.
+    """
+    by_recall = guarantee.kind == RECALL
+    scores = positives if by_recall or negatives is None else negatives
+    fit = fit_threshold(scores, guarantee.mistakes, from_top=not by_recall)
+    if fit is None:
+        raise ClipsimError(_too_few(len(scores), guarantee))
+    threshold = fit.score if by_recall else _next_above(fit.score)
+    shares = (fit.expected, fit.low, fit.high)  # judged right; a guarantee on false alarms is on those judged wrong
+    return TextThreshold(
+        text,
+        threshold,
+        guarantee,
+        fit.n,
+        fit.k,
+        *(shares if by_recall else (1 - fit.expected, 1 - fit.high, 1 - fit.low)),
+        recall=_share_passing(positives, threshold),
+        false_alarms=_share_passing(negatives, threshold) if negatives else None,
+    )
+
+
+def _share_passing(scores: Sequence[float], threshold: float) -> Estimate:
+    return estimate_share(sum(score >= threshold for score in scores), len(scores))
+
+
+def _next_above(score: float) -> float:
+    """The next number with seven significant digits: what has the score itself does not pass.
+
+    >>> _next_above(0.2413069)
+    0.241307
+    """
+    step = 10.0 ** (math.floor(math.log10(abs(score))) - 6) if score else 1e-7
+    return round_significant(score + step)
+
+
+def _too_few(n: int, guarantee: Guarantee) -> str:
+    needed = smallest_sample(guarantee.mistakes)
+    kind, words = ("positives", "recall") if guarantee.kind == RECALL else ("negatives", "false alarms")
+    return (
+        f"{n} {kind} are too few to promise {guarantee.level:.4g} of {words}: it takes {needed} at least; "
+        f"give more, or a promise of {printable(_possible(n, guarantee))}"
+    )
+
+
+def _possible(n: int, guarantee: Guarantee) -> str:
+    """The strictest guarantee that n images allow, rounded to the safe side."""
+    share = 1 / (n + 1)
+    if guarantee.kind == RECALL:
+        return f"at most {math.floor((1 - share) * 1000) / 1000:.4g}"
+    return f"at least {math.ceil(share * 1000) / 1000:.4g}"
 
 
 def beta_quantile(share: float, a: int, b: int) -> float:

@@ -3,55 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-
-class ArrayRecord:
-    """A dataclass with arrays or mappings in it: compared and hashed by value; its arrays are read-only copies."""
-
-    def __post_init__(self) -> None:
-        """Copy the arrays, and make the copies read-only."""
-        for part in fields(cast(Any, self)):
-            value = getattr(self, part.name)
-            if isinstance(value, np.ndarray):
-                object.__setattr__(self, part.name, _read_only(value.copy()))
-
-    def _values(self) -> tuple[object, ...]:
-        return tuple(_comparable(getattr(self, part.name)) for part in fields(cast(Any, self)) if part.compare)
-
-    def __eq__(self, other: object) -> bool:
-        """Whether the names and all numbers are equal."""
-        return self._values() == other._values() if isinstance(other, type(self)) else NotImplemented
-
-    def __hash__(self) -> int:
-        """A hash of the names and all numbers."""
-        return hash(self._values())
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the fields, of which the record is made again: its arrays are read-only too."""
-        return type(self), tuple(getattr(self, part.name) for part in fields(cast(Any, self)))
-
-
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    array.flags.writeable = False
-    return array
-
-
-def _comparable(value: object) -> object:
-    """A value that can be hashed, and equals another when all numbers do; a NaN equals a NaN."""
-    if isinstance(value, np.ndarray):
-        numbers = (None if number != number else number for number in value.ravel().tolist())
-        return value.shape, tuple(numbers)
-    if isinstance(value, Mapping):
-        return frozenset((name, _comparable(item)) for name, item in value.items())
-    return value
-
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -76,10 +34,7 @@ class Estimate:
 
     def to_dict(self) -> dict[str, Any]:
         """The object of the JSON schemas, unrounded; `formula` only where there is one."""
-        fields = dict(vars(self))
-        if self.formula is None:
-            del fields["formula"]
-        return fields
+        return {name: value for name, value in vars(self).items() if name != "formula" or value is not None}
 
 
 def wilson_interval(successes: int, n: int) -> tuple[float, float]:
@@ -100,10 +55,8 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     )
 
 
-def estimate_share(successes: int, n: int) -> Estimate | None:
-    """The proportion of successes; None of nothing."""
-    if n == 0:
-        return None
+def estimate_share(successes: int, n: int) -> Estimate:
+    """The proportion of successes, for n of at least 1."""
     low, high = wilson_interval(successes, n)
     return Estimate(successes / n, low, high, n, "wilson")
 

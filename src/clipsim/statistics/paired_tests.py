@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ Outcomes = Mapping[str, tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Difference:
-    """A figure of B less that of A, with the limits of its 95 % interval."""
+    """B minus A, with the limits of its 95 % interval."""
 
     value: float
     low: float
@@ -81,74 +82,66 @@ class Comparison:
         return {**vars(self), "difference": dict(vars(self.difference))}
 
 
-@dataclass(frozen=True, eq=False)
-class Contestant:
-    """One run and, for a metric, (n,) sums and counts of what each image contributes.
+@dataclass(frozen=True)
+class PairedRun:
+    """One run with the outcome of each image.
 
-    Runs of different `group`s are not compared, nor is an earlier run with another earlier one.
+    Cosines of different models are not compared, nor is an earlier run with another earlier one.
     """
 
     name: str
-    sums: Floats
-    counts: Floats
+    model: str
+    outcomes: Outcomes
     earlier: bool = False
-    group: str = ""
 
 
-def compare_runs(metric: str, contestants: Sequence[Contestant], *, seed: int) -> tuple[Comparison, ...]:
-    """Compare each pair of runs in order, and correct for the number of pairs where there are several."""
-    found = [
-        _compare(metric, a, b, seed)
-        for place, a in enumerate(contestants)
-        for b in contestants[place + 1 :]
-        if a.group == b.group and not (a.earlier and b.earlier)
-    ]
-    if len(found) < 2:
-        return tuple(found)
-    corrected = holm([comparison.p for comparison in found])
-    return tuple(replace(comparison, p_holm=p) for comparison, p in zip(found, corrected, strict=True))
+def comparable_metrics(metrics: Sequence[str]) -> list[str]:
+    """The metrics by which runs are compared: the first of each kind that counts single images.
 
-
-def _compare(metric: str, a: Contestant, b: Contestant, seed: int) -> Comparison:
-    only_a, only_b = int((a.sums > b.sums).sum()), int((b.sums > a.sums).sum())
-    difference = b.sums - a.sums
-    low, high = bootstrap_interval(difference, a.counts, seed=seed)
-    value = float(difference.sum() / np.sum(a.counts))
-    return Comparison(
-        metric, a.name, b.name, only_a, only_b, exact_mcnemar(only_a, only_b), Difference(value, low, high)
-    )
-
-
-def find_contested(metrics: Sequence[str]) -> list[str]:
-    """The metrics that a contest is decided by: the first of each kind that counts single images.
-
-    >>> find_contested(["top1", "top5", "ece"])
+    >>> comparable_metrics(["top1", "top5", "ece"])
     ['top1']
-    >>> find_contested(["text_to_image_recall@1", "image_to_text_recall@1", "image_to_text_recall@5"])
+    >>> comparable_metrics(["text_to_image_recall@1", "image_to_text_recall@1", "image_to_text_recall@5"])
     ['text_to_image_recall@1', 'image_to_text_recall@1']
     """
-    kinds = [("top",), (f"{TEXT_TO_IMAGE}_recall@",), (f"{IMAGE_TO_TEXT}_recall@",), ("cosine",)]
+    kinds = ("top", f"{TEXT_TO_IMAGE}_recall@", f"{IMAGE_TO_TEXT}_recall@", "cosine")
     firsts = [next((name for name in metrics if name.startswith(kind) and "x100" not in name), None) for kind in kinds]
     return [name for name in firsts if name is not None]
 
 
-def enter_contest(
-    metric: str, name: str, outcomes: Outcomes, *, earlier: bool = False, group: str = ""
-) -> Contestant | None:
-    """A run as a contestant for a metric; None for a metric that is not one of single images (a median, say)."""
+def compare_runs(metric: str, runs: Sequence[PairedRun], *, seed: int) -> tuple[Comparison, ...]:
+    """Compare each pair of runs in order, and correct for the number of pairs where there are several.
+
+    There are no comparisons by a metric that is not one of single images (a median, say).
+    """
+    comparisons = []
+    valued = [(run, values) for run in runs if (values := per_image_values(metric, run.outcomes)) is not None]
+    for (a, (sums_a, counts)), (b, (sums_b, _)) in combinations(valued, 2):
+        if (a.earlier and b.earlier) or (metric == "cosine" and a.model != b.model):
+            continue
+        only_a, only_b = int((sums_a > sums_b).sum()), int((sums_b > sums_a).sum())
+        change = sums_b - sums_a
+        difference = Difference(float(change.sum() / np.sum(counts)), *bootstrap_interval(change, counts, seed=seed))
+        p = exact_mcnemar(only_a, only_b)
+        comparisons.append(Comparison(metric, a.name, b.name, only_a, only_b, p, difference))
+    if len(comparisons) < 2:
+        return tuple(comparisons)
+    corrected = holm([comparison.p for comparison in comparisons])
+    return tuple(replace(comparison, p_holm=p) for comparison, p in zip(comparisons, corrected, strict=True))
+
+
+def per_image_values(metric: str, outcomes: Outcomes) -> tuple[Floats, Floats] | None:
+    """(n,) sums and (n,) counts of what each image contributes to a metric; None for one that is not a mean."""
     values: Sequence[Sequence[Any]]
     if metric.startswith("top"):
-        best = int(metric.removeprefix("top"))
-        values = [[rank <= best] for rank in outcomes["rank"]]
+        k = int(metric.removeprefix("top"))
+        values = [[rank <= k] for rank in outcomes["rank"]]
     elif "_recall@" in metric:
-        direction, _, k = metric.partition("_recall@")
-        ranks = outcomes[direction]
-        values = [[rank <= int(k) for rank in (own if isinstance(own, tuple | list) else [own])] for own in ranks]
+        direction, _, least = metric.partition("_recall@")
+        ranks = [own if isinstance(own, tuple | list) else [own] for own in outcomes[direction]]
+        values = [[rank <= int(least) for rank in own] for own in ranks]
     elif metric in SCORES:
         score = SCORES[metric][1]
         values = [[score(cosine) for cosine in own] for own in outcomes["cosine"]]
     else:
         return None
-    sums = np.array([sum(own) for own in values], np.float64)
-    counts = np.array([len(own) for own in values], np.float64)
-    return Contestant(name, sums, counts, earlier, group)
+    return np.array([sum(own) for own in values], np.float64), np.array([len(own) for own in values], np.float64)

@@ -1,4 +1,4 @@
-"""Vectors of images and of their captions → the rank of the right one in each direction, and recall at k."""
+"""Which captions belong to which images, and the ranks of the right ones → recall at k, median rank and CLIPScore."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.statistics.estimates import RESAMPLES, Estimate, Floats, estimate_mean, percentile_interval
-from clipsim.vectors.similarity import Vectors, cosine
 
-BLOCK_CELLS = 1 << 24  # cosines held at once: 64 MB
 Indices = NDArray[np.int64]
 TEXT_TO_IMAGE, IMAGE_TO_TEXT = "text_to_image", "image_to_text"
 
@@ -61,28 +59,6 @@ def _groups(keys: Indices, values: Indices) -> dict[int, Indices]:
     order = np.lexsort((values, keys))
     found, starts = np.unique(keys[order], return_index=True)
     return {int(key): np.unique(part) for key, part in zip(found, np.split(values[order], starts[1:]), strict=True)}
-
-
-def rank_right(queries: Vectors, gallery: Vectors, right: Sequence[Indices]) -> Indices:
-    """(q, d) and (g, d) unit vectors, the right ones of each query → (q,) rank of the best right one, from 1.
-
-    Of equal cosines, the first in the gallery comes first. Cosines are computed in blocks of queries, so that memory
-    does not grow with q · g.
-    """
-    ranks = np.empty(len(queries), np.int64)
-    block = max(1, BLOCK_CELLS // max(1, len(gallery)))
-    for start in range(0, len(queries), block):
-        scores = cosine(queries[start : start + block], gallery)
-        wanted = right[start : start + block]
-        bests = np.array([row[found].max() for row, found in zip(scores, wanted, strict=True)])
-        higher = (scores > bests[:, None]).sum(axis=1)
-        equal = (scores >= bests[:, None]).sum(axis=1) - higher
-        for place in np.flatnonzero(equal > 1).tolist():
-            row, found = scores[place], wanted[place]
-            first = found[row[found] == bests[place]][0]
-            higher[place] += (row[:first] == bests[place]).sum()
-        ranks[start : start + block] = 1 + higher
-    return ranks
 
 
 def measure_retrieval(

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from clipsim.errors import DatasetError, MissingPackageError, printable
-from clipsim.results.rank import ModelRecord
+from clipsim.results.base import ModelRecord
 
 SCHEMA = "clipsim.embeddings/1"
 INFO_FILE = "clipsim.json"

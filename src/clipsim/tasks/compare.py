@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from clipsim.errors import DataError, issue_warnings
-from clipsim.results.changes import (
-    CompareResult,
-    RankChange,
-    RunChange,
-    compare_evaluations,
-    compare_rankings,
-)
-from clipsim.results.loaded import SavedEvaluation, SavedRanking
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipsim.errors import DataError, issue_warnings, round_significant
+from clipsim.results.changes import Change, CompareResult, MetricChange, RankChange, RunChange
+from clipsim.results.loaded import LoadedEvaluation, LoadedRanking, LoadedRun
+from clipsim.statistics.paired_tests import PairedRun, comparable_metrics, compare_runs, per_image_values
 from clipsim.tasks.evaluate_request import check_seed
 from clipsim.tasks.saved_files import Result, read_result
+
+NONE = "none"  # what an image is taken for whose texts all miss their thresholds
 
 
 def compare(a: Result, b: Result, *, seed: int = 0) -> CompareResult:
@@ -24,12 +26,12 @@ def compare(a: Result, b: Result, *, seed: int = 0) -> CompareResult:
 
     Raises DataError for what is not a result, and for two that cannot be compared.
     """
-    result = find_changes(a, b, seed=seed)
+    result = run(a, b, seed=seed)
     issue_warnings(result.warnings)
     return result
 
 
-def find_changes(a: Result, b: Result, *, seed: int = 0) -> CompareResult:
+def run(a: Result, b: Result, *, seed: int = 0) -> CompareResult:
     """What `compare` returns, without the warnings that it issues."""
     seed = check_seed(seed)
     first, name_a = read_result(a, "the first result")
@@ -38,14 +40,100 @@ def find_changes(a: Result, b: Result, *, seed: int = 0) -> CompareResult:
     warnings = [f"{name_a} and {name_b}: {notice}" for notice in both]
     for name, saved in ((name_a, first), (name_b, second)):
         warnings += [f"{name}: {notice}" for notice in saved.warnings if notice not in both]
-    changes: tuple[RunChange | RankChange, ...]
-    if isinstance(first, SavedRanking) and isinstance(second, SavedRanking):
+    if isinstance(first, LoadedRanking) and isinstance(second, LoadedRanking):
         if first.model != second.model:
             warnings.append("the models differ: their cosines lie in different ranges, so that only the order compares")
         if first.templates != second.templates:
             warnings.append("the templates differ")
-        return CompareResult("rank", name_a, name_b, (compare_rankings(first, second),), tuple(warnings))
-    if isinstance(first, SavedEvaluation) and isinstance(second, SavedEvaluation):
+        return CompareResult(
+            kind="rank", a=name_a, b=name_b, changes=(compare_rankings(first, second),), warnings=tuple(warnings)
+        )
+    if isinstance(first, LoadedEvaluation) and isinstance(second, LoadedEvaluation):
         changes = compare_evaluations(first, second, seed=seed)
-        return CompareResult(first.task, name_a, name_b, changes, tuple(warnings))
+        return CompareResult(kind=first.task, a=name_a, b=name_b, changes=changes, warnings=tuple(warnings))
     raise DataError(f"{name_a} and {name_b} are of different kinds: one of 'clipsim rank', one of 'clipsim evaluate'")
+
+
+def compare_rankings(a: LoadedRanking, b: LoadedRanking) -> RankChange:
+    """Match images and texts by name, and compare what both have. Raises DataError where that is nothing."""
+    images, texts = _shared(_usable(a), _usable(b)), _shared(a.texts, b.texts)
+    if not images or not texts:
+        raise DataError(f"the two rankings have no {'text' if images else 'image'} in common")
+    first, second = (_part(found, texts, images) for found in (a, b))
+    distance = np.abs(first - second)
+    best_a, best_b = (dict(zip(found.images, found.best, strict=True)) for found in (a, b))
+    changed = [image for image in images if best_a[image] != best_b[image]]
+    return RankChange(
+        a.model,
+        b.model,
+        len(images),
+        len(texts),
+        {"images": _missing(_usable(a), _usable(b)), "texts": _missing(a.texts, b.texts)},
+        {"images": _missing(_usable(b), _usable(a)), "texts": _missing(b.texts, a.texts)},
+        round_significant(float(distance.max())),
+        round_significant(float(distance.mean())),
+        tuple(Change(image, best_a[image] or NONE, best_b[image] or NONE) for image in changed),
+    )
+
+
+def compare_evaluations(a: LoadedEvaluation, b: LoadedEvaluation, *, seed: int) -> tuple[RunChange, ...]:
+    """Compare the runs of the same name, or the only run of each.
+
+    Raises DataError for results of other tasks or data, and for runs that cannot be matched.
+    """
+    if a.task != b.task:
+        raise DataError(f"one result is of the task {a.task}, the other of {b.task}")
+    if a.digest != b.digest:
+        raise DataError("the two results are of other pictures or labels, so that nothing can be compared")
+    names = [run.name for run in a.runs if run.name in {other.name for other in b.runs}]
+    by_name = [{run.name: run for run in found.runs} for found in (a, b)]
+    pairs = [(by_name[0][name], by_name[1][name]) for name in names]
+    if not pairs and len(a.runs) == len(b.runs) == 1:
+        pairs = [(a.runs[0], b.runs[0])]
+    if not pairs:
+        raise DataError("the two results have no model in common, and more than one each: evaluate one model at a time")
+    return tuple(_compare_runs(a.images, first, second, seed) for first, second in pairs)
+
+
+def _compare_runs(images: tuple[str, ...], a: LoadedRun, b: LoadedRun, seed: int) -> RunChange:
+    runs = [PairedRun(run.name, run.model, run.outcomes) for run in (a, b)]
+    metrics, changed = [], list[Change]()
+    shared = [name for name in a.metrics if name in b.metrics]
+    measured = [name for name in shared if a.metrics[name] is not None]
+    main = next(reversed(comparable_metrics(measured)), None)
+    for name in shared:
+        comparisons = compare_runs(name, runs, seed=seed) if name in measured else ()
+        metrics.append(MetricChange(name, a.metrics[name], b.metrics[name], next(iter(comparisons), None)))
+        values = [per_image_values(name, run.outcomes) for run in runs] if name == main else []
+        if "cosine" not in a.outcomes and values and values[0] is not None and values[1] is not None:
+            first, second = (next(iter(run.outcomes.values())) for run in (a, b))
+            differing = np.flatnonzero(values[0][0] != values[1][0]).tolist()
+            changed = [Change(images[index], first[index], second[index]) for index in differing]
+    recalls = tuple(
+        Change(label, recall, b.recalls[label])
+        for label, recall in a.recalls.items()
+        if label in b.recalls and recall != b.recalls[label]
+    )
+    return RunChange(a.name, b.name, tuple(metrics), recalls, tuple(changed))
+
+
+def _usable(ranking: LoadedRanking) -> list[str]:
+    """The images without those that kept their rows although they could not be used."""
+    absent = np.isnan(ranking.similarity)
+    return [image for column, image in enumerate(ranking.images) if not absent[:, column].any()]
+
+
+def _shared(ours: Sequence[str], theirs: Sequence[str]) -> list[str]:
+    common = set(theirs)
+    return [name for name in dict.fromkeys(ours) if name in common]
+
+
+def _missing(ours: Sequence[str], theirs: Sequence[str]) -> tuple[str, ...]:
+    others = set(theirs)
+    return tuple(name for name in dict.fromkeys(ours) if name not in others)
+
+
+def _part(ranking: LoadedRanking, texts: Sequence[str], images: Sequence[str]) -> NDArray[np.float64]:
+    """The cosines of some texts and images, in that order."""
+    rows, columns = ({name: index for index, name in enumerate(names)} for names in (ranking.texts, ranking.images))
+    return ranking.similarity[np.ix_([rows[text] for text in texts], [columns[image] for image in images])]

@@ -16,9 +16,9 @@ from clipsim.inputs.labelled import LabelledData, read_labelled
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.inputs.urls import UrlSource, is_url
 from clipsim.results.evaluation import DataRecord, EvaluationResult, RunResult
-from clipsim.results.loaded import SavedEvaluation
+from clipsim.results.loaded import LoadedEvaluation
 from clipsim.statistics.classification import MAX_CONFUSION_LABELS
-from clipsim.statistics.paired_tests import Comparison, Contestant, compare_runs, enter_contest, find_contested
+from clipsim.statistics.paired_tests import Comparison, PairedRun, comparable_metrics, compare_runs
 from clipsim.statistics.retrieval import IMAGE_TO_TEXT, TEXT_TO_IMAGE
 from clipsim.tasks.evaluate_request import EvaluationRequest, check_ranks
 from clipsim.tasks.evaluate_runs import TASK_RUNS, Line, Measures, Run, TaskRun, make_gallery
@@ -200,9 +200,6 @@ def _source_of(path: str) -> Source:
     return UrlSource(path) if is_url(path) else FileSource(path)
 
 
-EARLIER_RESULT = "(baseline)"
-
-
 def digest_data(data: LabelledData, kept: Sequence[int], digests: Mapping[int, bytes]) -> str:
     """The SHA-256 of the content of the images that are kept, of their labels or captions, and of all labels."""
     digest = hashlib.sha256("\0".join([data.task, *data.labels]).encode())
@@ -268,20 +265,11 @@ def describe_run(run: Run, measures: Measures) -> RunResult:
 
 
 def compare_results(
-    results: Sequence[RunResult], baseline: SavedEvaluation | None, *, seed: int
+    results: Sequence[RunResult], baseline: LoadedEvaluation | None, *, seed: int
 ) -> tuple[Comparison, ...]:
     """Each pair of runs, earlier ones first, by the metrics that single images decide."""
     earlier = () if baseline is None else baseline.runs
-    comparisons: list[Comparison] = []
-    for metric in find_contested([name for name, found in results[0].metrics.items() if found is not None]):
-        entered: list[Contestant | None] = []
-        for saved in earlier:
-            group = saved.model if metric == "cosine" else ""
-            name = f"{saved.name} {EARLIER}"
-            entered.append(enter_contest(metric, name, saved.outcomes, earlier=True, group=group))
-        for run in results:
-            group = run.model.full_name if metric == "cosine" else ""
-            entered.append(enter_contest(metric, run.name, run.outcomes, group=group))
-        contestants = [contestant for contestant in entered if contestant is not None]
-        comparisons += compare_runs(metric, contestants, seed=seed)
-    return tuple(comparisons)
+    runs = [PairedRun(f"{run.name} {EARLIER}", run.model, run.outcomes, earlier=True) for run in earlier]
+    runs += [PairedRun(run.name, run.model.full_name, run.outcomes) for run in results]
+    metrics = comparable_metrics([name for name, estimate in results[0].metrics.items() if estimate is not None])
+    return tuple(comparison for metric in metrics for comparison in compare_runs(metric, runs, seed=seed))

@@ -12,7 +12,7 @@ from clipsim.inputs.labelled_layouts import Columns
 from clipsim.inputs.lists import as_list, check_list
 from clipsim.inputs.texts import PLACE, check_templates
 from clipsim.options import as_number, as_whole, check_flag, check_path
-from clipsim.results.loaded import SavedEvaluation
+from clipsim.results.loaded import LoadedEvaluation
 from clipsim.statistics.retrieval import CLIPSCORE_TEMPLATE
 from clipsim.tasks.saved_files import Result, read_baseline
 
@@ -30,7 +30,7 @@ class EvaluationRequest:
     top_k: tuple[int, ...]
     recall_k: tuple[int, ...]
     ranks_given: tuple[str, ...]  # of the two before
-    baseline: SavedEvaluation | None
+    baseline: LoadedEvaluation | None
     seed: int
 
     @classmethod

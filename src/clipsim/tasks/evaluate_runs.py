@@ -14,15 +14,16 @@ import numpy as np
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome
 from clipsim.embedding.shared_decoding import Work
+from clipsim.errors import round_significant
 from clipsim.inputs.labelled import LabelledData
 from clipsim.results.rank import ImageScores
 from clipsim.statistics.classification import (
     Classification,
     Prediction,
     Rejection,
-    judge_none,
     measure_classification,
     predict,
+    reject_unlabelled,
 )
 from clipsim.statistics.estimates import Estimate
 from clipsim.statistics.paired_tests import Outcomes
@@ -32,11 +33,10 @@ from clipsim.statistics.retrieval import (
     Gallery,
     measure_pairs,
     measure_retrieval,
-    rank_right,
 )
 from clipsim.tasks.evaluate_request import EvaluationRequest, TemplateSet
 from clipsim.tasks.rank import TextVectors, embed_prompts, score_batch
-from clipsim.vectors.similarity import round_significant, unit_rows
+from clipsim.vectors.similarity import rank_right, unit_rows
 
 Line = dict[str, Any]
 NumberedLine = tuple[int, Line]  # the number of its image
@@ -130,7 +130,7 @@ class ClassifyRun(TaskRun):
         predictions: list[Prediction] = [self.found[number] for number in kept]
         rejection = None
         if (none := self.request.data.none) is not None:
-            rejection = judge_none(
+            rejection = reject_unlabelled(
                 np.array([prediction.similarity for prediction in predictions]),
                 np.array([prediction.label == len(self.data.labels) for prediction in predictions]),
                 name=none,

@@ -17,7 +17,8 @@ from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.sources import FileSource, Source, is_missing
 from clipsim.inputs.texts import MAX_QUOTED, check_templates, clean_texts
 from clipsim.options import OnError, check_flag, check_on_error
-from clipsim.results.rank import ImageScores, ModelRecord, RankResult
+from clipsim.results.base import ModelRecord
+from clipsim.results.rank import ImageScores, RankResult
 from clipsim.vectors.similarity import (
     Vectors,
     best_passing_text,
@@ -27,7 +28,7 @@ from clipsim.vectors.similarity import (
 )
 
 if TYPE_CHECKING:
-    from clipsim.results.loaded import SavedThresholds
+    from clipsim.results.loaded import LoadedThresholds
     from clipsim.tasks.saved_files import Thresholds
 
 
@@ -46,7 +47,7 @@ class RankRequest:
     templates: tuple[str, ...] = ()
     sort_by: str | None = None
     notices: tuple[str, ...] = ()
-    thresholds: SavedThresholds | None = None
+    thresholds: LoadedThresholds | None = None
     deduplicate: bool = True
     on_error: OnError | None = None  # None: as the session has it
 
@@ -155,7 +156,7 @@ class Ranking:
         with_shares = self.session.encoder.head != "softmax" or count > 1
         return ImageScores.missing(outcome, count, with_probabilities=with_shares)
 
-    def _find_thresholds(self, saved: SavedThresholds) -> tuple[float, ...]:
+    def _find_thresholds(self, saved: LoadedThresholds) -> tuple[float, ...]:
         """The threshold of each text. Raises DataError for thresholds of another model, precision or templates."""
         from clipsim.tasks.saved_files import check_conditions
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from clipsim.embedding.embedder import Embedder
 from clipsim.errors import ClipsimError, DatasetError, Failure, ImageError, MissingPackageError, printable
 from clipsim.options import ModelOptions, RunOptions
-from clipsim.results.rank import ModelRecord
+from clipsim.results.base import ModelRecord
 from clipsim.store.folders import Folder, open_folder
 from clipsim.store.layout import STATE_FOLDER, DatasetInfo, VectorInfo
 from clipsim.tasks.embed import ShardWork, Step, describe_vectors

@@ -10,25 +10,24 @@ from typing import Any, TypeAlias
 from clipsim.engines.encoder import Encoder
 from clipsim.errors import DataError, UsageError, printable
 from clipsim.inputs.texts import parse_json, read_text
-from clipsim.results.evaluation import EvaluationResult
+from clipsim.results.evaluation import EvaluationResult, ThresholdResult
 from clipsim.results.loaded import (
-    SavedEvaluation,
-    SavedRanking,
-    SavedThresholds,
+    LoadedEvaluation,
+    LoadedRanking,
+    LoadedThresholds,
     describe_conditions,
     parse_evaluation,
     parse_result,
     parse_thresholds,
 )
 from clipsim.results.rank import RankResult
-from clipsim.results.thresholds import ThresholdResult
 from clipsim.tasks.rank import describe_model
 
 Result: TypeAlias = str | os.PathLike[str] | RankResult | EvaluationResult | Mapping[str, Any]
 Thresholds: TypeAlias = str | os.PathLike[str] | ThresholdResult | Mapping[str, Any]
 
 
-def read_result(result: Result, name: str) -> tuple[SavedEvaluation | SavedRanking, str]:
+def read_result(result: Result, name: str) -> tuple[LoadedEvaluation | LoadedRanking, str]:
     """An earlier result of `rank` or `evaluate`, and how messages call it: its path, else `name`.
 
     Raises DataError for what is not one.
@@ -37,17 +36,17 @@ def read_result(result: Result, name: str) -> tuple[SavedEvaluation | SavedRanki
     return parse_result(value, shown), shown
 
 
-def read_baseline(result: Result) -> SavedEvaluation:
+def read_baseline(result: Result) -> LoadedEvaluation:
     """An earlier result of `evaluate`. Raises DataError for what is not one."""
     return parse_evaluation(*_read(result, "the baseline"))
 
 
-def read_thresholds(thresholds: Thresholds) -> SavedThresholds:
+def read_thresholds(thresholds: Thresholds) -> LoadedThresholds:
     """Thresholds that `threshold` found. Raises DataError for what is none."""
     return parse_thresholds(*_read(thresholds, "the thresholds"))
 
 
-def check_conditions(saved: SavedThresholds, encoder: Encoder, templates: tuple[str, ...]) -> None:
+def check_conditions(saved: LoadedThresholds, encoder: Encoder, templates: tuple[str, ...]) -> None:
     """Raise DataError where thresholds were found with another model, precision or templates."""
     here = conditions_of(encoder, templates)
     different = next((name for name, value in here.items() if saved.conditions[name] != value), None)

@@ -15,16 +15,17 @@ import numpy as np
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome
 from clipsim.embedding.shared_decoding import JointEmbedding, Work
-from clipsim.errors import DataError, Failure, NoInputError, UsageError, pluralise, printable
+from clipsim.errors import DataError, Failure, NoInputError, UsageError, pluralise, printable, round_significant
 from clipsim.inputs.expand import Repeats, identify
 from clipsim.inputs.sources import Source
 from clipsim.inputs.texts import check_templates, clean_texts
 from clipsim.options import as_number, check_flag
+from clipsim.results.evaluation import ThresholdResult
 from clipsim.results.rank import ImageScores
-from clipsim.results.thresholds import FALSE_ALARMS, RECALL, Promise, ThresholdResult, find_threshold
+from clipsim.statistics.conformal import FALSE_ALARMS, RECALL, Guarantee, find_threshold
 from clipsim.tasks.rank import NOTHING_USABLE, describe_model, embed_prompts, score_batch
 from clipsim.tasks.saved_files import read_thresholds
-from clipsim.vectors.similarity import find_near_equal, round_significant, unit_rows
+from clipsim.vectors.similarity import find_near_equal, unit_rows
 
 # Pictures with a higher cosine may be copies. Different pictures of one thing rarely reach it, unless the model tells
 # them apart badly: of 100 drawn pictures of a thing each, none of cats, dogs, houses and mazes, 27 of chessboards.
@@ -37,7 +38,7 @@ class ThresholdRequest:
 
     texts: tuple[str, ...]
     templates: tuple[str, ...]
-    promise: Promise
+    guarantee: Guarantee
     notices: tuple[str, ...] = ()
 
     @classmethod
@@ -60,9 +61,9 @@ class ThresholdRequest:
         kind, given = (RECALL, recall) if recall is not None else (FALSE_ALARMS, false_alarms)
         if (level := as_number(given)) is None:
             raise UsageError(f"{kind}={printable(repr(given), 40)} is not a share between 0 and 1, such as 0.9")
-        promise = Promise(kind, level)
+        guarantee = Guarantee(kind, level)
         checked = check_templates(templates)
-        return cls(tuple(prompts), checked, promise, tuple(notices))
+        return cls(tuple(prompts), checked, guarantee, tuple(notices))
 
 
 @dataclass
@@ -90,7 +91,7 @@ class Thresholding:
         repeats = Repeats()
         self.positives, self.negatives = (list(repeats.leave_out(given)) for given in (self.positives, self.negatives))
         self.notices += repeats.notices
-        if self.request.promise.kind == FALSE_ALARMS and not self.negatives:
+        if self.request.guarantee.kind == FALSE_ALARMS and not self.negatives:
             raise UsageError("a promise on false alarms needs negatives")
         self.notices += self.request.notices
         self.errors: list[Failure] = []
@@ -132,14 +133,14 @@ class Thresholding:
         count = len(self.positives)
         positives = [scores for scores in self._scores[:count] if scores is not None]
         negatives = [scores for scores in self._scores[count:] if scores is not None]
-        promised = positives if self.request.promise.kind == RECALL else negatives
+        promised = positives if self.request.guarantee.kind == RECALL else negatives
         if not positives or not promised:
             first = self.errors[0]
             raise NoInputError(f"{NOTHING_USABLE}: {printable(first.image)}: {first.error}", tuple(self.errors))
         used = self._vectors[:count] if promised is positives else self._vectors[count:]
         self._warn_of_copies([vector for vector in used if vector is not None])
         thresholds = tuple(
-            find_threshold(text, _column(positives, row), _column(negatives, row), self.request.promise)
+            find_threshold(text, _column(positives, row), _column(negatives, row), self.request.guarantee)
             for row, text in enumerate(self.request.texts)
         )
         encoder = self.session.encoder
@@ -168,7 +169,7 @@ class Thresholding:
     def _warn_of_copies(self, vectors: Sequence[Any]) -> None:
         copies = find_near_equal(np.stack(vectors), NEAR_DUPLICATE)
         if copies:
-            kind = "positives" if self.request.promise.kind == RECALL else "negatives"
+            kind = "positives" if self.request.guarantee.kind == RECALL else "negatives"
             self.notices.append(
                 f"{copies} of {len(vectors)} {kind} look nearly like another to the model (cosine {NEAR_DUPLICATE} or "
                 "more); if they are copies, the promise is worth no more than "

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clipsim.errors import round_significant
+
 Vectors = NDArray[np.float32]
 NEAR_EQUAL_BLOCK = 256  # rows
+CELLS_AT_ONCE = 1 << 24  # cosines: 64 MB
 
 
 def unit_rows(features: NDArray[np.floating]) -> Vectors:
@@ -90,33 +92,6 @@ def best_passing_text(similarity: Vectors, thresholds: Sequence[float]) -> list[
     return best
 
 
-def round_significant(value: float) -> float:
-    """The number to seven significant digits, which is what float32 holds.
-
-    >>> round_significant(0.29314836859703064)
-    0.2931484
-    """
-    return float(f"{value:.7g}")
-
-
-def plain_number(value: float) -> float | None:
-    """As `round_significant`, for JSON: None for NaN.
-
-    >>> plain_number(0.25), plain_number(float("nan"))
-    (0.25, None)
-    """
-    return None if math.isnan(value) else round_significant(value)
-
-
-def order_texts(similarity: NDArray[np.floating]) -> NDArray[np.intp]:
-    """(m,) cosines of one image → (m,) indices of the texts, best first, equals in the order given.
-
-    >>> order_texts(np.array([0.1, 0.3, 0.3])).tolist()
-    [1, 2, 0]
-    """
-    return np.argsort(-similarity, kind="stable")
-
-
 def score_images(
     text_vectors: Vectors, features: NDArray[np.floating], *, head: str, logit_scale: float, logit_bias: float | None
 ) -> tuple[Vectors, NDArray[np.float64] | None]:
@@ -133,3 +108,25 @@ def find_near_equal(vectors: Vectors, least: float) -> int:
         near = cosine(block, vectors[: start + len(block)]) >= least
         found += int(np.tril(near, start - 1).any(axis=1).sum())
     return found
+
+
+def rank_right(queries: Vectors, gallery: Vectors, right: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """(q, d) and (g, d) unit vectors, the right ones of each query → (q,) rank of the best right one, from 1.
+
+    Of equal cosines, the first in the gallery comes first. Cosines are computed in blocks of queries, so that memory
+    does not grow with q · g.
+    """
+    ranks = np.empty(len(queries), np.int64)
+    block = max(1, CELLS_AT_ONCE // max(1, len(gallery)))
+    for start in range(0, len(queries), block):
+        scores = cosine(queries[start : start + block], gallery)
+        block_right = right[start : start + block]
+        bests = np.array([row[own].max() for row, own in zip(scores, block_right, strict=True)])
+        higher = (scores > bests[:, None]).sum(axis=1)
+        equal = (scores >= bests[:, None]).sum(axis=1) - higher
+        for query in np.flatnonzero(equal > 1).tolist():
+            row, own = scores[query], block_right[query]
+            first = own[row[own] == bests[query]][0]
+            higher[query] += (row[:first] == bests[query]).sum()
+        ranks[start : start + block] = 1 + higher
+    return ranks
