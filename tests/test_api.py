@@ -172,14 +172,14 @@ def test_no_input_is_an_error(images: Any) -> None:
 @pytest.mark.parametrize(
     ("texts", "options", "message"),
     [
-        ([], {}, "no texts to compare with"),
-        (iter(()), {}, "no texts to compare with"),
-        ([" "], {}, "text 1 is empty"),
-        (["red", 1], {}, "text 2 is 1, which is not a string"),
-        (["red"], {"sort_by": "blue"}, "sort_by='blue' is not one of the texts"),
-        (["red"], {"sort_by": 1}, "sort_by='1' is not one of the texts"),
+        ([], {}, "texts: none given"),
+        (iter(()), {}, "texts: none given"),
+        ([" "], {}, "texts: number 1 is empty"),
+        (["red", 1], {}, "texts: number 2 is 1, not a string"),
+        (["red"], {"sort_by": "blue"}, "sort_by='blue': not one of the texts"),
+        (["red"], {"sort_by": 1}, "sort_by=1: not one of the texts"),
         (["red"], {"templates": "no place"}, "'no place' has no {}"),
-        (["red"], {"templates": [1]}, "template 1 is 1, which is not a string"),
+        (["red"], {"templates": [1]}, "templates: number 1 is 1, not a string"),
     ],
 )
 def test_contradictions_are_reported_before_a_model_is_looked_for(
@@ -199,7 +199,7 @@ def test_contradictions_are_reported_before_a_model_is_looked_for(
         ({"engine": "onnx", "device": "cuda"}, "onnx"),
         ({"batch_size": 0}, "batch_size"),
         ({"on_error": "panic"}, "panic"),
-        ({"model": 7}, "model=7 is not a string"),
+        ({"model": 7}, "model=7: not a string"),
     ],
 )
 def test_options_that_do_not_exist(options: dict[str, Any], message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import re
 import sys
 import unicodedata
@@ -61,6 +62,23 @@ def test_every_error_is_caught_as_one() -> None:
     assert isinstance(error, errors.ImageError)
     assert isinstance(error, ClipsimError)
     assert (str(error), error.failures) == ("none", ("a record",))
+
+
+def test_an_error_is_pickled_whole() -> None:
+    """Its fields survive, also of a subclass with more of them and of a value that cannot be pickled."""
+    error = pickle.loads(pickle.dumps(NoInputError("none", ("a record",), hint=errors.Setting("device", "cpu"))))
+    assert (type(error), str(error), error.failures) == (NoInputError, "none; try device='cpu'", ("a record",))
+
+    error = pickle.loads(pickle.dumps(errors.UsageError("not a string", parameter="model", value=lambda: None)))
+    assert str(error).startswith("model=<function ")
+    assert str(error).endswith(": not a string")
+
+
+def test_a_hint_is_left_out_where_its_parameter_has_no_name() -> None:
+    """A reader who cannot set a parameter is not told to."""
+    error = errors.UsageError("too long", parameter="texts", hint=("cut it with ", errors.Setting("truncate")))
+
+    assert error.worded(lambda setting: None if setting.name == "truncate" else setting.name) == "texts: too long"
 
 
 def test_every_character_that_acts_on_a_terminal_is_escaped() -> None:

@@ -22,7 +22,7 @@ def test_names_of_devices(device: str) -> None:
 @pytest.mark.parametrize("device", ["", "gpu", "CPU", "cpu:1", "cuda:", "cuda:x", "cuda:1234", "cuda:0\n", "mps:1"])
 def test_an_unknown_device(device: str) -> None:
     """The error lists the names that exist."""
-    with pytest.raises(UsageError, match=r"unknown device '.*'; choose auto, cpu, cuda, cuda:N or mps"):
+    with pytest.raises(UsageError, match=r"device='.*': unknown device; choose auto, cpu, cuda, cuda:N or mps"):
         ModelOptions(device=device)
 
 
@@ -34,16 +34,19 @@ def test_an_unknown_precision_or_engine(options: dict[str, str]) -> None:
 
     with pytest.raises(UsageError) as caught:
         ModelOptions(**options)
-    assert str(caught.value) == f"unknown {name} '{value}'; choose {', '.join(names)}"
+    assert str(caught.value) == f"{name}='{value}': unknown {name}; choose {', '.join(names)}"
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"engine": "onnx", "device": "cuda"}, "engine='onnx' runs on the CPU only, not on device='cuda'"),
-        ({"engine": "onnx-int8", "device": "mps"}, "engine='onnx-int8' runs on the CPU only, not on device='mps'"),
-        ({"engine": "onnx", "precision": "bf16"}, "engine='onnx' computes in fp32, not in precision='bf16'"),
-        ({"engine": "onnx-int8", "precision": "fp32"}, "engine='onnx-int8' computes in int8, not in precision='fp32'"),
+        ({"engine": "onnx", "device": "cuda"}, "engine='onnx': runs on the CPU only; leave out device='cuda'"),
+        ({"engine": "onnx-int8", "device": "mps"}, "engine='onnx-int8': runs on the CPU only; leave out device='mps'"),
+        ({"engine": "onnx", "precision": "bf16"}, "engine='onnx': computes in fp32 only; leave out precision='bf16'"),
+        (
+            {"engine": "onnx-int8", "precision": "fp32"},
+            "engine='onnx-int8': computes in int8 only; leave out precision='fp32'",
+        ),
     ],
 )
 def test_an_engine_that_contradicts_the_device_or_precision(options: dict[str, str], message: str) -> None:
@@ -85,7 +88,7 @@ def test_what_is_not_a_string_is_wrong_usage(name: str, value: Any) -> None:
         return
     with pytest.raises(UsageError) as caught:
         ModelOptions(**options)
-    assert str(caught.value) == f"{name}={value!r} is not a string"
+    assert str(caught.value) == (f"{name}: not a string" if value is None else f"{name}={value!r}: not a string")
 
 
 @pytest.mark.parametrize(("name", "limit"), [("batch_size", 65_536), ("workers", 256)])
@@ -98,7 +101,7 @@ def test_numbers_out_of_range(name: str, limit: int) -> None:
     for value in wrong:
         with pytest.raises(UsageError) as caught:
             RunOptions(**{name: value})
-        assert str(caught.value) == f"{name}={value!r} is not a whole number from 1 to {limit:,}"
+        assert str(caught.value) == f"{name}={value!r}: not a whole number from 1 to {limit:,}"
 
 
 @pytest.mark.parametrize("value", ["", "ignore", None, True])
@@ -106,7 +109,7 @@ def test_on_error_is_one_of_its_words(value: Any) -> None:
     """A misspelt name never means one of them."""
     with pytest.raises(UsageError) as caught:
         RunOptions(on_error=value)
-    assert str(caught.value) == f"on_error={value!r} is not 'skip', 'raise' or 'nan'"
+    assert str(caught.value) == f"on_error{'' if value is None else f'={value!r}'}: not 'skip', 'raise' or 'nan'"
     known = [
         RunOptions(on_error="skip"),
         RunOptions(on_error="raise"),

@@ -115,9 +115,9 @@ def evaluate(
 def check_models(names: list[Any], weights: object) -> None:
     """Raise UsageError for no models, and for several with one file of weights."""
     if not names:
-        raise UsageError("no models; give at least one")
+        raise UsageError("none given", parameter="models", hint="give at least one")
     if len(names) > 1 and weights is not None:
-        raise UsageError("weights go with one model, and several are given")
+        raise UsageError("goes with one model, and several are given", parameter="weights", value=weights)
 
 
 def threshold(

@@ -105,14 +105,18 @@ class ClipsimError(RuntimeError):
         """The error in one line, as Python names parameters."""
         return self.worded(str)
 
-    def worded(self, word: Callable[[Setting], str]) -> str:
-        """The error in one line, with each parameter as `word` writes it."""
-        about = "" if self.parameter is None else f"{word(Setting(self.parameter, self.value))}: "
-        hint = (self.hint,) if isinstance(self.hint, str) else self.hint
-        if isinstance(hint, Setting):
-            hint = ("try ", hint)
-        remedy = "".join(word(part) if isinstance(part, Setting) else part for part in hint or ())
-        return f"{about}{self.message}" + (f"; {remedy}" if remedy else "")
+    def worded(self, word: Callable[[Setting], str | None]) -> str:
+        """The error in one line, with each parameter as `word` writes it.
+
+        `word` returns None for a parameter that the reader cannot set: it is not named, and no hint is given with it.
+        """
+        about = None if self.parameter is None else word(Setting(self.parameter, self.value))
+        hint = ("try ", self.hint) if isinstance(self.hint, Setting) else self.hint or ()
+        parts = [
+            word(part) if isinstance(part, Setting) else part for part in ((hint,) if isinstance(hint, str) else hint)
+        ]
+        remedy = "".join(part for part in parts if part is not None) if None not in parts else ""
+        return "; ".join(filter(None, (f"{about}: {self.message}" if about else self.message, remedy)))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Literal
 
-from clipsim.errors import UsageError, printable
+from clipsim.errors import Setting, UsageError
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 EXPORT_ENGINES = ("onnx", "onnx-int8")
@@ -48,7 +48,7 @@ class ModelOptions:
             if not (
                 isinstance(value, str) or (value is None and name in ("model", "weights", "precision", "preprocess"))
             ):
-                raise UsageError(f"{name}={printable(repr(value), 40)} is not a string")
+                raise UsageError("not a string", parameter=name, value=value)
         check_device(self.device)
         if self.precision is not None:
             check_precision(self.precision)
@@ -78,7 +78,7 @@ class RunOptions:
             value = getattr(self, name)
             whole = as_whole(value)
             if value is not None and (whole is None or not 1 <= whole <= limit):
-                raise UsageError(f"{name}={printable(repr(value), 40)} is not a whole number from 1 to {limit:,}")
+                raise UsageError(f"not a whole number from 1 to {limit:,}", parameter=name, value=value)
             object.__setattr__(self, name, whole)
         for name in ("exact", "truncate", "cache"):
             check_flag(name, getattr(self, name))
@@ -113,14 +113,14 @@ def as_number(value: object) -> float | None:
 def check_flag(name: str, value: object) -> None:
     """Raise UsageError for what is not True or False."""
     if not isinstance(value, bool):
-        raise UsageError(f"{name}={printable(repr(value), 40)} is not True or False")
+        raise UsageError("not True or False", parameter=name, value=value)
 
 
 def check_path(name: str, value: object) -> str:
     """A path, as text or as an `os.PathLike` → its text. Raises UsageError, which names the parameter."""
     path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     if not isinstance(path, str):
-        raise UsageError(f"{name}={printable(repr(value), 40)} is not a path")
+        raise UsageError("not a path", parameter=name, value=value)
     return path
 
 
@@ -130,7 +130,7 @@ def check_on_error(value: object) -> None:
     >>> check_on_error("nan")
     """
     if not (isinstance(value, str) and value in ("skip", *RAISING, "nan")):
-        raise UsageError(f"on_error={printable(repr(value), 40)} is not 'skip', 'raise' or 'nan'")
+        raise UsageError("not 'skip', 'raise' or 'nan'", parameter="on_error", value=value)
 
 
 def check_device(name: str) -> None:
@@ -139,7 +139,7 @@ def check_device(name: str) -> None:
     >>> check_device("cuda:1")
     """
     if not _DEVICE.fullmatch(name):
-        raise UsageError(f"unknown device '{printable(name, 40)}'; choose auto, cpu, cuda, cuda:N or mps")
+        raise UsageError("unknown device", parameter="device", value=name, hint="choose auto, cpu, cuda, cuda:N or mps")
 
 
 def check_precision(name: str) -> None:
@@ -148,7 +148,7 @@ def check_precision(name: str) -> None:
     >>> check_precision("fp16")
     """
     if name not in PRECISIONS:
-        raise UsageError(f"unknown precision '{printable(name, 40)}'; choose {', '.join(PRECISIONS)}")
+        raise UsageError("unknown precision", parameter="precision", value=name, hint=f"choose {', '.join(PRECISIONS)}")
 
 
 def check_engine(engine: str, device: str, precision: str | None) -> None:
@@ -157,12 +157,17 @@ def check_engine(engine: str, device: str, precision: str | None) -> None:
     >>> check_engine("onnx", "cpu", "fp32")
     """
     if engine not in ENGINES:
-        raise UsageError(f"unknown engine '{printable(engine, 40)}'; choose {', '.join(ENGINES)}")
+        raise UsageError("unknown engine", parameter="engine", value=engine, hint=f"choose {', '.join(ENGINES)}")
     if engine in EXPORT_ENGINES:
         if device not in ("auto", "cpu", "cpu:0"):
-            raise UsageError(f"engine='{engine}' runs on the CPU only, not on device='{printable(device, 40)}'")
+            raise UsageError(
+                "runs on the CPU only", parameter="engine", value=engine, hint=("leave out ", Setting("device", device))
+            )
         if precision not in ((None, "fp32") if engine == "onnx" else (None,)):
             computes = "fp32" if engine == "onnx" else "int8"
             raise UsageError(
-                f"engine='{engine}' computes in {computes}, not in precision='{printable(str(precision), 40)}'"
+                f"computes in {computes} only",
+                parameter="engine",
+                value=engine,
+                hint=("leave out ", Setting("precision", precision)),
             )

@@ -98,4 +98,4 @@ def test_a_model_that_does_not_load_is_reported(home: Path) -> None:
     check = check_machine("no-such-device", "fp32")
 
     assert not check.passed
-    assert "unknown device 'no-such-device'" in str(check.error)
+    assert "device='no-such-device': unknown device" in str(check.error)

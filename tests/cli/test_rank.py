@@ -167,13 +167,13 @@ def test_the_batch_size_is_what_was_asked_for(clipsim: Clipsim, colour_model: Fa
     [
         (["red.png"], "no texts to compare with; give --text TEXT or --text-file FILE"),
         (["-t", "red"], "no images to rank"),
-        (["red.png", "-t", " "], "text 1 is empty"),
-        (["red.png", "-t", "red", "--sort-by", "blue"], "--sort-by blue is not one of the texts"),
-        (["red.png", "-t", "red", "--sort-by", "light blue"], "--sort-by 'light blue' is not one of the texts"),
-        (["red.png", "-t", "red", "--template", "x"], "the template 'x' has no {}"),
+        (["red.png", "-t", " "], "--text: number 1 is empty"),
+        (["red.png", "-t", "red", "--sort-by", "blue"], "--sort-by blue: not one of the texts"),
+        (["red.png", "-t", "red", "--sort-by", "light blue"], "--sort-by 'light blue': not one of the texts"),
+        (["red.png", "-t", "red", "--template", "x"], "--template: 'x' has no {}"),
         (["red.png", "-t", "red", "--format", "csv", "--json"], "--json and --format csv contradict each other"),
         (["-", "-t", "red", "--text-file", "-"], "can be read only once"),
-        (["red.png", "-t", "red", "--device", "tpu"], "unknown device 'tpu'"),
+        (["red.png", "-t", "red", "--device", "tpu"], "--device tpu: unknown device"),
         (["red.png", "-t", "red", "--engine", "onnx", "--device", "cuda"], "runs on the CPU only"),
     ],
 )
@@ -216,7 +216,7 @@ def test_files_that_are_not_there_are_named_before_a_model_is_opened(
 ) -> None:
     """A typing error costs no import of torch."""
     monkeypatch.setattr(colour_model, "encode_texts", None)
-    monkeypatch.setattr("clipsim.api.Session", None)
+    monkeypatch.setattr("clipsim.session.Session", None)
     done = clipsim("rank", "nope.png", "-t", "red")
 
     assert done.status == 1
@@ -267,7 +267,7 @@ def test_a_wrong_name_in_the_environment_is_named_as_such(clipsim: Clipsim, monk
 
     monkeypatch.setenv("CLIPSIM_MODEL", "")
     monkeypatch.setenv("CLIPSIM_DEVICE", "tpu")
-    assert "'tpu'" in clipsim("rank", "red.png", "-t", "red").err
+    assert "--device tpu" in clipsim("rank", "red.png", "-t", "red").err
 
 
 def test_a_bug_keeps_its_traceback(

@@ -192,7 +192,7 @@ def test_labels_come_before_captions_unless_captions_are_wanted() -> None:
     assert captions_of(read("t.csv", task="pairs")) == {"a.png": ("a cat",)}
     assert read("t.csv", columns=Columns(caption="other")).images[0].captions == ("x",)
     assert read("t.csv", columns=Columns(label="other")).labels == ("x",)
-    with pytest.raises(UsageError, match="different tasks"):
+    with pytest.raises(UsageError, match="goes with another task"):
         read("t.csv", columns=Columns(label="label", caption="other"))
 
 
@@ -338,13 +338,13 @@ def test_data_that_cannot_be_used(make: Callable[[], object], path: str, options
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"task": "sort"}, "unknown task 'sort'"),
-        ({"task": "pairs", "labels": "l.csv"}, "labels='l.csv' goes with the task classify"),
-        ({"task": "retrieve", "none": "x"}, "none='x' goes with"),
-        ({"none": "x"}, "none='x' is not one of the labels"),
+        ({"task": "sort"}, "task='sort': unknown task"),
+        ({"task": "pairs", "labels": "l.csv"}, "labels='l.csv': goes with the task classify"),
+        ({"task": "retrieve", "none": "x"}, "none='x': goes with"),
+        ({"none": "x"}, "none='x': not one of the labels"),
         ({"columns": Columns(image="name")}, "image_column='name': t.csv has the columns 'image', 'label'"),
         ({"columns": Columns(label="kind")}, "label_column='kind'"),
-        ({"task": "classify", "columns": Columns(caption="c")}, "caption_column='c' goes with"),
+        ({"task": "classify", "columns": Columns(caption="c")}, "caption_column='c': goes with"),
     ],
 )
 def test_requests_that_contradict(options: dict[str, object], message: str) -> None:

@@ -97,7 +97,7 @@ def test_a_prompt_that_is_not_a_string_is_wrong_usage(prompt: object) -> None:
     """The error names the place and the value."""
     with pytest.raises(UsageError) as caught:
         clean_texts(["maze", prompt])
-    assert str(caught.value) == f"text 2 is {prompt!r}, which is not a string"
+    assert str(caught.value) == f"texts: number 2 is {prompt!r}, not a string"
 
 
 def test_a_prompt_that_an_ascii_locale_has_decoded() -> None:
@@ -110,7 +110,7 @@ def test_a_prompt_that_an_ascii_locale_has_decoded() -> None:
 @pytest.mark.parametrize("prompt", ["", "  ", "\t\n"])
 def test_an_empty_prompt_is_wrong_usage(prompt: str) -> None:
     """The error names the place, since the text cannot be shown."""
-    with pytest.raises(UsageError, match=r"^text 2 is empty$"):
+    with pytest.raises(UsageError, match=r"^texts: number 2 is empty$"):
         clean_texts(["maze", prompt])
 
 
@@ -123,7 +123,7 @@ def test_a_template_needs_a_place_for_the_prompt() -> None:
     """A template without `{}`, and what is not a string, are refused."""
     with pytest.raises(UsageError, match=r"'a photo' has no \{\}"):
         check_templates(["a photo of {}", "a photo"])
-    with pytest.raises(UsageError, match=r"^template 2 is 3, which is not a string$"):
+    with pytest.raises(UsageError, match=r"^templates: number 2 is 3, not a string$"):
         check_templates(["a photo of {}", 3])
 
 

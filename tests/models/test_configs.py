@@ -53,7 +53,7 @@ def test_a_choice_is_followed_without_a_notice(tmp_path: Path) -> None:
     assert explain_settings(own("ViT-B-16-SigLIP", "default")) is None
 
 
-@pytest.mark.parametrize(("content", "words"), [(None, "no file"), ("{}", "none of mean"), ("[1]", "none of mean")])
+@pytest.mark.parametrize(("content", "words"), [(None, "no such"), ("{}", "none of mean"), ("[1]", "none of mean")])
 def test_a_choice_that_does_not_exist(tmp_path: Path, content: str | None, words: str) -> None:
     """One line says what there is to choose."""
     path = tmp_path / "mine.json"

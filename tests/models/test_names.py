@@ -109,9 +109,9 @@ def test_weights_that_fit_nothing_are_an_error(home: Path) -> None:
     weights = home / "own.pt"
     weights.write_bytes(b"")
     for name in ("ViT-B-32/openai", BUNDLED, "nonsense"):
-        with pytest.raises(UnknownModelError, match=f"^weights=.*architecture as its model.*'{name}' is not one"):
+        with pytest.raises(UnknownModelError, match=f"^weights=.*: needs the name of an .*'{name}' is not one"):
             find_model(name, str(weights))
-    with pytest.raises(UnknownModelError, match=r"gone\.pt: no such weights file"):
+    with pytest.raises(UnknownModelError, match=r"gone\.pt': no such file"):
         find_model("ViT-B-32", str(home / "gone.pt"))
 
 

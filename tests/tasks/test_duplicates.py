@@ -211,7 +211,7 @@ def test_another_model_is_a_notice(machine: Machine, pictures: Path, monkeypatch
 @pytest.mark.parametrize("threshold", [1.01, -2.0, float("nan"), "0.9"])
 def test_a_threshold_is_a_cosine(threshold: float) -> None:
     """Anything else is refused before a model is opened."""
-    with pytest.raises(UsageError, match="threshold is a cosine"):
+    with pytest.raises(UsageError, match="not a cosine"):
         DuplicatesRequest(threshold)
 
 

@@ -282,11 +282,11 @@ def test_names_are_chosen(machine: Machine, collection: Collection, tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"output": ""}, "output is empty"),
-        ({"dtype": "fp8"}, "dtype is 'fp16' or 'fp32', not 'fp8'"),
-        ({"shard_size": 0}, "shard_size is a whole number"),
-        ({"runner": "slurm"}, "runner is 'local' or 'ray'"),
-        ({"actors": 2}, "go with runner='ray'"),
+        ({"output": ""}, "output: empty; name a folder"),
+        ({"dtype": "fp8"}, "dtype='fp8': not 'fp16' or 'fp32'"),
+        ({"shard_size": 0}, "shard_size=0: not a whole number"),
+        ({"runner": "slurm"}, "runner='slurm': not 'local' or 'ray'"),
+        ({"actors": 2}, "actors=2: goes with Ray only; give runner='ray'"),
     ],
 )
 def test_what_cannot_be_asked_for(arguments: dict[str, object], message: str) -> None:

@@ -18,23 +18,18 @@ _OPTIONS = {  # of parameters whose option is not their own name, or that are ar
     "texts": "--text",
     "templates": "--template",
     "template_sets": "--template-set",
-    "query_images": "--image",
+    "models": "--model",
     "images": "IMAGES",
+    "sources": "IMAGES",
     "data": "DATA",
     "folder": "DIR",
+    "actors": "--workers",
     "token": "--token-file",
-    "allowed_hosts": "--allow-host",
+    "hosts": "--allow-host",
+    "origins": "--allow-origin",
 }
 _FLAGS_OFF = {"cache": "--no-cache", "pixels": "--no-pixel-check"}
 _BARE = re.compile(r"[\w@%+=:,./-]+")
-
-
-_PARAMETER = re.compile(
-    r"\b(model|weights|device|precision|engine|batch_size|workers|truncate|sort_by|exact|on_error|image_column|"
-    r"label_column|caption_column|labels|none|none_below|top_k|recall_k|clipscore_prefix|seed|recall|false_alarms|"
-    r"overwrite|runner|dtype)="
-    r"(?:(True)|'([^' ]*)'|('[^']*'))"
-)
 
 
 @contextmanager
@@ -52,7 +47,7 @@ def exit_status() -> Iterator[None]:
 def report_error(error: BaseException) -> int | None:
     """Print the line for an error and return the status; None for a bug, which keeps its traceback."""
     if isinstance(error, ClipsimError):
-        print_message("error", name_options(error.worded(word_option)))
+        print_message("error", error.worded(word_option))
         return WRONG_USAGE if isinstance(error, UsageError) else NOTHING_DONE
     if isinstance(error, BrokenPipeError):  # the reader has closed the pipe, which is no failure
         discard_output()
@@ -81,22 +76,8 @@ def word_option(setting: Setting) -> str:
     option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
     if value is None or value is True:
         return option
-    written = setting.escaped
+    written = f"{value:g}" if isinstance(value, float) else setting.escaped
     return f"{option} {written}" if _BARE.fullmatch(written) else f"{option} '{written}'"
-
-
-def name_options(message: str) -> str:
-    """The parameters that a library message names, as the options of the command line.
-
-    >>> name_options("no CUDA GPU for device='cuda'; try device='cpu', or truncate=True")
-    'no CUDA GPU for --device cuda; try --device cpu, or --truncate'
-    """
-
-    def option(match: re.Match[str]) -> str:
-        name = f"--{match[1].replace('_', '-')}"
-        return name if match[2] else f"{name} {match[3] or match[4]}"
-
-    return _PARAMETER.sub(option, message)
 
 
 def report_usage(error: typer.TyperException) -> int:

@@ -98,7 +98,7 @@ def choose_export(
         usable = on_cpu and options.precision in (None, "fp32") and not missing
         return find_export(spec, files, "onnx", digest=digest, on_notice=on_notice) if usable else None
     if missing:
-        raise ModelError(f"engine='{engine}' needs {' and '.join(missing)}: {EXTRA}")
+        raise ModelError(f"needs {' and '.join(missing)}", parameter="engine", value=engine, hint=EXTRA)
     export = find_export(spec, files, engine, digest=digest, on_notice=on_notice)
     if export is None:
         raise missing_export(spec, engine)

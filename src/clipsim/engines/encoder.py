@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.errors import TextError, printable
+from clipsim.errors import Setting, TextError, printable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -148,6 +148,7 @@ class Encoder(ImageEncoder, TextEncoder, Protocol):
 
 
 MAX_SHOWN = 60  # characters of a prompt that an error quotes
+SHORTEN = ("shorten it, or cut it with ", Setting("truncate"))
 MAX_TOKEN_BYTES = 33  # the longest token of OpenCLIP's vocabulary, and a space
 
 
@@ -163,7 +164,8 @@ def bound_text(text: str, clean: Callable[[str], str], context_length: int, trun
     if len(text) > most and not truncate:
         raise TextError(
             f"the prompt '{printable(text, MAX_SHOWN)}' has {len(text):,} characters, more than the "
-            f"{context_length} tokens that this model reads; shorten it, or give truncate=True to cut it"
+            f"{context_length} tokens that this model reads",
+            hint=SHORTEN,
         )
     return text[:most]
 
@@ -171,6 +173,6 @@ def bound_text(text: str, clean: Callable[[str], str], context_length: int, trun
 def too_many_tokens(text: str, count: int, context_length: int) -> TextError:
     """The error for a text with more tokens than the model reads."""
     return TextError(
-        f"the prompt '{printable(text, MAX_SHOWN)}' has {count} tokens and this model reads {context_length}; "
-        "shorten it, or give truncate=True to cut it"
+        f"the prompt '{printable(text, MAX_SHOWN)}' has {count} tokens and this model reads {context_length}",
+        hint=SHORTEN,
     )

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from clipsim.errors import DataError, Failure, UsageError, printable
+from clipsim.errors import DataError, Failure, Setting, UsageError, printable
 from clipsim.inputs.captions import CAPTION_COLUMNS, find_metadata
 from clipsim.inputs.expand import identify_name
 from clipsim.inputs.labelled_layouts import (
@@ -64,19 +64,29 @@ class LabelledRequest:
     def __post_init__(self) -> None:
         """Check the combination."""
         if self.task not in TASKS:
-            raise UsageError(f"unknown task '{printable(str(self.task), 40)}'; choose {', '.join(TASKS)}")
+            raise UsageError("unknown task", parameter="task", value=self.task, hint=f"choose {', '.join(TASKS)}")
         if self.columns.label is not None and self.columns.caption is not None and self.task == "auto":
             raise UsageError(
-                f"label_column='{printable(self.columns.label, 40)}' and "
-                f"caption_column='{printable(self.columns.caption, 40)}' are of different tasks; say which is meant"
+                "goes with another task than the caption column",
+                parameter="label_column",
+                value=self.columns.label,
+                hint=(
+                    "leave out ",
+                    Setting("caption_column", self.columns.caption),
+                    ", or choose the ",
+                    Setting("task", None),
+                ),
             )
         if self.task in (RETRIEVE, "pairs"):
             for name, value in (("labels", self.labels), ("none", self.none), ("label_column", self.columns.label)):
                 if value is not None:
-                    raise UsageError(f"{name}='{printable(value, 40)}' goes with the task classify, not {self.task}")
+                    raise UsageError(f"goes with the task classify, not {self.task}", parameter=name, value=value)
         if self.task == CLASSIFY and self.columns.caption is not None:
-            shown = printable(self.columns.caption, 40)
-            raise UsageError(f"caption_column='{shown}' goes with the tasks retrieve and pairs, not classify")
+            raise UsageError(
+                "goes with the tasks retrieve and pairs, not classify",
+                parameter="caption_column",
+                value=self.columns.caption,
+            )
 
     @property
     def wants(self) -> str | None:
@@ -173,7 +183,7 @@ def _with_labels(request: LabelledRequest, reading: Reading) -> LabelledData:
     notices = list(reading.notices)
     nothing = {name for name, text in texts.items() if request.none in (name, text)}
     if request.none is not None and not nothing:
-        raise UsageError(f"none='{printable(request.none, 40)}' is not one of the labels")
+        raise UsageError("not one of the labels", parameter="none", value=request.none)
     if request.labels is not None:
         texts = read_label_texts(Path(request.labels), [name for name in texts if name not in nothing])
     texts |= dict.fromkeys(nothing, request.none or "")

@@ -306,7 +306,7 @@ def _choose(columns: Sequence[str], named: str | None, usual: Sequence[str], opt
     if named is not None:
         if named not in columns:
             shown = printable(str(path))
-            raise UsageError(f"{option}='{printable(named, 40)}': {shown} has the columns {name_columns(columns)}")
+            raise UsageError(f"{shown} has the columns {name_columns(columns)}", parameter=option, value=named)
         return named
     return choose_column(columns, usual)
 

@@ -22,7 +22,7 @@ def as_list(values: object, name: str) -> Iterable[object]:
         return [values]
     check_list(values, name)
     if isinstance(values, bytes | bytearray | memoryview) or not isinstance(values, Iterable):
-        raise UsageError(f"{name} is a string or a list of strings, not {_kind(values)}")
+        raise UsageError(f"not a string or a list of strings, but {_kind(values)}", parameter=name)
     if getattr(values, "ndim", 1) == 0:  # an array of NumPy that holds a single value
         return [cast("Any", values).item()]
     return values
@@ -42,7 +42,9 @@ def check_list(values: object, name: str) -> None:
     if isinstance(values, Mapping):
         keys = list(values)[:MAX_COLUMNS]
         hint = f"pass one of its values, such as {name}[{printable(repr(keys[0]), 40)}], or " if keys else "pass "
-        raise UsageError(f"{name} is a mapping ({_kind(values)}), not a list; {hint}list({name}.values())")
+        raise UsageError(
+            f"a mapping ({_kind(values)}), not a list", parameter=name, hint=f"{hint}list({name}.values())"
+        )
     columns = getattr(values, "column_names", None)
     if columns is None and hasattr(values, "shape"):
         columns = getattr(values, "columns", None)
@@ -51,7 +53,7 @@ def check_list(values: object, name: str) -> None:
     names = [printable(repr(column), 40) for column in columns]
     shown = ", ".join(names[:MAX_COLUMNS]) + (" and others" if len(names) > MAX_COLUMNS else "")
     hint = f"pass one of its columns, such as {name}[{names[0]}]; it has {shown}" if names else "it has no columns"
-    raise UsageError(f"{name} is a table ({_kind(values)}), not a list; {hint}")
+    raise UsageError(f"a table ({_kind(values)}), not a list", parameter=name, hint=hint)
 
 
 def _kind(value: object) -> str:

@@ -202,8 +202,9 @@ class NameFilter:
     def __post_init__(self) -> None:
         """Check the patterns."""
         _ = self._matchers
-        if not all(pattern.strip("/") for pattern in (*self.include, *self.exclude)):
-            raise UsageError("a pattern of include or exclude is empty")
+        for name, patterns in (("include", self.include), ("exclude", self.exclude)):
+            if not all(pattern.strip("/") for pattern in patterns):
+                raise UsageError("a pattern is empty", parameter=name)
 
     @classmethod
     def of(cls, include: object, exclude: object) -> NameFilter:
@@ -211,7 +212,7 @@ class NameFilter:
         given = {"include": list(as_list(include, "include")), "exclude": list(as_list(exclude, "exclude"))}
         for name, patterns in given.items():
             if wrong := [pattern for pattern in patterns if not isinstance(pattern, str)]:
-                raise UsageError(f"{name}: {printable(repr(wrong[0]), 40)} is not a string")
+                raise UsageError("not a string", parameter=name, value=wrong[0])
         return cls(*(tuple(cast("list[str]", patterns)) for patterns in given.values()))
 
     def accepts(self, name: str) -> bool:

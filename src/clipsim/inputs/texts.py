@@ -66,16 +66,15 @@ def clean_texts(prompts: object, name: str = "texts", *, deduplicate: bool = Tru
     >>> clean_texts(["maze", "cat ", "maze"])
     (['maze', 'cat'], ["blanks removed around: 'cat '", "given more than once, counted once: 'maze'"])
     """
-    label = "text" if name == "texts" else name
     cleaned = []
     stripped = []
     for place, given in enumerate(as_list(prompts, name), start=1):
         if not isinstance(given, str):
-            raise UsageError(f"{label} {place} is {printable(repr(given), MAX_QUOTED)}, which is not a string")
+            raise UsageError(f"number {place} is {printable(repr(given), MAX_QUOTED)}, not a string", parameter=name)
         given = _as_unicode(given)
         prompt = given.strip()
         if not prompt:
-            raise UsageError(f"{label} {place} is empty")
+            raise UsageError(f"number {place} is empty", parameter=name)
         if prompt != given:
             stripped.append(given)
         cleaned.append(prompt)
@@ -108,10 +107,14 @@ def check_templates(templates: object) -> tuple[str, ...]:
     checked = []
     for place, template in enumerate(as_list(templates, "templates"), start=1):
         if not isinstance(template, str):
-            raise UsageError(f"template {place} is {printable(repr(template), MAX_QUOTED)}, which is not a string")
+            raise UsageError(
+                f"number {place} is {printable(repr(template), MAX_QUOTED)}, not a string", parameter="templates"
+            )
         if PLACE not in template:
             shown = printable(template, MAX_QUOTED)
-            raise UsageError(f"the template '{shown}' has no {PLACE}; write it like 'a photo of a {PLACE}.'")
+            raise UsageError(
+                f"'{shown}' has no {PLACE}", parameter="templates", hint=f"write it like 'a photo of a {PLACE}.'"
+            )
         checked.append(template)
     return tuple(checked)
 

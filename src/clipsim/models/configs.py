@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from clipsim.errors import UsageError, WeightsError, printable
+from clipsim.errors import Setting, UsageError, WeightsError, printable
 from clipsim.models import transformers_config
 from clipsim.models.catalogue import list_tags, read_catalogue
 from clipsim.models.names import ModelSpec
@@ -192,7 +192,10 @@ def find_settings(spec: ModelSpec, config: Mapping[str, Any] | None) -> dict[str
     if spec.preprocess == "tag":
         cause = "has no published weights" if not found else "has published weights with different preprocessing"
         raise UsageError(
-            f"preprocess='tag': {printable(spec.reported_name)} {cause}; choose preprocess='default' or a file"
+            f"{printable(spec.reported_name)} {cause}",
+            parameter="preprocess",
+            value="tag",
+            hint=("choose ", Setting("preprocess", "default"), " or a file"),
         )
     return {}
 
@@ -231,7 +234,7 @@ def _published(spec: ModelSpec) -> list[dict[str, Any]]:
 def _read_file(path: str) -> dict[str, Any]:
     """The settings in a JSON file, alone or as the `preprocess_cfg` of a configuration."""
     if not os.path.isfile(path):  # noqa: PTH113 (a Path raises for names that are hard to reach)
-        raise UsageError(f"preprocess is 'tag', 'default' or a JSON file, and there is no file '{printable(path, 80)}'")
+        raise UsageError("no such file", parameter="preprocess", value=path, hint="choose tag, default or a JSON file")
     settings = read_settings(Path(path))
     if isinstance(settings, dict) and isinstance(settings.get("preprocess_cfg"), dict):
         settings = settings["preprocess_cfg"]

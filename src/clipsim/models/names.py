@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from clipsim.errors import UnknownModelError, printable
+from clipsim.errors import Setting, UnknownModelError, printable
 from clipsim.models.catalogue import (
     BUNDLED,
     BUNDLED_PATH,
@@ -89,38 +89,46 @@ def find_model(name: str, weights: str | None = None) -> ModelSpec:
         return ModelSpec(name, "directory", path=Path(name))
     if os.path.exists(name):  # noqa: PTH110
         return ModelSpec(name, "checkpoint", path=Path(name))
-    raise UnknownModelError(_unknown(name))
+    raise _unknown(name)
 
 
 def _find_architecture(name: str, weights: str) -> ModelSpec:
     architecture = OPENAI_NAMES.get(name, name)
     if architecture not in read_catalogue()["architectures"]:
         raise UnknownModelError(
-            f"weights='{printable(weights, 80)}' needs the name of an OpenCLIP architecture as its model, such as "
-            f"ViT-B-32, and '{printable(name, 80)}' is not one; 'clipsim models' lists them"
+            f"needs the name of an OpenCLIP architecture as its model, such as ViT-B-32, and '{printable(name, 80)}' "
+            "is not one",
+            parameter="weights",
+            value=weights,
+            hint="'clipsim models' lists them",
         )
     if not os.path.exists(weights):  # noqa: PTH110
-        raise UnknownModelError(f"{printable(weights)}: no such weights file")
+        raise UnknownModelError("no such file", parameter="weights", value=weights)
     openais = architecture != name  # RN50 is what OpenCLIP calls its own, too
     return ModelSpec(architecture, "weights", architecture, None, path=Path(weights), named_by_openai=openais)
 
 
-def _unknown(name: str) -> str:
+def _unknown(name: str) -> UnknownModelError:
     shown = printable(name, 80)
     tags = [info.name for info in list_models() if info.architecture == name]
     if tags:
         more = f" and {len(tags) - 4} more" if len(tags) > 4 else ""
-        return (
-            f"'{shown}' has several sets of weights; choose one: {', '.join(tags[:4])}{more} "
-            f"('clipsim models --filter {shown}' lists them)"
+        return UnknownModelError(
+            f"'{shown}' has several sets of weights",
+            hint=f"choose one: {', '.join(tags[:4])}{more} ('clipsim models --filter {shown}' lists them)",
         )
     if name in read_catalogue()["architectures"]:
-        return f"'{shown}' is an architecture without published weights; give it your own with weights='FILE'"
+        return UnknownModelError(
+            f"'{shown}' is an architecture without published weights",
+            hint=("give it your own with ", Setting("weights", "FILE")),
+        )
     if os.sep in name.rstrip(os.sep) and Path(name).suffix in (".pt", ".pth", ".bin", ".safetensors"):
-        return f"{shown}: no such file or directory"
+        return UnknownModelError(f"{shown}: no such file or directory")
     near = _near_names(name)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
-    return f"no model, file or folder is called '{shown}'; {hint}'clipsim models' lists the names"
+    return UnknownModelError(
+        f"no model, file or folder is called '{shown}'", hint=f"{hint}'clipsim models' lists the names"
+    )
 
 
 def _near_names(name: str) -> list[str]:

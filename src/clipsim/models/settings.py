@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from clipsim.errors import SettingsError, UnknownModelError, UsageError, printable
+from clipsim.errors import Setting, SettingsError, UnknownModelError, UsageError, printable
 from clipsim.models.catalogue import BUNDLED
 from clipsim.models.names import ModelSpec, find_model
 
@@ -92,8 +92,10 @@ def choose_model(name: str | None, weights: str | None = None, preprocess: str |
     """
     if weights is not None and name is None:
         raise UsageError(
-            f"weights='{printable(weights, 80)}' needs model='ARCHITECTURE'; a checkpoint in OpenAI's layout is a "
-            "model itself"
+            "needs an architecture",
+            parameter="weights",
+            value=weights,
+            hint=("give ", Setting("model", "ARCHITECTURE"), "; a checkpoint in OpenAI's layout is a model itself"),
         )
     if name is not None:
         return replace(find_model(name, weights), preprocess=preprocess), True
@@ -103,4 +105,4 @@ def choose_model(name: str | None, weights: str | None = None, preprocess: str |
     except UnknownModelError as error:
         saved = f"'clipsim models use', {printable(str(settings_path()))}"
         source = "CLIPSIM_MODEL" if os.environ.get("CLIPSIM_MODEL") else saved
-        raise UnknownModelError(f"{error} (the name comes from {source})") from error
+        raise UnknownModelError(f"{error.message} (the name comes from {source})", hint=error.hint) from error

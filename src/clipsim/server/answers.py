@@ -8,10 +8,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from clipsim.errors import ClipsimError
+from clipsim.errors import ClipsimError, Setting
 from clipsim.render.safe_json import to_json
 from clipsim.server.served_models import BadImageError
 
+FIELDS = {"images", "texts", "templates", "plus", "minus", "weight", "top", "min_similarity", "model", "input"}
 TYPES = {
     400: "bad_request",
     401: "unauthorized",
@@ -61,7 +62,18 @@ async def answer_library_error(_: Request, error: Exception) -> Response:
     """The answer to an error of the library: what was asked for cannot be done."""
     assert isinstance(error, ClipsimError)
     facts: dict[str, Any] = {"image": error.image, "index": error.index} if isinstance(error, BadImageError) else {}
-    return error_response(422, str(error), **facts)
+    return error_response(422, error.worded(word_field), **facts)
+
+
+def word_field(setting: Setting) -> str | None:
+    """A parameter of the library as the field of a request; None for one that only the server's operator can set.
+
+    >>> word_field(Setting("top", 0)), word_field(Setting("texts", None)), word_field(Setting("truncate"))
+    ('top 0', 'texts', None)
+    """
+    if setting.name not in FIELDS:
+        return None
+    return setting.name if setting.value is None else f"{setting.name} {setting.escaped}"
 
 
 async def answer_http_error(_: Request, error: Exception) -> Response:

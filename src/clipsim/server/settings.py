@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
-from clipsim.errors import UsageError, printable
+from clipsim.errors import Setting, UsageError
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
@@ -35,13 +35,18 @@ class ServerSettings:
         """Check the values."""
         for name in ("max_body", "max_images", "queue"):
             if getattr(self, name) < 1:
-                raise UsageError(f"{name}={getattr(self, name)} is less than 1")
+                raise UsageError("less than 1", parameter=name, value=getattr(self, name))
         if not 0 <= self.port <= 65_535:
-            raise UsageError(f"port={self.port} is not a number from 0 to 65,535")
+            raise UsageError("not a number from 0 to 65,535", parameter="port", value=self.port)
         if self.token is None and not is_loopback(self.host):
-            raise UsageError(f"others can reach '{printable(self.host)}'; give a token, or listen on 127.0.0.1")
+            raise UsageError(
+                "reachable from other machines",
+                parameter="host",
+                value=self.host,
+                hint=("set ", Setting("token", None), " or listen on 127.0.0.1"),
+            )
         if self.token is not None and not (self.token.isascii() and self.token.isprintable() and self.token):
-            raise UsageError("the token is empty, or has characters that a header cannot carry")
+            raise UsageError("it is empty, or has characters that a header cannot carry", parameter="token")
 
     def is_known_host(self, header: str) -> bool:
         """Whether the Host of a request names this server; its port does not matter."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.errors import ClipsimError, printable, round_significant
+from clipsim.errors import ClipsimError, Setting, printable, round_significant
 from clipsim.statistics.estimates import Estimate, estimate_mean_share, estimate_share
 
 MAX_CONTRADICTED = 20
@@ -267,7 +267,8 @@ def reject_unlabelled(
     if min(is_none.sum(), (~is_none).sum()) < FOLDS:
         raise ClipsimError(
             f"a threshold for '{printable(name, 40)}' cannot be chosen from fewer than {FOLDS} pictures of it and "
-            f"{FOLDS} others; give one as none_below"
+            f"{FOLDS} others",
+            hint=("give one as ", Setting("none_below", None)),
         )
     folds = np.empty(len(best), np.intp)
     rng = np.random.default_rng(seed)

@@ -30,7 +30,7 @@ class Guarantee:
     def __post_init__(self) -> None:
         """Check the level."""
         if not 0 < self.level < 1:
-            raise UsageError(f"{self.kind}='{self.level:g}' is not a share between 0 and 1, such as 0.9")
+            raise UsageError("not between 0 and 1, such as 0.9", parameter=self.kind, value=self.level)
 
     @property
     def mistakes(self) -> float:

@@ -15,7 +15,7 @@ from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any
 
-from clipsim.errors import DatasetError, printable
+from clipsim.errors import DatasetError, Setting, printable
 from clipsim.store.folders import DigestFile, Folder
 from clipsim.store.index import own_names
 from clipsim.store.layout import (
@@ -31,7 +31,7 @@ from clipsim.store.layout import (
 )
 from clipsim.store.shards import read_record, record_name
 
-_REMEDY = "give another folder, or overwrite=True to start again"
+START_AGAIN = ("give another folder, or ", Setting("overwrite"), " to start again")
 _SOURCES_NAME = re.compile(r"sources_([0-9]+)\.jsonl")
 
 
@@ -85,9 +85,9 @@ def compare_plan(
         plan.digest = digest.hexdigest()
         if plan.digest != known.digest:
             if difference:
-                raise DatasetError(difference)
+                raise DatasetError(difference, hint=START_AGAIN)
             counts = "" if plan.sources == known.sources else f": {known.sources:,} then, {plan.sources:,} now"
-            raise DatasetError(f"{_other(folder)}{counts}; {_REMEDY}")
+            raise DatasetError(f"{_other(folder)}{counts}", hint=START_AGAIN)
         for shard in changed:
             folder.publish(scratch / str(shard), sources_name(shard))
 
@@ -138,8 +138,8 @@ def _difference(folder: Folder, stored: bytes | None, found: bytes, before: int)
         if old != new:
             was, now = _name_in(old), _name_in(new)
             if was == now:
-                return f"{_other(folder)}: input {number:,}, {now}, has changed; {_REMEDY}"
-            return f"{_other(folder)}: input {number:,} was {was}, now it is {now}; {_REMEDY}"
+                return f"{_other(folder)}: input {number:,}, {now}, has changed"
+            return f"{_other(folder)}: input {number:,} was {was}, now it is {now}"
     return _other(folder)
 
 

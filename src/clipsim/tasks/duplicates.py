@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.pipeline import default_workers
 from clipsim.engines.choice import usable_cores
-from clipsim.errors import ImageError, UsageError, pluralise, printable
+from clipsim.errors import ImageError, UsageError, pluralise
 from clipsim.files import digest_stream, file_identity
 from clipsim.images.copies import PictureFacts, could_be_copies, is_copy, read_facts
 from clipsim.images.grey_copies import GreyCopy, make_grey_copy, measure_source
@@ -171,7 +171,7 @@ class DuplicatesRequest:
         """Check the threshold."""
         least = as_number(self.threshold)
         if self.threshold is not None and (least is None or not -1 <= least <= 1):
-            raise UsageError(f"threshold is a cosine, from -1 to 1, not {printable(repr(self.threshold), 40)}")
+            raise UsageError("not a cosine, from -1 to 1", parameter="threshold", value=self.threshold)
         check_flag("pixels", self.pixels)
         object.__setattr__(self, "threshold", least)
 

@@ -15,7 +15,7 @@ import numpy as np
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome
 from clipsim.embedding.pipeline import Pipeline
-from clipsim.errors import DatasetError, Failure, NoInputError, UsageError, printable
+from clipsim.errors import DatasetError, Failure, NoInputError, Setting, UsageError, printable
 from clipsim.files import digest_file
 from clipsim.inputs.expand import Repeats, from_record, to_record
 from clipsim.inputs.sources import Source
@@ -25,6 +25,7 @@ from clipsim.results.datasets import EmbedResult
 from clipsim.store.folders import DigestFile, Folder, LocalFolder, open_folder
 from clipsim.store.layout import INFO_FILE, DatasetInfo, VectorInfo, current_folder, import_parquet
 from clipsim.store.lifecycle import (
+    START_AGAIN,
     Plan,
     check_room,
     compare_plan,
@@ -74,18 +75,25 @@ class EmbedRequest:
     def __post_init__(self) -> None:
         """Check the values."""
         if not check_path("output", self.output):
-            raise UsageError("output is empty; name a folder")
+            raise UsageError("empty", parameter="output", hint="name a folder")
         for name, value, known in (("dtype", self.dtype, DTYPES), ("runner", self.runner, RUNNERS)):
             if not isinstance(value, str) or value not in known:
-                raise UsageError(f"{name} is {' or '.join(map(repr, known))}, not {printable(repr(value), 40)}")
+                raise UsageError(f"not {' or '.join(map(repr, known))}", parameter=name, value=value)
         size, actors = as_whole(self.shard_size), as_whole(self.actors)
         if size is None or not 1 <= size <= MAX_SHARD_SIZE:
-            shown = printable(repr(self.shard_size), 40)
-            raise UsageError(f"shard_size is a whole number from 1 to {MAX_SHARD_SIZE:,}, not {shown}")
+            raise UsageError(
+                f"not a whole number from 1 to {MAX_SHARD_SIZE:,}", parameter="shard_size", value=self.shard_size
+            )
         if self.runner != "ray" and (self.ray_address is not None or self.actors is not None):
-            raise UsageError("ray_address and actors go with runner='ray'")
+            name = "actors" if self.ray_address is None else "ray_address"
+            raise UsageError(
+                "goes with Ray only",
+                parameter=name,
+                value=getattr(self, name),
+                hint=("give ", Setting("runner", "ray")),
+            )
         if self.actors is not None and (actors is None or actors < 1):
-            raise UsageError(f"actors is a whole number of at least 1, not {printable(repr(self.actors), 40)}")
+            raise UsageError("not a positive integer", parameter="actors", value=self.actors)
         for name in ("captions", "overwrite", "verify"):
             check_flag(name, getattr(self, name))
         object.__setattr__(self, "shard_size", size)
@@ -241,10 +249,7 @@ class Embedding:
             there, asked, dtype=request.dtype, shard_size=request.shard_size, with_captions=request.captions
         )
         if differences:
-            raise DatasetError(
-                f"{self._folder.shown} holds other vectors: {'; '.join(differences)}; "
-                "give another folder, or overwrite=True to start again"
-            )
+            raise DatasetError(f"{self._folder.shown} holds other vectors: {'; '.join(differences)}", hint=START_AGAIN)
 
     def _begin(self, vectors: VectorInfo, there: DatasetInfo | None, plan: Plan) -> DatasetInfo:
         """Write the facts of the data set before its first shard, or check those that are there against the model."""

@@ -55,7 +55,7 @@ class Evaluation:
         """Read the data, and check what goes with what."""
         names = [session.spec.name for session in self.sessions]
         if repeated := [name for name in names if names.count(name) > 1]:
-            raise UsageError(f"the model '{printable(repeated[0], 60)}' is given twice")
+            raise UsageError("given twice", parameter="models", value=repeated[0])
         self.data: LabelledData = read_labelled(self.request.data)
         check_ranks(self.request, self.data.task)
         if (baseline := self.request.baseline) is not None and baseline.task != self.data.task:

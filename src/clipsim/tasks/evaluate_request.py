@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from clipsim.errors import UsageError, printable
+from clipsim.errors import Setting, UsageError
 from clipsim.inputs.labelled import LabelledRequest
 from clipsim.inputs.labelled_layouts import Columns
 from clipsim.inputs.lists import as_list, check_list
@@ -59,14 +59,24 @@ class EvaluationRequest:
         Raises UsageError for options that contradict each other or the task, DataError for a baseline that is not one.
         """
         if clipscore_prefix and task != "pairs":
-            raise UsageError("clipscore_prefix=True goes with the task pairs")
+            raise UsageError("goes with the task pairs only", parameter="clipscore_prefix", value=True)
         if clipscore_prefix and (templates or template_sets):
-            raise UsageError("clipscore_prefix=True is a template itself; give no others")
+            raise UsageError(
+                "a template itself",
+                parameter="clipscore_prefix",
+                value=True,
+                hint=("leave out ", Setting("templates" if templates else "template_sets", None)),
+            )
         if none_below is not None and none is None:
-            raise UsageError(f"none_below='{none_below}' is the threshold of none, and none is not given")
+            raise UsageError(
+                "needs a label of its own",
+                parameter="none_below",
+                value=none_below,
+                hint=("give ", Setting("none", None)),
+            )
         least = as_number(none_below)
         if none_below is not None and least is None:
-            raise UsageError(f"none_below='{printable(str(none_below), 40)}' is not a cosine")
+            raise UsageError("not a cosine", parameter="none_below", value=none_below)
         for name, value in (
             ("task", task),
             ("image_column", image_column),
@@ -75,7 +85,7 @@ class EvaluationRequest:
             ("none", none),
         ):
             if value is not None and not isinstance(value, str):
-                raise UsageError(f"{name}={printable(repr(value), 40)} is not a string")
+                raise UsageError("not a string", parameter=name, value=value)
         check_flag("clipscore_prefix", clipscore_prefix)
         check_list(data, "data")
         request = cls(
@@ -104,7 +114,7 @@ def check_seed(seed: object) -> int:
     """The seed of what is drawn at random. Raises UsageError for what is not a whole number."""
     whole = as_whole(seed)
     if whole is None or not 0 <= whole < MAX_SEED:
-        raise UsageError(f"seed='{printable(str(seed), 40)}' is not a whole number from 0 on")
+        raise UsageError("not a non-negative integer", parameter="seed", value=seed)
     return whole
 
 
@@ -113,7 +123,7 @@ def check_ranks(request: EvaluationRequest, task: str) -> None:
     for name, ranks, goes_with in (("top_k", request.top_k, "classify"), ("recall_k", request.recall_k, "retrieve")):
         if name in request.ranks_given and task != goes_with:
             shown = ",".join(map(str, ranks))
-            raise UsageError(f"{name}='{shown}' goes with the task {goes_with}, and this is {task}")
+            raise UsageError(f"goes with the task {goes_with}, and this is {task}", parameter=name, value=shown)
 
 
 def _ranks(name: str, usual: tuple[int, ...], given: object) -> tuple[int, ...]:
@@ -124,8 +134,7 @@ def _ranks(name: str, usual: tuple[int, ...], given: object) -> tuple[int, ...]:
     found = tuple(dict.fromkeys(map(as_whole, values)))
     ranks = tuple(k for k in found if k is not None and k > 0)
     if not found or ranks != found:
-        shown = printable(",".join(map(str, values)), 40)
-        raise UsageError(f"{name}='{shown}' are not whole numbers from 1 on, such as 1 and 5")
+        raise UsageError("not positive integers, such as 1,5", parameter=name, value=",".join(map(str, values)))
     return ranks
 
 
@@ -153,7 +162,11 @@ def find_template_sets(templates: Iterable[str] | str, sets: TemplateSets | str 
     if not sets:
         return (TemplateSet(None, own),)
     if own:
-        raise UsageError("there are templates beside template sets; make them a set of their own")
+        raise UsageError(
+            "cannot be combined with template sets",
+            parameter="templates",
+            hint=("name them as a set: ", Setting("template_sets", None)),
+        )
     named = sets if isinstance(sets, Mapping) else dict.fromkeys(as_list(sets, "template_sets"))
     return tuple(
         _find(name, None if given is None else list(as_list(given, "template_sets"))) for name, given in named.items()
@@ -161,13 +174,14 @@ def find_template_sets(templates: Iterable[str] | str, sets: TemplateSets | str 
 
 
 def _find(name: object, given: list[object] | None) -> TemplateSet:
-    shown = printable(str(name), 40)
     if given is not None:
         if not given or not name:
-            raise UsageError(f"the template set '{shown}' has no {'templates' if name else 'name'}")
+            raise UsageError(f"no {'templates' if name else 'name'}", parameter="template_sets", value=str(name))
         return TemplateSet(str(name), check_templates(given))
     if not isinstance(name, str) or name not in BUILT_IN:
-        raise UsageError(f"no template set is called '{shown}'; built in are {', '.join(BUILT_IN)}")
+        raise UsageError(
+            "not a built-in set", parameter="template_sets", value=str(name), hint=f"choose {', '.join(BUILT_IN)}"
+        )
     if name not in PUBLISHED:
         return TemplateSet(name, (PLACE,))
     from clipsim.engines.torch.imports import read_published_templates

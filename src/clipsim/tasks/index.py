@@ -58,7 +58,7 @@ def index_dataset(
     written, MissingPackageError without faiss.
     """
     if kind not in KINDS:
-        raise UsageError(f"kind is {', '.join(map(repr, KINDS))}, not {printable(repr(kind), 40)}")
+        raise UsageError("unknown kind of index", parameter="kind", value=kind, hint=f"choose {', '.join(KINDS)}")
     folder = as_path(os.fspath(folder))
     read_dataset_info(Path(folder))  # a lock would create a folder that is missing
     with LocalFolder(str(folder)).lock():

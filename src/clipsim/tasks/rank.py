@@ -69,13 +69,13 @@ class RankRequest:
         """
         prompts, notices = clean_texts(texts, deduplicate=deduplicate)
         if not prompts:
-            raise UsageError("no texts to compare with; give at least one")
+            raise UsageError("none given", parameter="texts", hint="give at least one")
         checked = check_templates(templates)
         check_flag("deduplicate", deduplicate)
         if on_error is not None:
             check_on_error(on_error)
         if sort_by is not None and not (isinstance(sort_by, str) and sort_by.strip() in prompts):
-            raise UsageError(f"sort_by='{printable(str(sort_by), MAX_QUOTED)}' is not one of the texts")
+            raise UsageError("not one of the texts", parameter="sort_by", value=sort_by)
         found = None
         if thresholds is not None:
             from clipsim.tasks.saved_files import read_thresholds  # with the records of all commands

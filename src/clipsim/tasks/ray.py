@@ -170,7 +170,9 @@ def _import_ray() -> Any:
     try:
         import ray.data
     except ImportError as error:
-        raise MissingPackageError("runner='ray' needs Ray Data: pip install 'clipsim[ray]'") from error
+        raise MissingPackageError(
+            "needs Ray Data", parameter="runner", value="ray", hint="pip install 'clipsim[ray]'"
+        ) from error
     return ray
 
 

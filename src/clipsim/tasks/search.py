@@ -78,12 +78,12 @@ class SearchRequest:
         if not (cleaned[0] or images):
             raise UsageError("no query; give at least one text or image")
         if (factor := as_number(weight)) is None:
-            raise UsageError(f"weight is a number, not {printable(repr(weight), 40)}")
+            raise UsageError("not a number", parameter="weight", value=weight)
         if (count := as_whole(top)) is None or count < 1:
-            raise UsageError(f"top is a whole number of at least 1, not {printable(repr(top), 40)}")
+            raise UsageError("not a positive integer", parameter="top", value=top)
         least = as_number(min_similarity)
         if min_similarity is not None and (least is None or not -1 <= least <= 1):
-            raise UsageError(f"min_similarity is a cosine, from -1 to 1, not {printable(repr(min_similarity), 40)}")
+            raise UsageError("not a cosine, from -1 to 1", parameter="min_similarity", value=min_similarity)
         checked = check_templates(templates)
         return cls(cleaned[0], images, cleaned[1], cleaned[2], checked, factor, count, least, tuple(notices))
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import Outcome
-from clipsim.errors import DatasetError, Failure, NoInputError, printable
+from clipsim.errors import DatasetError, Failure, NoInputError, Setting, printable
 from clipsim.inputs.arguments import as_source, is_path, list_arguments
 from clipsim.inputs.expand import Repeats, find_sources, identify_name
 from clipsim.inputs.paths import NameFilter
@@ -116,8 +116,8 @@ def check_models(places: Sequence[Place], session: Embedder) -> list[str]:
                 there, here = _model_name(info), join_name(encoder.name, encoder.pretrained)
                 if there != here:
                     raise DatasetError(
-                        f"{shown}: its vectors are from {printable(there)}, not from {printable(here)}; give "
-                        f"model='{printable(there)}'"
+                        f"{shown}: its vectors are from {printable(there)}, not from {printable(here)}",
+                        hint=("give ", Setting("model", there)),
                     )
                 changed = "the model's files, or the version of OpenCLIP, have changed since its vectors were made"
                 if session.spec.kind not in PUBLISHED or info.dimensions != encoder.embed_dim:

@@ -15,7 +15,16 @@ import numpy as np
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome
 from clipsim.embedding.shared_decoding import JointEmbedding, Work
-from clipsim.errors import DataError, Failure, NoInputError, UsageError, pluralise, printable, round_significant
+from clipsim.errors import (
+    DataError,
+    Failure,
+    NoInputError,
+    Setting,
+    UsageError,
+    pluralise,
+    printable,
+    round_significant,
+)
 from clipsim.inputs.expand import Repeats, identify
 from clipsim.inputs.sources import Source
 from clipsim.inputs.texts import check_templates, clean_texts
@@ -55,12 +64,15 @@ class ThresholdRequest:
         check_flag("deduplicate", deduplicate)
         prompts, notices = clean_texts(texts, deduplicate=deduplicate)
         if not prompts:
-            raise UsageError("no texts; give at least one")
+            raise UsageError("none given", parameter="texts", hint="give at least one")
         if (recall is None) == (false_alarms is None):
-            raise UsageError("recall='0.9' or false_alarms='0.05' says what the threshold promises; give one of them")
+            raise UsageError(
+                "a threshold keeps one guarantee",
+                hint=("pass exactly one of ", Setting("recall", None), " and ", Setting("false_alarms", None)),
+            )
         kind, given = (RECALL, recall) if recall is not None else (FALSE_ALARMS, false_alarms)
         if (level := as_number(given)) is None:
-            raise UsageError(f"{kind}={printable(repr(given), 40)} is not a share between 0 and 1, such as 0.9")
+            raise UsageError("not between 0 and 1, such as 0.9", parameter=kind, value=given)
         guarantee = Guarantee(kind, level)
         checked = check_templates(templates)
         return cls(tuple(prompts), checked, guarantee, tuple(notices))
@@ -92,7 +104,12 @@ class Thresholding:
         self.positives, self.negatives = (list(repeats.leave_out(given)) for given in (self.positives, self.negatives))
         self.notices += repeats.notices
         if self.request.guarantee.kind == FALSE_ALARMS and not self.negatives:
-            raise UsageError("a promise on false alarms needs negatives")
+            raise UsageError(
+                "needs negatives",
+                parameter="false_alarms",
+                value=self.request.guarantee.level,
+                hint=("give ", Setting("negatives", None)),
+            )
         self.notices += self.request.notices
         self.errors: list[Failure] = []
 

@@ -220,9 +220,9 @@ def test_a_picture_has_one_vector_whatever_its_batch(pictures: list[Image.Image]
 
 def test_unknown_names_are_wrong_usage() -> None:
     """The error lists what can be chosen."""
-    with pytest.raises(UsageError, match="unknown device 'gpu'; choose auto, cpu"):
+    with pytest.raises(UsageError, match="device='gpu': unknown device; choose auto, cpu"):
         choose_device("gpu")
-    with pytest.raises(UsageError, match="unknown precision 'int8'; choose fp32"):
+    with pytest.raises(UsageError, match="precision='int8': unknown precision; choose fp32"):
         choose_precision("int8", torch.device("cpu"))
 
 
@@ -231,7 +231,7 @@ def test_a_missing_gpu_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
 
-    with pytest.raises(DeviceError, match=r"no CUDA GPU .* device='cuda:0'; .* device='cpu'"):
+    with pytest.raises(DeviceError, match=r"device='cuda:0': no CUDA GPU .*; try device='cpu'"):
         choose_device("cuda:0")
     with pytest.raises(DeviceError, match="MPS is not available"):
         choose_device("mps")
@@ -245,7 +245,7 @@ def test_a_gpu_beyond_the_last_is_an_error(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert str(choose_device("cuda:1")) == "cuda:1"
     assert choose_device("auto").type == "cuda"
-    with pytest.raises(DeviceError, match="no cuda:2: this machine has 2 CUDA GPU"):
+    with pytest.raises(DeviceError, match="device='cuda:2': no such GPU; this machine has 2 CUDA GPUs"):
         choose_device("cuda:2")
 
 

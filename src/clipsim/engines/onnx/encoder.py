@@ -16,7 +16,7 @@ from clipsim.engines.encoder import EncoderFacts
 from clipsim.engines.onnx.exports import EXTRA, TOKENIZER_FILE, Export
 from clipsim.engines.onnx.tokenizer import PlainTokenizer, TokenRules
 from clipsim.engines.preprocessing import Preprocessing
-from clipsim.errors import ModelError, printable
+from clipsim.errors import ModelError, Setting, printable
 from clipsim.models.names import ModelSpec
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class OnnxEncoder:
             self.preprocessing = Preprocessing.from_dict(export.preprocessing)
             self.rules = TokenRules(**export.token_rules)
         except ImportError as error:
-            raise ModelError(f"engine='{self.engine}' needs onnxruntime: {EXTRA}") from error
+            raise ModelError("needs onnxruntime", parameter="engine", value=self.engine, hint=EXTRA) from error
         except (KeyError, TypeError) as error:
             raise self._damaged(error) from error
 
@@ -83,7 +83,7 @@ class OnnxEncoder:
         try:
             return PlainTokenizer(self._export.folder / TOKENIZER_FILE, self.rules)
         except ImportError as error:
-            raise ModelError(f"engine='{self.engine}' needs tokenizers: {EXTRA}") from error
+            raise ModelError("needs tokenizers", parameter="engine", value=self.engine, hint=EXTRA) from error
         except Exception as error:
             raise self._damaged(error) from error
 
@@ -123,8 +123,8 @@ class OnnxEncoder:
     def _damaged(self, error: Exception) -> ModelError:
         said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 120)
         return ModelError(
-            f"{printable(str(self._export.folder))}: this export is damaged ({said}); re-create it with "
-            "'clipsim models export', or use engine='torch'"
+            f"{printable(str(self._export.folder))}: this export is damaged ({said})",
+            hint=("re-create it with 'clipsim models export', or use ", Setting("engine", "torch")),
         )
 
 

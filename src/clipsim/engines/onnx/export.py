@@ -31,7 +31,7 @@ from clipsim.engines.onnx.tokenizer import PlainTokenizer, TokenRules
 from clipsim.engines.torch.encoder import ClipEncoder
 from clipsim.engines.torch.graphs import write_towers
 from clipsim.engines.torch.tokenizer import TOKENIZER_CHECK_TEXTS, write_vocabulary
-from clipsim.errors import ClipsimError, ModelError, printable
+from clipsim.errors import ClipsimError, ModelError, Setting, printable
 from clipsim.files import digest_file
 from clipsim.models.files import ModelFiles
 from clipsim.models.identity import identify_model, package_version
@@ -41,6 +41,7 @@ from clipsim.models.names import ModelSpec
 # different kinds gave centred cosines of 0.9983 to 0.99997 in int8. At 0.99, a seventh (the sine) of what tells one
 # input from another is error, and neighbours in a ranking change places.
 MIN_COSINE_FP32, MIN_CENTRED_COSINE_INT8 = 0.9999, 0.99
+RUN_BY_TORCH = ("run the model with ", Setting("engine", "torch"))
 PACKAGES = ("clipsim", "torch", "open_clip_torch", "onnx", "onnxruntime", "tokenizers")
 _ABANDONED_SECONDS = 24 * 3600  # unfinished folders that are older are removed
 CHECK_TEXTS = (
@@ -118,7 +119,7 @@ def export_model(
         raise ModelError(f"{where}: cannot write the export: {error.strerror or error}") from error
     except Exception as error:
         said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 160)
-        raise ModelError(f"{shown}: this model cannot be exported ({said}); engine='torch' runs the model") from error
+        raise ModelError(f"{shown}: this model cannot be exported ({said})", hint=RUN_BY_TORCH) from error
 
 
 def _check_vocabulary(encoder: ClipEncoder, path: Path, rules: TokenRules) -> None:
@@ -147,7 +148,8 @@ def _check(encoder: ClipEncoder, spec: ModelSpec, export: Export) -> Export:
         if not figure >= least:  # true for NaN too
             raise ModelError(
                 f"{printable(spec.name)}: the vectors of the {export.engine} export differ too much from torch's for "
-                f"{what} (cosine {figure:.6f}, needed {least}), so it is not kept; engine='torch' runs the model"
+                f"{what} (cosine {figure:.6f}, needed {least}), so it is not kept",
+                hint=RUN_BY_TORCH,
             )
     return replace(export, images=images, texts=texts, cosines=_compare_cosines(wanted, given))
 

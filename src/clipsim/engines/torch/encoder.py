@@ -18,7 +18,7 @@ from clipsim.engines.choice import default_precision
 from clipsim.engines.encoder import EncoderFacts
 from clipsim.engines.torch.build import build_model, prepare_as_transformers
 from clipsim.engines.torch.tokenizer import Tokenizer
-from clipsim.errors import DeviceError, WeightsError, printable
+from clipsim.errors import DeviceError, Setting, WeightsError, pluralise, printable
 from clipsim.models.files import ModelFiles
 from clipsim.models.names import ModelSpec
 from clipsim.options import check_device, check_precision
@@ -127,7 +127,8 @@ class ClipEncoder:
         except torch.OutOfMemoryError as error:
             if len(batch) == 1:
                 raise DeviceError(
-                    "the device has too little memory for this model; try device='cpu' or precision='fp16'"
+                    "the device has too little memory for this model",
+                    hint=("try ", Setting("device", "cpu"), " or ", Setting("precision", "fp16")),
                 ) from error
         torch.cuda.empty_cache()  # outside the handler, which keeps the failed attempt's tensors alive
         half = len(batch) // 2
@@ -220,13 +221,18 @@ def choose_device(name: str) -> torch.device:
     kind, _, index = name.partition(":")
     if kind == "cuda":
         if not torch.cuda.is_available():
-            raise DeviceError(f"no CUDA GPU can be used for device='{name}'; try device='cpu'")
+            raise DeviceError("no CUDA GPU can be used", parameter="device", value=name, hint=Setting("device", "cpu"))
         if index and int(index) >= torch.cuda.device_count():
             raise DeviceError(
-                f"there is no {name}: this machine has {torch.cuda.device_count()} CUDA GPU(s), from cuda:0"
+                "no such GPU",
+                parameter="device",
+                value=name,
+                hint=f"this machine has {pluralise(torch.cuda.device_count(), 'CUDA GPU')}, from cuda:0",
             )
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("Apple's MPS is not available here; try device='cpu'")
+        raise DeviceError(
+            "Apple's MPS is not available here", parameter="device", value=name, hint=Setting("device", "cpu")
+        )
     return torch.device(name)
 
 

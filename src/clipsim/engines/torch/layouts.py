@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clipsim.errors import WeightsError, printable
+from clipsim.errors import Setting, WeightsError, printable
 from clipsim.models.catalogue import read_catalogue
 
 # Numbers that OpenAI's archives hold beside the weights.
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
+NAME_ARCHITECTURE = ("give ", Setting("model", "ARCHITECTURE"), " and ", Setting("weights", "FILE"))
 VOCABULARY = 49_408  # of all of OpenAI's models
 _HEAD_WIDTH = 64  # of every attention head in OpenAI's models
 _STRIDE = 32  # of OpenAI's ResNets, from pixels to the grid that is pooled
@@ -65,8 +66,8 @@ def infer_config(tensors: dict[str, Tensor], path: Path) -> dict[str, Any]:
         words = tensors["token_embedding.weight"].shape[0]
         if words != VOCABULARY:
             raise WeightsError(
-                f"{printable(str(path))}: a vocabulary of {words:,} words, where OpenAI's models have {VOCABULARY:,}; "
-                "name the architecture as the model and give the file as weights"
+                f"{printable(str(path))}: a vocabulary of {words:,} words, where OpenAI's models have {VOCABULARY:,}",
+                hint=NAME_ARCHITECTURE,
             )
         return {
             "embed_dim": tensors["text_projection"].shape[1],
@@ -83,8 +84,8 @@ def infer_config(tensors: dict[str, Tensor], path: Path) -> dict[str, Any]:
     except (KeyError, IndexError, ValueError) as error:
         cause = f"no {error}" if isinstance(error, KeyError) else "its tensors have other shapes"
         raise WeightsError(
-            f"{printable(str(path))}: not a checkpoint in OpenAI's layout ({cause}); an OpenCLIP state dict needs "
-            "its architecture too: model='ARCH' and weights='FILE'"
+            f"{printable(str(path))}: not a checkpoint in OpenAI's layout ({cause})",
+            hint=("an OpenCLIP state dict needs its architecture too: ", *NAME_ARCHITECTURE),
         ) from error
 
 
