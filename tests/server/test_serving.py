@@ -75,27 +75,6 @@ def test_requests_that_wait_share_batches(serve: Serve, machine: Machine, monkey
     assert len(encoder.image_batches) < 40
 
 
-def test_vectors_that_depend_on_the_batch_are_not_shared(
-    serve: Serve, machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each request then has the batches that it would have alone."""
-    encode = FakeEncoder.encode_images
-
-    def encode_dependently(self: FakeEncoder, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        time.sleep(0.02)
-        return encode(self, pixels) + np.float32(1e-6 * len(pixels))
-
-    monkeypatch.setattr(FakeEncoder, "encode_images", encode_dependently)
-    client = serve()
-    (encoder,) = machine.encoders
-    encoder.image_batches.clear()
-    with ThreadPoolExecutor(12) as pool:
-        list(pool.map(lambda _: rank(client, *COLOURS), range(12)))
-
-    assert client.get("/v1/models").json()["data"][0]["shared_batches"] is False
-    assert encoder.image_batches == [3] * 12
-
-
 def test_a_full_queue_answers_429_and_loses_nothing(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """300 requests over a queue of 32: each is answered rightly or told to come again."""
     client = serve(queue=32)

@@ -219,10 +219,9 @@ class Service:
             entry |= {"default": not entries, "search": model.collection is not None}
             entry["warnings"] = list(model.session.notices)
             if model.loaded:
-                encoder = model.session.encoder
-                entry |= {"embed_dim": encoder.embed_dim, "image_size": encoder.image_size, "head": encoder.head}
-                entry |= {"device": encoder.device, "precision": encoder.precision, "engine": encoder.engine}
-                entry |= {"shared_batches": model.thread.multiple is not None, "shared_multiple": model.thread.multiple}
+                facts = model.session.facts
+                entry |= {"embed_dim": facts.embed_dim, "image_size": facts.image_size, "head": facts.head}
+                entry |= {"device": facts.device, "precision": facts.precision, "engine": facts.engine}
             entries.append(entry)
         searched = {name: len(model.collection) for name, model in self.models.items() if model.collection is not None}
         search = {"images": max(searched.values()), "model": next(iter(searched))} if searched else None

@@ -11,18 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
-import numpy as np
-
 from clipsim.cache.vectors import ImageCache
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import Outcome, embed_images
 from clipsim.embedding.pipeline import Prepared
-from clipsim.engines.encoder import Encoder, Features, Pixels
 
 BATCH_WAIT_SECONDS = 0.005  # that a batch which is not full waits for other requests
 CLOSE_SECONDS = 30.0  # that closing waits for the batch that is being computed
-TRIED_PICTURES = 8
-TRIED_SIZES = {1: (1, 2, 3, 5), 4: (4, 12)}  # of batches, by the number that divides them
 Answer = TypeVar("Answer")
 Check = Callable[[], None]
 
@@ -31,10 +26,6 @@ Check = Callable[[], None]
 class _Pictures:
     prepared: Sequence[Prepared]
     future: Future[list[Outcome]] = field(default_factory=Future)
-
-    def may_share(self, multiple: int | None) -> bool:
-        """Whether as many of its pictures have to be encoded as a batch may have to be shared."""
-        return multiple is not None and sum(one.pixels is not None for one in self.prepared) % multiple == 0
 
 
 @dataclass(eq=False)
@@ -49,10 +40,9 @@ _Job: TypeAlias = _Pictures | _Call
 class ModelThread:
     """The thread that runs a session's model; requests wait in its queue.
 
-    Requests of a multiple of `multiple` pictures are encoded in one batch, as `find_shared_multiple` allows; each other
-    request has batches of its own, exactly those that it would have in a run by itself. `on_batch` is told the number
-    of pictures of each batch; `expected` returns how many requests are being prepared: a batch waits only where there
-    are any. New vectors of pictures are kept in `cache`.
+    Requests that wait together share batches. `on_batch` is told the number of pictures of each batch; `expected`
+    returns how many requests are being prepared: a batch that is not full waits only where there are any. New vectors
+    of pictures are kept in `cache`.
 
     A future that is cancelled takes its work with it: what waits leaves the queue, and what has begun ends with the
     batch that is being computed.
@@ -62,12 +52,11 @@ class ModelThread:
         self,
         session: Embedder,
         *,
-        multiple: int | None,
         on_batch: Callable[[int], None],
         expected: Callable[[], int],
         cache: ImageCache | None,
     ) -> None:
-        self._session, self._cache, self.multiple = session, cache, multiple
+        self._session, self._cache = session, cache
         self._on_batch, self._expected = on_batch, expected
         self._queue: deque[_Job] = deque()
         self._changed = threading.Condition()
@@ -129,13 +118,13 @@ class ModelThread:
                         job.future.set_exception(error)
 
     def _take(self) -> list[_Job]:
-        """The next job; with pictures that may share a batch, those that fill it. None once it is closed."""
+        """The next job; with pictures, the others that fill its batch. None once it is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closed)
             if self._closed:
                 return []
             first = self._queue.popleft()
-            if isinstance(first, _Call) or not first.may_share(self.multiple):
+            if isinstance(first, _Call):
                 return [first]
             taken: list[_Job] = [first]
             free = self._session.batch_size - len(first.prepared)
@@ -154,7 +143,7 @@ class ModelThread:
             return taken
 
     def _fits(self, job: _Job, free: int) -> bool:
-        return isinstance(job, _Pictures) and len(job.prepared) <= free and job.may_share(self.multiple)
+        return isinstance(job, _Pictures) and len(job.prepared) <= free
 
     def _answer(self, job: _Call) -> None:
         def check() -> None:
@@ -185,29 +174,3 @@ class ModelThread:
             with suppress(InvalidStateError):  # cancelled just now
                 job.future.set_result(outcomes[start : start + len(job.prepared)])
             start += len(job.prepared)
-
-
-def find_shared_multiple(encoder: Encoder, batch_size: int) -> int | None:
-    """The m for which a picture has the same bits in all batches of a multiple of m pictures: 1, 4, or None for none.
-
-    Tried on random pixels: matrix products of some sizes add up in another order.
-    """
-    height, width = encoder.preprocessing.size
-    pixels = np.random.default_rng(0).integers(0, 256, (TRIED_PICTURES, height, width, 3), dtype=np.uint8)
-    known = encoder.encode_images(pixels)
-    for multiple, sizes in TRIED_SIZES.items():
-        if all(_agrees(encoder, pixels, known, size) for size in (*sizes, min(batch_size, 32) // multiple * multiple)):
-            return multiple
-    return None
-
-
-def _agrees(encoder: Encoder, pixels: Pixels, known: Features, size: int) -> bool:
-    """Whether the pictures have these vectors in batches of a size too."""
-    if size >= len(pixels):
-        repeated = np.resize(pixels, (size, *pixels.shape[1:]))
-        return np.array_equal(encoder.encode_images(repeated), np.resize(known, (size, known.shape[1])))
-    starts = range(0, len(pixels) - size + 1, max(1, size))
-    return size == 0 or all(
-        np.array_equal(encoder.encode_images(pixels[start : start + size]), known[start : start + size])
-        for start in starts
-    )

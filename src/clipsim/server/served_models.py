@@ -22,7 +22,7 @@ from clipsim.errors import DatasetError, Failure, ImageError, printable
 from clipsim.inputs.sources import Source, number_sources
 from clipsim.results.rank import ImageScores, RankResult
 from clipsim.results.search import SearchResult
-from clipsim.server.batching import Check, ModelThread, find_shared_multiple
+from clipsim.server.batching import Check, ModelThread
 from clipsim.server.served_images import ServedPictures
 from clipsim.tasks.rank import (
     RankRequest,
@@ -106,7 +106,7 @@ class ServedModel:
         self._notices: list[str] = []
 
     def load(self, pictures: ServedPictures, on_progress: Callable[[str, int, int], None] | None = None) -> None:
-        """Load the model, find out whether requests may share batches, and embed what is to be searched."""
+        """Load the model, and embed what is to be searched."""
         self.session.load_model()
         self._pictures = pictures
         if pictures.places:
@@ -115,7 +115,6 @@ class ServedModel:
         self._pipeline = self.session.open_pipeline((), cache=cache)
         self._thread = ModelThread(
             self.session,
-            multiple=find_shared_multiple(self.session.encoder, self.session.batch_size),
             on_batch=self._watch.on_batch,
             expected=lambda: self._preparing,
             cache=cache,

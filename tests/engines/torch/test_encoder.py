@@ -19,6 +19,7 @@ from clipsim.engines.torch.encoder import ClipEncoder, choose_device, choose_pre
 from clipsim.errors import DeviceError, TextError, UsageError
 from clipsim.models.files import find_files
 from clipsim.models.settings import choose_model
+from clipsim.vectors.similarity import unit_rows
 
 TEXTS = ["maze", "a photo of a cat", "two words & more, isn't it?", "x " * 30]
 
@@ -160,7 +161,7 @@ def test_a_batch_too_large_for_the_device_is_halved(
 
     assert encoder.encode_images(pixels) == pytest.approx(expected, abs=1e-5)
     assert [notice.partition("; ")[0] for notice in encoder.notices] == [
-        "too little memory on the device for a batch of 8", "too little memory on the device for a batch of 4",
+        "too little memory on the device for a batch of 6", "too little memory on the device for a batch of 3",
     ]  # fmt: skip
     room = 0
     with pytest.raises(DeviceError, match="too little memory"):
@@ -207,7 +208,7 @@ def test_the_side_that_is_not_needed_stays_as_it_was(tmp_path: Path, family: str
 
 
 def test_a_picture_has_one_vector_whatever_its_batch(pictures: list[Image.Image]) -> None:
-    """Bit for bit, for the bundled model on the CPU: the kernels for one or two pictures sum in another order."""
+    """To 1e-6: the kernels for one or two pictures sum in another order."""
     spec, _ = choose_model("clipsim-mini", None)
     encoder = ClipEncoder(spec, find_files(spec), device="cpu")
     pixels = np.stack([encoder.prepare_image(picture) for picture in (*pictures, *pictures)][:9])
@@ -215,7 +216,7 @@ def test_a_picture_has_one_vector_whatever_its_batch(pictures: list[Image.Image]
 
     for size in (1, 2, 3, 5, 8):
         batches = [encoder.encode_images(pixels[start : start + size]) for start in range(0, len(pixels), size)]
-        assert np.array_equal(np.concatenate(batches), together)
+        np.testing.assert_allclose(unit_rows(np.concatenate(batches)), unit_rows(together), rtol=0, atol=1e-6)
 
 
 def test_unknown_names_are_wrong_usage() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +63,7 @@ class OnnxEncoder:
 
     def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(n, h, w, 3) prepared pixels → (n, embed_dim) float32, not normalised."""
-        return self._encode(self._image_tower, list(pixels))
+        return self._run(self._image_tower, pixels)
 
     def tokenize(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.int64]:
         """N texts → (n, context_length) token ids, padded. Raises TextError as `encode_texts` does."""
@@ -75,7 +74,8 @@ class OnnxEncoder:
 
         Raises TextError for a text longer than the model's context, unless `truncate`.
         """
-        return self._encode(self._text_tower, list(self.tokenizer(texts, truncate=truncate)))
+        tokens = self.tokenizer(texts, truncate=truncate)
+        return self._run(self._text_tower, without_padding(tokens) if self._export.texts_shorten else tokens)
 
     @cached_property
     def tokenizer(self) -> PlainTokenizer:
@@ -97,28 +97,13 @@ class OnnxEncoder:
 
     def _open(self, file: str) -> Any:
         try:
-            threads = usable_cores() if self.precision == "fp32" else 1  # int8 runs one input in each of `_threads`
-            return open_session(self._runtime, self._export.folder / file, threads)
+            return open_session(self._runtime, self._export.folder / file, usable_cores())
         except Exception as error:  # ONNX Runtime's exceptions have no common base
             raise self._damaged(error) from error
 
-    def _encode(self, tower: Any, rows: list[NDArray[Any]]) -> NDArray[np.float32]:
-        features: NDArray[np.float32]
-        if self.precision == "fp32":
-            features = self._run(tower, np.stack(rows))
-        else:
-            # int8 activations are scaled by the whole batch, so each input runs alone: its vector is always the same
-            features = np.concatenate(list(self._threads.map(lambda row: self._run(tower, row[None]), rows)))
+    def _run(self, tower: Any, batch: NDArray[Any]) -> NDArray[np.float32]:
+        features: NDArray[np.float32] = tower.run(None, {"input": batch})[0]
         return features
-
-    def _run(self, tower: Any, batch: NDArray[Any]) -> Any:
-        if batch.ndim == 2 and self._export.texts_shorten:
-            batch = without_padding(batch)
-        return tower.run(None, {"input": batch})[0]
-
-    @cached_property
-    def _threads(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(usable_cores(), "int8")
 
     def _damaged(self, error: Exception) -> ModelError:
         said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 120)

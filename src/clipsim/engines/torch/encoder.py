@@ -23,12 +23,6 @@ from clipsim.models.files import ModelFiles
 from clipsim.models.names import ModelSpec
 from clipsim.options import check_device, check_precision
 
-# On a CPU the last bits of a vector differ between batches of one or two and larger ones, which use other kernels;
-# batches that are multiples of four agree. For an image tower of at most so many parameters, filling up costs
-# milliseconds, and the vector of a picture does not depend on its batch.
-FILLED_UP_TOWER = 10_000_000
-FILLED_UP_TO = 4
-
 __all__ = ["ClipEncoder"]
 
 
@@ -62,9 +56,6 @@ class ClipEncoder:
         self.head = "softmax" if self.logit_bias is None else "sigmoid"
         self.device = str(target)
         self.tokenizer = Tokenizer(config, files)
-        self._multiple = 1
-        if target.type == "cpu" and sum(weight.numel() for weight in model.visual.parameters()) <= FILLED_UP_TOWER:
-            self._multiple = FILLED_UP_TO
         self.towers = Towers(model, target, dtype)
 
         self._mean = torch.tensor(self.preprocessing.mean, device=target).view(3, 1, 1)
@@ -101,10 +92,7 @@ class ClipEncoder:
             )
             return self.towers.encode_images(scaled)
 
-        count = len(pixels)
-        if missing := -count % self._multiple:
-            pixels = np.concatenate([pixels, np.repeat(pixels[-1:], missing, axis=0)])
-        return self._encode_in_parts(encode, torch.from_numpy(pixels))[:count]
+        return self._encode_in_parts(encode, torch.from_numpy(pixels))
 
     def tokenize(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.int64]:
         """N texts → (n, context_length) token ids, padded. Raises TextError as `encode_texts` does."""
