@@ -98,7 +98,7 @@ def test_truncation_templates_order_and_workers(tmp_path: Path, pictures: list[I
     folder = write_folder(tmp_path, "vit")
 
     def rank(images: list[Image.Image], texts: list[str], **options: object) -> NDArray[np.float32]:
-        result = clipsim.rank(images, texts, model=folder, device="cpu", cache=False, **options)  # type: ignore[arg-type]
+        result = clipsim.rank(images, texts, model=folder, device="cpu", cache=False, deduplicate=False, **options)  # type: ignore[arg-type]
         return result.similarity
 
     texts = ["a " * 74, "a " * 75, "a " * 76 + "end"]
