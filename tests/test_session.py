@@ -168,7 +168,7 @@ def test_duplicates_have_the_index_of_their_image(paths: list[str]) -> None:
         (group,) = session.duplicates([paths[4], paths[1], picture, copy], pixels=False).groups
         alone = session.duplicates([picture, paths[0], copy, paths[0]], exact_files=True)
 
-        with pytest.raises(NoInputError, match="image 1: a picture in memory, which has no file"):
+        with pytest.raises(NoInputError, match="image 1: an image in memory, which has no file"):
             session.duplicates([picture, copy], exact_files=True)
 
     assert [image.index for image in group.images] == [2, 3]

@@ -6,7 +6,7 @@ ClipsimError (a RuntimeError)
 │   ├── TransientError  an image cannot be read now, and may be later
 │   └── NoInputError    none of the inputs can be used
 ├── DataError           labelled data, or a file of earlier results, cannot be used
-├── TextError         a prompt, template or prompt file cannot be used
+├── TextError           a text, a template or a file of texts cannot be used
 ├── SettingsError       the user's settings cannot be read or written
 ├── DeviceError         the requested device or precision is not available
 ├── DatasetError        a data set of vectors cannot be read or written
@@ -28,7 +28,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 MAX_VALUE = 80  # characters of a value in a message
@@ -170,7 +171,7 @@ class DataError(ClipsimError):
 
 
 class TextError(ClipsimError):
-    """A prompt, template or prompt file cannot be used."""
+    """A text, a template or a file of texts cannot be used."""
 
 
 class SettingsError(ClipsimError):
@@ -195,6 +196,31 @@ class MissingPackageError(ClipsimError):
 
 class ModelError(ClipsimError):
     """A model cannot be used."""
+
+
+def install_command(extra: str) -> str:
+    """The command that installs the packages of an extra, as a hint.
+
+    >>> install_command("onnx")
+    "pip install 'clipsim[onnx]'"
+    """
+    return f"pip install 'clipsim[{extra}]'"
+
+
+@contextmanager
+def requires(extra: str, need: str) -> Iterator[None]:
+    """Around an import: raise MissingPackageError where it fails, with `need` as the message and the extra as the hint.
+
+    >>> with requires("embed", "Parquet tables need pyarrow"):
+    ...     import no_such_package
+    Traceback (most recent call last):
+    ...
+    clipsim.errors.MissingPackageError: Parquet tables need pyarrow; pip install 'clipsim[embed]'
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise MissingPackageError(need, hint=install_command(extra)) from error
 
 
 class UnknownModelError(ModelError):
@@ -240,6 +266,15 @@ def printable(text: str, limit: int | None = None) -> str:
         return text
     tail = (limit - 1) // 2
     return f"{text[: limit - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def first_line(error: BaseException, limit: int = 120) -> str:
+    r"""What another library's error says, as part of a message: its first line, escaped; its type where it is empty.
+
+    >>> first_line(ValueError("bad magic number\nat byte 0")), first_line(EOFError())
+    ('bad magic number', 'EOFError')
+    """
+    return printable(str(error).strip().split("\n")[0] or type(error).__name__, limit)
 
 
 def pluralise(number: int, noun: str, plural: str | None = None) -> str:

@@ -1,10 +1,11 @@
-"""A path → which file it names, whatever the name; its SHA-256, and the stamp that shows whether it has changed."""
+"""A path → the identity of its file, its SHA-256 and its `FileStamp`; names that are not UTF-8; atomic writes."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -35,9 +36,9 @@ def file_identity(path: str | os.PathLike[str], stat_result: os.stat_result | No
 
 
 def name_identity(path: str | os.PathLike[str], stat_result: os.stat_result | None = None) -> tuple[object, ...]:
-    """As `file_identity`, but hard links are told apart: equal for two names exactly if removing one removes the other.
+    """As `file_identity`, but different for hard links: equal exactly if removing one name removes the other.
 
-    Two names are so where one is a symbolic link, leads through one, or is another spelling (`a`, `./a`).
+    That is so where one is a symbolic link, leads through one, or is another spelling (`a`, `./a`).
 
     Raises
     ------
@@ -71,7 +72,7 @@ def unescape_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class FileStamp:
-    """What shows that a file has changed: its size, times in ns, inode and device."""
+    """A file's size, times (ns), inode and device: where they are equal, the file has not changed."""
 
     size: int
     mtime: int
@@ -80,9 +81,15 @@ class FileStamp:
     device: int
 
     @classmethod
-    def of(cls, facts: os.stat_result) -> FileStamp:
+    def of(cls, stat_result: os.stat_result) -> FileStamp:
         """The stamp of a file from what `os.stat` returned."""
-        return cls(facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino, facts.st_dev)
+        return cls(
+            stat_result.st_size,
+            stat_result.st_mtime_ns,
+            stat_result.st_ctime_ns,
+            stat_result.st_ino,
+            stat_result.st_dev,
+        )
 
     def is_settled(self, when: int) -> bool:
         """Whether the last change was so long before `when` (ns) that a later change cannot have the same times."""
@@ -91,6 +98,18 @@ class FileStamp:
     def packed(self) -> bytes:
         """The stamp as bytes, as the cache stores it."""
         return f"{self.size} {self.mtime} {self.ctime} {self.inode} {self.device}".encode()
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Make or replace a text file in one step: written beside it in UTF-8, then renamed. Raises OSError."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink()
+        raise
 
 
 def digest_stream(file: BinaryIO) -> str:

@@ -26,7 +26,7 @@ from clipsim.tasks.rank import NOTHING_USABLE, Ranking, RankRequest
 if TYPE_CHECKING:
     from PIL.Image import Image
 else:
-    Image = object  # a PIL picture, in whose place type hints have any object: Pillow is not imported for them
+    Image = object  # a PIL image, in whose place type hints have any object: Pillow is not imported for them
 
 Picture: TypeAlias = Union[  # noqa: UP007 (which evaluates where one of them is `object`)
     str, os.PathLike[str], bytes, BinaryIO, NDArray[np.uint8], Image, Source, Mapping[str, object]

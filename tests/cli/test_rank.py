@@ -192,7 +192,7 @@ def test_wrong_usage_is_status_2(clipsim: Clipsim, arguments: list[str], message
     [
         (["nope.png", "nope2.png", "-t", "red"], "none of the inputs could be used"),
         (["prompts.txt", "-t", "red"], "none of the inputs could be used"),
-        (["red.png", "-t", "red", "--text-file", "nope.txt"], "nope.txt: cannot read the prompts"),
+        (["red.png", "-t", "red", "--text-file", "nope.txt"], "nope.txt: cannot read the texts"),
         (["red.png", "-t", "red", "--model", "no-such-model"], "no model, file or folder is called 'no-such-model'"),
         (["red.png", "-t", "one two three four five six"], "has 6 words"),
         (["red.png", "nope.png", "-t", "red", "--on-error", "fail"], "nope.png: no such file"),

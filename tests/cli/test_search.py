@@ -265,4 +265,4 @@ def test_a_folder_is_no_file_of_texts(clipsim: Clipsim, colours: Path) -> None:
     ended = clipsim("search", colours, "--text-file", colours)
 
     assert ended.status == 1
-    assert ended.err.endswith(": a folder, not a text file; give a file with one prompt a line\n")
+    assert ended.err.endswith(": a folder, not a file; give a file with one text a line\n")

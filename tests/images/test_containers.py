@@ -183,7 +183,7 @@ def test_damaged_metadata_in_a_large_file_is_not_copied(tmp_path: Path, photo: I
 @pytest.mark.parametrize(
     ("segments", "cause"),
     [
-        (b"\xff\xe1\0\2" * (MAX_SEGMENTS + 1), "more than 100,000 segments before its picture"),
+        (b"\xff\xe1\0\2" * (MAX_SEGMENTS + 1), "more than 100,000 segments before its pixels"),
         (
             (b"\xff\xdb\xff\xff" + bytes(65_533)) * (MAX_KEPT_BYTES // 65_537 + 1),
             "exceeds the limit of 16 MB",

@@ -25,7 +25,7 @@ def test_the_whole_picture_is_stretched_to_a_square(tmp_path: Path, photo: Image
 
 
 def test_a_smaller_picture_is_enlarged(photo: Image.Image) -> None:
-    """Also one of a single pixel; a picture in memory is taken as it is."""
+    """Also one of a single pixel; an image in memory is taken as it is."""
     made = make_grey_copy(PillowSource("x", Image.new("RGB", (1, 1), (30, 30, 30))), 96)
 
     assert made.grey.shape == (96, 96)

@@ -24,7 +24,7 @@ def test_a_file_too_large_for_any_picture_is_refused_unread(tmp_path: Path) -> N
 
     with pytest.raises(ImageError) as caught:
         load_image(str(tmp_path / "endless.jpg"))
-    assert str(caught.value) == "a file of 53,687,091,200 bytes, larger than any picture of 178,000,000 pixels"
+    assert str(caught.value) == "a file of 53,687,091,200 bytes, larger than any image of 178,000,000 pixels"
 
 
 def test_too_many_pixels_are_refused_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

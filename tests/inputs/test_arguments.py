@@ -89,7 +89,7 @@ def test_sources_are_made_lazily(colours: Path) -> None:
 )
 def test_what_is_neither_a_path_nor_a_picture_is_wrong_usage(images: object, kind: str) -> None:
     """The error names the type."""
-    with pytest.raises(UsageError, match=rf"an image is a path, .* or a PIL picture, not of type {kind}$"):
+    with pytest.raises(UsageError, match=rf"an image is a path, .* or a PIL image, not of type {kind}$"):
         list(make_sources(images))
 
 

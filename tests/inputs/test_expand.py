@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from clipsim.errors import ImageError, MissingPackageError, UsageError
-from clipsim.inputs.expand import find_sources, from_record, read_table, to_record
+from clipsim.inputs.expand import find_sources, from_record, read_table_sources, to_record
 from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.rows import MAX_LINE_LENGTH
 from clipsim.inputs.sources import FailedSource, FileSource, PillowSource
@@ -81,7 +81,7 @@ def test_a_list_names_no_patterns(tmp_path: Path) -> None:
 
 
 def test_sources_as_records(tmp_path: Path, colours: Path) -> None:
-    """A source comes back from its record as it was, unless it is a picture in memory."""
+    """A source comes back from its record as it was, unless it is an image in memory."""
     with tarfile.open(tmp_path / "part.tar", "w") as tar:
         tar.add(colours / "red.png", "red.png")
     sources = [
@@ -187,7 +187,7 @@ def test_rows(tmp_path: Path, suffix: str, columns: tuple[str, str]) -> None:
     captions = ["a cat", "a dog, running", None] if columns[1] != "x" else [None] * 3
 
     assert is_table(table)
-    assert list(read_table(table)) == [
+    assert list(read_table_sources(table)) == [
         FileSource(name, caption=caption)
         for name, caption in zip([f"{tmp_path}/a.jpg", f"{tmp_path}/sub/b.png", "/abs/c.webp"], captions, strict=True)
     ]
@@ -197,7 +197,10 @@ def test_addresses_in_a_table(tmp_path: Path) -> None:
     """An address is taken as such, and a file:// address as the path that it stands for."""
     (tmp_path / "t.csv").write_text("image\nhttps://host/a.jpg\nfile:///data/b.jpg\n")
 
-    assert list(read_table(str(tmp_path / "t.csv"))) == [UrlSource("https://host/a.jpg"), FileSource("/data/b.jpg")]
+    assert list(read_table_sources(str(tmp_path / "t.csv"))) == [
+        UrlSource("https://host/a.jpg"),
+        FileSource("/data/b.jpg"),
+    ]
 
 
 def test_rows_that_cannot_be_used(tmp_path: Path) -> None:
@@ -213,7 +216,7 @@ def test_rows_that_cannot_be_used(tmp_path: Path) -> None:
         '{"image": "b"}',
     ]
     (tmp_path / "t.jsonl").write_text("\n".join(lines))
-    sources = list(read_table(str(tmp_path / "t.jsonl")))
+    sources = list(read_table_sources(str(tmp_path / "t.jsonl")))
     failed = {source.name.rpartition(":")[2]: source.error for source in sources if isinstance(source, FailedSource)}
 
     assert [source.name for source in sources if isinstance(source, FileSource)] == [
@@ -229,7 +232,7 @@ def test_a_table_without_paths(tmp_path: Path, suffix: str) -> None:
     """One failure names the columns that are there."""
     table = write_table(tmp_path / f"t{suffix}", ("img", "words"), ROWS)
 
-    (failed,) = read_table(table)
+    (failed,) = read_table_sources(table)
     assert isinstance(failed, FailedSource)
     assert failed.name == table
     assert failed.error.endswith("its columns are: 'img', 'words'")
@@ -241,7 +244,7 @@ def test_a_line_without_end(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"t{suffix}").write_text("image\na.jpg\n" if suffix == ".csv" else '{"image": "a.jpg"}\n')
     os.truncate(tmp_path / f"t{suffix}", MAX_LINE_LENGTH * 200)
 
-    *good, failed = read_table(str(tmp_path / f"t{suffix}"))
+    *good, failed = read_table_sources(str(tmp_path / f"t{suffix}"))
     assert [source.name for source in good] == [f"{tmp_path}/a.jpg"]
     assert isinstance(failed, FailedSource)
     assert "exceeds the limit" in failed.error
@@ -251,7 +254,7 @@ def test_a_huge_field(tmp_path: Path) -> None:
     """A row with one is a failure of its own."""
     (tmp_path / "t.csv").write_text(f"image,caption\na.jpg,{'x' * 200_000}\nb.jpg,y\n")
 
-    failed, good = read_table(str(tmp_path / "t.csv"))
+    failed, good = read_table_sources(str(tmp_path / "t.csv"))
     assert isinstance(failed, FailedSource)
     assert "a caption of 200,000 characters" in failed.error
     assert good == FileSource(f"{tmp_path}/b.jpg", caption="y")
@@ -263,7 +266,7 @@ def test_what_is_no_parquet(tmp_path: Path, content: bytes) -> None:
     pytest.importorskip("pyarrow")
     (tmp_path / "t.parquet").write_bytes(content)
 
-    (failed,) = read_table(str(tmp_path / "t.parquet"))
+    (failed,) = read_table_sources(str(tmp_path / "t.parquet"))
     assert isinstance(failed, FailedSource)
     assert "Parquet" in failed.error
 
@@ -273,7 +276,7 @@ def test_a_parquet_column_that_holds_pictures(tmp_path: Path) -> None:
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     parquet.write_table(arrow.table({"image": [{"bytes": b"x", "path": "a"}]}), tmp_path / "t.parquet")
 
-    (failed,) = read_table(str(tmp_path / "t.parquet"))
+    (failed,) = read_table_sources(str(tmp_path / "t.parquet"))
     assert isinstance(failed, FailedSource)
     assert failed.error == "column 'image' holds dict, not a path"
 
@@ -282,7 +285,7 @@ def test_names_and_captions_that_are_not_utf8(tmp_path: Path) -> None:
     """A path keeps its bytes, a caption gets a replacement."""
     (tmp_path / "t.csv").write_bytes(b"image,caption\ncaf\xe9.jpg,caf\xe9\n")
 
-    (source,) = read_table(str(tmp_path / "t.csv"))
+    (source,) = read_table_sources(str(tmp_path / "t.csv"))
     assert os.fsencode(source.name).endswith(b"/caf\xe9.jpg")
     assert source.caption == "caf\ufffd"
 
@@ -291,13 +294,13 @@ def test_column_names_in_any_case(tmp_path: Path) -> None:
     """As `evaluate` takes them."""
     (tmp_path / "t.csv").write_text("Caption;FileName;Path\na cat;x;a.jpg\n")
 
-    assert list(read_table(str(tmp_path / "t.csv"))) == [FileSource(f"{tmp_path}/a.jpg", caption="a cat")]
+    assert list(read_table_sources(str(tmp_path / "t.csv"))) == [FileSource(f"{tmp_path}/a.jpg", caption="a cat")]
 
 
 def test_a_row_of_another_length(tmp_path: Path) -> None:
     """It is a failure with its line: its values may be in other columns."""
     (tmp_path / "t.csv").write_text("image,caption\na.jpg,a cat, running\nb.jpg,a dog\n")
 
-    failed, good = read_table(str(tmp_path / "t.csv"))
+    failed, good = read_table_sources(str(tmp_path / "t.csv"))
     assert failed == FailedSource(f"{tmp_path}/t.csv:2", "3 values for 2 columns")
     assert good == FileSource(f"{tmp_path}/b.jpg", caption="a dog")

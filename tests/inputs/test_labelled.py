@@ -61,7 +61,7 @@ def test_a_folder_for_each_class() -> None:
         "d/a-cat/1.png": "a cat", "d/bar_chart/b.png": "bar chart", "d/bar_chart/deep/a.jpg": "bar chart",
     }  # fmt: skip
     assert data.failures == ()
-    assert "no picture has the label 'zebra'" in data.notices[0]
+    assert "no image has the label 'zebra'" in data.notices[0]
 
 
 def test_the_order_is_that_of_rank() -> None:

@@ -40,13 +40,13 @@ def test_a_prompt_file_without_prompts(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "empty.txt"
     file.write_bytes(content)
 
-    with pytest.raises(TextError, match=r"empty\.txt: contains no prompt; write one a line"):
+    with pytest.raises(TextError, match=r"empty\.txt: contains no text; write one a line"):
         read_texts(str(file))
 
 
 def test_a_missing_prompt_file(tmp_path: Path) -> None:
     """The error names the file and the system's reason."""
-    with pytest.raises(TextError, match=r"nope\.txt: cannot read the prompts: No such file"):
+    with pytest.raises(TextError, match=r"nope\.txt: cannot read the texts: No such file"):
         read_texts(str(tmp_path / "nope.txt"))
 
 
@@ -56,7 +56,7 @@ def test_prompts_on_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_texts("-") == ["maze", "cat"]
 
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
-    with pytest.raises(TextError, match=r"^standard input: contains no prompt"):
+    with pytest.raises(TextError, match=r"^standard input: contains no text"):
         read_texts("-")
 
 
@@ -103,7 +103,7 @@ def test_a_prompt_that_is_not_a_string_is_wrong_usage(prompt: object) -> None:
 def test_a_prompt_that_an_ascii_locale_has_decoded() -> None:
     """The bytes of an argument are UTF-8 again; other encodings are an error."""
     assert clean_texts([b"h\xc3\xa9l\xc3\xa8ne".decode("ascii", "surrogateescape")]) == (["hélène"], [])
-    with pytest.raises(UsageError, match=r"the prompt 'caf\\xe9' is not UTF-8"):
+    with pytest.raises(UsageError, match=r"the text 'caf\\xe9' is not UTF-8"):
         clean_texts([b"caf\xe9".decode("ascii", "surrogateescape")])
 
 

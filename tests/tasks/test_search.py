@@ -41,7 +41,7 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def vector_of(path: str | Path) -> NDArray[np.float64]:
-    """The unit vector that the model of colours has for a picture of one colour."""
+    """The unit vector that the model of colours has for an image of one colour."""
     with Image.open(path) as image:
         red, green, blue = image.convert("RGB").getpixel((0, 0))  # type: ignore[misc]
     return vector(red / 255, green / 255, blue / 255)

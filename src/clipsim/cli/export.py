@@ -14,8 +14,8 @@ from clipsim.cli.exit_status import exit_status
 from clipsim.cli.output import NoticePrinter, print_message, progress_bar
 from clipsim.cli.signals import clean_up_at_signal
 from clipsim.engines.choice import guess_device
-from clipsim.engines.onnx.exports import EXTRA, UNFINISHED, Export, exports_folder, find_export, list_exports
-from clipsim.errors import ClipsimError, ModelError, printable
+from clipsim.engines.onnx.exports import UNFINISHED, Export, exports_folder, find_export, list_exports
+from clipsim.errors import ClipsimError, ModelError, install_command, printable
 from clipsim.models.files import ModelFiles, explain_model, find_files
 from clipsim.models.names import ModelSpec, find_model
 
@@ -41,7 +41,7 @@ def export_command(
             _remove([export for export in list_exports() if export.engine == engine and export.is_of(spec)])
             return
         if missing := _missing_packages():
-            raise ModelError(f"an export needs {' and '.join(missing)}: {EXTRA}")
+            raise ModelError(f"an export needs {' and '.join(missing)}", hint=install_command("onnx"))
         export = _export(spec, find_files(spec), int8=int8)
         print_message("note", f"{printable(export.name)}: {export}")
 

@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from clipsim.engines.encoder import Encoder
-from clipsim.engines.onnx.exports import EXTRA, Export, find_export, missing_export
-from clipsim.errors import ModelError
+from clipsim.engines.onnx.exports import Export, find_export, missing_export
+from clipsim.errors import ModelError, install_command
 from clipsim.files import digest_file
 from clipsim.models.files import ModelFiles
 from clipsim.models.identity import package_version
@@ -98,7 +98,9 @@ def choose_export(
         usable = on_cpu and options.precision in (None, "fp32") and not missing
         return find_export(spec, files, "onnx", digest=digest, on_notice=on_notice) if usable else None
     if missing:
-        raise ModelError(f"needs {' and '.join(missing)}", parameter="engine", value=engine, hint=EXTRA)
+        raise ModelError(
+            f"needs {' and '.join(missing)}", parameter="engine", value=engine, hint=install_command("onnx")
+        )
     export = find_export(spec, files, engine, digest=digest, on_notice=on_notice)
     if export is None:
         raise missing_export(spec, engine)

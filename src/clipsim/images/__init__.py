@@ -1,12 +1,12 @@
-"""An image file or picture → an upright RGB picture, or one ImageError that states the cause.
+"""A source → an upright RGB image (PIL), or an ImageError that states the cause.
 
 - `decode`: opens, checks and decodes a file of any supported format; start here
-- `limits`: the largest picture, the rules of decoding that a cached vector depends on, and the memory threads share
+- `limits`: the most pixels and bytes, the memory that threads share, and the rules of decoding in the cache's key
 - `containers`: refuses JPEG, PNG and TIFF files that would take a decoder too much time or memory
 - `colour`: any mode → RGB, upright
-- `thumbnails`: a picture → the file of a small one, for pages and terminals
-- `copies`: two pictures at full size → whether one is a copy of the other by content, and which is better
-- `grey_copies`: a small grey picture, to compare pictures by their pixels
+- `thumbnails`: an image → a small image file, for pages and terminals
+- `copies`: two files → whether one is a copy of the other by content, and which is better
+- `grey_copies`: a source → a small grey copy, to compare images by their pixels
 
 `limits` and `thumbnails` do not import Pillow, which a run on cached vectors does not need.
 """

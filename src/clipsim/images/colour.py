@@ -1,4 +1,4 @@
-"""A decoded picture of any mode → an upright RGB picture, converted in bands of rows to limit memory."""
+"""A decoded image (PIL) of any mode → an upright RGB image, converted in bands of rows to limit memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height that `upright` gives, for a picture that is opened but not decoded."""
+    """Width and height that `upright` gives, for an image that is opened but not decoded."""
     turned = False
     with suppress(Exception):  # Pillow swaps the sides of a TIFF when it opens it
         turned = image.format != "TIFF" and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
@@ -34,7 +34,7 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert a decoded picture of any mode to RGB.
+    """Convert a decoded image of any mode to RGB.
 
     Transparency is composited on white. 16-bit grey is scaled from its full range (12-bit TIFF from its own). The range
     of 32-bit and float grey is unknown: values that fill 0 to 1, 0 to 255 or 0 to 65535 are scaled from that range,
@@ -65,8 +65,8 @@ def _bands(image: Image.Image) -> Iterator[tuple[tuple[int, int, int, int], Imag
 def _on_white(image: Image.Image) -> Image.Image:
     result = Image.new("RGB", image.size, "white")
     for box, band in _bands(image):
-        picture = band.convert("RGBA")
-        result.paste(picture, box, mask=picture.getchannel("A"))
+        rgba = band.convert("RGBA")
+        result.paste(rgba, box, mask=rgba.getchannel("A"))
     return result
 
 
@@ -92,7 +92,7 @@ def _range(image: Image.Image) -> tuple[float, float]:
         bits = _tags(image).get(_BITS_PER_SAMPLE, (16,))
         return 0.0, float(2 ** (bits[0] if isinstance(bits, tuple) else bits) - 1)
     extremes = [(float(part.min()), float(part.max())) for part in (_finite(band) for _, band in _bands(image))]
-    low, high = min(least for least, _ in extremes), max(most for _, most in extremes)
+    low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
     if low >= 0.0:
         for top in (1.0, 255.0, 65535.0):
             if top / 4 < high <= top * 1.05:  # more than a quarter is used; 5 % of overshoot is allowed

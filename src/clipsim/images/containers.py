@@ -1,4 +1,4 @@
-"""A JPEG, PNG or TIFF file's structure → ImageError where a decoder would take too much time or memory."""
+"""A JPEG, PNG or TIFF file → checks of its structure: ImageError where decoding would take too much time or memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_SCANS_AT_ANY_SIZE = 64  # of a progressive JPEG; encoders write about ten
 MAX_SCANNED_PIXELS = 2_000_000_000  # scans × pixels of a JPEG with more scans; about twenty seconds
 MAX_SEARCHED_BYTES = 1 << 30  # of a JPEG, for scans
 MAX_SLOW_PIXELS = 16_000_000  # of formats that Pillow decodes in Python
-MAX_TILE_PIXELS = 25_000_000  # of a TIFF; larger tiles only in larger pictures
+MAX_TILE_PIXELS = 25_000_000  # of a TIFF; larger tiles only in larger images
 MAX_CHUNKS = 1_000_000  # of a PNG
 MAX_PARTS = 250_000  # strips or tiles of a TIFF; a few seconds
 READ_BYTES = 1 << 20
@@ -60,7 +60,7 @@ class HeaderFile:
         return data
 
     def release(self) -> None:
-        """Remove the limits, to decode the picture itself."""
+        """Remove the limits, to decode the pixels."""
         self.__dict__["read"] = self._file.read
 
     def __getattr__(self, name: str) -> Any:
@@ -81,52 +81,52 @@ class _Joined(io.RawIOBase):
 
     def __init__(self, head: bytes, file: BinaryIO, start: int) -> None:
         self._head, self._file, self._start = head, file, start
-        self._place = 0
+        self._position = 0
 
     def readable(self) -> bool:
-        """Always."""
+        """True."""
         return True
 
     def seekable(self) -> bool:
-        """Always."""
+        """True."""
         return True
 
     def tell(self) -> int:
         """The position in the joined stream."""
-        return self._place
+        return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move the position, as in any file."""
         if whence == os.SEEK_END:
             offset += len(self._head) + self._file.seek(0, os.SEEK_END) - self._start
         elif whence == os.SEEK_CUR:
-            offset += self._place
-        self._place = max(0, offset)
-        return self._place
+            offset += self._position
+        self._position = max(0, offset)
+        return self._position
 
     def readinto(self, buffer: Any) -> int:
         """Fill the buffer, or the beginning of it."""
-        if self._place < len(self._head):
-            data = self._head[self._place : self._place + len(buffer)]
+        if self._position < len(self._head):
+            data = self._head[self._position : self._position + len(buffer)]
         else:
-            self._file.seek(self._start + self._place - len(self._head))
+            self._file.seek(self._start + self._position - len(self._head))
             data = self._file.read(len(buffer))
         buffer[: len(data)] = data
-        self._place += len(data)
+        self._position += len(data)
         return len(data)
 
 
 def strip_metadata_segments(file: BinaryIO) -> BinaryIO:
     """A stream of a JPEG without its metadata segments, to decode one in which they are damaged.
 
-    EXIF is kept, because it may turn the picture, and so is a complete Adobe segment, which says how colours are coded.
+    EXIF is kept, because it may turn the image, and so is a complete Adobe segment, which says how colours are coded.
     The coded data is not copied, whatever the file's size. Raises ImageError where the segments are not contiguous, or
     where they exceed `MAX_KEPT_BYTES` or `MAX_SEGMENTS`.
     """
     kept = bytearray(b"\xff\xd8")
-    place = 2
+    position = 2
     for _ in range(MAX_SEGMENTS):
-        file.seek(place)
+        file.seek(position)
         start = file.read(4)
         if len(start) < 4 or start[0] != 0xFF:
             raise ImageError("damaged: the segments of the JPEG are not contiguous")
@@ -135,20 +135,20 @@ def strip_metadata_segments(file: BinaryIO) -> BinaryIO:
         adobe = beginning.startswith(b"Adobe") and len(beginning) >= _ADOBE_LENGTH
         if code not in _METADATA or beginning.startswith(b"Exif\0\0") or adobe:
             kept += start + beginning + file.read(max(0, length - len(beginning)))
-        place += 4 + max(0, length)
+        position += 4 + max(0, length)
         if len(kept) > MAX_KEPT_BYTES:
             raise ImageError(f"damaged: the header of the JPEG exceeds the limit of {MAX_KEPT_BYTES >> 20} MB")
         if code == _START_OF_SCAN:
-            return io.BufferedReader(_Joined(bytes(kept), file, place))
-    raise ImageError(f"damaged: the JPEG has more than {MAX_SEGMENTS:,} segments before its picture")
+            return io.BufferedReader(_Joined(bytes(kept), file, position))
+    raise ImageError(f"damaged: the JPEG has more than {MAX_SEGMENTS:,} segments before its pixels")
 
 
 def check_cost(image: Image.Image, file: BinaryIO, pixels: int) -> None:
-    """Refuse an opened picture that would take minutes to decode, or far more memory than its pixels do."""
+    """Refuse an opened image that would take minutes to decode, or far more memory than its pixels do."""
     tags = getattr(image, "tag_v2", {})
     tile = tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_LENGTH, 0)
     if tile > max(MAX_TILE_PIXELS, 4 * pixels):
-        raise ImageError(f"a TIFF with tiles of {tile:,} pixels for a picture of {pixels:,}")
+        raise ImageError(f"a TIFF with tiles of {tile:,} pixels for an image of {pixels:,}")
     if pixels > MAX_SLOW_PIXELS and any(part[0] in Image.DECODERS for part in getattr(image, "tile", ())[:1]):
         raise ImageError(f"{pixels:,} pixels in this kind of {image.format} would take minutes to decode")
     if image.info.get("progressive"):
@@ -178,18 +178,18 @@ def _check_png(file: BinaryIO) -> None:
             return
     else:
         raise ImageError(f"a PNG of more than {MAX_CHUNKS:,} chunks")
-    raise ImageError("truncated: the file ends before the picture does (no IEND chunk)")
+    raise ImageError("truncated: the file ends before the image does (no IEND chunk)")
 
 
 def _check_tiff(file: BinaryIO, order: str, *, big: bool) -> None:
     """Limit the strips or tiles in the first directory, since a decoder makes a record of each."""
-    place, count, entry = ("Q", "Q", "HHQ") if big else ("I", "H", "HHI")
+    offset, count, entry = ("Q", "Q", "HHQ") if big else ("I", "H", "HHI")
     try:
         file.seek(8 if big else 4)
-        file.seek(_number(file, order + place))
+        file.seek(_number(file, order + offset))
         for _ in range(_number(file, order + count)):
             tag, _, parts = struct.unpack(order + entry, file.read(struct.calcsize(order + entry)))
-            file.read(struct.calcsize(order + place))  # the value, or where it is
+            file.read(struct.calcsize(order + offset))  # the value, or where it is
             if tag in (_STRIP_OFFSETS, _TILE_OFFSETS) and parts > MAX_PARTS:
                 raise ImageError(f"a TIFF of {parts:,} strips or tiles")
     except (struct.error, OSError, OverflowError, ValueError):
@@ -202,17 +202,17 @@ def _number(file: BinaryIO, form: str) -> int:
 
 
 def count_scans(file: BinaryIO) -> int:
-    """The number of scans of a JPEG up to its first end marker; what follows (a video, a picture) is not decoded."""
-    scans, place = 0, 2
+    """The number of scans of a JPEG up to its first end marker; what follows (a video, say) is not decoded."""
+    scans, position = 0, 2
     with _content(file) as data:
-        while (marker := _MARKER.search(data, place, MAX_SEARCHED_BYTES)) is not None:
+        while (marker := _MARKER.search(data, position, MAX_SEARCHED_BYTES)) is not None:
             code = data[marker.end() - 1]
-            place = marker.end()
+            position = marker.end()
             if code == _END_OF_IMAGE:
                 break
             if code == _START_OF_SCAN:
                 scans += 1
-            place += int.from_bytes(data[place : place + 2], "big")  # coded data follows a scan's segment only
+            position += int.from_bytes(data[position : position + 2], "big")  # coded data follows a scan's segment only
     return scans
 
 
@@ -223,10 +223,10 @@ def _content(file: BinaryIO) -> memoryview | mmap.mmap:
     try:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (AttributeError, io.UnsupportedOperation):  # a part of a tar, or what is at an address
-        place = file.seek(0, os.SEEK_CUR)
+        position = file.seek(0, os.SEEK_CUR)
     file.seek(0)
     with tempfile.TemporaryFile() as copy:
         shutil.copyfileobj(file, copy, READ_BYTES)
         copy.flush()
-        file.seek(place)
+        file.seek(position)
         return mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ)

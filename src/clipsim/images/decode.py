@@ -1,4 +1,4 @@
-"""An image file of any supported format → an upright RGB picture (PIL), or one ImageError that states the cause."""
+"""An image file of any supported format → an upright RGB image (PIL), or an ImageError that states the cause."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any, BinaryIO, cast
 
 from PIL import Image, UnidentifiedImageError
 
-from clipsim.errors import ClipsimError, ImageError, printable
+from clipsim.errors import ClipsimError, ImageError, first_line, install_command
 from clipsim.images.colour import to_rgb, upright, upright_size
 from clipsim.images.containers import HeaderFile, check_container, check_cost, strip_metadata_segments
-from clipsim.images.limits import MemoryBudget, check_file_size, max_pixels
-from clipsim.inputs.sources import open_regular, reading_error
+from clipsim.images.limits import MemoryBudget, max_pixels, open_checked
+from clipsim.inputs.sources import FileSource, reading_error
 
 # Pillow's raster decoders (MPO comes with JPEG). EPS is excluded because Pillow starts Ghostscript for it; the others
 # because they do not store photos.
@@ -24,7 +24,7 @@ FORMATS = (
     "ICO", "ICNS", "TGA", "QOI", "PCX", "SGI", "DDS",
 )  # fmt: skip
 HEIF = "HEIF"  # by pillow-heif
-MEMORY_BUDGET = 1_400_000_000  # bytes of all pictures that are being decoded; a single one may exceed it
+MEMORY_BUDGET = 1_400_000_000  # bytes of all images that are being decoded; a single one may exceed it
 # Measured peak memory of decoding; a format that needs more per pixel has a lower limit on pixels.
 BYTES_PER_PIXEL = 12
 _BYTES_PER_PIXEL = {"JPEG2000": 22, "WEBP": 20, "AVIF": 18, "HEIF": 18, "progressive": 16}
@@ -36,7 +36,7 @@ _memory = MemoryBudget(MEMORY_BUDGET)
 
 
 def _forget_threads() -> None:
-    """In a forked process: what other threads held of the lock and the memory is free, since they are not there."""
+    """In a forked process: a new lock and budget, since the threads that held the old ones do not exist in it."""
     global _loading, _memory
     _loading, _memory = threading.Lock(), MemoryBudget(MEMORY_BUDGET)
 
@@ -54,7 +54,7 @@ _AVIF_BRANDS = frozenset((b"avif", b"avis"))
 def load_image(path: str) -> Image.Image:
     """Decode the first frame of an image file.
 
-    The content decides the format, whatever the name. The picture comes back upright (EXIF orientation applied), in
+    The content decides the format, whatever the name. The image comes back upright (EXIF orientation applied), in
     mode RGB, transparency on white, deep and float grey scaled to 8 bits; see `colour`.
 
     Raises ImageError, naming the cause but not the path, for anything that is not a readable regular image file
@@ -67,10 +67,8 @@ def load_image(path: str) -> Image.Image:
 @contextmanager
 def decoded_image(path: str) -> Iterator[Image.Image]:
     """As `load_image`, while the context is open; its memory counts towards the budget that all threads share."""
-    with open_regular(path) as file:
-        check_file_size(os.fstat(file.fileno()).st_size)
-        with decoded_file(file) as picture:
-            yield picture
+    with open_checked(FileSource(path)) as file, decoded_file(file) as image:
+        yield image
 
 
 @contextmanager
@@ -83,10 +81,10 @@ def decoded_file(
     that leaves its sides at least that many pixels: the decoder then averages blocks of pixels instead of writing all
     of them out.
     """
-    with ExitStack() as held:
+    with ExitStack() as stack:
         head = _read_head(file)
         try:
-            picture = _decode(file, head, min_side, draft_pixels, held)
+            image = _decode(file, head, min_side, draft_pixels, stack)
         except ClipsimError:
             raise
         except UnidentifiedImageError as error:
@@ -97,11 +95,11 @@ def decoded_file(
             raise ImageError("not enough memory to decode it") from error
         except Exception as error:  # decoders raise anything on damaged files
             raise ImageError(_damage(error)) from error
-        yield picture
+        yield image
 
 
 def read_size(file: BinaryIO) -> tuple[int, int]:
-    """Width and height in pixels of the upright picture in an open file, without decoding it.
+    """Width and height in pixels of the upright image in an open file, without decoding it.
 
     Raises ImageError for what no decoder opens.
     """
@@ -109,7 +107,7 @@ def read_size(file: BinaryIO) -> tuple[int, int]:
 
 
 def opened_picture(file: BinaryIO) -> Image.Image:
-    """The picture in an open file, as its header describes it, not decoded. Raises ImageError as `read_size` does."""
+    """The image in an open file, as its header describes it, not decoded. Raises ImageError as `read_size` does."""
     head = _read_head(file)
     try:
         return _open_picture(file, head, _formats_for(head))
@@ -121,7 +119,7 @@ def opened_picture(file: BinaryIO) -> Image.Image:
         raise ImageError(_damage(error)) from error
 
 
-def _decode(file: BinaryIO, head: bytes, min_side: int | None, draft_pixels: int, held: ExitStack) -> Image.Image:
+def _decode(file: BinaryIO, head: bytes, min_side: int | None, draft_pixels: int, stack: ExitStack) -> Image.Image:
     formats = _formats_for(head)
     check_container(file, head)
     image = _open_picture(file, head, formats)
@@ -135,7 +133,7 @@ def _decode(file: BinaryIO, head: bytes, min_side: int | None, draft_pixels: int
         image.draft(None, (min_side, min_side))
         if kind != "progressive":
             needed = image.width * image.height * BYTES_PER_PIXEL
-    held.enter_context(_memory.take(needed))
+    stack.enter_context(_memory.take(needed))
     image.load()
     return to_rgb(upright(image))
 
@@ -156,7 +154,7 @@ def _open_picture(file: BinaryIO, head: bytes, formats: tuple[str, ...]) -> Imag
 def _identify(file: HeaderFile, formats: tuple[str, ...]) -> Image.Image:
     """As `PIL.Image.open`, but without the limit on pixels that Pillow has for the whole process: see `_check_size`.
 
-    No decoder is registered either: the programs that import clipsim may open files with Pillow themselves.
+    Nor is a decoder registered: the program that imports clipsim may open files with Pillow itself.
     """
     prefix = file.read(16)
     for factory, accept in _openers(formats):
@@ -169,7 +167,7 @@ def _identify(file: HeaderFile, formats: tuple[str, ...]) -> Image.Image:
 
 
 def _openers(formats: tuple[str, ...]) -> Iterator[tuple[Any, Any]]:
-    """Pillow's decoders, as it keeps them: what opens a file, and whether its first bytes are of the format."""
+    """Pillow's entries for these formats: what opens a file, and whether its first bytes are of the format."""
     if formats == (HEIF,):
         from pillow_heif import HeifImageFile
 
@@ -184,15 +182,15 @@ def _openers(formats: tuple[str, ...]) -> Iterator[tuple[Any, Any]]:
 
 
 def convert_image(image: Image.Image) -> Image.Image:
-    """As `load_image`, for a PIL picture of the calling program, which is decoded now if it was opened lazily.
+    """As `load_image`, for a PIL image of the calling program, which is decoded now if it was opened lazily.
 
-    Raises ImageError for one without pixels or one that cannot be decoded.
+    Raises ImageError for one of zero width or height, or one that cannot be decoded.
     """
     try:
-        with _loading:  # the same picture may be given twice, and Pillow can load it in one thread only
+        with _loading:  # the same image may be given twice, and Pillow can load it in one thread only
             image.load()
         if not (image.width and image.height):
-            raise ImageError("a picture without pixels")
+            raise ImageError("the image has zero width or height")
         return to_rgb(upright(image))
     except ClipsimError:
         raise
@@ -202,7 +200,7 @@ def convert_image(image: Image.Image) -> Image.Image:
 
 def configure_pillow() -> None:
     """Set Pillow's limit on pixels and its memory blocks for the whole process, which a library must not do."""
-    Image.MAX_IMAGE_PIXELS = max_pixels()  # so that Pillow does not warn of pictures within the limit
+    Image.MAX_IMAGE_PIXELS = max_pixels()  # so that Pillow does not warn of images within the limit
     Image.core.set_block_size(PILLOW_BLOCK_BYTES)  # type: ignore[attr-defined]  # the only other way is the environment
 
 
@@ -221,16 +219,16 @@ def _formats_for(head: bytes) -> tuple[str, ...]:
         try:
             import pillow_heif  # noqa: F401
         except ImportError as error:
-            raise ImageError("a HEIC picture; pip install 'clipsim[heic]' adds the decoder") from error
+            raise ImageError("a HEIC image, which needs pillow-heif", hint=install_command("heic")) from error
         return (HEIF,)
     return FORMATS
 
 
 def _brands(head: bytes) -> set[bytes]:
-    """The brands of an ISO base media file (ISO/IEC 14496-12), such as HEIC and AVIF; empty for other files."""
+    """The brands of an ISO base media file (ISO/IEC 14496-12), such as HEIC or AVIF; empty for other files."""
     if head[4:8] != b"ftyp":
         return set()
-    return {head[place : place + 4] for place in range(8, min(int.from_bytes(head[:4], "big"), 64), 4)}
+    return {head[offset : offset + 4] for offset in range(8, min(int.from_bytes(head[:4], "big"), 64), 4)}
 
 
 def _check_size(image: Image.Image) -> int:
@@ -258,7 +256,7 @@ def _describe(head: bytes) -> str:
     if not head:
         return "an empty file"
     if head.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer, not the picture; fetch it with 'git lfs pull'"
+        return "a Git LFS pointer, not the image; fetch it with 'git lfs pull'"
     if start.startswith((b"<!doctype html", b"<html", b"<head")):
         return "an HTML page, not an image"
     if start.startswith((b"<svg", b"<?xml")):
@@ -276,7 +274,7 @@ def _describe(head: bytes) -> str:
 
 
 def _damage(error: Exception) -> str:
-    said = printable(str(error).strip() or type(error).__name__, 120)
-    if "truncated" in said.lower() or isinstance(error, EOFError):
-        return f"truncated: the file ends before the picture does ({said})"
-    return f"damaged or unsupported: {said}"
+    message = first_line(error)
+    if "truncated" in message.lower() or isinstance(error, EOFError):
+        return f"truncated: the file ends before the image does ({message})"
+    return f"damaged or unsupported: {message}"

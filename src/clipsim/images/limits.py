@@ -1,4 +1,4 @@
-"""The environment and a run's options → `DecodingRules`: what decides which pixels a file gives."""
+"""The most pixels and bytes of an image, the memory that decoding threads share, and the `DecodingRules` of a run."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 from clipsim.errors import ImageError, UsageError, printable
+from clipsim.inputs.sources import Source, reading_error
 
-MAX_PIXELS = 178_000_000  # Pillow's own limit of refusal, 2 × 89 478 485, rounded
+MAX_PIXELS = 178_000_000  # where Pillow refuses an image: 2 × 89,478,485, rounded
 MAX_FILE_BYTES_PER_PIXEL = 24
 # Increase it when the same file gives other pixels than before: another order of steps, another format.
 VERSION = 1
@@ -31,16 +32,29 @@ def max_pixels() -> int:
 
 
 def check_file_size(size: int) -> None:
-    """Raise ImageError for a file with more bytes than any picture within the limit on pixels has."""
+    """Raise ImageError for a file with more bytes than any image within the limit on pixels has."""
     if size > max_pixels() * MAX_FILE_BYTES_PER_PIXEL:
-        raise ImageError(f"a file of {size:,} bytes, larger than any picture of {max_pixels():,} pixels")
+        raise ImageError(f"a file of {size:,} bytes, larger than any image of {max_pixels():,} pixels")
+
+
+@contextmanager
+def open_checked(source: Source) -> Iterator[BinaryIO]:
+    """A source's content as a stream at its start. Raises ImageError where it cannot be opened or is too large."""
+    with source.open() as stream:
+        try:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(0)
+        except OSError as error:  # a file in /proc, for instance, looks regular
+            raise reading_error("read", error) from error
+        check_file_size(size)
+        yield stream
 
 
 @dataclass(frozen=True)
 class DecodingRules:
-    """How files are decoded; every field is part of the cache's key of an image's vector.
+    """How files are decoded; every field is part of an image's key in the cache.
 
-    `exact` decodes large JPEGs in full, not at a fraction of their size; see `decode.decoded_file`.
+    With `exact`, large JPEGs are decoded in full, not at a fraction of their size; see `decode.decoded_file`.
     """
 
     exact: bool = False
@@ -53,7 +67,7 @@ class DecodingRules:
 
 
 class MemoryBudget:
-    """A budget that threads take from and wait for; a request larger than the limit is granted when nothing is held."""
+    """A number of bytes that threads share; a request for more than `limit` is granted when nothing is held."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit

@@ -1,4 +1,4 @@
-"""An RGB picture → a small image file in memory: WebP for pages, PNG or PPM for terminals."""
+"""An RGB image → a small image file in memory: WebP for pages, PNG or PPM for terminals."""
 
 from __future__ import annotations
 
@@ -24,31 +24,28 @@ _LANCZOS = 1  # Pillow's number; rules are made in runs that do not import Pillo
 
 @dataclass(frozen=True)
 class ThumbnailRules:
-    """What is asked of thumbnails: the longest side in pixels, and the format of the file."""
+    """The longest side of thumbnails, in pixels, and the format of their files."""
 
     side: int = 96
     format: Literal["webp", "png", "ppm"] = "webp"
 
     def __post_init__(self) -> None:
-        """Raise UsageError for a side or a format that there is not."""
+        """Raise UsageError for a side out of range or an unknown format."""
         if not 1 <= self.side <= MAX_SIDE or self.format not in _SAVE_OPTIONS:
             raise UsageError(f"no thumbnails of {self.side} pixels in the format '{self.format}'")
 
 
 @overload
-def make_thumbnail(picture: Image.Image, rules: ThumbnailRules) -> bytes: ...
+def make_thumbnail(image: Image.Image, rules: ThumbnailRules) -> bytes: ...
 @overload
-def make_thumbnail(picture: Image.Image, rules: ThumbnailRules | None) -> bytes | None: ...
-def make_thumbnail(picture: Image.Image, rules: ThumbnailRules | None) -> bytes | None:
-    """The file of a picture that is at most `side` pixels wide and high, in its own proportions, never enlarged.
-
-    None where there are no rules.
-    """
+def make_thumbnail(image: Image.Image, rules: ThumbnailRules | None) -> bytes | None: ...
+def make_thumbnail(image: Image.Image, rules: ThumbnailRules | None) -> bytes | None:
+    """The file: at most `side` pixels wide and high, in the image's proportions, never enlarged; None without rules."""
     if rules is None:
         return None
-    scale = min(1.0, rules.side / max(picture.size))
-    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    small = picture if size == picture.size else picture.resize(size, _LANCZOS, reducing_gap=2.0)
+    scale = min(1.0, rules.side / max(image.size))
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    small = image if size == image.size else image.resize(size, _LANCZOS, reducing_gap=2.0)
     file = io.BytesIO()
     small.save(file, rules.format, **_SAVE_OPTIONS[rules.format])
     return file.getvalue()

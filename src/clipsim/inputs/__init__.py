@@ -1,11 +1,11 @@
-"""What the user named → `Source`s in order, one file once; prompts; labelled data.
+"""What the user named → `Source`s in order, each file once; texts and templates; labelled data.
 
 - `sources`: `Source`, which is opened and decoded
 - `paths`: files, folders, globs and lists of paths → one path an image; include and exclude patterns
 - `arguments`: the images of a Python call → sources
 - `expand`: what `clipsim embed` takes (paths, addresses, tar shards, tables) → sources; sources ↔ plain records
 - `tars`, `urls`: the members of a tar, and what fsspec opens
-- `captions`: what comes with an image → its caption
+- `captions`: the caption that comes with an image
 - `lists`: what a Python caller passed where a list is meant → its elements
 - `rows`: CSV, TSV, JSON lines and Parquet → their rows
 - `texts`: texts, templates, and the files they are read from

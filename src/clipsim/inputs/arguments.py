@@ -1,4 +1,4 @@
-"""The images that a Python caller passed → sources: paths, content in memory, open files, arrays and PIL pictures."""
+"""The images that a Python caller passed (paths, bytes, open files, arrays, PIL images) → sources."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 MAX_STREAM_BYTES = 512_000_000
-TAKEN = "a path, the bytes of an image file, a file opened in binary mode, a (h, w, 3) uint8 array or a PIL picture"
+TAKEN = "a path, the bytes of an image file, a file opened in binary mode, a (h, w, 3) uint8 array or a PIL image"
 ARRAY = "an array of an image has the shape (h, w, 3), in RGB, and the type uint8"
 
 
@@ -29,7 +29,7 @@ def make_sources(images: object, name: str = "images", *, first: int = 0) -> Ite
     `images` is one image or an iterable of images. An image is a path or an address (folders, globs, tars and tables
     are expanded as on the command line), the bytes of an image file, a file opened in binary mode (read at once, from
     where it stands), an RGB array of shape (h, w, 3) and type uint8, a tensor of that or of the shape (3, h, w), a PIL
-    picture, a `Source`, or `{"bytes": …, "path": …}` as the package datasets gives it undecoded. What has no file name
+    image, a `Source`, or `{"bytes": …, "path": …}` as the package datasets gives it undecoded. What has no file name
     is named "image n" when it is the n-th source, counted from 1.
 
     Raises UsageError for anything else, and for a mapping or a table in place of a list, which it calls `name`.
@@ -37,10 +37,10 @@ def make_sources(images: object, name: str = "images", *, first: int = 0) -> Ite
     index = first
     for image in list_arguments(images, name):
         if is_path(image):
-            found: Iterable[Source] = find_sources([str(os.fspath(cast("str", image)))])
+            sources: Iterable[Source] = find_sources([str(os.fspath(cast("str", image)))])
         else:
-            found = (as_source(image, index + 1),)
-        for source in found:
+            sources = (as_source(image, index + 1),)
+        for source in sources:
             yield replace(source, index=index)
             index += 1
 
@@ -65,7 +65,7 @@ def list_arguments(images: object, name: str = "images") -> Iterable[object]:
 
 
 def is_path(image: object) -> bool:
-    """Whether it is a path that is written as text."""
+    """Whether it is a path, as text."""
     return isinstance(image, str | Path) or (isinstance(image, os.PathLike) and isinstance(os.fspath(image), str))
 
 
@@ -82,7 +82,7 @@ def as_source(image: object, number: int) -> Source:
     if isinstance(image, bytes | bytearray | memoryview):
         return BytesSource(name, bytes(image))
     if is_array(image):
-        return PillowSource(name, _as_picture(image))
+        return PillowSource(name, _array_to_image(image))
     if _is_pil(image):
         return PillowSource(name, cast("Image.Image", image))
     if hasattr(image, "read"):
@@ -108,32 +108,33 @@ def _is_pil(image: object) -> bool:
 
 
 def _is_encoded(image: object) -> TypeGuard[Mapping[str, Any]]:
-    """Whether it is a picture as the package datasets gives it undecoded."""
+    """Whether it is an image as the package datasets gives it undecoded."""
     return isinstance(image, Mapping) and set(image) == {"bytes", "path"}
 
 
 def _read_encoded(image: Mapping[str, Any], name: str) -> Source:
     data, path = image["bytes"], image["path"]
-    known = isinstance(data, bytes | bytearray | memoryview | type(None)) and (path is None or is_path(path))
-    if not known or (data is None and path is None):
+    valid = isinstance(data, bytes | bytearray | memoryview | type(None)) and (path is None or is_path(path))
+    if not valid or (data is None and path is None):
         raise UsageError("a mapping that is an image has the image file as 'bytes', or its name as 'path'")
     name = name if path is None else os.fspath(path)
     return FileSource(name) if data is None else BytesSource(name, bytes(data))
 
 
-def _as_picture(array: Any) -> Image.Image:
+def _array_to_image(array: Any) -> Image.Image:
+    """An RGB array or tensor as a PIL image. Raises UsageError for another shape or type."""
     from PIL import Image
 
-    given = f"got {tuple(array.shape)}, {array.dtype}"
+    got = f"got {tuple(array.shape)}, {array.dtype}"
     if _is_tensor(array):
         try:
             array = array.detach().cpu().numpy()
         except (TypeError, RuntimeError) as error:  # such as bfloat16, or a sparse one
-            raise UsageError(f"{ARRAY}; {given}") from error
+            raise UsageError(f"{ARRAY}; {got}") from error
         if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
             array = array.transpose(1, 2, 0)
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != "uint8" or not array.size:
-        raise UsageError(f"{ARRAY}; {given}")
+        raise UsageError(f"{ARRAY}; {got}")
     return Image.fromarray(array)
 
 

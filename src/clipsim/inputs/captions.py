@@ -1,4 +1,4 @@
-"""What comes with a picture (a value of a table, a text file beside it, the table of its folder) → its caption."""
+"""A value of a table, a text file beside an image, or the table of its folder → the image's caption."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clipsim.inputs.sources import FailedSource, FileSource, Source
 CAPTION_COLUMNS = ("caption", "text", "title")
 CAPTION_SUFFIX = ".txt"
 METADATA_FILES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")  # of an image folder, as `datasets` reads it
-MAX_TEXT_BYTES = 1 << 16  # of a caption, or of the facts beside a picture
+MAX_TEXT_BYTES = 1 << 16  # of a caption, or of the facts beside an image
 
 
 def clean_text(text: bytes | str) -> str | None:
@@ -62,15 +62,15 @@ def find_metadata(folder: str) -> str | None:
 
 
 class CaptionsBeside:
-    """The captions of picture files: in `x.txt` beside `x.jpg`, else in the table of its folder or of one above it."""
+    """The captions of image files: in `x.txt` beside `x.jpg`, else in the table of its folder or of one above it."""
 
     def __init__(self) -> None:
         self._tables: dict[str, dict[str, str] | None] = {}
 
     def add(self, path: str, root: str) -> Iterator[Source]:
-        """The source of a picture below the folder `root`, with its caption.
+        """The source of an image below the folder `root`, with its caption.
 
-        Before it, each row of a table that is met here for the first time and cannot be used, as a FailedSource.
+        Before the first image of a folder with a table come the table's unusable rows, as FailedSources.
         """
         text = self._read_beside(path)
         if text is not None and len(text) > MAX_TEXT_BYTES:
@@ -95,7 +95,7 @@ class CaptionsBeside:
             return None
 
     def _read_metadata(self, folder: str) -> Iterator[FailedSource]:
-        """Read the table of a folder, and give its rows that cannot be used."""
+        """Read the table of a folder; yields its unusable rows."""
         if (name := find_metadata(folder)) is None:
             return
         try:
@@ -105,17 +105,17 @@ class CaptionsBeside:
                 if image is None or not captions:
                     return
                 check_columns(table.columns, [image, *captions])
-                found = self._tables[folder] = {}
+                table_captions = self._tables[folder] = {}
                 for row in table.read([image, *captions]):
-                    problem = row.error or _add_row(found, folder, row.values, image)
+                    problem = row.error or _add_row(table_captions, folder, row.values, image)
                     if problem:
                         yield FailedSource(f"{name}:{row.number}", problem)
         except DataError as error:
             yield FailedSource(name, str(error))
 
 
-def _add_row(found: dict[str, str], folder: str, values: Mapping[str, Any], image: str) -> str | None:
-    """Note the caption of a row; what is wrong with the row, if anything is."""
+def _add_row(captions: dict[str, str], folder: str, values: Mapping[str, Any], image: str) -> str | None:
+    """Record the caption of a row; returns what is wrong with the row, or None."""
     name = values.get(image)
     if not isinstance(name, str) or not name:
         return f"no path in column '{image}'"
@@ -127,7 +127,7 @@ def _add_row(found: dict[str, str], folder: str, values: Mapping[str, Any], imag
     except ValueError as error:
         return str(error)
     if caption is not None:
-        found.setdefault(path, caption)
+        captions.setdefault(path, caption)
     return None
 
 

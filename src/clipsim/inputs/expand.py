@@ -1,4 +1,4 @@
-"""What the user named (paths, addresses, tars, tables) → one `Source` a picture, in order; sources ↔ plain records."""
+"""Paths, addresses, tars and tables that were named → one `Source` an image, in order; sources ↔ plain records."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from clipsim.files import file_identity, name_identity
 from clipsim.inputs.captions import CAPTION_COLUMNS, MAX_TEXT_BYTES, find_caption
 from clipsim.inputs.lists import check_list
 from clipsim.inputs.paths import NameFilter, find_images, find_listed_images
-from clipsim.inputs.rows import IMAGE_COLUMNS, Row, check_columns, choose_column, name_columns
-from clipsim.inputs.rows import read_table as read_rows
+from clipsim.inputs.rows import IMAGE_COLUMNS, Row, check_columns, choose_column, name_columns, read_table
 from clipsim.inputs.sources import FailedSource, FileSource, Source
 from clipsim.inputs.tars import TarMember
 from clipsim.inputs.urls import UrlSource, as_path, find_urls, is_table, is_tar, is_url, join_location
@@ -42,10 +41,10 @@ def find_sources(
         beside = CaptionsBeside()
     for name in names:
         find_paths = find_listed_images if listed else find_images
-        found = find_urls(name) if is_url(name) else find_paths([as_path(name)])
+        locations = find_urls(name) if is_url(name) else find_paths([as_path(name)])
         root = "" if is_url(name) else as_path(name)
-        for place in found:
-            for source in _open_collection(place, beside, root):
+        for location in locations:
+            for source in _open_collection(location, beside, root):
                 if chosen is None or isinstance(source, FailedSource) or chosen.accepts(source.name):
                     yield source
 
@@ -59,33 +58,33 @@ def make_collection(inputs: object, chosen: NameFilter | None = None, *, caption
     single = isinstance(inputs, str | os.PathLike | Source) or not isinstance(inputs, Iterable)
     if not single:
         check_list(inputs, "images")
-    for given in [inputs] if single else cast("Iterable[object]", inputs):
-        if isinstance(given, Source):
-            if chosen is None or chosen.accepts(given.name):
-                yield given
-        elif isinstance(given, str | os.PathLike) and isinstance(os.fspath(given), str):
-            yield from find_sources([os.fspath(given)], chosen, captions=captions)
+    for item in [inputs] if single else cast("Iterable[object]", inputs):
+        if isinstance(item, Source):
+            if chosen is None or chosen.accepts(item.name):
+                yield item
+        elif isinstance(item, str | os.PathLike) and isinstance(os.fspath(item), str):
+            yield from find_sources([os.fspath(item)], chosen, captions=captions)
         else:
-            raise UsageError(f"an input is a path, an address or a Source, not {type(given).__name__}")
+            raise UsageError(f"an input is a path, an address or a Source, not {type(item).__name__}")
 
 
 def _open_collection(name: str, beside: CaptionsBeside | None, root: str) -> Iterable[Source]:
     if is_tar(name):
-        from clipsim.inputs.tars import read_tar  # tars and tables are imported where there are some
+        from clipsim.inputs.tars import read_tar  # imported only where there is a tar
 
         return read_tar(name)
     if is_table(name):
-        return read_table(name)
+        return read_table_sources(name)
     if is_url(name):
         return (UrlSource(name),)
     return (FileSource(name),) if beside is None else beside.add(name, root)
 
 
 def to_record(source: Source) -> dict[str, Any]:
-    """A source as plain values, to be opened later or elsewhere. Raises UsageError for a picture in memory."""
+    """A source as plain values, to be opened later or elsewhere. Raises UsageError for an image in memory."""
     kind = next((name for name, kind in _kinds().items() if kind is type(source)), None)
     if kind is None:
-        raise UsageError(f"'{source.name}' is a picture in memory; only files and addresses can be opened again")
+        raise UsageError(f"'{source.name}' is an image in memory; only files and addresses can be opened again")
     values = {key: value for key, value in asdict(source).items() if value is not None and key != "index"}
     return {"kind": kind, **values}
 
@@ -107,24 +106,26 @@ def _kinds() -> dict[str, type[Source]]:
     return {"file": FileSource, "url": UrlSource, "tar": TarMember, "failed": FailedSource}
 
 
-def read_table(name: str) -> Iterator[Source]:
-    """The rows of a table in order, in bounded memory; paths are relative to the table's own place.
+def read_table_sources(name: str) -> Iterator[Source]:
+    """The sources in a table's rows, in order, in bounded memory; paths are relative to the table's folder.
 
     A row without a usable path is a FailedSource named `TABLE:ROW`; what is wrong with the table itself is one under
     the table's name. Raises MissingPackageError for Parquet without pyarrow, and for addresses without fsspec.
     """
     try:
-        table = read_rows(name)
+        table = read_table(name)
     except DataError as error:
         yield FailedSource(name, str(error))
         return
     with table:
         column = choose_column(table.columns, IMAGE_COLUMNS)
         if column is None:
-            there = name_columns(table.columns)
-            yield FailedSource(name, f"no column of paths ({', '.join(IMAGE_COLUMNS)}); its columns are: {there}")
+            column_names = name_columns(table.columns)
+            yield FailedSource(
+                name, f"no column of paths ({', '.join(IMAGE_COLUMNS)}); its columns are: {column_names}"
+            )
             return
-        captions = [there for there in table.columns if there.lower() in CAPTION_COLUMNS]
+        captions = [column_names for column_names in table.columns if column_names.lower() in CAPTION_COLUMNS]
         try:
             check_columns(table.columns, [column, *captions])
         except DataError as error:
@@ -136,20 +137,20 @@ def read_table(name: str) -> Iterator[Source]:
 
 def _source_of(table: str, row: Row, column: str) -> Source:
     path = row.values.get(column)
-    place = f"{table}:{row.number}"
+    name = f"{table}:{row.number}"
     if row.error is not None:
-        return FailedSource(place, row.error)
+        return FailedSource(name, row.error)
     if path is None or path == "":
-        return FailedSource(place, f"no path in column '{column}'")
+        return FailedSource(name, f"no path in column '{column}'")
     if not isinstance(path, str):
-        return FailedSource(place, f"column '{column}' holds {type(path).__name__}, not a path")
+        return FailedSource(name, f"column '{column}' holds {type(path).__name__}, not a path")
     try:
-        caption = find_caption({name.lower(): value for name, value in row.values.items()})
+        caption = find_caption({key.lower(): value for key, value in row.values.items()})
     except ValueError as error:
-        return FailedSource(place, str(error))
+        return FailedSource(name, str(error))
     if caption is not None and len(caption) > MAX_TEXT_BYTES:
         return FailedSource(
-            place, f"a caption of {len(caption):,} characters, more than the limit of {MAX_TEXT_BYTES:,}"
+            name, f"a caption of {len(caption):,} characters, more than the limit of {MAX_TEXT_BYTES:,}"
         )
     location = join_location(table, path)
     if is_url(location):
@@ -160,8 +161,8 @@ def _source_of(table: str, row: Row, column: str) -> Source:
 class Repeats:
     """The files met so far; `count` is the number of names that led to one of them again.
 
-    Symbolic links, `a` and `./a`, and folders that were named twice are names of one file. Hard links are files of
-    their own: each is there when the other is removed. Memory is some hundred bytes a file.
+    Symbolic links, `a` and `./a`, and folders that were named twice are names of one file. Hard links count as files of
+    their own, since each stays when the other is removed. Takes some hundred bytes of memory a file.
     """
 
     def __init__(self) -> None:
@@ -179,12 +180,12 @@ class Repeats:
     def leave_out(self, sources: Iterable[Source], *, texts: bool = False) -> Iterator[Source]:
         """Pass on the first source of each file, lazily; with `texts`, each with another caption or other facts.
 
-        What has no file, such as a picture in memory or a file that does not exist, is passed on.
+        What has no file, such as an image in memory or a file that does not exist, is passed on.
         """
         for source in sources:
             identity = identify(source)
-            known_by = (identity, source.caption, source.facts) if texts else identity
-            if identity is None or not self.is_repeated(known_by):
+            key = (identity, source.caption, source.facts) if texts else identity
+            if identity is None or not self.is_repeated(key):
                 yield source
 
     def is_repeated(self, identity: object) -> bool:

@@ -20,7 +20,7 @@ from clipsim.inputs.labelled_layouts import (
     Reading,
     read_folder,
     read_json,
-    read_rows,
+    read_labelled_rows,
 )
 from clipsim.inputs.rows import IMAGE_COLUMNS, choose_column, read_table
 from clipsim.inputs.texts import is_text, parse_json, read_text
@@ -35,7 +35,7 @@ MAX_NAMED = 3  # labels that a notice names
 class LabelledData:
     """Images with a label each, or with captions; paths as they are to be opened.
 
-    `labels` are the texts to choose from, in order, without that of none; `failures` are the rows that cannot be used.
+    `labels` are the texts to choose from, in order, without the label of none; `failures` are the unusable rows.
     """
 
     layout: str
@@ -48,9 +48,9 @@ class LabelledData:
 
 @dataclass(frozen=True)
 class LabelledRequest:
-    """What labelled data are read, and as what: everything that can be checked before they are.
+    """Which labelled data to read, and how; checked before anything is opened.
 
-    `none` is the label of pictures that fit no label; `labels` is a file that gives the text of each label. Raises
+    `none` is the label of images that fit no label; `labels` is a file that gives the text of each label. Raises
     UsageError for what contradicts itself.
     """
 
@@ -100,8 +100,8 @@ def read_labelled(request: LabelledRequest) -> LabelledData:
     """Read labelled data: paths and words only, no image is opened.
 
     A folder has a table (`metadata.jsonl`, `.csv` or `.parquet`), a folder for each class, or a text file beside each
-    image; a `.json` file is COCO's captions, an object
-    of images and captions, or a list of rows; any other file is a table (`rows.read_table`).
+    image; a `.json` file is COCO's captions, an object of images and captions, or a list of rows; any other file is a
+    table (`rows.read_table`).
 
     Raises DataError, in one line, for data without a single usable image, of a layout that is not known, and for a
     table without the columns; UsageError for columns that were named and are not there.
@@ -120,9 +120,7 @@ def read_labelled(request: LabelledRequest) -> LabelledData:
         raise DataError(f"{printable(request.path)}: no image with a {reading.kind} in it{why}")
     if reading.kind == "caption":
         if request.task == CLASSIFY:
-            raise DataError(
-                f"{printable(request.path)}: images have captions, not labels, so that nothing is classified"
-            )
+            raise DataError(f"{printable(request.path)}: this data has captions, not labels; use task='retrieve'")
         task = RETRIEVE if request.task == "auto" else request.task
         return LabelledData(reading.layout, task, reading.images, (), reading.failures, reading.notices)
     return _with_labels(request, reading)
@@ -135,9 +133,9 @@ def merge_names(reading: Reading) -> Reading:
     failures, repeated = list(reading.failures), 0
     for image in reading.images:
         file = identify_name(image.path, hard_links=True) or image.path
-        known = labels.setdefault(file, image)
-        if known.label != image.label:
-            label, other = printable(str(known.label), 40), printable(known.path)
+        first = labels.setdefault(file, image)
+        if first.label != image.label:
+            label, other = printable(str(first.label), 40), printable(first.path)
             failures.append(Failure(printable(image.path), f"the file has the label '{label}' already, as {other}"))
             continue
         name = identify_name(image.path) or image.path
@@ -161,7 +159,7 @@ def _read_table(path: Path, request: LabelledRequest) -> Reading:
     except DataError as error:
         raise DataError(f"{printable(str(path))}: {error}") from error
     with table:
-        return read_rows(path, table, request.columns, request.wants, request.root)
+        return read_labelled_rows(path, table, request.columns, request.wants, request.root)
 
 
 def _read_metadata(request: LabelledRequest) -> Reading | None:
@@ -173,7 +171,7 @@ def _read_metadata(request: LabelledRequest) -> Reading | None:
         caption = None if request.wants == "label" else choose_column(table.columns, CAPTION_COLUMNS)
         named = request.columns.label or request.columns.caption
         if (label or caption or named) and choose_column(table.columns, IMAGE_COLUMNS):
-            return read_rows(Path(name), table, request.columns, request.wants, request.root)
+            return read_labelled_rows(Path(name), table, request.columns, request.wants, request.root)
     return None
 
 
@@ -200,14 +198,12 @@ def _with_labels(request: LabelledRequest, reading: Reading) -> LabelledData:
 def _notices(empty: Sequence[str], labels: Sequence[str]) -> list[str]:
     notices = []
     if empty:
-        shown = ", ".join(f"'{printable(label, 40)}'" for label in empty[:MAX_NAMED])
+        quoted = ", ".join(f"'{printable(label, 40)}'" for label in empty[:MAX_NAMED])
         more = f" and {len(empty) - MAX_NAMED} more" if len(empty) > MAX_NAMED else ""
-        notices.append(f"no picture has the label {shown}{more}; it can be chosen all the same")
+        notices.append(f"no image has the label {quoted}{more}; it can still be predicted")
     if 2 * sum(map(looks_like_id, labels)) > len(labels):
-        shown = ", ".join(f"'{printable(label, 40)}'" for label in labels[:MAX_NAMED])
-        notices.append(
-            f"the labels look like ids, not words: {shown}; a model knows words only, and labels=FILE gives them"
-        )
+        quoted = ", ".join(f"'{printable(label, 40)}'" for label in labels[:MAX_NAMED])
+        notices.append(f"the labels look like ids: {quoted}; map them to words with labels=FILE")
     if {label.lower() for label in labels} <= _SPLITS:
         notices.append("the labels look like the splits of a data set; give one of the folders instead")
     return notices
@@ -224,20 +220,24 @@ def read_label_texts(path: Path, needed: Sequence[str]) -> dict[str, str]:
     Only the first tab or comma of a line divides it, so that a text may have commas. Raises DataError for a file that
     cannot be read, and for one without the text of a class that is needed.
     """
-    shown = printable(str(path))
+    label_file = printable(str(path))
     text = read_text(path)
-    pairs = _object(parse_json(text, shown), shown) if path.suffix.lower() == ".json" else _lines(text, shown)
-    found: dict[str, str] = {}
+    pairs = (
+        _object(parse_json(text, label_file), label_file)
+        if path.suffix.lower() == ".json"
+        else _lines(text, label_file)
+    )
+    label_texts: dict[str, str] = {}
     for number, (name, label) in enumerate(pairs):
         if number == 0 and name.lower() in _HEADER and name not in needed:
             continue
         if not is_text(label) or not label.strip():
-            raise DataError(f"{shown}: the class '{printable(name, 40)}' has no text")
-        found[name] = label.strip()
-    if missing := [name for name in needed if name not in found]:
+            raise DataError(f"{label_file}: the class '{printable(name, 40)}' has no text")
+        label_texts[name] = label.strip()
+    if missing := [name for name in needed if name not in label_texts]:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise DataError(f"{shown}: no text for the class '{printable(missing[0], 40)}'{more}")
-    return found
+        raise DataError(f"{label_file}: no text for the class '{printable(missing[0], 40)}'{more}")
+    return label_texts
 
 
 def merge_labels(labels: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -248,9 +248,9 @@ def merge_labels(labels: Iterable[str]) -> tuple[list[str], list[str]]:
     """
     counts = Counter(label.strip() for label in labels)
     several = [label for label, count in counts.items() if count > 1]
-    shown = ", ".join(f"'{printable(label, 40)}'" for label in several[:3])
+    quoted = ", ".join(f"'{printable(label, 40)}'" for label in several[:3])
     more = f" and {len(several) - 3} more" if len(several) > 3 else ""
-    return list(counts), [f"several classes have the label {shown}{more}, and count as one"] if several else []
+    return list(counts), [f"several classes have the label {quoted}{more}, and count as one"] if several else []
 
 
 def looks_like_id(label: str) -> bool:
@@ -262,18 +262,18 @@ def looks_like_id(label: str) -> bool:
     return _ID.fullmatch(label.strip()) is not None
 
 
-def _object(value: object, shown: str) -> list[tuple[str, str]]:
+def _object(value: object, label_file: str) -> list[tuple[str, str]]:
     if not isinstance(value, dict):
-        raise DataError(f"{shown}: expected an object of classes and texts")
+        raise DataError(f"{label_file}: expected an object of classes and texts")
     return list(value.items())
 
 
-def _lines(text: str, shown: str) -> list[tuple[str, str]]:
+def _lines(text: str, label_file: str) -> list[tuple[str, str]]:
     pairs = []
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             name, separator, label = line.partition("\t" if "\t" in line else ",")
             if not separator:
-                raise DataError(f"{shown}: line {number} has no tab or comma between a class and its text")
+                raise DataError(f"{label_file}: line {number} has no tab or comma between a class and its text")
             pairs.append((name.strip(), label.strip().removeprefix('"').removesuffix('"')))
     return pairs

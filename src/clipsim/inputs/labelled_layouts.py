@@ -42,7 +42,7 @@ def read_folder(folder: str, wants: str | None) -> Reading:
         raise DataError(f"{printable(folder)}: {_layouts(wants, bool(paths))}")
     direct = [path for path in paths if os.path.dirname(path) == folder.rstrip(os.sep)]  # noqa: PTH120
     failures = tuple(Failure(printable(path), "not in the folder of a class") for path in direct)
-    images = tuple(LabelledImage(path, name) for name, found in classes.items() for path in found)
+    images = tuple(LabelledImage(path, name) for name, class_images in classes.items() for path in class_images)
     return Reading(FOLDERS, "label", images, failures, {name: _as_words(name) for name in classes})
 
 
@@ -55,8 +55,8 @@ def _images_below(folder: str) -> list[str]:
 def _class_folders(folder: str) -> dict[str, list[str]]:
     """The folders right below, sorted, and the images in each."""
     try:
-        with os.scandir(folder) as found:
-            entries = sorted((entry for entry in found if entry.is_dir()), key=lambda entry: entry.name)
+        with os.scandir(folder) as listing:
+            entries = sorted((entry for entry in listing if entry.is_dir()), key=lambda entry: entry.name)
     except OSError as error:
         raise DataError(f"{printable(folder)}: cannot read the folder: {error.strerror or error}") from error
     classes = {}
@@ -112,43 +112,42 @@ COCO, OBJECT = "coco captions", "json"
 
 def read_json(path: Path, columns: Columns, wants: str | None, root: str | None) -> Reading:
     """The images of a JSON file. Raises DataError for JSON of another layout, and for what is not JSON."""
-    shown = printable(str(path))
-    value = parse_json(read_text(path), shown)
+    file = printable(str(path))
+    value = parse_json(read_text(path), file)
     folder = path.parent if root is None else Path(root)
     if isinstance(value, list):
         rows = list(rows_of_objects(value))
         names = next((tuple(row.values) for row in rows if row.error is None), ())
-        return read_rows(path, RowTable(names, lambda _: iter(rows)), columns, wants, root)
+        return read_labelled_rows(path, RowTable(names, lambda _: iter(rows)), columns, wants, root)
     if isinstance(value, dict) and isinstance(value.get("images"), list):
         if not isinstance(value.get("annotations"), list):
-            raise DataError(f"{shown}: 'images' without 'annotations'; expected COCO's captions")
+            raise DataError(f"{file}: 'images' without 'annotations'; expected COCO's captions")
         failures: list[Failure] = []
-        return collect_captions(shown, folder, list(_coco(value, shown, failures)), COCO, failures)
+        return collect_captions(file, folder, list(_coco(value, file, failures)), COCO, failures)
     if isinstance(value, dict):
-        return collect_captions(shown, folder, value.items(), OBJECT)
-    raise DataError(f"{shown}: expected COCO's captions, an object of images and captions, or a list of rows")
+        return collect_captions(file, folder, value.items(), OBJECT)
+    raise DataError(f"{file}: expected COCO's captions, an object of images and captions, or a list of rows")
 
 
-def _coco(value: dict[str, Any], shown: str, failures: list[Failure]) -> Iterator[tuple[str, Any]]:
+def _coco(value: dict[str, Any], file: str, failures: list[Failure]) -> Iterator[tuple[str, Any]]:
     """The pairs of COCO's two lists, images in their order: "annotations" with "image_id" and "caption"."""
     captions: dict[Any, list[str]] = {}
     for row in rows_of_objects(value["annotations"]):
         problem = row.error or _add_caption(row, captions)
         if problem:
-            failures.append(Failure(f"{shown}: annotation {row.number}", problem))
+            failures.append(Failure(f"{file}: annotation {row.number}", problem))
     if not captions:
-        raise DataError(f"{shown}: no annotation in it has a 'caption'; expected COCO's captions")
+        raise DataError(f"{file}: no annotation in it has a 'caption'; expected COCO's captions")
     for row in rows_of_objects(value["images"]):
         name, key = row.values.get("file_name"), row.values.get("id")
-        own = captions.pop(key, None) if isinstance(key, int | str) else None
-        if own is None or not isinstance(name, str):
-            problem = row.error or ("no 'file_name'" if own else "no annotation has a caption for it")
-            failures.append(Failure(f"{shown}: image {row.number}", problem))
+        image_captions = captions.pop(key, None) if isinstance(key, int | str) else None
+        if image_captions is None or not isinstance(name, str):
+            problem = row.error or ("no 'file_name'" if image_captions else "no annotation has a caption for it")
+            failures.append(Failure(f"{file}: image {row.number}", problem))
             continue
-        yield name, own
+        yield name, image_captions
     failures += [
-        Failure(f"{shown}: image_id {printable(str(key), 40)}", "no such image, but it has captions")
-        for key in captions
+        Failure(f"{file}: image_id {printable(str(key), 40)}", "no such image, but it has captions") for key in captions
     ]
 
 
@@ -195,7 +194,7 @@ class Reading:
     notices: tuple[str, ...] = ()
 
 
-def read_rows(path: Path, table: RowTable, columns: Columns, wants: str | None, root: str | None) -> Reading:
+def read_labelled_rows(path: Path, table: RowTable, columns: Columns, wants: str | None, root: str | None) -> Reading:
     """Read a table's images; several rows of an image are several captions. Labels are taken as they are written.
 
     Raises DataError for a table without the columns, naming those it has; UsageError for named ones that it lacks.
@@ -207,25 +206,25 @@ def read_rows(path: Path, table: RowTable, columns: Columns, wants: str | None, 
         kinds = CAPTION_COLUMNS if wants != "label" else ()
         caption = _choose(table.columns, columns.caption, kinds, "caption_column", path)
     if label is None and caption is None:
-        wanted = [*(LABEL_COLUMNS if wants != "caption" else ()), *(CAPTION_COLUMNS if wants != "label" else ())]
-        raise DataError(f"{printable(str(path))}: no column {_or(wanted)}; it has {name_columns(table.columns)}")
+        read_columns = [*(LABEL_COLUMNS if wants != "caption" else ()), *(CAPTION_COLUMNS if wants != "label" else ())]
+        raise DataError(f"{printable(str(path))}: no column {_or(read_columns)}; it has {name_columns(table.columns)}")
     folder = path.parent if root is None else Path(root)
     collected = _Collected(printable(str(path)), folder)
-    wanted = [column for column in (image, label, caption) if column is not None]
+    read_columns = [column for column in (image, label, caption) if column is not None]
     try:
-        check_columns(table.columns, wanted)
+        check_columns(table.columns, read_columns)
     except DataError as error:
         raise DataError(f"{printable(str(path))}: {error}") from error
-    for row in table.read(wanted):
+    for row in table.read(read_columns):
         collected.add(row, image, label, caption)
     return collected.reading("table", "caption" if label is None else "label")
 
 
 def collect_captions(
-    shown: str, folder: Path, pairs: Iterable[tuple[str, Any]], layout: str, failures: Iterable[Failure] = ()
+    file: str, folder: Path, pairs: Iterable[tuple[str, Any]], layout: str, failures: Iterable[Failure] = ()
 ) -> Reading:
     """Images and their captions (a string or a list of strings each) as a `Reading`."""
-    collected = _Collected(shown, folder)
+    collected = _Collected(file, folder)
     collected.failures += failures
     for number, (name, captions) in enumerate(pairs, start=1):
         collected.add(Row(number, {"image": name, "caption": captions}), "image", None, "caption")
@@ -235,8 +234,8 @@ def collect_captions(
 class _Collected:
     """The images met so far, in the order in which they came first."""
 
-    def __init__(self, shown: str, folder: Path) -> None:
-        self.shown, self.folder = shown, "" if folder == Path() else str(folder)
+    def __init__(self, file: str, folder: Path) -> None:
+        self.file, self.folder = file, "" if folder == Path() else str(folder)
         self.labels: dict[str, str] = {}
         self.captions: dict[str, list[str]] = {}
         self.failures: list[Failure] = []
@@ -245,7 +244,7 @@ class _Collected:
     def add(self, row: Row, image: str, label: str | None, caption: str | None) -> None:
         error = row.error or self._add(row.values, image, label, caption)
         if error is not None:
-            self.failures.append(Failure(f"{self.shown}: row {row.number}", error))
+            self.failures.append(Failure(f"{self.file}: row {row.number}", error))
 
     def _add(self, values: Mapping[str, Any], image: str, label: str | None, caption: str | None) -> str | None:
         name = values.get(image)
@@ -254,8 +253,8 @@ class _Collected:
         path = name if is_url(name) else os.path.join(self.folder, as_path(name))  # noqa: PTH118 (keeps bytes, and ./)
         if label is not None:
             return self._add_label(path, values.get(label))
-        found = values.get(caption or "")
-        texts = found if isinstance(found, list) else [found]
+        value = values.get(caption or "")
+        texts = value if isinstance(value, list) else [value]
         if any(isinstance(text, str) and not is_text(text) for text in texts):
             return "the caption is not UTF-8"
         try:
@@ -277,16 +276,16 @@ class _Collected:
         if not is_text(label):
             return "the label is not UTF-8"
         label = label.strip()
-        known = self.labels.setdefault(path, label)
-        if known != label:
-            return f"the image has the label '{printable(known, 40)}' already"
+        first = self.labels.setdefault(path, label)
+        if first != label:
+            return f"the image has the label '{printable(first, 40)}' already"
         self.repeated += path in self.captions
         self.captions[path] = []
         return None
 
     def reading(self, layout: str, kind: str) -> Reading:
         if kind == "caption":
-            images = tuple(LabelledImage(path, None, tuple(found)) for path, found in self.captions.items())
+            images = tuple(LabelledImage(path, None, tuple(texts)) for path, texts in self.captions.items())
             return Reading(layout, kind, images, tuple(self.failures), {})
         labels = sorted(set(self.labels.values()))
         notices = (f"{self.repeated} rows repeat an image and its label, and count once",) if self.repeated else ()
@@ -295,18 +294,19 @@ class _Collected:
 
 
 def _find(columns: Sequence[str], named: str | None, usual: Sequence[str], what: str, path: Path) -> str:
-    found = _choose(columns, named, usual, f"{what}_column", path)
-    if found is None:
+    column = _choose(columns, named, usual, f"{what}_column", path)
+    if column is None:
         raise DataError(f"{printable(str(path))}: no column {_or(usual)}; it has {name_columns(columns)}")
-    return found
+    return column
 
 
 def _choose(columns: Sequence[str], named: str | None, usual: Sequence[str], option: str, path: Path) -> str | None:
     """The column that was named, or the first of the usual ones, whatever their case."""
     if named is not None:
         if named not in columns:
-            shown = printable(str(path))
-            raise UsageError(f"{shown} has the columns {name_columns(columns)}", parameter=option, value=named)
+            raise UsageError(
+                f"{printable(str(path))} has the columns {name_columns(columns)}", parameter=option, value=named
+            )
         return named
     return choose_column(columns, usual)
 

@@ -1,4 +1,4 @@
-"""What a Python caller passed where a list is meant → its elements; mappings and tables are refused, not iterated."""
+"""An argument of a Python caller that stands for a list → its elements; mappings and tables are refused."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def check_list(values: object, name: str) -> None:
     if columns is None or isinstance(columns, str) or callable(columns) or not isinstance(columns, Iterable):
         return
     names = [printable(repr(column), 40) for column in columns]
-    shown = ", ".join(names[:MAX_COLUMNS]) + (" and others" if len(names) > MAX_COLUMNS else "")
-    hint = f"pass one of its columns, such as {name}[{names[0]}]; it has {shown}" if names else "it has no columns"
+    listed = ", ".join(names[:MAX_COLUMNS]) + (" and others" if len(names) > MAX_COLUMNS else "")
+    hint = f"pass one of its columns, such as {name}[{names[0]}]; it has {listed}" if names else "it has no columns"
     raise UsageError(f"a table ({_kind(values)}), not a list", parameter=name, hint=hint)
 
 

@@ -66,16 +66,16 @@ def _expand(pattern: str) -> Iterator[str]:
     if "**" not in parts:
         yield from glob.glob(pattern)
         return
-    place = parts.index("**")
-    rest = parts[place + 1 :] or ("*",)
-    for base in glob.glob(os.path.join(*parts[:place])) if place else [""]:  # noqa: PTH118 (keeps "" and a leading /)
+    index = parts.index("**")
+    rest = parts[index + 1 :] or ("*",)
+    for base in glob.glob(os.path.join(*parts[:index])) if index else [""]:  # noqa: PTH118 (keeps "" and a leading /)
         for folder in (base, *_folders_below(base)):
             yield from _expand(os.path.join(glob.escape(folder), *rest))  # noqa: PTH118
 
 
 def _folders_below(folder: str) -> Iterator[str]:
-    with suppress(OSError), os.scandir(folder or ".") as found:
-        for entry in found:
+    with suppress(OSError), os.scandir(folder or ".") as entries:
+        for entry in entries:
             if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
                 path = os.path.join(folder, entry.name)  # noqa: PTH118 (keeps names without a leading ./)
                 yield path
@@ -93,8 +93,8 @@ def _or_itself(paths: Iterator[str], name: str) -> Iterator[str]:
 
 def _walk(folder: str) -> Iterator[str]:
     try:
-        with os.scandir(folder) as found:
-            entries = sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda e: e.name)
+        with os.scandir(folder) as listing:
+            entries = sorted((entry for entry in listing if not entry.name.startswith(".")), key=lambda e: e.name)
     except OSError:
         yield folder  # opening it reports the error
         return
@@ -118,16 +118,16 @@ def read_path_list(source: str) -> Iterator[str]:
 
     Raises ImageError for a list that cannot be read, or is UTF-16.
     """
-    shown = "standard input" if source == STANDARD_INPUT else printable(source)
+    label = "standard input" if source == STANDARD_INPUT else printable(source)
     try:
         if source == STANDARD_INPUT:
-            yield from _split(_unbuffered(sys.stdin.buffer), shown)
+            yield from _split(_unbuffered(sys.stdin.buffer), label)
         else:
             with Path(source).open("rb", buffering=0) as file:
-                yield from _split(file, shown)
+                yield from _split(file, label)
     except (OSError, ValueError) as error:  # a NUL in the name of the list is a ValueError
         cause = getattr(error, "strerror", None) or error
-        raise ImageError(f"{shown}: cannot read the list of paths: {cause}") from error
+        raise ImageError(f"{label}: cannot read the list of paths: {cause}") from error
 
 
 def _unbuffered(file: BinaryIO) -> BinaryIO:
@@ -140,13 +140,13 @@ def _unbuffered(file: BinaryIO) -> BinaryIO:
     return raw
 
 
-def _split(file: BinaryIO, shown: str) -> Iterator[str]:
+def _split(file: BinaryIO, label: str) -> Iterator[str]:
     """The names in an open list. Names are given as they come: the first NUL makes it the separator from there on."""
     rest = _read(file)
     while len(rest) < 2 and (chunk := _read(file)):
         rest += chunk
     if rest.startswith(_UTF_16_MARKS) or _looks_like_utf_16(rest):
-        raise ImageError(f"{shown}: the list of paths is UTF-16; save it as UTF-8")
+        raise ImageError(f"{label}: the list of paths is UTF-16; save it as UTF-8")
     rest = rest.removeprefix(codecs.BOM_UTF8)
     separator, chunk = b"\n", rest
     while chunk:
@@ -161,7 +161,7 @@ def _split(file: BinaryIO, shown: str) -> Iterator[str]:
 
 def _looks_like_utf_16(start: bytes) -> bool:
     """Whether text without a mark is UTF-16: a line feed of two bytes, and every other byte a NUL."""
-    return any(mark in start and not start[place:200:2].strip(b"\0") for mark, place in ((b"\n\0", 1), (b"\0\n", 0)))
+    return any(mark in start and not start[offset:200:2].strip(b"\0") for mark, offset in ((b"\n\0", 1), (b"\0\n", 0)))
 
 
 def _read(file: BinaryIO) -> bytes:
@@ -186,7 +186,7 @@ class NameFilter:
 
     The patterns are those of .gitignore: one without `/` matches any part of a name, a folder too; one with `/` matches
     the name or its end, from a folder on. `*` and `?` do not match `/`, `**` does; `[abc]` and `[!abc]` are sets.
-    Raises UsageError for an empty pattern and a set that is none.
+    Raises UsageError for an empty or malformed pattern.
 
     >>> NameFilter(include=("*.jpg",), exclude=("thumbs",)).accepts("photos/2024/a.jpg")
     True
@@ -209,11 +209,11 @@ class NameFilter:
     @classmethod
     def of(cls, include: object, exclude: object) -> NameFilter:
         """A filter of what a Python caller passed: a pattern or several. Raises UsageError for anything else."""
-        given = {"include": list(as_list(include, "include")), "exclude": list(as_list(exclude, "exclude"))}
-        for name, patterns in given.items():
+        filters = {"include": list(as_list(include, "include")), "exclude": list(as_list(exclude, "exclude"))}
+        for name, patterns in filters.items():
             if wrong := [pattern for pattern in patterns if not isinstance(pattern, str)]:
                 raise UsageError("not a string", parameter=name, value=wrong[0])
-        return cls(*(tuple(cast("list[str]", patterns)) for patterns in given.values()))
+        return cls(*(tuple(cast("list[str]", patterns)) for patterns in filters.values()))
 
     def accepts(self, name: str) -> bool:
         """Whether a name is taken."""

@@ -13,7 +13,7 @@ from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from clipsim.errors import DataError, ImageError, MissingPackageError, TransientError, printable
+from clipsim.errors import DataError, ImageError, TransientError, printable, requires
 from clipsim.inputs.paths import has_image_suffix
 from clipsim.inputs.urls import file_suffix, is_url, open_location
 
@@ -45,8 +45,8 @@ class Row:
 class RowTable:
     """An open table; a context manager that closes its file.
 
-    `read` takes the columns that are wanted, that of the images first, and gives the rows, once; their values may have
-    other columns too. A table that cannot be read to its end has a last row with the error.
+    `read` takes the names of the columns to read, that of the images first, and yields the rows, once; their values may
+    have other columns too. A table that cannot be read to its end has a last row with the error.
     """
 
     columns: tuple[str, ...]
@@ -109,18 +109,18 @@ def choose_column(columns: Sequence[str], usual: Sequence[str]) -> str | None:
     return next((lower[name] for name in usual if name in lower), None)
 
 
-def check_columns(columns: Sequence[str], wanted: Sequence[str]) -> None:
-    """Raise DataError for a wanted column that a table has more than once."""
-    for name in wanted:
+def check_columns(columns: Sequence[str], names: Sequence[str]) -> None:
+    """Raise DataError for a column of `names` that a table has more than once."""
+    for name in names:
         if columns.count(name) > 1:
             raise DataError(f"it has {columns.count(name)} columns '{printable(name, 40)}'; rename all but one")
 
 
 def name_columns(columns: Sequence[str]) -> str:
     """Columns as a message names them: the first dozen, escaped."""
-    shown = ", ".join(f"'{printable(column, 30)}'" for column in columns[:_MAX_SHOWN_COLUMNS])
+    listed = ", ".join(f"'{printable(column, 30)}'" for column in columns[:_MAX_SHOWN_COLUMNS])
     more = len(columns) - _MAX_SHOWN_COLUMNS
-    return (shown or "none") + (f" and {more} more" if more > 0 else "")
+    return (listed or "none") + (f" and {more} more" if more > 0 else "")
 
 
 _Opened = tuple[tuple[str, ...], Callable[[Sequence[str]], Iterator[Row]]]
@@ -159,7 +159,7 @@ def _open_delimited(file: BinaryIO) -> _Opened:
         columns = tuple(name.strip() for name in _split_values((header,), delimiter))
     except _QuoteError as error:
         raise ImageError(f"not a table ({error})") from error
-    return columns, lambda wanted: _DelimitedRows(lines, columns, delimiter, wanted).read()
+    return columns, lambda columns_read: _DelimitedRows(lines, columns, delimiter, columns_read).read()
 
 
 class _Lines:
@@ -191,9 +191,9 @@ class _DelimitedRows:
     line alone is the row that cannot be used, or, where tabs separate the values, its quotes are part of the text.
     """
 
-    def __init__(self, lines: _Lines, columns: Sequence[str], delimiter: str, wanted: Sequence[str]) -> None:
+    def __init__(self, lines: _Lines, columns: Sequence[str], delimiter: str, columns_read: Sequence[str]) -> None:
         self._lines, self._columns, self._delimiter = lines, columns, delimiter
-        self._image = columns.index(wanted[0]) if wanted else 0
+        self._image = columns.index(columns_read[0]) if columns_read else 0
 
     def read(self) -> Iterator[Row]:
         """The rows, in order."""
@@ -226,7 +226,7 @@ class _DelimitedRows:
         return Row(number, dict(zip(self._columns, values, strict=True)))
 
     def _take(self, line: str, taken: list[str]) -> Iterator[str]:
-        """The line, and those after it as a quoted value takes them; `taken` is what was given."""
+        """The line, and those after it as a quoted value takes them; `taken` collects them."""
         yield line
         length = len(line)
         for following in self._lines:
@@ -241,7 +241,7 @@ class _DelimitedRows:
             yield following
 
     def _is_row(self, line: str, first: str) -> bool:
-        """Whether a line reads as a row of its own: as many values as columns, one of them in the place of an image."""
+        """Whether a line reads as a row of its own: as many values as columns, one of them an image's name."""
         try:
             values = _split_values((line,), self._delimiter)
         except _QuoteError:
@@ -266,29 +266,29 @@ def _split_values(lines: Iterable[str], delimiter: str) -> list[str]:
     values: list[str] = []
     quoted: list[str] | None = None  # the parts of a value whose quote is open
     for line in lines:
-        place = 0
+        index = 0
         while True:
-            if quoted is None and not line.startswith('"', place):
-                end = line.find(delimiter, place)
+            if quoted is None and not line.startswith('"', index):
+                end = line.find(delimiter, index)
                 if end < 0:
-                    return [*values, line[place:].rstrip("\r\n")]
-                values.append(line[place:end])
-                place = end + 1
+                    return [*values, line[index:].rstrip("\r\n")]
+                values.append(line[index:end])
+                index = end + 1
                 continue
-            place += quoted is None
-            text = _QUOTED.match(line, place)
+            index += quoted is None
+            text = _QUOTED.match(line, index)
             assert text is not None
             quoted = [*(quoted or ()), text[0]]
-            place = text.end() + 1
-            if place > len(line):
+            index = text.end() + 1
+            if index > len(line):
                 break
             values.append("".join(quoted).replace('""', '"'))
             quoted = None
-            if not line[place:].rstrip("\r\n"):
+            if not line[index:].rstrip("\r\n"):
                 return values
-            if not line.startswith(delimiter, place):
+            if not line.startswith(delimiter, index):
                 raise _QuoteError("there is text behind a closing quote")
-            place += 1
+            index += 1
     raise _QuoteError("a quote is not closed")
 
 
@@ -342,22 +342,20 @@ def _object_row(number: int, value: Any) -> Row:
 
 
 def _open_parquet(file: BinaryIO) -> _Opened:
-    try:
+    with requires("embed", "Parquet tables need pyarrow"):
         import pyarrow.parquet
-    except ImportError as error:
-        raise MissingPackageError("Parquet tables need pyarrow: pip install 'clipsim[embed]'") from error
     try:
         table = pyarrow.parquet.ParquetFile(file)
         columns = tuple(table.schema_arrow.names)
     except Exception as error:  # pyarrow raises OSError, ValueError and their families, and others of its own
         raise ImageError(f"not a Parquet table, or damaged: {printable(str(error), 120)}") from error
-    return columns, lambda wanted: _parquet_rows(table, wanted)
+    return columns, lambda columns_read: _parquet_rows(table, columns_read)
 
 
-def _parquet_rows(table: Any, wanted: Sequence[str]) -> Iterator[Row]:
+def _parquet_rows(table: Any, columns_read: Sequence[str]) -> Iterator[Row]:
     number = 0
     try:
-        for batch in table.iter_batches(batch_size=_BATCH_ROWS, columns=list(wanted)):
+        for batch in table.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns_read)):
             for values in batch.to_pylist():
                 number += 1
                 yield Row(number, values)

@@ -1,7 +1,7 @@
 """One input → `Source`: its name, a way to open it as a stream, and its file's `os.stat` record.
 
-Later packages accept nothing else. `FileSource` is a path, `BytesSource` an image file in memory, `PillowSource` a PIL
-picture, `FailedSource` an input that is known to be unusable; `tars` and `urls` define others.
+All later rooms take sources. `FileSource` is a path, `BytesSource` an image file in memory, `PillowSource` a PIL
+image, `FailedSource` an input that is known to be unusable; `tars` and `urls` define others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-# What passes: descriptors or memory that others hold, a network or server that is not there.
+# Errors that pass: descriptors or memory in use, a network or server that cannot be reached.
 _TRANSIENT = frozenset(
     (
         errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EBUSY, errno.ETIMEDOUT, errno.ECONNRESET,
@@ -52,7 +52,7 @@ class Source:
         return None
 
     def decoded(self) -> Image.Image | None:
-        """The picture, if it is in memory."""
+        """The image, if it is in memory already decoded."""
         return None
 
 
@@ -85,16 +85,16 @@ class BytesSource(Source):
 
 @dataclass(frozen=True, slots=True)
 class PillowSource(Source):
-    """A PIL picture of the calling program."""
+    """A PIL image of the calling program."""
 
     image: Image.Image
 
     def open(self) -> BinaryIO:
         """Raise ImageError: there is no file."""
-        raise ImageError("a picture in memory, which has no file")
+        raise ImageError("an image in memory, which has no file")
 
     def decoded(self) -> Image.Image:
-        """The picture itself."""
+        """The image itself."""
         return self.image
 
 
@@ -116,7 +116,7 @@ def number_sources(sources: Iterable[Source], first: int = 0) -> Iterator[Source
 
 
 def is_missing(path: str) -> bool:
-    """Whether there is certainly no such file, and not one that cannot be reached."""
+    """True where there is no such file; False also where that cannot be found out."""
     try:
         os.lstat(path)
     except FileNotFoundError:
@@ -127,7 +127,7 @@ def is_missing(path: str) -> bool:
 
 
 def reading_error(verb: str, error: BaseException) -> ImageError:
-    """What the system said when something was opened or read → the error to raise."""
+    """The ImageError, or TransientError, for a failure to open or read something."""
     message = f"cannot {verb} it: {getattr(error, 'strerror', None) or error}"
     if isinstance(error, OSError) and error.errno in _TRANSIENT:
         return TransientError(f"{message}; to be tried again")

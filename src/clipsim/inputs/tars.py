@@ -1,8 +1,8 @@
-"""A tar of samples → one `Source` for each picture, with its caption and facts; of a torn tar, what is complete.
+"""A tar of samples → one `Source` for each image, with its caption and facts; of a torn tar, the complete ones.
 
 The naming is webdataset's: consecutive members with the same stem, which ends at the first dot of the base name, are
-one sample. `.txt` is a picture's caption (`.caption.txt` and the like too), `.json` its facts; without `.txt`, the
-caption is what the facts say under a name that tables use too. Beside `x.jpg`, `x.mask.jpg` is no picture of its own.
+one sample. `.txt` is an image's caption (`.caption.txt` and the like too), `.json` its facts, a JSON object; without
+`.txt`, the caption is the value of one of `CAPTION_COLUMNS` in the facts. Beside `x.jpg`, `x.mask.jpg` is no input.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from clipsim.inputs.sources import FailedSource, Source
 from clipsim.inputs.urls import Window, open_location
 
 MAX_HEADER_BYTES = 1 << 20  # of a member: its name and extended attributes
-MAX_SAMPLE_PICTURES = 64
+MAX_SAMPLE_IMAGES = 64
 TAR_BLOCK_BYTES = 512
 _TEXTS = (".txt", ".json")
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
@@ -31,43 +31,43 @@ _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
 
 @dataclass(frozen=True, slots=True)
 class TarMember(Source):
-    """A picture within a tar: `size` bytes at `offset` of the file or address `tar`."""
+    """An image within a tar: `size` bytes at `offset` of the file or address `tar`."""
 
     tar: str
     offset: int
     size: int
 
     def open(self) -> BinaryIO:
-        """Open the part of the tar that is the picture. Raises ImageError, naming the cause but not the tar."""
+        """Open the part of the tar that is the image. Raises ImageError, naming the cause but not the tar."""
         return cast(BinaryIO, Window(open_location(self.tar), self.offset, self.size))
 
 
 @dataclass
 class _Sample:
-    """Consecutive members with one stem; `texts` are the places of its texts by their suffix, which begins at a dot."""
+    """Consecutive members with one stem; `texts` maps the suffix of a text to its offset and size in the tar."""
 
     stem: str
-    pictures: list[tuple[str, tarfile.TarInfo]] = field(default_factory=list)
+    images: list[tuple[str, tarfile.TarInfo]] = field(default_factory=list)
     texts: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def chosen(self) -> list[tuple[str, tarfile.TarInfo]]:
-        """The pictures that are inputs: those of one suffix, or where there are none (`x.rgb.jpg`) all of them."""
-        plain = [(suffix, member) for suffix, member in self.pictures if suffix.count(".") == 1]
-        return plain or self.pictures
+        """The images that are inputs: those with a simple suffix; where there are none (`x.rgb.jpg`), all of them."""
+        plain = [(suffix, member) for suffix, member in self.images if suffix.count(".") == 1]
+        return plain or self.images
 
     def beside(self, suffix: str, kind: str) -> list[str]:
-        """The suffixes of the texts of a kind (".txt", ".json") that go with a picture, the nearest first."""
-        own = suffix[: suffix.rindex(".")] + kind
+        """The suffixes of the texts of a kind (".txt", ".json") that go with an image, the nearest first."""
+        same_name = suffix[: suffix.rindex(".")] + kind
         named = [f".{column}{kind}" for column in CAPTION_COLUMNS] if kind == ".txt" else []
-        return [there for there in dict.fromkeys((own, kind, *named)) if there in self.texts]
+        return [candidate for candidate in dict.fromkeys((same_name, kind, *named)) if candidate in self.texts]
 
 
 def read_tar(name: str) -> Iterator[Source]:
-    """The pictures of a tar in order, in memory that does not grow with it; their content is not read.
+    """The images of a tar in order, in bounded memory; their content is not read.
 
-    A picture's name is `TAR/MEMBER`. What is wrong with the tar (it cannot be opened, it is compressed, its rest is
-    missing) is one FailedSource under the tar's own name, after the pictures that are whole; a picture that is there
-    and cannot be used is one under its own.
+    An image's name is `TAR/MEMBER`. What is wrong with the tar (it cannot be opened, it is compressed, its rest is
+    missing) is one FailedSource under the tar's own name, after the complete images; an image that is there and cannot
+    be used is one under its own name.
     """
     try:
         with open_location(name, sequential=True) as file:
@@ -88,19 +88,19 @@ def _read_members(name: str, file: BinaryIO) -> Iterator[Source]:
         with tarfile.open(fileobj=headers, mode="r:") as tar:
             while torn is None and (member := tar.next()) is not None:
                 vars(tar)["members"] = []  # it would keep all of them
-                place = member.name.removeprefix("./")
-                folder, base = posixpath.split(place)
+                member_name = member.name.removeprefix("./")
+                folder, base = posixpath.split(member_name)
                 if member.offset_data + member.size > size:
-                    torn = f"truncated: it ends within '{printable(place, 80)}'"
+                    torn = f"truncated: it ends within '{printable(member_name, 80)}'"
                 elif not member.isdir() and base and not base.startswith("."):
                     stem, suffix = _split_name(folder, base)
-                    if sample is None or sample.stem != stem or len(sample.pictures) == MAX_SAMPLE_PICTURES:
+                    if sample is None or sample.stem != stem or len(sample.images) == MAX_SAMPLE_IMAGES:
                         yield from () if sample is None else _sources_of(name, file, sample)
                         sample = _Sample(stem)
                     if suffix.endswith(_TEXTS) and member.isreg() and not member.issparse():
                         sample.texts[suffix] = member.offset_data, member.size
                     elif has_image_suffix(base):
-                        sample.pictures.append((suffix, member))
+                        sample.images.append((suffix, member))
             if torn is None and not _ends_properly(file, tar.offset):
                 torn = "truncated or damaged: what follows its last whole member is not the end of a tar"
     except TransientError:
@@ -126,11 +126,11 @@ def _split_name(folder: str, base: str) -> tuple[str, str]:
 
 
 def _sources_of(tar: str, file: BinaryIO, sample: _Sample) -> Iterator[Source]:
-    """The sources of one sample's pictures."""
+    """The sources of one sample's images."""
     for suffix, member in sample.chosen():
         name = f"{tar}/{member.name.removeprefix('./')}"
         texts, records = sample.beside(suffix, ".txt"), sample.beside(suffix, ".json")[:1]
-        oversize = [there for there in (*texts, *records) if sample.texts[there][1] > MAX_TEXT_BYTES]
+        oversize = [suffix_read for suffix_read in (*texts, *records) if sample.texts[suffix_read][1] > MAX_TEXT_BYTES]
         if oversize:
             size = sample.texts[oversize[0]][1]
             yield FailedSource(
@@ -141,8 +141,8 @@ def _sources_of(tar: str, file: BinaryIO, sample: _Sample) -> Iterator[Source]:
         elif member.issparse():
             yield FailedSource(name, "a sparse file within the tar, whose parts are not contiguous")
         else:
-            facts = next((_clean_facts(_read_at(file, *sample.texts[there])) for there in records), None)
-            captions = (clean_text(_read_at(file, *sample.texts[there])) for there in texts)
+            facts = next((_clean_facts(_read_at(file, *sample.texts[suffix_read])) for suffix_read in records), None)
+            captions = (clean_text(_read_at(file, *sample.texts[suffix_read])) for suffix_read in texts)
             caption = next((text for text in captions if text is not None), None)
             if caption is None and facts is not None:
                 with suppress(ValueError):  # facts of other types stay facts
@@ -158,15 +158,15 @@ def _read_at(file: BinaryIO, offset: int, size: int) -> bytes:
 def _clean_facts(data: bytes) -> str | None:
     """The text of a JSON object; None for whatever else it is."""
     try:
-        found = json.loads(data)
+        value = json.loads(data)
     except (ValueError, RecursionError):
         return None
-    return json.dumps(found) if isinstance(found, dict) else None
+    return json.dumps(value) if isinstance(value, dict) else None
 
 
-def _ends_properly(file: BinaryIO, place: int) -> bool:
+def _ends_properly(file: BinaryIO, offset: int) -> bool:
     """Whether a block of zeros, the first of the two that end a tar, is at `place`."""
-    return _read_at(file, place, TAR_BLOCK_BYTES) == bytes(TAR_BLOCK_BYTES)
+    return _read_at(file, offset, TAR_BLOCK_BYTES) == bytes(TAR_BLOCK_BYTES)
 
 
 def _describe(file: BinaryIO, error: Exception) -> str:
@@ -178,7 +178,7 @@ def _describe(file: BinaryIO, error: Exception) -> str:
 
 
 class _HeaderReads:
-    """A tar's stream for `tarfile`, which trusts the sizes it reads: no large reads, and no end in circles."""
+    """A tar's stream for `tarfile`, which trusts the sizes it reads: limits each read, and all of them together."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
@@ -195,9 +195,9 @@ class _HeaderReads:
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Move the place, as in any file."""
+        """Set the position, as in any file."""
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
-        """The place in the file."""
+        """The position in the file."""
         return self._file.tell()

@@ -1,4 +1,4 @@
-"""Addresses of object stores and web servers → listings and streams, through fsspec; local paths open as files do."""
+"""Addresses of object stores and web servers → listings and streams, through fsspec; local paths are opened too."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote_to_bytes
 
-from clipsim.errors import ImageError, MissingPackageError, TransientError, UsageError, printable
+from clipsim.errors import ImageError, MissingPackageError, TransientError, UsageError, first_line, printable, requires
 from clipsim.inputs.paths import has_image_suffix
 from clipsim.inputs.sources import Source, open_regular, reading_error
 
@@ -68,23 +68,23 @@ def find_urls(url: str) -> Iterator[str]:
     MissingPackageError without fsspec.
     """
     filesystem_of = _filesystem_of()
-    found: list[str] = []
+    names: list[str] = []
     if "::" not in url and not _WEB.match(url) and (_PATTERN.search(url) or not file_suffix(url)):
         with suppress(Exception):  # of any client library; opening it later says what is wrong
             filesystem, path = filesystem_of(url)
             if _PATTERN.search(path):
-                found = [name for name in filesystem.glob(path) if not name.rpartition("/")[2].startswith(".")]
+                names = [name for name in filesystem.glob(path) if not name.rpartition("/")[2].startswith(".")]
             elif filesystem.isdir(path):
-                found = [name for name in filesystem.find(path) if _is_listed(name, path)]
-            found = [str(filesystem.unstrip_protocol(name)) for name in sorted(found)]
-    yield from found or [url]
+                names = [name for name in filesystem.find(path) if _is_listed(name, path)]
+            names = [str(filesystem.unstrip_protocol(name)) for name in sorted(names)]
+    yield from names or [url]
 
 
 def open_location(name: str, *, sequential: bool = False) -> BinaryIO:
     """Open a path or an address as a seekable stream of bytes.
 
     Of an address, only what is asked for is fetched, a request a read; with `sequential`, large blocks ahead. Raises
-    ImageError, naming the cause but not the place, and MissingPackageError for an address without fsspec.
+    ImageError, naming the cause but not the name, and MissingPackageError for an address without fsspec.
     """
     if not is_url(name):
         return open_regular(as_path(name))
@@ -98,7 +98,7 @@ def open_location(name: str, *, sequential: bool = False) -> BinaryIO:
 
 
 def join_location(base: str, name: str) -> str:
-    """A path or address as a table at `base` means it: relative to the table's own place.
+    """A path or address as a table at `base` means it: relative to the table's folder.
 
     >>> join_location("data/table.csv", "images/a.jpg"), join_location("s3://bucket/t.csv", "a.jpg")
     ('data/images/a.jpg', 's3://bucket/a.jpg')
@@ -124,41 +124,41 @@ class UrlSource(Source):
 class Window(io.RawIOBase):
     """`size` bytes of another stream, from `start` on, as a stream that owns the other; nothing is read ahead.
 
-    A failure of the other stream, of whatever kind, is an ImageError.
+    Any failure of the other stream is raised as an ImageError.
     """
 
     def __init__(self, stream: BinaryIO, start: int, size: int) -> None:
         self._stream, self._start, self._size = stream, start, size
-        self._place = 0
+        self._position = 0
 
     def readable(self) -> bool:
-        """Always."""
+        """True."""
         return True
 
     def seekable(self) -> bool:
-        """Always."""
+        """True."""
         return True
 
     def tell(self) -> int:
-        """The place in the window."""
-        return self._place
+        """The position in the window."""
+        return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move the place, as in any file."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence]
-        self._place = max(0, base + offset)
-        return self._place
+        """Set the position, as in any file."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
 
     def read(self, size: int | None = -1) -> bytes:
-        """The next bytes, all that are asked for unless the stream ends before."""
-        left = max(0, self._size - self._place)
-        wanted = left if size is None or size < 0 else min(size, left)
-        if not wanted:
+        """The next `size` bytes, fewer at the end of the window."""
+        left = max(0, self._size - self._position)
+        count = left if size is None or size < 0 else min(size, left)
+        if not count:
             return b""
         with _translated("read"):
-            self._stream.seek(self._start + self._place)
-            data = self._stream.read(wanted)
-        self._place += len(data)
+            self._stream.seek(self._start + self._position)
+            data = self._stream.read(count)
+        self._position += len(data)
         return data
 
     def readall(self) -> bytes:
@@ -192,11 +192,11 @@ def _translated(verb: str) -> Iterator[None]:
         status = getattr(cause, "status", None)
         if isinstance(cause, FileNotFoundError) or status in (404, 410):
             raise ImageError("no such file") from error
-        said = printable(str(cause).strip().split("\n")[0] or type(cause).__name__, 120)
+        message = first_line(cause)
         kind = "" if isinstance(cause, ImportError) else f"{type(cause).__name__}: "
         if _is_transient(cause, status):
-            raise TransientError(f"cannot {verb} it: {kind}{said}; to be tried again") from error
-        raise ImageError(f"cannot {verb} it: {kind}{said}") from error
+            raise TransientError(f"cannot {verb} it: {kind}{message}; to be tried again") from error
+        raise ImageError(f"cannot {verb} it: {kind}{message}") from error
 
 
 def _is_transient(error: BaseException, status: object) -> bool:
@@ -208,22 +208,18 @@ def _is_transient(error: BaseException, status: object) -> bool:
 
 
 def _filesystem_of() -> Callable[[str], tuple[Any, str]]:
-    try:
+    with requires("remote", "addresses (s3://, https://, …) need fsspec"):
         from fsspec.core import url_to_fs
-    except ImportError as error:
-        raise MissingPackageError(
-            "addresses (s3://, https://, …) need fsspec: pip install 'clipsim[remote]'"
-        ) from error
 
     def find(url: str) -> tuple[Any, str]:
-        found: tuple[Any, str] = url_to_fs(url, **(_web_options() if _WEB.match(url) else {}))
-        return found
+        filesystem_and_path: tuple[Any, str] = url_to_fs(url, **(_web_options() if _WEB.match(url) else {}))
+        return filesystem_and_path
 
     return find
 
 
 def _web_options() -> dict[str, Any]:
-    """What bounds the time that a web server may take to answer, and to send the next bytes."""
+    """The limits of the time that a web server may take to answer, and to send the next bytes."""
     try:
         from aiohttp import ClientTimeout
     except ImportError:

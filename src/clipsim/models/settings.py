@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from clipsim.errors import Setting, SettingsError, UnknownModelError, UsageError, printable
+from clipsim.files import write_atomically
 from clipsim.models.catalogue import BUNDLED
 from clipsim.models.names import ModelSpec, find_model
 
@@ -46,14 +46,10 @@ def save_default(name: str) -> Path:
     local = spec.kind in ("directory", "checkpoint") and spec.name != BUNDLED
     name = str(Path(name).resolve()) if local else spec.name
     target = settings_path()
-    draft = target.with_suffix(f".{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps({"model": name}, indent=1) + "\n", encoding="utf-8")
-        draft.replace(target)
+        write_atomically(target, json.dumps({"model": name}, indent=1) + "\n")
     except OSError as error:
-        with suppress(OSError):
-            draft.unlink()
         raise SettingsError(
             f"{printable(str(target))}: cannot write the settings ({error.strerror}); CLIPSIM_MODEL sets the model too"
         ) from error

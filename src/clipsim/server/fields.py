@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from clipsim.inputs.sources import BytesSource
-from clipsim.inputs.texts import PLACE
+from clipsim.inputs.texts import PLACEHOLDER
 from clipsim.server.answers import RequestError
 
 MAX_TEXTS = 1_000  # of a request, each in all its templates
@@ -72,9 +72,9 @@ def check_work(texts: Sequence[str], templates: Sequence[str]) -> None:
         raise RequestError(422, f"{len(texts):,} texts in {len(templates):,} templates; at most {MAX_TEXTS:,} together")
     longest, characters = max(map(len, texts), default=0), sum(map(len, texts))
     total = 0
-    for template in templates or [PLACE]:
-        places = template.count(PLACE)
-        rest = len(template) - places * len(PLACE)
+    for template in templates or [PLACEHOLDER]:
+        places = template.count(PLACEHOLDER)
+        rest = len(template) - places * len(PLACEHOLDER)
         if rest + places * longest > MAX_TEXT:
             raise RequestError(422, f"a text in its template has more than {MAX_TEXT:,} characters")
         total += rest * len(texts) + places * characters

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from clipsim.errors import DatasetError, MissingPackageError, printable
+from clipsim.errors import DatasetError, first_line, printable, requires
 
 # Stores whose objects are made by one request, completely or not at all, and have no folders to create.
 _OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci"))
@@ -184,10 +184,8 @@ class StoreFolder:
 
     def __init__(self, address: str) -> None:
         self.shown = printable(address)
-        try:
+        with requires("remote", "object stores need fsspec"):
             from fsspec.core import url_to_fs
-        except ImportError as error:
-            raise MissingPackageError("object stores need fsspec: pip install 'clipsim[remote]'") from error
         with self._errors("open"):
             self._store, self._path = url_to_fs(address.rstrip("/"))
         protocols = self._store.protocol
@@ -281,8 +279,7 @@ class StoreFolder:
         except FileNotFoundError as error:
             raise _NoSuchFileError(f"{self.shown}: cannot {verb} it: no such object or bucket") from error
         except Exception as error:  # client libraries raise errors of their own
-            said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 160)
-            raise DatasetError(f"{self.shown}: cannot {verb} it: {said}") from error
+            raise DatasetError(f"{self.shown}: cannot {verb} it: {first_line(error, 160)}") from error
 
 
 class _NoSuchFileError(DatasetError):

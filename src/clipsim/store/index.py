@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.errors import DatasetError, MissingPackageError, printable
+from clipsim.errors import DatasetError, MissingPackageError, printable, requires
 from clipsim.files import digest_file
 from clipsim.store.dataset import Dataset, check_digest
 from clipsim.store.folders import Folder, LocalFolder
@@ -27,7 +27,6 @@ from clipsim.vectors.similarity import Vectors
 SCHEMA = "clipsim.ivf/1"
 FOLDER = "index"
 INFO_NAME = f"{FOLDER}/index.json"
-EXTRA = "pip install 'clipsim[search]'"
 CANDIDATES = 4  # that are compared exactly, for each answer that is asked for
 MIN_CANDIDATES = 100
 TRAINING_ROWS = 48  # for each list
@@ -219,8 +218,6 @@ def _describe_recall(info: IndexInfo) -> str:
 
 
 def _import_faiss() -> Any:
-    try:
+    with requires("search", "an index needs faiss"):
         import faiss
-    except ImportError as error:
-        raise MissingPackageError(f"an index needs faiss: {EXTRA}") from error
     return faiss

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from clipsim.errors import DatasetError, MissingPackageError, printable
+from clipsim.errors import DatasetError, printable, requires
 from clipsim.results.base import ModelRecord
 
 SCHEMA = "clipsim.embeddings/1"
@@ -221,8 +221,6 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
 
 def import_parquet() -> Any:
     """`pyarrow.parquet`. Raises MissingPackageError, which says how to install it."""
-    try:
+    with requires("embed", "tables of metadata need pyarrow"):
         import pyarrow.parquet
-    except ImportError as error:
-        raise MissingPackageError("tables of metadata need pyarrow: pip install 'clipsim[embed]'") from error
     return pyarrow.parquet

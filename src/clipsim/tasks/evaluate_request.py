@@ -10,7 +10,7 @@ from clipsim.errors import Setting, UsageError
 from clipsim.inputs.labelled import LabelledRequest
 from clipsim.inputs.labelled_layouts import Columns
 from clipsim.inputs.lists import as_list, check_list
-from clipsim.inputs.texts import PLACE, check_templates
+from clipsim.inputs.texts import PLACEHOLDER, check_templates
 from clipsim.options import as_number, as_whole, check_flag, check_path
 from clipsim.results.loaded import LoadedEvaluation
 from clipsim.statistics.retrieval import CLIPSCORE_TEMPLATE
@@ -183,7 +183,7 @@ def _find(name: object, given: list[object] | None) -> TemplateSet:
             "not a built-in set", parameter="template_sets", value=str(name), hint=f"choose {', '.join(BUILT_IN)}"
         )
     if name not in PUBLISHED:
-        return TemplateSet(name, (PLACE,))
+        return TemplateSet(name, (PLACEHOLDER,))
     from clipsim.engines.torch.imports import read_published_templates
 
     return TemplateSet(name, read_published_templates(name))

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from clipsim.engines.choice import usable_cores
 from clipsim.engines.encoder import EncoderFacts
-from clipsim.engines.onnx.exports import EXTRA, TOKENIZER_FILE, Export
+from clipsim.engines.onnx.exports import TOKENIZER_FILE, Export
 from clipsim.engines.onnx.tokenizer import PlainTokenizer, TokenRules
 from clipsim.engines.preprocessing import Preprocessing
-from clipsim.errors import ModelError, Setting, printable
+from clipsim.errors import ModelError, Setting, first_line, install_command, printable
 from clipsim.models.names import ModelSpec
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ class OnnxEncoder:
             self.preprocessing = Preprocessing.from_dict(export.preprocessing)
             self.rules = TokenRules(**export.token_rules)
         except ImportError as error:
-            raise ModelError("needs onnxruntime", parameter="engine", value=self.engine, hint=EXTRA) from error
+            raise ModelError(
+                "needs onnxruntime", parameter="engine", value=self.engine, hint=install_command("onnx")
+            ) from error
         except (KeyError, TypeError) as error:
             raise self._damaged(error) from error
 
@@ -83,7 +85,9 @@ class OnnxEncoder:
         try:
             return PlainTokenizer(self._export.folder / TOKENIZER_FILE, self.rules)
         except ImportError as error:
-            raise ModelError("needs tokenizers", parameter="engine", value=self.engine, hint=EXTRA) from error
+            raise ModelError(
+                "needs tokenizers", parameter="engine", value=self.engine, hint=install_command("onnx")
+            ) from error
         except Exception as error:
             raise self._damaged(error) from error
 
@@ -106,9 +110,8 @@ class OnnxEncoder:
         return features
 
     def _damaged(self, error: Exception) -> ModelError:
-        said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 120)
         return ModelError(
-            f"{printable(str(self._export.folder))}: this export is damaged ({said})",
+            f"{printable(str(self._export.folder))}: this export is damaged ({first_line(error)})",
             hint=("re-create it with 'clipsim models export', or use ", Setting("engine", "torch")),
         )
 

@@ -31,7 +31,7 @@ from clipsim.engines.onnx.tokenizer import PlainTokenizer, TokenRules
 from clipsim.engines.torch.encoder import ClipEncoder
 from clipsim.engines.torch.graphs import write_towers
 from clipsim.engines.torch.tokenizer import TOKENIZER_CHECK_TEXTS, write_vocabulary
-from clipsim.errors import ClipsimError, ModelError, Setting, printable
+from clipsim.errors import ClipsimError, ModelError, Setting, first_line, printable
 from clipsim.files import digest_file
 from clipsim.models.files import ModelFiles
 from clipsim.models.identity import identify_model, package_version
@@ -118,8 +118,8 @@ def export_model(
         where = printable(str(error.filename or folder))
         raise ModelError(f"{where}: cannot write the export: {error.strerror or error}") from error
     except Exception as error:
-        said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 160)
-        raise ModelError(f"{shown}: this model cannot be exported ({said})", hint=RUN_BY_TORCH) from error
+        cause = first_line(error, 160)
+        raise ModelError(f"{shown}: this model cannot be exported ({cause})", hint=RUN_BY_TORCH) from error
 
 
 def _check_vocabulary(encoder: ClipEncoder, path: Path, rules: TokenRules) -> None:

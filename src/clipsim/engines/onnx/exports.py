@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from clipsim.errors import ModelError, WeightsError, printable
-from clipsim.files import FileStamp, digest_file
+from clipsim.files import FileStamp, digest_file, write_atomically
 from clipsim.models.catalogue import BUNDLED
 from clipsim.models.files import ModelFiles
 from clipsim.models.identity import identify_model
@@ -24,7 +24,6 @@ from clipsim.models.settings import cache_folder
 TOKENIZER_FILE = "tokenizer.json"
 DAMAGED = ".damaged-"
 UNFINISHED = ".unfinished-"
-EXTRA = "pip install 'clipsim[onnx]'"
 
 
 def exports_folder() -> Path:
@@ -264,9 +263,7 @@ class Export:
             raise ValueError(f"it cannot be read: {error.strerror}") from error
         if all(stamp.is_settled(begun) for stamp in stamps.values()):
             with suppress(OSError):  # a folder that cannot be written to is verified in every run
-                draft = self.folder / f".{VERIFIED_FILE}-{os.getpid()}"
-                draft.write_text(json.dumps(packed), encoding="utf-8")
-                draft.replace(self.folder / VERIFIED_FILE)
+                write_atomically(self.folder / VERIFIED_FILE, json.dumps(packed))
 
     def __str__(self) -> str:
         """One line that is safe to print."""

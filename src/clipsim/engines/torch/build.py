@@ -31,7 +31,7 @@ from clipsim.engines.torch.layouts import (
     is_transformers_layout,
     rename_tensors,
 )
-from clipsim.errors import ModelError, WeightsError, printable
+from clipsim.errors import ModelError, WeightsError, first_line, install_command, printable
 from clipsim.models.catalogue import OPENAI_NAMES
 from clipsim.models.configs import find_settings
 from clipsim.models.files import ModelFiles, read_model_config
@@ -149,10 +149,12 @@ def build_model(spec: ModelSpec, files: ModelFiles, *, mapped: bool = True) -> B
     try:
         model = _instantiate(config, files, tensors)
     except ImportError as error:
-        raise ModelError(f"{spec.name}: needs 'transformers': pip install 'clipsim[transformers]'") from error
+        need = f"{printable(spec.name)}: needs the package transformers"
+        raise ModelError(need, hint=install_command("transformers")) from error
     except Exception as error:
-        said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 160)
-        raise ModelError(f"{printable(spec.name)}: OpenCLIP cannot build this architecture ({said})") from error
+        raise ModelError(
+            f"{printable(spec.name)}: OpenCLIP cannot build this architecture ({first_line(error, 160)})"
+        ) from error
     if spec.kind == "checkpoint" and given is None and not is_openais(tensors):
         notices.append(explain_assumption(config, tensors))
     if spec.kind in ("checkpoint", "weights"):

@@ -15,7 +15,7 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from clipsim.errors import WeightsError, printable
+from clipsim.errors import WeightsError, first_line, printable
 
 # Where training programs put the model's tensors, and where the averages of them.
 _NESTS = ("state_dict", "model_state_dict", "model", "module")
@@ -66,8 +66,7 @@ def read_checkpoint(path: Path, *, mapped: bool = True) -> Checkpoint:
     except MemoryError as error:
         raise WeightsError(f"{shown}: not enough memory to read the weights") from error
     except Exception as error:
-        said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 120)
-        raise WeightsError(f"{shown}: damaged or not a checkpoint ({said})") from error
+        raise WeightsError(f"{shown}: damaged or not a checkpoint ({first_line(error)})") from error
     nested, notices = _choose_nest(found)
     tensors, averaged = _strip_names(nested, shown)
     if averaged:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from clipsim.engines.encoder import bound_text, too_many_tokens
 from clipsim.engines.onnx.tokenizer import TokenRules
-from clipsim.errors import ModelError, WeightsError, printable
+from clipsim.errors import ModelError, WeightsError, first_line, install_command, printable
 from clipsim.models.files import ModelFiles
 
 _OPTIONS = {"clean", "strip_sep_token", "language"}  # OpenCLIP's others are random
@@ -48,12 +48,11 @@ class Tokenizer:
                 if not cleans:
                     self.tokenize.clean_fn = str
         except ImportError as error:
-            raise ModelError(
-                "this model's tokenizer needs 'transformers': pip install 'clipsim[transformers]'"
-            ) from error
+            need = "this model's tokenizer needs the package transformers"
+            raise ModelError(need, hint=install_command("transformers")) from error
         except Exception as error:
-            said = printable(str(error).strip().split("\n")[0] or type(error).__name__, 160)
-            raise WeightsError(f"{printable(str(files.tokenizer))}: cannot load the tokenizer ({said})") from error
+            cause = first_line(error, 160)
+            raise WeightsError(f"{printable(str(files.tokenizer))}: cannot load the tokenizer ({cause})") from error
         if files.tokenizer is None and text.get("vocab_size", self.tokenize.vocab_size) < self.tokenize.vocab_size:
             raise WeightsError(
                 f"this model has a vocabulary of {text['vocab_size']} tokens and names no tokenizer; "
