@@ -14,11 +14,16 @@ import termios
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 CLIPSIM = (sys.executable, "-m", "clipsim")
+_TESTS = Path(__file__).parents[1]
+_PATHS = (_TESTS / "process" / "colour_models", _TESTS, *filter(None, [os.environ.get("PYTHONPATH")]))
+# the environment of processes, and of theirs, where a model that knows colours stands for every other: no torch
+COLOURS = {"PYTHONPATH": os.pathsep.join(map(str, _PATHS))}
 PATIENCE = 300.0  # seconds after which a program that hangs is killed, so that a test fails instead of waiting
 
 
@@ -123,6 +128,15 @@ class Terminal:
         while lines and not lines[-1].strip():
             lines.pop()
         return [line.rstrip() for line in lines]
+
+
+def make_names(images: Iterable[Path], folder: Path, count: int) -> list[Path]:
+    """Files that are different ones for clipsim, by turns hard links to these: one name after another counts once."""
+    names = [folder / f"{number:04} {path.name}" for number, path in zip(range(count), cycle(images))]
+    folder.mkdir(exist_ok=True)
+    for name, path in zip(names, cycle(images)):
+        name.hardlink_to(path)
+    return names
 
 
 def rank(*arguments: str | Path) -> list[str]:

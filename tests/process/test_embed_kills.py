@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from collections_of_pictures import Collection, make_collection
+from process.programs import CLIPSIM, COLOURS
 
 from clipsim.store.dataset import Dataset
 
 pytest.importorskip("pyarrow")
 
-TESTS = Path(__file__).parents[1]
 SHARD_SIZE, BATCH_SIZE = 20, 8
 PATIENCE = 280.0  # seconds; Ray alone takes ten to start, and many more on a busy machine
 
@@ -46,12 +45,11 @@ class start:  # noqa: N801 (reads as a verb)
 
     def __init__(self, collection: Collection, output: Path, *options: str, batch_seconds: float = 0) -> None:
         command = [
-            sys.executable, "-m", "clipsim", "embed", *collection.inputs, "-o", str(output), "--captions", "--no-cache",
+            *CLIPSIM, "embed", *collection.inputs, "-o", str(output), "--captions", "--no-cache",
             "--shard-size", str(SHARD_SIZE), "--batch-size", str(BATCH_SIZE), "--dtype", "fp32", "-m", "clipsim-mini",
             *options,
         ]  # fmt: skip
-        paths = [TESTS / "process" / "colour_models", TESTS, *filter(None, [os.environ.get("PYTHONPATH")])]
-        env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths)), "FAKE_SECONDS": str(batch_seconds)}
+        env = os.environ | COLOURS | {"FAKE_SECONDS": str(batch_seconds)}
         self.process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def wait_for(self, output: Path, pattern: str, count: int = 1, *, changed_since: int = 0) -> None:

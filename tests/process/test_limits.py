@@ -12,14 +12,14 @@ from subprocess import PIPE
 import numpy as np
 import pytest
 from PIL import Image
-from process.programs import Program, rank
+from process.programs import Program, make_names, rank
 
 
-def test_few_file_descriptors_and_no_home(colours: Path) -> None:
+def test_few_file_descriptors_and_no_home(colours: Path, tmp_path: Path) -> None:
     """64 descriptors are enough for any number of pictures, and a home that is not there is no reason to fail."""
     done = subprocess.run(
         rank("-", "-q", "--format", "csv", "--no-cache"),
-        input=b"".join(os.fsencode(path) + b"\n" for path in [*colours.iterdir()] * 40),
+        input=b"".join(os.fsencode(path) + b"\n" for path in make_names([*colours.iterdir()], tmp_path / "names", 120)),
         capture_output=True,
         timeout=300,
         env={**os.environ, "HOME": "/proc/nowhere", "XDG_CONFIG_HOME": ""},
@@ -47,12 +47,12 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     for number in range(100):
         picture = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8)).resize((160, 160))
         picture.save(tmp_path / f"{number}.jpg")
-    paths = [tmp_path / f"{number}.jpg" for number in range(100)]
+    paths = make_names([tmp_path / f"{number}.jpg" for number in range(100)], tmp_path / "names", 1000)
     command = rank("-", "-q", "--format", "jsonl", "--no-cache", "--batch-size", "4")
     with Program(command, stdin=PIPE, stdout=PIPE) as program:
         sizes = []
-        for _ in range(10):
-            program.write(paths)
+        for start in range(0, 1000, 100):
+            program.write(paths[start : start + 100])
             assert len(program.lines(100)) == 100
             sizes.append(resident_megabytes(program.process.pid))
 

@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 from conftest import Run
 from PIL import Image
-from process.programs import CLIPSIM, Program, rank
+from process.programs import CLIPSIM, COLOURS, Program, make_names, rank
 
 FULL = b"clipsim: error: cannot write the results: No space left on device\n"
-# Runs the command line and counts in a file how often the picture was opened.
+# Runs the command line and counts in a file how often files of a folder were opened.
 COUNT_OPENED = """
 import os, sys
-log, picture, *rest = sys.argv[1:]
+log, folder, *rest = sys.argv[1:]
 written = os.open(log, os.O_WRONLY | os.O_CREAT)
-sys.addaudithook(lambda event, facts: event == "open" and facts[0] == picture and os.write(written, b"."))
+sys.addaudithook(lambda event, facts: event == "open" and str(facts[0]).startswith(folder) and os.write(written, b"."))
 sys.argv = ["clipsim", *rest]
 from clipsim.cli import main
 main()
@@ -35,14 +35,14 @@ def names_in(lines: list[bytes]) -> list[str]:
 
 
 @pytest.mark.parametrize("batch_size", [[], ["--batch-size", "32"]], ids=["default", "32"])
-def test_results_do_not_wait_for_a_slow_list(warm: Path, batch_size: list[str]) -> None:
+def test_results_do_not_wait_for_a_slow_list(warm: Path, tmp_path: Path, batch_size: list[str]) -> None:
     """What is known of 63 paths is printed while the 64th has not come, though it would fill the second batch."""
-    paths = sorted(warm.iterdir()) * 21
+    paths = make_names(sorted(warm.iterdir()), tmp_path / "names", 65)
     with Program(rank("-", "--format", "jsonl", "-q", *batch_size), stdin=PIPE, stdout=PIPE) as program:
-        program.write(paths)
-        assert names_in(program.lines(63)) == [path.name for path in paths]
-        program.write(paths[:2])
-        assert names_in(program.lines(2)) == [path.name for path in paths[:2]]
+        program.write(paths[:63])
+        assert names_in(program.lines(63)) == [path.name for path in paths[:63]]
+        program.write(paths[63:])
+        assert names_in(program.lines(2)) == [path.name for path in paths[63:]]
         status, rest, _ = program.finish()
 
     assert (status, rest) == (0, b"")
@@ -63,14 +63,15 @@ def test_a_name_is_used_when_its_line_has_ended(warm: Path) -> None:
     assert names_in(rest.splitlines()) == ["blue.png"]
 
 
-def test_a_list_without_end_ends_with_its_reader(warm: Path) -> None:
+def test_a_list_without_end_ends_with_its_reader(warm: Path, tmp_path: Path) -> None:
     """`| head -1` ends the run, quietly and with status 0, however many paths are still to come."""
     command = " ".join(rank("-", "--format", "jsonl", "-q"))
-    line = f"yes '{warm / 'red.png'}' | {command} | head -1; echo ${{PIPESTATUS[1]}}"
-    done = subprocess.run(["bash", "-c", line], capture_output=True, timeout=300)
+    names = f"for ((i = 0; ; i++)); do ln '{warm / 'red.png'}' $i.png; echo $i.png; done"
+    line = f"({names}) 2>&- | {command} | head -1; echo ${{PIPESTATUS[1]}}"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, timeout=300)
     printed, status = done.stdout.splitlines()
 
-    assert names_in([printed]) == ["red.png"]
+    assert names_in([printed]) == ["0.png"]
     assert status == b"0"
     assert done.stderr == b""
 
@@ -79,13 +80,14 @@ def test_a_closed_pipe_ends_decoding(tmp_path: Path) -> None:
     """The pictures that stand in the queue are not decoded for a reader that has gone."""
     rng = np.random.default_rng(0)
     picture = tmp_path / "costly.png"
-    Image.fromarray(rng.integers(0, 256, (1500, 1500, 3), np.uint8)).save(picture, compress_level=1)
+    Image.fromarray(rng.integers(0, 256, (800, 800, 3), np.uint8)).save(picture, compress_level=1)
+    names = make_names([picture], tmp_path / "names", 96)
     read, write = os.pipe()
     os.close(read)
-    arguments = ["rank", *[str(picture)] * 96, "-t", "red", "-t", "blue", "--format", "jsonl", "-q", "--no-cache"]
+    arguments = ["rank", *map(str, names), "-t", "red", "-t", "blue", "--format", "jsonl", "-q", "--no-cache"]
     arguments += ["--batch-size", "16", "--workers", "1"]
-    command = [sys.executable, "-c", COUNT_OPENED, str(tmp_path / "log"), str(picture), *arguments]
-    done = subprocess.run(command, stdout=write, stderr=PIPE, timeout=300)
+    command = [sys.executable, "-c", COUNT_OPENED, str(tmp_path / "log"), str(names[0].parent), *arguments]
+    done = subprocess.run(command, env=os.environ | COLOURS, stdout=write, stderr=PIPE, timeout=300)
     os.close(write)
 
     assert (done.returncode, done.stderr) == (0, b"")
@@ -139,7 +141,7 @@ def test_the_bundled_model_end_to_end(run: Run, tmp_path: Path) -> None:
     """In an empty home and offline: paths from a pipe, JSON on standard output."""
     images = Path(__file__).parents[2] / "images"
     names = b"\0".join(os.fsencode(path) for path in sorted(images.glob("[cm]a[tz]*.jpeg")))
-    done = run("rank", "-", "-0", "-t", "maze", "-t", "cat", "--json", input=names, cwd=tmp_path)
+    done = run("rank", "-", "-t", "maze", "-t", "cat", "--json", input=names, cwd=tmp_path)
     record = json.loads(done.stdout)
 
     assert done.returncode == 0, done.stderr

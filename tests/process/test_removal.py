@@ -7,19 +7,20 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from colorsys import hsv_to_rgb
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import made_once
 from PIL import Image
-from process.programs import CLIPSIM
+from process.programs import CLIPSIM, COLOURS
 
 
 def draw(seed: int, size: tuple[int, int] = (120, 80)) -> Image.Image:
-    """A pattern of its own, not square."""
+    """A pattern of its own, not square, around a colour of its own."""
     rng = np.random.default_rng(seed)
-    return Image.fromarray(rng.integers(0, 256, (6, 9, 3), dtype=np.uint8)).resize(size, Image.Resampling.NEAREST)
+    pattern = rng.integers(0, 80, (6, 9, 3)) + 170 * np.array(hsv_to_rgb(0.19 * seed % 1, 1, 1))
+    return Image.fromarray(pattern.astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
 
 
 def draw_flat(number: int) -> Image.Image:
@@ -28,23 +29,8 @@ def draw_flat(number: int) -> Image.Image:
 
 
 @pytest.fixture
-def library(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """`photos` with three pictures and a folder `2024` with two, and copies: of one the bytes, of one a re-encoding.
-
-    The vectors of all pictures are in the cache, so that runs load no model.
-    """
-
-    def encode(folder: Path) -> None:
-        for number in range(20):
-            draw_flat(number).save(folder / f"f{number}.png")
-        for seed in (*range(5), 90, 91):
-            draw(seed).save(folder / f"{seed}.png")
-            draw(seed).save(folder / f"{seed}.jpg", quality=90)
-        command = [*CLIPSIM, "rank", str(folder), "-t", "red", "-q", "--format", "csv"]
-        environment = os.environ | {"CLIPSIM_CACHE_DIR": str(folder / "cache")}
-        subprocess.run(command, env=environment, check=True, timeout=300, stdout=subprocess.DEVNULL)
-
-    monkeypatch.setenv("CLIPSIM_CACHE_DIR", str(made_once(tmp_path_factory, "removal", encode) / "cache"))
+def library(tmp_path: Path) -> Path:
+    """`photos` with three pictures and a folder `2024` with two, and copies: of one the bytes, of one a re-encoding."""
     photos = tmp_path / "photos"
     (photos / "2024").mkdir(parents=True)
     for seed in range(3):
@@ -69,7 +55,9 @@ def contents(folder: Path) -> dict[str, list[str]]:
 
 def clipsim(folder: Path, *arguments: str, input: bytes = b"") -> bytes:
     """Run the command in a folder; what it prints."""
-    ended = subprocess.run([*CLIPSIM, *arguments, "-q"], cwd=folder, input=input, capture_output=True, timeout=300)
+    command = [*CLIPSIM, *arguments, "-q"]
+    environment = os.environ | COLOURS
+    ended = subprocess.run(command, cwd=folder, env=environment, input=input, capture_output=True, timeout=300)
     assert ended.returncode in (0, 1, 3), ended.stderr.decode()
     assert b"Traceback" not in ended.stderr, ended.stderr.decode()
     return ended.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from subprocess import PIPE
 from typing import Any
 
 import pytest
-from process.programs import CLIPSIM, Program
+from process.programs import CLIPSIM, COLOURS, Program
 from vocabularies import write_siglip
 
 httpx = pytest.importorskip("httpx")
@@ -29,10 +30,17 @@ LEAVES = "a link that leaves the served folder"
 OPTIONS = ["--no-cache", "-q"]
 
 
-def start(*options: str, descriptors: tuple[int, tuple[int, int]] | None = None) -> tuple[Program, Any]:
-    """A server on a free port, whose model is loaded, and a client of it; `descriptors` limit its open files."""
+def start(
+    *options: str, descriptors: tuple[int, tuple[int, int]] | None = None, env: dict[str, str] = COLOURS
+) -> tuple[Program, Any]:
+    """A server on a free port, whose model is loaded, and a client of it; `descriptors` limit its open files.
+
+    The model knows colours, unless the environment is another: for what is not about numbers.
+    """
     limit = None if descriptors is None else partial(__import__("resource").setrlimit, *descriptors)
-    program = Program([*CLIPSIM, "serve", "--port", "0", *MODEL, *OPTIONS, *options], stderr=PIPE, preexec_fn=limit)
+    program = Program(
+        [*CLIPSIM, "serve", "--port", "0", *MODEL, *OPTIONS, *options], stderr=PIPE, preexec_fn=limit, env=env
+    )
     assert program.process.stderr is not None
     address = program.process.stderr.readline().split()[-1].decode()
     client = httpx.Client(base_url=address, timeout=60, limits=httpx.Limits(max_connections=80))
@@ -44,7 +52,7 @@ def start(*options: str, descriptors: tuple[int, tuple[int, int]] | None = None)
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
     """A client of one server for all tests of this module."""
-    program, client = start(str(IMAGES[0].parent))
+    program, client = start(str(IMAGES[0].parent), env={})
     with program, closing(client):
         yield client
 
@@ -150,7 +158,7 @@ def test_two_models_a_token_and_sigterm(tmp_path: Path) -> None:
     """Requests without the token are refused; one whose body is still coming at SIGTERM is answered."""
     (tmp_path / "token").write_text("secret\n")
     siglip = str(write_siglip(tmp_path / "siglip"))  # whose tower is timm's, which the first model does without
-    program, client = start("--token-file", str(tmp_path / "token"), "-m", siglip, "--engine", "torch")
+    program, client = start("--token-file", str(tmp_path / "token"), "-m", siglip, "--engine", "torch", env={})
     with program, closing(client):
         assert client.get("/v1/models").status_code == 401
         models = client.get("/v1/models", headers={"Authorization": "Bearer secret"}).json()["data"]
@@ -274,12 +282,11 @@ def test_pictures_are_named_from_the_served_folder(tmp_path: Path) -> None:
 
 def test_a_port_in_use_and_an_open_address_end_with_one_line() -> None:
     """Before a model is loaded; 1 for what cannot be done, 2 for what must not be asked for."""
+    command, env = [*CLIPSIM, "serve", *MODEL, *OPTIONS], os.environ | COLOURS
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        busy = subprocess.run([*CLIPSIM, "serve", "--port", port, *MODEL, *OPTIONS], capture_output=True, timeout=60)
-    open_to_all = subprocess.run(
-        [*CLIPSIM, "serve", "--host", "0.0.0.0", *MODEL, *OPTIONS], capture_output=True, timeout=60
-    )
+        busy = subprocess.run([*command, "--port", port], env=env, capture_output=True, timeout=60)
+    open_to_all = subprocess.run([*command, "--host", "0.0.0.0"], env=env, capture_output=True, timeout=60)
 
     assert (busy.returncode, busy.stderr.count(b"\n")) == (1, 1)
     assert (open_to_all.returncode, open_to_all.stderr.count(b"\n")) == (2, 1)

@@ -11,7 +11,7 @@ from pathlib import Path
 from subprocess import PIPE
 
 import pytest
-from process.programs import Program, rank
+from process.programs import COLOURS, Program, make_names, rank
 
 # A library that swallows every exception, and a destructor that waits.
 SWALLOWS = """
@@ -76,7 +76,8 @@ def test_a_signal_at_any_moment_of_the_start(colours: Path, moment: str) -> None
     """The process ends by the signal, with one line and without a traceback."""
     arguments = rank(colours, "-q", "--format", "jsonl")[3:]
     command = [sys.executable, "-c", SIGNAL_AT_EVENT, str(int(signal.SIGINT)), *EVENTS[moment], *arguments]
-    done = subprocess.run(command, capture_output=True, timeout=300)
+    env = os.environ | (COLOURS if moment == "when a picture is opened" else {})
+    done = subprocess.run(command, env=env, capture_output=True, timeout=300)
 
     assert done.returncode == -signal.SIGINT
     assert done.stdout == b""
@@ -84,10 +85,10 @@ def test_a_signal_at_any_moment_of_the_start(colours: Path, moment: str) -> None
 
 
 @pytest.mark.parametrize("number", list(WORDS))
-def test_a_signal_while_results_are_written(warm: Path, number: signal.Signals) -> None:
+def test_a_signal_while_results_are_written(warm: Path, tmp_path: Path, number: signal.Signals) -> None:
     """Every line that was begun is whole."""
     with Program(rank("-", "-q", "--format", "jsonl"), stdin=PIPE, stdout=PIPE, stderr=PIPE) as program:
-        program.write([*warm.iterdir()] * 1000)
+        program.write(make_names([*warm.iterdir()], tmp_path / "names", 3000))
         first = program.lines(1)
         program.process.send_signal(number)
         status, rest, err = program.finish()
@@ -99,17 +100,18 @@ def test_a_signal_while_results_are_written(warm: Path, number: signal.Signals) 
         assert json.loads(line)["best"] in ("red", "blue")
 
 
-def test_a_signal_while_pictures_are_computed(colours: Path) -> None:
+def test_a_signal_while_pictures_are_computed(colours: Path, tmp_path: Path) -> None:
     """The model and the threads that decode are not waited for."""
     command = rank("-", "-q", "--format", "jsonl", "--no-cache")
-    with Program(command, stdin=PIPE, stdout=PIPE, stderr=PIPE) as program:
-        program.write([*colours.iterdir()] * 1000)
+    env = COLOURS | {"FAKE_SECONDS": "0.05"}
+    with Program(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=env) as program:
+        program.write(make_names([*colours.iterdir()], tmp_path / "names", 600))
         assert len(program.lines(1)) == 1
         program.process.send_signal(signal.SIGINT)
         status, rest, err = program.finish()
 
     assert (status, err) == (-signal.SIGINT, b"clipsim: error: interrupted\n")
-    assert rest.count(b"\n") < 2999
+    assert rest.count(b"\n") < 599
 
 
 def test_an_interrupt_ends_the_loop_of_a_shell(warm: Path, tmp_path: Path) -> None:
@@ -117,7 +119,7 @@ def test_an_interrupt_ends_the_loop_of_a_shell(warm: Path, tmp_path: Path) -> No
     command = " ".join(rank("-", "-q", "--format", "jsonl"))
     loop = f"for i in 1 2 3; do echo run >> {tmp_path}/log; {command}; done"
     with Program(["bash", "-c", loop], stdin=PIPE, stdout=PIPE, stderr=PIPE) as program:
-        program.write([warm / "red.png"] * 200)
+        program.write(make_names([warm / "red.png"], tmp_path / "names", 200))
         assert len(program.lines(1)) == 1
         os.killpg(program.process.pid, signal.SIGINT)  # as a terminal does at Ctrl-C
         status, _, _ = program.finish()

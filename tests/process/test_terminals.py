@@ -11,7 +11,7 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE
 
 import pytest
-from process.programs import Program, Terminal, rank
+from process.programs import Program, Terminal, make_names, rank
 
 TERM = {"TERM": "xterm-256color"}
 ANSI = b"\x1b["
@@ -37,11 +37,13 @@ def terminal(request: pytest.FixtureRequest) -> Iterator[Terminal]:
     [(40, signal.SIGTERM), (60, signal.SIGINT), (66, signal.SIGINT), (80, signal.SIGINT), (80, signal.SIGTERM)],
     indirect=["terminal"],
 )
-def test_the_bar_leaves_nothing_behind_at_a_signal(warm: Path, terminal: Terminal, number: signal.Signals) -> None:
+def test_the_bar_leaves_nothing_behind_at_a_signal(
+    warm: Path, terminal: Terminal, number: signal.Signals, tmp_path: Path
+) -> None:
     """Of a bar that was in the middle of its work only the line that says why it ended is left, whatever the width."""
     command = rank("-", "--format", "jsonl", "-m", "clipsim-mini")
     with Program(command, stdin=PIPE, stdout=DEVNULL, stderr=terminal.end, env=TERM) as program:
-        program.write([*warm.iterdir()] * 400)
+        program.write(make_names([*warm.iterdir()], tmp_path / "names", 1200))
         terminal.read_until(lambda written: b"1,200" in written)  # the list stays open: the run cannot end by itself
         program.process.send_signal(number)
         assert program.process.wait() == -number
@@ -63,7 +65,7 @@ def test_the_bar_goes_away_when_the_work_is_done(warm: Path, terminal: Terminal,
         results.open("wb") as file,
         Program(command, stdin=PIPE, stdout=file, stderr=terminal.end, env=TERM) as program,
     ):
-        program.write([*warm.iterdir()] * 400)
+        program.write(make_names([*warm.iterdir()], tmp_path / "names", 1200))
         terminal.read_until(lambda written: b"1,200" in written)
         assert len(terminal.screen()) == 1
         status, _, _ = program.finish()
