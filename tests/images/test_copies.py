@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from confusable_pictures import FAMILIES, change_detail
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from clipsim.images.copies import PictureFacts, could_be_copies, is_copy, read_facts
 from clipsim.inputs.sources import BytesSource
@@ -48,9 +48,10 @@ def draw_photo(seed: int) -> Image.Image:
 
 
 DRAWN = {**FAMILIES, "photo": draw_photo}
-WAYS = Image.Resampling
+WAYS, WAYS_TO_TURN = Image.Resampling, Image.Transpose
 COPIES: dict[str, Change] = {
     "PNG": encode,
+    "JPEG 5": lambda image: encode(image, "JPEG", quality=5),
     "JPEG 60": lambda image: encode(image, "JPEG", quality=60),
     "JPEG 95": lambda image: encode(image, "JPEG", quality=95),
     "WebP 80": lambda image: encode(image, "WEBP", quality=80),
@@ -74,7 +75,6 @@ OTHERS: dict[str, Change] = {
     "mirrored": lambda image: encode(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
     "turned by 180°": lambda image: encode(image.transpose(Image.Transpose.ROTATE_180)),
     "brighter": lambda image: encode(image.point(lambda value: min(255, value + 12))),
-    "quality 5": lambda image: encode(image, "JPEG", quality=5),
     "twice, quality 5": resized(2, WAYS.LANCZOS, "JPEG", quality=5),
 }
 
@@ -104,7 +104,7 @@ def test_pictures_that_look_alike(kind: str, change: str) -> None:
 
 
 @pytest.mark.parametrize("kind", FAMILIES)
-@pytest.mark.parametrize("change", ["PNG", "JPEG 60", "JPEG 95", "WebP 80"])
+@pytest.mark.parametrize("change", ["PNG", "JPEG 60", "WebP 80", "half, box", "half, bicubic, JPEG 60"])
 def test_one_detail(kind: str, change: str) -> None:
     """Neither is one in which a single figure, minute or mole differs."""
     image, changed = change_detail(kind)
@@ -126,14 +126,78 @@ def test_changed_pictures(kind: str, change: str) -> None:
 
 
 @pytest.mark.parametrize("kind", DRAWN)
-@pytest.mark.parametrize("quality", [5, 30, 90])
-@pytest.mark.parametrize("factor", [1.3, 2, 3])
+@pytest.mark.parametrize("quality", [5, 90])
+@pytest.mark.parametrize("factor", [1.3, 2])
 def test_an_enlargement_is_not_better(kind: str, quality: int, factor: float) -> None:
     """It has more pixels, and the original is not its copy, whatever the quality."""
     image = DRAWN[kind](1)
 
     assert not copied(resized(factor, WAYS.LANCZOS, "JPEG", quality=quality)(image), encode(image))
     assert not copied(resized(factor, WAYS.BICUBIC)(image), encode(image))
+
+
+def write(said: str, ink: int = 0, size: int = 10, paper: int = 240) -> Image.Image:
+    """A note."""
+    image = Image.new("RGB", (300, 200), (paper,) * 3)
+    ImageDraw.Draw(image).text((40, 60), said, fill=(ink,) * 3, font=ImageFont.load_default(size))
+    return image
+
+
+@pytest.mark.parametrize(
+    ("note", "other"),
+    [
+        (write("lunch at 12."), write("lunch at 12:")),
+        (write("lunch at 12,"), write("lunch at 12;")),
+        (write("secret 4711", 228, 50), write("pencil 99", 228, 50)),
+        (write("secret", 200), write("", 200)),
+        (write("", paper=240), write("", paper=239)),
+    ],
+)
+@pytest.mark.parametrize("change", ["PNG", "JPEG 95", "WebP 80"])
+def test_small_and_faint_details(note: Image.Image, other: Image.Image, change: str) -> None:
+    """A full stop, a pencil's writing: whatever the file shows and the kept one does not."""
+    if note.getpixel((0, 0)) != other.getpixel((0, 0)) and change != "PNG":
+        pytest.skip("one grey value is what encoders round")
+
+    assert not copied(encode(note), COPIES[change](other))
+    assert copied(encode(other), COPIES[change](other))
+
+
+def test_transparency() -> None:
+    """White on nothing is not a white picture; an opaque picture with a channel for transparency is an opaque one."""
+    logos = []
+    for said in ("one", "two"):
+        logo = Image.new("RGBA", (300, 200), (255, 255, 255, 0))
+        ImageDraw.Draw(logo).text((40, 60), said, fill="white", font=ImageFont.load_default(40))
+        logos.append(logo)
+    first, second = map(encode, logos)
+    photo = draw_photo(1)
+
+    assert not copied(first, second)
+    assert not copied(first, encode(Image.new("RGB", (300, 200), "white")))
+    assert copied(first, encode(logos[0], "TIFF"))
+    assert copied(encode(photo.convert("RGBA")), encode(photo, "JPEG", quality=80))
+
+
+def test_a_photo_that_is_turned_by_its_exif_data() -> None:
+    """It is encoded again as it lies in the file."""
+    photo, exif = draw_photo(1), Image.Exif()
+    for value, turn in ((2, WAYS_TO_TURN.FLIP_LEFT_RIGHT), (6, WAYS_TO_TURN.ROTATE_90), (8, WAYS_TO_TURN.ROTATE_270)):
+        exif[0x0112] = value
+
+        assert copied(encode(photo), encode(photo.transpose(turn), "JPEG", quality=70, exif=exif))
+        assert not copied(encode(draw_photo(2)), encode(photo.transpose(turn), "JPEG", quality=70, exif=exif))
+
+
+def test_what_a_comparison_does_not_see() -> None:
+    """Frames, a film behind a photo and deep pixels, in the kept picture too."""
+    still = Image.new("RGB", (64, 48), "red")
+    moving = encode(still, "GIF", save_all=True, append_images=[Image.new("RGB", (64, 48), "blue")])
+    filmed = encode(still, "JPEG", xmp=b'<rdf:Description GCamera:MotionPhoto="1"/>')
+    deep = b"P6 64 48 65535 " + np.full((48, 64, 3), 40_000, ">u2").tobytes()
+    for data in (moving, filmed, deep):
+        assert not could_be_copies(read_facts(BytesSource("a", encode(still))), read_facts(BytesSource("b", data)))
+        assert not could_be_copies(read_facts(BytesSource("b", data)), read_facts(BytesSource("a", encode(still))))
 
 
 def test_the_facts_of_formats() -> None:
@@ -157,7 +221,7 @@ def test_the_facts_of_formats() -> None:
     }
 
     assert [read_facts(BytesSource("x", data)) for data in expected] == list(expected.values())
-    assert [could_be_copies(PLAIN, facts) for facts in expected.values()] == [True] * 8 + [False] * 4
+    assert [could_be_copies(PLAIN, facts) for facts in expected.values()] == [True] * 8 + [False, False, True, False]
     assert not could_be_copies(read_facts(BytesSource("x", encode(palette))), PLAIN)
 
 
@@ -179,6 +243,6 @@ def test_the_page_has_the_thresholds() -> None:
     """The figures on the page are those of the code."""
     text = " ".join((Path(__file__).parents[2] / "docs" / "duplicates.md").read_text().split())
 
-    assert "Up to 9 it counts as a copy" in text
+    assert "by at most 4 grey values" in text
     assert "at least 0.3 of the size" in text
     assert "more than 50 megapixels" in text

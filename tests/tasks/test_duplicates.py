@@ -50,7 +50,7 @@ def pictures(tmp_path: Path) -> Path:
 
 GROUPS = {
     (True, ("1.png", "1copy.png", "1again.png")),
-    (False, ("2large.png", "2.png", "2small.jpg")),
+    (False, ("2.png", "2small.jpg", "2large.png")),
     (False, ("3.png", "3copy.png", "3cropped.webp")),
 }
 
@@ -82,23 +82,23 @@ def test_copies_are_found_and_different_pictures_are_not(
     assert result.compared == 17
     assert result.threshold == DEFAULT_THRESHOLD
     assert [image.similarity for image in result.groups[0].images] == [1.0] * 3
-    large = next(group for group in result.groups if group.images[0].width == 120)
-    assert [(image.width, image.height) for image in large.images] == [(120, 80), (60, 40), (60, 40)]
+    large = next(group for group in result.groups if group.images[2].width == 120)
+    assert [(image.width, image.height) for image in large.images] == [(60, 40), (60, 40), (120, 80)]
     assert all(0.99 < image.similarity <= 1 for group in result.groups for image in group.images)
 
 
 def test_groups_are_in_order(machine: Machine, pictures: Path) -> None:
-    """Of the places, and within a group by size and then by place; all but the first of each are redundant."""
+    """Of the places, and within a group copies first, then by size and place; copies are redundant."""
     with clipsim.open() as session:
         result = session.duplicates(pictures)
 
     assert groups_of(result) == [
         (True, ("1.png", "1copy.png", "1again.png")),
-        (False, ("2large.png", "2.png", "2small.jpg")),
+        (False, ("2.png", "2small.jpg", "2large.png")),
         (False, ("3.png", "3copy.png", "3cropped.webp")),
     ]
     assert [Path(name).name for name in result.redundant] == [
-        "1copy.png", "1again.png", "3copy.png",
+        "1copy.png", "1again.png", "2small.jpg", "3copy.png",
     ]  # fmt: skip
 
 

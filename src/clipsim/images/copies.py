@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+import io
+from bisect import bisect_left
 from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.JpegImagePlugin import get_sampling
 
 from clipsim.errors import ClipsimError, ImageError
-from clipsim.images.colour import upright_size
+from clipsim.images.colour import upright, upright_size
 from clipsim.images.decode import decoded_file, opened_picture
 from clipsim.images.limits import check_file_size
 from clipsim.inputs.sources import Source
 
-# Measured by tests/images/test_copies.py, whose figures docs/duplicates.md gives: the greatest mean difference of grey
-# values in a tile of 8 × 8 pixels, after pairs of pixels are averaged, and of all pixels; of colour in 16 × 16 pixels.
-MAX_TILE_DIFFERENCE = 9.0
-MAX_MEAN_DIFFERENCE = 2.0
-MAX_COLOUR_DIFFERENCE = 12.0
+# Of a lossy picture and of what the kept one gives when it is encoded as that was: grey values averaged over any 2 × 2
+# pixels, colours over 4 × 4. Encoders that round in other ways stay below.
+MAX_GREY_DIFFERENCE = 4.0
+MAX_COLOUR_DIFFERENCE = 6.0
+MAX_ROUNDING = 1  # of a lossless picture that was reduced
 # The larger of two has more detail where no enlargement of the smaller one comes nearer to it than this, and the
 # difference is so many times that between the smaller one and the larger, reduced.
 MIN_DETAIL = 8.0
 MIN_DETAIL_RATIO = 2.0
 MIN_SCALE, MAX_SCALE = 0.3, 0.9  # of a copy of another size; a picture that is cropped a little has a larger one
 MAX_COMPARED_PIXELS = 50_000_000
-TILE, STRIP_ROWS, COLOUR_TILE = 8, 512, 16
+TILE, STRIP_ROWS, COLOUR_TILE = 8, 512, 4
 _FILTERS = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
 _LOSSY = frozenset(("JPEG", "MPO", "JPEG2000", "AVIF", "HEIF", "DDS"))
 _LOSSY_TIFF = frozenset(("jpeg", "tiff_jpeg", "webp"))
+_FILMS = (b"MotionPhoto", b"MicroVideo")  # in the XMP data of a photo with a film behind it
+_ORIENTATION = 0x0112
+_TURN = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+_UNTURN = {**_TURN, 6: _TURN[8], 8: _TURN[6]}
 MAX_EXACT_COLOURS = 128  # of a palette; one with more is taken for what is left of a photo
 
 
@@ -38,8 +49,8 @@ class PictureFacts:
     """What a file's header says of its picture.
 
     `loss` is 0 for a lossless format, 1 for a lossy one, 2 for a palette of many colours. `frames` says whether there
-    is more than one, `alpha` whether pixels may be transparent, `deep` whether they have more than 8 bits: what a
-    comparison of RGB pictures does not see.
+    is more than one, or a film behind the picture, `alpha` whether pixels may be transparent, `deep` whether they have
+    more than 8 bits.
     """
 
     size: tuple[int, int]
@@ -53,10 +64,6 @@ class PictureFacts:
     def pixels(self) -> int:
         """Width times height."""
         return self.size[0] * self.size[1]
-
-    def lacks(self, other: PictureFacts) -> bool:
-        """Whether the other file may hold what this one does not: frames, transparency or depth."""
-        return other.frames or (other.alpha and not self.alpha) or (other.deep and not self.deep)
 
 
 def read_facts(source: Source) -> PictureFacts:
@@ -72,6 +79,7 @@ def read_facts(source: Source) -> PictureFacts:
             deep = image.mode[0] in "IF" or any(
                 "16" in str(tile[3]) or "32" in str(tile[3]) for tile in vars(image)["tile"]
             )
+            deep |= image.format == "PPM" and vars(image)["tile"][0][3][-1] in range(256, 65_536)
             palette = image.palette
             many = image.mode == "P" and (
                 palette is None or len(palette.palette) // len(palette.mode) > MAX_EXACT_COLOURS
@@ -87,6 +95,9 @@ def read_facts(source: Source) -> PictureFacts:
 
 
 def _has_frames(image: Image.Image) -> bool:
+    described = image.info.get("xmp") or b""
+    if isinstance(described, bytes) and any(mark in described for mark in _FILMS):
+        return True
     try:
         image.seek(1)
     except EOFError:
@@ -96,7 +107,9 @@ def _has_frames(image: Image.Image) -> bool:
 
 def could_be_copies(kept: PictureFacts, other: PictureFacts) -> bool:
     """Whether sizes and formats allow that nothing of the other picture is lost where the kept one stays."""
-    if kept.lacks(other) or kept.loss > max(1, other.loss) or max(kept.pixels, other.pixels) > MAX_COMPARED_PIXELS:
+    if kept.frames or other.frames or kept.deep or other.deep:
+        return False  # of which a comparison of RGB pictures does not see all
+    if kept.loss > max(1, other.loss) or max(kept.pixels, other.pixels) > MAX_COMPARED_PIXELS:
         return False
     if kept.size == other.size:
         return True
@@ -109,28 +122,110 @@ def could_be_copies(kept: PictureFacts, other: PictureFacts) -> bool:
 
 
 def is_copy(kept: Source, other: Source) -> bool:
-    """Whether the other picture is a copy of the kept one, re-encoded or reduced, that shows nothing which that lacks.
+    """Whether the other picture can be had from the kept one, so that it shows nothing which that lacks.
 
-    The sizes are those that `could_be_copies` accepts. A kept picture that is larger must have more detail: of an
-    enlargement, the smaller picture is no copy. Raises ImageError where one of the two cannot be decoded.
+    The kept one is reduced to the other's size by each of the usual filters where it is larger, and encoded as the
+    other is where that is a JPEG or WebP; the result must be the other picture. Lossless pictures of one size must be
+    equal, transparency included. The sizes are those that `could_be_copies` accepts. A kept picture that is larger
+    must have more detail: of an enlargement, the smaller picture is no copy. Raises ImageError where one of the two
+    cannot be decoded.
     """
     first, second = _read(kept), _read(other)
     with closing(first), closing(second):
-        size = max(1, second.width // COLOUR_TILE), max(1, second.height // COLOUR_TILE)
-        colours = [
-            np.asarray(image.convert("YCbCr").resize(size, Image.Resampling.BOX), np.float32)[..., 1:]
-            for image in (first, second)
-        ]
-        if np.abs(colours[0] - colours[1]).max() > MAX_COLOUR_DIFFERENCE:
+        layers = _read_layers(kept), _read_layers(other)
+        if layers != (None, None):
+            return layers[0] == layers[1]
+        if first.size == second.size:
+            return _gives(first, second, other, 0)
+        reduced = (first.resize(second.size, way) for way in _FILTERS)
+        made = next((made for made in reduced if _gives(made, second, other, MAX_ROUNDING)), None)
+        if made is None:
             return False
         large, small = first.convert("L"), second.convert("L")
-    if large.size == small.size:
-        return _matches(_compare(large, small))
-    reduced = min(_compare(large.resize(small.size, way), small) for way in _FILTERS)
-    if not _matches(reduced):
+        detail = min(_find_detail(large, small.resize(large.size, way)) for way in _FILTERS)
+        return detail >= max(MIN_DETAIL, MIN_DETAIL_RATIO * _compare(made.convert("L"), small))
+
+
+def _read_layers(source: Source) -> tuple[tuple[int, int], bytes] | None:
+    """Size and pixels with transparency of a picture that `_read` accepts; None where no pixel is transparent."""
+    with source.open() as stream, opened_picture(stream) as image:
+        if not image.has_transparency_data:
+            return None
+        layers = upright(image).convert("RGBA")
+        return None if layers.getchannel("A").getextrema() == (255, 255) else (layers.size, layers.tobytes())
+
+
+def _gives(made: Image.Image, seen: Image.Image, source: Source, rounding: int) -> bool:
+    """Whether a picture is what the file of `source` shows, `seen`, or would be, if it was encoded as that file is."""
+    difference = np.abs(np.asarray(made, np.int16) - np.asarray(seen, np.int16))
+    if difference.max() <= rounding:
+        return True
+    with source.open() as stream, opened_picture(stream) as file:
+        if file.format == "JPEG":
+            again = _encode_as_jpeg(made, file)
+        elif file.format == "WEBP":
+            stream.seek(0)
+            again = _encode_as_webp(made, stream.read())
+        else:
+            return False
+    return again is not None and _is_near(again, seen)
+
+
+def _encode_as_jpeg(image: Image.Image, file: Image.Image) -> Image.Image | None:
+    """A picture after it was a JPEG of the tables, subsampling and orientation of another; None for one of CMYK."""
+    if file.mode not in ("RGB", "L"):
+        return None
+    turned = file.getexif().get(_ORIENTATION, 1)
+    if turned in _UNTURN:
+        image = image.transpose(_UNTURN[turned])
+    buffer = io.BytesIO()
+    tables, sampling = vars(file)["quantization"], get_sampling(file)
+    image.convert(file.mode).save(buffer, "JPEG", qtables=tables, subsampling=sampling)
+    with Image.open(buffer) as again:
+        upright_again = again if turned not in _UNTURN else again.transpose(_TURN[turned])
+        return upright_again.convert("RGB")
+
+
+def _encode_as_webp(image: Image.Image, data: bytes) -> Image.Image | None:
+    """A picture after it was a lossy WebP of the quality that gives as many bytes as another; None for a lossless."""
+    size = _webp_size(data)
+    if size is None:
+        return None
+    made: dict[int, bytes] = {}
+
+    def measure(quality: int) -> int:
+        buffer = io.BytesIO()
+        image.save(buffer, "WEBP", quality=quality)
+        made[quality] = buffer.getvalue()
+        return _webp_size(made[quality]) or 0
+
+    place = 1 + bisect_left(range(1, 101), size, key=measure)
+    near = range(max(1, place - 3), min(100, place + 3) + 1)  # a higher quality may take fewer bytes
+    quality = min(near, key=lambda quality: abs(measure(quality) - size))
+    with Image.open(io.BytesIO(made[quality])) as again:
+        return again.convert("RGB")
+
+
+def _webp_size(data: bytes) -> int | None:
+    """How many bytes of a WebP are its lossy picture."""
+    place = 12
+    while place + 8 <= len(data):
+        size = int.from_bytes(data[place + 4 : place + 8], "little")
+        if data[place : place + 4] == b"VP8 ":
+            return size
+        place += 8 + size + size % 2
+    return None
+
+
+def _is_near(first: Image.Image, second: Image.Image) -> bool:
+    if first.size != second.size:
         return False
-    detail = min(_find_detail(large, small.resize(large.size, way)) for way in _FILTERS)
-    return detail >= max(MIN_DETAIL, MIN_DETAIL_RATIO * reduced[0])
+    one, other = (np.asarray(image.convert("YCbCr"), np.float32) for image in (first, second))
+    difference = one - other
+    grey = np.pad(difference[..., 0], ((0, 1), (0, 1)), mode="edge")
+    pairs = (grey[:-1, :-1] + grey[1:, :-1] + grey[:-1, 1:] + grey[1:, 1:]) / 4
+    colours = [_average(difference[..., channel], COLOUR_TILE) for channel in (1, 2)]
+    return bool(np.abs(pairs).max() <= MAX_GREY_DIFFERENCE and np.abs(colours).max() <= MAX_COLOUR_DIFFERENCE)
 
 
 def _find_detail(large: Image.Image, enlarged: Image.Image) -> float:
@@ -138,11 +233,7 @@ def _find_detail(large: Image.Image, enlarged: Image.Image) -> float:
     of both ways alone.
     """
     inner = (1, 1, max(2, large.width), max(2, large.height))
-    return max(_compare(large, enlarged)[0], _compare(large.crop(inner), enlarged.crop(inner))[0])
-
-
-def _matches(difference: tuple[float, float]) -> bool:
-    return difference[0] <= MAX_TILE_DIFFERENCE and difference[1] <= MAX_MEAN_DIFFERENCE
+    return max(_compare(large, enlarged), _compare(large.crop(inner), enlarged.crop(inner)))
 
 
 def _read(source: Source) -> Image.Image:
@@ -153,19 +244,14 @@ def _read(source: Source) -> Image.Image:
             return picture
 
 
-def _compare(first: Image.Image, second: Image.Image) -> tuple[float, float]:
-    """The greatest mean difference of a tile, and the difference of the means, of two grey pictures of one size."""
-    worst = total = 0.0
+def _compare(first: Image.Image, second: Image.Image) -> float:
+    """The greatest mean difference of a tile of two grey pictures of one size, after pairs of pixels are averaged."""
+    worst = 0.0
     for top in range(0, first.height, STRIP_ROWS):
         box = (0, top, first.width, min(top + STRIP_ROWS, first.height))
-        difference = _halve(np.asarray(first.crop(box), np.float32) - np.asarray(second.crop(box), np.float32))
+        difference = _average(np.asarray(first.crop(box), np.float32) - np.asarray(second.crop(box), np.float32), 2)
         worst = max(worst, float(_average(np.abs(difference), TILE // 2).max()))
-        total += float(difference.sum())
-    return worst, abs(total) * 4 / (first.width * first.height)
-
-
-def _halve(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    return _average(values, 2)
+    return worst
 
 
 def _average(values: NDArray[np.float32], side: int) -> NDArray[np.float32]:
