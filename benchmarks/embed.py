@@ -66,28 +66,28 @@ def run_model_alone(weights: str, paths: list[str], engine: str) -> tuple[dict[s
     from clipsim.vectors.similarity import unit_rows
 
     with clipsim.open(ARCHITECTURE, weights=weights, device="cpu", engine=engine, cache=False) as session:
-        pixels = np.stack([session.encoder.prepare_image(load_image(path)) for path in paths])
-        session.encoder.encode_images(pixels[:BATCH])
+        pixels = np.stack([session.embedder.encoder.prepare_image(load_image(path)) for path in paths])
+        session.embedder.encoder.encode_images(pixels[:BATCH])
         clock = Clock()
-        features = [session.encoder.encode_images(pixels[n : n + BATCH]) for n in range(0, len(pixels), BATCH)]
+        features = [session.embedder.encoder.encode_images(pixels[n : n + BATCH]) for n in range(0, len(pixels), BATCH)]
         seconds = clock.stop()
     return seconds, unit_rows(np.concatenate(features))
 
 
 def run_embed(weights: str, paths: list[str], output: Path, engine: str) -> tuple[dict[str, float], Any]:
-    """`Session.open_embedding`, from the moment when the model is loaded. Seconds, and the vectors."""
+    """`Embedding`, from the moment when the model is loaded. Seconds, and the vectors."""
+    from clipsim.embedding.embedder import Embedder
     from clipsim.inputs.expand import find_sources
     from clipsim.options import ModelOptions, RunOptions
-    from clipsim.session import Session
     from clipsim.store.dataset import Dataset
-    from clipsim.tasks.embed import EmbedRequest
+    from clipsim.tasks.embed import Embedding, EmbedRequest
 
     model = ModelOptions(ARCHITECTURE, weights, device="cpu", engine=engine)
-    with Session(model, RunOptions(batch_size=BATCH, cache=False), own_process=True) as session:
-        session.load_model()
+    with Embedder(model, RunOptions(batch_size=BATCH, cache=False), own_process=True) as embedder:
+        embedder.load_model()
         clock = Clock()
         request = EmbedRequest(str(output / "out"), dtype="fp32")
-        for _ in session.open_embedding(find_sources(paths), request):
+        for _ in Embedding(embedder, find_sources(paths), request):
             pass
         seconds = clock.stop()
     return seconds, np.concatenate([block.vectors for block in Dataset(output / "out").blocks()])

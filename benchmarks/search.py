@@ -69,25 +69,25 @@ def measure(where: Path, model: Sequence[str | Path], cache: Path, runs: int) ->
 
 def prepare_model(inputs: Path, cache: Path) -> tuple[list[str | Path], str, Any]:
     """The options that name the model, its digest and its record; it is exported when it is not yet."""
+    from clipsim.embedding.embedder import Embedder
     from clipsim.options import ModelOptions, RunOptions
-    from clipsim.session import Session
     from clipsim.tasks.rank import describe_model
 
     weights = make_weights(inputs)
     options: list[str | Path] = ["-m", ARCHITECTURE, "--weights", weights]
     if not (cache / "exports").exists():
         run(["models", "export", ARCHITECTURE, "--weights", weights], cache)
-    with Session(ModelOptions(ARCHITECTURE, str(weights), engine="onnx"), RunOptions()) as session:
-        return options, session.identity, describe_model(session.encoder)
+    with Embedder(ModelOptions(ARCHITECTURE, str(weights), engine="onnx"), RunOptions()) as embedder:
+        return options, embedder.identity, describe_model(embedder.facts)
 
 
 def make_folder(folder: Path, count: int, weights: str) -> None:
     """So many small pictures, and random vectors of them in the cache: what a search costs does not depend on them."""
     from PIL import Image
 
+    from clipsim.embedding.embedder import Embedder
     from clipsim.files import FileStamp, digest_file
     from clipsim.options import ModelOptions, RunOptions
-    from clipsim.session import Session
 
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{number:06d}.jpg" for number in range(count)]
@@ -96,13 +96,13 @@ def make_folder(folder: Path, count: int, weights: str) -> None:
             colours = np.random.default_rng(number).integers(0, 256, (3, 4, 3), dtype=np.uint8)
             Image.fromarray(colours).resize((64, 48)).save(path)
     vectors = Distribution().draw_images(count, 0)
-    with Session(ModelOptions(ARCHITECTURE, weights, engine="onnx"), RunOptions()) as session:
-        assert session.cache is not None
+    with Embedder(ModelOptions(ARCHITECTURE, weights, engine="onnx"), RunOptions()) as embedder:
+        assert embedder.cache is not None
         for start in range(0, count, 1000):
             part = paths[start : start + 1000]
             files = [(str(path), FileStamp.of(path.stat()), bytes.fromhex(digest_file(path))) for path in part]
             digests = [digest for _, _, digest in files]
-            session.cache.images.add(dict(zip(digests, vectors[start : start + 1000], strict=True)), files)
+            embedder.cache.images.add(dict(zip(digests, vectors[start : start + 1000], strict=True)), files)
 
 
 def main() -> None:

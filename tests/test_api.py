@@ -19,7 +19,7 @@ from clipsim.inputs import sources
 from clipsim.inputs.arguments import make_sources
 from clipsim.inputs.sources import FileSource, PillowSource
 from clipsim.results.rank import ImageScores
-from clipsim.tasks.rank import RankRequest, find_missing
+from clipsim.tasks.rank import RankRequest, find_missing, run, stream
 
 pytestmark = pytest.mark.usefixtures("machine")
 
@@ -105,14 +105,14 @@ def test_the_record_as_json(colours: Path) -> None:
 
     record = result.to_dict()
 
-    assert record["model"].pop("preprocess")["size"] == [64, 64]
+    assert record["model"].pop("preprocess")["size"] == [8, 8]
     assert record == {
         "schema": "clipsim.rank/1",
         "model": {
             "name": "clipsim-mini",
             "pretrained": "bundled",
             "embed_dim": 4,
-            "image_size": 64,
+            "image_size": 8,
             "logit_scale": 10.0,
             "logit_bias": None,
             "head": "softmax",
@@ -229,12 +229,12 @@ def test_a_ranking_gives_its_batches_as_they_are_scored(colours: Path) -> None:
     """Failures in their places; all batches together are the result."""
     names = ["red.png", "nope.png", "green.png", "blue.png", "red.png"]
     with clipsim.open("clipsim-mini", batch_size=2) as session:
-        ranking = session.open_ranking([FileSource(str(colours / name)) for name in names], RankRequest.check("red"))
-        batches = list(ranking)
-        result = ranking.collect(iter(batches))
+        request = RankRequest.check([FileSource(str(colours / name)) for name in names], "red")
+        batches = [batch.outcomes for batch in stream(session.embedder, request)]
+        result = run(session.embedder, request)
 
-    assert [[Path(getattr(item, "image", "failed")).name for item in batch] for batch in batches] == [
-        ["red.png", "failed"],
+    assert [[Path(outcome.image).name for outcome in batch] for batch in batches] == [
+        ["red.png", "nope.png"],
         ["green.png", "blue.png"],
         ["red.png"],
     ]
@@ -259,8 +259,8 @@ def test_closing_a_ranking_ends_decoding(colours: Path, monkeypatch: pytest.Monk
     before = set(threading.enumerate())
     with clipsim.open("clipsim-mini", batch_size=4, workers=1, cache=False) as session:
         named = (FileSource(str(colours / "red.png")) for _ in range(10_000))
-        batches = iter(session.open_ranking(named, RankRequest.check(["red", "blue"])))
-        assert len(next(batches)) == 4
+        batches = stream(session.embedder, RankRequest.check(named, ["red", "blue"]))
+        assert len(next(batches).outcomes) == 4
         assert held.acquire(timeout=PATIENCE)
 
         batches.close()
@@ -288,7 +288,8 @@ def test_results_from_a_slow_list_of_paths(colours: Path) -> None:
         return [Path(getattr(item, "image", "none")).stem for batch in batches for item in batch]
 
     with clipsim.open("clipsim-mini", batch_size=64) as session:
-        batches = iter(session.open_ranking(slow(), RankRequest.check(["red", "lime", "blue"]), live=True))
+        request = RankRequest.check(slow(), ["red", "lime", "blue"])
+        batches = (batch.outcomes for batch in stream(session.embedder, request, live=True))
         first: list[list[Any]] = []
         while len(names(first)) < 3:
             first.append(next(batches))

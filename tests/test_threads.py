@@ -79,7 +79,7 @@ def test_threads_share_a_session_and_get_its_numbers(cache: bool, often_switched
     """400 calls of 8 threads, with texts of every length, of which some are too long: as in a thread alone."""
     images = [ROOT / "images" / name for name in ("cat1.jpeg", "maze1.jpeg", "dog1.jpeg")]
     with clipsim.open("clipsim-mini", cache=False) as alone:
-        texts = [alone.embed_texts(some_texts(number)).features for number in range(CALLS)]
+        texts = [alone.embedder.embed_texts(some_texts(number)).features for number in range(CALLS)]
         scores = [alone.rank(images, some_texts(number)).similarity for number in range(5)]
 
     with clipsim.open("clipsim-mini", cache=cache) as session:
@@ -89,13 +89,13 @@ def test_threads_share_a_session_and_get_its_numbers(cache: bool, often_switched
                 number = (7 * call + 13 * thread) % CALLS
                 if call % 25 == 24:
                     with pytest.raises(TextError, match="tokens"):
-                        session.embed_texts(["maze " * 100])
+                        session.embedder.embed_texts(["maze " * 100])
                 elif call % 25 == 12:
                     similarity = session.rank(images, some_texts(number % 5)).similarity
                     np.testing.assert_allclose(similarity, scores[number % 5], atol=1e-6)
                 else:
                     np.testing.assert_allclose(
-                        session.embed_texts(some_texts(number)).features, texts[number], atol=1e-6
+                        session.embedder.embed_texts(some_texts(number)).features, texts[number], atol=1e-6
                     )
 
         assert run_threads(8, work) == []
@@ -127,7 +127,7 @@ def test_one_thread_at_a_time_runs_the_model(
 
         def work(_: int) -> None:
             for _ in range(20):
-                session.embed_texts(["red"])
+                session.embedder.embed_texts(["red"])
 
         assert run_threads(8, work) == []
 
@@ -230,12 +230,12 @@ def test_every_thread_gets_the_error_of_a_model_that_cannot_be_loaded(
 
     monkeypatch.setattr(machine, "open_encoder", fail)
     session = clipsim.open("clipsim-mini", cache=False)
-    assert [str(error) for error in run_threads(8, lambda _: session.load_model())] == ["damaged"] * 8
+    assert [str(error) for error in run_threads(8, lambda _: session.embedder.load_model())] == ["damaged"] * 8
 
     depths = []
     for _ in range(3):
         with pytest.raises(WeightsError) as caught:
-            session.load_model()
+            session.embedder.load_model()
         depths.append(len(caught.traceback))
     assert depths == depths[:1] * 3
 
@@ -246,7 +246,10 @@ def test_a_session_pickles_as_its_options(machine: Machine, colours: Path) -> No
         result = session.rank(colours, ["red", "blue"])
         with pickle.loads(pickle.dumps(session)) as copy:
             assert type(copy) is Session
-            assert (copy.model_options, copy.run_options) == (session.model_options, session.run_options)
+            assert (copy.embedder.model_options, copy.embedder.run_options) == (
+                session.embedder.model_options,
+                session.embedder.run_options,
+            )
             assert copy.rank(colours, ["red", "blue"]) == result
         assert session.rank(colours, ["red", "blue"]) == result
 
@@ -264,7 +267,7 @@ def test_loading_a_model_leaves_the_logging_of_other_threads_alone(monkeypatch: 
 
     monkeypatch.setattr(open_clip, "CLIP", Watched)
     options = ModelOptions("clipsim-mini"), RunOptions(cache=False)
-    assert run_threads(4, lambda _: Session(*options).load_model()) == []
+    assert run_threads(4, lambda _: Session(*options).embedder.load_model()) == []
 
     assert levels == [0] * 4
     assert logging.root.manager.disable == 0
@@ -279,7 +282,7 @@ from clipsim.images import decode
 kind, picture = sys.argv[1:]
 session = clipsim.open("clipsim-mini", cache=kind != "loading")
 if kind == "loading":
-    session._deferred.start()
+    session.embedder._deferred.start()
 else:
     expected = session.rank(picture, ["maze", "a cat"])
 decoding = ExitStack()  # what threads that decode may hold when another one forks
@@ -290,7 +293,7 @@ if child:
     decoding.close()
 else:
     with session:
-        for call in (session.load_model, lambda: session.rank(picture, ["maze", "dog"])):
+        for call in (session.embedder.load_model, lambda: session.rank(picture, ["maze", "dog"])):
             try:
                 call()
             except UsageError as error:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from clipsim.api import evaluate as evaluate
+    from clipsim.api import open as open
+    from clipsim.api import rank as rank
     from clipsim.api import threshold as threshold
     from clipsim.compat import available_models as available_models
     from clipsim.compat import load as load
@@ -33,16 +35,14 @@ if TYPE_CHECKING:
     from clipsim.session import Picture as Picture
     from clipsim.session import Pictures as Pictures
     from clipsim.session import Session as Session
-    from clipsim.session import open as open
-    from clipsim.session import rank as rank
     from clipsim.tasks.compare import compare as compare
 
 _MODULES = {
     "available_models": "clipsim.compat",
     "load": "clipsim.compat",
     "tokenize": "clipsim.compat",
-    "open": "clipsim.session",
-    "rank": "clipsim.session",
+    "open": "clipsim.api",
+    "rank": "clipsim.api",
     "evaluate": "clipsim.api",
     "threshold": "clipsim.api",
     "compare": "clipsim.tasks.compare",

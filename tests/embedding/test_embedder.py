@@ -25,7 +25,7 @@ from clipsim.inputs.sources import FileSource
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.results.rank import RankResult
 from clipsim.session import Session
-from clipsim.tasks.rank import RankRequest
+from clipsim.tasks.rank import RankRequest, stream
 
 TEXTS = ["orange", "teal", "olive"]  # whose vectors differ in half precision
 MODEL = Path(clipsim.__file__).parent / "mini" / "model"
@@ -161,8 +161,8 @@ def test_vectors_carry_the_names_and_digests_of_their_sources(machine: Machine, 
     digests = [hashlib.sha256(Path(name).read_bytes()).digest() for name in names]
     for _ in range(2):
         with clipsim.open("clipsim-mini") as session:
-            pipeline = session.open_pipeline(map(FileSource, names))
-            vectors = [item for batch in session.embed_images(pipeline) for item in batch]
+            pipeline = session.embedder.open_pipeline(map(FileSource, names))
+            vectors = [item for batch in session.embedder.embed_images(pipeline) for item in batch]
 
         assert all(isinstance(item, ImageVector) for item in vectors)
         assert [(item.image, item.digest) for item in vectors if isinstance(item, ImageVector)] == [
@@ -177,12 +177,12 @@ def test_texts_in_templates(machine: Machine) -> None:
     """(m, t, d) features; too long a text is an error unless the run truncates."""
     long = "orange and many more words than five"
     with clipsim.open("clipsim-mini", batch_size=2) as session:
-        features = session.embed_texts(["orange", "teal", "navy"], ["a {}", "{}"]).features
-        assert session.embed_texts(["navy"]).features.shape == (1, 1, 4)
+        features = session.embedder.embed_texts(["orange", "teal", "navy"], ["a {}", "{}"]).features
+        assert session.embedder.embed_texts(["navy"]).features.shape == (1, 1, 4)
         with pytest.raises(TextError, match="7 words"):
-            session.embed_texts([long])
+            session.embedder.embed_texts([long])
     with Session(ModelOptions("clipsim-mini"), RunOptions(truncate=True)) as session:
-        assert session.embed_texts([long]).features[0, 0] == pytest.approx(features[0, 0])
+        assert session.embedder.embed_texts([long]).features[0, 0] == pytest.approx(features[0, 0])
 
     assert features.shape == (3, 2, 4)
     assert features[1, 1] == pytest.approx([0, 128 / 255, 128 / 255, 0.1])
@@ -216,10 +216,10 @@ def test_a_closed_session_is_refused(machine: Machine, pictures: Path) -> None:
 
     calls: list[Callable[[], object]] = [
         lambda: session.rank(pictures, TEXTS),
-        lambda: session.embed_texts(TEXTS).features,
-        lambda: session.open_pipeline(make_sources(pictures)),
-        lambda: session.open_ranking(make_sources(pictures), RankRequest.check(TEXTS)),
-        lambda: session.encoder,
+        lambda: session.embedder.embed_texts(TEXTS).features,
+        lambda: session.embedder.open_pipeline(make_sources(pictures)),
+        lambda: next(stream(session.embedder, RankRequest.check(make_sources(pictures), TEXTS))),
+        lambda: session.embedder.encoder,
     ]
     for call in calls:
         with pytest.raises(UsageError, match="the session is closed"):
@@ -308,7 +308,7 @@ def test_a_model_that_is_opened_to_learn_its_device_is_opened_once(
     """The first run on a machine with a GPU."""
     machine.device = "cuda"
     with clipsim.open("clipsim-mini") as session:
-        assert (session.device, session.precision, len(machine.encoders)) == ("cuda", "fp16", 1)
+        assert (session.embedder.device, session.embedder.precision, len(machine.encoders)) == ("cuda", "fp16", 1)
         session.rank(pictures, TEXTS)
 
     assert len(machine.encoders) == 1

@@ -31,7 +31,7 @@ from clipsim.inputs.sources import FailedSource, FileSource, PillowSource, Sourc
 from clipsim.inputs.tars import read_tar
 from clipsim.inputs.urls import Window
 from clipsim.results.rank import RankResult
-from clipsim.tasks.rank import RankRequest
+from clipsim.tasks.rank import RankRequest, run
 
 PATIENCE = 60.0  # seconds, for what happens at once
 
@@ -296,7 +296,7 @@ def test_a_stream_that_is_too_long_for_memory_goes_to_a_file(monkeypatch: pytest
 def rank(*sources: Source, rules: ThumbnailRules | None = ThumbnailRules()) -> RankResult:  # noqa: B008 (frozen)
     """Rank in a new session."""
     with clipsim.open("clipsim-mini") as session:
-        return session.open_ranking(sources, RankRequest.check(["red", "blue"]), thumbnails=rules).collect()
+        return run(session.embedder, RankRequest.check(sources, ["red", "blue"], thumbnails=rules))
 
 
 def colour_of(thumbnail: bytes | None) -> str:

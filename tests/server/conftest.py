@@ -13,7 +13,7 @@ from conftest import Machine
 from PIL import Image
 
 from clipsim.server.served_images import ServedPictures
-from clipsim.tasks.search_targets import find_places
+from clipsim.tasks.search_targets import find_targets
 
 httpx = pytest.importorskip("httpx")
 pytest.importorskip("uvicorn")
@@ -25,11 +25,11 @@ Serve = Callable[..., Any]
 @contextmanager
 def running_servers() -> Iterator[Serve]:
     """Start servers, which end at the end; gives what `serve` describes."""
+    from clipsim.embedding.embedder import Embedder
     from clipsim.options import ModelOptions, RunOptions
     from clipsim.server.application import Service
     from clipsim.server.running import Server
     from clipsim.server.settings import ServerSettings
-    from clipsim.session import Session
 
     with ExitStack() as stack:
 
@@ -43,8 +43,8 @@ def running_servers() -> Iterator[Serve]:
             **settings: Any,
         ) -> Any:
             run = RunOptions(batch_size=8, cache=cache)
-            sessions = [(name, Session(ModelOptions("clipsim-mini"), run)) for name in models]
-            service = Service(sessions, ServerSettings(port=0, **settings))
+            embedders = [(name, Embedder(ModelOptions("clipsim-mini"), run)) for name in models]
+            service = Service(embedders, ServerSettings(port=0, **settings))
             server = Server(service, ServedPictures(places, folders))
             thread = threading.Thread(target=server.run)
             client = httpx.Client(base_url=server.address, timeout=60, limits=httpx.Limits(max_connections=400))
@@ -77,4 +77,4 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         patch.setattr("clipsim.embedding.embedder.plan_engine", Machine().plan_engine)
         patch.setenv("CLIPSIM_CACHE_DIR", str(folder / "cache"))
         with running_servers() as start:
-            yield start(places=find_places(str(folder)))
+            yield start(places=find_targets(str(folder)))

@@ -13,7 +13,7 @@ import pytest
 from pictures import saved
 from PIL import Image
 
-from clipsim.tasks.search_targets import find_places
+from clipsim.tasks.search_targets import find_targets
 
 Serve = Callable[..., Any]
 RED = saved(Image.new("RGB", (40, 24), "red"), "PNG")
@@ -56,7 +56,7 @@ def test_an_answer_has_a_bounded_number_of_matches(serve: Serve, tmp_path: Path)
     """Of all queries together; as many as there are pictures count."""
     for number in range(20):
         Image.new("RGB", (8, 8), (number, 0, 255)).save(tmp_path / f"{number}.png")
-    client = serve(places=find_places(str(tmp_path)))
+    client = serve(places=find_targets(str(tmp_path)))
     few = client.post("/v1/search", json={"texts": [f"{n}" for n in range(500)], "top": 1_000})
     many = client.post("/v1/search", json={"texts": [f"{n}" for n in range(501)], "top": 1_000})
 

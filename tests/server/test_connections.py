@@ -21,7 +21,7 @@ from pictures import saved
 from PIL import Image
 
 from clipsim.embedding.pipeline import Pipeline, default_workers
-from clipsim.tasks.search_targets import find_places
+from clipsim.tasks.search_targets import find_targets
 
 Serve = Callable[..., Any]
 HOST = b"Host: localhost\r\n"
@@ -300,7 +300,7 @@ def test_thumbnails_are_bounded_as_other_requests_are(
         go.wait(20)
         return {"": b"picture"}
 
-    client = serve(places=find_places(str(colours)), queue=8)
+    client = serve(places=find_targets(str(colours)), queue=8)
     monkeypatch.setattr("clipsim.server.served_images.read_thumbnails", make)
     connections = [connect(client, b"GET /v1/thumbnails/0 HTTP/1.1\r\n" + HOST + b"\r\n") for _ in range(8)]
     wait_until(lambda: made[0] == 2 and client.get("/v1/thumbnails/0").status_code == 429)
@@ -348,7 +348,7 @@ def test_requests_leave_no_vectors_on_disk(serve: Serve, tmp_path: Path, monkeyp
 
 def test_every_model_searches(serve: Serve, colours: Path) -> None:
     """The second one too, and its thumbnails are those of the same pictures."""
-    client = serve(places=find_places(str(colours)), folders=[str(colours)], models=("first", "second"))
+    client = serve(places=find_targets(str(colours)), folders=[str(colours)], models=("first", "second"))
     answers = [client.post("/v1/search", json={"texts": ["red"], "model": name}).json() for name in ("first", "second")]
 
     assert answers[0]["queries"] == answers[1]["queries"]
@@ -363,7 +363,7 @@ def test_names_are_those_within_the_served_folders(serve: Serve, tmp_path: Path)
         Image.new("RGB", (40, 24), "red").save(tmp_path / name)
     (tmp_path / "a/out.png").symlink_to(tmp_path / "outside/red.png")
     folders = [str(tmp_path / "a"), str(tmp_path / "b")]
-    client = serve(places=find_places(folders), folders=folders)
+    client = serve(places=find_targets(folders), folders=folders)
     answer = client.post("/v1/search", json={"texts": ["red"]})
     found = answer.json()["queries"][0]["results"]
 

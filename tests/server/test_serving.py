@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pictures import saved
 from PIL import Image
 
-from clipsim.tasks.search_targets import find_places
+from clipsim.tasks.search_targets import find_targets
 
 Serve = Callable[..., Any]
 COLOURS = ("red", "green", "blue")
@@ -262,7 +262,7 @@ def test_what_a_request_cannot_ask_for(client: Any, route: str, body: dict[str, 
 
 def test_search_opens_no_picture_again(serve: Serve, colours: Path) -> None:
     """The vectors are from the start; a thumbnail that is gone is not found."""
-    client = serve(places=find_places(str(colours)))
+    client = serve(places=find_targets(str(colours)))
     for path in colours.iterdir():
         path.unlink()
     found = client.post("/v1/search", json={"texts": list(COLOURS), "top": 1}).json()["queries"]

@@ -212,7 +212,7 @@ def test_another_model_is_a_notice(machine: Machine, pictures: Path, monkeypatch
 def test_a_threshold_is_a_cosine(threshold: float) -> None:
     """Anything else is refused before a model is opened."""
     with pytest.raises(UsageError, match="not a cosine"):
-        DuplicatesRequest(threshold)
+        DuplicatesRequest((), threshold)
 
 
 def test_many_batches_of_pairs(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from clipsim.errors import DatasetError, ImageError, MissingPackageError, NoInpu
 from clipsim.inputs.expand import find_sources
 from clipsim.inputs.sources import PillowSource
 from clipsim.store.dataset import Dataset
-from clipsim.tasks.embed import EmbedRequest
+from clipsim.tasks.embed import Embedding, EmbedRequest
 from clipsim.vectors.similarity import unit_rows
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def test_every_good_picture_once_in_order(
     with clipsim.open(cache=False, batch_size=5) as session:
         result = session.embed(collection.inputs, tmp_path / "out", dtype="fp32", shard_size=shard_size)
         ranked = session.rank([name for name in collection.good if ".tar/" not in name], ["red", "blue"])
-        texts = unit_rows(session.embed_texts(["red", "blue"]).features[:, 0])
+        texts = unit_rows(session.embedder.embed_texts(["red", "blue"]).features[:, 0])
     dataset = Dataset(tmp_path / "out")
     vectors = dataset.vectors(range(len(dataset)))
     inputs = len(collection.good) + len(collection.broken)
@@ -141,7 +141,7 @@ def test_a_run_that_is_given_up(machine: Machine, collection: Collection, tmp_pa
     with clipsim.open(cache=False, batch_size=5) as session:
         session.embed(collection.inputs, tmp_path / "whole", shard_size=16)
         sources = list(find_sources(collection.inputs))
-        passing = iter(session.open_embedding(sources, request))
+        passing = iter(Embedding(session.embedder, sources, request))
         while next(passing).phase != "embedding":
             pass
         for _ in range(steps):

@@ -283,9 +283,9 @@ def test_what_is_kept_of_a_picture_does_not_grow_with_the_labels() -> None:
     Path("labels.csv").write_text("".join(f"label {k},colour number {k}\n" for k in range(3000)))
     request = EvaluationRequest.check("many.csv", labels="labels.csv")
     with clipsim.open(batch_size=6) as session:
-        Evaluation([session], request).collect()  # pictures and texts are cached from now on
+        Evaluation([session.embedder], request).collect()  # pictures and texts are cached from now on
         tracemalloc.start()
-        held = [tracemalloc.get_traced_memory()[0] for step in Evaluation([session], request) if step.images]
+        held = [tracemalloc.get_traced_memory()[0] for step in Evaluation([session.embedder], request) if step.images]
         tracemalloc.stop()
 
     assert len(held) == 10

@@ -88,7 +88,7 @@ def test_a_shard_that_fails(
 
     monkeypatch.setattr(ShardWork, "run", fail)
     with clipsim.open(cache=False) as session:
-        outcome = make_shard(session, folder, facts, 1)
+        outcome = make_shard(session.embedder, folder, facts, 1)
 
     assert len(tries) == min(failures + 1, MAX_TRIES)
     assert outcome["error"] == (None if failures < MAX_TRIES else "OSError: a disk that is away")
@@ -99,5 +99,5 @@ def test_a_shard_whose_workers_die(made: tuple[LocalFolder, DatasetInfo]) -> Non
     folder, facts = made
     folder.write(tries_name(1), str(MAX_TRIES).encode())
     with clipsim.open(cache=False) as session:
-        assert make_shard(session, folder, facts, 1)["error"] == "its worker died 3 times"
+        assert make_shard(session.embedder, folder, facts, 1)["error"] == "its worker died 3 times"
     assert not (folder.path / "metadata" / "metadata_0001.parquet").exists()

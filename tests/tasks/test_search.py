@@ -289,7 +289,7 @@ MODEL = (4, 64, 10.0, None, "softmax")
 def test_what_cannot_be_asked(arguments: dict[str, object], message: str) -> None:
     """It is said before a model is opened."""
     with pytest.raises(UsageError, match=message):
-        SearchRequest.check(**arguments)  # type: ignore[arg-type]
+        SearchRequest.check((), **arguments)  # type: ignore[arg-type]
 
 
 def test_what_can_only_be_refused_by_the_model(machine: Machine, pictures: Path) -> None:
@@ -305,7 +305,7 @@ def test_what_can_only_be_refused_by_the_model(machine: Machine, pictures: Path)
 
 def test_the_request_says_what_it_changed() -> None:
     """Blanks and repetitions, of all texts."""
-    request = SearchRequest.check(["a", "a "], [FileSource("x")], plus=" b", minus=("c", "c"))
+    request = SearchRequest.check((), ["a", "a "], [FileSource("x")], plus=" b", minus=("c", "c"))
 
     assert (request.texts, request.plus, request.minus) == (("a",), ("b",), ("c",))
     assert len(request.notices) == 4

@@ -1,12 +1,11 @@
-"""What the commands over many images share: their places, their progress and how they end."""
+"""What the commands over many images share: what they search, their progress and how they end."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -21,21 +20,7 @@ if TYPE_CHECKING:
     from clipsim.inputs.paths import NameFilter
     from clipsim.inputs.sources import Source
     from clipsim.tasks.progress import Progress, ProgressCallback
-    from clipsim.tasks.search_targets import Place
-    from clipsim.tasks.search_targets import Progress as PlaceProgress
-
-
-class Running(Protocol):
-    """What gives its progress when it is iterated over; `warnings` are those known by now."""
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What the user should know."""
-        ...
-
-    def __iter__(self) -> Iterator[PlaceProgress]:
-        """The progress."""
-        ...
+    from clipsim.tasks.search_targets import Targets
 
 
 def choose_format(output: Format, as_json: bool, paths: bool, null: bool) -> Format:
@@ -68,15 +53,13 @@ def find_named_sources(
         yield from find_sources(read_path_list(from_file), chosen, listed=True, captions=captions)
 
 
-def find_named_places(
-    names: Sequence[str], from_file: str | None = None, chosen: NameFilter | None = None
-) -> list[Place]:
+def find_named_targets(names: Sequence[str], from_file: str | None = None, chosen: NameFilter | None = None) -> Targets:
     """As `find_named_sources`, but a folder that `clipsim embed` wrote is a data set.
 
     Where nothing of it exists, each name is reported and the run ends, before a model is looked for.
     """
     from clipsim.tasks.rank import find_missing
-    from clipsim.tasks.search_targets import find_places
+    from clipsim.tasks.search_targets import find_targets
 
     def expand() -> Iterator[object]:
         for name in names:
@@ -86,18 +69,19 @@ def find_named_places(
                 yield name
         yield from find_named_sources([], from_file, chosen)
 
-    places = find_places(expand(), chosen)
-    sources = [source for place in places if isinstance(place, list) for source in place]
-    missing = find_missing(sources) if len(sources) == sum(map(len, places)) else ()
+    targets = find_targets(expand(), chosen)
+    sources = [source for target in targets if isinstance(target, list) for source in target]
+    missing = find_missing(sources) if len(sources) == sum(map(len, targets)) else ()
     if missing and len(missing) == len(sources):
         report_failures(missing)
         end_with_failures(len(missing), 0)
-    return places
+    return targets
 
 
 def report_progress(bar: Bar, notices: NoticePrinter) -> ProgressCallback:
     """What a task calls as it runs: moves the bar, and prints notices and the inputs that are skipped as they come."""
-    stage, done = "", 0
+    stage, done = "loading the model", 0
+    bar.step(stage)
 
     def report(progress: Progress) -> None:
         nonlocal stage, done
@@ -110,26 +94,6 @@ def report_progress(bar: Bar, notices: NoticePrinter) -> ProgressCallback:
         done = progress.done
 
     return report
-
-
-def watch(running: Running, bar: Bar, notices: NoticePrinter) -> None:
-    """Run to the end; move the bar, and report notices and failures as they come."""
-    what, done = "", 0
-    notices.print(running.warnings)
-    with closing(_generator(running)) as passing:
-        for progress in passing:
-            if progress.what != what:
-                what, done = progress.what, 0
-                bar.step(what, progress.total)
-            notices.print(running.warnings)
-            report_failures(progress.failures)
-            bar.advance(progress.done - done)
-            done = progress.done
-    notices.print(running.warnings)
-
-
-def _generator(running: Running) -> Any:
-    return iter(running)
 
 
 def report_failures(failures: Iterable[Failure]) -> None:

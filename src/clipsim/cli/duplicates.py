@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clipsim.cli import parameters as shared
-from clipsim.cli.collections import choose_format, end_with_failures, find_named_places, multiply_in_one_thread, watch
+from clipsim.cli.collections import (
+    choose_format,
+    end_with_failures,
+    find_named_targets,
+    multiply_in_one_thread,
+    report_progress,
+)
 from clipsim.cli.exit_status import exit_status
 from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, table_width, write
 from clipsim.cli.parameters import Format, OnError
@@ -21,7 +28,6 @@ from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
     from clipsim.results.search import DuplicatesResult
-    from clipsim.tasks.search_targets import Place
 
 
 def duplicates_command(
@@ -75,42 +81,38 @@ def duplicates_command(
             raise UsageError("--exact-files compares bytes; give it without --threshold and --no-pixel-check")
         notices = NoticePrinter(quiet=quiet)
         multiply_in_one_thread()
-        from clipsim.session import Session
-        from clipsim.tasks.duplicates import Duplicates, DuplicatesRequest
-        from clipsim.tasks.same_files import SameFiles
+        from clipsim.tasks import duplicates, same_files
         from clipsim.tasks.search_targets import recorded_model
 
-        request = DuplicatesRequest(threshold, pixels=not no_pixel_check)
+        request = duplicates.DuplicatesRequest((), threshold, pixels=not no_pixel_check)
         run_options = RunOptions(
             batch_size=batch_size, workers=workers, exact=exact, on_error=on_error.value, cache=not no_cache
         )
-        places = find_named_places(where, from_file)
+        request = replace(request, targets=find_named_targets(where, from_file))
         with progress_bar(quiet=quiet) as bar:
-            found: Duplicates | SameFiles
+            progress = report_progress(bar, notices)
             if exact_files:
-                found = SameFiles(places)
-                watch(found, bar, notices)
+                result = same_files.run(request.targets, progress)
             else:
-                bar.step("loading the model")
+                from clipsim.embedding.embedder import Embedder
+
                 model = model if model or weights else recorded_model(where)
                 model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine)
-                with Session(model_options, run_options, own_process=True) as session:
-                    found = session.open_duplicates(places, request)
-                    watch(found, bar, notices)
-        result = found.result
-        assert result is not None
+                with Embedder(model_options, run_options, own_process=True) as embedder:
+                    result = duplicates.run(embedder, request, progress)
+        notices.print(result.warnings)
         if output is Format.html:
-            _print_page(result, places, max_pictures, notices)
+            _print_page(result, request.targets, max_pictures, notices)
         else:
             _print_result(result, output, paths=paths, null=null)
         end_with_failures(len(result.errors), result.compared)
 
 
-def _print_page(result: DuplicatesResult, places: Sequence[Place], max_pictures: int, notices: NoticePrinter) -> None:
+def _print_page(result: DuplicatesResult, targets: Sequence[object], max_pictures: int, notices: NoticePrinter) -> None:
     """The page of as many groups as it may hold pictures; these are decoded for it."""
     from clipsim.images.thumbnails import ThumbnailRules
     from clipsim.render.search_page import format_duplicates_page
-    from clipsim.tasks.search import read_shown_pictures
+    from clipsim.tasks.search import read_shown_images
 
     if not result.compared:
         return
@@ -124,7 +126,7 @@ def _print_page(result: DuplicatesResult, places: Sequence[Place], max_pictures:
             ]
         )
     names = [image.image for group in result.groups[:groups] for image in group.images]
-    for piece in format_duplicates_page(result, read_shown_pictures(names, places, ThumbnailRules()), groups):
+    for piece in format_duplicates_page(result, read_shown_images(names, targets, ThumbnailRules()), groups):
         write(piece)
 
 

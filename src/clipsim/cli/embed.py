@@ -140,8 +140,8 @@ def embed_command(
             on_error=on_error.value,
             cache=on_ray or not no_cache,  # a session without a cache loads the model, which only workers need then
         )
-        from clipsim.session import Session
-        from clipsim.tasks.embed import EmbedRequest
+        from clipsim.embedding.embedder import Embedder
+        from clipsim.tasks.embed import Embedding, EmbedRequest
 
         request = EmbedRequest(
             output,
@@ -156,8 +156,8 @@ def embed_command(
         )
         with progress_bar(quiet=quiet, rate=True) as bar:
             bar.step("finding the model")
-            with Session(model_options, run_options, own_process=True) as session:
-                result = _watch(session.open_embedding(found, request), bar, notices)
+            with Embedder(model_options, run_options, own_process=True) as embedder:
+                result = _watch(Embedding(embedder, found, request), bar, notices)
         _print_result(result, as_json=as_json or form is SummaryFormat.json)
 
 

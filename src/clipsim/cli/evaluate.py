@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clipsim.cli import parameters as shared
+from clipsim.cli.collections import report_failures
 from clipsim.cli.exit_status import SOME_SKIPPED, exit_status
 from clipsim.cli.output import Bar, NoticePrinter, print_message, print_table, progress_bar, write
 from clipsim.cli.parameters import OnError, ReportFormat
 from clipsim.cli.preview import check_terminal
-from clipsim.cli.rank import print_failure
 from clipsim.errors import DataError, UsageError, printable
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.render.safe_json import to_json
@@ -128,7 +128,7 @@ def evaluate_command(
             ModelOptions(name, weights, device, precision.value if precision else None, engine) for name in names
         ]
         from clipsim.api import check_models
-        from clipsim.session import Session  # with NumPy
+        from clipsim.embedding.embedder import Embedder  # with NumPy
         from clipsim.tasks.evaluate import Evaluation
         from clipsim.tasks.evaluate_request import EvaluationRequest
 
@@ -155,8 +155,8 @@ def evaluate_command(
             bar = held.enter_context(progress_bar(quiet=quiet))
             bar.step("loading the model")
             alone = len(names) == 1  # what makes a start faster is for processes with one model
-            sessions = [held.enter_context(Session(option, run_options, own_process=alone)) for option in options]
-            evaluation = Evaluation(sessions, request)
+            embedders = [held.enter_context(Embedder(option, run_options, own_process=alone)) for option in options]
+            evaluation = Evaluation(embedders, request)
             notices.print(evaluation.warnings)
             writer = held.enter_context(_per_image(per_image))
             result = evaluation.collect(_watch(evaluation, bar, writer))
@@ -184,7 +184,7 @@ def _watch(evaluation: Evaluation, bar: Bar, writer: Writer) -> Iterator[Step]:
     bar.step("reading pictures", evaluation.images)
     for step in evaluation:
         for failure in step.failures:
-            print_failure(failure)
+            report_failures([failure])
         writer(step)
         bar.advance(step.images)
         yield step

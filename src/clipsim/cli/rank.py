@@ -1,21 +1,21 @@
-"""`clipsim rank`: options → a ranking by `api`, printed as it comes, in the requested format."""
+"""`clipsim rank`: its options, its run, and the scores in the format that was asked for."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clipsim.cli import parameters as shared
-from clipsim.cli.collections import find_named_sources
-from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED, exit_status
-from clipsim.cli.output import Bar, NoticePrinter, legend_is_due, print_message, progress_bar
+from clipsim.cli.collections import end_with_failures, find_named_sources, report_failures, report_progress
+from clipsim.cli.exit_status import exit_status
+from clipsim.cli.output import NoticePrinter, legend_is_due, progress_bar
 from clipsim.cli.parameters import Format, OnError
 from clipsim.cli.preview import (
     MAX_PICTURES,
@@ -28,28 +28,18 @@ from clipsim.cli.preview import (
     choose_preview,
     preview_rules,
 )
-from clipsim.cli.rank_output import RankView, print_json_lines, print_result
-from clipsim.errors import ImageError, UsageError, pluralise, printable
+from clipsim.cli.rank_output import print_json_lines, print_result
+from clipsim.errors import Failure, ImageError, UsageError
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.inputs.texts import read_texts
 from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
-    from clipsim.errors import Failure
     from clipsim.images.thumbnails import ThumbnailRules
     from clipsim.inputs.sources import Source
-    from clipsim.tasks.rank import Ranking, RankOutcome
 
 
 TOP_IN_JSON = "--top and --top-images do not apply to --format json, whose matrices are whole"
-
-
-@dataclass
-class RunCounts:
-    """How many inputs were scored, and how many could not be used."""
-
-    scored: int = 0
-    failed: int = 0
 
 
 def rank_command(
@@ -130,56 +120,71 @@ def rank_command(
             on_error=on_error.value,
             cache=not no_cache,
         )
+        from clipsim.embedding.embedder import Embedder  # with NumPy, which help does without
         from clipsim.inputs.expand import Repeats
         from clipsim.inputs.sources import number_sources
-        from clipsim.session import Session  # with NumPy, which help does without
-        from clipsim.tasks.rank import RankRequest, find_missing  # with NumPy, which help does without
+        from clipsim.tasks import rank
 
-        request = RankRequest.check(texts, template or (), sort_by, thresholds)
         streamed = output is Format.jsonl and sort_by is None and top_images is None
         repeats = Repeats()
         sources: Iterable[Source] = number_sources(repeats.leave_out(found))
+        request = rank.RankRequest.check(
+            sources,
+            texts,
+            template or (),
+            sort_by,
+            thresholds,
+            notices=[TOP_IN_JSON] if (top or top_images) and output is Format.json else (),
+        )
         if not streamed:
             sources = list(sources)
             for_people = output in (Format.table, Format.html)
-            missing = find_missing(sources) if for_people and on_error is OnError.skip else ()
+            missing = rank.find_missing(sources) if for_people and on_error is OnError.skip else ()
             if len(missing) == len(sources):  # known before a model is loaded
-                for failure in missing:
-                    print_failure(failure)
-                _end_with_failures(RunCounts(failed=len(missing)))
+                report_failures(missing)
+                end_with_failures(len(missing), 0)
             if output is Format.html:
                 check_page(len(sources), min(top or len(request.texts), len(request.texts)), max_pictures)
             if preview is not PreviewMode.off and len(sources) > MAX_PREVIEWS:
                 notices.print([f"no pictures in the terminal for more than {MAX_PREVIEWS:,} images"])
                 preview = PreviewMode.off
+            request = replace(
+                request,
+                sources=sources,
+                thumbnails=_choose_thumbnails(output, preview),
+                notices=(*request.notices, *repeats.notices),
+            )
         with progress_bar(quiet=quiet or (streamed and sys.stdout.isatty())) as bar:
-            bar.step("loading the model")
-            with Session(model_options, run_options, own_process=True) as session:
-                ranking = session.open_ranking(
-                    sources, request, live=streamed, thumbnails=_choose_thumbnails(output, preview)
-                )
-                if (top or top_images) and output is Format.json:
-                    ranking.notices.append(TOP_IN_JSON)
-                if not streamed:  # a stream's names are not all known yet
-                    ranking.notices += repeats.notices
-                notices.print(ranking.warnings)
-                counts = RunCounts()
-                total = None if streamed else len(list(sources))
-                if streamed and _can_be_counted(images or (), from_file):
-                    bar.count_total(lambda: sum(1 for _ in Repeats().leave_out(_find_sources(images or (), from_file))))
-                with closing(_watch(ranking, bar, notices, counts, total)) as batches:
-                    if streamed:
-                        print_json_lines(batches, lambda: ranking.request.texts, top)
-                        result = None
-                    else:
-                        result = ranking.collect(batches)
-            notices.print(ranking.warnings)
-        notices.print(repeats.notices if streamed else ())
+            progress = report_progress(bar, notices)
+            with Embedder(model_options, run_options, own_process=True) as embedder:
+                if streamed:
+                    if _can_be_counted(images or (), from_file):
+                        bar.count_total(
+                            lambda: sum(1 for _ in Repeats().leave_out(_find_sources(images or (), from_file)))
+                        )
+                    result, failed, scored = None, 0, 0
+                    with closing(rank.stream(embedder, request, progress, live=True)) as batches:
+                        for batch in batches:
+                            print_json_lines(batch.outcomes, batch.texts.texts, top)
+                            unusable = sum(isinstance(outcome, Failure) for outcome in batch.outcomes)
+                            failed += unusable
+                            scored += len(batch.outcomes) - unusable
+                    notices.print((*embedder.notices, *repeats.notices))  # of the names of a stream, known only now
+                else:
+                    result = rank.run(embedder, request, progress)
+                    failed, scored = len(result.errors), len(result.scores)
+                    notices.print(result.warnings)
         if result is not None:
-            view = RankView(output, top, top_images, preview, f"best for: {sort_by}" if sort_by else "as given")
-            print_result(result, view, legend=not quiet and legend_is_due())
-        if counts.failed:
-            _end_with_failures(counts)
+            print_result(
+                result,
+                output,
+                top=top,
+                top_images=top_images,
+                preview=preview,
+                sort_by=sort_by,
+                legend=not quiet and legend_is_due(),
+            )
+        end_with_failures(failed, scored)
 
 
 def _find_sources(images: Sequence[str], from_file: str | None) -> Iterator[Source]:
@@ -207,36 +212,3 @@ def _choose_thumbnails(output: Format, preview: PreviewMode) -> ThumbnailRules |
     if output is Format.html:
         return ThumbnailRules()
     return None if preview is PreviewMode.off else preview_rules(preview)
-
-
-def print_failure(failure: Failure) -> None:
-    """Report an input that is skipped."""
-    print_message("skipped", f"{printable(failure.image)}: {failure.error}")
-
-
-def _watch(
-    ranking: Ranking, bar: Bar, notices: NoticePrinter, counts: RunCounts, total: int | None
-) -> Generator[list[RankOutcome], None, None]:
-    """Pass the batches on; count them, report notices and failures as they come, and move the bar."""
-    from clipsim.errors import Failure
-
-    with closing(iter(ranking)) as passing:
-        for number, batch in enumerate(passing):
-            if number == 0:
-                bar.step("ranking", total)
-                notices.print(ranking.warnings)
-            failures = [outcome for outcome in batch if isinstance(outcome, Failure)]
-            for failure in failures:
-                print_failure(failure)
-            counts.failed += len(failures)
-            counts.scored += len(batch) - len(failures)
-            bar.advance(len(batch))
-            yield batch
-
-
-def _end_with_failures(counts: RunCounts) -> None:
-    if counts.scored:
-        print_message("warning", f"{counts.failed:,} of {pluralise(counts.scored + counts.failed, 'input')} skipped")
-        raise typer.Exit(SOME_SKIPPED)
-    print_message("error", "none of the inputs could be used; the lines above say why")
-    raise typer.Exit(NOTHING_DONE)

@@ -6,13 +6,20 @@ import glob
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clipsim.cli import parameters as shared
-from clipsim.cli.collections import choose_format, end_with_failures, find_named_places, multiply_in_one_thread, watch
+from clipsim.cli.collections import (
+    choose_format,
+    end_with_failures,
+    find_named_targets,
+    multiply_in_one_thread,
+    report_progress,
+)
 from clipsim.cli.exit_status import exit_status
 from clipsim.cli.output import NoticePrinter, print_table, progress_bar, table_width, write
 from clipsim.cli.parameters import Format, OnError
@@ -35,7 +42,6 @@ from clipsim.options import ModelOptions, RunOptions
 if TYPE_CHECKING:
     from clipsim.inputs.sources import Source
     from clipsim.results.search import SearchResult
-    from clipsim.tasks.search_targets import Place
 
 
 def search_command(
@@ -107,12 +113,13 @@ def search_command(
         if not (texts or image):
             raise UsageError("nothing to search for; give --text TEXT, --text-file FILE or --image FILE")
         multiply_in_one_thread()
+        from clipsim.embedding.embedder import Embedder
         from clipsim.inputs.paths import NameFilter
-        from clipsim.session import Session
-        from clipsim.tasks.search import SearchRequest
+        from clipsim.tasks import search
         from clipsim.tasks.search_targets import recorded_model
 
-        request = SearchRequest.check(
+        request = search.SearchRequest.check(
+            (),
             texts,
             map(_find_query_image, image or ()),
             plus=plus or (),
@@ -121,11 +128,11 @@ def search_command(
             weight=weight,
             top=top,
             min_similarity=min_similarity,
+            chosen=NameFilter(tuple(include or ()), tuple(exclude or ())) if include or exclude else None,
         )
         if output is Format.html:
             check_page(top * (len(request.texts) + len(request.images)), 1, max_pictures)
-        chosen = NameFilter(tuple(include or ()), tuple(exclude or ())) if include or exclude else None
-        places = find_named_places(where, from_file, chosen)
+        request = replace(request, targets=find_named_targets(where, from_file, request.chosen))
         model = model if model or weights else recorded_model(where)
         model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine)
         run_options = RunOptions(
@@ -137,14 +144,12 @@ def search_command(
             cache=not no_cache,
         )
         with progress_bar(quiet=quiet) as bar:
-            bar.step("loading the model")
-            with Session(model_options, run_options, own_process=True) as session:
-                search = session.open_search(places, request, chosen)
-                watch(search, bar, notices)
-        result = search.result
-        assert result is not None
+            progress = report_progress(bar, notices)
+            with Embedder(model_options, run_options, own_process=True) as embedder:
+                result = search.run(embedder, request, progress)
+        notices.print(result.warnings)
         if output is Format.html or preview is not PreviewMode.off:
-            _print_pictures(result, places, preview)
+            _print_images(result, request.targets, preview)
         else:
             _print_result(result, output, paths=paths, null=null)
         end_with_failures(len(result.errors), result.searched if result.queries else 0)
@@ -165,10 +170,10 @@ def _find_query_image(name: str) -> Source:
     return UrlSource(path) if is_url(path) else FileSource(path)
 
 
-def _print_pictures(result: SearchResult, places: Sequence[Place], preview: PreviewMode) -> None:
-    """A page, or with a preview tables with pictures; the pictures that are shown are decoded for it."""
+def _print_images(result: SearchResult, targets: Sequence[object], preview: PreviewMode) -> None:
+    """A page, or with a preview tables with images; the images that are shown are decoded for it."""
     from clipsim.images.thumbnails import ThumbnailRules
-    from clipsim.tasks.search import read_shown_pictures
+    from clipsim.tasks.search import read_shown_images
 
     if not (result.searched and result.queries):
         return
@@ -176,13 +181,13 @@ def _print_pictures(result: SearchResult, places: Sequence[Place], preview: Prev
     if preview is not PreviewMode.off:
         from clipsim.render.preview import build_preview_search
 
-        thumbnails = read_shown_pictures(names, places, preview_rules(preview))
+        thumbnails = read_shown_images(names, targets, preview_rules(preview))
         print_table(*build_preview_search(result, thumbnails, make_preview(preview), table_width()))
         return
     from clipsim.render.search_page import format_search_page
 
     names += [query.image for query in result.queries if query.image is not None]
-    for piece in format_search_page(result, read_shown_pictures(names, places, ThumbnailRules())):
+    for piece in format_search_page(result, read_shown_images(names, targets, ThumbnailRules())):
         write(piece)
 
 

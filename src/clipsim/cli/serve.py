@@ -6,13 +6,14 @@ import os
 import sys
 import threading
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clipsim.cli import parameters as shared
-from clipsim.cli.collections import find_named_places
+from clipsim.cli.collections import find_named_targets, report_progress
 from clipsim.cli.exit_status import exit_status
 from clipsim.cli.output import NoticePrinter, messages, print_message, progress_bar
 from clipsim.cli.parameters import parse_size
@@ -20,6 +21,9 @@ from clipsim.cli.signals import clean_up_at_signal, stop_at_first_signal
 from clipsim.errors import MissingPackageError, UsageError, pluralise, printable
 from clipsim.models.names import join_name
 from clipsim.options import ModelOptions, RunOptions
+
+if TYPE_CHECKING:
+    from clipsim.tasks.progress import Progress
 
 MAX_SHOWN_FAILURES = 20
 
@@ -81,8 +85,8 @@ def serve_command(
             if (error.name or "").startswith("clipsim"):
                 raise
             raise MissingPackageError(f"the server needs {error.name}: pip install 'clipsim[serve]'") from error
+        from clipsim.embedding.embedder import Embedder
         from clipsim.server.served_images import ServedPictures
-        from clipsim.session import Session
 
         token = None if token_file is None else _read_token(token_file)
         if token is None and not is_loopback(host):
@@ -99,30 +103,24 @@ def serve_command(
         )
         if weights is not None and len(model or ()) > 1:
             raise UsageError("--weights goes with one --model")
-        pictures = ServedPictures(find_named_places(paths), paths) if paths else None
+        pictures = ServedPictures(find_named_targets(paths), paths) if paths else None
         run = RunOptions(batch_size=batch_size, workers=workers, exact=exact, truncate=truncate, cache=not no_cache)
-        sessions = {}
+        embedders = {}
         names: list[str | None] = [*model] if model else [None]
         alone = len(names) == 1  # what makes a start faster is for processes with one model
         for name in names:
             options = ModelOptions(name, weights, device, precision.value if precision else None, engine)
-            session = stack.enter_context(Session(options, run, own_process=alone))
-            sessions[name or join_name(session.spec.reported_name, session.spec.reported_tag)] = session
-            notices.print(session.notices)
-        service = Service(list(sessions.items()), settings)
+            embedder = stack.enter_context(Embedder(options, run, own_process=alone))
+            embedders[name or join_name(embedder.spec.reported_name, embedder.spec.reported_tag)] = embedder
+            notices.print(embedder.notices)
+        service = Service(list(embedders.items()), settings)
         stack.enter_context(clean_up_at_signal(lambda: service.close(wait=False)))
         shown = stack.enter_context(ExitStack())
         bar = shown.enter_context(progress_bar(quiet=quiet))
-        bar.step("loading the model")
-        step, before = "", 0
+        report = report_progress(bar, notices)
 
-        def report(what: str, done: int, total: int) -> None:
-            nonlocal step, before
-            if what != step:
-                step, before = what, 0
-                bar.step(what, total)
-            bar.advance(done - before)
-            before = done
+        def show(progress: Progress) -> None:  # what is skipped is listed once all is loaded, shortened
+            report(replace(progress, failures=()))
 
         def loaded() -> None:
             shown.close()
@@ -138,7 +136,7 @@ def serve_command(
         def note(notice: str) -> None:  # also for who wants no notices of the models
             print_message("note", printable(notice))
 
-        server = Server(service, pictures, on_progress=report, on_loaded=loaded, on_notice=note)
+        server = Server(service, pictures, progress=show, on_loaded=loaded, on_notice=note)
         _print_line(server.address)
         with stop_at_first_signal(server.stop):
             server.run()

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipsim.cli import parameters as shared
-from clipsim.cli.collections import find_named_sources
+from clipsim.cli.collections import find_named_sources, report_failures
 from clipsim.cli.exit_status import SOME_SKIPPED, exit_status
 from clipsim.cli.output import Bar, NoticePrinter, print_message, print_table, progress_bar, write
 from clipsim.cli.parameters import OnError, WholeFormat
-from clipsim.cli.rank import print_failure
 from clipsim.errors import UsageError, pluralise, printable
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.options import ModelOptions, RunOptions
@@ -88,8 +87,8 @@ def threshold_command(
             on_error=on_error.value,
             cache=not no_cache,
         )
+        from clipsim.embedding.embedder import Embedder  # with NumPy
         from clipsim.inputs.sources import number_sources
-        from clipsim.session import Session  # with NumPy
         from clipsim.tasks.threshold import Thresholding, ThresholdRequest, save_thresholds
 
         request = ThresholdRequest.check(text, template or (), recall, false_alarms)
@@ -97,8 +96,8 @@ def threshold_command(
         others = list(number_sources(find_named_sources(negatives or ()), len(known)))
         with progress_bar(quiet=quiet) as bar:
             bar.step("loading the model")
-            with Session(model_options, run_options, own_process=True) as session:
-                search = Thresholding(session, request, known, others)
+            with Embedder(model_options, run_options, own_process=True) as embedder:
+                search = Thresholding(embedder, request, known, others)
                 notices.print(search.warnings)
                 result = search.collect(_watch(search, bar))
         notices.print(result.warnings)
@@ -127,7 +126,7 @@ def _watch(search: Thresholding, bar: Bar) -> Iterator[Sequence[RankOutcome]]:
     for batch in search:
         for outcome in batch:
             if isinstance(outcome, Failure):
-                print_failure(outcome)
+                report_failures([outcome])
         bar.advance(len(batch))
         yield batch
 

@@ -15,8 +15,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from clipsim import __version__
+from clipsim.embedding.embedder import Embedder
 from clipsim.errors import ClipsimError
 from clipsim.inputs.sources import BytesSource
+from clipsim.inputs.texts import clean_texts
 from clipsim.render.json import format_json
 from clipsim.render.page import format_routes_page
 from clipsim.render.safe_json import to_json
@@ -38,9 +40,9 @@ from clipsim.server.metrics import Metrics
 from clipsim.server.served_images import ServedPictures
 from clipsim.server.served_models import ServedModel, Slots, Watch
 from clipsim.server.settings import ServerSettings
-from clipsim.session import Session
-from clipsim.tasks.rank import RankRequest
+from clipsim.tasks.rank import RankRequest, score
 from clipsim.tasks.search import DEFAULT_TOP, SearchRequest
+from clipsim.vectors.similarity import unit_rows
 
 PAGE = Path(__file__).parent / "page"
 PAGE_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
@@ -57,11 +59,11 @@ Made = TypeVar("Made")
 class Service:
     """The models of a server by their names, the first one the default, and what it answers."""
 
-    def __init__(self, sessions: Sequence[tuple[str, Session]], settings: ServerSettings) -> None:
+    def __init__(self, embedders: Sequence[tuple[str, Embedder]], settings: ServerSettings) -> None:
         self.settings = settings
         self.metrics = Metrics(lambda: sum(model.waiting for model in self.models.values()))
         watch = Watch(self.metrics.count_batch, self.metrics.count_lookup)
-        self.models = {name: ServedModel(session, watch) for name, session in sessions}
+        self.models = {name: ServedModel(embedder, watch) for name, embedder in embedders}
         self.pictures = ServedPictures([])
         self._workers = ThreadPoolExecutor(WORKERS, "requests")
         self._thumbnails = ThreadPoolExecutor(WORKERS, "thumbnails")
@@ -88,25 +90,26 @@ class Service:
         body = await self._read(request, RANK_FIELDS)
         model = self.find(body.get("model"))
 
-        def check() -> tuple[list[BytesSource], RankRequest]:
+        def check() -> RankRequest:
             texts, templates = take_texts(body, "texts"), take_texts(body, "templates")
             check_work(texts, templates)
             images = take_images(body, self.settings.max_images)
             if not images:
                 raise RequestError(422, "no images; give at least one")
             check_answer(len(texts), len(images))
-            return images, RankRequest.check(texts, templates)
+            return RankRequest.check(images, texts, templates)
 
-        images, asked = await self._work(check)
-        _charge(request, len(images) * model.picture_bytes)
-        make_result = await model.rank(images, asked)
-        return await self._answer(request, lambda: format_json(make_result()))
+        ranking = await self._work(check)
+        sources = list(ranking.sources)
+        _charge(request, len(sources) * model.picture_bytes)
+        outcomes, prompts = await model.embed(sources, ranking.texts, ranking.templates)
+        return await self._answer(request, lambda: format_json(score(model.embedder, ranking, prompts, outcomes)))
 
     async def embeddings(self, request: Request) -> Response:
         """Texts and pictures → unit vectors, in the shape of OpenAI's API."""
         body = await self._read(request, EMBEDDINGS_FIELDS)
         model = self.find(body.get("model"))
-        dimensions = model.session.encoder.embed_dim
+        dimensions = model.embedder.facts.embed_dim
         if take_number(body, "dimensions", dimensions) != dimensions:
             raise RequestError(
                 422, f"the vectors of this model have {dimensions:,} dimensions, which cannot be changed"
@@ -118,18 +121,19 @@ class Service:
         def check() -> tuple[list[BytesSource], tuple[str, ...], list[int | None], list[str]]:
             images, texts, places = split_inputs(body.get("input"), self.settings.max_images)
             check_work(texts, ())
-            return images, RankRequest.check(texts).texts if texts else (), places, texts
+            return images, tuple(clean_texts(texts)[0]), places, texts
 
         images, asked, places, texts = await self._work(check)
         _charge(request, len(images) * model.picture_bytes)
-        pictures, prompts = await model.embed(images, asked)
+        outcomes, prompts = await model.embed(images, asked)
         rows = {text: row for row, text in enumerate(asked)}
 
         def write() -> str:
+            pictures = [unit_rows(outcome.features[None])[0] for outcome in outcomes]
             remaining = iter(texts)
             data = []
             for index, place in enumerate(places):
-                vector = pictures[place] if place is not None else prompts[rows[next(remaining).strip()]]
+                vector = pictures[place] if place is not None else prompts.vectors[rows[next(remaining).strip()]]
                 value: Any = vector.tolist()
                 if form == "base64":
                     value = base64.b64encode(vector.astype("<f4").tobytes()).decode()
@@ -137,7 +141,7 @@ class Service:
                 data.append(to_json({"object": "embedding", "index": index, "embedding": value}))
             name = to_json(body.get("model") or next(iter(self.models)))
             usage = to_json({"prompt_tokens": 0, "total_tokens": 0})  # tokens are not counted
-            warnings = to_json(list(model.session.notices))
+            warnings = to_json(list(model.embedder.notices))
             head = f'"object": "list", "model": {name}, "usage": {usage}, "warnings": {warnings}'
             return f'{{{head}, "data": [{", ".join(data)}]}}'
 
@@ -147,9 +151,9 @@ class Service:
         """Texts and pictures → `clipsim.search/1` among the pictures that are served."""
         body = await self._read(request, SEARCH_FIELDS)
         model = self.find(body.get("model"))
-        if model.collection is None:
+        collection = model.collection
+        if collection is None:
             raise RequestError(404, model.unsearchable)
-        searched = len(model.collection)
 
         def check() -> SearchRequest:
             texts, plus, minus = (take_texts(body, name) for name in ("texts", "plus", "minus"))
@@ -159,8 +163,9 @@ class Service:
             if top > MAX_TOP:
                 raise RequestError(422, f"top is at most {MAX_TOP:,}")
             images = take_images(body, self.settings.max_images)
-            check_matches(len(texts) + len(images), top, searched, (*plus, *minus))
+            check_matches(len(texts) + len(images), top, len(collection), (*plus, *minus))
             return SearchRequest.check(
+                [collection],
                 texts,
                 images,
                 plus=plus,
@@ -171,9 +176,9 @@ class Service:
                 min_similarity=take_number(body, "min_similarity", None),
             )
 
-        asked = await self._work(check)
-        _charge(request, len(asked.images) * model.picture_bytes)
-        result = await model.search(asked)
+        search = await self._work(check)
+        _charge(request, len(search.images) * model.picture_bytes)
+        result = await model.search(search)
 
         def write() -> str:
             record = result.to_dict()
@@ -217,9 +222,9 @@ class Service:
         for name, model in self.models.items():
             entry: dict[str, Any] = {"id": name, "object": "model", "owned_by": "clipsim", "loaded": model.loaded}
             entry |= {"default": not entries, "search": model.collection is not None}
-            entry["warnings"] = list(model.session.notices)
+            entry["warnings"] = list(model.embedder.notices)
             if model.loaded:
-                facts = model.session.facts
+                facts = model.embedder.facts
                 entry |= {"embed_dim": facts.embed_dim, "image_size": facts.image_size, "head": facts.head}
                 entry |= {"device": facts.device, "precision": facts.precision, "engine": facts.engine}
             entries.append(entry)

@@ -21,8 +21,8 @@ from clipsim.errors import DatasetError, ServerError, printable
 from clipsim.server.application import Service, make_application
 from clipsim.server.guard import TimedProtocol
 from clipsim.server.served_images import ServedPictures
+from clipsim.tasks.progress import ProgressCallback, ignore_progress
 
-Progress = Callable[[str, int, int], None]
 BACKLOG = 2048  # connections that wait to be accepted
 ACCEPTED_AT_ONCE = 64
 SPARE_DESCRIPTORS = 2 * ACCEPTED_AT_ONCE  # beside those of connections
@@ -35,7 +35,7 @@ NOTICE_SECONDS = 60.0  # for which a failure of the event loop is noted once
 class Server:
     """A server that listens on its port once it is made, and answers while it runs.
 
-    `pictures` are what clients may search. `on_progress` is told what is loaded, and how much of it; `on_loaded` is
+    `pictures` are what clients may search. `progress` is told what is loaded, and how much of it; `on_loaded` is
     called when nothing is any more, and `on_notice` with a line about what cannot be done. Raises ServerError where the
     address cannot be used.
     """
@@ -45,12 +45,12 @@ class Server:
         service: Service,
         pictures: ServedPictures | None = None,
         *,
-        on_progress: Progress | None = None,
+        progress: ProgressCallback = ignore_progress,
         on_loaded: Callable[[], None] = lambda: None,
         on_notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._service, self._pictures = service, pictures or ServedPictures([])
-        self._on_progress, self._on_loaded, self._on_notice = on_progress, on_loaded, on_notice
+        self._progress, self._on_loaded, self._on_notice = progress, on_loaded, on_notice
         self._failure: BaseException | None = None
         self._noted = -NOTICE_SECONDS
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the guard logs bugs, a line for many
@@ -108,9 +108,9 @@ class Server:
         try:
             self._service.pictures = self._pictures
             for model in self._service.models.values():
-                model.load(self._pictures, self._on_progress)
+                model.load(self._pictures, self._progress)
             models = self._service.models.values()
-            if self._pictures.places and all(model.collection is None for model in models):
+            if self._pictures.targets and all(model.collection is None for model in models):
                 raise DatasetError(next(iter(models)).unsearchable)
             gc.collect()
             gc.freeze()  # a model's objects stay; a full collection would go through all of them, request after request

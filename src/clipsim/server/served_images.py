@@ -1,9 +1,10 @@
-"""Places that clients may search → the names and numbers that answers give to their pictures, and thumbnails."""
+"""What clients may search → the names and numbers that answers give to their pictures, and thumbnails."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from clipsim.embedding.pipeline import read_thumbnails
@@ -12,8 +13,9 @@ from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.sources import FailedSource, FileSource, Source
 from clipsim.inputs.tars import TarMember
 from clipsim.inputs.urls import is_url
+from clipsim.results.search import SearchResult
 from clipsim.store.layout import is_dataset
-from clipsim.tasks.search_targets import Place
+from clipsim.tasks.search_targets import Target
 
 # Paths are compared as text, as they were named; a Path would be made for each of a million of them.
 # ruff: noqa: PTH100, PTH112, PTH118, PTH119, PTH120
@@ -25,22 +27,22 @@ MAX_ERRORS = 100  # unusable pictures that an answer lists
 
 
 class ServedPictures:
-    """The pictures of some places under names that say nothing of where the folders are.
+    """The pictures of some targets under names that say nothing of where the folders are.
 
     `folders` are those named at the start: a picture's name is relative to its folder, after the folder's own name
     where there are several. Other pictures are named from the folder that they have in common. A file within a folder
     that is a link to one outside of all of them is not served.
     """
 
-    def __init__(self, places: Sequence[Place], folders: Sequence[str] = ()) -> None:
+    def __init__(self, targets: Sequence[Target], folders: Sequence[str] = ()) -> None:
         roots = {os.path.abspath(name): None for name in folders if os.path.isdir(name) and not is_dataset(name)}
         self._roots = sorted(roots, key=len, reverse=True)  # of nested ones, the inner one first
         self._targets = [os.path.realpath(root) for root in self._roots]
         self._names: dict[str, str] = {}
         self._numbers: dict[str, int] = {}
         self._sources: list[Source] = []
-        self.places = [
-            [self._checked(source) for source in place] if isinstance(place, list) else place for place in places
+        self.targets = [
+            [self._checked(source) for source in target] if isinstance(target, list) else target for target in targets
         ]
 
     def name(self, sources: Sequence[Source]) -> None:
@@ -61,11 +63,20 @@ class ServedPictures:
         """The number of a picture, which its thumbnail is asked for by."""
         return self._numbers[shown]
 
-    def failures(self, errors: Sequence[Failure]) -> tuple[list[Failure], list[str]]:
-        """What an answer says of sources that cannot be used: the first of them, and a notice of the others."""
+    def rename(self, result: SearchResult, errors: Sequence[Failure]) -> SearchResult:
+        """A result with the names that answers give to images, and the first of the `errors` of what is searched."""
         listed = [Failure(self._relative(error.image), error.error, error.index) for error in errors[:MAX_ERRORS]]
         more = len(errors) - len(listed)
-        return listed, [f"{more:,} more images could not be used"] if more else []
+        queries = [
+            replace(query, results=tuple(replace(match, image=self.shown(match.image)) for match in query.results))
+            for query in result.queries
+        ]
+        return replace(
+            result,
+            queries=tuple(queries),
+            errors=(*result.errors, *listed),
+            warnings=(*result.warnings, *([f"{more:,} more images could not be used"] if more else [])),
+        )
 
     def thumbnail(self, number: int) -> bytes | None:
         """A small WebP file of a picture; None where there is none, or none that is on this machine."""

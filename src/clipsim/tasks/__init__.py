@@ -14,27 +14,13 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clipsim.tasks.duplicates import Duplicates as Duplicates
-    from clipsim.tasks.duplicates import DuplicatesRequest as DuplicatesRequest
-    from clipsim.tasks.embed import Embedding as Embedding
-    from clipsim.tasks.embed import EmbedRequest as EmbedRequest
     from clipsim.tasks.evaluate_request import TemplateSets as TemplateSets
     from clipsim.tasks.saved_files import Result as Result
     from clipsim.tasks.saved_files import Thresholds as Thresholds
-    from clipsim.tasks.search import Search as Search
-    from clipsim.tasks.search import SearchRequest as SearchRequest
-    from clipsim.tasks.search_targets import Place as Place
 
 _MODULES = {
-    "Duplicates": "clipsim.tasks.duplicates",
-    "DuplicatesRequest": "clipsim.tasks.duplicates",
-    "Embedding": "clipsim.tasks.embed",
-    "EmbedRequest": "clipsim.tasks.embed",
-    "Place": "clipsim.tasks.search_targets",
     "Result": "clipsim.tasks.saved_files",
     "Thresholds": "clipsim.tasks.saved_files",
-    "Search": "clipsim.tasks.search",
-    "SearchRequest": "clipsim.tasks.search",
     "TemplateSets": "clipsim.tasks.evaluate_request",
 }
 

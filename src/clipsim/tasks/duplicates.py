@@ -1,11 +1,11 @@
-"""A group of pictures that are alike → which file of it is best, which are copies of it, and which of those may go."""
+"""Images → groups of those that are alike: which of a group is best, which are its copies, which of those may go."""
 
 from __future__ import annotations
 
 import os
 import stat
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -25,8 +25,10 @@ from clipsim.inputs.sources import FileSource, Source
 from clipsim.models.catalogue import BUNDLED
 from clipsim.options import as_number, check_flag
 from clipsim.results.search import DuplicateGroup, DuplicateImage, DuplicatesResult
+from clipsim.store.vector_table import VectorTable
+from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model
-from clipsim.tasks.search_targets import Collection, Place, Places, Progress, check_models
+from clipsim.tasks.search_targets import Collection, Target, Targets, check_models
 from clipsim.vectors.pairs import Groups, Pairs, find_near_pairs
 from clipsim.vectors.pixels import SIDE, Windows, correlate, cut_whole, cut_windows, fit
 
@@ -159,11 +161,14 @@ OTHER_MODEL = (
 
 @dataclass(frozen=True)
 class DuplicatesRequest:
-    """What makes two pictures alike: a cosine over `threshold` (None: the default), and with `pixels` their pixels too.
+    """What to compare, and what makes two images alike.
+
+    That is a cosine over `threshold` (None: the default), and with `pixels` their pixels too.
 
     Raises UsageError for a threshold that is not a cosine.
     """
 
+    targets: Sequence[Target]
     threshold: float | None = None
     pixels: bool = True
 
@@ -176,88 +181,77 @@ class DuplicatesRequest:
         object.__setattr__(self, "threshold", least)
 
 
-class Duplicates:
-    """A search for duplicates as it runs: iterate over its progress to the end; then `result` is there.
+def run(
+    embedder: Embedder, request: DuplicatesRequest, progress: ProgressCallback = ignore_progress
+) -> DuplicatesResult:
+    """Find groups of images that are alike, and the copies among them.
 
     Raises DatasetError for a data set of another model, and with `on_error="raise"` ImageError for the first image that
     cannot be used.
     """
-
-    def __init__(self, session: Embedder, places: Sequence[Place], request: DuplicatesRequest) -> None:
-        self._session, self._places, self._request = session, places, request
-        self._threshold = DEFAULT_THRESHOLD if request.threshold is None else float(request.threshold)
-        self.notices = check_models(places, session)
-        if request.threshold is None and session.spec.name != BUNDLED:
-            self.notices.append(OTHER_MODEL)
-        self.result: DuplicatesResult | None = None
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What the caller should know, as far as it is known by now."""
-        return tuple(dict.fromkeys((*self._session.notices, *self.notices)))
-
-    def __iter__(self) -> Generator[Progress, None, None]:
-        """Embed what is to be compared, then compare it."""
-        session = self._session
-        reported = False
-        while True:
-            device = session.confirm_device()
-            with closing(Collection()) as collection:
-                for progress in collection.fill(session, self._places):
-                    yield Progress(progress.what, progress.done, progress.total) if reported else progress
-                reported = True
-                if session.confirm_device() != device:  # vectors of two devices are not compared
-                    continue
-                with closing(PixelCheck(collection.sources, default_workers())) as check:
-                    yield from self._compare(collection, check)
-                return
-
-    def _compare(self, collection: Collection, check: PixelCheck) -> Generator[Progress, None, None]:
-        copies = find_copies(collection.digests)
-        repeated = {row for rows in copies for row in rows[1:]}
-        rows = np.array([row for row in range(len(collection)) if row not in repeated], np.int64)
-        groups = Groups()
-        for first, *others in copies:
-            for other in others:
-                groups.join(first, other)
-        vectors = collection.vectors
-        assert vectors is not None
-
-        def take(start: int, end: int) -> NDArray[np.float32]:
-            return vectors.take(rows[start:end])
-
-        with closing(find_near_pairs(take, len(rows), self._threshold, workers=usable_cores())) as blocks:
-            for done, pairs in blocks:
-                self._join(groups, check, rows, pairs)
-                yield Progress("comparing", done, len(rows))
-        if check.missing and self._request.pixels:
-            self.notices.append(
-                pluralise(len(check.missing), "picture")
-                + " could not be opened to compare their pixels; their vectors decide"
-            )
-        found = DescribedGroups(collection, self._places, groups.members(), check)
-        self.notices += found.notices
-        model = describe_model(self._session.encoder)  # after which all notices of the model are known
-        self.result = DuplicatesResult(
-            model=model,
-            threshold=self._threshold,
-            compared=len(collection) - found.repeated,
-            groups=found.groups,
+    threshold = DEFAULT_THRESHOLD if request.threshold is None else request.threshold
+    notices = check_models(request.targets, embedder)
+    if request.threshold is None and embedder.spec.name != BUNDLED:
+        notices.append(OTHER_MODEL)
+    progress(Progress("loading the model", 0, None, notices=(*embedder.notices, *notices)))
+    with closing(Collection()) as collection:
+        vectors = collection.fill(embedder, request.targets, progress)
+        with closing(PixelCheck(collection.sources, default_workers())) as check:
+            groups = _group(collection.digests, vectors, threshold, check, request.pixels, progress)
+            if check.missing and request.pixels:
+                notices.append(
+                    pluralise(len(check.missing), "picture")
+                    + " could not be opened to compare their pixels; their vectors decide"
+                )
+            described = DescribedGroups(collection, request.targets, groups.members(), check)
+        return DuplicatesResult(
+            model=describe_model(embedder.facts),
+            threshold=threshold,
+            compared=len(collection) - described.repeated,
+            groups=described.groups,
             errors=tuple(collection.errors),
-            warnings=self.warnings,
+            warnings=tuple(dict.fromkeys((*embedder.notices, *notices, *described.notices))),
         )
 
-    def _join(self, groups: Groups, check: PixelCheck, rows: NDArray[np.int64], pairs: Pairs) -> None:
-        """Put into groups what is alike."""
-        firsts, seconds = rows[pairs.first].tolist(), rows[pairs.second].tolist()
-        for begin in range(0, len(firsts), LOADED_PAIRS):
-            part = list(zip(firsts[begin : begin + LOADED_PAIRS], seconds[begin : begin + LOADED_PAIRS], strict=True))
-            part = [pair for pair in part if not groups.together(*pair)]
-            if self._request.pixels:
-                check.load(row for pair in part for row in pair)
-            for first, second in part:
-                if not groups.together(first, second) and (not self._request.pixels or check.alike(first, second)):
-                    groups.join(first, second)
+
+def _group(
+    digests: Sequence[bytes | None],
+    vectors: VectorTable,
+    threshold: float,
+    check: PixelCheck,
+    pixels: bool,
+    progress: ProgressCallback,
+) -> Groups:
+    """The rows that are alike: of the same bytes, or with vectors over the threshold and with `pixels` alike."""
+    copies = find_copies(digests)
+    repeated = {row for rows in copies for row in rows[1:]}
+    rows = np.array([row for row in range(len(digests)) if row not in repeated], np.int64)
+    groups = Groups()
+    for first, *others in copies:
+        for other in others:
+            groups.join(first, other)
+
+    def take(start: int, end: int) -> NDArray[np.float32]:
+        return vectors.take(rows[start:end])
+
+    with closing(find_near_pairs(take, len(rows), threshold, workers=usable_cores())) as blocks:
+        for done, pairs in blocks:
+            _join(groups, check if pixels else None, rows, pairs)
+            progress(Progress("comparing", done, len(rows)))
+    return groups
+
+
+def _join(groups: Groups, check: PixelCheck | None, rows: NDArray[np.int64], pairs: Pairs) -> None:
+    """Put near rows into one group; with `check`, only those whose pixels are alike."""
+    firsts, seconds = rows[pairs.first].tolist(), rows[pairs.second].tolist()
+    for begin in range(0, len(firsts), LOADED_PAIRS):
+        part = list(zip(firsts[begin : begin + LOADED_PAIRS], seconds[begin : begin + LOADED_PAIRS], strict=True))
+        part = [pair for pair in part if not groups.together(*pair)]
+        if check is not None:
+            check.load(row for pair in part for row in pair)
+        for first, second in part:
+            if not groups.together(first, second) and (check is None or check.alike(first, second)):
+                groups.join(first, second)
 
 
 def find_copies(digests: Sequence[bytes | None]) -> list[list[int]]:
@@ -281,10 +275,14 @@ class DescribedGroups:
     """
 
     def __init__(
-        self, collection: Collection, places: Sequence[Place], groups: Sequence[Sequence[int]], check: PixelCheck | None
+        self,
+        collection: Collection,
+        targets: Sequence[Target],
+        groups: Sequence[Sequence[int]],
+        check: PixelCheck | None,
     ) -> None:
         self._collection, self._check = collection, check
-        repeats = places.repeats if isinstance(places, Places) else Repeats()
+        repeats = targets.repeats if isinstance(targets, Targets) else Repeats()
         before, changed, described = repeats.count, 0, []
         for members in groups:
             rows = [row for row in members if not self._is_repeated(repeats, row)]

@@ -1,24 +1,26 @@
-"""Sources and texts → scores: `RankRequest`, what is asked, and `Ranking`, which gives it in batches or as a result."""
+"""Images and texts → scores: `RankRequest` is what is asked, `run` gives the result, `stream` batches of scores."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome, TextFeatures, find_first
-from clipsim.engines.encoder import Encoder
-from clipsim.errors import DataError, Failure, UsageError, printable
+from clipsim.engines.encoder import Encoder, EncoderFacts
+from clipsim.errors import DataError, Failure, NoInputError, UsageError, printable
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.sources import FileSource, Source, is_missing
 from clipsim.inputs.texts import MAX_QUOTED, check_templates, clean_texts
 from clipsim.options import OnError, check_flag, check_on_error
 from clipsim.results.base import ModelRecord
 from clipsim.results.rank import ImageScores, RankResult
+from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.vectors.similarity import (
     Vectors,
     best_passing_text,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 NO_PROBABILITY = "with one text there is no probability, which is a share among the texts; give another text to get one"
 NOTHING_USABLE = "none of the inputs could be used"
+NO_IMAGES = "no images to rank; give at least one"
 TEXT_BLOCKS = 16  # blocks of texts whose vectors are held before they are averaged
 
 RankOutcome = ImageScores | Failure
@@ -41,19 +44,27 @@ RankOutcome = ImageScores | Failure
 
 @dataclass(frozen=True)
 class RankRequest:
-    """Texts, templates and order of a ranking, checked: everything that can be checked before a model is opened."""
+    """What a ranking is asked, checked before a model is opened.
 
+    `sources` may be an iterator for `stream`. `on_error` is None for what the embedder's options say. With
+    `thumbnails`, each image's scores hold a small image file, and every source is decoded, even where its vector is
+    cached. `notices` are what the caller should know of the request.
+    """
+
+    sources: Iterable[Source]
     texts: tuple[str, ...]
     templates: tuple[str, ...] = ()
     sort_by: str | None = None
-    notices: tuple[str, ...] = ()
     thresholds: LoadedThresholds | None = None
     deduplicate: bool = True
-    on_error: OnError | None = None  # None: as the session has it
+    on_error: OnError | None = None
+    thumbnails: ThumbnailRules | None = None
+    notices: tuple[str, ...] = ()
 
     @classmethod
     def check(
         cls,
+        sources: Iterable[Source],
         texts: Iterable[str] | str,
         templates: Iterable[str] | str = (),
         sort_by: str | None = None,
@@ -61,134 +72,183 @@ class RankRequest:
         *,
         deduplicate: bool = True,
         on_error: OnError | None = None,
+        thumbnails: ThumbnailRules | None = None,
+        notices: Iterable[str] = (),
     ) -> RankRequest:
         """Strip the texts, and with `deduplicate` drop repeated ones; read the thresholds.
 
         Raises UsageError for no texts, an empty one or one that is not a string, a template without `{}`, and a
-        `sort_by` that is not one of the texts; DataError for thresholds that cannot be read, or lack one of the texts.
+        `sort_by` that is not one of the texts; NoInputError for an empty list of sources; DataError for thresholds
+        that cannot be read, or lack one of the texts.
         """
-        prompts, notices = clean_texts(texts, deduplicate=deduplicate)
+        prompts, text_notices = clean_texts(texts, deduplicate=deduplicate)
         if not prompts:
             raise UsageError("none given", parameter="texts", hint="give at least one")
-        checked = check_templates(templates)
+        checked_templates = check_templates(templates)
         check_flag("deduplicate", deduplicate)
         if on_error is not None:
             check_on_error(on_error)
         if sort_by is not None and not (isinstance(sort_by, str) and sort_by.strip() in prompts):
             raise UsageError("not one of the texts", parameter="sort_by", value=sort_by)
-        found = None
+        saved = None
         if thresholds is not None:
             from clipsim.tasks.saved_files import read_thresholds  # with the records of all commands
 
-            found = read_thresholds(thresholds)
-        if found is not None and (unknown := [prompt for prompt in prompts if prompt not in found.thresholds]):
-            known = ", ".join(f"'{printable(text, MAX_QUOTED)}'" for text in list(found.thresholds)[:3])
-            raise DataError(
-                f"the thresholds have none for the text '{printable(unknown[0], MAX_QUOTED)}'; they are of {known}"
-                + (f" and {len(found.thresholds) - 3} more" if len(found.thresholds) > 3 else "")
-            )
-        order = None if sort_by is None else sort_by.strip()
-        return cls(tuple(prompts), checked, order, tuple(notices), found, deduplicate, on_error)
-
-
-@dataclass
-class Ranking:
-    """A ranking as it runs: iterate over its batches of outcomes, or `collect` them into a result."""
-
-    session: Embedder
-    sources: Iterable[Source]
-    request: RankRequest
-    live: bool = False
-    thumbnails: ThumbnailRules | None = None
-    notices: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        """Collect what the caller should know of the texts."""
-        encoder = self.session.encoder
-        self._device = encoder.device
-        self.notices += notices_of(encoder, self.request)
-        self._thresholds = None if self.request.thresholds is None else self._find_thresholds(self.request.thresholds)
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What the caller should know, as far as it is known by now: all of it with the first batch."""
-        return tuple(dict.fromkeys((*self.session.notices, *self.notices)))
-
-    def __iter__(self) -> Generator[list[RankOutcome], None, None]:
-        """Encode the texts, then embed and score the sources in batches; failures keep their places."""
-        session = self.session
-        self._device = session.encoder.device
-        pipeline = session.open_pipeline(self.sources, live=self.live, thumbnails=self.thumbnails)
-        try:
-            pipeline.start()  # images are decoded while the model is loaded for the texts
-            vectors, device = self._embed_texts()
-            for batch in session.embed_images(pipeline, on_error=self.request.on_error):
-                if session.encoder.device != device:  # known only since this batch loaded the model
-                    vectors, device = self._embed_texts()
-                yield score_batch(session.encoder, vectors, batch, self._thresholds)
-        finally:
-            pipeline.close()
-
-    def collect(self, batches: Iterable[Sequence[RankOutcome]] | None = None) -> RankResult:
-        """Gather all batches into one result, its images ordered by `sort_by` where that was asked for.
-
-        `batches` are those of this ranking, not begun yet, for a caller that watches them pass.
-        """
-        self.sources = list(self.sources)
-        outcomes = [outcome for batch in (self if batches is None else batches) for outcome in batch]
-        if self.session.confirm_device() != self._device:  # some of the vectors are from the other device
-            outcomes = [outcome for batch in self for outcome in batch]
-        scores = [scored for outcome in outcomes if (scored := self._row_of(outcome)) is not None]
-        if self.request.sort_by is not None:
-            row = self.request.texts.index(self.request.sort_by)
-            scores.sort(key=lambda image: -float(image.similarity[row]) if image.usable else math.inf)
-        return make_result(
-            self.session, self.request, outcomes, scores, notices=self.notices, thresholds=self._thresholds
+            saved = read_thresholds(thresholds)
+            if unknown := [prompt for prompt in prompts if prompt not in saved.thresholds]:
+                raise DataError(_no_threshold(unknown[0], list(saved.thresholds)))
+        if isinstance(sources, Sequence) and not sources:
+            raise NoInputError(NO_IMAGES)
+        return cls(
+            sources,
+            tuple(prompts),
+            checked_templates,
+            None if sort_by is None else sort_by.strip(),
+            saved,
+            deduplicate,
+            on_error,
+            thumbnails,
+            (*text_notices, *notices),
         )
 
-    def _row_of(self, outcome: RankOutcome) -> ImageScores | None:
-        """The scores of an image; of a failure a row of NaN with `on_error="nan"`, else None."""
-        if isinstance(outcome, ImageScores):
-            return outcome
-        if (self.request.on_error or self.session.run_options.on_error) != "nan":
-            return None
-        count = len(self.request.texts)
-        with_shares = self.session.encoder.head != "softmax" or count > 1
-        return ImageScores.missing(outcome, count, with_probabilities=with_shares)
 
-    def _find_thresholds(self, saved: LoadedThresholds) -> tuple[float, ...]:
-        """The threshold of each text. Raises DataError for thresholds of another model, precision or templates."""
-        from clipsim.tasks.saved_files import check_conditions
+def _no_threshold(text: str, texts: Sequence[str]) -> str:
+    names = ", ".join(f"'{printable(name, MAX_QUOTED)}'" for name in texts[:3])
+    more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
+    return f"the thresholds have none for the text '{printable(text, MAX_QUOTED)}'; they are of {names}{more}"
 
-        check_conditions(saved, self.session.encoder, self.request.templates)
-        return tuple(saved.thresholds[text] for text in self.request.texts)
 
-    def _embed_texts(self) -> tuple[Vectors, str]:
-        """The unit vectors of the texts, all from one device, and that device.
+@dataclass(frozen=True, eq=False)
+class RankTexts:
+    """The texts of a ranking as the model reads them, each once where the request removes repetitions.
 
-        Texts that are alike to the model are merged, where the request removes repetitions.
+    `vectors` is (m, embed_dim), unit vectors; `thresholds` has the cosine that each text must reach, where there are
+    any; `notices` are what the caller should know of the texts.
+    """
+
+    texts: tuple[str, ...]
+    vectors: Vectors
+    sort_by: str | None
+    thresholds: tuple[float, ...] | None
+    notices: tuple[str, ...]
+
+    @classmethod
+    def of(cls, facts: EncoderFacts, request: RankRequest, embedded: TextVectors) -> RankTexts:
+        """The texts of a request with their vectors.
+
+        Raises DataError for thresholds of another model, precision or templates.
         """
-        while True:  # at most twice, since a model is loaded once
-            device = self.session.confirm_device()
-            texts = embed_prompts(self.session, self.request.texts, self.request.templates)
-            if self.session.confirm_device() == device:
-                break
-        if not self.request.deduplicate:
-            return texts.vectors, device
-        before = notices_of(self.session.encoder, self.request)
-        self.request, notices = merge_alike(self.request, texts)
-        if self._thresholds is not None:
-            self._thresholds = tuple(self._thresholds[place] for place in texts.distinct)
-        after = notices_of(self.session.encoder, self.request)
-        self.notices += [*notices, *(notice for notice in after if notice not in before)]
-        return texts.vectors[texts.distinct], device
+        kept = embedded.distinct if request.deduplicate else range(len(request.texts))
+        texts = tuple(request.texts[index] for index in kept)
+        sort_by = request.sort_by
+        if sort_by is not None and request.deduplicate:
+            sort_by = request.texts[embedded.first[request.texts.index(sort_by)]]
+        thresholds = None
+        if request.thresholds is not None:
+            from clipsim.tasks.saved_files import check_conditions
+
+            check_conditions(request.thresholds, facts, request.templates)
+            thresholds = tuple(request.thresholds.thresholds[text] for text in texts)
+        notices = list(request.notices)
+        if request.deduplicate and (alike := embedded.name_alike(request.texts)):
+            notices.append(f"the same text to this model, counted once: {alike}")
+        if len(texts) == 1 and facts.head == "softmax":
+            notices.append(NO_PROBABILITY)
+        return cls(texts, embedded.vectors[list(kept)], sort_by, thresholds, tuple(notices))
 
 
-def embed_prompts(session: Embedder, prompts: Sequence[str], templates: Sequence[str] = ()) -> TextVectors:
+@dataclass(frozen=True, eq=False)
+class RankBatch:
+    """Some images of a ranking, in order: the scores of each, or a failure in its place; and the texts."""
+
+    texts: RankTexts
+    outcomes: list[RankOutcome]
+
+
+def run(embedder: Embedder, request: RankRequest, progress: ProgressCallback = ignore_progress) -> RankResult:
+    """Score every image against every text.
+
+    Raises TextError for a text that is too long, DataError for thresholds of another model, NoInputError without
+    images, and with an `on_error` of "raise" ImageError for the first image that cannot be used.
+    """
+    texts, outcomes = None, list[RankOutcome]()
+    with closing(stream(embedder, request, progress)) as batches:
+        for batch in batches:
+            texts = batch.texts
+            outcomes += batch.outcomes
+    if texts is None:
+        raise NoInputError(NO_IMAGES)
+    return make_result(embedder, request, texts, outcomes)
+
+
+def stream(
+    embedder: Embedder, request: RankRequest, progress: ProgressCallback = ignore_progress, *, live: bool = False
+) -> Generator[RankBatch, None, None]:
+    """Score the images in batches, in memory that does not grow with their number. Raises as `run` does.
+
+    With `live`, scores do not wait for sources that have not come yet, as from a pipe.
+    """
+    progress(Progress("loading the model", 0, None, notices=(*embedder.notices, *request.notices)))
+    total = len(request.sources) if isinstance(request.sources, Sequence) else None
+    with closing(embedder.open_pipeline(request.sources, live=live, thumbnails=request.thumbnails)) as pipeline:
+        pipeline.start()  # images are decoded while the model is loaded for the texts
+        embedded = embed_prompts(embedder, request.texts, request.templates)
+        facts = embedder.facts
+        texts = RankTexts.of(facts, request, embedded)
+        progress(Progress("ranking", 0, total, notices=(*embedder.notices, *texts.notices)))
+        done = 0
+        for batch in embedder.embed_images(pipeline, on_error=request.on_error):
+            outcomes = score_batch(facts, texts.vectors, batch, texts.thresholds)
+            done += len(outcomes)
+            failures = tuple(outcome for outcome in outcomes if isinstance(outcome, Failure))
+            progress(Progress("ranking", done, total, failures))
+            yield RankBatch(texts, outcomes)
+
+
+def score(embedder: Embedder, request: RankRequest, embedded: TextVectors, outcomes: Sequence[Outcome]) -> RankResult:
+    """The result of a ranking whose texts and images have been embedded already. Raises DataError as `run` does."""
+    facts = embedder.facts
+    texts = RankTexts.of(facts, request, embedded)
+    return make_result(embedder, request, texts, score_batch(facts, texts.vectors, outcomes, texts.thresholds))
+
+
+def make_result(
+    embedder: Embedder, request: RankRequest, texts: RankTexts, outcomes: Iterable[RankOutcome]
+) -> RankResult:
+    """The outcomes of a ranking → its result, its images ordered by `sort_by` where that was asked for."""
+    facts = embedder.facts
+    on_error = request.on_error or embedder.run_options.on_error
+    with_shares = facts.head != "softmax" or len(texts.texts) > 1
+    scores, errors = list[ImageScores](), list[Failure]()
+    for outcome in outcomes:
+        if isinstance(outcome, ImageScores):
+            scores.append(outcome)
+            continue
+        errors.append(outcome)
+        if on_error == "nan":
+            scores.append(ImageScores.missing(outcome, len(texts.texts), with_probabilities=with_shares))
+    if texts.sort_by is not None:
+        row = texts.texts.index(texts.sort_by)
+        scores.sort(key=lambda image: -float(image.similarity[row]) if image.usable else math.inf)
+    return RankResult(
+        model=describe_model(facts),
+        device=facts.device,
+        precision=facts.precision,
+        engine=facts.engine,
+        templates=request.templates,
+        texts=texts.texts,
+        scores=tuple(scores),
+        errors=tuple(errors),
+        warnings=tuple(dict.fromkeys((*embedder.notices, *texts.notices))),
+        thresholds=texts.thresholds,
+    )
+
+
+def embed_prompts(embedder: Embedder, prompts: Sequence[str], templates: Sequence[str] = ()) -> TextVectors:
     """M prompts, each averaged over the templates → their vectors, a few blocks at a time."""
-    step = TEXT_BLOCKS * max(1, session.batch_size // max(1, len(templates)))  # whole blocks of `Session.embed_texts`
+    step = TEXT_BLOCKS * max(1, embedder.batch_size // max(1, len(templates)))  # whole blocks of `embed_texts`
     return join_vectors(
-        session.embed_texts(prompts[start : start + step], templates) for start in range(0, len(prompts), step)
+        embedder.embed_texts(prompts[start : start + step], templates) for start in range(0, len(prompts), step)
     )
 
 
@@ -206,7 +266,7 @@ def join_vectors(blocks: Iterable[TextFeatures]) -> TextVectors:
 class TextVectors:
     """Prompts as the model reads them.
 
-    `vectors` is (m, embed_dim), unit vectors; `first` has, for each prompt, the place of the first that is the same
+    `vectors` is (m, embed_dim), unit vectors; `first` has, for each prompt, the index of the first that is the same
     text to the model, whose vector it has.
     """
 
@@ -220,8 +280,8 @@ class TextVectors:
 
     @property
     def distinct(self) -> list[int]:
-        """The places of the prompts that are not the same text as an earlier one."""
-        return [place for place, first in enumerate(self.first) if place == first]
+        """The indices of the prompts that are not the same text as an earlier one."""
+        return [index for index, first in enumerate(self.first) if index == first]
 
     def name_alike(self, prompts: Sequence[str]) -> str:
         """The groups of prompts that are one text to the model, as a message names them; empty where there are none."""
@@ -232,48 +292,12 @@ class TextVectors:
         return ", ".join(alike[:3]) + (f" and {len(alike) - 3} more" if len(alike) > 3 else "")
 
 
-def merge_alike(request: RankRequest, texts: TextVectors) -> tuple[RankRequest, list[str]]:
-    """The request with each text that is one to the model once, under its first name; and a notice if some are."""
-    alike = texts.name_alike(request.texts)
-    if not alike:
-        return request, []
-    sort_by = request.sort_by
-    if sort_by is not None:
-        sort_by = request.texts[texts.first[request.texts.index(sort_by)]]
-    kept = tuple(request.texts[place] for place in texts.distinct)
-    return replace(request, texts=kept, sort_by=sort_by), [f"the same text to this model, counted once: {alike}"]
-
-
-def make_result(
-    session: Embedder,
-    request: RankRequest,
-    outcomes: Iterable[RankOutcome],
-    scores: Sequence[ImageScores],
-    *,
-    notices: Iterable[str],
-    thresholds: tuple[float, ...] | None = None,
-) -> RankResult:
-    """The outcomes of a ranking, and the scores among them in the order to show → its result."""
-    encoder = session.encoder
-    model = describe_model(encoder)  # after which all notices of the model are known
-    return RankResult(
-        model=model,
-        device=encoder.device,
-        precision=encoder.precision,
-        engine=encoder.engine,
-        templates=request.templates,
-        texts=request.texts,
-        scores=tuple(scores),
-        errors=tuple(outcome for outcome in outcomes if isinstance(outcome, Failure)),
-        warnings=(*session.notices, *notices),
-        thresholds=thresholds,
-    )
-
-
-def notices_of(encoder: Encoder, request: RankRequest) -> list[str]:
-    """What the caller of a ranking should know of its texts."""
-    alone = len(request.texts) == 1 and encoder.head == "softmax"
-    return [*request.notices, *([NO_PROBABILITY] if alone else [])]
+def nothing_usable(failures: Sequence[Failure]) -> str:
+    """The message where no input could be used: the first failure, and how many more there are."""
+    if not failures:
+        return NOTHING_USABLE
+    more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+    return f"{NOTHING_USABLE}: {printable(failures[0].image)}: {failures[0].error}{more}"
 
 
 def find_missing(sources: Iterable[Source]) -> tuple[Failure, ...]:
@@ -286,7 +310,10 @@ def find_missing(sources: Iterable[Source]) -> tuple[Failure, ...]:
 
 
 def score_batch(
-    encoder: Encoder, text_vectors: Vectors, batch: Sequence[Outcome], thresholds: Sequence[float] | None = None
+    facts: EncoderFacts | Encoder,
+    text_vectors: Vectors,
+    batch: Sequence[Outcome],
+    thresholds: Sequence[float] | None = None,
 ) -> list[RankOutcome]:
     """(m, embed_dim) unit text vectors and a batch of outcomes → the scores of each image; failures keep their places.
 
@@ -298,9 +325,9 @@ def score_batch(
         similarity, shares = score_images(
             text_vectors,
             np.stack([outcome.features for outcome in good]),
-            head=encoder.head,
-            logit_scale=encoder.logit_scale,
-            logit_bias=encoder.logit_bias,
+            head=facts.head,
+            logit_scale=facts.logit_scale,
+            logit_bias=facts.logit_bias,
         )
         bests = best_text(similarity).tolist() if thresholds is None else best_passing_text(similarity, thresholds)
         scored = (
@@ -317,17 +344,17 @@ def score_batch(
     return [outcome if isinstance(outcome, Failure) else next(scored) for outcome in batch]
 
 
-def describe_model(encoder: Encoder) -> ModelRecord:
+def describe_model(facts: EncoderFacts | Encoder) -> ModelRecord:
     """The record of the model that results carry."""
     return ModelRecord(
-        name=encoder.name,
-        pretrained=encoder.pretrained,
-        embed_dim=encoder.embed_dim,
-        image_size=encoder.image_size,
-        logit_scale=encoder.logit_scale,
-        logit_bias=encoder.logit_bias,
-        head=encoder.head,
-        preprocess=tuple((name, _as_tuple(value)) for name, value in encoder.preprocessing.to_dict().items()),
+        name=facts.name,
+        pretrained=facts.pretrained,
+        embed_dim=facts.embed_dim,
+        image_size=facts.image_size,
+        logit_scale=facts.logit_scale,
+        logit_bias=facts.logit_bias,
+        head=facts.head,
+        preprocess=tuple((name, _as_tuple(value)) for name, value in facts.preprocessing.to_dict().items()),
     )
 
 

@@ -1,11 +1,11 @@
-"""Places → groups of files with the same bytes; no model is opened and no picture decoded."""
+"""Images → groups of files with the same bytes; no model is opened and no image decoded."""
 
 from __future__ import annotations
 
 import os
 import stat
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from clipsim.embedding.pipeline import default_workers
@@ -15,54 +15,46 @@ from clipsim.inputs.sources import FileSource, Source
 from clipsim.results.search import DuplicatesResult
 from clipsim.store.dataset import Dataset
 from clipsim.tasks.duplicates import DescribedGroups, find_copies
-from clipsim.tasks.search_targets import Collection, Place, Progress
+from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
+from clipsim.tasks.search_targets import Collection, Target
 
-BLOCK = 1024  # files that are read between two steps
+FILES_PER_STEP = 1024  # of progress
 
 
-class SameFiles:
-    """A search for files with the same bytes: iterate over its progress to the end; then `result` is there.
+def run(targets: Sequence[Target], progress: ProgressCallback = ignore_progress) -> DuplicatesResult:
+    """Find groups of files with the same bytes.
 
     Only files are read whose size another one has; data sets know the digests of theirs.
     """
-
-    def __init__(self, places: Sequence[Place]) -> None:
-        self._places = places
-        self.warnings: tuple[str, ...] = ()
-        self.result: DuplicatesResult | None = None
-
-    def __iter__(self) -> Generator[Progress, None, None]:
-        """Read what may be the same."""
-        collection = Collection()
-        for place in self._places:
-            if isinstance(place, Dataset):
-                collection.describe(place)
-            else:
-                for source in place:
-                    collection.add(source, None)
-        rows = list(_find_candidates(collection))
-        yield Progress("reading", 0, len(rows))
-        with ThreadPoolExecutor(default_workers(), "read") as pool:
-            for begin in range(0, len(rows), BLOCK):
-                part = rows[begin : begin + BLOCK]
-                failures = []
-                for row, found in zip(part, pool.map(_digest, (collection.sources[row] for row in part)), strict=True):
-                    if isinstance(found, bytes):
-                        collection.digests[row] = found
-                    else:
-                        failures.append(Failure(collection.sources[row].name, found, collection.sources[row].index))
-                collection.errors += failures
-                yield Progress("reading", begin + len(part), len(rows), tuple(failures))
-        described = DescribedGroups(collection, self._places, find_copies(collection.digests), None)
-        self.warnings = tuple(described.notices)
-        self.result = DuplicatesResult(
-            model=None,
-            threshold=None,
-            compared=len(collection) - len(collection.errors) - described.repeated,
-            groups=described.groups,
-            errors=tuple(collection.errors),
-            warnings=self.warnings,
-        )
+    collection = Collection()
+    for target in targets:
+        if isinstance(target, Dataset):
+            collection.describe(target)
+        else:
+            for source in target:
+                collection.add(source, None)
+    rows = list(_find_candidates(collection))
+    progress(Progress("reading", 0, len(rows)))
+    with ThreadPoolExecutor(default_workers(), "read") as pool:
+        for begin in range(0, len(rows), FILES_PER_STEP):
+            part = rows[begin : begin + FILES_PER_STEP]
+            failures = []
+            for row, digest in zip(part, pool.map(_digest, (collection.sources[row] for row in part)), strict=True):
+                if isinstance(digest, bytes):
+                    collection.digests[row] = digest
+                else:
+                    failures.append(Failure(collection.sources[row].name, digest, collection.sources[row].index))
+            collection.errors += failures
+            progress(Progress("reading", begin + len(part), len(rows), tuple(failures)))
+    described = DescribedGroups(collection, targets, find_copies(collection.digests), None)
+    return DuplicatesResult(
+        model=None,
+        threshold=None,
+        compared=len(collection) - len(collection.errors) - described.repeated,
+        groups=described.groups,
+        errors=tuple(collection.errors),
+        warnings=tuple(described.notices),
+    )
 
 
 def _find_candidates(collection: Collection) -> Iterator[int]:
@@ -71,9 +63,10 @@ def _find_candidates(collection: Collection) -> Iterator[int]:
     all_of_them = False
     for row, (source, digest) in enumerate(zip(collection.sources, collection.digests, strict=True)):
         if digest is None:
-            found = source.stat()
-            sizes[row] = found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
-            all_of_them |= found is None and not isinstance(source, FileSource)  # such as a member of a tar
+            stat_result = source.stat()
+            is_file = stat_result is not None and stat.S_ISREG(stat_result.st_mode)
+            sizes[row] = stat_result.st_size if stat_result is not None and is_file else None
+            all_of_them |= stat_result is None and not isinstance(source, FileSource)  # such as a member of a tar
         else:
             all_of_them = True  # of a file whose size is not known
     shared = {size for size, count in Counter(sizes.values()).items() if count > 1}

@@ -1,18 +1,19 @@
-"""Queries and places → the nearest images of each query: `SearchRequest`, what is asked, and `Search`, which runs."""
+"""Queries and what to search → the nearest images of each query: `SearchRequest` is what is asked, `run` searches."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import Outcome
-from clipsim.embedding.pipeline import read_thumbnails
+from clipsim.embedding.pipeline import Pipeline, read_thumbnails
 from clipsim.errors import Failure, UsageError, printable
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.expand import identify_name
@@ -22,10 +23,11 @@ from clipsim.inputs.texts import MAX_QUOTED, check_templates, clean_texts
 from clipsim.options import as_number, as_whole, check_flag
 from clipsim.results.search import Match, QueryMatches, SearchResult
 from clipsim.store.dataset import Dataset
+from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model
-from clipsim.tasks.search_targets import Place, Places, Progress, check_models
-from clipsim.tasks.search_vectors import DatasetSearch, Found, Query, SourceSearch
-from clipsim.vectors.nearest import Nearest, combine_vectors
+from clipsim.tasks.search_targets import Collection, Target, Targets, check_models
+from clipsim.tasks.search_vectors import DatasetSearch, NearestImages, Query
+from clipsim.vectors.nearest import combine_vectors
 from clipsim.vectors.similarity import Vectors, mean_of_templates, unit_rows
 
 DEFAULT_TOP = 10
@@ -33,12 +35,14 @@ DEFAULT_TOP = 10
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """The queries of a search, checked: everything that can be checked before a model is opened.
+    """What a search is asked, checked before a model is opened.
 
-    Each of `texts` and `images` is a query; `plus` and `minus` are added to and subtracted from every one with the
-    `weight`. The `top` best images of each are found, and of these the ones of at least `min_similarity`.
+    `targets` are searched; of data sets only the images whose names `chosen` accepts. Each of `texts` and `images` is a
+    query; `plus` and `minus` are added to and subtracted from every one with the `weight`. The `top` best images of
+    each are found, and of these the ones of at least `min_similarity`.
     """
 
+    targets: Sequence[Target | Collection]
     texts: tuple[str, ...]
     images: tuple[Source, ...] = ()
     plus: tuple[str, ...] = ()
@@ -47,11 +51,13 @@ class SearchRequest:
     weight: float = 1.0
     top: int = DEFAULT_TOP
     min_similarity: float | None = None
+    chosen: NameFilter | None = None
     notices: tuple[str, ...] = ()
 
     @classmethod
     def check(
         cls,
+        targets: Sequence[Target | Collection],
         texts: Iterable[str] | str = (),
         images: Iterable[Source] = (),
         *,
@@ -61,6 +67,7 @@ class SearchRequest:
         weight: float = 1.0,
         top: int = DEFAULT_TOP,
         min_similarity: float | None = None,
+        chosen: NameFilter | None = None,
         deduplicate: bool = True,
     ) -> SearchRequest:
         """Strip the texts, and with `deduplicate` drop repeated ones.
@@ -70,10 +77,10 @@ class SearchRequest:
         """
         check_flag("deduplicate", deduplicate)
         cleaned, notices = [], []
-        for name, given in (("texts", texts), ("plus", plus), ("minus", minus)):
-            prompts, found = clean_texts(given, name, deduplicate=deduplicate or name != "texts")
-            cleaned.append(tuple(prompts))
-            notices += found
+        for name, prompts in (("texts", texts), ("plus", plus), ("minus", minus)):
+            kept, prompt_notices = clean_texts(prompts, name, deduplicate=deduplicate or name != "texts")
+            cleaned.append(tuple(kept))
+            notices += prompt_notices
         images = tuple(images)
         if not (cleaned[0] or images):
             raise UsageError("no query; give at least one text or image")
@@ -84,173 +91,215 @@ class SearchRequest:
         least = as_number(min_similarity)
         if min_similarity is not None and (least is None or not -1 <= least <= 1):
             raise UsageError("not a cosine, from -1 to 1", parameter="min_similarity", value=min_similarity)
-        checked = check_templates(templates)
-        return cls(cleaned[0], images, cleaned[1], cleaned[2], checked, factor, count, least, tuple(notices))
+        return cls(
+            targets,
+            cleaned[0],
+            images,
+            cleaned[1],
+            cleaned[2],
+            check_templates(templates),
+            factor,
+            count,
+            least,
+            chosen,
+            tuple(notices),
+        )
 
 
-class Search:
-    """A search as it runs: iterate over its progress to the end; then `result` is there.
+@dataclass(frozen=True, eq=False)
+class Queries:
+    """The queries of a request with their vectors, texts first; `failures` are query images that cannot be used.
 
-    Sources are embedded, or their vectors found in the cache; data sets of vectors are read, and of these only the
-    images whose names `chosen` accepts are compared.
+    `unusable` has the position of each failure among all queries.
+    """
+
+    usable: tuple[Query, ...]
+    failures: tuple[Failure, ...]
+    unusable: tuple[int, ...]
+
+
+def run(embedder: Embedder, request: SearchRequest, progress: ProgressCallback = ignore_progress) -> SearchResult:
+    """Find the images that are nearest to each query.
+
+    Sources are embedded, or their vectors found in the cache; data sets of vectors are read.
 
     Raises DatasetError for a data set of another model, TextError for a text that is too long, UsageError where
     `plus` and `minus` cancel a query out, and with `on_error="raise"` ImageError for the first unusable image.
     """
-
-    def __init__(
-        self, session: Embedder, places: Sequence[Place], request: SearchRequest, chosen: NameFilter | None = None
-    ) -> None:
-        self._session, self._places, self._request, self._chosen = session, places, request, chosen
-        self.notices = [*request.notices, *check_models(places, session)]
-        self._has_dataset = any(isinstance(place, Dataset) for place in places)
-        self._count = request.top * (len(places) if self._has_dataset else 1)  # a file may be in each of the places
-        self._short = False
-        if isinstance(places, Places):
-            self.notices += places.repeats.notices
-        self.result: SearchResult | None = None
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What the caller should know, as far as it is known by now."""
-        return tuple(dict.fromkeys((*self._session.notices, *self.notices)))
-
-    def __iter__(self) -> Generator[Progress, None, None]:
-        """Embed the queries, then go through the places."""
-        session = self._session
-        device = ""
-        # vectors of two devices are not compared, and an answer that repeats files is too short without them
-        while self._short or device != session.confirm_device():
-            self._count *= 4 if self._short else 1
-            device = session.confirm_device()
-            with closing(self._run(quiet=self.result is not None)) as steps:
-                yield from steps
-
-    def _run(self, *, quiet: bool) -> Generator[Progress, None, None]:
-        total, done = sum(map(len, self._places)), 0
-        sources = [SourceSearch(self._session, place) for place in self._places if isinstance(place, list)]
-        try:
-            if sources:
-                sources[0].start()  # images are decoded while the model is loaded for the queries
-            queries, failures = self._embed_queries()
-            errors = list(failures)
-            yield Progress("searching", 0, total, () if quiet else tuple(failures))
-            nearest, names = Nearest(len(queries), min(self._count, max(1, total))), dict[int, Found]()
-            searched = 0
-            waiting = iter(sources)
-            for place in self._places if queries else ():
-                first = done
-                if isinstance(place, Dataset):
-                    found = DatasetSearch(self._session, place, self._chosen)
-                    searched += found.run(queries, nearest, names, first)
-                    self.notices += [] if quiet else found.notices
-                    done += len(place)
-                    errors += found.failures
-                    yield Progress("searching", done, total, () if quiet else tuple(found.failures))
-                else:
-                    with closing(next(waiting).run(queries, nearest, names, first)) as batches:
-                        for count, failures in batches:
-                            done += count
-                            searched += count - len(failures)
-                            errors += failures
-                            yield Progress("searching", done, total, () if quiet else tuple(failures))
-        finally:
-            for source in sources:
-                source.close()
-        self.result = self._collect(queries, nearest, names, searched, errors)
-
-    def _embed_queries(self) -> tuple[list[Query], list[Failure]]:
-        """The queries with their vectors, texts first; and the images that cannot be used."""
-        request, session = self._request, self._session
-        queries: list[Query] = []
-        failures: list[Failure] = []
-        texts = [*request.texts, *request.plus, *request.minus]
-        vectors = np.zeros((0, session.encoder.embed_dim), np.float32)
+    notices = check_models(request.targets, embedder)
+    if isinstance(request.targets, Targets):
+        notices += request.targets.repeats.notices
+    progress(Progress("loading the model", 0, None, notices=(*embedder.notices, *request.notices, *notices)))
+    with ExitStack() as stack:
+        pipelines = [
+            stack.enter_context(closing(embedder.open_pipeline(target)))
+            for target in request.targets
+            if isinstance(target, list)
+        ]
+        if pipelines:
+            pipelines[0].start()  # images are decoded while the model is loaded for the queries
+        texts = (*request.texts, *request.plus, *request.minus)
+        vectors = np.zeros((0, embedder.facts.embed_dim), np.float32)
         if texts:
-            vectors = self._embed_texts(texts)
-        queries += [Query(text, None, vector) for text, vector in zip(request.texts, vectors, strict=False)]
-        self._unusable: list[tuple[int, str]] = []
+            vectors = mean_of_templates(embedder.embed_texts(texts, request.templates).features)
+        outcomes: list[Outcome] = []
         if request.images:
-            outcomes = zip(request.images, self._embed_query_images(), strict=True)
-            for place, (source, outcome) in enumerate(outcomes, len(request.texts)):
-                if isinstance(outcome, Failure):
-                    self._unusable.append((place, outcome.image))
-                    failures.append(Failure(outcome.image, outcome.error))  # `index` is among what is searched
-                else:
-                    path = os.path.abspath(source.name) if isinstance(source, FileSource) else None  # noqa: PTH100
-                    vector = unit_rows(outcome.features[None])[0]
-                    queries.append(Query(None, source.name, vector, path, outcome.digest))
+            with closing(embedder.open_pipeline(request.images)) as pipeline:
+                outcomes = [outcome for batch in embedder.embed_images(pipeline) for outcome in batch]
+        queries = make_queries(request, vectors, outcomes)
+        return find(embedder, request, queries, progress, notices=notices, pipelines=pipelines)
+
+
+def make_queries(request: SearchRequest, vectors: Vectors, outcomes: Sequence[Outcome]) -> Queries:
+    """The vectors of a request's texts, of `plus` and of `minus`, in this order, and its images' → its queries.
+
+    Raises UsageError where `plus` and `minus` cancel a query out.
+    """
+    usable = [Query(text, None, vector) for text, vector in zip(request.texts, vectors, strict=False)]
+    failures, unusable = [], []
+    for number, (source, outcome) in enumerate(zip(request.images, outcomes, strict=True), len(request.texts)):
+        if isinstance(outcome, Failure):
+            failures.append(Failure(outcome.image, outcome.error))  # `index` is among what is searched
+            unusable.append(number)
+        else:
+            path = os.path.abspath(source.name) if isinstance(source, FileSource) else None  # noqa: PTH100
+            usable.append(Query(None, source.name, unit_rows(outcome.features[None])[0], path, outcome.digest))
+    if usable:
         plus, minus = np.split(vectors[len(request.texts) :], [len(request.plus)])
-        return self._combine(queries, plus, minus), failures
-
-    def _embed_texts(self, texts: Sequence[str]) -> Vectors:
-        return mean_of_templates(self._session.embed_texts(texts, self._request.templates).features)
-
-    def _embed_query_images(self) -> Sequence[Outcome]:
-        session = self._session
-        with closing(session.open_pipeline(self._request.images)) as pipeline:
-            return [outcome for batch in session.embed_images(pipeline) for outcome in batch]
-
-    def _combine(self, queries: list[Query], plus: Vectors, minus: Vectors) -> list[Query]:
-        if not queries:
-            return queries
-        vectors = np.stack([query.vector for query in queries])
-        combined = combine_vectors(vectors, plus, minus, self._request.weight)
-        for query, vector in zip(queries, combined, strict=True):
+        combined = combine_vectors(np.stack([query.vector for query in usable]), plus, minus, request.weight)
+        for query, vector in zip(usable, combined, strict=True):
             if np.isnan(vector).any():
-                shown = printable(str(query.text or query.image), MAX_QUOTED)
-                raise UsageError(f"nothing is left of the query '{shown}': plus and minus cancel it out")
-        return [replace(query, vector=vector) for query, vector in zip(queries, combined, strict=True)]
+                name = printable(str(query.text or query.image), MAX_QUOTED)
+                raise UsageError(f"nothing is left of the query '{name}': plus and minus cancel it out")
+        usable = [replace(query, vector=vector) for query, vector in zip(usable, combined, strict=True)]
+    return Queries(tuple(usable), tuple(failures), tuple(unusable))
 
-    def _collect(
-        self,
-        queries: Sequence[Query],
-        nearest: Nearest,
-        names: dict[int, Found],
-        searched: int,
-        errors: Sequence[Failure],
-    ) -> SearchResult:
-        encoder, request = self._session.encoder, self._request
-        least = -math.inf if request.min_similarity is None else request.min_similarity
-        answers = []
-        self._short, total = False, sum(map(len, self._places))
-        for place, query in enumerate(queries):
-            seen: set[object] = set()
-            found: list[tuple[str, int | None, float]] = []
-            for row, score in zip(nearest.rows[place], nearest.scores[place], strict=True):
-                if row >= 0 and score >= least and len(found) < request.top:
-                    name, index = names[int(row)]
-                    identity = (identify_name(name) or name) if self._has_dataset else int(row)
-                    if identity not in seen:
-                        seen.add(identity)
-                        found.append((name, index, min(1.0, max(-1.0, float(score)))))
-            lowest = nearest.scores[place, -1] if nearest.rows[place, -1] >= 0 else -math.inf
-            self._short |= len(found) < request.top and lowest > -math.inf and lowest >= least and self._count < total
-            matches = tuple(Match(rank, name, score, index) for rank, (name, index, score) in enumerate(found, start=1))
-            answers.append(QueryMatches(query.text, query.image, request.plus, request.minus, matches, request.weight))
-        model = describe_model(encoder)  # after which all notices of the model are known
-        if self._session.run_options.on_error == "nan":  # images that cannot be used keep their places
-            for place, name in self._unusable:
-                answers.insert(place, QueryMatches(None, name, request.plus, request.minus, (), request.weight))
-        return SearchResult(
-            model=model,
-            device=encoder.device,
-            precision=encoder.precision,
-            engine=encoder.engine,
-            searched=searched,
-            queries=tuple(answers),
-            errors=tuple(errors),
-            warnings=self.warnings,
+
+def find(
+    embedder: Embedder,
+    request: SearchRequest,
+    queries: Queries,
+    progress: ProgressCallback = ignore_progress,
+    *,
+    notices: Iterable[str] = (),
+    pipelines: Iterable[Pipeline] = (),
+) -> SearchResult:
+    """The result of a search whose queries have been embedded already. Raises as `run` does.
+
+    `notices` are what the caller should know of the targets; `pipelines` those of the sources among the targets that
+    have been opened.
+    """
+    with_datasets = any(isinstance(target, Dataset) for target in request.targets)
+    total = sum(map(len, request.targets))
+    count = request.top * (len(request.targets) if with_datasets else 1)  # a file may be in each of the targets
+    progress(Progress("searching", 0, total, queries.failures))
+    while True:
+        outcome = _compare(embedder, request, queries, min(count, max(1, total)), progress, pipelines)
+        answers, short = _make_answers(request, queries, outcome.found, by_file=with_datasets)
+        if not short or count >= total:
+            break
+        count, progress, pipelines = 4 * count, ignore_progress, ()  # files that are in several targets took the room
+    if embedder.run_options.on_error == "nan":  # images that cannot be used keep their places
+        for number, failure in zip(queries.unusable, queries.failures, strict=True):
+            answers.insert(number, QueryMatches(None, failure.image, request.plus, request.minus, (), request.weight))
+    facts = embedder.facts
+    return SearchResult(
+        model=describe_model(facts),
+        device=facts.device,
+        precision=facts.precision,
+        engine=facts.engine,
+        searched=outcome.searched,
+        queries=tuple(answers),
+        errors=(*queries.failures, *outcome.errors),
+        warnings=tuple(dict.fromkeys((*embedder.notices, *request.notices, *notices, *outcome.notices))),
+    )
+
+
+@dataclass
+class _Comparison:
+    """What comparing the queries with all targets gave; `found` is None where no query can be used."""
+
+    found: NearestImages | None
+    searched: int = 0
+    errors: list[Failure] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+
+def _compare(
+    embedder: Embedder,
+    request: SearchRequest,
+    queries: Queries,
+    count: int,
+    progress: ProgressCallback,
+    pipelines: Iterable[Pipeline],
+) -> _Comparison:
+    if not queries.usable:
+        return _Comparison(None)
+    found = NearestImages(queries.usable, count)
+    comparison = _Comparison(found)
+    opened, done, total = iter(pipelines), 0, sum(map(len, request.targets))
+    for target in request.targets:
+        if isinstance(target, Dataset):
+            search = DatasetSearch(target, embedder.run_options.workers, request.chosen)
+            comparison.searched += search.run(found, done)
+            comparison.notices += search.notices
+            comparison.errors += search.failures
+            done += len(target)
+            progress(Progress("searching", done, total, search.failures))
+        elif isinstance(target, list):
+            with closing(next(opened, None) or embedder.open_pipeline(target)) as pipeline:
+                for images, failures in found.add_sources(embedder.embed_images(pipeline), done):
+                    comparison.searched += images - len(failures)
+                    comparison.errors += failures
+                    done += images
+                    progress(Progress("searching", done, total, failures))
+        else:
+            found.add_collection(target, done, partial(progress, Progress("searching", done, total)))
+            comparison.searched += len(target)
+            done += len(target)
+    return comparison
+
+
+def _make_answers(
+    request: SearchRequest, queries: Queries, found: NearestImages | None, *, by_file: bool
+) -> tuple[list[QueryMatches], bool]:
+    """The answer to each usable query; and whether one is short though more images may be near enough.
+
+    An image is in an answer once, `by_file` also where its file is among several targets.
+    """
+    least = -math.inf if request.min_similarity is None else request.min_similarity
+    answers, short = list[QueryMatches](), False
+    if found is None:
+        return answers, short
+    for query, rows, scores in zip(queries.usable, found.nearest.rows, found.nearest.scores, strict=True):
+        seen: set[object] = set()
+        matches: list[Match] = []
+        for row, score in zip(rows.tolist(), scores.tolist(), strict=True):
+            if row < 0 or score < least or len(matches) == request.top:
+                break
+            name, index = found.images[row]
+            identity = (identify_name(name) or name) if by_file else row
+            if identity not in seen:
+                seen.add(identity)
+                matches.append(Match(len(matches) + 1, name, min(1.0, max(-1.0, score)), index))
+        short = short or (len(matches) < request.top and rows[-1] >= 0 and scores[-1] >= least)
+        answers.append(
+            QueryMatches(query.text, query.image, request.plus, request.minus, tuple(matches), request.weight)
         )
+    return answers, short
 
 
-def read_shown_pictures(names: Iterable[str], places: Sequence[Place], rules: ThumbnailRules) -> dict[str, bytes]:
+def read_shown_images(names: Iterable[str], targets: Sequence[object], rules: ThumbnailRules) -> dict[str, bytes]:
     """Small image files by name, without those that can no longer be decoded.
 
-    A name that is not of a source in `places` is of a file, as the names in data sets are.
+    A name that is not of a source in `targets` is of a file, as the names in data sets are.
     """
-    wanted = dict.fromkeys(names)
-    known = {
-        source.name: source for place in places if isinstance(place, list) for source in place if source.name in wanted
+    names = dict.fromkeys(names)
+    sources = {
+        source.name: source
+        for target in targets
+        if isinstance(target, list)
+        for source in target
+        if source.name in names
     }
-    return read_thumbnails((known.get(name) or FileSource(name) for name in wanted), rules)
+    return read_thumbnails((sources.get(name) or FileSource(name) for name in names), rules)

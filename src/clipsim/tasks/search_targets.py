@@ -1,11 +1,11 @@
-"""What a search is told to look in → data sets of vectors, and lists of sources, in the order named."""
+"""What the user named to be searched → data sets of vectors, and lists of sources, in the order named."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -23,25 +23,16 @@ from clipsim.models.names import join_name
 from clipsim.store.dataset import Dataset
 from clipsim.store.layout import DatasetInfo, is_dataset, read_dataset_info
 from clipsim.store.vector_table import VectorTable
+from clipsim.tasks.progress import Progress, ProgressCallback
 from clipsim.vectors.similarity import unit_rows
 
-Place: TypeAlias = Dataset | list[Source]
+Target: TypeAlias = Dataset | list[Source]
 
 # Kinds of models whose files have one content under their name, so that only OpenCLIP can have changed.
 PUBLISHED = ("tag", "hub")
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a step of a run is, and which step: images that are done of `total`, and those that just failed."""
-
-    what: str
-    done: int
-    total: int
-    failures: tuple[Failure, ...] = ()
-
-
-class Places(list[Place]):
+class Targets(list[Target]):
     """Data sets and sources, each file once; `repeats` are the names that were left out."""
 
     def __init__(self) -> None:
@@ -49,7 +40,7 @@ class Places(list[Place]):
         self.repeats = Repeats()
 
 
-def find_places(where: object, chosen: NameFilter | None = None, name: str = "where") -> Places:
+def find_targets(where: object, chosen: NameFilter | None = None, name: str = "where") -> Targets:
     """The data sets and sources that a Python caller named: one image of `make_sources`, or an iterable of these.
 
     A folder that `clipsim embed` wrote is a data set; other paths are expanded as `inputs.expand` does, and sources
@@ -60,32 +51,32 @@ def find_places(where: object, chosen: NameFilter | None = None, name: str = "wh
     Raises UsageError for other types, for a mapping and for a table, which it calls `name`; NoInputError where
     nothing is left, DatasetError for a damaged data set.
     """
-    places = Places()
+    targets = Targets()
     index = 0
     for given in list_arguments(where, name):
         if is_path(given):
             path = as_path(str(os.fspath(cast("str", given))))
             if is_dataset(path):
-                if places.repeats.is_repeated(("folder", identify_name(path) or path)):
+                if targets.repeats.is_repeated(("folder", identify_name(path) or path)):
                     continue
-                places.append(Dataset(path, first=index))
-                index += len(places[-1])
+                targets.append(Dataset(path, first=index))
+                index += len(targets[-1])
                 continue
             named = list(find_sources([path]))
         else:
             named = [as_source(given, index + 1)]
-        found = [replace(source, index=index + place) for place, source in enumerate(named)]
+        sources = [replace(source, index=number) for number, source in enumerate(named, index)]
         index += len(named)
         if chosen is not None:
-            found = [source for source in found if isinstance(source, FailedSource) or chosen.accepts(source.name)]
-        found = list(places.repeats.leave_out(found))
-        if places and isinstance(places[-1], list):
-            places[-1] += found
+            sources = [source for source in sources if isinstance(source, FailedSource) or chosen.accepts(source.name)]
+        sources = list(targets.repeats.leave_out(sources))
+        if targets and isinstance(targets[-1], list):
+            targets[-1] += sources
         else:
-            places.append(found)
-    if not any(len(place) for place in places):
+            targets.append(sources)
+    if not any(len(target) for target in targets):
         raise NoInputError("no images: none was named, or none has a name that is asked for")
-    return places
+    return targets
 
 
 def recorded_model(where: Iterable[str]) -> str | None:
@@ -99,32 +90,34 @@ def recorded_model(where: Iterable[str]) -> str | None:
     return None
 
 
-def check_models(places: Sequence[Place], session: Embedder) -> list[str]:
-    """Hold the data sets' model against the session's; notices of what the caller should know.
+def check_models(targets: Iterable[object], embedder: Embedder) -> list[str]:
+    """Check that the data sets' vectors were made by the embedder's model; what the caller should know of them.
 
-    The data sets' files are compared by the digests that the session remembers. Raises DatasetError for vectors of
+    The data sets' files are compared by the digests that the embedder remembers. Raises DatasetError for vectors of
     another model.
     """
     notices: list[str] = []
-    for place in places:
-        if isinstance(place, Dataset):
-            place.digest_file = session.digest_file
-            info, encoder = place.info, session.encoder
-            shown = printable(str(place.folder))
-            notices += info.warnings
-            if info.digest != session.identity:
-                there, here = _model_name(info), join_name(encoder.name, encoder.pretrained)
-                if there != here:
-                    raise DatasetError(
-                        f"{shown}: its vectors are from {printable(there)}, not from {printable(here)}",
-                        hint=("give ", Setting("model", there)),
-                    )
-                changed = "the model's files, or the version of OpenCLIP, have changed since its vectors were made"
-                if session.spec.kind not in PUBLISHED or info.dimensions != encoder.embed_dim:
-                    raise DatasetError(f"{shown}: {changed}; embed the images again")
-                notices.append(f"{shown}: {changed}")
-            if not info.complete:
-                notices.append(f"{shown}: unfinished, {len(place.shards):,} of {info.shards:,} shards are there")
+    for dataset in targets:
+        if not isinstance(dataset, Dataset):
+            continue
+        dataset.digest_file = embedder.digest_file
+        info = dataset.info
+        folder = printable(str(dataset.folder))
+        notices += info.warnings
+        if info.digest != embedder.identity:
+            model = embedder.facts
+            made_by, given = _model_name(info), join_name(model.name, model.pretrained)
+            if made_by != given:
+                raise DatasetError(
+                    f"{folder}: its vectors are from {printable(made_by)}, not from {printable(given)}",
+                    hint=("give ", Setting("model", made_by)),
+                )
+            changed = "the model's files, or the version of OpenCLIP, have changed since its vectors were made"
+            if embedder.spec.kind not in PUBLISHED or info.dimensions != model.embed_dim:
+                raise DatasetError(f"{folder}: {changed}; embed the images again")
+            notices.append(f"{folder}: {changed}")
+        if not info.complete:
+            notices.append(f"{folder}: unfinished, {len(dataset.shards):,} of {info.shards:,} shards are there")
     return notices
 
 
@@ -136,7 +129,7 @@ Size = tuple[int, int]
 
 
 class Collection:
-    """The pictures of some places, a row each.
+    """The pictures of some targets, a row each.
 
     `sources` open them, `digests` are the SHA-256 of their files, `sizes` width and height in pixels; both are
     None where they are not known. `errors` are the inputs that could not be used. A context manager.
@@ -153,25 +146,26 @@ class Collection:
         """The number of pictures."""
         return len(self.sources)
 
-    def fill(self, session: Embedder, places: Sequence[Place]) -> Generator[Progress, None, None]:
-        """Embed sources, and take the vectors of data sets as they are."""
-        self.vectors = VectorTable(session.encoder.embed_dim)
-        total, done = sum(map(len, places)), 0
-        for place in places:
-            if isinstance(place, Dataset):
-                place.require_unit_rows()
-                self.vectors.add_dataset(place)
-                self.describe(place)
-                done += len(place)
-                yield Progress("reading", done, total)
+    def fill(self, embedder: Embedder, targets: Sequence[Target], progress: ProgressCallback) -> VectorTable:
+        """Embed sources, and take the vectors of data sets as they are; these vectors, a row each."""
+        vectors = self.vectors = VectorTable(embedder.facts.embed_dim)
+        total, done = sum(map(len, targets)), 0
+        for target in targets:
+            if isinstance(target, Dataset):
+                target.require_unit_rows()
+                vectors.add_dataset(target)
+                self.describe(target)
+                done += len(target)
+                progress(Progress("reading", done, total))
                 continue
-            with closing(session.open_pipeline(place)) as pipeline:
+            with closing(embedder.open_pipeline(target)) as pipeline:
                 start = 0
-                for batch in session.embed_images(pipeline):
-                    failures = self._add_batch(place[start : start + len(batch)], batch)
+                for batch in embedder.embed_images(pipeline):
+                    failures = self._add_batch(target[start : start + len(batch)], batch)
                     start += len(batch)
                     done += len(batch)
-                    yield Progress("embedding", done, total, tuple(failures))
+                    progress(Progress("embedding", done, total, tuple(failures)))
+        return vectors
 
     def _add_batch(self, sources: Sequence[Source], outcomes: Sequence[Outcome]) -> list[Failure]:
         """Append what could be used; the failures."""

@@ -1,31 +1,30 @@
-"""Queries and one place → their nearest vectors in it: sources as they are embedded, or a data set on disk."""
+"""Queries and what is searched → their nearest vectors in it: images as they are embedded, data sets, collections."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from clipsim.embedding.embedder import Embedder
-from clipsim.embedding.encode import ImageVector
+from clipsim.embedding.encode import ImageVector, Outcome
 from clipsim.engines.choice import usable_cores
 from clipsim.errors import Failure
 from clipsim.inputs.paths import NameFilter
-from clipsim.inputs.sources import Source
 from clipsim.store.dataset import Dataset, scan
 from clipsim.store.index import open_index
 from clipsim.store.layout import REMEDY
+from clipsim.tasks.search_targets import Collection
 from clipsim.vectors.nearest import Nearest, add_vectors
 from clipsim.vectors.similarity import Vectors, unit_rows
 
 MAX_SCAN_THREADS = 8
+COMPARED_ROWS = 65_536  # of a collection, at a time
 WRONG_LENGTH = f"its vector in the data set is not of length 1; {REMEDY}"
 SPARE_ANSWERS = 4  # that are found beyond those asked for, since an image of a query is left out of its own answer
-
-Found = tuple[str, int | None]  # the name of an image, and its position among all that are searched
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,40 +38,64 @@ class Query:
     digest: bytes | None = None
 
 
-class SourceSearch:
-    """A search among sources. `start` begins to decode them before the queries are known."""
+class NearestImages:
+    """The `count` nearest images of each query so far.
 
-    def __init__(self, session: Embedder, sources: Sequence[Source]) -> None:
-        self._session = session
-        self._pipeline = session.open_pipeline(sources)
+    `nearest` has their rows, counted over all targets, and their cosines; `images` the name and the index of each row.
+    """
 
-    def start(self) -> None:
-        """Begin to decode."""
-        self._pipeline.start()
+    def __init__(self, queries: Sequence[Query], count: int) -> None:
+        self.queries = queries
+        self.vectors = np.stack([query.vector for query in queries])
+        self.nearest = Nearest(len(queries), count)
+        self.images: dict[int, tuple[str, int | None]] = {}
 
-    def close(self) -> None:
-        """Drop what has been decoded."""
-        self._pipeline.close()
+    def add_sources(
+        self, batches: Iterable[Sequence[Outcome]], first: int
+    ) -> Generator[tuple[int, tuple[Failure, ...]], None, None]:
+        """Consider images as they are embedded, their rows counted from `first`.
 
-    def run(
-        self, queries: Sequence[Query], nearest: Nearest, names: dict[int, Found], first: int
-    ) -> Generator[tuple[int, list[Failure]], None, None]:
-        """Add what is found to `nearest` and `names`, its rows counted from `first`; a step a batch.
-
-        A step is the number of its images and those that could not be used.
+        Gives, a batch at a time, the number of its images and those that could not be used.
         """
-        vectors = np.stack([query.vector for query in queries])
         start = first
-        for batch in self._session.embed_images(self._pipeline):
+        for batch in batches:
             good = [outcome for outcome in batch if isinstance(outcome, ImageVector)]
             if good:
                 features = unit_rows(np.stack([outcome.features for outcome in good]))
-                add_vectors(nearest, vectors, features, start, _own_images(queries, good))
-                names.update((start + place, (outcome.image, outcome.index)) for place, outcome in enumerate(good))
-                if len(names) > 4 * nearest.rows.size:
-                    _forget(names, nearest)
+                add_vectors(self.nearest, self.vectors, features, start, _own_images(self.queries, good))
+                self.images.update((row, (outcome.image, outcome.index)) for row, outcome in enumerate(good, start))
+                if len(self.images) > 4 * self.nearest.rows.size:
+                    self._forget()
             start += len(good)
-            yield len(batch), [outcome for outcome in batch if isinstance(outcome, Failure)]
+            yield len(batch), tuple(outcome for outcome in batch if isinstance(outcome, Failure))
+
+    def add_collection(self, collection: Collection, first: int, check: Callable[[], None]) -> None:
+        """Consider images whose vectors are in memory, their rows counted from `first`; call `check` before each block.
+
+        An image with the content of a query's is left out of its answer.
+        """
+        assert collection.vectors is not None
+        digests = {query.digest for query in self.queries if query.digest is not None}
+        same = [row for row, digest in enumerate(collection.digests) if digest in digests] if digests else []
+        for start in range(0, len(collection), COMPARED_ROWS):
+            check()
+            end = min(start + COMPARED_ROWS, len(collection))
+            own = [
+                (number, row - start)
+                for row in same[bisect_left(same, start) : bisect_left(same, end)]
+                for number, query in enumerate(self.queries)
+                if collection.digests[row] == query.digest
+            ]
+            rows = collection.vectors.take(np.arange(start, end))
+            add_vectors(self.nearest, self.vectors, rows, first + start, own)
+        for row in np.unique(self.nearest.rows[self.nearest.rows >= first]).tolist():
+            source = collection.sources[row - first]
+            self.images[row] = source.name, source.index
+
+    def _forget(self) -> None:
+        """Drop the images that are no longer among the nearest of any query."""
+        for row in self.images.keys() - set(self.nearest.rows.flat):
+            del self.images[row]
 
 
 class DatasetSearch:
@@ -82,33 +105,32 @@ class DatasetSearch:
     With `chosen`, only among the images whose names it accepts, all of which are then compared.
     """
 
-    def __init__(self, session: Embedder, dataset: Dataset, chosen: NameFilter | None = None) -> None:
+    def __init__(self, dataset: Dataset, workers: int | None, chosen: NameFilter | None = None) -> None:
         self._dataset, self._chosen = dataset, chosen
-        self.failures: list[Failure] = []
-        self._workers = min(MAX_SCAN_THREADS, session.run_options.workers or usable_cores())
+        self.failures: tuple[Failure, ...] = ()
+        self._workers = min(MAX_SCAN_THREADS, workers or usable_cores())
         self._index, self.notices = (None, []) if chosen is not None else open_index(dataset)
 
-    def run(self, queries: Sequence[Query], nearest: Nearest, names: dict[int, Found], first: int) -> int:
-        """Add what is found to `nearest` and `names`, its rows counted from `first`; how many vectors were searched."""
-        top = nearest.rows.shape[1]
-        with_images = any(query.image is not None for query in queries)
-        vectors = np.stack([query.vector for query in queries])
+    def run(self, found: NearestImages, first: int) -> int:
+        """Consider the data set's images, their rows counted from `first`; how many vectors were searched."""
+        top = found.nearest.rows.shape[1]
+        with_images = any(query.image is not None for query in found.queries)
         count = top + (SPARE_ANSWERS if with_images else 0)
         while True:
-            found, searched = self._find(vectors, count)
-            described = self._describe(found, ["image_path", "sha256"] if with_images else ["image_path"])
-            if not (with_images and self._leave_out(queries, found, described, top)):
+            nearest, searched = self._find(found.vectors, count)
+            described = self._describe(nearest, ["image_path", "sha256"] if with_images else ["image_path"])
+            if not (with_images and _leave_out(found.queries, nearest, described, top)):
                 break
             count *= 4  # there are many copies of a query's image
         start = self._dataset.first
-        names.update((first + row, (facts["image_path"], start + row)) for row, facts in described.items())
-        wrong = sorted(found.wrong)
-        self.failures = [
+        found.images.update((first + row, (facts["image_path"], start + row)) for row, facts in described.items())
+        wrong = sorted(nearest.wrong)
+        self.failures = tuple(
             Failure(self._dataset.locate(str(facts["image_path"])), WRONG_LENGTH, start + row)
             for row, facts in zip(wrong, self._dataset.describe(wrong), strict=True)
-        ]
-        found.rows[found.rows >= 0] += first
-        nearest.merge(found)
+        )
+        nearest.rows[nearest.rows >= 0] += first
+        found.nearest.merge(nearest)
         return searched - len(wrong)
 
     def _find(self, vectors: Vectors, count: int) -> tuple[Nearest, int]:
@@ -118,31 +140,30 @@ class DatasetSearch:
         accept = None if self._chosen is None else self._chosen.accepts
         return scan(dataset, vectors, count, workers=self._workers, accept=accept)
 
-    def _describe(self, found: Nearest, columns: Sequence[str]) -> dict[int, dict[str, Any]]:
-        rows = np.unique(found.rows[found.rows >= 0]).tolist()
+    def _describe(self, nearest: Nearest, columns: Sequence[str]) -> dict[int, dict[str, Any]]:
+        rows = np.unique(nearest.rows[nearest.rows >= 0]).tolist()
         described = self._dataset.describe(rows, columns)
         located = ({**facts, "image_path": self._dataset.locate(str(facts["image_path"]))} for facts in described)
         return dict(zip(rows, located, strict=True))
 
-    def _leave_out(
-        self, queries: Sequence[Query], found: Nearest, described: dict[int, dict[str, Any]], top: int
-    ) -> bool:
-        """Take images of the queries out of their own answers; whether some answer has become too short by it."""
-        short = False
-        for place, query in enumerate(queries):
-            own = [row >= 0 and _is_own(query, described[int(row)]) for row in found.rows[place]]
-            if any(own):
-                short = short or (found.rows[place, -1] >= 0 and len(own) - sum(own) < top)
-                found.remove(place, np.array(own))
-        return short
+
+def _leave_out(queries: Sequence[Query], nearest: Nearest, described: dict[int, dict[str, Any]], top: int) -> bool:
+    """Take images of the queries out of their own answers; whether some answer has become too short by it."""
+    short = False
+    for number, query in enumerate(queries):
+        own = [row >= 0 and _is_own(query, described[int(row)]) for row in nearest.rows[number]]
+        if any(own):
+            short = short or (nearest.rows[number, -1] >= 0 and len(own) - sum(own) < top)
+            nearest.remove(number, np.array(own))
+    return short
 
 
 def _own_images(queries: Sequence[Query], images: Sequence[ImageVector]) -> list[tuple[int, int]]:
     """The pairs of a query and an image of a batch that are the same file, by its path or its content."""
-    asked = [(place, query) for place, query in enumerate(queries) if query.path or query.digest]
+    with_files = [(number, query) for number, query in enumerate(queries) if query.path or query.digest]
     return [
-        (place, row)
-        for place, query in asked
+        (number, row)
+        for number, query in with_files
         for row, image in enumerate(images)
         if (query.digest is not None and query.digest == image.digest) or _same_path(query, image.image)
     ]
@@ -156,9 +177,3 @@ def _is_own(query: Query, facts: dict[str, Any]) -> bool:
 
 def _same_path(query: Query, name: str) -> bool:
     return query.path is not None and query.path == os.path.abspath(name)  # noqa: PTH100
-
-
-def _forget(names: dict[int, Found], nearest: Nearest) -> None:
-    """Drop the names of images that are no longer among the nearest of any query."""
-    for row in names.keys() - set(nearest.rows.flat):
-        del names[row]
