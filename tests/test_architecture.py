@@ -210,3 +210,55 @@ def test_tests_mirror_the_rooms() -> None:
     found = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"}
 
     assert found - {"process", "training"} <= set(ROOMS)
+
+
+def other_tests() -> dict[str, set[str]]:
+    """A module → the files of tests that docs/code.md names for it."""
+    _, _, section = (ROOT / "docs" / "code.md").read_text(encoding="utf-8").partition("## Where it is tested\n")
+    tests: dict[str, set[str]] = {}
+    for line in section.partition("\n## ")[0].splitlines():
+        names = re.findall(r"`([^`]+\.py)`", line)
+        for module in (name for name in names if name.startswith("src/")):
+            tests.setdefault(module, set()).update(name for name in names if name.startswith("tests/"))
+    return tests
+
+
+def own_tests(module: Path) -> Path:
+    """The file where the tests of a module belong."""
+    parts = module.relative_to(PACKAGE).parts
+    return ROOT.joinpath("tests", *parts[:-1], f"test_{parts[-1]}")
+
+
+def test_every_module_has_its_tests() -> None:
+    """In the file of its name, or in those that docs/code.md says; and what the page names is there."""
+    listed = other_tests()
+    modules = [path for path in FILES if path.name not in ("__init__.py", "__main__.py")]
+
+    untested = [str(path.relative_to(ROOT)) for path in modules if not own_tests(path).exists()]
+    assert set(untested) - set(listed) == set(), "needs a file of tests, or a line in docs/code.md"
+    assert [name for name in {*listed, *set().union(*listed.values())} if not (ROOT / name).exists()] == []
+
+
+def test_every_file_of_tests_has_its_module() -> None:
+    """Or is one that docs/code.md names."""
+    found = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py")}
+    found = {name for name in found if not name.startswith(("tests/process/", "tests/training/"))}
+    named = {str(own_tests(path).relative_to(ROOT)) for path in FILES}
+    whole = {"tests/test_architecture.py", "tests/test_docs.py"}
+
+    assert found - named - whole - set().union(*other_tests().values()) == set()
+
+
+def test_no_module_needs_itself_to_be_imported() -> None:
+    """What modules import at their top, for more than types, makes no circle."""
+    names = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in FILES}
+    names = {name.removesuffix(".__init__"): path for name, path in names.items()}
+    needs: dict[str, set[str]] = {}
+    for name, path in names.items():
+        imports = [node for node in parsed(path).body if isinstance(node, ast.ImportFrom) and node.module]
+        full = {f"{node.module}.{alias.name}" for node in imports for alias in node.names}
+        needs[name] = {part if part in names else part.rpartition(".")[0] for part in full} & set(names) - {name}
+    while ready := {name for name, needed in needs.items() if not needed & set(needs)}:
+        needs = {name: needed for name, needed in needs.items() if name not in ready}
+
+    assert needs == {}
