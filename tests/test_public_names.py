@@ -80,7 +80,7 @@ def results(machine: Machine, tmp_path: Path) -> dict[str, Any]:
             "search": session.search(photos, ["red", "blue"]),
             "duplicates": session.duplicates(photos),
             "embed": session.embed(photos, tmp_path / "vectors"),
-            "evaluate": session.evaluate(photos, none="blue", none_below=0.5),
+            "evaluate": session.evaluate(photos, none="blue", min_similarity=0.5),
             "evaluate plainly": session.evaluate(photos),
             "threshold": session.threshold("red", photos / "red", recall=0.5),
         }

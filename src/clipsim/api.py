@@ -170,7 +170,7 @@ def evaluate(
     templates: Iterable[str] | str = (),
     template_sets: tasks.TemplateSets | None = None,
     none: str | None = None,
-    none_below: float | None = None,
+    min_similarity: float | None = None,
     top_k: Iterable[int] | int | None = None,
     recall_k: Iterable[int] | int | None = None,
     clipscore_prefix: bool = False,
@@ -211,7 +211,7 @@ def evaluate(
         Several sets of templates by name, which are compared.
     none
         The label of images that fit no other.
-    none_below
+    min_similarity
         The best cosine under which an image is taken for one of these; None for one that is fitted.
     top_k
         The k of top-k accuracy; None for 1 and 5.
@@ -253,7 +253,7 @@ def evaluate(
         templates=templates,
         template_sets=template_sets,
         none=none,
-        none_below=none_below,
+        min_similarity=min_similarity,
         top_k=top_k,
         recall_k=recall_k,
         clipscore_prefix=clipscore_prefix,

@@ -66,7 +66,7 @@ def test_lists_of_paths(
     options: dict[str, list[str | Path]] = {
         "rank": ["-t", "red", "-t", "blue", "--format", "jsonl"],
         "search": ["-t", "red", "--json"],
-        "duplicates": ["--json", "--threshold", "-0.999", "--no-pixel-check"],
+        "duplicates": ["--json", "--min-similarity", "-0.999", "--no-pixel-check"],
         "embed": ["-o", tmp_path / "out", "--json"],
     }
     given = ["-"] if door == "-" else ["--from-file", tmp_path / "list"]
@@ -294,7 +294,7 @@ def test_progressive_jpegs_in_a_tar(clipsim: Clipsim, colour_model: FakeEncoder,
     page = clipsim("search", tar, "-t", "red", "--format", "html")
     assert page.status == 0
     assert page.out.count("data:image/webp") == 2
-    alike = clipsim("duplicates", tar, "--threshold", "0.9", "--json")
+    alike = clipsim("duplicates", tar, "--min-similarity", "0.9", "--json")
     assert "could not be opened" not in alike.err
 
 

@@ -77,13 +77,13 @@ def test_without_an_image_there_is_no_page(clipsim: Clipsim) -> None:
 
 def test_more_pictures_than_a_page_holds(clipsim: Clipsim, colour_model: FakeEncoder) -> None:
     """Are refused before anything is computed, unless they are allowed."""
-    done = clipsim("rank", ".", *TEXTS, "--format", "html", "--max-pictures", "2")
+    done = clipsim("rank", ".", *TEXTS, "--format", "html", "--max-images", "2")
 
     assert (done.status, done.out) == (2, "")
-    assert "3 images are more than the 2 that a page holds; --max-pictures 3 allows it" in done.err
+    assert "3 images are more than the 2 that a page holds; --max-images 3 allows it" in done.err
     assert colour_model.text_batches == []
-    assert clipsim("rank", ".", *TEXTS, "--format", "html", "--max-pictures", "3").status == 0
-    assert clipsim("rank", ".", *TEXTS, "--format", "csv", "--max-pictures", "2").status == 0
+    assert clipsim("rank", ".", *TEXTS, "--format", "html", "--max-images", "3").status == 0
+    assert clipsim("rank", ".", *TEXTS, "--format", "csv", "--max-images", "2").status == 0
 
 
 def test_more_scores_than_a_page_holds(clipsim: Clipsim, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_more_scores_than_a_page_holds(clipsim: Clipsim, monkeypatch: pytest.Mon
 def test_the_usual_limits() -> None:
     """10,000 pictures, and a million scores."""
     check_page(10_000, 100, page.MAX_PICTURES)
-    with pytest.raises(UsageError, match="--max-pictures 10001"):
+    with pytest.raises(UsageError, match="--max-images 10001"):
         check_page(10_001, 2, page.MAX_PICTURES)
     with pytest.raises(UsageError, match="--top 100 or less"):
         check_page(10_000, 101, page.MAX_PICTURES)
@@ -146,7 +146,7 @@ def test_a_page_of_a_search(clipsim: Clipsim) -> None:
     assert [group.find("h2")[0].text for group in groups] == ["red", "blue.png"]
     assert [len(group.find("img")) for group in groups] == [1, 2]
     assert groups[0].find("li")[0].find("bdi")[0].text == "./red.png"
-    refused = clipsim("search", ".", "-t", "red", "-t", "blue", "--format", "html", "--max-pictures", "10")
+    refused = clipsim("search", ".", "-t", "red", "-t", "blue", "--format", "html", "--max-images", "10")
     assert refused.status == 2
     assert "20 images are more than the 10 that a page holds" in refused.err
 
@@ -163,7 +163,7 @@ def test_a_page_of_duplicates(clipsim: Clipsim) -> None:
         ["./blue.png"], ["./red.png"],
     ]  # fmt: skip
     assert [len(group.find("img")) for group in groups] == [2, 2]
-    few = clipsim("duplicates", ".", "-q", "--format", "html", "--max-pictures", "3")
+    few = clipsim("duplicates", ".", "-q", "--format", "html", "--max-images", "3")
     assert len(parse_page([few.out]).find("section", class_="group")) == 1
     assert "the page shows 1 of 2 groups" in few.err
 

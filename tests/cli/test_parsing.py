@@ -85,7 +85,7 @@ VECTORS = [
     ["evaluate", "data", "-m", "a", "-m", "b", "--seed", "3", "--task", "pairs", "--template-set", "a={}"],
     ["compare", "a.json", "b.json", "--seed=0", "--json"],
     ["threshold", "a cat", "dog", "--positives", "x", "--positives", "y", "-o", "t.json", "--recall", "0.9"],
-    *(["evaluate", "d", "--none-below", number] for number in ("0.25", "1", "-0.5", "1e-3", ".5", "x", "", "5.")),
+    *(["evaluate", "d", "--min-similarity", number] for number in ("0.25", "1", "-0.5", "1e-3", ".5", "x", "", "5.")),
     *(["evaluate", "d", "--seed", number] for number in ("0", "-1", "x", "99999999999999999999")),
     *(["rank", "--top", number] for number in ("0", "-1", "x", "", "007", "+5", " 5", "1_0", "5.0", "٣", "1e3")),
     *(["rank", "--batch-size", number] for number in ("0", "65536", "65537", "99999999999", "9" * 5000)),

@@ -220,7 +220,7 @@ def test_a_picture_does_not_choose_its_own_threshold() -> None:
 def test_too_few_pictures_choose_no_threshold() -> None:
     """Then one must be given."""
     best, is_none = np.linspace(0, 1, 20), np.arange(20) < 3
-    with pytest.raises(ClipsimError, match="none_below"):
+    with pytest.raises(ClipsimError, match="min_similarity"):
         reject_unlabelled(best, is_none, name="none", below=None, seed=0)
     assert reject_unlabelled(best, is_none, name="none", below=0.1, seed=0).rejected.count(True) == 2
 

@@ -247,7 +247,7 @@ def test_pictures_of_none_are_judged_by_their_cosine() -> None:
     folder.mkdir()
     for number in range(6):
         Image.new("RGB", (9, 9), (100 + 3 * number,) * 3).save(folder / f"{number}.png")
-    given = clipsim.evaluate("data", none="nothing", none_below=0.8)
+    given = clipsim.evaluate("data", none="nothing", min_similarity=0.8)
     found = clipsim.evaluate("data", none="nothing")
 
     for result in (given, found):
@@ -301,8 +301,8 @@ def test_what_is_kept_of_a_picture_does_not_grow_with_the_labels() -> None:
         ({"top_k": []}, "not positive integers"),
         ({"seed": -1}, "seed=-1: not a non-negative integer"),
         ({"clipscore_prefix": True}, "goes with the task pairs"),
-        ({"none_below": 0.2}, "none_below=0.2: needs a label"),
-        ({"none_below": float("nan"), "none": "red"}, "none_below=nan: not a cosine"),
+        ({"min_similarity": 0.2}, "min_similarity=0.2: needs a label"),
+        ({"min_similarity": float("nan"), "none": "red"}, "min_similarity=nan: not a cosine"),
         ({"template_sets": ["nothing"]}, "template_sets='nothing': not a built-in set"),
         ({"template_sets": {"a": []}}, "no templates"),
         ({"template_sets": {"a": ["x"]}}, "has no {}"),

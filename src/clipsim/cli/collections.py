@@ -11,8 +11,7 @@ import typer
 
 from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED
 from clipsim.cli.output import Bar, NoticePrinter, print_message
-from clipsim.cli.parameters import Format
-from clipsim.errors import UsageError, pluralise, printable
+from clipsim.errors import pluralise, printable
 from clipsim.inputs.paths import STANDARD_INPUT, read_path_list
 
 if TYPE_CHECKING:
@@ -21,17 +20,6 @@ if TYPE_CHECKING:
     from clipsim.inputs.sources import Source
     from clipsim.tasks.progress import Progress, ProgressCallback
     from clipsim.tasks.search_targets import Targets
-
-
-def choose_format(output: Format, as_json: bool, paths: bool, null: bool) -> Format:
-    """The format that options ask for together. Raises UsageError where they contradict each other."""
-    if as_json and output not in (Format.json, Format.table):
-        raise UsageError(f"--json and --format {output.value} contradict each other; give one")
-    if paths and (as_json or output is not Format.table):
-        raise UsageError("--paths (-l) prints names alone; give it without --format and --json")
-    if null and not paths:
-        raise UsageError("--null (-0) ends the names that --paths (-l) prints; give both")
-    return Format.json if as_json else output
 
 
 def find_named_sources(

@@ -12,7 +12,6 @@ import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import (
-    choose_format,
     end_with_failures,
     find_named_targets,
     multiply_in_one_thread,
@@ -20,84 +19,85 @@ from clipsim.cli.collections import (
 )
 from clipsim.cli.exit_status import exit_status
 from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, table_width, write
-from clipsim.cli.parameters import Format, OnError
+from clipsim.cli.parameters import Format
 from clipsim.cli.preview import MAX_PICTURES, MaxPictures, check_terminal
 from clipsim.errors import UsageError
-from clipsim.inputs.paths import STANDARD_INPUT
-from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
     from clipsim.results.search import DuplicatesResult
 
 
+@shared.with_run_options("truncate")
 def duplicates_command(
     where: shared.Where = None,
     from_file: shared.FromFile = None,
-    threshold: Annotated[
+    include: shared.Include = None,
+    exclude: shared.Exclude = None,
+    min_similarity: Annotated[
         float | None,
         typer.Option(
-            metavar="S", help="The cosine that two pictures must be over; 0.94 unless given.", show_default=False
+            metavar="S",
+            help="The least cosine of two images that are alike. [default: 0.94]",
+            show_default=False,
+            rich_help_panel=shared.OUTPUT,
         ),
     ] = None,
     exact_files: Annotated[
-        bool, typer.Option("--exact-files", help="Only files with the same bytes; no model is needed.")
+        bool,
+        typer.Option(
+            "--exact-files", help="Only files with the same bytes; no model is needed.", rich_help_panel=shared.OUTPUT
+        ),
     ] = False,
     no_pixel_check: Annotated[
-        bool, typer.Option("--no-pixel-check", help="Let the vectors decide, without a look at the pixels.")
+        bool, typer.Option("--no-pixel-check", help="Skip the pixel comparison.", rich_help_panel=shared.OUTPUT)
     ] = False,
-    model: shared.Model = None,
-    weights: shared.Weights = None,
-    device: shared.Device = "auto",
-    precision: shared.PrecisionOption = None,
-    engine: shared.Engine = "auto",
-    batch_size: shared.BatchSize = None,
-    workers: shared.Workers = None,
     output: shared.FormatOption = Format.table,
-    as_json: shared.JsonFormat = False,
-    paths: Annotated[bool, typer.Option("--paths", "-l", help="Print names alone: the copies that may go.")] = False,
+    as_json: shared.FormatJson = False,
+    paths: Annotated[
+        bool,
+        typer.Option(
+            "--paths", "-l", help="Print the names of the redundant copies alone.", rich_help_panel=shared.OUTPUT
+        ),
+    ] = False,
     null: shared.EndInNull = False,
-    on_error: shared.OnErrorOption = OnError.skip,
-    exact: shared.Exact = False,
-    no_cache: shared.NoCache = False,
     max_pictures: MaxPictures = MAX_PICTURES,
-    quiet: shared.Quiet = False,
+    *,
+    run: shared.Run,
 ) -> None:
     """Find pictures that are copies of each other, also re-encoded or resized, and pictures that are alike.
 
     Example: `clipsim duplicates photos/`
 
-    To look at what may go: `clipsim duplicates photos/ -l`
+    List the redundant copies: `clipsim duplicates photos/ -l`
     """
     with exit_status():
-        output = choose_format(output, as_json, paths, null)
+        output = shared.choose_format(output, as_json, paths, null)
         if output is Format.html:
             check_terminal()
         where = where or []
         if not where and from_file is None:
-            raise UsageError("nowhere to search; give a folder, images, or a folder of vectors")
-        if [*where, from_file].count(STANDARD_INPUT) > 1:
-            raise UsageError("standard input (-) can be read only once")
-        if exact_files and (threshold is not None or no_pixel_check):
-            raise UsageError("--exact-files compares bytes; give it without --threshold and --no-pixel-check")
-        notices = NoticePrinter(quiet=quiet)
+            raise UsageError("nothing to search: pass a folder, images, or a folder of vectors")
+        shared.check_standard_input(*where, from_file)
+        if exact_files and (min_similarity is not None or no_pixel_check):
+            raise UsageError("--exact-files compares bytes; give it without --min-similarity and --no-pixel-check")
+        chosen = shared.choose_names(include, exclude)
+        notices = run.notices()
         multiply_in_one_thread()
         from clipsim.tasks import duplicates, same_files
         from clipsim.tasks.search_targets import recorded_model
 
-        request = duplicates.DuplicatesRequest((), threshold, pixels=not no_pixel_check)
-        run_options = RunOptions(
-            batch_size=batch_size, workers=workers, exact=exact, on_error=on_error.value, cache=not no_cache
-        )
-        request = replace(request, targets=find_named_targets(where, from_file))
-        with progress_bar(quiet=quiet) as bar:
+        request = duplicates.DuplicatesRequest((), min_similarity, pixels=not no_pixel_check)
+        run_options = run.run_options()
+        request = replace(request, targets=find_named_targets(where, from_file, chosen))
+        with progress_bar(quiet=run.quiet) as bar:
             progress = report_progress(bar, notices)
             if exact_files:
                 result = same_files.run(request.targets, progress)
             else:
                 from clipsim.embedding.embedder import Embedder
 
-                model = model if model or weights else recorded_model(where)
-                model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine)
+                model = run.model if run.model or run.weights else recorded_model(where)
+                model_options = run.model_options(model)
                 with Embedder(model_options, run_options, own_process=True) as embedder:
                     result = duplicates.run(embedder, request, progress)
         notices.print(result.warnings)
@@ -122,7 +122,7 @@ def _print_page(result: DuplicatesResult, targets: Sequence[object], max_picture
         notices.print(
             [
                 f"the page shows {groups:,} of {len(result.groups):,} groups, whose pictures it may hold; "
-                "--max-pictures allows more"
+                "--max-images allows more"
             ]
         )
     names = [image.image for group in result.groups[:groups] for image in group.images]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,23 +14,14 @@ from clipsim.cli import parameters as shared
 from clipsim.cli.collections import find_named_sources, multiply_in_one_thread
 from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED, exit_status
 from clipsim.cli.output import Bar, NoticePrinter, print_message, print_table, progress_bar, write
-from clipsim.cli.parameters import OnError
+from clipsim.cli.parameters import WholeFormat
 from clipsim.errors import UsageError, pluralise, printable
-from clipsim.inputs.paths import STANDARD_INPUT
-from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
     from clipsim.inputs.paths import NameFilter
     from clipsim.inputs.sources import Source
     from clipsim.results.datasets import EmbedResult
     from clipsim.tasks.embed import Embedding
-
-
-class SummaryFormat(str, Enum):
-    """What standard output carries."""
-
-    table = "table"
-    json = "json"
 
 
 class Dtype(str, Enum):
@@ -46,6 +38,7 @@ class RunnerName(str, Enum):
     ray = "ray"
 
 
+@shared.with_run_options("truncate", "workers", "no_cache")
 def embed_command(
     sources: Annotated[
         list[str] | None,
@@ -62,58 +55,76 @@ def embed_command(
             "--output",
             "-o",
             metavar="DIR",
-            help="The folder of the vectors, or its address in an object store; needed.",
+            help="The folder of the vectors, or its address in an object store. [required]",
+            show_default=False,
+            rich_help_panel=shared.OUTPUT,
         ),
     ] = "",
     from_file: shared.FromFile = None,
-    captions: Annotated[bool, typer.Option("--captions", help="Embed the caption of each image too.")] = False,
-    dtype: Annotated[Dtype, typer.Option(help="How vectors are stored.")] = Dtype.fp16,
+    captions: Annotated[
+        bool, typer.Option("--captions", help="Embed the caption of each image too.", rich_help_panel=shared.TEXTS)
+    ] = False,
+    dtype: Annotated[Dtype, typer.Option(help="How vectors are stored.", rich_help_panel=shared.OUTPUT)] = Dtype.fp16,
     shard_size: Annotated[
-        int, typer.Option(min=1, max=1_000_000, metavar="N", help="Inputs per shard, the unit of resuming.")
+        int,
+        typer.Option(
+            min=1,
+            max=1_000_000,
+            metavar="N",
+            help="Inputs per shard, the unit of resuming.",
+            rich_help_panel=shared.OUTPUT,
+        ),
     ] = 10_000,
-    include: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="Take only images with such a name; repeat it.", show_default=False),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="Leave out images with such a name; repeat it.", show_default=False),
-    ] = None,
+    include: shared.Include = None,
+    exclude: shared.Exclude = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Start again; what DIR holds is removed when the first shard is ready.")
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Start again; what DIR holds is removed when the first shard is ready.",
+            rich_help_panel=shared.OUTPUT,
+        ),
     ] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Read every file that DIR holds, and make again what is damaged.")
+        bool,
+        typer.Option(
+            "--verify",
+            help="Read every file that DIR holds, and re-create what is damaged.",
+            rich_help_panel=shared.OUTPUT,
+        ),
     ] = False,
     runner: Annotated[
-        RunnerName, typer.Option(help="local: this process; ray: Ray Data, here or on a cluster.")
+        RunnerName,
+        typer.Option(help="local: this process; ray: Ray Data, here or on a cluster.", rich_help_panel=shared.RUN),
     ] = RunnerName.local,
     ray_address: Annotated[
         str | None,
-        typer.Option(metavar="ADDR", help="The Ray cluster; on this machine unless given.", show_default=False),
+        typer.Option(
+            metavar="ADDR",
+            help="The Ray cluster. [default: one on this machine]",
+            show_default=False,
+            rich_help_panel=shared.RUN,
+        ),
     ] = None,
-    model: shared.Model = None,
-    weights: shared.Weights = None,
-    device: shared.Device = "auto",
-    precision: shared.PrecisionOption = None,
-    engine: shared.Engine = "auto",
-    batch_size: shared.BatchSize = None,
     workers: Annotated[
         int | None,
         typer.Option(
             min=1,
             max=256,
             metavar="N",
-            help="Threads that decode, one per core unless given; with --runner ray the encoders, one per GPU.",
+            help="Number of decoding threads; with --runner ray of encoders. [default: one per core, at most 8; one "
+            "per GPU]",
             show_default=False,
+            rich_help_panel=shared.RUN,
         ),
     ] = None,
-    form: Annotated[SummaryFormat, typer.Option("--format", help="What to print.")] = SummaryFormat.table,
-    as_json: Annotated[bool, typer.Option("--json", help="Short for --format json.")] = False,
-    on_error: shared.OnErrorOption = OnError.skip,
-    exact: shared.Exact = False,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Do not read vectors from the cache.")] = False,
-    quiet: shared.Quiet = False,
+    form: shared.WholeFormatOption = WholeFormat.table,
+    as_json: shared.FormatJson = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Do not read vectors from the cache.", rich_help_panel=shared.RUN)
+    ] = False,
+    *,
+    run: shared.Run,
 ) -> None:
     """Write the vectors of many images into a folder, in shards of NumPy and Parquet files.
 
@@ -126,18 +137,14 @@ def embed_command(
     with exit_status():
         if not output:
             raise UsageError("no folder to write to; give --output DIR (-o)")
-        notices = NoticePrinter(quiet=quiet)
-        from clipsim.inputs.paths import NameFilter
-
-        chosen = NameFilter(tuple(include or ()), tuple(exclude or ()))
+        notices = run.notices()
+        chosen = shared.choose_names(include, exclude)
         found = _find_sources(sources or (), from_file, chosen, captions=captions)
         on_ray = runner is RunnerName.ray
-        model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine)
-        run_options = RunOptions(
-            batch_size=batch_size,
+        model_options = run.model_options(run.model)
+        run_options = replace(
+            run.run_options(),
             workers=None if on_ray else workers,
-            exact=exact,
-            on_error=on_error.value,
             cache=on_ray or not no_cache,  # a session without a cache loads the model, which only workers need then
         )
         from clipsim.embedding.embedder import Embedder
@@ -154,21 +161,20 @@ def embed_command(
             actors=workers if on_ray else None,
             verify=verify,
         )
-        with progress_bar(quiet=quiet, rate=True) as bar:
+        with progress_bar(quiet=run.quiet, rate=True) as bar:
             bar.step("finding the model")
             with Embedder(model_options, run_options, own_process=True) as embedder:
                 result = _watch(Embedding(embedder, found, request), bar, notices)
-        _print_result(result, as_json=as_json or form is SummaryFormat.json)
+        _print_result(result, as_json=as_json or form is WholeFormat.json)
 
 
 def _find_sources(
-    names: Sequence[str], from_file: str | None, chosen: NameFilter, *, captions: bool
+    names: Sequence[str], from_file: str | None, chosen: NameFilter | None, *, captions: bool
 ) -> Iterator[Source]:
     """The sources in the order named, lazily; then those of the list."""
     if not names and from_file is None:
         raise UsageError("no images to embed; give files, folders, quoted globs, tars or tables, or - for a list")
-    if [*names, from_file].count(STANDARD_INPUT) > 1:
-        raise UsageError("standard input (-) can be read only once")
+    shared.check_standard_input(*names, from_file)
     return find_named_sources(names, from_file, chosen, captions=captions)
 
 
@@ -233,7 +239,8 @@ def index_command(
         ),
     ] = Kind.auto,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the index instead.")] = False,
-    as_json: shared.AsJson = False,
+    form: shared.WholeFormatOption = WholeFormat.table,
+    as_json: shared.FormatJson = False,
     quiet: shared.Quiet = False,
 ) -> None:
     """Build an index of many vectors, so that `clipsim search` need not compare all of them.
@@ -243,8 +250,9 @@ def index_command(
     Example: `clipsim index vectors/`
     """
     with exit_status():
+        as_json = as_json or form is WholeFormat.json
         if remove and (as_json or kind is not Kind.auto):
-            raise UsageError("--remove goes without --kind and --json")
+            raise UsageError("--remove goes without --kind, --format and --json")
         multiply_in_one_thread()
         from clipsim.tasks.index import index_dataset, remove_index
 

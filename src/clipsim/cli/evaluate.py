@@ -14,11 +14,10 @@ import typer
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import report_failures
 from clipsim.cli.exit_status import SOME_SKIPPED, exit_status
-from clipsim.cli.output import Bar, NoticePrinter, print_message, print_table, progress_bar, write
-from clipsim.cli.parameters import OnError, ReportFormat
+from clipsim.cli.output import Bar, print_message, print_table, progress_bar, write
+from clipsim.cli.parameters import ReportFormat
 from clipsim.cli.preview import check_terminal
 from clipsim.errors import DataError, UsageError, printable
-from clipsim.options import ModelOptions, RunOptions
 from clipsim.render.safe_json import to_json
 
 if TYPE_CHECKING:
@@ -37,28 +36,43 @@ class Task(str, Enum):
     pairs = "pairs"
 
 
+@shared.with_run_options("model")
 def evaluate_command(
     data: Annotated[
         str,
         typer.Argument(
             metavar="DATA",
-            help="A folder with a folder for each class, or a text file beside each picture; a table (CSV, TSV, JSON "
-            "lines); COCO's captions or another JSON of pictures and captions.",
+            help="A folder with a folder for each class, or a text file beside each image; a table (CSV, TSV, JSON "
+            "lines); COCO's captions or another JSON of images and captions.",
         ),
     ],
-    task: Annotated[Task, typer.Option(help="What to measure; auto goes by labels or captions.")] = Task.auto,
+    task: Annotated[
+        Task, typer.Option(help="What to measure; auto goes by labels or captions.", rich_help_panel=shared.OUTPUT)
+    ] = Task.auto,
     model: shared.Models = None,
-    weights: shared.Weights = None,
-    image_column: Annotated[str | None, typer.Option(metavar="COLUMN", help="The pictures' column.")] = None,
-    label_column: Annotated[str | None, typer.Option(metavar="COLUMN", help="The labels' column.")] = None,
-    caption_column: Annotated[str | None, typer.Option(metavar="COLUMN", help="The captions' column.")] = None,
+    image_column: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column with the image paths.", rich_help_panel=shared.INPUTS)
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column with the labels.", rich_help_panel=shared.INPUTS)
+    ] = None,
+    caption_column: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column with the captions.", rich_help_panel=shared.INPUTS)
+    ] = None,
     root: Annotated[
-        str | None, typer.Option(metavar="DIR", help="The folder of the table's paths; the table's own unless given.")
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="The folder that the table's paths are relative to. [default: the table's own]",
+            rich_help_panel=shared.INPUTS,
+        ),
     ] = None,
     labels: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="The text of each class: JSON, or a class, a tab or comma and a text a line."
+            metavar="FILE",
+            help="The text of each class: JSON, or a class, a tab or comma and a text a line.",
+            rich_help_panel=shared.TEXTS,
         ),
     ] = None,
     template: shared.Templates = None,
@@ -66,44 +80,59 @@ def evaluate_command(
         list[str] | None,
         typer.Option(
             metavar="NAME=TEMPLATE",
-            help="A template of a named set; repeat it. Sets are compared. A NAME alone is built in: plain, simple "
+            help="A template of a named set (repeatable). Sets are compared. A NAME alone is built in: plain, simple "
             "or imagenet.",
             show_default=False,
+            rich_help_panel=shared.TEXTS,
         ),
     ] = None,
     none: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The label of pictures that fit none of the labels.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The label of images that fit none of the labels.", rich_help_panel=shared.TEXTS
+        ),
     ] = None,
-    none_below: Annotated[
+    min_similarity: Annotated[
         float | None,
-        typer.Option(metavar="S", help="Take a picture for none where its best cosine is below S; found unless given."),
+        typer.Option(
+            metavar="S",
+            help="With --none: reject images whose best cosine is below S. [default: fitted]",
+            rich_help_panel=shared.OUTPUT,
+        ),
     ] = None,
-    top_k: Annotated[str | None, typer.Option(metavar="K,…", help="Accuracies to measure; 1,5 unless given.")] = None,
+    top_k: Annotated[
+        str | None,
+        typer.Option(metavar="K,…", help="Accuracies to measure. [default: 1,5]", rich_help_panel=shared.OUTPUT),
+    ] = None,
     recall_k: Annotated[
-        str | None, typer.Option(metavar="K,…", help="Recalls to measure; 1,5,10 unless given.")
+        str | None,
+        typer.Option(metavar="K,…", help="Recalls to measure. [default: 1,5,10]", rich_help_panel=shared.OUTPUT),
     ] = None,
     clipscore_prefix: Annotated[
-        bool, typer.Option("--clipscore-prefix", help="Put 'A photo depicts ' before each caption of pairs.")
+        bool,
+        typer.Option(
+            "--clipscore-prefix",
+            help="Put 'A photo depicts ' before each caption of pairs.",
+            rich_help_panel=shared.TEXTS,
+        ),
     ] = False,
     baseline: Annotated[
-        str | None, typer.Option(metavar="FILE", help="An earlier result (--json) to compare with.")
+        str | None,
+        typer.Option(metavar="FILE", help="An earlier result (--json) to compare with.", rich_help_panel=shared.OUTPUT),
     ] = None,
     per_image: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write a line of JSON a picture, as it goes.")
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write one JSON object per image, as they are processed.",
+            rich_help_panel=shared.OUTPUT,
+        ),
     ] = None,
     seed: shared.Seed = 0,
-    device: shared.Device = "auto",
-    precision: shared.PrecisionOption = None,
-    engine: shared.Engine = "auto",
-    batch_size: shared.BatchSize = None,
-    workers: shared.Workers = None,
     output: shared.ReportFormatOption = ReportFormat.table,
     as_json: shared.FormatJson = False,
-    on_error: shared.OnErrorOption = OnError.skip,
-    exact: shared.Exact = False,
-    no_cache: shared.NoCache = False,
-    truncate: shared.Truncate = False,
-    quiet: shared.Quiet = False,
+    *,
+    run: shared.Run,
 ) -> None:
     """Measure models on your own labelled pictures: accuracy, recall, retrieval or CLIPScore, with intervals.
 
@@ -114,25 +143,16 @@ def evaluate_command(
     with exit_status():
         if output is ReportFormat.html and not as_json:
             check_terminal()
-        notices = NoticePrinter(quiet=quiet)
-        run_options = RunOptions(
-            batch_size=batch_size,
-            workers=workers,
-            exact=exact,
-            truncate=truncate,
-            on_error=on_error.value,
-            cache=not no_cache,
-        )
+        notices = run.notices()
+        run_options = run.run_options()
         names: list[str | None] = [*model] if model else [None]
-        options = [
-            ModelOptions(name, weights, device, precision.value if precision else None, engine) for name in names
-        ]
+        options = [run.model_options(name) for name in names]
         from clipsim.api import check_models
         from clipsim.embedding.embedder import Embedder  # with NumPy
         from clipsim.tasks.evaluate import Evaluation
         from clipsim.tasks.evaluate_request import EvaluationRequest
 
-        check_models(names, weights)
+        check_models(names, run.weights)
         request = EvaluationRequest.check(
             data,
             task=task.value,
@@ -144,7 +164,7 @@ def evaluate_command(
             templates=template or (),
             template_sets=_parse_sets(template_set or ()),
             none=none,
-            none_below=none_below,
+            min_similarity=min_similarity,
             top_k=_parse_ranks(top_k),
             recall_k=_parse_ranks(recall_k),
             clipscore_prefix=clipscore_prefix,
@@ -152,7 +172,7 @@ def evaluate_command(
             seed=seed,
         )
         with ExitStack() as held:
-            bar = held.enter_context(progress_bar(quiet=quiet))
+            bar = held.enter_context(progress_bar(quiet=run.quiet))
             bar.step("loading the model")
             alone = len(names) == 1  # what makes a start faster is for processes with one model
             embedders = [held.enter_context(Embedder(option, run_options, own_process=alone)) for option in options]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clipsim.cli.parameters import OUTPUT
 from clipsim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ PreviewOption = Annotated[
         "--preview",
         help="Show pictures in the terminal: by the protocol of kitty or iterm, as blocks of colour, or with auto as "
         "the environment says that the terminal can.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 
@@ -94,7 +96,13 @@ MAX_SCORES = 1_000_000  # of a page; a browser opens as many in some ten seconds
 
 MaxPictures = Annotated[
     int,
-    typer.Option("--max-pictures", min=1, metavar="N", help="The most images that a page of --format html may hold."),
+    typer.Option(
+        "--max-images",
+        min=1,
+        metavar="N",
+        help="The most images that a page of --format html may hold.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 
 
@@ -108,7 +116,7 @@ def check_page(images: int, scores_per_image: int, max_pictures: int) -> None:
     """Raise UsageError for a page with more pictures or scores than a browser is asked to open."""
     if images > max_pictures:
         raise UsageError(
-            f"{images:,} images are more than the {max_pictures:,} that a page holds; --max-pictures {images} allows it"
+            f"{images:,} images are more than the {max_pictures:,} that a page holds; --max-images {images} allows it"
         )
     if images * scores_per_image > MAX_SCORES:
         raise UsageError(

@@ -15,7 +15,7 @@ import typer
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import end_with_failures, find_named_sources, report_failures, report_progress
 from clipsim.cli.exit_status import exit_status
-from clipsim.cli.output import NoticePrinter, legend_is_due, progress_bar
+from clipsim.cli.output import legend_is_due, progress_bar
 from clipsim.cli.parameters import Format, OnError
 from clipsim.cli.preview import (
     MAX_PICTURES,
@@ -32,59 +32,61 @@ from clipsim.cli.rank_output import print_json_lines, print_result
 from clipsim.errors import Failure, ImageError, UsageError
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.inputs.texts import read_texts
-from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
     from clipsim.images.thumbnails import ThumbnailRules
+    from clipsim.inputs.paths import NameFilter
     from clipsim.inputs.sources import Source
 
 
 TOP_IN_JSON = "--top and --top-images do not apply to --format json, whose matrices are whole"
 
 
+@shared.with_run_options()
 def rank_command(
     images: shared.Images = None,
     text: shared.Texts = None,
     text_file: shared.TextFiles = None,
     template: shared.Templates = None,
-    model: shared.Model = None,
-    weights: shared.Weights = None,
-    preprocess: shared.Preprocess = None,
-    device: shared.Device = "auto",
-    precision: shared.PrecisionOption = None,
-    engine: shared.Engine = "auto",
-    batch_size: shared.BatchSize = None,
-    workers: shared.Workers = None,
     from_file: shared.FromFile = None,
-    output: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.table,
-    as_json: Annotated[bool, typer.Option("--json", help="Short for --format json.")] = False,
+    include: shared.Include = None,
+    exclude: shared.Exclude = None,
+    output: shared.FormatOption = Format.table,
+    as_json: shared.FormatJson = False,
     top: Annotated[
         int | None,
-        typer.Option(min=1, help="Keep only the K best texts of each image.", metavar="K", show_default=False),
+        typer.Option(
+            min=1,
+            help="Keep only the K best texts of each image.",
+            metavar="K",
+            show_default=False,
+            rich_help_panel=shared.OUTPUT,
+        ),
     ] = None,
     top_images: Annotated[
         int | None,
-        typer.Option(min=1, help="Show only the N best images of each text.", metavar="N", show_default=False),
+        typer.Option(
+            min=1,
+            help="Show only the N best images of each text.",
+            metavar="N",
+            show_default=False,
+            rich_help_panel=shared.OUTPUT,
+        ),
     ] = None,
     sort_by: Annotated[
         str | None,
-        typer.Option(help="Order the images by this text, best first.", metavar="TEXT", show_default=False),
-    ] = None,
-    thresholds: Annotated[
-        str | None,
         typer.Option(
-            help="A file of `clipsim threshold`: the best text of an image is one that passes, or none.",
-            metavar="FILE",
+            help="Order the images by this text, best first.",
+            metavar="TEXT",
             show_default=False,
+            rich_help_panel=shared.OUTPUT,
         ),
     ] = None,
+    thresholds: shared.Thresholds = None,
     max_pictures: MaxPictures = MAX_PICTURES,
     preview: PreviewOption = PreviewMode.off,
-    on_error: shared.OnErrorOption = OnError.skip,
-    exact: shared.Exact = False,
-    no_cache: shared.NoCache = False,
-    truncate: shared.Truncate = False,
-    quiet: shared.Quiet = False,
+    *,
+    run: shared.Run,
 ) -> None:
     """Score images against texts: cosine similarities and probabilities.
 
@@ -93,33 +95,23 @@ def rank_command(
     In a pipeline: `find photos -print0 | clipsim rank - -t maze -t cat --format jsonl`
     """
     with exit_status():
-        if as_json and output not in (Format.json, Format.table):
-            raise UsageError(f"--json and --format {output.value} contradict each other; give one")
         if top is not None and top_images is not None:
             raise UsageError("--top and --top-images contradict each other; give one")
         for word in ("true", "false"):
             if word in (images or ()) and not os.path.lexists(word):
                 raise UsageError(f"'{word}' is not an image; flags such as --json take no value")
-        output = Format.json if as_json else output
-        if [*(images or ()), *(text_file or ()), from_file].count(STANDARD_INPUT) > 1:
-            raise UsageError("standard input (-) can be read only once: for images or for texts")
+        output = shared.choose_format(output, as_json)
+        shared.check_standard_input(*(images or ()), *(text_file or ()), from_file, what="for images or for texts")
+        chosen = shared.choose_names(include, exclude)
         if output is Format.html:
             check_terminal()
         preview = choose_preview(preview) if output is Format.table else PreviewMode.off
-        notices = NoticePrinter(quiet=quiet)
-        found = _find_sources(images or (), from_file)
+        notices = run.notices()
+        found = _find_sources(images or (), from_file, chosen)
         texts = list(chain(text or (), *map(read_texts, text_file or ())))
         if not texts:
             raise UsageError("no texts to compare with; give --text TEXT or --text-file FILE")
-        model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine, preprocess)
-        run_options = RunOptions(
-            batch_size=batch_size,
-            workers=workers,
-            exact=exact,
-            truncate=truncate,
-            on_error=on_error.value,
-            cache=not no_cache,
-        )
+        model_options, run_options = run.model_options(run.model), run.run_options()
         from clipsim.embedding.embedder import Embedder  # with NumPy, which help does without
         from clipsim.inputs.expand import Repeats
         from clipsim.inputs.sources import number_sources
@@ -139,7 +131,7 @@ def rank_command(
         if not streamed:
             sources = list(sources)
             for_people = output in (Format.table, Format.html)
-            missing = rank.find_missing(sources) if for_people and on_error is OnError.skip else ()
+            missing = rank.find_missing(sources) if for_people and run.on_error is OnError.skip else ()
             if len(missing) == len(sources):  # known before a model is loaded
                 report_failures(missing)
                 end_with_failures(len(missing), 0)
@@ -154,13 +146,13 @@ def rank_command(
                 thumbnails=_choose_thumbnails(output, preview),
                 notices=(*request.notices, *repeats.notices),
             )
-        with progress_bar(quiet=quiet or (streamed and sys.stdout.isatty())) as bar:
+        with progress_bar(quiet=run.quiet or (streamed and sys.stdout.isatty())) as bar:
             progress = report_progress(bar, notices)
             with Embedder(model_options, run_options, own_process=True) as embedder:
                 if streamed:
                     if _can_be_counted(images or (), from_file):
                         bar.count_total(
-                            lambda: sum(1 for _ in Repeats().leave_out(_find_sources(images or (), from_file)))
+                            lambda: sum(1 for _ in Repeats().leave_out(_find_sources(images or (), from_file, chosen)))
                         )
                     result, failed, scored = None, 0, 0
                     with closing(rank.stream(embedder, request, progress, live=True)) as batches:
@@ -182,19 +174,19 @@ def rank_command(
                 top_images=top_images,
                 preview=preview,
                 sort_by=sort_by,
-                legend=not quiet and legend_is_due(),
+                legend=not run.quiet and legend_is_due(),
             )
         end_with_failures(failed, scored)
 
 
-def _find_sources(images: Sequence[str], from_file: str | None) -> Iterator[Source]:
+def _find_sources(images: Sequence[str], from_file: str | None, chosen: NameFilter | None) -> Iterator[Source]:
     """The sources, lazily: a list on a pipe may never end."""
     if not images and from_file is None:
         raise UsageError("no images to rank; give files, folders or quoted globs, or - to read paths from a pipe")
-    sources = find_named_sources(images, from_file)
+    sources = find_named_sources(images, from_file, chosen)
     first = next(sources, None)
     if first is None:
-        raise ImageError("no images to rank: the list of paths is empty")
+        raise ImageError("no images to rank: the list of paths is empty, or --include and --exclude rejected all of it")
     return chain((first,), sources)
 
 

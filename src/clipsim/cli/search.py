@@ -14,15 +14,14 @@ import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import (
-    choose_format,
     end_with_failures,
     find_named_targets,
     multiply_in_one_thread,
     report_progress,
 )
 from clipsim.cli.exit_status import exit_status
-from clipsim.cli.output import NoticePrinter, print_table, progress_bar, table_width, write
-from clipsim.cli.parameters import Format, OnError
+from clipsim.cli.output import print_table, progress_bar, table_width, write
+from clipsim.cli.parameters import Format
 from clipsim.cli.preview import (
     MAX_PICTURES,
     MaxPictures,
@@ -35,62 +34,74 @@ from clipsim.cli.preview import (
     preview_rules,
 )
 from clipsim.errors import UsageError, printable
-from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.inputs.texts import read_texts
-from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
     from clipsim.inputs.sources import Source
     from clipsim.results.search import SearchResult
 
 
+@shared.with_run_options()
 def search_command(
     where: shared.Where = None,
     text: Annotated[
         list[str] | None,
-        typer.Option("--text", "-t", metavar="TEXT", help="A text to search for; repeat it.", show_default=False),
+        typer.Option(
+            "--text",
+            "-t",
+            metavar="TEXT",
+            help="A text to search for (repeatable).",
+            show_default=False,
+            rich_help_panel=shared.TEXTS,
+        ),
     ] = None,
     text_file: shared.TextFiles = None,
     image: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE", help="An image to find similar ones of; repeat it.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="Find images similar to this one (repeatable).",
+            show_default=False,
+            rich_help_panel=shared.INPUTS,
+        ),
     ] = None,
     plus: Annotated[
         list[str] | None,
-        typer.Option(metavar="TEXT", help="A text that is added to every query; repeat it.", show_default=False),
+        typer.Option(
+            metavar="TEXT",
+            help="A text that is added to every query (repeatable).",
+            show_default=False,
+            rich_help_panel=shared.TEXTS,
+        ),
     ] = None,
     minus: Annotated[
         list[str] | None,
-        typer.Option(metavar="TEXT", help="A text that is subtracted from every query.", show_default=False),
+        typer.Option(
+            metavar="TEXT",
+            help="A text that is subtracted from every query (repeatable).",
+            show_default=False,
+            rich_help_panel=shared.TEXTS,
+        ),
     ] = None,
-    weight: Annotated[float, typer.Option(metavar="W", help="How much --plus and --minus count.")] = 1.0,
-    top: Annotated[int, typer.Option(min=1, metavar="N", help="The N best images of each query.")] = 10,
-    min_similarity: Annotated[
-        float | None,
-        typer.Option(metavar="S", help="Only images with at least this cosine.", show_default=False),
-    ] = None,
+    weight: Annotated[
+        float, typer.Option(metavar="W", help="How much --plus and --minus count.", rich_help_panel=shared.TEXTS)
+    ] = 1.0,
+    top: Annotated[
+        int, typer.Option(min=1, metavar="N", help="The N best images of each query.", rich_help_panel=shared.OUTPUT)
+    ] = 10,
+    min_similarity: shared.MinSimilarity = None,
     template: shared.Templates = None,
     from_file: shared.FromFile = None,
     include: shared.Include = None,
     exclude: shared.Exclude = None,
-    model: shared.Model = None,
-    weights: shared.Weights = None,
-    device: shared.Device = "auto",
-    precision: shared.PrecisionOption = None,
-    engine: shared.Engine = "auto",
-    batch_size: shared.BatchSize = None,
-    workers: shared.Workers = None,
     output: shared.FormatOption = Format.table,
-    as_json: shared.JsonFormat = False,
-    paths: Annotated[bool, typer.Option("--paths", "-l", help="Print the names of the images alone.")] = False,
+    as_json: shared.FormatJson = False,
+    paths: shared.NamesOnly = False,
     null: shared.EndInNull = False,
-    on_error: shared.OnErrorOption = OnError.skip,
-    exact: shared.Exact = False,
-    no_cache: shared.NoCache = False,
-    truncate: shared.Truncate = False,
     max_pictures: MaxPictures = MAX_PICTURES,
     preview: PreviewOption = PreviewMode.off,
-    quiet: shared.Quiet = False,
+    *,
+    run: shared.Run,
 ) -> None:
     """Find the images that are nearest to a text or to an image.
 
@@ -99,22 +110,20 @@ def search_command(
     Like an image, but at night: `clipsim search photos/ --image house.jpg --plus night`
     """
     with exit_status():
-        output = choose_format(output, as_json, paths, null)
+        output = shared.choose_format(output, as_json, paths, null)
         if output is Format.html:
             check_terminal()
         preview = choose_preview(preview) if output is Format.table and not paths else PreviewMode.off
         where = where or []
         if not where and from_file is None:
-            raise UsageError("nowhere to search; give a folder, images, or a folder of vectors")
-        if [*where, *(text_file or ()), from_file].count(STANDARD_INPUT) > 1:
-            raise UsageError("standard input (-) can be read only once: for images or for texts")
-        notices = NoticePrinter(quiet=quiet)
+            raise UsageError("nothing to search: pass a folder, images, or a folder of vectors")
+        shared.check_standard_input(*where, *(text_file or ()), from_file, what="for images or for texts")
+        notices = run.notices()
         texts = list(chain(text or (), *map(read_texts, text_file or ())))
         if not (texts or image):
             raise UsageError("nothing to search for; give --text TEXT, --text-file FILE or --image FILE")
         multiply_in_one_thread()
         from clipsim.embedding.embedder import Embedder
-        from clipsim.inputs.paths import NameFilter
         from clipsim.tasks import search
         from clipsim.tasks.search_targets import recorded_model
 
@@ -128,22 +137,14 @@ def search_command(
             weight=weight,
             top=top,
             min_similarity=min_similarity,
-            chosen=NameFilter(tuple(include or ()), tuple(exclude or ())) if include or exclude else None,
+            chosen=shared.choose_names(include, exclude),
         )
         if output is Format.html:
             check_page(top * (len(request.texts) + len(request.images)), 1, max_pictures)
         request = replace(request, targets=find_named_targets(where, from_file, request.chosen))
-        model = model if model or weights else recorded_model(where)
-        model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine)
-        run_options = RunOptions(
-            batch_size=batch_size,
-            workers=workers,
-            exact=exact,
-            truncate=truncate,
-            on_error=on_error.value,
-            cache=not no_cache,
-        )
-        with progress_bar(quiet=quiet) as bar:
+        model = run.model if run.model or run.weights else recorded_model(where)
+        model_options, run_options = run.model_options(model), run.run_options()
+        with progress_bar(quiet=run.quiet) as bar:
             progress = report_progress(bar, notices)
             with Embedder(model_options, run_options, own_process=True) as embedder:
                 result = search.run(embedder, request, progress)

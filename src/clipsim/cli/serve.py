@@ -15,12 +15,11 @@ import typer
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import find_named_targets, report_progress
 from clipsim.cli.exit_status import exit_status
-from clipsim.cli.output import NoticePrinter, messages, print_message, progress_bar
+from clipsim.cli.output import messages, print_message, progress_bar
 from clipsim.cli.parameters import parse_size
 from clipsim.cli.signals import clean_up_at_signal, stop_at_first_signal
 from clipsim.errors import MissingPackageError, UsageError, pluralise, printable
 from clipsim.models.names import join_name
-from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
     from clipsim.tasks.progress import Progress
@@ -28,10 +27,15 @@ if TYPE_CHECKING:
 MAX_SHOWN_FAILURES = 20
 
 
+@shared.with_run_options("model", "on_error")
 def serve_command(
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PATHS", help="Images and folders that clients may search.", show_default=False),
+        typer.Argument(
+            metavar="PATHS",
+            help="Images and folders that clients may search.",
+            show_default=False,
+        ),
     ] = None,
     host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, metavar="PORT", help="The port; 0 for any free one.")] = 8080,
@@ -41,18 +45,18 @@ def serve_command(
             "--model",
             "-m",
             metavar="NAME",
-            help="A model that requests may choose; repeat it. The first is the default.",
+            help="A model that requests may choose (repeatable). The first is the default.",
             show_default=False,
+            rich_help_panel=shared.MODEL,
         ),
     ] = None,
-    weights: shared.Weights = None,
     token_file: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="A file with the token that requests must carry.", show_default=False),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="HOST", help="Another name of this server; repeat it.", show_default=False),
+        typer.Option(metavar="HOST", help="Another name of this server (repeatable).", show_default=False),
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
@@ -61,22 +65,15 @@ def serve_command(
     max_body: Annotated[str, typer.Option(metavar="SIZE", help="The largest body of a request.")] = "32MB",
     max_images: Annotated[int, typer.Option(min=1, metavar="N", help="The most images of a request.")] = 32,
     queue: Annotated[int, typer.Option(min=1, metavar="N", help="The most requests that are not answered yet.")] = 256,
-    device: shared.Device = "auto",
-    precision: shared.PrecisionOption = None,
-    engine: shared.Engine = "auto",
-    batch_size: shared.BatchSize = None,
-    workers: shared.Workers = None,
-    exact: shared.Exact = False,
-    no_cache: shared.NoCache = False,
-    truncate: shared.Truncate = False,
-    quiet: shared.Quiet = False,
+    *,
+    run: shared.Run,
 ) -> None:
     """Serve the API over HTTP, and a page that ranks and searches.
 
     Example: `clipsim serve photos/ --port 8080`
     """
     with exit_status(), ExitStack() as stack:
-        notices = NoticePrinter(quiet=quiet)
+        notices = run.notices()
         try:
             from clipsim.server.application import Service
             from clipsim.server.running import Server
@@ -101,22 +98,22 @@ def serve_command(
             max_images,
             queue,
         )
-        if weights is not None and len(model or ()) > 1:
+        if run.weights is not None and len(model or ()) > 1:
             raise UsageError("--weights goes with one --model")
         pictures = ServedPictures(find_named_targets(paths), paths) if paths else None
-        run = RunOptions(batch_size=batch_size, workers=workers, exact=exact, truncate=truncate, cache=not no_cache)
+        run_options = run.run_options()
         embedders = {}
         names: list[str | None] = [*model] if model else [None]
         alone = len(names) == 1  # what makes a start faster is for processes with one model
         for name in names:
-            options = ModelOptions(name, weights, device, precision.value if precision else None, engine)
-            embedder = stack.enter_context(Embedder(options, run, own_process=alone))
+            options = run.model_options(name)
+            embedder = stack.enter_context(Embedder(options, run_options, own_process=alone))
             embedders[name or join_name(embedder.spec.reported_name, embedder.spec.reported_tag)] = embedder
             notices.print(embedder.notices)
         service = Service(list(embedders.items()), settings)
         stack.enter_context(clean_up_at_signal(lambda: service.close(wait=False)))
         shown = stack.enter_context(ExitStack())
-        bar = shown.enter_context(progress_bar(quiet=quiet))
+        bar = shown.enter_context(progress_bar(quiet=run.quiet))
         report = report_progress(bar, notices)
 
         def show(progress: Progress) -> None:  # what is skipped is listed once all is loaded, shortened
@@ -127,7 +124,7 @@ def serve_command(
             for served in service.models.values():
                 notices.print(served.notices)
             collection = next(iter(service.models.values())).collection
-            if collection is not None and not quiet:
+            if collection is not None and not run.quiet:
                 skipped = [f"{printable(failure.image)}: {failure.error}" for failure in collection.errors]
                 for line in skipped[:MAX_SHOWN_FAILURES]:
                     print_message("error", line)

@@ -12,34 +12,50 @@ from clipsim.cli import parameters as shared
 from clipsim.cli.collections import find_named_sources, report_failures
 from clipsim.cli.exit_status import SOME_SKIPPED, exit_status
 from clipsim.cli.output import Bar, NoticePrinter, print_message, print_table, progress_bar, write
-from clipsim.cli.parameters import OnError, WholeFormat
+from clipsim.cli.parameters import WholeFormat
 from clipsim.errors import UsageError, pluralise, printable
-from clipsim.inputs.paths import STANDARD_INPUT
-from clipsim.options import ModelOptions, RunOptions
 
 if TYPE_CHECKING:
     from clipsim.tasks.rank import RankOutcome
     from clipsim.tasks.threshold import Thresholding
 
 
+@shared.with_run_options()
 def threshold_command(
-    text: Annotated[list[str] | None, typer.Argument(metavar="TEXT...", help="What a picture is to show.")] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TEXT...", help="Texts to find thresholds for."),
+    ] = None,
     positives: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PATH",
-            help="Pictures that show it: a file, folder, quoted glob or address; `-` reads paths from standard input; "
-            "repeat it.",
+            help="Images that show it: a file, folder, quoted glob or address (repeatable); `-` reads paths from "
+            "standard input.",
+            rich_help_panel=shared.INPUTS,
         ),
     ] = None,
     negatives: Annotated[
-        list[str] | None, typer.Option(metavar="PATH", help="Pictures that do not show it; repeat it.")
+        list[str] | None,
+        typer.Option(metavar="PATH", help="Images that do not show it (repeatable).", rich_help_panel=shared.INPUTS),
     ] = None,
+    include: shared.Include = None,
+    exclude: shared.Exclude = None,
     recall: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="The share of new positives that are to pass, such as 0.9.")
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="The share of new positives that are to pass, such as 0.9.",
+            rich_help_panel=shared.OUTPUT,
+        ),
     ] = None,
     false_alarms: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="The share of new negatives that may pass, such as 0.05.")
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="The share of new negatives that may pass, such as 0.05.",
+            rich_help_panel=shared.OUTPUT,
+        ),
     ] = None,
     save: Annotated[
         str | None,
@@ -48,23 +64,14 @@ def threshold_command(
             "-o",
             metavar="FILE",
             help="Write the thresholds to a file for `rank --thresholds`, or add them.",
+            rich_help_panel=shared.OUTPUT,
         ),
     ] = None,
     template: shared.Templates = None,
-    model: shared.Model = None,
-    weights: shared.Weights = None,
-    device: shared.Device = "auto",
-    precision: shared.PrecisionOption = None,
-    engine: shared.Engine = "auto",
-    batch_size: shared.BatchSize = None,
-    workers: shared.Workers = None,
     output: shared.WholeFormatOption = WholeFormat.table,
     as_json: shared.FormatJson = False,
-    on_error: shared.OnErrorOption = OnError.skip,
-    exact: shared.Exact = False,
-    no_cache: shared.NoCache = False,
-    truncate: shared.Truncate = False,
-    quiet: shared.Quiet = False,
+    *,
+    run: shared.Run,
 ) -> None:
     """Find the cosine from which on a picture counts as showing a text, with a promise about new pictures.
 
@@ -75,26 +82,18 @@ def threshold_command(
             raise UsageError("no TEXT to find a threshold for")
         if not positives:
             raise UsageError("no positives; give pictures that show the text: --positives PATH")
-        if [*positives, *(negatives or ())].count(STANDARD_INPUT) > 1:
-            raise UsageError("standard input (-) can be read only once: for positives or for negatives")
-        notices = NoticePrinter(quiet=quiet)
-        model_options = ModelOptions(model, weights, device, precision.value if precision else None, engine)
-        run_options = RunOptions(
-            batch_size=batch_size,
-            workers=workers,
-            exact=exact,
-            truncate=truncate,
-            on_error=on_error.value,
-            cache=not no_cache,
-        )
+        shared.check_standard_input(*positives, *(negatives or ()), what="for positives or for negatives")
+        chosen = shared.choose_names(include, exclude)
+        notices = run.notices()
+        model_options, run_options = run.model_options(run.model), run.run_options()
         from clipsim.embedding.embedder import Embedder  # with NumPy
         from clipsim.inputs.sources import number_sources
         from clipsim.tasks.threshold import Thresholding, ThresholdRequest, save_thresholds
 
         request = ThresholdRequest.check(text, template or (), recall, false_alarms)
-        known = list(number_sources(find_named_sources(positives)))
-        others = list(number_sources(find_named_sources(negatives or ()), len(known)))
-        with progress_bar(quiet=quiet) as bar:
+        known = list(number_sources(find_named_sources(positives, None, chosen)))
+        others = list(number_sources(find_named_sources(negatives or (), None, chosen), len(known)))
+        with progress_bar(quiet=run.quiet) as bar:
             bar.step("loading the model")
             with Embedder(model_options, run_options, own_process=True) as embedder:
                 search = Thresholding(embedder, request, known, others)
@@ -111,7 +110,7 @@ def threshold_command(
             print_table(*build_thresholds(result, whole_names=not sys.stdout.isatty()))
         if save is not None:
             save_thresholds(result, save)
-            if not quiet:
+            if not run.quiet:
                 print_message("note", f"thresholds written to {printable(save)}")
         if skipped := len(result.errors):
             print_message("warning", f"{skipped:,} of {pluralise(len(search.sources), 'picture')} skipped")
@@ -136,13 +135,13 @@ RESULT_HELP = "A result of `clipsim rank --json` or `clipsim evaluate --json`."
 
 def compare_command(
     a: Annotated[str, typer.Argument(metavar="A.json", help=RESULT_HELP)],
-    b: Annotated[str, typer.Argument(metavar="B.json", help="Another of the same kind.")],
+    b: Annotated[str, typer.Argument(metavar="B.json", help="The result to compare with.")],
     seed: shared.Seed = 0,
     output: shared.WholeFormatOption = WholeFormat.table,
     as_json: shared.FormatJson = False,
     quiet: shared.Quiet = False,
 ) -> None:
-    """Say what changed from one result of `rank` or `evaluate` to another.
+    """Compare two results of `rank` or `evaluate`.
 
     Example: `clipsim compare monday.json friday.json`
     """

@@ -268,7 +268,7 @@ def reject_unlabelled(
         raise ClipsimError(
             f"a threshold for '{printable(name, 40)}' cannot be chosen from fewer than {FOLDS} pictures of it and "
             f"{FOLDS} others",
-            hint=("give one as ", Setting("none_below", None)),
+            hint=("give one as ", Setting("min_similarity", None)),
         )
     folds = np.empty(len(best), np.intp)
     rng = np.random.default_rng(seed)

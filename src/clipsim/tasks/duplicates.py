@@ -176,7 +176,7 @@ class DuplicatesRequest:
         """Check the threshold."""
         least = as_number(self.threshold)
         if self.threshold is not None and (least is None or not -1 <= least <= 1):
-            raise UsageError("not a cosine, from -1 to 1", parameter="threshold", value=self.threshold)
+            raise UsageError("not a cosine, from -1 to 1", parameter="min_similarity", value=self.threshold)
         check_flag("pixels", self.pixels)
         object.__setattr__(self, "threshold", least)
 

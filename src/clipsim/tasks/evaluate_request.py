@@ -26,7 +26,7 @@ class EvaluationRequest:
 
     data: LabelledRequest
     template_sets: tuple[TemplateSet, ...]
-    none_below: float | None
+    min_similarity: float | None
     top_k: tuple[int, ...]
     recall_k: tuple[int, ...]
     ranks_given: tuple[str, ...]  # of the two before
@@ -47,7 +47,7 @@ class EvaluationRequest:
         templates: Iterable[str] | str = (),
         template_sets: TemplateSets | None = None,
         none: str | None = None,
-        none_below: float | None = None,
+        min_similarity: float | None = None,
         top_k: Iterable[int] | int | None = None,
         recall_k: Iterable[int] | int | None = None,
         clipscore_prefix: bool = False,
@@ -67,16 +67,16 @@ class EvaluationRequest:
                 value=True,
                 hint=("leave out ", Setting("templates" if templates else "template_sets", None)),
             )
-        if none_below is not None and none is None:
+        if min_similarity is not None and none is None:
             raise UsageError(
                 "needs a label of its own",
-                parameter="none_below",
-                value=none_below,
+                parameter="min_similarity",
+                value=min_similarity,
                 hint=("give ", Setting("none", None)),
             )
-        least = as_number(none_below)
-        if none_below is not None and least is None:
-            raise UsageError("not a cosine", parameter="none_below", value=none_below)
+        least = as_number(min_similarity)
+        if min_similarity is not None and least is None:
+            raise UsageError("not a cosine", parameter="min_similarity", value=min_similarity)
         for name, value in (
             ("task", task),
             ("image_column", image_column),

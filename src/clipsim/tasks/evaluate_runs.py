@@ -134,7 +134,7 @@ class ClassifyRun(TaskRun):
                 np.array([prediction.similarity for prediction in predictions]),
                 np.array([prediction.label == len(self.data.labels) for prediction in predictions]),
                 name=none,
-                below=self.request.none_below,
+                below=self.request.min_similarity,
                 seed=self.request.seed,
             )
         found = measure_classification(predictions, self.data.labels, top_k=self.request.top_k, rejection=rejection)
