@@ -163,7 +163,7 @@ def test_a_page_of_duplicates(clipsim: Clipsim) -> None:
         ["./blue.png"], ["./red.png"],
     ]  # fmt: skip
     assert [len(group.find("img")) for group in groups] == [2, 2]
-    few = clipsim("duplicates", ".", "-q", "--format", "html", "--max-images", "3")
+    few = clipsim("duplicates", ".", "--format", "html", "--max-images", "3")
     assert len(parse_page([few.out]).find("section", class_="group")) == 1
     assert "the page shows 1 of 2 groups" in few.err
 
