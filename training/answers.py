@@ -8,7 +8,7 @@ from pathlib import Path
 import open_clip
 import torch
 
-from clipsim.mini.probe import ANSWERS, FOLDER, TEXTS, probe_pictures
+from clipsim.mini.probe import ANSWERS, FOLDER, TEXTS, probe_images
 
 
 def compute_answers(folder: Path) -> list[list[float]]:
@@ -16,7 +16,7 @@ def compute_answers(folder: Path) -> list[list[float]]:
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
     model.eval()
     with torch.inference_mode():
-        images = model.encode_image(torch.stack([preprocess(picture) for picture in probe_pictures()]), normalize=True)
+        images = model.encode_image(torch.stack([preprocess(picture) for picture in probe_images()]), normalize=True)
         texts = model.encode_text(open_clip.get_tokenizer(f"local-dir:{folder}")(list(TEXTS)), normalize=True)
     return [[round(value, 6) for value in row] for row in (texts @ images.T).tolist()]
 

@@ -26,8 +26,14 @@ _tracing = threading.Lock()
 
 
 def available_models() -> list[str]:
-    """The names that `load` accepts: OpenAI's nine first, then OpenCLIP's ARCH/TAG and the bundled model."""
-    return [*OPENAI_NAMES, *(facts.name for facts in list_models())]
+    """List the models that `load` accepts by name, as `clip.available_models` does.
+
+    Returns
+    -------
+    list of str
+        OpenAI's nine names, the bundled model, then OpenCLIP's published models as ARCH/TAG.
+    """
+    return [*OPENAI_NAMES, *(model.name for model in list_models())]
 
 
 def load(
@@ -35,13 +41,34 @@ def load(
 ) -> tuple[Any, Callable[[Image], Tensor]]:
     """Load a model by name or from a checkpoint file, as `clip.load` does.
 
-    The model has `encode_image` ((n, 3, h, w) → (n, d), not normalised), `encode_text` ((m, 77) tokens → (m, d)),
-    and is called as `model(images, tokens)` for `(logits_per_image (n, m), logits_per_text (m, n))`, scale × cosine
-    (plus the bias, for SigLIP). The default device is CUDA if available, else the CPU; the model is fp16 on CUDA, fp32
-    elsewhere. With `jit` it is a traced module with the same methods. `download_root` replaces the Hugging Face cache.
+    The model computes in fp16 on CUDA and in fp32 elsewhere. Assumptions about it are issued as ClipsimWarnings.
 
-    What had to be assumed of the model is issued as a ClipsimWarning. Raises ModelError and its family (RuntimeErrors)
-    for the model, DeviceError for the device.
+    Parameters
+    ----------
+    name
+        A name that `available_models` lists, `hf-hub:ORG/REPO`, a model folder or a checkpoint file.
+    device
+        "cpu", "cuda", "cuda:1", "mps", a GPU's number or a torch.device; by default CUDA if available, else the CPU.
+    jit
+        Return a traced module with the same methods.
+    download_root
+        A folder for downloads in place of the Hugging Face cache.
+
+    Returns
+    -------
+    model
+        Its methods take and return tensors on its device: `encode_image`, (n, 3, h, w) pixels → (n, d) vectors;
+        `encode_text`, (m, 77) int64 tokens → (m, d) vectors; the vectors are not normalised. `model(images, tokens)`
+        returns `logits_per_image` (n, m) and `logits_per_text` (m, n): scale × cosine, plus the bias of a SigLIP model.
+    preprocess
+        PIL image → (3, h, w) float32 tensor, resized, cropped and normalised for the model.
+
+    Raises
+    ------
+    ModelError
+        The model is unknown, cannot be downloaded, or cannot be loaded; a RuntimeError.
+    DeviceError
+        The device is not available.
     """
     import torch
 
@@ -118,16 +145,33 @@ def _tokenizer() -> Any:
 
 
 def tokenize(texts: str | Sequence[str], context_length: int = CONTEXT_LENGTH, truncate: bool = False) -> LongTensor:
-    """Texts → (n, context_length) int64 ids of OpenAI's byte-pair vocabulary, zero-padded.
+    """Turn texts into tokens of OpenAI's byte-pair vocabulary, as `clip.tokenize` does.
 
-    Raises TextError (a RuntimeError) for a text that is too long, unless `truncate`, which keeps the end token.
+    Parameters
+    ----------
+    texts
+        One text or a list of n texts.
+    context_length
+        The length of a row, in tokens; 77 for all of OpenAI's models.
+    truncate
+        Cut a text that is too long; its end token is kept.
+
+    Returns
+    -------
+    torch.LongTensor
+        (n, context_length) int64 ids, padded with zeros.
+
+    Raises
+    ------
+    TextError
+        A text is too long, and `truncate` is not set; a RuntimeError.
     """
     import torch
 
     tokenizer = _tokenizer()
-    given = [texts] if isinstance(texts, str) else list(texts)
-    result = torch.zeros(len(given), context_length, dtype=torch.long)
-    for row, text in zip(result, given, strict=True):
+    text_list = [texts] if isinstance(texts, str) else list(texts)
+    result = torch.zeros(len(text_list), context_length, dtype=torch.long)
+    for row, text in zip(result, text_list, strict=True):
         ids = [tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id]
         if len(ids) > context_length:
             if not truncate:

@@ -1,4 +1,4 @@
-"""What was asked for → frozen, checked records: `ModelOptions` (which model, on what) and `RunOptions` (how to run it).
+"""A caller's options → frozen, checked records: `ModelOptions` (which model, on what) and `RunOptions` (how to run it).
 
 Both are checked where they are made, without importing torch; what the machine has is checked by `engines`.
 """
@@ -28,10 +28,25 @@ _DEVICE = re.compile(r"auto|cpu(:0)?|mps(:0)?|cuda(:[0-9]{1,3})?")
 class ModelOptions:
     """Which model runs, on which device, in which precision, by which engine.
 
-    `model` is a name, folder or checkpoint file, None for the default; `weights` is an OpenCLIP state dict for the
-    architecture in `model`; a `precision` of None is the device's default; `preprocess` is "tag", "default" or a JSON
-    file, None for what belongs to the model. Raises UsageError for unknown names and for options that contradict each
-    other.
+    Parameters
+    ----------
+    model
+        A name, folder or checkpoint file; None for the user's default model.
+    weights
+        The file of an OpenCLIP state dict for the architecture in `model`.
+    device
+        "auto", "cpu", "cuda", "cuda:N" or "mps".
+    precision
+        "fp32", "fp16" or "bf16"; None for the device's default.
+    engine
+        "auto", "torch", "onnx" or "onnx-int8".
+    preprocess
+        "tag", "default" or a JSON file; None for the model's own.
+
+    Raises
+    ------
+    UsageError
+        An unknown name, or options that contradict each other.
     """
 
     model: str | None = None
@@ -59,10 +74,26 @@ class ModelOptions:
 class RunOptions:
     """How inputs are read, batched and kept.
 
-    `batch_size` and `workers` of None are chosen by the device and the cores; `exact` decodes large JPEGs in full;
-    `truncate` cuts texts that are too long; `on_error` says what becomes of an input that cannot be used:
-    it is left out ("skip"), raised ("raise", or "fail", as the command line has it), or keeps its row ("nan"); `cache`
-    reads and keeps vectors in the user's cache. Raises UsageError for values out of range.
+    Parameters
+    ----------
+    batch_size
+        Images or texts per step of the model, 1 to 65,536; None to choose by the device.
+    workers
+        Threads that decode images, 1 to 256; None to choose by the cores.
+    exact
+        Decode large JPEGs in full.
+    truncate
+        Cut texts that are too long for the model.
+    on_error
+        What to do with an input that cannot be used: "skip" leaves it out, "raise" (or "fail", the command line's word)
+        raises its error, "nan" keeps its row.
+    cache
+        Read vectors from the user's cache, and add new ones.
+
+    Raises
+    ------
+    UsageError
+        A value out of range.
     """
 
     batch_size: int | None = None

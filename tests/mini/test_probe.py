@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 
-from clipsim.mini.probe import ANSWERS, TEXTS, known_answers, probe_pictures
+from clipsim.mini.probe import ANSWERS, TEXTS, known_answers, probe_images
 
 
 def test_the_pictures_are_the_same_on_every_machine() -> None:
     """They are integer arithmetic, so their bytes have one digest; none is square."""
-    pictures = probe_pictures()
+    pictures = probe_images()
     digest = hashlib.sha256(b"".join(picture.tobytes() for picture in pictures)).hexdigest()
 
     assert [picture.size for picture in pictures] == [(120, 80)] * 3

@@ -144,13 +144,13 @@ def test_files_that_are_in_the_way(machine: Machine, pictures: list[Path], tmp_p
     embed(pictures[:2], tmp_path / "out", shard_size=1)
     (tmp_path / "out" / "img_emb" / "img_emb_0002.npy").write_bytes(b"mine")
     before = contents(tmp_path / "out")
-    with pytest.raises(DatasetError, match=r"img_emb/img_emb_0002\.npy is not of the data set there"):
+    with pytest.raises(DatasetError, match=r"img_emb/img_emb_0002\.npy does not belong to the data set there"):
         embed(pictures[:3], tmp_path / "out", shard_size=1, overwrite=True)
     assert {**contents(tmp_path / "out"), **before} == contents(tmp_path / "out")
     facts = tmp_path / "out" / "clipsim.json"
     facts.write_text(facts.read_text().replace("cpu", "cuda"))
     for overwrite in (False, True):
-        with pytest.raises(DatasetError, match=r"clipsim\.json, which says what is of the data set, is damaged"):
+        with pytest.raises(DatasetError, match=r"clipsim\.json, the record of the data set, is damaged"):
             embed(pictures[:2], tmp_path / "out", shard_size=1, overwrite=overwrite)
 
 

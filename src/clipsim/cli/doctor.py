@@ -19,7 +19,7 @@ from clipsim.cli.output import print_message, print_table, progress_bar, write
 from clipsim.embedding.embedder import Embedder
 from clipsim.errors import ClipsimError, printable
 from clipsim.inputs.arguments import make_sources
-from clipsim.mini.probe import TEXTS, known_answers, probe_pictures
+from clipsim.mini.probe import TEXTS, known_answers, probe_images
 from clipsim.models.catalogue import BUNDLED, BUNDLED_PATH, find_model_info, list_models
 from clipsim.models.download import hub_cache
 from clipsim.models.files import explain_model, find_files, find_weights
@@ -196,7 +196,7 @@ def check_machine(device: str, precision: str) -> Check:
     """Compare the cosines of the bundled model with its known answers."""
     try:
         options = ModelOptions(BUNDLED, device=device, precision=precision, engine="torch")
-        request = RankRequest.check(list(make_sources(probe_pictures())), TEXTS)
+        request = RankRequest.check(list(make_sources(probe_images())), TEXTS)
         with Embedder(options, RunOptions(cache=False, on_error="fail"), own_process=True) as embedder:
             result = rank(embedder, request)
     except Exception as error:  # whatever it is, the report names it

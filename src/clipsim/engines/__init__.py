@@ -1,8 +1,8 @@
-"""Pictures and texts → feature vectors: the `Encoder` protocol and what implements it.
+"""Images and texts → feature vectors: the `Encoder` protocol and its implementations.
 
 - `encoder`: the `Encoder` protocol, which every engine implements
 - `choice`: which engine runs a model, and the default device, precision and batch size
-- `preprocessing`: an RGB picture → the pixels a model takes, without torch
+- `preprocessing`: an RGB image → the pixels a model takes, without torch
 - `torch`: the engine of every model; with `compat`, the only place for torch and open_clip
 - `onnx`: exports of a model, and the engine that runs them; the only place for onnxruntime
 """

@@ -49,7 +49,7 @@ def plan_engine(
 ) -> EnginePlan:
     """Choose the engine; nothing is loaded, and `digest` gives the digest of a model's file.
 
-    Raises ModelError where an export is asked for that does not exist.
+    Raises ModelError for an export that is requested and does not exist.
     """
     notices: list[str] = []
     export = choose_export(spec, files, options, digest, notices.append)
@@ -144,7 +144,7 @@ def has_gpu_driver() -> bool:
 
 
 def explain_device(name: str, device: str) -> str | None:
-    """One line where "auto" stands for the CPU although there is a GPU that was not hidden; else None."""
+    """A notice where "auto" stands for the CPU although a GPU is there and was not hidden; else None."""
     hidden = any(os.environ.get(name) in ("", "-1") for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"))
     if name != "auto" or device != "cpu" or hidden or not has_gpu_driver():
         return None
@@ -152,7 +152,7 @@ def explain_device(name: str, device: str) -> str | None:
 
 
 def describe_gpus() -> str:
-    """The facts that decide which device "auto" stands for, apart from torch's version, as one line to compare."""
+    """All that decides which device "auto" stands for, except torch's version, as one line to compare."""
     visible = [f"{name}={os.environ.get(name)}" for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")]
     return " ".join([sys.platform, *visible, *filter(os.path.exists, _GPU_NODES)])
 

@@ -31,7 +31,7 @@ class ImageEncoder(Protocol):
         ...
 
     def prepare_image(self, image: Image.Image) -> Pixels:
-        """RGB picture → (h, w, 3) uint8, resized and cropped for the model; called from several threads."""
+        """RGB image → (h, w, 3) uint8, resized and cropped for the model; called from several threads."""
         ...
 
     def encode_images(self, pixels: Pixels) -> Features:
@@ -147,7 +147,7 @@ class Encoder(ImageEncoder, TextEncoder, Protocol):
         ...
 
 
-MAX_SHOWN = 60  # characters of a prompt that an error quotes
+MAX_QUOTED = 60  # characters of a text that a message quotes
 SHORTEN = ("shorten it, or cut it with ", Setting("truncate"))
 MAX_TOKEN_BYTES = 33  # the longest token of OpenCLIP's vocabulary, and a space
 
@@ -157,22 +157,22 @@ def bound_text(text: str, clean: Callable[[str], str], context_length: int, trun
 
     Raises TextError for a text that is certainly too long, unless `truncate`.
     """
-    most = context_length * MAX_TOKEN_BYTES
-    if len(text) <= most:
+    max_length = context_length * MAX_TOKEN_BYTES
+    if len(text) <= max_length:
         return text
     text = clean(text)
-    if len(text) > most and not truncate:
+    if len(text) > max_length and not truncate:
         raise TextError(
-            f"the prompt '{printable(text, MAX_SHOWN)}' has {len(text):,} characters, more than the "
+            f"the text '{printable(text, MAX_QUOTED)}' has {len(text):,} characters, more than the "
             f"{context_length} tokens that this model reads",
             hint=SHORTEN,
         )
-    return text[:most]
+    return text[:max_length]
 
 
 def too_many_tokens(text: str, count: int, context_length: int) -> TextError:
     """The error for a text with more tokens than the model reads."""
     return TextError(
-        f"the prompt '{printable(text, MAX_SHOWN)}' has {count} tokens and this model reads {context_length}",
+        f"the text '{printable(text, MAX_QUOTED)}' has {count} tokens and this model reads {context_length}",
         hint=SHORTEN,
     )

@@ -1,4 +1,4 @@
-"""An RGB picture → the pixels that a model takes: OpenCLIP's inference transforms in Pillow and NumPy, bit for bit."""
+"""An RGB image → the pixels that a model takes: OpenCLIP's inference transforms in Pillow and NumPy, bit for bit."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ MAX_ASPECT_RATIO = 100
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a model's pictures are resized, cropped and normalised.
+    """How a model's images are resized, cropped and normalised.
 
     `size` is height and width in pixels; `mean` and `std` are of red, green and blue, 0 to 1. `resize_mode` is
     "shortest" (then the middle is cropped), "longest" (then padded with the grey level or colour
-    `fill_color`) or "squash". With the `backend` "torchvision", pictures are resized as `transformers` does it, which
+    `fill_color`) or "squash". With the `backend` "torchvision", images are resized as `transformers` does it, which
     only the torch engine can; else as OpenCLIP does it, by Pillow.
     """
 
@@ -90,7 +90,7 @@ class Preprocessing:
         }
 
     def prepare(self, image: Image.Image) -> Pixels:
-        """RGB picture → (height, width, 3) uint8, by Pillow."""
+        """RGB image → (height, width, 3) uint8, by Pillow."""
         return np.array(self._fit(image))
 
     def normalise(self, pixels: Pixels) -> NDArray[np.float32]:
@@ -136,8 +136,8 @@ def find_preprocessing(spec: ModelSpec, config: Mapping[str, Any] | None) -> Pre
     elif spec.architecture is not None:
         size = read_catalogue()["architectures"].get(spec.architecture, {}).get("image_size")
     try:
-        found = None if size is None else Preprocessing.of(size, find_settings(spec, config))
-        return found if found is not None and found.backend == "pillow" else None
+        preprocessing = None if size is None else Preprocessing.of(size, find_settings(spec, config))
+        return preprocessing if preprocessing is not None and preprocessing.backend == "pillow" else None
     except (TypeError, ValueError):
         return None
 
@@ -158,7 +158,7 @@ def _colour(value: Any) -> int | tuple[int, int, int]:
 
 
 def trim_to_aspect_ratio(image: Image.Image) -> Image.Image:
-    """The middle 100 : 1 of a longer picture; the crop takes the middle, and resizing the rest could take hours."""
+    """The middle 100 : 1 of a longer image: only that is cropped from, and resizing the rest could take hours."""
     short = MAX_ASPECT_RATIO * min(image.size)
     left, top = max(0, image.width - short) // 2, max(0, image.height - short) // 2
     if not (left or top):
@@ -167,7 +167,7 @@ def trim_to_aspect_ratio(image: Image.Image) -> Image.Image:
 
 
 def _crop_or_pad(image: Image.Image, wide: int, high: int, fill: int | tuple[int, int, int]) -> Image.Image:
-    """The middle of a picture, on a colour where it is too small."""
+    """The middle of an image, padded with a colour where it is too small."""
     if image.width < wide or image.height < high:
         left, top = max(0, wide - image.width) // 2, max(0, high - image.height) // 2
         from PIL import Image

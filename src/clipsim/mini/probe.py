@@ -1,6 +1,6 @@
-"""Integer arithmetic → probe pictures, and the cosines that the bundled model is known to give for them.
+"""The probe images of `clipsim doctor`, computed from integers, and the cosines that the bundled model gives for them.
 
-`clipsim doctor` compares a machine's cosines with these. `python -m training.answers` writes them after a training.
+`python -m training.answers` writes the cosines after a training.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ ANSWERS = FOLDER / "answers.json"
 TEXTS = ("maze", "cat", "a red circle", "stripes")
 
 
-def probe_pictures() -> list[Image.Image]:
-    """Three RGB pictures, none square, the same to the bit on every machine."""
+def probe_images() -> list[Image.Image]:
+    """Three RGB images, none square, the same to the bit on every machine."""
     y, x = np.mgrid[0:80, 0:120]
     disc = np.where((x - 60) ** 2 + (y - 40) ** 2 < 30**2, 40, 250)
     stripes = np.where((x // 10) % 2 == 0, 20, 235)
@@ -27,6 +27,6 @@ def probe_pictures() -> list[Image.Image]:
 
 
 def known_answers() -> list[list[float]]:
-    """The cosines that the bundled model gives in fp32, a row a text, a column a picture."""
+    """The cosines that the bundled model gives in fp32, a row a text, a column an image."""
     answers: list[list[float]] = json.loads(ANSWERS.read_text(encoding="utf-8"))["similarity"]
     return answers

@@ -1,6 +1,6 @@
-"""What the user calls a model → `ModelSpec` → its files on this machine.
+"""A model's name, folder or file → `ModelSpec` → its files on this machine.
 
-- `catalogue`: facts of the models that have a name
+- `catalogue`: the published models, as `ModelInfo`
 - `names`: a name, folder or checkpoint file → `ModelSpec`
 - `settings`: the user's default model, and where settings and caches are kept
 - `files`: `ModelSpec` → `ModelFiles`

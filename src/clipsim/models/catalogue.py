@@ -36,7 +36,7 @@ OPENAI_NAMES = {
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """One line of `clipsim models`; None where a fact is not published."""
+    """One line of `clipsim models`; None where a value is not published."""
 
     name: str
     architecture: str
@@ -77,15 +77,15 @@ def read_catalogue() -> dict[str, Any]:
 
 @cache
 def list_models() -> tuple[ModelInfo, ...]:
-    """Every model with a name, the bundled one first, the others in OpenCLIP's order."""
+    """Every published model, the bundled one first, the others in OpenCLIP's order."""
     architectures = read_catalogue()["architectures"]
     openai = {architecture: alias for alias, architecture in OPENAI_NAMES.items()}
-    found = [_bundled_info()]
+    models = [_bundled_info()]
     for entry in read_catalogue()["weights"]:
         name, tag = entry["architecture"], entry["pretrained"]
         aliases = (openai[name],) if tag == "openai" and name in openai else ()
-        found.append(ModelInfo(f"{name}/{tag}", aliases=aliases, **entry, **architectures[name]))
-    return tuple(found)
+        models.append(ModelInfo(f"{name}/{tag}", aliases=aliases, **entry, **architectures[name]))
+    return tuple(models)
 
 
 def _bundled_info() -> ModelInfo:
@@ -110,7 +110,7 @@ def _bundled_info() -> ModelInfo:
 
 
 def find_model_info(name: str) -> ModelInfo | None:
-    """The facts of a model by its name, OpenAI's or the Hub's name for it; None where the catalogue has none."""
+    """The catalogue's entry for a model, by its name, OpenAI's or the Hub's name for it; None where there is none."""
     name = HUB_NAMES.get(name, name)
     return next((info for info in list_models() if name in (info.name, *info.aliases)), None)
 

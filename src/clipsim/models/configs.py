@@ -56,23 +56,25 @@ def _check(config: Any, path: Path) -> dict[str, Any]:
 
 
 def describe_model(model: Mapping[str, Any], preprocess: Mapping[str, Any]) -> str:
-    """What a state dict says of its model, for `read_description`."""
+    """The text that a state dict carries to describe its model; `read_description` reads it."""
     return _DESCRIPTION + json.dumps({"model_cfg": model, "preprocess_cfg": preprocess})
 
 
 def read_description(path: Path) -> dict[str, Any] | None:
-    """What a state dict that was saved from a model of `clipsim.load` says of it, as `read_config`; else None.
+    """The configuration in a state dict that was saved from a model of `clipsim.load`, as `read_config`; else None.
 
     The text is in the pickle of the file, which is searched and not run. Raises WeightsError where it is damaged, or
     where the model has a tokenizer of its own, which is not in the file.
     """
     pickled, mark = _read_pickle(path), _DESCRIPTION.encode()
     # a pickle writes a long text after its length in four bytes
-    found = {pickled[at : at + int.from_bytes(pickled[at - 4 : at], "little")] for at in _find_all(mark, pickled)}
-    if len(found) != 1:
+    descriptions = {
+        pickled[at : at + int.from_bytes(pickled[at - 4 : at], "little")] for at in _find_all(mark, pickled)
+    }
+    if len(descriptions) != 1:
         return None  # of several models
     try:
-        config = _check(json.loads(found.pop().removeprefix(mark)), path)
+        config = _check(json.loads(descriptions.pop().removeprefix(mark)), path)
     except (ValueError, RecursionError) as error:
         raise WeightsError(f"{printable(str(path))}: its description of the model is damaged") from error
     text = config["model_cfg"]["text_cfg"]
@@ -105,14 +107,14 @@ def _read_pickle(path: Path) -> bytes:
                 with archive.open(entry) as pickled:
                     return pickled.read(MAX_CONFIG_BYTES)
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
-        return b""  # damaged; that is said when the tensors are read
+        return b""  # damaged, which is reported when the tensors are read
 
 
-def _find_all(wanted: bytes, content: bytes) -> Iterator[int]:
-    at = content.find(wanted)
+def _find_all(pattern: bytes, content: bytes) -> Iterator[int]:
+    at = content.find(pattern)
     while at >= 0:
         yield at
-        at = content.find(wanted, at + 1)
+        at = content.find(pattern, at + 1)
 
 
 def is_transformers_config(path: Path) -> bool:
@@ -120,7 +122,7 @@ def is_transformers_config(path: Path) -> bool:
     try:
         config = read_settings(path)
     except WeightsError:
-        return True  # so that what is wrong with it is said
+        return True  # so that the error is reported
     return isinstance(config, dict) and "model_type" in config
 
 
@@ -130,8 +132,8 @@ def _convert(path: Path, config: Any) -> dict[str, Any]:
             raise ValueError("not an object")
         return transformers_config.convert_config(config, _read_processor(path.parent))
     except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
-        said = printable(str(error), 240)
-        raise WeightsError(f"{printable(str(path))}: this configuration is not supported: {said}") from error
+        cause = printable(str(error), 240)
+        raise WeightsError(f"{printable(str(path))}: this configuration is not supported: {cause}") from error
 
 
 def _read_processor(folder: Path) -> Mapping[str, Any] | None:
@@ -147,7 +149,7 @@ def lacks_processor(path: Path) -> bool:
 
 
 def read_settings(path: Path) -> Any:
-    """What a JSON file of settings holds. Raises WeightsError for one that is damaged or too large."""
+    """The value in a JSON file of settings. Raises WeightsError for one that is damaged or too large."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_CONFIG_BYTES + 1)
@@ -186,11 +188,11 @@ def find_settings(spec: ModelSpec, config: Mapping[str, Any] | None) -> dict[str
         return dict(config.get("preprocess_cfg") or {})
     if spec.kind == "tag":
         return dict(read_catalogue()["preprocess"].get(spec.name, {}))
-    found = _published(spec)
-    if len(found) == 1:
-        return dict(found[0])
+    published = _published(spec)
+    if len(published) == 1:
+        return dict(published[0])
     if spec.preprocess == "tag":
-        cause = "has no published weights" if not found else "has published weights with different preprocessing"
+        cause = "has no published weights" if not published else "has published weights with different preprocessing"
         raise UsageError(
             f"{printable(spec.reported_name)} {cause}",
             parameter="preprocess",
@@ -201,18 +203,18 @@ def find_settings(spec: ModelSpec, config: Mapping[str, Any] | None) -> dict[str
 
 
 def explain_settings(spec: ModelSpec) -> str | None:
-    """One line where the preprocessing of a user's state dict was not chosen and could be another; else None."""
+    """A notice where the preprocessing of a user's state dict was not chosen and could be another; else None."""
     if spec.kind != "weights" or spec.preprocess is not None:
         return None
-    found = _published(spec)
+    published = _published(spec)
     name = printable(spec.reported_name)
-    if len(found) > 1:
+    if len(published) > 1:
         return (
-            f"the published weights of {name} are preprocessed in {len(found)} ways, so OpenCLIP's default is used for "
-            "these; the setting 'preprocess' (tag, default or a JSON file) chooses"
+            f"the published weights of {name} are preprocessed in {len(published)} ways, so OpenCLIP's default is "
+            "used for these; the setting 'preprocess' (tag, default or a JSON file) chooses"
         )
-    if found and found[0]:
-        differing = ", ".join(sorted(found[0]))
+    if published and published[0]:
+        differing = ", ".join(sorted(published[0]))
         return (
             f"these weights are preprocessed as the published ones of {name}, not by OpenCLIP's default "
             f"(different: {differing}); the setting 'preprocess' (tag, default or a JSON file) chooses"
@@ -223,12 +225,12 @@ def explain_settings(spec: ModelSpec) -> str | None:
 def _published(spec: ModelSpec) -> list[dict[str, Any]]:
     """The different settings of an architecture's published weights."""
     published = read_catalogue()["preprocess"]
-    found: list[dict[str, Any]] = []
+    variants: list[dict[str, Any]] = []
     for name in list_tags(spec.architecture):
         settings = published.get(name, {})
-        if settings not in found:
-            found.append(settings)
-    return found
+        if settings not in variants:
+            variants.append(settings)
+    return variants
 
 
 def _read_file(path: str) -> dict[str, Any]:

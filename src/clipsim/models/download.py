@@ -10,12 +10,11 @@ from contextlib import contextmanager, suppress
 from logging import ERROR
 from pathlib import Path
 
-from clipsim.errors import DownloadError, ModelError, UsageError, printable
+from clipsim.errors import DownloadError, ModelError, UsageError, first_line, printable
 from clipsim.files import digest_file
 from clipsim.models.names import ModelSpec
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-MAX_SHOWN = 160  # characters of another library's error
 _downloading = threading.Lock()
 
 
@@ -31,7 +30,7 @@ def find_cached(repository: str, file: str, cache_dir: str | None = None) -> Pat
 
 
 def hub_cache() -> Path:
-    """The folder of the Hugging Face cache, which `HF_HOME` and its relatives move."""
+    """The folder of the Hugging Face cache; `HF_HOME` and `HF_HUB_CACHE` move it."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     return Path(HF_HUB_CACHE)
@@ -76,9 +75,11 @@ def fetch_folder(repository: str, patterns: Sequence[str], needed: Sequence[str]
     from huggingface_hub import snapshot_download
 
     with suppress(Exception):  # not cached, or not readable; the download below raises the error to report
-        found = snapshot_download(repository, allow_patterns=list(patterns), cache_dir=cache_dir, local_files_only=True)
-        if any(any(Path(found).glob(pattern)) for pattern in needed):
-            return Path(found)
+        cached = snapshot_download(
+            repository, allow_patterns=list(patterns), cache_dir=cache_dir, local_files_only=True
+        )
+        if any(any(Path(cached).glob(pattern)) for pattern in needed):
+            return Path(cached)
     try:
         with _quiet():
             folder = Path(snapshot_download(repository, allow_patterns=list(patterns), cache_dir=cache_dir))
@@ -101,16 +102,16 @@ def remove_downloads(spec: ModelSpec) -> int:
     from huggingface_hub.errors import CacheNotFound
 
     try:
-        found = scan_cache_dir(hub_cache())
+        cache_info = scan_cache_dir(hub_cache())
         revisions = [
             revision.commit_hash
-            for repository in found.repos
+            for repository in cache_info.repos
             if repository.repo_id == spec.repository and repository.repo_type == "model"
             for revision in repository.revisions
         ]
         if not revisions:
             raise ModelError(f"{shown} is not on this machine")
-        strategy = found.delete_revisions(*revisions)
+        strategy = cache_info.delete_revisions(*revisions)
         strategy.execute()
     except CacheNotFound as error:
         raise ModelError(f"{shown} is not on this machine") from error
@@ -229,8 +230,7 @@ def _explain(error: BaseException, repository: str, again: str) -> str:
     cause = error
     while cause.__cause__ is not None and not isinstance(cause, OSError):
         cause = cause.__cause__
-    said = str(cause).strip() or type(cause).__name__
     return (
-        f"{subject}: not on this machine, and the download failed ({printable(said.splitlines()[0], MAX_SHOWN)}); "
+        f"{subject}: not on this machine, and the download failed ({first_line(cause, 160)}); "
         f"when online, {again} fetches it"
     )

@@ -110,7 +110,7 @@ def read_model_config(files: ModelFiles) -> dict[str, Any] | None:
 
 
 def read_weights_config(weights: Path) -> dict[str, Any] | None:
-    """What a checkpoint file, or else the folder around it, says of its model; None where neither says anything."""
+    """The configuration in a checkpoint file, or else in its folder; None where neither has one."""
     described = read_description(weights)
     if described is not None or not _config_is_of(weights):
         return described
@@ -119,9 +119,9 @@ def read_weights_config(weights: Path) -> dict[str, Any] | None:
 
 
 def explain_model(spec: ModelSpec, files: ModelFiles) -> tuple[str, ...]:
-    """Notices of what is not used of a model's folder, and of how pictures are prepared; the weights are not read.
+    """Notices of what is not used of a model's folder, and of how images are prepared; the weights are not read.
 
-    What else there is to say of a model is said by the encoder that has read them.
+    The encoder, which reads the weights, has further notices.
     """
     settings = None if files.config is not None or files.described else explain_settings(spec)
     return (*_explain_folder(spec, files), *([settings] if settings else []))
@@ -143,7 +143,7 @@ def _explain_folder(spec: ModelSpec, files: ModelFiles) -> list[str]:
         notices.append(f"{shown}: the EMA weights beside it ({printable(averaged[0], 60)}) are not used")
     if files.config is not None and lacks_processor(files.config):
         notices.append(
-            f"{printable(str(files.config))}: no image processor is beside it, so pictures are prepared as for OpenAI's"
+            f"{printable(str(files.config))}: no image processor is beside it, so images are prepared as for OpenAI's"
             " CLIP; preprocessor_config.json would say how"
         )
     return notices

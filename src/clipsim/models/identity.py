@@ -25,7 +25,7 @@ def identify_model(spec: ModelSpec, files: ModelFiles, digest: Callable[[Path], 
 
     `digest` gives a file's digest; a cached one avoids reading gigabytes of weights again. Raises OSError.
     """
-    facts = {
+    description = {
         "rules": ENCODING_RULES,
         "open_clip": package_version("open_clip_torch"),
         "kind": spec.kind,
@@ -39,7 +39,7 @@ def identify_model(spec: ModelSpec, files: ModelFiles, digest: Callable[[Path], 
         "text_model": _digest_folder(files.text_model, digest),
         "preprocess": find_settings(spec, read_model_config(files)),
     }
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(description).encode()).hexdigest()
 
 
 @cache

@@ -133,11 +133,11 @@ def _unknown(name: str) -> UnknownModelError:
 
 def _near_names(name: str) -> list[str]:
     """Up to three names that resemble one: those that contain it, the most accurate first, else those spelt alike."""
-    wanted = name.lower().replace(":", "/")
-    containing = [info for info in list_models() if len(wanted) > 2 and wanted in info.name.lower()]
+    lowered = name.lower().replace(":", "/")
+    containing = [info for info in list_models() if len(lowered) > 2 and lowered in info.name.lower()]
     containing.sort(key=lambda info: -(info.imagenet_top1 or 0))
     if containing:
         return [info.name for info in containing[:3]]
-    known = {alias.lower(): alias for info in list_models() for alias in (info.name, *info.aliases)}
-    known |= {alias: alias for alias in HUB_NAMES}
-    return [known[match] for match in difflib.get_close_matches(wanted, known, n=3, cutoff=0.6)]
+    names = {alias.lower(): alias for info in list_models() for alias in (info.name, *info.aliases)}
+    names |= {alias: alias for alias in HUB_NAMES}
+    return [names[match] for match in difflib.get_close_matches(lowered, names, n=3, cutoff=0.6)]

@@ -69,8 +69,8 @@ def settings_path() -> Path:
 
 def cache_folder() -> Path:
     """The folder for what clipsim can re-create: `CLIPSIM_CACHE_DIR`, else the system's usual folder for caches."""
-    if own := os.environ.get("CLIPSIM_CACHE_DIR"):
-        return Path(own)
+    if setting := os.environ.get("CLIPSIM_CACHE_DIR"):
+        return Path(setting)
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "clipsim"
     if sys.platform == "win32":

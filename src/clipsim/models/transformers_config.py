@@ -115,21 +115,21 @@ def choose_processor(
     return chosen
 
 
-def _preprocessing(given: Mapping[str, Any], image_size: int) -> dict[str, Any]:
+def _preprocessing(processor: Mapping[str, Any], image_size: int) -> dict[str, Any]:
     """OpenCLIP's `preprocess_cfg`; raises ValueError for settings that would give other pixels than OpenCLIP's."""
-    settings = _PROCESSOR_DEFAULTS | dict(given)
+    settings = _PROCESSOR_DEFAULTS | dict(processor)
     kind = str(settings.get("image_processor_type") or settings.get("feature_extractor_type") or "CLIPImageProcessor")
     if kind not in _PROCESSORS:
-        raise ValueError(f"pictures prepared by {printable(kind, 60)}; clipsim knows CLIPImageProcessor only")
+        raise ValueError(f"images prepared by {printable(kind, 60)}; clipsim knows CLIPImageProcessor only")
     flags = {name: _flag(settings, name) for name in settings if name.startswith(("do_", "use_", "default_"))}
     if unknown := sorted(name for name, value in flags.items() if value and name not in _PROCESSOR_DEFAULTS):
         raise ValueError(f"{printable(unknown[0], 60)} is true, which CLIPImageProcessor does not know")
     if not flags["do_resize"] or flags["do_pad"]:
         name, value = ("do_pad", "true") if flags["do_pad"] else ("do_resize", "false")
-        raise ValueError(f"{name} is {value}, so pictures do not have the size of the model")
+        raise ValueError(f"{name} is {value}, so images do not have the size of the model")
     resample = settings["resample"]
     if isinstance(resample, bool) or not isinstance(resample, int) or resample not in _RESAMPLING:
-        raise ValueError(f"resample {_shown(resample)}; clipsim resizes by 2 (bilinear) or 3 (bicubic)")
+        raise ValueError(f"resample {_quote(resample)}; clipsim resizes by 2 (bilinear) or 3 (bicubic)")
     mean, std = _normalisation(settings, flags)
     return {
         "backend": "torchvision",
@@ -143,7 +143,7 @@ def _preprocessing(given: Mapping[str, Any], image_size: int) -> dict[str, Any]:
 def _flag(settings: Mapping[str, Any], name: str) -> bool:
     value = False if settings[name] is None else settings[name]
     if not isinstance(value, bool):
-        raise ValueError(f"{printable(name, 60)} is {_shown(value)}, where true or false is expected")
+        raise ValueError(f"{printable(name, 60)} is {_quote(value)}, where true or false is expected")
     return value
 
 
@@ -166,20 +166,20 @@ def _normalisation(settings: Mapping[str, Any], flags: Mapping[str, bool]) -> tu
 
 def _number(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e9:
-        raise ValueError(f"{name} is {_shown(value)}, where a number is expected")
+        raise ValueError(f"{name} is {_quote(value)}, where a number is expected")
     return float(value)
 
 
 def _three(values: Any, name: str) -> list[float]:
     if not isinstance(values, list) or len(values) != 3:
-        raise ValueError(f"{name} is {_shown(values)}, where three numbers are expected")
+        raise ValueError(f"{name} is {_quote(values)}, where three numbers are expected")
     return [_number(value, name) for value in values]
 
 
 def _resize_mode(settings: Mapping[str, Any], flags: Mapping[str, bool], image_size: int) -> str:
-    """OpenCLIP's name for the way to the model's size; raises ValueError where there is none."""
-    given = dict.fromkeys(("height", "width"), _SQUARE_SIZE) if flags["use_square_size"] else settings["size"]
-    size, crop = _edges(given, "size", flags["default_to_square"]), None
+    """OpenCLIP's name for how images get the model's size; raises ValueError where it has none."""
+    resize_to = dict.fromkeys(("height", "width"), _SQUARE_SIZE) if flags["use_square_size"] else settings["size"]
+    size, crop = _edges(resize_to, "size", flags["default_to_square"]), None
     if flags["do_center_crop"]:
         crop = _edges(settings["crop_size"], "crop_size", True)
     square = {"height": image_size, "width": image_size}
@@ -187,9 +187,9 @@ def _resize_mode(settings: Mapping[str, Any], flags: Mapping[str, bool], image_s
         return "squash"
     if size == {"shortest_edge": image_size} and crop == square:
         return "shortest"
-    cropped = "not cropped" if crop is None else f"cropped to {_shown(settings['crop_size'])}"
+    cropped = "not cropped" if crop is None else f"cropped to {_quote(settings['crop_size'])}"
     raise ValueError(
-        f"pictures resized to {_shown(size)} and {cropped}, for a model of {image_size} pixels, where clipsim "
+        f"images resized to {_quote(size)} and {cropped}, for a model of {image_size} pixels, where clipsim "
         "resizes and crops to the model's size"
     )
 
@@ -201,13 +201,13 @@ def _edges(value: Any, name: str, to_square: bool) -> dict[str, int]:
     elif isinstance(value, list) and len(value) == 2:
         value = {"height": value[0], "width": value[1]}
     if not isinstance(value, Mapping):
-        raise ValueError(f"{name} is {_shown(value)}, where a size is expected")
+        raise ValueError(f"{name} is {_quote(value)}, where a size is expected")
     edges = {str(edge): length for edge, length in value.items() if length is not None}
     if any(isinstance(length, bool) or not isinstance(length, int) for length in edges.values()):
-        raise ValueError(f"{name} is {_shown(value)}, where whole numbers are expected")
+        raise ValueError(f"{name} is {_quote(value)}, where whole numbers are expected")
     return edges
 
 
-def _shown(value: Any) -> str:
+def _quote(value: Any) -> str:
     """A value of a settings file in a message, short."""
     return printable(repr(value)[:200], 60)

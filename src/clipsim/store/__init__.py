@@ -3,14 +3,14 @@
 Reading:
 
 - `layout`: which files a data set has, and `clipsim.json` ↔ `DatasetInfo`
-- `dataset`: a folder that `clipsim embed` wrote → vectors in place, names and the facts of the model, compared with
+- `dataset`: a folder that `clipsim embed` wrote → vectors in place, names and the model's record, compared with
   what was written; the nearest of them, all compared
 - `index`: an index beside a data set, which finds them faster
 - `vector_table`: data sets and new vectors as one table
 
 Writing:
 
-- `folders`: a folder on this machine or in an object store, whose files are whole or not there
+- `folders`: a folder on this machine or in an object store, whose files are written in one step
 - `lifecycle`: which inputs make up which shard; what a folder holds already, how it is replaced, and how it is finished
 - `shards`: one shard: vectors, and the metadata of their images as Parquet
 """

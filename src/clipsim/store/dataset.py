@@ -1,4 +1,4 @@
-"""A folder that `clipsim embed` wrote → memory-mapped vectors, the names of their pictures, and the facts of the model.
+"""A folder that `clipsim embed` wrote → `Dataset`: memory-mapped vectors, their metadata, and the model's record.
 
 `layout` says which files there are. What they hold is compared with what was written before it is used: sizes when a
 data set is opened, digests when a file is first read.
@@ -22,6 +22,7 @@ from clipsim.errors import DatasetError, printable
 from clipsim.files import FileStamp, digest_file, unescape_name
 from clipsim.store.folders import DigestFile, LocalFolder
 from clipsim.store.layout import (
+    INFO_FILE,
     REMEDY,
     FileInfo,
     Files,
@@ -70,8 +71,8 @@ class Dataset:
         if not self.info.complete:
             made = find_made(LocalFolder(str(self.folder)), self.info)
             self.shards, self.rows = list(made), [record.images for record in made.values()]
-            self._files = {name: known for record in made.values() for name, known in record.files.items()}
-        self._places = {shard: place for place, shard in enumerate(self.shards)}
+            self._files = {name: file_info for record in made.values() for name, file_info in record.files.items()}
+        self._shard_indices = {shard: index for index, shard in enumerate(self.shards)}
         self.starts = [0, *np.cumsum(self.rows, dtype=np.int64).tolist()]
         self._read: dict[str, FileStamp] = {}
         for shard in self.shards:
@@ -98,10 +99,10 @@ class Dataset:
 
     def vectors(self, rows: Sequence[int]) -> NDArray[np.float32]:
         """(n, d) float32: the vectors of n rows, in the order given."""
-        found = np.empty((len(rows), self.info.dimensions), np.float32)
-        for shard, start, places in self._by_shard(rows):
-            found[places] = self.image_vectors(shard)[[rows[place] - start for place in places]]
-        return found
+        vectors = np.empty((len(rows), self.info.dimensions), np.float32)
+        for shard, start, indices in self._by_shard(rows):
+            vectors[indices] = self.image_vectors(shard)[[rows[index] - start for index in indices]]
+        return vectors
 
     def image_vectors(self, shard: int) -> StoredVectors:
         """(n, d) memory-mapped unit vectors of one shard."""
@@ -112,13 +113,13 @@ class Dataset:
         return self._map("text_emb", shard)
 
     def names(self, shard: int) -> list[str]:
-        """The names of one shard's pictures, in the order of its vectors."""
+        """The names of one shard's images, in the order of its vectors."""
         return [str(name) for name in self.columns(shard, ["image_path"])["image_path"]]
 
     def locate(self, name: str) -> str:
-        """The path from the current folder of a picture's name, which was relative to the folder it was embedded from.
+        """The path from the current folder of an image's name, which was relative to the folder it was embedded from.
 
-        Absolute paths and addresses are given back as they are.
+        Absolute paths and addresses are returned as they are.
         """
         base = self.info.base
         if base is None or base == self._here or os.path.isabs(name) or "://" in name:  # noqa: PTH117 (of each row)
@@ -131,34 +132,36 @@ class Dataset:
         parquet = import_parquet()
         path = self._check(name)
         try:
-            found: dict[str, list[Any]] = parquet.read_table(path, columns=list(columns), partitioning=None).to_pydict()
+            values: dict[str, list[Any]] = parquet.read_table(
+                path, columns=list(columns), partitioning=None
+            ).to_pydict()
         except Exception as error:  # pyarrow raises errors of many families for damaged files
             raise DatasetError(f"{printable(str(path))}: damaged: {printable(str(error), 120)}; {REMEDY}") from error
-        rows = self.rows[self._places[shard]]
-        if set(found) != set(columns) or any(len(values) != rows for values in found.values()):
+        rows = self.rows[self._shard_indices[shard]]
+        if set(values) != set(columns) or any(len(column) != rows for column in values.values()):
             raise DatasetError(f"{printable(str(path))}: damaged: not {rows:,} rows of {', '.join(columns)}; {REMEDY}")
-        if "image_path" in found:
-            found["image_path"] = [unescape_name(str(name)) for name in found["image_path"]]
-        return found
+        if "image_path" in values:
+            values["image_path"] = [unescape_name(str(name)) for name in values["image_path"]]
+        return values
 
     def describe(self, rows: Sequence[int], columns: Sequence[str] = ("image_path",)) -> list[dict[str, Any]]:
-        """The metadata of some rows, in the order given; each shard that is concerned is read once."""
-        found: list[dict[str, Any]] = [{}] * len(rows)
-        for shard, start, places in self._by_shard(rows):
+        """The metadata of some rows, in the order given; each shard is read once."""
+        records: list[dict[str, Any]] = [{}] * len(rows)
+        for shard, start, indices in self._by_shard(rows):
             values = self.columns(shard, columns)
-            for place in places:
-                found[place] = {name: values[name][rows[place] - start] for name in columns}
-        return found
+            for index in indices:
+                records[index] = {name: values[name][rows[index] - start] for name in columns}
+        return records
 
     def _by_shard(self, rows: Sequence[int]) -> Iterator[tuple[int, int, list[int]]]:
         """The shards that hold some rows: number, first row, and the places in `rows` of those it holds."""
-        places: dict[int, list[int]] = {}
-        for place, row in enumerate(rows):
+        positions: dict[int, list[int]] = {}
+        for position, row in enumerate(rows):
             if not 0 <= row < len(self):
                 raise IndexError(f"row {row} of {len(self)}")
-            places.setdefault(int(np.searchsorted(self.starts, row, side="right")) - 1, []).append(place)
-        for index in sorted(places):
-            yield self.shards[index], self.starts[index], places[index]
+            positions.setdefault(int(np.searchsorted(self.starts, row, side="right")) - 1, []).append(position)
+        for index in sorted(positions):
+            yield self.shards[index], self.starts[index], positions[index]
 
     def require_unit_rows(self) -> None:
         """Read all vectors. Raises DatasetError for one whose length is not 1."""
@@ -172,30 +175,32 @@ class Dataset:
         if name not in self._files:
             raise DatasetError(f"{printable(str(self.folder))}: it has no {name}")
         path = self._check(name)
-        shape, dtype = (self.rows[self._places[shard]], self.info.dimensions), numpy_dtype(self.info.dtype)
+        shape, dtype = (self.rows[self._shard_indices[shard]], self.info.dimensions), numpy_dtype(self.info.dtype)
         try:
             vectors: StoredVectors = np.load(path, mmap_mode="r", allow_pickle=False)
         except Exception as error:  # NumPy raises errors of many families for damaged headers
             cause = printable(str(error), 120)
             raise DatasetError(f"{printable(str(path))}: not an array of {shape} {dtype}: {cause}; {REMEDY}") from error
         if vectors.shape != shape or vectors.dtype != dtype:
-            found = f"{vectors.shape} {vectors.dtype}"
-            raise DatasetError(f"{printable(str(path))}: not an array of {shape} {dtype}, but {found}; {REMEDY}")
+            stored = f"{vectors.shape} {vectors.dtype}"
+            raise DatasetError(f"{printable(str(path))}: not an array of {shape} {dtype}, but {stored}; {REMEDY}")
         return vectors
 
     def _stat(self, name: str) -> FileStamp:
         """The stamp of a file. Raises DatasetError where it is missing or has another size than was written."""
-        path, known = self.folder / name, self._files.get(name)
-        if known is None:
-            raise DatasetError(f"{printable(str(self.folder))}: its facts do not name {name}; {REMEDY}")
+        path, recorded = self.folder / name, self._files.get(name)
+        if recorded is None:
+            raise DatasetError(f"{printable(str(self.folder))}: its {INFO_FILE} does not name {name}; {REMEDY}")
         try:
             stamp = FileStamp.of(path.stat())
         except FileNotFoundError as error:
             raise DatasetError(f"{printable(str(path))}: missing; {REMEDY}") from error
         except OSError as error:
             raise DatasetError(f"{printable(str(path))}: cannot read it: {error.strerror or error}") from error
-        if stamp.size != known.bytes:
-            raise DatasetError(f"{printable(str(path))}: damaged: {stamp.size:,} bytes, not {known.bytes:,}; {REMEDY}")
+        if stamp.size != recorded.bytes:
+            raise DatasetError(
+                f"{printable(str(path))}: damaged: {stamp.size:,} bytes, not {recorded.bytes:,}; {REMEDY}"
+            )
         return stamp
 
     def _check(self, name: str) -> Path:
@@ -207,13 +212,13 @@ class Dataset:
         return path
 
 
-def check_digest(path: Path, known: FileInfo, digest: DigestFile) -> None:
+def check_digest(path: Path, recorded: FileInfo, digest: DigestFile) -> None:
     """Raise DatasetError where a file's content is not what was written."""
     try:
-        found = digest(path)
+        actual = digest(path)
     except OSError as error:
         raise DatasetError(f"{printable(str(path))}: cannot read it: {error.strerror or error}") from error
-    if found != known.sha256:
+    if actual != recorded.sha256:
         raise DatasetError(f"{printable(str(path))}: damaged: not the content that was written; {REMEDY}")
 
 
@@ -231,23 +236,23 @@ def scan(
     """
 
     def read(index: int) -> tuple[Nearest, int]:
-        found = Nearest(len(queries), count)
+        nearest_rows = Nearest(len(queries), count)
         shard, start = dataset.shards[index], dataset.starts[index]
         vectors = dataset.image_vectors(shard)
         if accept is None:
-            add_vectors(found, queries, vectors, start)
-            return found, len(vectors)
+            add_vectors(nearest_rows, queries, vectors, start)
+            return nearest_rows, len(vectors)
         rows = [row for row, name in enumerate(dataset.names(shard)) if accept(name)]
         if rows:
-            add_vectors(found, queries, vectors[rows], 0)
-            taken = found.rows >= 0
-            found.rows[taken] = [start + rows[row] for row in found.rows[taken]]
-            found.wrong = {start + rows[row] for row in found.wrong}
-        return found, len(rows)
+            add_vectors(nearest_rows, queries, vectors[rows], 0)
+            filled = nearest_rows.rows >= 0
+            nearest_rows.rows[filled] = [start + rows[row] for row in nearest_rows.rows[filled]]
+            nearest_rows.wrong = {start + rows[row] for row in nearest_rows.wrong}
+        return nearest_rows, len(rows)
 
     nearest, compared = Nearest(len(queries), count), 0
     with ThreadPoolExecutor(workers, "scan") as pool:
-        for found, rows in pool.map(read, range(len(dataset.shards))):
-            nearest.merge(found)
+        for nearest_rows, rows in pool.map(read, range(len(dataset.shards))):
+            nearest.merge(nearest_rows)
             compared += rows
     return nearest, compared

@@ -16,7 +16,7 @@ from clipsim.errors import DatasetError, first_line, printable, requires
 
 # Stores whose objects are made by one request, completely or not at all, and have no folders to create.
 _OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci"))
-_SHOWN = ("s3", "gs", "az", "abfs", "oss", "oci")
+_STORE_NAMES = ("s3", "gs", "az", "abfs", "oss", "oci")
 SCRATCH = ".clipsim/tmp-"
 DigestFile = Callable[[Path], str]  # a file of this machine → its SHA-256 in hex; raises OSError
 
@@ -136,10 +136,10 @@ class LocalFolder:
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """A new folder within this one, so that files are moved into place by renaming."""
-        place = self.path / SCRATCH
+        scratch_path = self.path / SCRATCH
         with self._errors("write to"):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix=place.name, dir=place.parent))
+            scratch_path.parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix=scratch_path.name, dir=scratch_path.parent))
         try:
             yield folder
         finally:
@@ -192,7 +192,7 @@ class StoreFolder:
         self._protocols = {protocols} if isinstance(protocols, str) else set(protocols)
         if self._protocols.isdisjoint({*_OBJECT_STORES, "memory"}):
             raise DatasetError(
-                f"{self.shown}: a data set needs a store whose files are whole or not there ({', '.join(_SHOWN)}); "
+                f"{self.shown}: a data set needs a store that writes files in one step ({', '.join(_STORE_NAMES)}); "
                 "write it into a folder of this machine, and copy that"
             )
 
@@ -201,26 +201,26 @@ class StoreFolder:
         try:
             with self._errors("read"):
                 self._store.invalidate_cache()
-                found = self._store.ls(self._place(below), detail=False)
+                entries = self._store.ls(self._object_path(below), detail=False)
         except _NoSuchFileError:
             return []
-        return [name for path in found if (name := _last_part(path))]
+        return [name for path in entries if (name := _last_part(path))]
 
     def sizes(self, below: str) -> dict[str, int]:
         """The objects directly below a name, and how many bytes each has."""
         try:
             with self._errors("read"):
                 self._store.invalidate_cache()
-                found = self._store.ls(self._place(below), detail=True)
+                entries = self._store.ls(self._object_path(below), detail=True)
         except _NoSuchFileError:
             return {}
-        return {_last_part(entry["name"]): int(entry["size"]) for entry in found if entry["type"] == "file"}
+        return {_last_part(entry["name"]): int(entry["size"]) for entry in entries if entry["type"] == "file"}
 
     def read(self, name: str) -> bytes | None:
         """The content of an object; None where there is none."""
         try:
             with self._errors("read"):
-                return bytes(self._store.cat_file(self._place(name)))
+                return bytes(self._store.cat_file(self._object_path(name)))
         except _NoSuchFileError:
             return None
 
@@ -233,21 +233,21 @@ class StoreFolder:
         """Make or replace an object."""
         with self._errors("write to"):
             self._make_room(name)
-            self._store.pipe_file(self._place(name), content)
+            self._store.pipe_file(self._object_path(name), content)
 
     def publish(self, made: Path, name: str) -> None:
         """Make or replace an object by a complete file."""
         with self._errors("write to"):
             self._make_room(name)
             if "memory" in self._protocols:  # whose put_file makes an empty object first
-                self._store.pipe_file(self._place(name), made.read_bytes())
+                self._store.pipe_file(self._object_path(name), made.read_bytes())
             else:
-                self._store.put_file(str(made), self._place(name))
+                self._store.put_file(str(made), self._object_path(name))
 
     def remove(self, name: str) -> None:
         """Remove an object, or all that are below a name."""
         with suppress(_NoSuchFileError), self._errors("write to"):
-            self._store.rm(self._place(name), recursive=True)
+            self._store.rm(self._object_path(name), recursive=True)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -267,9 +267,9 @@ class StoreFolder:
     def _make_room(self, name: str) -> None:
         """Create the folder of a file. Stores without folders are left out: they would create a mistyped bucket."""
         if _OBJECT_STORES.isdisjoint(self._protocols):
-            self._store.makedirs(self._place(name).rpartition("/")[0], exist_ok=True)
+            self._store.makedirs(self._object_path(name).rpartition("/")[0], exist_ok=True)
 
-    def _place(self, name: str) -> str:
+    def _object_path(self, name: str) -> str:
         return f"{self._path}/{name}" if name else str(self._path)
 
     @contextmanager

@@ -27,11 +27,10 @@ from clipsim.vectors.similarity import Vectors
 SCHEMA = "clipsim.ivf/1"
 FOLDER = "index"
 INFO_NAME = f"{FOLDER}/index.json"
-CANDIDATES = 4  # that are compared exactly, for each answer that is asked for
+CANDIDATES = 4  # compared exactly, for each result
 MIN_CANDIDATES = 100
 TRAINING_ROWS = 48  # for each list
 TRAINING_ROUNDS = 8
-BLOCK_ROWS = 65_536
 _FILE_NAME = re.compile(r"ivf-[0-9a-f]+\.faiss")
 
 
@@ -40,7 +39,7 @@ class IndexInfo:
     """What `index/index.json` says of the index in the file `file`, of `bytes` with the SHA-256 `sha256`.
 
     `fingerprint` is that of the vectors it was built from. A search reads `probes` of the `lists`. `recall_images` and
-    `recall_texts` are shares of the ten nearest vectors that are found so, by image and by text queries; None where
+    `recall_texts` are the shares of the ten nearest vectors that it finds, by image and by text queries; None where
     there were no such queries.
     """
 
@@ -62,13 +61,13 @@ class IndexInfo:
 
     @classmethod
     def from_json(cls, text: str) -> IndexInfo:
-        """The facts in the text of `index.json`. Raises ValueError for anything else."""
+        """The record in the text of `index.json`. Raises ValueError for anything else."""
         record = from_sealed_json(text, SCHEMA)
-        known = {field.name for field in fields(cls)}
+        names = {field.name for field in fields(cls)}
         try:
-            info = cls(**{key: value for key, value in record.items() if key in known})
+            info = cls(**{key: value for key, value in record.items() if key in names})
         except TypeError as error:
-            raise ValueError("not the facts of an index") from error
+            raise ValueError("not the record of an index") from error
         if not _FILE_NAME.fullmatch(info.file):
             raise ValueError("another file")
         return info
@@ -81,11 +80,11 @@ class VectorIndex:
         self._dataset, self._index, self.info = dataset, index, info
 
     def find(self, queries: Vectors, count: int, probes: int | None = None) -> Nearest:
-        """The `count` nearest rows of each of (m, d) unit queries, as far as they are in the lists that are read."""
-        wanted = min(max(CANDIDATES * count, MIN_CANDIDATES), len(self._dataset))
+        """The `count` nearest rows of each of (m, d) unit queries, among the lists that are read."""
+        candidate_count = min(max(CANDIDATES * count, MIN_CANDIDATES), len(self._dataset))
         faiss = _import_faiss()
         parameters = faiss.SearchParametersIVF(nprobe=probes or self.info.probes)
-        _, candidates = self._index.search(np.ascontiguousarray(queries), wanted, params=parameters)
+        _, candidates = self._index.search(np.ascontiguousarray(queries), candidate_count, params=parameters)
         return refine(self._dataset, queries, candidates, count)
 
 
@@ -98,20 +97,20 @@ def refine(dataset: Dataset, queries: Vectors, candidates: NDArray[np.int64], co
         nearest.wrong.update(rows[wrong].tolist())
         candidates = np.where(np.isin(candidates, rows[wrong]), -1, candidates)
         rows, vectors = np.delete(rows, wrong), np.delete(vectors, wrong, axis=0)
-    for query, found in enumerate(candidates):
-        places = np.searchsorted(rows, np.sort(found[found >= 0]))
-        nearest.consider(query, vectors[places] @ queries[query], rows[places])
+    for query, candidate_rows in enumerate(candidates):
+        indices = np.searchsorted(rows, np.sort(candidate_rows[candidate_rows >= 0]))
+        nearest.consider(query, vectors[indices] @ queries[query], rows[indices])
     return nearest
 
 
 def choose_lists(vectors: int) -> int:
-    """How many lists so many vectors are put into: the power of two that is nearest to 1.5 · √n, at most n / 32.
+    """The number of lists for n vectors: the power of two nearest to 1.5 · √n, at most n / 32.
 
     >>> [choose_lists(n) for n in (1_000, 100_000, 1_000_000, 10_000_000)]
     [32, 512, 2048, 4096]
     """
-    wanted = max(1.0, min(1.5 * vectors**0.5, vectors / 32))
-    return int(2 ** round(np.log2(wanted)))
+    target = max(1.0, min(1.5 * vectors**0.5, vectors / 32))
+    return int(2 ** round(np.log2(target)))
 
 
 def build_ivf(dataset: Dataset, file: Path, on_rows: Callable[[int], None] = lambda _: None) -> VectorIndex:
@@ -133,7 +132,7 @@ def build_ivf(dataset: Dataset, file: Path, on_rows: Callable[[int], None] = lam
     index.cp.min_points_per_centroid = 1  # a warning of faiss is not one for users
     sample = np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), lists * TRAINING_ROWS)).astype(np.int64))
     index.train(dataset.vectors(sample.tolist()))
-    for block in dataset.blocks(BLOCK_ROWS):
+    for block in dataset.blocks():
         index.add(np.ascontiguousarray(block.vectors, np.float32))
         on_rows(block.start + len(block.vectors))
     try:
@@ -155,7 +154,7 @@ def build_ivf(dataset: Dataset, file: Path, on_rows: Callable[[int], None] = lam
 
 
 def publish_index(dataset: Dataset, made: Path, info: IndexInfo) -> None:
-    """Move a new index into the data set's folder, in place of an earlier one: its facts are written last.
+    """Move a new index into the data set's folder, in place of an earlier one; its record is written last.
 
     The caller holds the folder's lock.
     """
@@ -167,21 +166,21 @@ def publish_index(dataset: Dataset, made: Path, info: IndexInfo) -> None:
 
 
 def own_names(folder: Folder) -> set[str]:
-    """The names of the files of a folder's index, of an earlier one that was interrupted too."""
-    found = {f"{FOLDER}/{name}" for name in folder.list_names(FOLDER) if _FILE_NAME.fullmatch(name)}
-    return found | ({INFO_NAME} if folder.read(INFO_NAME) is not None else set())
+    """The names of the files of a folder's index, with those of one whose building was interrupted."""
+    names = {f"{FOLDER}/{name}" for name in folder.list_names(FOLDER) if _FILE_NAME.fullmatch(name)}
+    return names | ({INFO_NAME} if folder.read(INFO_NAME) is not None else set())
 
 
 def remove_index(folder: Folder) -> bool:
-    """Remove the index in a data set's folder, whose lock the caller holds; whether there was one."""
-    there = own_names(folder)
-    for name in sorted(there, reverse=True):
+    """Remove the index in a data set's folder, whose lock the caller holds; return whether there was one."""
+    names = own_names(folder)
+    for name in sorted(names, reverse=True):
         folder.remove(name)
-    return bool(there)
+    return bool(names)
 
 
 def open_index(dataset: Dataset) -> tuple[VectorIndex | None, list[str]]:
-    """A data set's index, None where there is none that can be used; and notices, of whether it is used and why not."""
+    """A data set's index, None where none can be used; and notices of whether it is used, and why not."""
     shown = printable(str(dataset.folder))
     again = f"'clipsim index {shown}' builds a new one"
     damaged = [f"{shown}: its index is damaged and is not used; {again}"]
@@ -213,8 +212,8 @@ def open_index(dataset: Dataset) -> tuple[VectorIndex | None, list[str]]:
 
 def _describe_recall(info: IndexInfo) -> str:
     shares = {"images": info.recall_images, "texts": info.recall_texts}
-    known = [f"{share:.0%} for {name}" for name, share in shares.items() if share is not None]
-    return f"which finds {' and '.join(known)} of the ten nearest" if known else "whose recall is not known"
+    phrases = [f"{share:.0%} for {name}" for name, share in shares.items() if share is not None]
+    return f"which finds {' and '.join(phrases)} of the ten nearest" if phrases else "whose recall is not known"
 
 
 def _import_faiss() -> Any:

@@ -1,10 +1,10 @@
-"""The files of a data set of vectors: where they are, what is known of each, and `clipsim.json` ↔ `DatasetInfo`.
+"""The files of a data set of vectors, and `clipsim.json` ↔ `DatasetInfo`.
 
 The layout is clip-retrieval's, so that other tools read it as well; shard N is
 
-- `img_emb/img_emb_000N.npy`: (n, d) float16 or float32 unit vectors, one a picture that could be used
-- `text_emb/text_emb_000N.npy`: (n, d) vectors of the captions, where they were asked for; a row of zeros has no caption
-- `metadata/metadata_000N.parquet`: image_path, caption, facts, width, height, sha256 and row of the same n pictures
+- `img_emb/img_emb_000N.npy`: (n, d) float16 or float32 unit vectors, one for each image that could be used
+- `text_emb/text_emb_000N.npy`: (n, d) vectors of the captions, if embedded; a row of zeros has no caption
+- `metadata/metadata_000N.parquet`: image_path, caption, facts, width, height, sha256 and row of the same n images
 
 and `clipsim.json` says which model the vectors are from, and holds the size and digest of each of these files. Until
 all shards are there, the records of the shards hold those of theirs (`shards.ShardRecord`). Every JSON file carries a
@@ -71,7 +71,7 @@ class DatasetInfo(VectorInfo):
     """What `clipsim.json` says.
 
     `sources` is the number of inputs that were named, and `sources_digest` the SHA-256 of their names and places.
-    `base` is the folder that relative names of pictures start from, None in data sets of earlier versions.
+    `base` is the folder that relative names of images start from, None in data sets of earlier versions.
     `images`, `captions` and `errors` are counts, None until the data set is complete; `captions` is None also where no
     captions were embedded. `rows` are the numbers of vectors in each shard and `files` the files of all shards, both
     empty until then. `replaces` are files of an earlier data set that `overwrite` has still to remove.
@@ -116,21 +116,21 @@ class DatasetInfo(VectorInfo):
 
     @classmethod
     def from_json(cls, text: str) -> DatasetInfo:
-        """The facts in the text of `clipsim.json`. Raises ValueError for anything else."""
+        """The record in the text of `clipsim.json`. Raises ValueError for anything else."""
         record = from_sealed_json(text, SCHEMA)
         try:
-            known = {one.name for one in fields(cls)}
+            names = {one.name for one in fields(cls)}
             values = {**record, **record["counts"], "model": ModelRecord.from_dict(record["model"])}
             values |= {"rows": tuple(record["rows"]), "files": read_files(record["files"])}
             values |= {"replaces": tuple(map(str, record["replaces"]))}
             values |= {"warnings": tuple(printable(str(warning)) for warning in list(record.get("warnings", ())))}
-            info = cls(**{key: value for key, value in values.items() if key in known})
+            info = cls(**{key: value for key, value in values.items() if key in names})
             if info.dtype not in ("fp16", "fp32") or info.shard_size < 1 or info.dimensions < 1:
                 raise ValueError("a value out of range")
             if info.complete and len(info.rows) != info.shards:
                 raise ValueError("rows of other shards")
         except (TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"not the facts of a data set: {error}") from error
+            raise ValueError(f"not the record of a data set: {error}") from error
         return info
 
 
@@ -159,8 +159,8 @@ def _checksum(record: Mapping[str, Any]) -> str:
 
 
 def read_files(record: Mapping[str, Mapping[str, Any]]) -> Files:
-    """The facts of files in a JSON object. Raises TypeError, KeyError or AttributeError for anything else."""
-    return {name: FileInfo(**found) for name, found in record.items()}
+    """Size and digest of each file in a JSON object. Raises TypeError, KeyError or AttributeError for anything else."""
+    return {name: FileInfo(**values) for name, values in record.items()}
 
 
 def current_folder() -> str | None:
@@ -176,7 +176,7 @@ def is_dataset(folder: str | Path) -> bool:
 
 
 def read_dataset_info(folder: Path) -> DatasetInfo:
-    """The facts of a data set. Raises DatasetError where there is none, or it is of another version."""
+    """The record of a data set. Raises DatasetError where there is none, or it is of another version."""
     path = folder / INFO_FILE
     shown = printable(str(path))
     try:

@@ -37,7 +37,7 @@ _SOURCES_NAME = re.compile(r"sources_([0-9]+)\.jsonl")
 
 @dataclass
 class Plan:
-    """How many inputs there are, and the SHA-256 of their lines."""
+    """The number of inputs, and the SHA-256 of their lines."""
 
     sources: int = 0
     digest: str = ""
@@ -62,7 +62,7 @@ def write_plan(folder: Folder, records: Iterable[dict[str, Any]], shard_size: in
 
 
 def compare_plan(
-    folder: Folder, records: Iterable[dict[str, Any]], shard_size: int, known: Plan, plan: Plan
+    folder: Folder, records: Iterable[dict[str, Any]], shard_size: int, recorded: Plan, plan: Plan
 ) -> Iterator[int]:
     """Compare the inputs with an existing plan; otherwise as `write_plan`. Files that were damaged are written again.
 
@@ -83,10 +83,10 @@ def compare_plan(
             plan.sources += len(lines)
             yield plan.sources
         plan.digest = digest.hexdigest()
-        if plan.digest != known.digest:
+        if plan.digest != recorded.digest:
             if difference:
                 raise DatasetError(difference, hint=START_AGAIN)
-            counts = "" if plan.sources == known.sources else f": {known.sources:,} then, {plan.sources:,} now"
+            counts = "" if plan.sources == recorded.sources else f": {recorded.sources:,} then, {plan.sources:,} now"
             raise DatasetError(f"{_other(folder)}{counts}", hint=START_AGAIN)
         for shard in changed:
             folder.publish(scratch / str(shard), sources_name(shard))
@@ -129,11 +129,11 @@ def _keep(path: Path, content: bytes) -> None:
         raise DatasetError(f"{printable(str(path))}: cannot write it: {error.strerror or error}") from error
 
 
-def _difference(folder: Folder, stored: bytes | None, found: bytes, before: int) -> str:
-    """The first input that is another one than it was."""
+def _difference(folder: Folder, stored: bytes | None, content: bytes, before: int) -> str:
+    """The first input that has changed."""
     if stored is None:
-        return ""  # it is not known what it was
-    pairs = zip_longest(stored.splitlines(), found.splitlines(), fillvalue=b"")
+        return ""  # the earlier inputs are unknown
+    pairs = zip_longest(stored.splitlines(), content.splitlines(), fillvalue=b"")
     for number, (old, new) in enumerate(pairs, start=before + 1):
         if old != new:
             was, now = _name_in(old), _name_in(new)
@@ -154,10 +154,10 @@ ANOTHER = "give another folder"
 
 
 def read_earlier(folder: Folder) -> DatasetInfo | None:
-    """The facts of the data set in a folder, complete or not; None where the folder is empty.
+    """The record of the data set in a folder, complete or not; None where the folder is empty.
 
     Temporary files of interrupted runs are removed, and what an interrupted one was replacing; the caller holds the
-    folder's lock. Raises DatasetError for a folder of other files, and for damaged facts.
+    folder's lock. Raises DatasetError for a folder of other files, and for a damaged record.
     """
     content = folder.read(INFO_FILE)
     if content is not None:
@@ -165,7 +165,7 @@ def read_earlier(folder: Folder) -> DatasetInfo | None:
             info = DatasetInfo.from_json(content.decode())
         except ValueError as error:
             raise DatasetError(
-                f"{folder.shown}: its {INFO_FILE}, which says what is of the data set, is damaged, edited or of "
+                f"{folder.shown}: its {INFO_FILE}, the record of the data set, is damaged, edited or of "
                 f"another version; {ANOTHER}, or remove this one yourself"
             ) from error
         _remove_scratch(folder)
@@ -190,18 +190,22 @@ def find_own(folder: Folder, info: DatasetInfo) -> set[str]:
 
 def check_room(folder: Folder, own: set[str], info: DatasetInfo) -> None:
     """Raise DatasetError where a file of a new data set would take the place of one that is not in `own`."""
-    there = {f"{kind}/{name}" for kind in ("img_emb", "text_emb", "metadata") for name in folder.list_names(kind)}
-    there |= {ERRORS_FILE} & set(folder.list_names())
-    wanted = chain.from_iterable(shard_names(shard, with_captions=info.with_captions) for shard in range(info.shards))
-    for name in chain((ERRORS_FILE,), wanted):
-        if name in there - own:
-            raise DatasetError(f"{folder.shown}: {name} is not of the data set there and would be replaced; {ANOTHER}")
+    existing = {f"{kind}/{name}" for kind in ("img_emb", "text_emb", "metadata") for name in folder.list_names(kind)}
+    existing |= {ERRORS_FILE} & set(folder.list_names())
+    new_names = chain.from_iterable(
+        shard_names(shard, with_captions=info.with_captions) for shard in range(info.shards)
+    )
+    for name in chain((ERRORS_FILE,), new_names):
+        if name in existing - own:
+            raise DatasetError(
+                f"{folder.shown}: {name} does not belong to the data set there and would be replaced; {ANOTHER}"
+            )
 
 
 def start_again(folder: Folder, own: set[str], info: DatasetInfo) -> None:
-    """Put the facts of a new data set in place of another's, whose files are removed.
+    """Replace the record of a data set by that of a new one, and remove the old files.
 
-    After an interruption before the first step the old data set is there; after it, the new one, which goes on.
+    Interrupted before the first step, the folder has the old data set; after it, the new one, which can be resumed.
     """
     begun = replace(info, replaces=tuple(sorted(own)))
     folder.write(INFO_FILE, begun.to_json().encode())
@@ -217,40 +221,40 @@ def _remove_replaced(folder: Folder, info: DatasetInfo) -> DatasetInfo:
 
 
 def find_differences(
-    there: DatasetInfo, asked: VectorInfo, *, dtype: str, shard_size: int, with_captions: bool
+    stored: DatasetInfo, requested: VectorInfo, *, dtype: str, shard_size: int, with_captions: bool
 ) -> list[str]:
-    """How a data set differs from what is asked, a phrase each; engine and device, which only round, are ignored."""
-    found = []
-    if _model(there) != _model(asked):
-        found.append(f"model {_model(there)} there, {_model(asked)} now")
-    elif there.digest != asked.digest:
-        found.append("the files of the model have changed")
+    """How a data set differs from the request, a phrase each; engine and device, which only round, are ignored."""
+    differences = []
+    if _model(stored) != _model(requested):
+        differences.append(f"model {_model(stored)} there, {_model(requested)} now")
+    elif stored.digest != requested.digest:
+        differences.append("the files of the model have changed")
     for name, old, new in (
-        ("precision", there.precision, asked.precision),
-        ("dtype", there.dtype, dtype),
-        ("shard_size", there.shard_size, shard_size),
+        ("precision", stored.precision, requested.precision),
+        ("dtype", stored.dtype, dtype),
+        ("shard_size", stored.shard_size, shard_size),
     ):
         if old != new:
-            found.append(f"{name} {old} there, {new} now")
+            differences.append(f"{name} {old} there, {new} now")
     for name, was, now in (
-        ("captions", there.with_captions, with_captions),
-        ("exact decoding", bool(there.preprocessing.get("exact")), bool(asked.preprocessing.get("exact"))),
+        ("captions", stored.with_captions, with_captions),
+        ("exact decoding", bool(stored.preprocessing.get("exact")), bool(requested.preprocessing.get("exact"))),
     ):
         if was != now:
-            found.append(f"{'with' if was else 'without'} {name} there, {'with' if now else 'without'} now")
-    return found
+            differences.append(f"{'with' if was else 'without'} {name} there, {'with' if now else 'without'} now")
+    return differences
 
 
 def errors_differ(folder: Folder, info: DatasetInfo, digest: DigestFile | None = None) -> bool:
     """Whether the `errors.jsonl` of a complete data set is not the one that was written."""
-    known, size = info.files.get(ERRORS_FILE), folder.sizes("").get(ERRORS_FILE)
-    if known is None or size != known.bytes:
+    recorded, size = info.files.get(ERRORS_FILE), folder.sizes("").get(ERRORS_FILE)
+    if recorded is None or size != recorded.bytes:
         return True
-    return digest is not None and folder.digest(ERRORS_FILE, digest) != known.sha256
+    return digest is not None and folder.digest(ERRORS_FILE, digest) != recorded.sha256
 
 
 def finish(folder: Folder, info: DatasetInfo) -> DatasetInfo:
-    """Write `errors.jsonl` and the counts of a data set with all its shards, and return the facts with the counts."""
+    """Write `errors.jsonl` and the counts of a data set with all its shards, and return the record with the counts."""
     images = captions = errors = 0
     rows: list[int] = []
     files: Files = {}

@@ -1,4 +1,4 @@
-"""Blocks of vectors → an .npy file, written a block at a time before the number of rows is known."""
+"""Vectors and metadata, batch by batch → the files of one shard, verified before they take their place."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ class ArrayFile:
     def _header(self) -> bytes:
         """As `numpy.save` writes it; NumPy pads it so that its length does not depend on the number of rows."""
         buffer = io.BytesIO()
-        facts = {"descr": self._dtype.str, "fortran_order": False, "shape": (self.rows, self._dimensions)}
-        np.lib.format.write_array_header_1_0(buffer, facts)
+        header = {"descr": self._dtype.str, "fortran_order": False, "shape": (self.rows, self._dimensions)}
+        np.lib.format.write_array_header_1_0(buffer, header)
         return buffer.getvalue()
 
 
@@ -137,9 +137,9 @@ class MetadataFile:
 
     def check(self) -> None:
         """Read the closed file's footer back. Raises DatasetError where it has another number of rows."""
-        found = import_parquet().read_metadata(self.path).num_rows
-        if found != self.rows:
-            raise DatasetError(f"{found:,} rows of metadata were written, not {self.rows:,}")
+        row_count = import_parquet().read_metadata(self.path).num_rows
+        if row_count != self.rows:
+            raise DatasetError(f"{row_count:,} rows of metadata were written, not {self.rows:,}")
 
     def _write(self) -> None:
         import pyarrow
@@ -182,14 +182,14 @@ def record_name(shard: int) -> str:
 def read_record(folder: Folder, shard: int) -> ShardRecord | None:
     """The record of a shard; None where it is missing, damaged or that of another shard."""
     try:
-        found = from_sealed_json((folder.read(record_name(shard)) or b"").decode(), RECORD_SCHEMA)
-        failures = tuple((str(name), str(cause)) for name, cause in found["failures"])
+        values = from_sealed_json((folder.read(record_name(shard)) or b"").decode(), RECORD_SCHEMA)
+        failures = tuple((str(name), str(cause)) for name, cause in values["failures"])
         record = ShardRecord(
-            int(found["images"]),
-            int(found["captions"]),
+            int(values["images"]),
+            int(values["captions"]),
             failures,
-            read_files(found["files"]),
-            int(found.get("retry", 0)),
+            read_files(values["files"]),
+            int(values.get("retry", 0)),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -198,10 +198,10 @@ def read_record(folder: Folder, shard: int) -> ShardRecord | None:
 
 def find_made(folder: Folder, info: DatasetInfo) -> dict[int, ShardRecord]:
     """The records of the shards of an incomplete data set that are there, by their numbers."""
-    there = set() if info.replaces else set(folder.list_names("metadata"))
+    names = set() if info.replaces else set(folder.list_names("metadata"))
     made = {}
     for shard in range(info.shards):
-        if shard_name("metadata", shard).partition("/")[2] in there and (record := read_record(folder, shard)):
+        if shard_name("metadata", shard).partition("/")[2] in names and (record := read_record(folder, shard)):
             made[shard] = record
     return made
 
@@ -241,13 +241,13 @@ def find_missing(folder: Folder, info: DatasetInfo, digest: DigestFile | None = 
     return missing
 
 
-def _problem(folder: Folder, name: str, known: FileInfo, sizes: dict[str, int], digest: DigestFile | None) -> str:
+def _problem(folder: Folder, name: str, recorded: FileInfo, sizes: dict[str, int], digest: DigestFile | None) -> str:
     """What is wrong with a file of a shard; "" where nothing is."""
     if name not in sizes:
         return f"{name} is missing"
-    if sizes[name] != known.bytes:
-        return f"{name} has {sizes[name]:,} bytes, not {known.bytes:,}"
-    if digest is not None and folder.digest(name, digest) != known.sha256:
+    if sizes[name] != recorded.bytes:
+        return f"{name} has {sizes[name]:,} bytes, not {recorded.bytes:,}"
+    if digest is not None and folder.digest(name, digest) != recorded.sha256:
         return f"the content of {name} has changed"
     return ""
 
@@ -280,15 +280,15 @@ class ShardWriter:
 
     def __enter__(self) -> Self:
         """Open the files."""
-        place: Path = self._open.enter_context(self._folder.scratch())
+        scratch_path: Path = self._open.enter_context(self._folder.scratch())
         dtype = numpy_dtype(self._dtype)
         try:
             with self._errors():
-                self._images = ArrayFile(place / "img_emb.npy", self._dimensions, dtype)
+                self._images = ArrayFile(scratch_path / "img_emb.npy", self._dimensions, dtype)
                 self._texts = None
                 if self._with_captions:
-                    self._texts = ArrayFile(place / "text_emb.npy", self._dimensions, dtype)
-                self._metadata = MetadataFile(place / "metadata.parquet")
+                    self._texts = ArrayFile(scratch_path / "text_emb.npy", self._dimensions, dtype)
+                self._metadata = MetadataFile(scratch_path / "metadata.parquet")
         except BaseException:
             self._open.close()
             raise
@@ -314,7 +314,7 @@ class ShardWriter:
                 self._captions += sum(row.caption is not None for row in rows)
 
     def add_failure(self, name: str, cause: str, *, final: bool = True) -> None:
-        """Record an input that could not be used; of one that may be usable later, only that there is one."""
+        """Record an input that could not be used; one that may be usable later is only counted."""
         if final:
             self._failures.append((name, cause))
         else:
@@ -350,5 +350,5 @@ class ShardWriter:
                 raise
             raise DatasetError(f"{self._folder.shown}: shard {self._shard}: {error}") from error
         except (OSError, ValueError) as error:  # of which pyarrow's errors are
-            said = getattr(error, "strerror", None) or printable(str(error), 160)
-            raise DatasetError(f"{self._folder.shown}: cannot write shard {self._shard}: {said}") from error
+            cause = getattr(error, "strerror", None) or printable(str(error), 160)
+            raise DatasetError(f"{self._folder.shown}: cannot write shard {self._shard}: {cause}") from error

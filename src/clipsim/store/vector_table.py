@@ -60,17 +60,17 @@ class VectorTable:
         with self._lock:
             self._close_added()
             parts, starts = list(self._parts), list(self._starts)
-        found = np.empty((len(rows), self.dimensions), np.float32)
+        taken = np.empty((len(rows), self.dimensions), np.float32)
         edges = np.searchsorted(rows, starts)
         for part, start, low, high in zip(parts, starts, edges, edges[1:], strict=False):
             if low < high:
                 vectors = part[0].image_vectors(part[1]) if isinstance(part, tuple) else part
-                wanted = rows[low:high] - start
-                if wanted[-1] - wanted[0] == high - low - 1:  # neighbours are read as they lie
-                    found[low:high] = vectors[wanted[0] : wanted[-1] + 1]
+                local_rows = rows[low:high] - start
+                if local_rows[-1] - local_rows[0] == high - low - 1:  # neighbours are read as they lie
+                    taken[low:high] = vectors[local_rows[0] : local_rows[-1] + 1]
                 else:
-                    found[low:high] = vectors[wanted]
-        return found
+                    taken[low:high] = vectors[local_rows]
+        return taken
 
     def close(self) -> None:
         """Remove the temporary file."""

@@ -3,5 +3,5 @@
 - `similarity`: feature vectors → cosines, probabilities and the best text of each image
 - `nearest`: the vectors to search for, and the nearest ones among many
 - `pairs`: the pairs of vectors that are near each other, and the groups that pairs connect
-- `pixels`: how well small grey pictures fit into each other
+- `pixels`: how well small grey images fit into each other
 """

@@ -46,11 +46,11 @@ class Nearest:
             self.consider(int(query), scores[places, query], places + start)
 
     def merge(self, other: Nearest) -> None:
-        """Take over what another one found among other rows."""
+        """Add the nearest rows that another one holds, of other rows."""
         self.wrong |= other.wrong
         for query in range(len(self.rows)):
-            found = other.rows[query] >= 0
-            self.consider(query, other.scores[query][found], other.rows[query][found])
+            filled = other.rows[query] >= 0
+            self.consider(query, other.scores[query][filled], other.rows[query][filled])
 
     def remove(self, query: int, taken: NDArray[np.bool_]) -> None:
         """Give up those of a query's places that `taken` says."""
@@ -106,11 +106,11 @@ def find_wrong_rows(vectors: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
     """The rows of (n, d) vectors whose length is not 1 within the error of float16, or not a number; in order."""
     step = max(1, CONVERTED_BYTES // (4 * max(1, vectors.shape[1])))
     one = np.float32(1)
-    found = [
+    blocks = [
         low + _wrong_rows(np.asarray(vectors[low : low + step], np.float32), one)
         for low in range(0, len(vectors), step)
     ]
-    return np.concatenate(found) if found else np.zeros(0, np.intp)
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.intp)
 
 
 def _wrong_rows(vectors: NDArray[np.float32], scale: np.float32) -> NDArray[np.intp]:
@@ -147,8 +147,8 @@ def _best(scores: NDArray[np.float32], places: NDArray[np.intp], count: int) -> 
     """The places of the best `count` scores, those of equal scores that come first; in their order."""
     if len(places) <= count:
         return places
-    least = np.partition(scores, len(scores) - count)[len(scores) - count]
-    kept = np.flatnonzero(scores >= least)
+    threshold = np.partition(scores, len(scores) - count)[len(scores) - count]
+    kept = np.flatnonzero(scores >= threshold)
     order = np.argsort(-scores[kept], kind="stable")[:count]
     return places[np.sort(kept[order])]
 

@@ -86,10 +86,10 @@ class Groups:
 
     def members(self) -> list[list[int]]:
         """The groups of two and more rows, in the order of their first row, each in order."""
-        found: dict[int, list[int]] = defaultdict(list)
+        groups: dict[int, list[int]] = defaultdict(list)
         for row in sorted(self._parents):
-            found[self._root(row)].append(row)
-        return [found[root] for root in sorted(found) if len(found[root]) > 1]
+            groups[self._root(row)].append(row)
+        return [groups[root] for root in sorted(groups) if len(groups[root]) > 1]
 
     def _root(self, row: int) -> int:
         root = row

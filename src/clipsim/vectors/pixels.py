@@ -1,4 +1,4 @@
-"""Two small grey pictures → how well one of them fits into the other: as it is, cropped or turned; pure NumPy."""
+"""Two small grey images → the best correlation of one with the other: as it is, cropped or turned; pure NumPy."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-SIDE = 96  # of the small grey pictures
-WINDOW = 32  # of the pictures that are compared
+SIDE = 96  # of the small grey images, in pixels
+WINDOW = 32  # of the parts that are compared, in pixels
 CROPS = (0.0, 0.04, 0.08, 0.12, 0.16)  # how much narrower or lower a window may be than the whole
 PLACES = 5  # of a narrower window, from one edge to the other
 TURNS = (-6, -4, -2, 2, 4, 6)  # degrees
-# The standard deviation of grey values below which a picture counts as blank: what JPEG makes of one colour.
+# The standard deviation of grey values below which an image counts as blank: what JPEG makes of one colour.
 MIN_STD = 1.0
 
 Grey = NDArray[np.uint8]
 Windows = NDArray[np.float32]
 
 
-def cut_windows(picture: Grey) -> Windows:
-    """(96, 96) grey → (w, 1024): parts of it as pictures of 32 × 32, the whole one first.
+def cut_windows(image: Grey) -> Windows:
+    """(96, 96) grey → (w, 1024): parts of it shrunk to 32 × 32, the whole image first.
 
     Each row has mean 0 and length 1, so that a product of two is their correlation; a blank one is shorter.
     """
-    grey = picture.astype(np.float32)
+    grey = image.astype(np.float32)
     rows = _resampling()
     cropped = np.einsum("aiy,yx,bjx->abij", rows, grey, rows, optimize=True)
     whole = np.stack([np.rot90(cropped[0, 0], quarter) for quarter in (1, 2, 3)])
@@ -33,10 +33,10 @@ def cut_windows(picture: Grey) -> Windows:
     return _normalise(windows)
 
 
-def cut_whole(picture: Grey) -> Windows:
+def cut_whole(image: Grey) -> Windows:
     """(96, 96) grey → (1024,): the first row of `cut_windows`."""
     whole = _resampling()[0]
-    window: Windows = (whole @ picture.astype(np.float32) @ whole.T).reshape(1, -1)
+    window: Windows = (whole @ image.astype(np.float32) @ whole.T).reshape(1, -1)
     normal: Windows = _normalise(window)[0]
     return normal
 
@@ -47,7 +47,7 @@ def correlate(first: Windows, second: Windows) -> float:
 
 
 def fit(first: Windows, second: Windows) -> float:
-    """The best correlation of a part of one picture with the whole of the other, at most 1; low for blank ones."""
+    """The best correlation of a part of one image with the whole of the other, at most 1; low for blank ones."""
     return float(max((first @ second[0]).max(), (second @ first[0]).max()))
 
 
@@ -64,20 +64,20 @@ def _resampling() -> NDArray[np.float32]:
     parts = [(0.0, float(SIDE))]
     for crop in CROPS[1:]:
         length = SIDE * (1 - crop)
-        parts += [(place * (SIDE - length) / (PLACES - 1), length) for place in range(PLACES)]
+        parts += [(index * (SIDE - length) / (PLACES - 1), length) for index in range(PLACES)]
     weights = np.zeros((len(parts), WINDOW, SIDE), np.float32)
     edges = np.arange(SIDE + 1)
     for part, (start, length) in enumerate(parts):
-        for place in range(WINDOW):
-            low, high = start + length * place / WINDOW, start + length * (place + 1) / WINDOW
+        for index in range(WINDOW):
+            low, high = start + length * index / WINDOW, start + length * (index + 1) / WINDOW
             covered = np.clip(np.minimum(edges[1:], high) - np.maximum(edges[:-1], low), 0, None)
-            weights[part, place] = covered / covered.sum()
+            weights[part, index] = covered / covered.sum()
     return weights
 
 
 @cache
 def _turned_places() -> NDArray[np.intp]:
-    """(t, 96, 96): for each turn, which pixel of the picture each pixel comes from; the nearest one at the edges."""
+    """(t, 96, 96): for each turn, which pixel of the image each pixel comes from; the nearest one at the edges."""
     middle = (SIDE - 1) / 2
     y, x = np.mgrid[0:SIDE, 0:SIDE] - middle
     places = []

@@ -27,7 +27,7 @@ def unit_rows(features: NDArray[np.floating]) -> Vectors:
 
 
 def mean_of_templates(features: NDArray[np.floating]) -> Vectors:
-    """(m, t, d) features of m prompts in t templates → (m, d) unit vectors: the mean of each prompt's unit vectors.
+    """(m, t, d) features of m texts in t templates → (m, d) unit vectors: the mean of each text's unit vectors.
 
     The prompt ensemble of Radford et al. 2021, "Learning Transferable Visual Models From Natural Language
     Supervision", section 3.1.4.
@@ -100,14 +100,14 @@ def score_images(
     return similarity, probabilities(similarity, head=head, logit_scale=logit_scale, logit_bias=logit_bias)
 
 
-def find_near_equal(vectors: Vectors, least: float) -> int:
-    """(n, d) unit vectors → how many have a cosine of at least `least` with one before them, in blocks of rows."""
-    found = 0
+def find_near_equal(vectors: Vectors, threshold: float) -> int:
+    """(n, d) unit vectors → how many have a cosine of `threshold` or more with one before them."""
+    count = 0
     for start in range(0, len(vectors), NEAR_EQUAL_BLOCK):
         block = vectors[start : start + NEAR_EQUAL_BLOCK]
-        near = cosine(block, vectors[: start + len(block)]) >= least
-        found += int(np.tril(near, start - 1).any(axis=1).sum())
-    return found
+        near = cosine(block, vectors[: start + len(block)]) >= threshold
+        count += int(np.tril(near, start - 1).any(axis=1).sum())
+    return count
 
 
 def rank_right(queries: Vectors, gallery: Vectors, right: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
@@ -121,12 +121,12 @@ def rank_right(queries: Vectors, gallery: Vectors, right: Sequence[NDArray[np.in
     for start in range(0, len(queries), block):
         scores = cosine(queries[start : start + block], gallery)
         block_right = right[start : start + block]
-        bests = np.array([row[own].max() for row, own in zip(scores, block_right, strict=True)])
+        bests = np.array([row[right_rows].max() for row, right_rows in zip(scores, block_right, strict=True)])
         higher = (scores > bests[:, None]).sum(axis=1)
         equal = (scores >= bests[:, None]).sum(axis=1) - higher
         for query in np.flatnonzero(equal > 1).tolist():
-            row, own = scores[query], block_right[query]
-            first = own[row[own] == bests[query]][0]
+            row, right_rows = scores[query], block_right[query]
+            first = right_rows[row[right_rows] == bests[query]][0]
             higher[query] += (row[:first] == bests[query]).sum()
         ranks[start : start + block] = 1 + higher
     return ranks

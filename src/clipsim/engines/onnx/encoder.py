@@ -60,7 +60,7 @@ class OnnxEncoder:
         )  # fmt: skip
 
     def prepare_image(self, image: Image.Image) -> NDArray[np.uint8]:
-        """RGB picture → (h, w, 3) uint8: the model's own resize and crop."""
+        """RGB image → (h, w, 3) uint8: the model's own resize and crop."""
         return self.preprocessing.prepare(image)
 
     def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -133,8 +133,8 @@ def open_session(runtime: Any, path: Path, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.disable_prepacking", "1")
     # Threads that spin while they wait take the cores from threads that decode and from other processes. Two cores,
-    # 600 small pictures through the bundled model: 1.06 s with spinning, 1.02 s without; 1.75 s and 1.42 s beside two
-    # busy processes. 192 through a ViT-B/32: 5.4 s and 5.5 s; busy 12.1 s and 10.8 s. What it costs: a single picture
+    # 600 small images through the bundled model: 1.06 s with spinning, 1.02 s without; 1.75 s and 1.42 s beside two
+    # busy processes. 192 through a ViT-B/32: 5.4 s and 5.5 s; busy 12.1 s and 10.8 s. What it costs: a single image
     # through a ViT-B/32 on an idle machine takes 56 ms, not 47 ms.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -37,7 +37,7 @@ from clipsim.models.files import ModelFiles
 from clipsim.models.identity import identify_model, package_version
 from clipsim.models.names import ModelSpec
 
-# Limits of the agreement with torch: of the least cosine in fp32, of the mean centred cosine in int8. Six models of
+# Limits of the agreement with torch: of the smallest cosine in fp32, of the mean centred cosine in int8. Six models of
 # different kinds gave centred cosines of 0.9983 to 0.99997 in int8. At 0.99, a seventh (the sine) of what tells one
 # input from another is error, and neighbours in a ranking change places.
 MIN_COSINE_FP32, MIN_CENTRED_COSINE_INT8 = 0.9999, 0.99
@@ -126,32 +126,32 @@ def _check_vocabulary(encoder: ClipEncoder, path: Path, rules: TokenRules) -> No
     """Raise ModelError where the ids of the exported tokenizer differ from the model's own."""
     plain = PlainTokenizer(path, rules)
     texts = (*TOKENIZER_CHECK_TEXTS, " ".join(TOKENIZER_CHECK_TEXTS[:6]))
-    wanted, given = encoder.tokenizer(texts, truncate=True).numpy(), plain(texts, truncate=True)
-    if wanted.shape != given.shape or (wanted != given).any():
+    expected, actual = encoder.tokenizer(texts, truncate=True).numpy(), plain(texts, truncate=True)
+    if expected.shape != actual.shape or (expected != actual).any():
         raise ModelError("the exported tokenizer gives other token ids than the model's own, so it cannot be exported")
 
 
 def _check(encoder: ClipEncoder, spec: ModelSpec, export: Export) -> Export:
     """The export with its agreement with torch. Raises ModelError where the two differ too much."""
     made = OnnxEncoder(spec, export)
-    pictures = check_pictures(*encoder.preprocessing.size)
-    wanted = encoder.encode_images(pictures), encoder.encode_texts(CHECK_TEXTS, truncate=True)
-    given = (
-        _in_batches(made.encode_images, pictures),
+    images_checked = check_images(*encoder.preprocessing.size)
+    expected = encoder.encode_images(images_checked), encoder.encode_texts(CHECK_TEXTS, truncate=True)
+    actual = (
+        _in_batches(made.encode_images, images_checked),
         _in_batches(lambda part: made.encode_texts(part, truncate=True), CHECK_TEXTS),
     )
-    images, texts = (compare_vectors(*pair) for pair in zip(wanted, given, strict=True))
+    images, texts = (compare_vectors(*pair) for pair in zip(expected, actual, strict=True))
     for what, check in (("images", images), ("texts", texts)):
-        figure, least = (
+        figure, minimum = (
             (check.centred, MIN_CENTRED_COSINE_INT8) if export.engine == "onnx-int8" else (check.least, MIN_COSINE_FP32)
         )
-        if not figure >= least:  # true for NaN too
+        if not figure >= minimum:  # true for NaN too
             raise ModelError(
                 f"{printable(spec.name)}: the vectors of the {export.engine} export differ too much from torch's for "
-                f"{what} (cosine {figure:.6f}, needed {least}), so it is not kept",
+                f"{what} (cosine {figure:.6f}, needed {minimum}), so it is not kept",
                 hint=RUN_BY_TORCH,
             )
-    return replace(export, images=images, texts=texts, cosines=_compare_cosines(wanted, given))
+    return replace(export, images=images, texts=texts, cosines=_compare_cosines(expected, actual))
 
 
 def _in_batches(encode: Callable[[Any], NDArray[np.float32]], inputs: Any) -> NDArray[np.float32]:
@@ -159,9 +159,9 @@ def _in_batches(encode: Callable[[Any], NDArray[np.float32]], inputs: Any) -> ND
     return np.concatenate([encode(inputs[start:end]) for start, end in ((0, 1), (1, 4), (4, 7), (7, 8))])
 
 
-def compare_vectors(wanted: NDArray[np.float32], given: NDArray[np.float32]) -> Agreement:
+def compare_vectors(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> Agreement:
     """(n, d) vectors of torch and of an export → how well they agree."""
-    a, b = _unit(wanted), _unit(given)
+    a, b = _unit(expected), _unit(actual)
     cosines = (a * b).sum(axis=1)
     centre = a.mean(axis=0)
     centred = (_unit(a - centre) * _unit(b - centre)).sum(axis=1)
@@ -169,10 +169,10 @@ def compare_vectors(wanted: NDArray[np.float32], given: NDArray[np.float32]) -> 
     return Agreement(len(cosines), least, mean, centred_mean)
 
 
-def _compare_cosines(wanted: Sequence[NDArray[np.float32]], given: Sequence[NDArray[np.float32]]) -> Difference:
+def _compare_cosines(expected: Sequence[NDArray[np.float32]], actual: Sequence[NDArray[np.float32]]) -> Difference:
     """(images, texts) of torch and of an export → how far the cosines of all pairs are apart."""
-    (images, texts), (own_images, own_texts) = map(_unit, wanted), map(_unit, given)
-    differences = np.abs(texts @ images.T - own_texts @ own_images.T)
+    (images, texts), (export_images, export_texts) = map(_unit, expected), map(_unit, actual)
+    differences = np.abs(texts @ images.T - export_texts @ export_images.T)
     return Difference(round(float(differences.max()), 7), round(float(differences.mean()), 7))
 
 
@@ -214,8 +214,8 @@ def _put_in_place(export: Export, target: Path) -> Export:
     return Export.read(target)
 
 
-def check_pictures(height: int, width: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Eight pictures, (8, h, w, 3) uint8: noise, gradients, a chequerboard, waves, a plain colour and a spot."""
+def check_images(height: int, width: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Eight images, (8, h, w, 3) uint8: noise, gradients, a chequerboard, waves, a plain colour and a spot."""
     random = np.random.default_rng(4)
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float64)
     down, right = rows / max(1, height - 1), columns / max(1, width - 1)
@@ -229,8 +229,8 @@ def check_pictures(height: int, width: int) -> np.ndarray[Any, np.dtype[np.uint8
         np.full((height, width, 3), (200, 30, 60)),
         255 * np.exp(-((down - 0.5) ** 2 + (right - 0.4) ** 2) * 12)[..., None] * (1.0, 0.7, 0.2),
     ]
-    pictures: np.ndarray[Any, np.dtype[np.uint8]] = np.stack(made).clip(0, 255).astype(np.uint8)
-    return pictures
+    pixels: np.ndarray[Any, np.dtype[np.uint8]] = np.stack(made).clip(0, 255).astype(np.uint8)
+    return pixels
 
 
 LARGE_TENSOR_BYTES = 1024  # smaller tensors stay in the graph's own file

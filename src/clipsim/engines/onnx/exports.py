@@ -56,12 +56,12 @@ def find_export(
     """
     base = folder or exports_folder()
     paths = [path for path in _folders(base) if path.name.endswith(f"-{engine}")]
-    found = [export for path in paths if (export := _read(path, on_notice))]
+    exports = [export for path in paths if (export := _read(path, on_notice))]
     weights = os.path.abspath(files.weights)  # noqa: PTH100
     size = size_of(files.weights)
     near = [
         export
-        for export in found
+        for export in exports
         if export.source["path"] == weights or (export.source["stamp"] or {}).get("size", size) == size
     ]
     if not near:
@@ -70,7 +70,7 @@ def find_export(
         identity = identify_model(spec, files, lambda path: _remembered(path, near) or digest(path))
     except OSError as error:
         raise WeightsError(f"{printable(str(error.filename))}: cannot read it: {error.strerror}") from error
-    for export in found:
+    for export in exports:
         if export.folder.name == f"{identity}-{engine}":
             try:
                 export.verify()
@@ -224,17 +224,17 @@ class Export:
     def read(cls, folder: Path) -> Export:
         """The export in a folder. Raises ValueError, whose message is the cause, where it cannot be used."""
         try:
-            facts = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
+            fields = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
             raise ValueError(f"its {INFO_FILE} cannot be read") from error
-        if not isinstance(facts, dict) or facts.pop("schema", None) != SCHEMA:
+        if not isinstance(fields, dict) or fields.pop("schema", None) != SCHEMA:
             raise ValueError("it was written by another version of clipsim, or is damaged")
-        if facts.pop("digest", None) != _digest_facts(facts):
+        if fields.pop("digest", None) != _digest_fields(fields):
             raise ValueError(f"its {INFO_FILE} is damaged")
         try:
-            images, texts = Agreement(**facts.pop("images")), Agreement(**facts.pop("texts"))
-            cosines = Difference(**facts.pop("cosines"))
-            export = cls(folder=folder, images=images, texts=texts, cosines=cosines, **facts)
+            images, texts = Agreement(**fields.pop("images")), Agreement(**fields.pop("texts"))
+            cosines = Difference(**fields.pop("cosines"))
+            export = cls(folder=folder, images=images, texts=texts, cosines=cosines, **fields)
             wrong = [name for name, size in export.files.items() if size_of(folder / name) != size]
             source = isinstance(export.source["path"], str) and isinstance(export.source["stamp"] or {}, dict)
             if export.files.keys() != export.digests.keys() or not source:
@@ -285,8 +285,8 @@ class Export:
 
     def to_dict(self) -> dict[str, Any]:
         """The content of `INFO_FILE`: all fields but the folder, and a digest of them."""
-        facts = {key: value for key, value in asdict(self).items() if key != "folder"}
-        return {"schema": SCHEMA, **facts, "digest": _digest_facts(facts)}
+        fields = {key: value for key, value in asdict(self).items() if key != "folder"}
+        return {"schema": SCHEMA, **fields, "digest": _digest_fields(fields)}
 
 
 def size_of(path: Path) -> int:
@@ -297,8 +297,8 @@ def size_of(path: Path) -> int:
         return -1
 
 
-def _digest_facts(facts: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+def _digest_fields(fields: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def _read_verified(folder: Path) -> object:

@@ -77,17 +77,17 @@ class PlainTokenizer:
     def _encode_own(self, texts: Sequence[str], truncate: bool) -> list[list[int]]:
         bounded = [bound_text(text, self.clean, self.rules.context_length, truncate) for text in texts]
         words = [_word_pattern().findall(self.clean(text)) for text in bounded]
-        found = self.vocabulary.encode_batch(words, is_pretokenized=True)
-        return [[self.rules.start, *encoding.ids, self.rules.end] for encoding in found]
+        encodings = self.vocabulary.encode_batch(words, is_pretokenized=True)
+        return [[self.rules.start, *encoding.ids, self.rules.end] for encoding in encodings]
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         return [encoding.ids for encoding in self.vocabulary.encode_batch(list(texts))]
 
     def _cut(self, texts: Sequence[str], rows: Sequence[list[int]]) -> list[list[int]]:
-        most = self.rules.context_length
+        limit = self.rules.context_length
         if self.rules.own:
-            return [row if len(row) <= most else [*row[: most - 1], self.rules.end] for row in rows]
-        self.vocabulary.enable_truncation(most)
+            return [row if len(row) <= limit else [*row[: limit - 1], self.rules.end] for row in rows]
+        self.vocabulary.enable_truncation(limit)
         try:
             return self._encode([self.clean(text) for text in texts])
         finally:

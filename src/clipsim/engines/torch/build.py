@@ -1,4 +1,4 @@
-"""An RGB picture → the pixels that `transformers` gives its models: resized by torchvision, cropped from the floor."""
+"""A model's files → an OpenCLIP model with its weights, and how its images are prepared."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from clipsim.models.names import ModelSpec
 
 
 def prepare_as_transformers(image: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """RGB picture → (height, width, 3) uint8, as the torchvision backend of transformers' CLIPImageProcessor does.
+    """RGB image → (height, width, 3) uint8, as the torchvision backend of transformers' CLIPImageProcessor does.
 
     Its resizing differs from Pillow's by at most a level or two, its crop by at most a pixel.
     """
@@ -65,7 +65,7 @@ def prepare_as_transformers(image: Image.Image, preprocessing: Preprocessing) ->
 
 @dataclass(frozen=True)
 class TransformersTransform:
-    """A PIL picture → the (3, height, width) float32 tensor that transformers makes of it, for callers of `load`."""
+    """A PIL image → the (3, height, width) float32 tensor that transformers makes of it, for callers of `load`."""
 
     preprocessing: Preprocessing
 
@@ -123,7 +123,7 @@ def _count_numbers(size: Sequence[Any]) -> int:
 
 @dataclass(frozen=True)
 class BuiltModel:
-    """An OpenCLIP model, its preprocessing, its configuration (`model_cfg`), and what its user should know of it."""
+    """An OpenCLIP model, its preprocessing, its configuration (`model_cfg`), and notices for the user."""
 
     model: Any
     preprocessing: Preprocessing
@@ -141,11 +141,11 @@ def build_model(spec: ModelSpec, files: ModelFiles, *, mapped: bool = True) -> B
     of_transformers = is_transformers_layout(tensors)
     if of_transformers:
         tensors = rename_tensors(tensors)
-    given = read_model_config(files)
-    config = _configure(spec, files, tensors) if given is None else given["model_cfg"]
+    own_config = read_model_config(files)
+    config = _configure(spec, files, tensors) if own_config is None else own_config["model_cfg"]
     notices = [*read.notices]
     if spec.kind == "weights":
-        notices += _compare_with_name(spec, config, of_transformers, given is not None)
+        notices += _compare_with_name(spec, config, of_transformers, own_config is not None)
     try:
         model = _instantiate(config, files, tensors)
     except ImportError as error:
@@ -155,18 +155,18 @@ def build_model(spec: ModelSpec, files: ModelFiles, *, mapped: bool = True) -> B
         raise ModelError(
             f"{printable(spec.name)}: OpenCLIP cannot build this architecture ({first_line(error, 160)})"
         ) from error
-    if spec.kind == "checkpoint" and given is None and not is_openais(tensors):
+    if spec.kind == "checkpoint" and own_config is None and not is_openais(tensors):
         notices.append(explain_assumption(config, tensors))
     if spec.kind in ("checkpoint", "weights"):
         tensors = drop_extras(tensors)
     notices += _fill(model, tensors, files.weights, config)
-    if spec.kind == "checkpoint" and given is None:
+    if spec.kind == "checkpoint" and own_config is None:
         # OpenAI's code, and OpenCLIP's after it, hold these matrices in fp16 before they make them fp32 on a CPU
         open_clip.convert_weights_to_fp16(model)
         model.float()
     model.eval()
     try:
-        preprocessing = Preprocessing.of(model.visual.image_size, find_settings(spec, given))
+        preprocessing = Preprocessing.of(model.visual.image_size, find_settings(spec, own_config))
     except (TypeError, ValueError) as error:
         raise WeightsError(
             f"{printable(spec.name)}: its preprocessing settings are not OpenCLIP's ({error})"
@@ -175,7 +175,7 @@ def build_model(spec: ModelSpec, files: ModelFiles, *, mapped: bool = True) -> B
 
 
 def make_transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
-    """OpenCLIP's own transform of these settings, or transformers' where they are its, for programs that call it."""
+    """OpenCLIP's transform of these settings, or transformers' for a model of its, to be called by a program."""
     if preprocessing.backend == "torchvision":
         return TransformersTransform(preprocessing)
     settings = {name: value for name, value in vars(preprocessing).items() if name != "backend"}
@@ -197,7 +197,7 @@ def _configure(spec: ModelSpec, files: ModelFiles, tensors: dict[str, Tensor]) -
     return config
 
 
-def _compare_with_name(spec: ModelSpec, config: dict[str, Any], of_transformers: bool, given: bool) -> list[str]:
+def _compare_with_name(spec: ModelSpec, config: dict[str, Any], of_transformers: bool, has_config: bool) -> list[str]:
     """Notices of what the weights, or their folder, say of themselves that the name of the architecture does not.
 
     Raises WeightsError where they are of another architecture.
@@ -205,7 +205,7 @@ def _compare_with_name(spec: ModelSpec, config: dict[str, Any], of_transformers:
     named: dict[str, Any] = open_clip.get_model_config(spec.architecture)
     shown, architecture = printable(str(spec.path)), printable(spec.reported_name)
     says = "the checkpoint says that its activation is"
-    if given and (differing := _different_size(named, config)):
+    if has_config and (differing := _different_size(named, config)):
         raise WeightsError(
             f"{shown}: what the file, or the configuration beside it, says of the model ({differing}) is not "
             f"{architecture}; give the file, or its folder, as the model"
@@ -215,12 +215,12 @@ def _compare_with_name(spec: ModelSpec, config: dict[str, Any], of_transformers:
         return [f"{says} {activation}, so that is used, and not {architecture}'s {other}"]
     if activation != "QuickGELU" and spec.named_by_openai:
         return [f"{says} {activation}, so that is used, and not OpenAI's QuickGELU"]
-    if spec.architecture in OPENAI_NAMES and activation == "GELU" and not given:
+    if spec.architecture in OPENAI_NAMES and activation == "GELU" and not has_config:
         return [
             f"the checkpoint is taken for a model of OpenCLIP's {architecture}, whose activation is GELU; OpenAI's is "
             f"{architecture}-quickgelu"
         ]
-    if of_transformers and not given:
+    if of_transformers and not has_config:
         return [
             "the checkpoint is in the layout of 'transformers', without its config.json, so the activation is "
             f"{architecture}'s {activation}; a model that was OpenAI's has QuickGELU"
@@ -272,9 +272,9 @@ def _fill(model: Any, tensors: dict[str, Tensor], path: Path, config: dict[str, 
         if "positional_embedding" in tensors and not hasattr(model, "positional_embedding"):
             tensors = convert_to_custom_text_state_dict(tensors)
         for name in ("logit_scale", "logit_bias"):
-            own = getattr(model, name, None)
-            if name in tensors and own is not None:
-                tensors[name] = tensors[name].reshape(own.shape)
+            parameter = getattr(model, name, None)
+            if name in tensors and parameter is not None:
+                tensors[name] = tensors[name].reshape(parameter.shape)
         tensors.pop("text.transformer.embeddings.position_ids", None)  # older transformers wrote it
         for kind, resize in (("patches of images", resize_pos_embed), ("tokens of texts", resize_text_pos_embed)):
             before = dict(tensors)

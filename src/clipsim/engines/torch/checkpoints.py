@@ -58,7 +58,7 @@ def read_checkpoint(path: Path, *, mapped: bool = True) -> Checkpoint:
     if cause := _not_weights(head):
         raise WeightsError(f"{shown}: {cause}")
     try:
-        found = _read(path, head, mapped)
+        content = _read(path, head, mapped)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{shown}: holds more than tensors, or is damaged; no code in it was run. Use a safetensors file instead"
@@ -67,12 +67,12 @@ def read_checkpoint(path: Path, *, mapped: bool = True) -> Checkpoint:
         raise WeightsError(f"{shown}: not enough memory to read the weights") from error
     except Exception as error:
         raise WeightsError(f"{shown}: damaged or not a checkpoint ({first_line(error)})") from error
-    nested, notices = _choose_nest(found)
+    nested, notices = _choose_nest(content)
     tensors, averaged = _strip_names(nested, shown)
     if averaged:
         notices.append(f"EMA weights beside others ({printable(averaged[0], 60)} for one) are not used")
     if not tensors:
-        entries = sorted(str(name) for name in found) if isinstance(found, Mapping) else []
+        entries = sorted(str(name) for name in content) if isinstance(content, Mapping) else []
         more = f"; its entries are {printable(', '.join(entries[:_MAX_SHOWN]), 80)}" if entries else ""
         raise WeightsError(f"{shown}: no tensors of a model in it{more}")
     if adapted := next((name for name in tensors if "lora_" in name.lower()), None):
@@ -121,22 +121,22 @@ def _check_archive(path: Path) -> None:
         raise ValueError("its entries claim more bytes than the file has")
 
 
-def _choose_nest(found: Any) -> tuple[Mapping[Any, Any], list[str]]:
-    """The state dict in what a file holds, and what is to be said of the others."""
+def _choose_nest(content: Any) -> tuple[Mapping[Any, Any], list[str]]:
+    """The state dict in a file's content, and notices of the other entries."""
     notices: list[str] = []
     for _ in range(_MAX_NESTS):
-        if not isinstance(found, Mapping):
+        if not isinstance(content, Mapping):
             return {}, notices
-        names, averaged = ([name for name in nests if _is_nest(found.get(name))] for nests in (_NESTS, _EMA_NESTS))
+        names, averaged = ([name for name in nests if _is_nest(content.get(name))] for nests in (_NESTS, _EMA_NESTS))
         if names:
             notices += [f"the EMA weights in it ('{name}') are not used" for name in averaged]
             notices += [f"'{name}' in it is not used, '{names[0]}' is" for name in names[1:]]
-            found = found[names[0]]
-        elif averaged and not any(isinstance(value, Tensor) for value in found.values()):
+            content = content[names[0]]
+        elif averaged and not any(isinstance(value, Tensor) for value in content.values()):
             notices.append(f"only EMA weights are in it ('{averaged[0]}'), so they are used")
-            found = found[averaged[0]]
+            content = content[averaged[0]]
         else:
-            return found, notices
+            return content, notices
     return {}, notices
 
 
@@ -149,9 +149,9 @@ def _is_nest(value: Any) -> bool:
     return any(isinstance(value.get(name), Mapping) for name in (*_NESTS, *_EMA_NESTS))
 
 
-def _strip_names(found: Mapping[Any, Any], shown: str) -> tuple[dict[str, Tensor], list[str]]:
+def _strip_names(entries: Mapping[Any, Any], shown: str) -> tuple[dict[str, Tensor], list[str]]:
     """The tensors by the names that they have in their model, and the names of averages beside them."""
-    tensors = {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
+    tensors = {str(name): value for name, value in entries.items() if isinstance(value, Tensor)}
     wrapped = {name for name in tensors if _WRAPPERS.intersection(name.split("."))}
     stripped: dict[str, Tensor] = {}
     for name, tensor in tensors.items():

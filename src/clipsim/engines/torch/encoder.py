@@ -1,4 +1,4 @@
-"""A model's spec and files → `ClipEncoder`: PIL pictures and texts in, float32 feature vectors out."""
+"""A model's spec and files → `ClipEncoder`: PIL images and texts in, float32 feature vectors out."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class ClipEncoder:
         )  # fmt: skip
 
     def prepare_image(self, image: Image.Image) -> NDArray[np.uint8]:
-        """RGB picture → (h, w, 3) uint8: the model's own resize and crop."""
+        """RGB image → (h, w, 3) uint8: the model's own resize and crop."""
         if self.preprocessing.backend == "torchvision":
             return prepare_as_transformers(image, self.preprocessing)
         return self.preprocessing.prepare(image)
@@ -229,8 +229,8 @@ def describe_devices() -> dict[str, str]:
     devices = {"cpu": f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"}
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
-            facts = torch.cuda.get_device_properties(index)
-            devices[f"cuda:{index}"] = f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB"
+            properties = torch.cuda.get_device_properties(index)
+            devices[f"cuda:{index}"] = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
     if torch.backends.mps.is_available():
         devices["mps"] = "Apple GPU"
     return devices

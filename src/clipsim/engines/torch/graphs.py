@@ -1,4 +1,4 @@
-"""A model's towers → ONNX graphs, by torch's exporter."""
+"""A model's towers (torch) → ONNX graphs, by torch's exporter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model needs → open_clip, imported without the packages that it does not need.
+"""open_clip, imported without the optional packages that the model at hand does not need.
 
 timm and transformers are optional for OpenCLIP; importing them loads the definitions of all their models. In a process
 that runs a single model, what that model does not need is left out. torchvision and timm import torch's compiler for a
@@ -40,7 +40,7 @@ def import_open_clip(*, timm: bool, transformers: bool, compiler: bool) -> None:
     raises RuntimeError. Does nothing where open_clip is already imported, or all is needed; where the fast import
     fails, later imports are the usual ones.
     """
-    needed = {name for name, wanted in (("timm", timm), ("transformers", transformers)) if wanted}
+    needed = {name for name, is_needed in (("timm", timm), ("transformers", transformers)) if is_needed}
     if "open_clip" in sys.modules:
         if missing := needed & getattr(sys.modules["open_clip"], "_clipsim_left_out", set()):
             raise RuntimeError(f"open_clip was imported for a single model without {' and '.join(sorted(missing))}")
@@ -51,11 +51,11 @@ def import_open_clip(*, timm: bool, transformers: bool, compiler: bool) -> None:
     import torch  # noqa: F401 (before the stand-ins, so that torch itself never imports one)
 
     try:
-        with ExitStack() as held:
+        with ExitStack() as stack:
             for name in left_out:
-                held.enter_context(_absent(name))
+                stack.enter_context(_absent(name))
             if not compiler:
-                held.enter_context(_compiler_deferred())
+                stack.enter_context(_compiler_deferred())
             importlib.import_module("open_clip")._clipsim_left_out = left_out  # type: ignore[attr-defined]
     except ImportError:
         for name in [name for name in sys.modules if name.partition(".")[0] == "open_clip"]:
@@ -92,7 +92,7 @@ def _remove_stand_ins() -> None:
 
 
 class _StandIn(ModuleType):
-    """A module that imports the real one, in whose place it is, when anything but the two functions is asked of it.
+    """A stand-in module that imports the real one when any attribute but two functions is read.
 
     The deferred function, which its importer keeps, imports the real module when it is called; the other marks nothing.
     """
@@ -129,11 +129,11 @@ def read_published_templates(name: str) -> tuple[str, ...]:
     package = find_spec("open_clip")
     folders = [] if package is None else list(package.submodule_search_locations or ())
     path = next((Path(folder) / _FILE for folder in folders if (Path(folder) / _FILE).is_file()), None)
-    found = None if path is None else spec_from_file_location(_MODULE, path)
-    if found is None or found.loader is None:
+    module_spec = None if path is None else spec_from_file_location(_MODULE, path)
+    if module_spec is None or module_spec.loader is None:
         raise ModelError(f"the installed open_clip has no templates called '{name}' ({_FILE} is missing)")
-    module = module_from_spec(found)
-    found.loader.exec_module(module)
+    module = module_from_spec(module_spec)
+    module_spec.loader.exec_module(module)
     templates = getattr(module, _NAMES[name], None)
     if not templates:
         raise ModelError(f"the installed open_clip has no templates called '{name}'")

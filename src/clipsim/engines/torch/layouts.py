@@ -1,4 +1,4 @@
-"""Tensors in the layout of OpenAI's checkpoints → the OpenCLIP configuration of their model."""
+"""Tensors as OpenAI and `transformers` name them → OpenCLIP's names and configuration."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def is_openais(tensors: dict[str, Tensor]) -> bool:
 def explain_assumption(config: dict[str, Any], tensors: dict[str, Tensor]) -> str:
     """One line that says what was assumed of a checkpoint that does not say what it is.
 
-    It does not name the file: copies of a file share what is kept of it.
+    It does not name the file, since copies of a file share their entries in the cache.
     """
     count = sum(tensor.numel() for tensor in drop_extras(tensors).values()) / 1e6
     fitting = [
         name
-        for name, facts in read_catalogue()["architectures"].items()
-        if facts["embed_dim"] == config["embed_dim"]
-        and facts["image_size"] == config["vision_cfg"]["image_size"]
-        and facts["parameters_millions"] is not None
-        and abs(facts["parameters_millions"] - count) < 0.01 * count
+        for name, architecture in read_catalogue()["architectures"].items()
+        if architecture["embed_dim"] == config["embed_dim"]
+        and architecture["image_size"] == config["vision_cfg"]["image_size"]
+        and architecture["parameters_millions"] is not None
+        and abs(architecture["parameters_millions"] - count) < 0.01 * count
     ]
     example = f", {fitting[0]}," if fitting else ""
     return (

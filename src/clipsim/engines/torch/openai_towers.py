@@ -3,7 +3,7 @@
 Code written for OpenAI's package calls the parts of a model one by one, with (length, n, width) sequences, and relies
 on the causal mask inside the text tower's blocks. OpenCLIP's take (n, length, width), and the mask as an argument.
 Towers that have all of OpenAI's parts get OpenAI's layout; the parts of others raise an AttributeError when they are
-asked for, since a computation with them would give other numbers than the model's.
+read, since a computation with them would give other numbers than the model's.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _TOKENIZER_TEXTS = ("a photo of a cat", "Two dogs, it's 42!", "naïve café")
 def adapt_model(built: BuiltModel, files: ModelFiles, *, guarded: bool = True) -> Any:
     """The model of `built`, changed in place, with OpenAI's calls, attributes and, where it can, layout.
 
-    Without `guarded`, parts that are not OpenAI's may be asked for, as a trace does.
+    Without `guarded`, parts that are not OpenAI's can be read, as a trace does.
     """
     model, config = built.model, built.config
     text = config["text_cfg"]
@@ -170,8 +170,8 @@ class _ReluNames:
     """OpenAI's names of the activations in a ResNet."""
 
     def __getattr__(self, name: str) -> Any:
-        wanted = "act1" if name == "relu" else name.replace("relu", "act") if name.startswith("relu") else name
-        return super().__getattr__(wanted)  # type: ignore[misc]  # nn.Module has it
+        openclips_name = "act1" if name == "relu" else name.replace("relu", "act") if name.startswith("relu") else name
+        return super().__getattr__(openclips_name)  # type: ignore[misc]  # nn.Module has it
 
 
 class OpenAIBottleneck(_ReluNames, Bottleneck):  # type: ignore[misc]
@@ -186,7 +186,7 @@ _OPENAIS = (OpenAIVisionTransformer, OpenAIResNet)
 
 
 class _Guarded:
-    """A module of which `_hidden` parts cannot be asked for, except by its own methods in OpenCLIP's class."""
+    """A module whose `_hidden` parts can be read by OpenCLIP's own methods only."""
 
     _openclips: ClassVar[Any]
     _hidden: ClassVar[tuple[str, ...]]
@@ -243,8 +243,8 @@ class _Calls(_Guarded):
 
         Raises TextError for a text that is too long, unless `truncate`.
         """
-        given = [texts] if isinstance(texts, str) else list(texts)
-        return _tokenizer(self._text_settings, self._files)(given, truncate=truncate)
+        text_list = [texts] if isinstance(texts, str) else list(texts)
+        return _tokenizer(self._text_settings, self._files)(text_list, truncate=truncate)
 
     def encode_image(self, image: Tensor, normalize: bool = False) -> Tensor:
         """(n, 3, h, w) → (n, embed_dim)."""
@@ -303,10 +303,10 @@ def _tokenizer(settings: str, files: ModelFiles) -> Tokenizer:
 def _reads_clips_tokens(settings: str, files: ModelFiles) -> bool:
     """Whether the model's tokenizer gives CLIP's ids; what follows the end token is not compared."""
     tokenizer = _tokenizer(settings, files)
-    own = tokenizer(_TOKENIZER_TEXTS, truncate=True)
-    clips: Tensor = SimpleTokenizer()(list(_TOKENIZER_TEXTS), context_length=tokenizer.context_length)
-    text = clips != 0
-    return torch.equal(own[text], clips[text])
+    model_tokens = tokenizer(_TOKENIZER_TEXTS, truncate=True)
+    clip_tokens: Tensor = SimpleTokenizer()(list(_TOKENIZER_TEXTS), context_length=tokenizer.context_length)
+    text = clip_tokens != 0
+    return torch.equal(model_tokens[text], clip_tokens[text])
 
 
 class OpenAICLIP(_Calls, open_clip.CLIP):  # type: ignore[misc]
@@ -349,19 +349,19 @@ class CoCaModel(_Calls, open_clip.CoCa):  # type: ignore[misc]
 
 
 class GuardedOpenCLIPModel(OpenCLIPModel):
-    """Its text tower's parts cannot be asked for."""
+    """Its text tower's parts cannot be read."""
 
     _hidden = _TEXT_PARTS
 
 
 class GuardedCustomTextModel(CustomTextModel):
-    """Its text tower's parts cannot be asked for."""
+    """Its text tower's parts cannot be read."""
 
     _hidden = _TEXT_PARTS
 
 
 class GuardedCoCaModel(CoCaModel):
-    """Its text tower's parts cannot be asked for."""
+    """Its text tower's parts cannot be read."""
 
     _hidden = _TEXT_PARTS
 

@@ -22,7 +22,7 @@ _OPTIONS = {"clean", "strip_sep_token", "language"}  # OpenCLIP's others are ran
 class Tokenizer:
     """The tokenizer that an OpenCLIP configuration names; a text that it would cut is an error.
 
-    Raises ModelError where `transformers` is missing, WeightsError for a tokenizer that cannot be loaded.
+    Raises ModelError where `transformers` is missing, WeightsError for a tokenizer that cannot be wrapper.
     """
 
     def __init__(self, config: dict[str, Any], files: ModelFiles) -> None:
@@ -118,30 +118,30 @@ def write_vocabulary(tokenizer: Tokenizer, path: Path) -> TokenRules:
 
 
 def _write_own(tokenizer: Tokenizer, path: Path) -> TokenRules:
-    own = tokenizer.tokenize
-    start, end = own.all_special_ids[:2]
-    marks = [own.decoder[number] for number in own.all_special_ids]
-    model = models.BPE(vocab=own.encoder, merges=list(own.bpe_ranks), end_of_word_suffix="</w>")
+    openclips = tokenizer.tokenize
+    start, end = openclips.all_special_ids[:2]
+    marks = [openclips.decoder[number] for number in openclips.all_special_ids]
+    model = models.BPE(vocab=openclips.encoder, merges=list(openclips.bpe_ranks), end_of_word_suffix="</w>")
     vocabulary = Vocabulary(model)
     vocabulary.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     vocabulary.add_special_tokens(marks)
     vocabulary.save(str(path), pretty=False)
-    return TokenRules(True, tokenizer.context_length, _cleaning(own.clean_fn), start, end)
+    return TokenRules(True, tokenizer.context_length, _cleaning(openclips.clean_fn), start, end)
 
 
 def _write(tokenizer: Tokenizer, path: Path) -> TokenRules:
-    given = tokenizer.tokenize
-    theirs = given.tokenizer
-    if not getattr(theirs, "is_fast", False) or given.tokenizer_mode:
+    wrapper = tokenizer.tokenize
+    hugging_face = wrapper.tokenizer
+    if not getattr(hugging_face, "is_fast", False) or wrapper.tokenizer_mode:
         raise ModelError("this model's tokenizer needs 'transformers', so it cannot be exported")
-    theirs.backend_tokenizer.save(str(path), pretty=False)
+    hugging_face.backend_tokenizer.save(str(path), pretty=False)
     return TokenRules(
         False,
         tokenizer.context_length,
-        _cleaning(given.clean_fn),
-        pad=int(theirs.pad_token_id or 0),
-        pad_left=theirs.padding_side == "left",
-        dropped=int(theirs.sep_token_id) if given.strip_sep_token else None,
+        _cleaning(wrapper.clean_fn),
+        pad=int(hugging_face.pad_token_id or 0),
+        pad_left=hugging_face.padding_side == "left",
+        dropped=int(hugging_face.sep_token_id) if wrapper.strip_sep_token else None,
     )
 
 
