@@ -75,5 +75,5 @@ def test_a_state_dict_in_another_layout(tmp_path: Path) -> None:
     """The error says how to load it instead."""
     torch.save({"layer.weight": torch.zeros(2)}, tmp_path / "other.pt")
 
-    with pytest.raises(WeightsError, match=r"OpenAI's layout.*model='ARCH' and weights='FILE'"):
+    with pytest.raises(WeightsError, match=r"OpenAI's layout.*model='ARCHITECTURE' and weights='FILE'"):
         open_path(tmp_path / "other.pt")
