@@ -287,7 +287,7 @@ def test_numbers_of_numpy(paths: list[str]) -> None:
         found = session.search(
             paths, "red", plus="blue", weight=np.float32(0.5), top=np.int64(1), min_similarity=np.float32(0)
         )
-        assert session.duplicates(paths, threshold=np.float32(0.5)).threshold == 0.5
+        assert session.duplicates(paths, min_similarity=np.float32(0.5)).min_similarity == 0.5
 
     assert len(found.queries[0].results) == 1
     json.dumps(found.to_dict())
@@ -315,8 +315,8 @@ def test_numbers_of_numpy(paths: list[str]) -> None:
         (lambda session: session.search("red.png", "red", include=5), "include: not a string or a list"),
         (lambda session: session.search("red.png", "red", exclude=[5]), "exclude=5: not a string"),
         (lambda session: session.search("red.png", images=[None]), "an image is a path"),
-        (lambda session: session.duplicates("red.png", threshold="x"), "min_similarity='x': not a cosine"),
-        (lambda session: session.duplicates("red.png", threshold=True), "min_similarity=True: not a cosine"),
+        (lambda session: session.duplicates("red.png", min_similarity="x"), "min_similarity='x': not a cosine"),
+        (lambda session: session.duplicates("red.png", min_similarity=True), "min_similarity=True: not a cosine"),
         (lambda session: session.duplicates("red.png", pixels=None), "pixels: not True or False"),
         (lambda session: session.threshold("red", "red.png", recall="0.9"), "recall='0.9': not between 0 and 1"),
         (lambda session: session.threshold("red", None, recall=0.9), "an image is a path"),

@@ -256,7 +256,7 @@ class Session:
         return finish(result, result.searched if result.queries else 0)
 
     def duplicates(
-        self, where: Pictures, *, threshold: float | None = None, pixels: bool = True, exact_files: bool = False
+        self, where: Pictures, *, min_similarity: float | None = None, pixels: bool = True, exact_files: bool = False
     ) -> clipsim.DuplicatesResult:
         """Find groups of images that are alike, and which of them are copies by content: re-encoded or resized.
 
@@ -264,8 +264,8 @@ class Session:
         ----------
         where
             As for `search`.
-        threshold
-            The cosine that two images must be over, from -1 to 1; None for 0.94, which suits the bundled model.
+        min_similarity
+            The least cosine of two images that are alike, from -1 to 1; None for 0.94, which suits the bundled model.
         pixels
             Whether small grey copies of two images must fit into each other too.
         exact_files
@@ -280,7 +280,7 @@ class Session:
         Raises
         ------
         UsageError
-            The threshold is not a cosine.
+            `min_similarity` is not a cosine.
         NoInputError
             None of the images can be used.
         DatasetError
@@ -290,7 +290,7 @@ class Session:
         from clipsim.tasks.search_targets import find_targets
 
         check_flag("exact_files", exact_files)
-        request = replace(duplicates.DuplicatesRequest((), threshold, pixels), targets=find_targets(where))
+        request = replace(duplicates.DuplicatesRequest((), min_similarity, pixels), targets=find_targets(where))
         result = same_files.run(request.targets) if exact_files else duplicates.run(self.embedder, request)
         return finish(result, result.compared)
 

@@ -26,7 +26,7 @@ ANSWERS = SearchResult(
     errors=(Failure("bad.png", "an empty file"),), warnings=("a notice",),
 )  # fmt: skip
 GROUPS = DuplicatesResult(
-    model=MODEL, threshold=0.94, compared=5,
+    model=MODEL, min_similarity=0.94, compared=5,
     groups=(DuplicateGroup(True, (DuplicateImage("a.png", 1.0, 160, 120),
                            DuplicateImage("b.png", 1.0, 160, 120, copy_of="a.png", removable=True))),
      DuplicateGroup(False, (DuplicateImage("c.png", 1.0, 320, 200), DuplicateImage("d.png", 0.98765432, None, None)))),
@@ -122,8 +122,8 @@ def test_the_json_of_duplicates_is_the_schema() -> None:
     """Every key of `clipsim.duplicates/1`; of bytes alone, there is no model and no threshold."""
     record = json.loads(duplicates.format_duplicates_json(GROUPS))
 
-    assert list(record) == ["schema", "model", "threshold", "groups", "errors", "warnings"]
-    assert (record["schema"], record["threshold"]) == ("clipsim.duplicates/1", 0.94)
+    assert list(record) == ["schema", "model", "min_similarity", "groups", "errors", "warnings"]
+    assert (record["schema"], record["min_similarity"]) == ("clipsim.duplicates/1", 0.94)
     assert record["groups"][1] == {
         "same_bytes": False,
         "images": [
@@ -147,7 +147,7 @@ def test_the_json_of_duplicates_is_the_schema() -> None:
             },
         ],
     }
-    bytes_alone = DuplicatesResult(model=None, threshold=None, compared=5, groups=GROUPS.groups)
+    bytes_alone = DuplicatesResult(model=None, min_similarity=None, compared=5, groups=GROUPS.groups)
     assert json.loads(duplicates.format_duplicates_json(bytes_alone))["model"] is None
     assert drawn([*duplicates.build_duplicates_table(bytes_alone, 80)])[0] == "5 images · 2 groups"
 
@@ -176,7 +176,7 @@ def test_the_table_of_duplicates() -> None:
         ["160", "×", "120", "a.png"], ["same", "bytes", "copy", "160", "×", "120", "b.png"],
         ["320", "×", "200", "c.png"], ["0.9877", "alike", "d.png"],
     ]  # fmt: skip
-    nothing = DuplicatesResult(model=MODEL, threshold=0.94, compared=5, groups=())
+    nothing = DuplicatesResult(model=MODEL, min_similarity=0.94, compared=5, groups=())
     assert drawn([*duplicates.build_duplicates_table(nothing, 100)]) == [
         "ViT-B-32 · openai · over 0.94 · 5 images · 0 groups"
     ]
@@ -235,7 +235,7 @@ def test_tables_are_no_wider_than_the_terminal(width: int) -> None:
         queries=(QueryMatches("x", None, (), (), many),),
     )
     pair = (DuplicateImage(name, 1.0, 12000, 9000), DuplicateImage(name, 0.98765, 12000, 9000))
-    alike = DuplicatesResult(model=MODEL, threshold=0.94, compared=1, groups=(DuplicateGroup(False, pair),))
+    alike = DuplicatesResult(model=MODEL, min_similarity=0.94, compared=1, groups=(DuplicateGroup(False, pair),))
 
     lines = drawn([*search.build_search_tables(found, width)], width)
     rows = drawn([*duplicates.build_duplicates_table(alike, width)], width)
@@ -260,7 +260,7 @@ def test_one_thing_is_not_many() -> None:
         searched=1,
         queries=(QueryMatches("x", None, (), (), ()),),
     )
-    alike = DuplicatesResult(model=None, threshold=None, compared=1, groups=())
+    alike = DuplicatesResult(model=None, min_similarity=None, compared=1, groups=())
 
     assert drawn([*search.build_search_tables(found, 80)])[0].endswith(" · 1 image")
     assert drawn([*duplicates.build_duplicates_table(alike, 80)])[0] == "1 image · 0 groups"

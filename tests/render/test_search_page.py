@@ -80,7 +80,7 @@ ALIKE = DuplicateGroup(
         DuplicateImage("e.png", 0.95, None, None),
     ),
 )
-RESULT = DuplicatesResult(model=MODEL, threshold=0.94, compared=9, groups=(COPIES, ALIKE))
+RESULT = DuplicatesResult(model=MODEL, min_similarity=0.94, compared=9, groups=(COPIES, ALIKE))
 
 
 def test_each_group_has_its_pictures() -> None:
@@ -111,12 +111,12 @@ def test_what_does_not_fit_is_said() -> None:
 def test_bytes_alone_have_no_model() -> None:
     """Neither has a page without groups anything to show."""
     page = parse_page(
-        format_duplicates_page(DuplicatesResult(model=None, threshold=None, compared=9, groups=(COPIES,)), {})
+        format_duplicates_page(DuplicatesResult(model=None, min_similarity=None, compared=9, groups=(COPIES,)), {})
     )
 
     assert not page.find("ul", class_="facts")[0].find("li")
     assert "colours run" not in page.text
-    empty = parse_page(format_duplicates_page(DuplicatesResult(model=MODEL, threshold=0.9, compared=9, groups=()), {}))
+    empty = parse_page(format_duplicates_page(DuplicatesResult(model=MODEL, min_similarity=0.9, compared=9, groups=()), {}))
     assert empty.find("h1")[0].text == "0 groups of duplicates in 9 images"
 
 
@@ -124,7 +124,7 @@ def test_names_in_groups_are_text() -> None:
     """They come out as they are."""
     group = DuplicateGroup(False, tuple(DuplicateImage(name, 0.9, 4, 3) for name in HOSTILE_NAMES))
     page = parse_page(
-        format_duplicates_page(DuplicatesResult(model=MODEL, threshold=0.9, compared=9, groups=(group,)), {})
+        format_duplicates_page(DuplicatesResult(model=MODEL, min_similarity=0.9, compared=9, groups=(group,)), {})
     )
 
     assert {printable(name) for name in HOSTILE_NAMES} == {name.text for name in page.find("bdi", class_="name")} - {
@@ -134,7 +134,7 @@ def test_names_in_groups_are_text() -> None:
 
 def test_a_page_without_groups_says_so() -> None:
     """Not an empty page."""
-    page = parse_page(format_duplicates_page(DuplicatesResult(model=MODEL, threshold=0.94, compared=1, groups=()), {}))
+    page = parse_page(format_duplicates_page(DuplicatesResult(model=MODEL, min_similarity=0.94, compared=1, groups=()), {}))
 
     assert page.find("h1")[0].text == "0 groups of duplicates in 1 image"
     assert page.find("main")[0].find("p")[0].text == "none"

@@ -80,7 +80,7 @@ def test_copies_are_found_and_different_pictures_are_not(
     }
     assert first[0]
     assert result.compared == 17
-    assert result.threshold == DEFAULT_THRESHOLD
+    assert result.min_similarity == DEFAULT_THRESHOLD
     assert [image.similarity for image in result.groups[0].images] == [1.0] * 3
     large = next(group for group in result.groups if group.images[2].width == 120)
     assert [(image.width, image.height) for image in large.images] == [(60, 40), (60, 40), (120, 80)]
@@ -106,8 +106,8 @@ def test_vectors_alone(machine: Machine, pictures: Path) -> None:
     """Without the pixels, all pictures of one colour are alike; the threshold is what separates them then."""
     with clipsim.open() as session:
         (group,) = session.duplicates(pictures, pixels=False).groups
-        everything = session.duplicates(pictures, pixels=False, threshold=0.1).groups
-        nothing = session.duplicates(pictures, threshold=1.0).groups
+        everything = session.duplicates(pictures, pixels=False, min_similarity=0.1).groups
+        nothing = session.duplicates(pictures, min_similarity=1.0).groups
 
     assert len(group.images) == 16
     assert [len(group.images) for group in everything] == [17]
@@ -138,7 +138,7 @@ def test_the_same_bytes_alone(pictures: Path) -> None:
     assert groups_of(result) == [
         (True, ("1.png", "1copy.png", "1again.png")), (True, ("3.png", "3copy.png")), (True, ("a.jpg", "b.jpg")),
     ]  # fmt: skip
-    assert (result.model, result.threshold, result.compared) == (None, None, 19)
+    assert (result.model, result.min_similarity, result.compared) == (None, None, 19)
     assert [(image.similarity, image.width) for group in result.groups for image in group.images[:1]] == [
         (1.0, 60), (1.0, 60), (1.0, None),
     ]  # fmt: skip
@@ -203,7 +203,7 @@ def test_another_model_is_a_notice(machine: Machine, pictures: Path, monkeypatch
         assert session.duplicates(pictures).warnings == ()
         monkeypatch.setattr("clipsim.tasks.duplicates.BUNDLED", "another")
         (notice,) = session.duplicates(pictures).warnings
-        assert session.duplicates(pictures, threshold=0.9).warnings == ()
+        assert session.duplicates(pictures, min_similarity=0.9).warnings == ()
 
     assert f"the default threshold of {DEFAULT_THRESHOLD} was measured with clipsim-mini" in notice
 
@@ -225,7 +225,7 @@ def test_many_batches_of_pairs(machine: Machine, tmp_path: Path, monkeypatch: py
         draw(seed).save(tmp_path / f"{seed}.png")
         draw(seed).crop((0, 0, 57, 38)).save(tmp_path / f"{seed}x.png")
     with clipsim.open() as session:
-        result = session.duplicates(tmp_path, threshold=0.9)
+        result = session.duplicates(tmp_path, min_similarity=0.9)
 
     assert groups_of(result) == [(False, (f"{seed}.png", f"{seed}x.png")) for seed in range(8)]
 

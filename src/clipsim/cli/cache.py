@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipsim.cli import parameters as shared
-from clipsim.cli.exit_status import NOTHING_DONE, exit_status
+from clipsim.cli.exit_status import NOTHING_DONE
 from clipsim.cli.output import NoticePrinter, print_message, write
 from clipsim.cli.parameters import parse_age, parse_size
 from clipsim.cli.parsing import FastGroup
@@ -38,19 +38,18 @@ def info_command(as_json: shared.AsJson = False) -> None:
 
     Example: `clipsim cache info`
     """
-    with exit_status():
-        from clipsim.cache.maintenance import describe
+    from clipsim.cache.maintenance import describe
 
-        found = describe(_open())
-        if as_json:
-            write(to_json(vars(found)) + "\n")
-            return
-        write(
-            f"{printable(found.path)}\n"
-            f"{found.bytes / 1e6:,.1f} MB; {_count(found.vectors, 'vector')} in {_count(found.spaces, 'set')} "
-            "(the texts or images of a model, in one precision, on one kind of device); "
-            f"{_count(found.files, 'known file')}\n"
-        )
+    found = describe(_open())
+    if as_json:
+        write(to_json(vars(found)) + "\n")
+        return
+    write(
+        f"{printable(found.path)}\n"
+        f"{found.bytes / 1e6:,.1f} MB; {_count(found.vectors, 'vector')} in {_count(found.spaces, 'set')} "
+        "(the texts or images of a model, in one precision, on one kind of device); "
+        f"{_count(found.files, 'known file')}\n"
+    )
 
 
 @cache_app.command("clear")
@@ -59,11 +58,10 @@ def clear_command() -> None:
 
     Example: `clipsim cache clear`
     """
-    with exit_status():
-        from clipsim.cache.maintenance import clear
+    from clipsim.cache.maintenance import clear
 
-        removed = clear(_open())
-        print_message("note", f"{_count(removed, 'vector')} removed")
+    removed = clear(_open())
+    print_message("note", f"{_count(removed, 'vector')} removed")
 
 
 @cache_app.command("prune")
@@ -87,17 +85,16 @@ def prune_command(
 
     Example: `clipsim cache prune --older-than 30d --max-size 2GB`
     """
-    with exit_status():
-        if older_than is None and max_size is None:
-            raise UsageError("give --older-than AGE, --max-size SIZE or both; 'clipsim cache clear' removes everything")
-        age = None if older_than is None else parse_age(older_than)
-        size = None if max_size is None else parse_size(max_size)
-        from clipsim.cache.maintenance import prune, size_on_disk
+    if older_than is None and max_size is None:
+        raise UsageError("give --older-than AGE, --max-size SIZE or both; 'clipsim cache clear' removes everything")
+    age = None if older_than is None else parse_age(older_than)
+    size = None if max_size is None else parse_size(max_size)
+    from clipsim.cache.maintenance import prune, size_on_disk
 
-        database = _open()
-        removed = prune(database, older_than=age, max_bytes=size)
-        left = size_on_disk(database.path)
-        print_message("note", f"{_count(removed, 'vector')} removed; {left / 1e6:,.1f} MB left")
+    database = _open()
+    removed = prune(database, older_than=age, max_bytes=size)
+    left = size_on_disk(database.path)
+    print_message("note", f"{_count(removed, 'vector')} removed; {left / 1e6:,.1f} MB left")
 
 
 def _open() -> Database:

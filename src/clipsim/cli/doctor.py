@@ -14,7 +14,7 @@ import numpy as np
 import typer
 
 from clipsim.cli import parameters as shared
-from clipsim.cli.exit_status import NOTHING_DONE, exit_status
+from clipsim.cli.exit_status import NOTHING_DONE
 from clipsim.cli.output import print_message, print_table, progress_bar, write
 from clipsim.embedding.embedder import Embedder
 from clipsim.errors import ClipsimError, printable
@@ -39,18 +39,17 @@ def doctor_command(as_json: shared.AsJson = False) -> None:
 
     Example: `clipsim doctor` (its output is what a bug report needs)
     """
-    with exit_status():
-        with progress_bar(quiet=False) as bar:
-            bar.step("checking")
+    with progress_bar(quiet=False) as bar:
+        bar.step("checking")
 
-            report = examine()
-        if as_json:
-            write(to_json(report.to_dict()) + "\n")
-        else:
-            print_table(_draw(report))
-        if not report.passed:
-            print_message("error", "a check failed; the report above says which")
-            raise typer.Exit(NOTHING_DONE)
+        report = examine()
+    if as_json:
+        write(to_json(report.to_dict()) + "\n")
+    else:
+        print_table(_draw(report))
+    if not report.passed:
+        print_message("error", "a check failed; the report above says which")
+        raise typer.Exit(NOTHING_DONE)
 
 
 def _draw(report: Report) -> Table:

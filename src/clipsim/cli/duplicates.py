@@ -17,7 +17,6 @@ from clipsim.cli.collections import (
     multiply_in_one_thread,
     report_progress,
 )
-from clipsim.cli.exit_status import exit_status
 from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, table_width, write
 from clipsim.cli.parameters import Format
 from clipsim.cli.preview import MAX_PICTURES, MaxPictures, check_terminal
@@ -70,42 +69,41 @@ def duplicates_command(
 
     List the redundant copies: `clipsim duplicates photos/ -l`
     """
-    with exit_status():
-        output = shared.choose_format(output, as_json, paths, null)
-        if output is Format.html:
-            check_terminal()
-        where = where or []
-        if not where and from_file is None:
-            raise UsageError("nothing to search: pass a folder, images, or a folder of vectors")
-        shared.check_standard_input(*where, from_file)
-        if exact_files and (min_similarity is not None or no_pixel_check):
-            raise UsageError("--exact-files compares bytes; give it without --min-similarity and --no-pixel-check")
-        chosen = shared.choose_names(include, exclude)
-        notices = run.notices()
-        multiply_in_one_thread()
-        from clipsim.tasks import duplicates, same_files
-        from clipsim.tasks.search_targets import recorded_model
+    output = shared.choose_format(output, as_json, paths, null)
+    if output is Format.html:
+        check_terminal()
+    where = where or []
+    if not where and from_file is None:
+        raise UsageError("nothing to search: pass a folder, images, or a folder of vectors")
+    shared.check_standard_input(*where, from_file)
+    if exact_files and (min_similarity is not None or no_pixel_check):
+        raise UsageError("--exact-files compares bytes; give it without --min-similarity and --no-pixel-check")
+    chosen = shared.choose_names(include, exclude)
+    notices = run.notices()
+    multiply_in_one_thread()
+    from clipsim.tasks import duplicates, same_files
+    from clipsim.tasks.search_targets import recorded_model
 
-        request = duplicates.DuplicatesRequest((), min_similarity, pixels=not no_pixel_check)
-        run_options = run.run_options()
-        request = replace(request, targets=find_named_targets(where, from_file, chosen))
-        with progress_bar(quiet=run.quiet) as bar:
-            progress = report_progress(bar, notices)
-            if exact_files:
-                result = same_files.run(request.targets, progress)
-            else:
-                from clipsim.embedding.embedder import Embedder
-
-                model = run.model if run.model or run.weights else recorded_model(where)
-                model_options = run.model_options(model)
-                with Embedder(model_options, run_options, own_process=True) as embedder:
-                    result = duplicates.run(embedder, request, progress)
-        notices.print(result.warnings)
-        if output is Format.html:
-            _print_page(result, request.targets, max_pictures, notices)
+    request = duplicates.DuplicatesRequest((), min_similarity, pixels=not no_pixel_check)
+    run_options = run.run_options()
+    request = replace(request, targets=find_named_targets(where, from_file, chosen))
+    with progress_bar(quiet=run.quiet) as bar:
+        progress = report_progress(bar, notices)
+        if exact_files:
+            result = same_files.run(request.targets, progress)
         else:
-            _print_result(result, output, paths=paths, null=null)
-        end_with_failures(len(result.errors), result.compared)
+            from clipsim.embedding.embedder import Embedder
+
+            model = run.model if run.model or run.weights else recorded_model(where)
+            model_options = run.model_options(model)
+            with Embedder(model_options, run_options, own_process=True) as embedder:
+                result = duplicates.run(embedder, request, progress)
+    notices.print(result.warnings)
+    if output is Format.html:
+        _print_page(result, request.targets, max_pictures, notices)
+    else:
+        _print_result(result, output, paths=paths, null=null)
+    end_with_failures(len(result.errors), result.compared)
 
 
 def _print_page(result: DuplicatesResult, targets: Sequence[object], max_pictures: int, notices: NoticePrinter) -> None:

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from clipsim.cli import parameters as shared
-from clipsim.cli.exit_status import exit_status
 from clipsim.cli.output import NoticePrinter, print_message, progress_bar
 from clipsim.cli.signals import clean_up_at_signal
 from clipsim.engines.choice import guess_device
@@ -34,16 +33,15 @@ def export_command(
 
     Example: `clipsim models export ViT-B-32/openai`
     """
-    with exit_status():
-        spec = find_model(name, weights)
-        engine = "onnx-int8" if int8 else "onnx"
-        if remove:
-            _remove([export for export in list_exports() if export.engine == engine and export.is_of(spec)])
-            return
-        if missing := _missing_packages():
-            raise ModelError(f"an export needs {' and '.join(missing)}", hint=install_command("onnx"))
-        export = _export(spec, find_files(spec), int8=int8)
-        print_message("note", f"{printable(export.name)}: {export}")
+    spec = find_model(name, weights)
+    engine = "onnx-int8" if int8 else "onnx"
+    if remove:
+        _remove([export for export in list_exports() if export.engine == engine and export.is_of(spec)])
+        return
+    if missing := _missing_packages():
+        raise ModelError(f"an export needs {' and '.join(missing)}", hint=install_command("onnx"))
+    export = _export(spec, find_files(spec), int8=int8)
+    print_message("note", f"{printable(export.name)}: {export}")
 
 
 def export_for_fast_starts(spec: ModelSpec) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clipsim.cli import parameters as shared
-from clipsim.cli.exit_status import exit_status
 from clipsim.cli.export import export_for_fast_starts
 from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, write
 from clipsim.cli.parsing import FastCommand, FastGroup
@@ -114,11 +113,10 @@ def models_command(
 
     Example: `clipsim models --filter ViT-B-32 --sort top1`
     """
-    with exit_status():
-        if context.invoked_subcommand is not None:
-            _refuse_misplaced_options(context)
-            return
-        _list_models(text, cached, sort, as_json)
+    if context.invoked_subcommand is not None:
+        _refuse_misplaced_options(context)
+        return
+    _list_models(text, cached, sort, as_json)
 
 
 @models_app.command("list", cls=FastCommand)
@@ -129,8 +127,7 @@ def list_command(
 
     Example: `clipsim models list --cached`
     """
-    with exit_status():
-        _list_models(text, cached, sort, as_json)
+    _list_models(text, cached, sort, as_json)
 
 
 def _list_models(text: str | None, cached: bool, sort: SortBy | None, as_json: bool) -> None:
@@ -192,32 +189,31 @@ def show_command(
 
     Example: `clipsim models show ViT-B/32`
     """
-    with exit_status():
-        spec = find_model(name, weights)
-        info = find_model_info(spec.name) if weights is None else None
-        record = _record(info, _default_or_warning()) if info else _local_record(spec)
-        exports = [export for export in list_exports() if export.is_of(spec)]
-        record["exports"] = [{"folder": str(export.folder), **export.to_dict()} for export in exports]
-        if as_json or (context.parent is not None and context.parent.params.get("as_json")):
-            write(to_json(record) + "\n")
-            return
-        from rich.table import Table
-        from rich.text import Text
+    spec = find_model(name, weights)
+    info = find_model_info(spec.name) if weights is None else None
+    record = _record(info, _default_or_warning()) if info else _local_record(spec)
+    exports = [export for export in list_exports() if export.is_of(spec)]
+    record["exports"] = [{"folder": str(export.folder), **export.to_dict()} for export in exports]
+    if as_json or (context.parent is not None and context.parent.params.get("as_json")):
+        write(to_json(record) + "\n")
+        return
+    from rich.table import Table
+    from rich.text import Text
 
-        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        for key, value in record.items():
-            if key != "exports" and value not in (None, [], ""):
-                shown = (
-                    ", ".join(value)
-                    if isinstance(value, list)
-                    else (_YES_NO[value] if isinstance(value, bool) else str(value))
-                )
-                table.add_row(Text(key, style="bold"), Text(printable(shown)))
-        if info and info.imagenet_top1 is not None:
-            table.add_row(Text("source", style="bold"), Text(read_catalogue()["sources"]["imagenet_top1"]))
-        for export in exports:
-            table.add_row(Text("export", style="bold"), Text(str(export)))
-        print_table(table)
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for key, value in record.items():
+        if key != "exports" and value not in (None, [], ""):
+            shown = (
+                ", ".join(value)
+                if isinstance(value, list)
+                else (_YES_NO[value] if isinstance(value, bool) else str(value))
+            )
+            table.add_row(Text(key, style="bold"), Text(printable(shown)))
+    if info and info.imagenet_top1 is not None:
+        table.add_row(Text("source", style="bold"), Text(read_catalogue()["sources"]["imagenet_top1"]))
+    for export in exports:
+        table.add_row(Text("export", style="bold"), Text(str(export)))
+    print_table(table)
 
 
 def _local_record(spec: ModelSpec) -> dict[str, Any]:
@@ -256,12 +252,11 @@ def pull_command(name: shared.ModelName, no_export: NoExport = False) -> None:
 
     Example: `clipsim models pull ViT-B-32/laion2b_s34b_b79k`
     """
-    with exit_status():
-        spec = find_model(name)
-        files = find_files(spec)
-        print_message("note", f"{printable(spec.name)} is on this machine: {printable(str(files.weights))}")
-        if not no_export:
-            export_for_fast_starts(spec)
+    spec = find_model(name)
+    files = find_files(spec)
+    print_message("note", f"{printable(spec.name)} is on this machine: {printable(str(files.weights))}")
+    if not no_export:
+        export_for_fast_starts(spec)
 
 
 @models_app.command("use", cls=FastCommand)
@@ -272,25 +267,24 @@ def use_command(name: shared.ModelName, no_export: NoExport = False) -> None:
 
     Example: `clipsim models use ViT-B-32/openai`
     """
-    with exit_status():
-        spec = find_model(name)
-        if spec.kind in ("directory", "checkpoint") and spec.name != BUNDLED:
-            with progress_bar(quiet=False) as bar:
-                bar.step("loading the model")
-                from clipsim.cli.doctor import check_loads  # imports NumPy
+    spec = find_model(name)
+    if spec.kind in ("directory", "checkpoint") and spec.name != BUNDLED:
+        with progress_bar(quiet=False) as bar:
+            bar.step("loading the model")
+            from clipsim.cli.doctor import check_loads  # imports NumPy
 
-                notices = check_loads(spec)
-            NoticePrinter().print(notices)
-        path = save_default(name)
-        print_message("note", f"the default model is now {printable(spec.name)} (kept in {printable(str(path))})")
-        if os.environ.get("CLIPSIM_MODEL"):
-            print_message("note", "CLIPSIM_MODEL is set and takes precedence; unset it to use this default")
-        info = find_model_info(spec.name)
-        if info is not None and find_weights(info) is None:
-            pull = f"'clipsim models pull {printable(spec.name)}'"
-            print_message("note", f"it is downloaded when first used, or now with {pull}")
-        elif not no_export and spec.kind != "hub":  # whether a repository is here, only a download would tell
-            export_for_fast_starts(spec)
+            notices = check_loads(spec)
+        NoticePrinter().print(notices)
+    path = save_default(name)
+    print_message("note", f"the default model is now {printable(spec.name)} (kept in {printable(str(path))})")
+    if os.environ.get("CLIPSIM_MODEL"):
+        print_message("note", "CLIPSIM_MODEL is set and takes precedence; unset it to use this default")
+    info = find_model_info(spec.name)
+    if info is not None and find_weights(info) is None:
+        pull = f"'clipsim models pull {printable(spec.name)}'"
+        print_message("note", f"it is downloaded when first used, or now with {pull}")
+    elif not no_export and spec.kind != "hub":  # whether a repository is here, only a download would tell
+        export_for_fast_starts(spec)
 
 
 def remove_command(name: shared.ModelName) -> None:
@@ -298,10 +292,9 @@ def remove_command(name: shared.ModelName) -> None:
 
     Example: `clipsim models rm ViT-B-32/laion2b_s34b_b79k`
     """
-    with exit_status():
-        from clipsim.models.download import remove_downloads
-        from clipsim.models.names import find_model
+    from clipsim.models.download import remove_downloads
+    from clipsim.models.names import find_model
 
-        spec = find_model(name)
-        freed = remove_downloads(spec)
-        print_message("note", f"removed {printable(spec.name)}, {freed / 1e6:,.0f} MB")
+    spec = find_model(name)
+    freed = remove_downloads(spec)
+    print_message("note", f"removed {printable(spec.name)}, {freed / 1e6:,.0f} MB")

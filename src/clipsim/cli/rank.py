@@ -14,7 +14,6 @@ import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import end_with_failures, find_named_sources, report_failures, report_progress
-from clipsim.cli.exit_status import exit_status
 from clipsim.cli.output import legend_is_due, progress_bar
 from clipsim.cli.parameters import Format, OnError
 from clipsim.cli.preview import (
@@ -94,89 +93,88 @@ def rank_command(
 
     In a pipeline: `find photos -print0 | clipsim rank - -t maze -t cat --format jsonl`
     """
-    with exit_status():
-        if top is not None and top_images is not None:
-            raise UsageError("--top and --top-images contradict each other; give one")
-        for word in ("true", "false"):
-            if word in (images or ()) and not os.path.lexists(word):
-                raise UsageError(f"'{word}' is not an image; flags such as --json take no value")
-        output = shared.choose_format(output, as_json)
-        shared.check_standard_input(*(images or ()), *(text_file or ()), from_file, what="for images or for texts")
-        chosen = shared.choose_names(include, exclude)
-        if output is Format.html:
-            check_terminal()
-        preview = choose_preview(preview) if output is Format.table else PreviewMode.off
-        notices = run.notices()
-        found = _find_sources(images or (), from_file, chosen)
-        texts = list(chain(text or (), *map(read_texts, text_file or ())))
-        if not texts:
-            raise UsageError("no texts to compare with; give --text TEXT or --text-file FILE")
-        model_options, run_options = run.model_options(run.model), run.run_options()
-        from clipsim.embedding.embedder import Embedder  # with NumPy, which help does without
-        from clipsim.inputs.expand import Repeats
-        from clipsim.inputs.sources import number_sources
-        from clipsim.tasks import rank
+    if top is not None and top_images is not None:
+        raise UsageError("--top and --top-images contradict each other; give one")
+    for word in ("true", "false"):
+        if word in (images or ()) and not os.path.lexists(word):
+            raise UsageError(f"'{word}' is not an image; flags such as --json take no value")
+    output = shared.choose_format(output, as_json)
+    shared.check_standard_input(*(images or ()), *(text_file or ()), from_file, what="for images or for texts")
+    chosen = shared.choose_names(include, exclude)
+    if output is Format.html:
+        check_terminal()
+    preview = choose_preview(preview) if output is Format.table else PreviewMode.off
+    notices = run.notices()
+    found = _find_sources(images or (), from_file, chosen)
+    texts = list(chain(text or (), *map(read_texts, text_file or ())))
+    if not texts:
+        raise UsageError("no texts to compare with; give --text TEXT or --text-file FILE")
+    model_options, run_options = run.model_options(run.model), run.run_options()
+    from clipsim.embedding.embedder import Embedder  # with NumPy, which help does without
+    from clipsim.inputs.expand import Repeats
+    from clipsim.inputs.sources import number_sources
+    from clipsim.tasks import rank
 
-        streamed = output is Format.jsonl and sort_by is None and top_images is None
-        repeats = Repeats()
-        sources: Iterable[Source] = number_sources(repeats.leave_out(found))
-        request = rank.RankRequest.check(
-            sources,
-            texts,
-            template or (),
-            sort_by,
-            thresholds,
-            notices=[TOP_IN_JSON] if (top or top_images) and output is Format.json else (),
+    streamed = output is Format.jsonl and sort_by is None and top_images is None
+    repeats = Repeats()
+    sources: Iterable[Source] = number_sources(repeats.leave_out(found))
+    request = rank.RankRequest.check(
+        sources,
+        texts,
+        template or (),
+        sort_by,
+        thresholds,
+        notices=[TOP_IN_JSON] if (top or top_images) and output is Format.json else (),
+    )
+    if not streamed:
+        sources = list(sources)
+        for_people = output in (Format.table, Format.html)
+        missing = rank.find_missing(sources) if for_people and run.on_error is OnError.skip else ()
+        if len(missing) == len(sources):  # known before a model is loaded
+            report_failures(missing)
+            end_with_failures(len(missing), 0)
+        if output is Format.html:
+            check_page(len(sources), min(top or len(request.texts), len(request.texts)), max_pictures)
+        if preview is not PreviewMode.off and len(sources) > MAX_PREVIEWS:
+            notices.print([f"no pictures in the terminal for more than {MAX_PREVIEWS:,} images"])
+            preview = PreviewMode.off
+        request = replace(
+            request,
+            sources=sources,
+            thumbnails=_choose_thumbnails(output, preview),
+            notices=(*request.notices, *repeats.notices),
         )
-        if not streamed:
-            sources = list(sources)
-            for_people = output in (Format.table, Format.html)
-            missing = rank.find_missing(sources) if for_people and run.on_error is OnError.skip else ()
-            if len(missing) == len(sources):  # known before a model is loaded
-                report_failures(missing)
-                end_with_failures(len(missing), 0)
-            if output is Format.html:
-                check_page(len(sources), min(top or len(request.texts), len(request.texts)), max_pictures)
-            if preview is not PreviewMode.off and len(sources) > MAX_PREVIEWS:
-                notices.print([f"no pictures in the terminal for more than {MAX_PREVIEWS:,} images"])
-                preview = PreviewMode.off
-            request = replace(
-                request,
-                sources=sources,
-                thumbnails=_choose_thumbnails(output, preview),
-                notices=(*request.notices, *repeats.notices),
-            )
-        with progress_bar(quiet=run.quiet or (streamed and sys.stdout.isatty())) as bar:
-            progress = report_progress(bar, notices)
-            with Embedder(model_options, run_options, own_process=True) as embedder:
-                if streamed:
-                    if _can_be_counted(images or (), from_file):
-                        bar.count_total(
-                            lambda: sum(1 for _ in Repeats().leave_out(_find_sources(images or (), from_file, chosen)))
-                        )
-                    result, failed, scored = None, 0, 0
-                    with closing(rank.stream(embedder, request, progress, live=True)) as batches:
-                        for batch in batches:
-                            print_json_lines(batch.outcomes, batch.texts.texts, top)
-                            unusable = sum(isinstance(outcome, Failure) for outcome in batch.outcomes)
-                            failed += unusable
-                            scored += len(batch.outcomes) - unusable
-                    notices.print((*embedder.notices, *repeats.notices))  # of the names of a stream, known only now
-                else:
-                    result = rank.run(embedder, request, progress)
-                    failed, scored = len(result.errors), len(result.scores)
-                    notices.print(result.warnings)
-        if result is not None:
-            print_result(
-                result,
-                output,
-                top=top,
-                top_images=top_images,
-                preview=preview,
-                sort_by=sort_by,
-                legend=not run.quiet and legend_is_due(),
-            )
-        end_with_failures(failed, scored)
+    with progress_bar(quiet=run.quiet or (streamed and sys.stdout.isatty())) as bar:
+        progress = report_progress(bar, notices)
+        with Embedder(model_options, run_options, own_process=True) as embedder:
+            if streamed:
+                if _can_be_counted(images or (), from_file):
+                    bar.count_total(
+                        lambda: sum(1 for _ in Repeats().leave_out(_find_sources(images or (), from_file, chosen)))
+                    )
+                result, failed, scored = None, 0, 0
+                with closing(rank.stream(embedder, request, progress, live=True)) as batches:
+                    for batch in batches:
+                        print_json_lines(batch.outcomes, batch.texts.texts, top)
+                        unusable = sum(isinstance(outcome, Failure) for outcome in batch.outcomes)
+                        failed += unusable
+                        scored += len(batch.outcomes) - unusable
+                notices.print((*embedder.notices, *repeats.notices))  # of the names of a stream, known only now
+            else:
+                result = rank.run(embedder, request, progress)
+                failed, scored = len(result.errors), len(result.scores)
+                notices.print(result.warnings)
+    if result is not None:
+        print_result(
+            result,
+            output,
+            top=top,
+            top_images=top_images,
+            preview=preview,
+            sort_by=sort_by,
+            legend=not run.quiet and legend_is_due(),
+        )
+    end_with_failures(failed, scored)
 
 
 def _find_sources(images: Sequence[str], from_file: str | None, chosen: NameFilter | None) -> Iterator[Source]:

@@ -19,7 +19,6 @@ from clipsim.cli.collections import (
     multiply_in_one_thread,
     report_progress,
 )
-from clipsim.cli.exit_status import exit_status
 from clipsim.cli.output import print_table, progress_bar, table_width, write
 from clipsim.cli.parameters import Format
 from clipsim.cli.preview import (
@@ -109,51 +108,50 @@ def search_command(
 
     Like an image, but at night: `clipsim search photos/ --image house.jpg --plus night`
     """
-    with exit_status():
-        output = shared.choose_format(output, as_json, paths, null)
-        if output is Format.html:
-            check_terminal()
-        preview = choose_preview(preview) if output is Format.table and not paths else PreviewMode.off
-        where = where or []
-        if not where and from_file is None:
-            raise UsageError("nothing to search: pass a folder, images, or a folder of vectors")
-        shared.check_standard_input(*where, *(text_file or ()), from_file, what="for images or for texts")
-        notices = run.notices()
-        texts = list(chain(text or (), *map(read_texts, text_file or ())))
-        if not (texts or image):
-            raise UsageError("nothing to search for; give --text TEXT, --text-file FILE or --image FILE")
-        multiply_in_one_thread()
-        from clipsim.embedding.embedder import Embedder
-        from clipsim.tasks import search
-        from clipsim.tasks.search_targets import recorded_model
+    output = shared.choose_format(output, as_json, paths, null)
+    if output is Format.html:
+        check_terminal()
+    preview = choose_preview(preview) if output is Format.table and not paths else PreviewMode.off
+    where = where or []
+    if not where and from_file is None:
+        raise UsageError("nothing to search: pass a folder, images, or a folder of vectors")
+    shared.check_standard_input(*where, *(text_file or ()), from_file, what="for images or for texts")
+    notices = run.notices()
+    texts = list(chain(text or (), *map(read_texts, text_file or ())))
+    if not (texts or image):
+        raise UsageError("nothing to search for; give --text TEXT, --text-file FILE or --image FILE")
+    multiply_in_one_thread()
+    from clipsim.embedding.embedder import Embedder
+    from clipsim.tasks import search
+    from clipsim.tasks.search_targets import recorded_model
 
-        request = search.SearchRequest.check(
-            (),
-            texts,
-            map(_find_query_image, image or ()),
-            plus=plus or (),
-            minus=minus or (),
-            templates=template or (),
-            weight=weight,
-            top=top,
-            min_similarity=min_similarity,
-            chosen=shared.choose_names(include, exclude),
-        )
-        if output is Format.html:
-            check_page(top * (len(request.texts) + len(request.images)), 1, max_pictures)
-        request = replace(request, targets=find_named_targets(where, from_file, request.chosen))
-        model = run.model if run.model or run.weights else recorded_model(where)
-        model_options, run_options = run.model_options(model), run.run_options()
-        with progress_bar(quiet=run.quiet) as bar:
-            progress = report_progress(bar, notices)
-            with Embedder(model_options, run_options, own_process=True) as embedder:
-                result = search.run(embedder, request, progress)
-        notices.print(result.warnings)
-        if output is Format.html or preview is not PreviewMode.off:
-            _print_images(result, request.targets, preview)
-        else:
-            _print_result(result, output, paths=paths, null=null)
-        end_with_failures(len(result.errors), result.searched if result.queries else 0)
+    request = search.SearchRequest.check(
+        (),
+        texts,
+        map(_find_query_image, image or ()),
+        plus=plus or (),
+        minus=minus or (),
+        templates=template or (),
+        weight=weight,
+        top=top,
+        min_similarity=min_similarity,
+        chosen=shared.choose_names(include, exclude),
+    )
+    if output is Format.html:
+        check_page(top * (len(request.texts) + len(request.images)), 1, max_pictures)
+    request = replace(request, targets=find_named_targets(where, from_file, request.chosen))
+    model = run.model if run.model or run.weights else recorded_model(where)
+    model_options, run_options = run.model_options(model), run.run_options()
+    with progress_bar(quiet=run.quiet) as bar:
+        progress = report_progress(bar, notices)
+        with Embedder(model_options, run_options, own_process=True) as embedder:
+            result = search.run(embedder, request, progress)
+    notices.print(result.warnings)
+    if output is Format.html or preview is not PreviewMode.off:
+        _print_images(result, request.targets, preview)
+    else:
+        _print_result(result, output, paths=paths, null=null)
+    end_with_failures(len(result.errors), result.searched if result.queries else 0)
 
 
 def _find_query_image(name: str) -> Source:

@@ -14,7 +14,6 @@ import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import find_named_targets, report_progress
-from clipsim.cli.exit_status import exit_status
 from clipsim.cli.output import messages, print_message, progress_bar
 from clipsim.cli.parameters import parse_size
 from clipsim.cli.signals import clean_up_at_signal, stop_at_first_signal
@@ -72,7 +71,7 @@ def serve_command(
 
     Example: `clipsim serve photos/ --port 8080`
     """
-    with exit_status(), ExitStack() as stack:
+    with ExitStack() as stack:
         notices = run.notices()
         try:
             from clipsim.server.application import Service

@@ -54,7 +54,7 @@ def build_duplicates_table(
 
     from clipsim.render.labels import shorten_all
 
-    over = [] if result.threshold is None else [f"over {result.threshold:g}"]
+    over = [] if result.min_similarity is None else [f"over {result.min_similarity:g}"]
     groups = pluralise(len(result.groups), "group")
     yield title(result.model, *over, pluralise(result.compared, "image"), groups)
     if not result.groups:

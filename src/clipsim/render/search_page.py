@@ -73,7 +73,7 @@ def format_duplicates_page(
     facts = [] if result.model is None else [("model", result.model.name), ("weights", result.model.pretrained or "–")]
     return render_gallery(
         title=f"{pluralise(len(result.groups), 'group')} of duplicates in {pluralise(result.compared, 'image')}",
-        facts=facts + ([] if result.threshold is None else [("cosine over", f"{result.threshold:g}")]),
+        facts=facts + ([] if result.min_similarity is None else [("cosine over", f"{result.min_similarity:g}")]),
         warnings=result.warnings,
         errors=result.errors,
         explanation="In each group the best picture comes first; a score is the cosine similarity with it. "

@@ -133,13 +133,13 @@ class DuplicateGroup:
 class DuplicatesResult(Result):
     """All groups: first those of the same bytes, then the others, each in the order in which they were named.
 
-    `model` and `threshold` are None where only bytes were compared. `compared` is the number of pictures.
+    `model` and `min_similarity` are None where only bytes were compared. `compared` is the number of pictures.
     """
 
     schema: ClassVar[str] = "clipsim.duplicates/1"
 
     model: ModelRecord | None
-    threshold: float | None
+    min_similarity: float | None
     compared: int
     groups: tuple[DuplicateGroup, ...]
     errors: tuple[Failure, ...] = ()

@@ -155,7 +155,7 @@ DEFAULT_THRESHOLD = 0.94  # for the bundled model, as benchmarks/duplicates.py m
 LOADED_PAIRS = 512  # whose pictures are decoded ahead
 OTHER_MODEL = (
     f"the default threshold of {DEFAULT_THRESHOLD} was measured with {BUNDLED}; with another model, look at what it "
-    "finds, and set the threshold"
+    "finds, and set min_similarity"
 )
 
 
@@ -163,22 +163,22 @@ OTHER_MODEL = (
 class DuplicatesRequest:
     """What to compare, and what makes two images alike.
 
-    That is a cosine over `threshold` (None: the default), and with `pixels` their pixels too.
+    That is a cosine over `min_similarity` (None: the default), and with `pixels` their pixels too.
 
-    Raises UsageError for a threshold that is not a cosine.
+    Raises UsageError for a `min_similarity` that is not a cosine.
     """
 
     targets: Sequence[Target]
-    threshold: float | None = None
+    min_similarity: float | None = None
     pixels: bool = True
 
     def __post_init__(self) -> None:
-        """Check the threshold."""
-        least = as_number(self.threshold)
-        if self.threshold is not None and (least is None or not -1 <= least <= 1):
-            raise UsageError("not a cosine, from -1 to 1", parameter="min_similarity", value=self.threshold)
+        """Check the values."""
+        least = as_number(self.min_similarity)
+        if self.min_similarity is not None and (least is None or not -1 <= least <= 1):
+            raise UsageError("not a cosine, from -1 to 1", parameter="min_similarity", value=self.min_similarity)
         check_flag("pixels", self.pixels)
-        object.__setattr__(self, "threshold", least)
+        object.__setattr__(self, "min_similarity", least)
 
 
 def run(
@@ -189,9 +189,9 @@ def run(
     Raises DatasetError for a data set of another model, and with `on_error="raise"` ImageError for the first image that
     cannot be used.
     """
-    threshold = DEFAULT_THRESHOLD if request.threshold is None else request.threshold
+    threshold = DEFAULT_THRESHOLD if request.min_similarity is None else request.min_similarity
     notices = check_models(request.targets, embedder)
-    if request.threshold is None and embedder.spec.name != BUNDLED:
+    if request.min_similarity is None and embedder.spec.name != BUNDLED:
         notices.append(OTHER_MODEL)
     progress(Progress("loading the model", 0, None, notices=(*embedder.notices, *notices)))
     with closing(Collection()) as collection:
@@ -206,7 +206,7 @@ def run(
             described = DescribedGroups(collection, request.targets, groups.members(), check)
         return DuplicatesResult(
             model=describe_model(embedder.facts),
-            threshold=threshold,
+            min_similarity=threshold,
             compared=len(collection) - described.repeated,
             groups=described.groups,
             errors=tuple(collection.errors),

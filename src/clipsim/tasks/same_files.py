@@ -49,7 +49,7 @@ def run(targets: Sequence[Target], progress: ProgressCallback = ignore_progress)
     described = DescribedGroups(collection, targets, find_copies(collection.digests), None)
     return DuplicatesResult(
         model=None,
-        threshold=None,
+        min_similarity=None,
         compared=len(collection) - len(collection.errors) - described.repeated,
         groups=described.groups,
         errors=tuple(collection.errors),
