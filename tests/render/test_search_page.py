@@ -116,7 +116,8 @@ def test_bytes_alone_have_no_model() -> None:
 
     assert not page.find("ul", class_="facts")[0].find("li")
     assert "colours run" not in page.text
-    empty = parse_page(format_duplicates_page(DuplicatesResult(model=MODEL, min_similarity=0.9, compared=9, groups=()), {}))
+    nothing = DuplicatesResult(model=MODEL, min_similarity=0.9, compared=9, groups=())
+    empty = parse_page(format_duplicates_page(nothing, {}))
     assert empty.find("h1")[0].text == "0 groups of duplicates in 9 images"
 
 
@@ -134,7 +135,8 @@ def test_names_in_groups_are_text() -> None:
 
 def test_a_page_without_groups_says_so() -> None:
     """Not an empty page."""
-    page = parse_page(format_duplicates_page(DuplicatesResult(model=MODEL, min_similarity=0.94, compared=1, groups=()), {}))
+    nothing = DuplicatesResult(model=MODEL, min_similarity=0.94, compared=1, groups=())
+    page = parse_page(format_duplicates_page(nothing, {}))
 
     assert page.find("h1")[0].text == "0 groups of duplicates in 1 image"
     assert page.find("main")[0].find("p")[0].text == "none"
