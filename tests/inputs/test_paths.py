@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from clipsim.errors import ImageError, UsageError
+from clipsim.errors import ImageError, TransientError, UsageError
 from clipsim.inputs.paths import NameFilter, find_images, find_listed_images, read_path_list
 
 
@@ -154,6 +155,24 @@ def test_a_folder_that_cannot_be_read_is_returned(tree: Path, monkeypatch: pytes
     monkeypatch.setattr(os, "scandir", guarded)
 
     assert "tree/sub/deep" in list(find_images(["tree"]))
+
+
+@pytest.mark.parametrize("name", ["tree", "tree/**/*.png"])
+def test_a_folder_that_cannot_be_listed_for_now_ends_the_run(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """With too many open files its images would be left out, or it be recorded as bad."""
+    scandir = os.scandir
+
+    def guarded(path: str) -> object:
+        if str(path).endswith("deep"):
+            raise OSError(errno.EMFILE, "Too many open files")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+
+    with pytest.raises(TransientError, match="deep: cannot list it: Too many open files; to be tried again"):
+        list(find_images([name]))
 
 
 @pytest.mark.parametrize(

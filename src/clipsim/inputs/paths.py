@@ -9,14 +9,14 @@ import re
 import select
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from clipsim.errors import ImageError, UsageError, printable
+from clipsim.errors import ImageError, TransientError, UsageError, printable
 from clipsim.inputs.lists import as_list
+from clipsim.inputs.sources import reading_error
 
 # The files that a directory is searched for; a file that the user names is opened whatever its suffix.
 SUFFIXES = frozenset(
@@ -74,12 +74,11 @@ def _expand(pattern: str) -> Iterator[str]:
 
 
 def _folders_below(folder: str) -> Iterator[str]:
-    with suppress(OSError), os.scandir(folder or ".") as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-                path = os.path.join(folder, entry.name)  # noqa: PTH118 (keeps names without a leading ./)
-                yield path
-                yield from _folders_below(path)
+    for entry in _list_folder(folder or ".") or ():
+        if entry.is_dir(follow_symlinks=False):
+            path = os.path.join(folder, entry.name)  # noqa: PTH118 (keeps names without a leading ./)
+            yield path
+            yield from _folders_below(path)
 
 
 def _or_itself(paths: Iterator[str], name: str) -> Iterator[str]:
@@ -92,10 +91,8 @@ def _or_itself(paths: Iterator[str], name: str) -> Iterator[str]:
 
 
 def _walk(folder: str) -> Iterator[str]:
-    try:
-        with os.scandir(folder) as listing:
-            entries = sorted((entry for entry in listing if not entry.name.startswith(".")), key=lambda e: e.name)
-    except OSError:
+    entries = _list_folder(folder)
+    if entries is None:
         yield folder  # opening it reports the error
         return
     for entry in entries:
@@ -103,6 +100,22 @@ def _walk(folder: str) -> Iterator[str]:
             yield from _walk(entry.path)
         elif has_image_suffix(entry.name) and not (entry.is_symlink() and _is_folder(entry.path)):
             yield entry.path
+
+
+def _list_folder(folder: str) -> list[os.DirEntry[str]] | None:
+    """What is in a folder, sorted, without hidden entries; None where it cannot be listed.
+
+    Raises TransientError where it cannot be listed now, such as with too many open files: a run that went on would
+    leave its images out.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    except OSError as error:
+        cause = reading_error("list", error)
+        if isinstance(cause, TransientError):
+            raise TransientError(f"{printable(folder)}: {cause}") from error
+        return None
 
 
 def has_image_suffix(name: str) -> bool:

@@ -102,8 +102,11 @@ def _find_architecture(name: str, weights: str) -> ModelSpec:
             value=weights,
             hint="'clipsim models' lists them",
         )
-    if not os.path.exists(weights):  # noqa: PTH110
-        raise UnknownModelError("no such file", parameter="weights", value=weights)
+    try:
+        os.stat(weights)  # noqa: PTH116
+    except (OSError, ValueError) as error:
+        said = "no such file" if isinstance(error, FileNotFoundError) else getattr(error, "strerror", None) or error
+        raise UnknownModelError(str(said), parameter="weights", value=weights) from error
     openais = architecture != name  # RN50 is what OpenCLIP calls its own, too
     return ModelSpec(architecture, "weights", architecture, None, path=Path(weights), named_by_openai=openais)
 
