@@ -29,7 +29,7 @@ def test_the_tables_of_a_folder(clipsim: Clipsim) -> None:
     done = clipsim("evaluate", "data")
 
     assert done.status == 0
-    assert done.out.startswith("classify · 12 pictures · 3 labels\n")
+    assert done.out.startswith("classify · 12 images · 3 labels\n")
     assert "100.0 % (75.8 to 100.0)" in done.out
     assert "33.3 %" in done.out
     assert "Labels, the worst first" in done.out
@@ -95,7 +95,7 @@ def test_a_baseline_and_a_comparison_of_files(clipsim: Clipsim) -> None:
     table = clipsim("compare", "a.json", "b.json")
     assert table.status == 0
     assert "b less a" in table.out
-    assert "Pictures that only one of them gets right" in table.out
+    assert "Images that only one of them gets right" in table.out
     assert json.loads(clipsim("compare", "a.json", "b.json", "--json").out)["kind"] == "classify"
 
 
@@ -106,7 +106,7 @@ def test_rankings_are_compared(clipsim: Clipsim) -> None:
     done = clipsim("compare", "a.json", "b.json")
 
     assert done.status == 0
-    assert "Another best text: 4 of 12 pictures." in " ".join(done.out.split())
+    assert "Another best text: 4 of 12 images." in " ".join(done.out.split())
 
 
 def test_retrieval_and_pairs(clipsim: Clipsim) -> None:
@@ -130,7 +130,7 @@ def test_a_threshold_is_written_and_used(clipsim: Clipsim) -> None:
         "threshold", "red", "--positives", "*.png", "--negatives", "data/blue", "--recall", "0.9", "-o", "t.json"
     )
     assert found.status == 0
-    assert "at least 90 % of new pictures that show the text pass" in found.out.replace("\n", " ")
+    assert "at least 90 % of new images that show the text pass" in found.out.replace("\n", " ")
     assert "thresholds written to t.json" in found.err
 
     ranked = clipsim("rank", "5.png", "data/blue/0.png", "-t", "red", "--thresholds", "t.json", "-q")

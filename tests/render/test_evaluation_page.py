@@ -45,7 +45,7 @@ def test_figures_are_those_of_the_terminal() -> None:
     assert float(track.attributes["width"]) == 100
     assert not rows["ece"].find("svg")
     assert rows["runs on"].text == "cpu fp32"
-    assert page.find("h1")[0].text == "Evaluation: classify · 4 pictures · 3 labels"
+    assert page.find("h1")[0].text == "Evaluation: classify · 4 images · 3 labels"
 
 
 def test_the_confusion_matrix() -> None:
@@ -78,7 +78,7 @@ def test_labels_confusions_and_pictures() -> None:
     assert first.find("img")[0].attributes["src"] == "data:image/webp;base64,UklGRg=="
     assert first.find("bdi", class_="name")[0].text == "folder/3.png"
     assert first.find("span", class_="note")[0].text.split() == ["cat", "(0.3300),", "labelled", "maze", "(0.1000)"]
-    assert second.find("span", class_="no-picture")
+    assert second.find("span", class_="no-image")
 
 
 def test_several_runs_stand_side_by_side() -> None:

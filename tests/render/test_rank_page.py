@@ -112,7 +112,7 @@ def test_thumbnails_are_in_the_page() -> None:
     page = page_of(dataclasses.replace(result, scores=(pictured, result.scores[1])))
 
     assert [image.attributes["src"] for image in page.find("img")] == ["data:image/webp;base64,UklGRgQAAABXRUJQ"]
-    assert len(page.find("span", class_="no-picture")) == 1
+    assert len(page.find("span", class_="no-image")) == 1
 
 
 def test_notices_and_failures_are_in_the_page() -> None:

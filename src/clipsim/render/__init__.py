@@ -4,6 +4,6 @@
 - `json`, `safe_json`: JSON objects, JSON lines and CSV of a ranking; any value → JSON that is safe to print
 - `search`, `duplicates`, `datasets`: what these commands found or made, in every format but HTML
 - `evaluation_table`, `changes`: the tables of `evaluate`, `threshold` and `compare`; `format_metrics` words figures
-- `rank_page`, `search_page`, `evaluation_page`: HTML pages with pictures, made by `page` from `templates`
-- `preview`: pictures in the terminal, and tables with them
+- `rank_page`, `search_page`, `evaluation_page`: HTML pages with images, made by `page` from `templates`
+- `preview`: images in the terminal, and tables with them
 """

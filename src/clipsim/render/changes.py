@@ -57,10 +57,10 @@ def _run(change: RunChange, whole: bool) -> list[Part]:
         parts.append(heading("Recall of labels that changed, losses first"))
         parts += _changes("label", worst, whole, lambda value: format_value("top", _number(value)))
     if change.images:
-        parts.append(heading("Pictures that only one of them gets right: the rank of what is right"))
-        parts += _changes("picture", change.images, whole, lambda value: ABSENT if value is None else f"{value:g}")
+        parts.append(heading("Images that only one of them gets right: the rank of what is right"))
+        parts += _changes("image", change.images, whole, lambda value: ABSENT if value is None else f"{value:g}")
     elif any(metric.comparison for metric in change.metrics) and not change.per_class:
-        parts.append(remark("No picture changed between right and wrong."))
+        parts.append(remark("No image changed between right and wrong."))
     return parts
 
 
@@ -72,15 +72,15 @@ def _ranking(change: RankChange, whole: bool) -> list[Part]:
         if only["images"] or only["texts"]
     ]
     names = printable(change.a) if change.a == change.b else f"{printable(change.a)} → {printable(change.b)}"
-    parts: list[Part] = [heading(names), make_table(["", "pictures", "texts"], rows)]
+    parts: list[Part] = [heading(names), make_table(["", "images", "texts"], rows)]
     parts.append(
         remark(
             f"Cosines differ by {change.largest:.7g} at most, {change.mean:.7g} on average. Another best text: "
-            f"{len(change.best):,} of {pluralise(change.images, 'picture')}."
+            f"{len(change.best):,} of {pluralise(change.images, 'image')}."
         )
     )
     if change.best:
-        parts += _changes("picture", change.best, whole, lambda value: shown_name(str(value), whole=whole))
+        parts += _changes("image", change.best, whole, lambda value: shown_name(str(value), whole=whole))
     return parts
 
 
@@ -101,28 +101,28 @@ def build_thresholds(result: ThresholdResult, *, whole_names: bool = False) -> l
     guarantee, n = result.thresholds[0].guarantee, result.thresholds[0].n
     rows = [
         [
-            shown_name(found.text, whole=whole_names),
-            f"{found.threshold:.7g}",
-            f"{100 * found.expected:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f})",
-            format_estimate("top", found.recall),
-            format_estimate("top", found.false_alarms),
+            shown_name(threshold.text, whole=whole_names),
+            f"{threshold.threshold:.7g}",
+            f"{100 * threshold.expected:.1f} % ({100 * threshold.low:.1f} to {100 * threshold.high:.1f})",
+            format_estimate("top", threshold.recall),
+            format_estimate("top", threshold.false_alarms),
         ]
-        for found in result.thresholds
+        for threshold in result.thresholds
     ]
-    title = [printable(result.model.full_name, 60), result.device, result.precision, pluralise(n, "picture")]
+    title = [printable(result.model.full_name, 60), result.device, result.precision, pluralise(n, "image")]
     level = f"{100 * guarantee.level:g} %"
     if guarantee.kind == RECALL:
-        wanted = f"at least {level} of new pictures that show the text pass"
+        promise_text = f"at least {level} of new images that show the text pass"
         of_what = pluralise(n, "positive")
     else:
-        wanted = f"at most {level} of new pictures that do not show the text pass"
+        promise_text = f"at most {level} of new images that do not show the text pass"
         of_what = pluralise(n, "negative")
     return [
         Text(" · ".join(title), style="bold"),
         make_table(["text", "threshold", "expected to pass", "positives passing", "negatives passing"], rows),
         remark(
-            f"The promise: {wanted}, on average over all sets of {of_what}, and as long as new pictures are like "
+            f"The promise: {promise_text}, on average over all sets of {of_what}, and as long as new images are like "
             f"these. One set can miss: in brackets beside the expected share, the range in which 9 of 10 sets of {n} "
-            "end up. The shares that pass are of the pictures given, with their 95 % interval."
+            "end up. The shares that pass are of the images given, with their 95 % interval."
         ),
     ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from clipsim.errors import pluralise, printable
 from clipsim.render.json import csv_line, failure_line
 from clipsim.render.safe_json import to_json
-from clipsim.render.search import BESIDE, NARROWEST, title
+from clipsim.render.search import FIXED_WIDTH, MIN_NAME_WIDTH, title
 from clipsim.results.search import DuplicatesResult
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def format_duplicates_lines(result: DuplicatesResult) -> Iterator[str]:
 
 
 def format_duplicates_csv(result: DuplicatesResult) -> Iterator[str]:
-    """A header, and a line a picture; groups are numbered from 1."""
+    """A header, and a line an image; groups are numbered from 1."""
     yield csv_line(DUPLICATES_CSV_FIELDS)
     for number, group in enumerate(result.groups, start=1):
         for image in group.images:
@@ -70,19 +70,19 @@ def build_duplicates_table(
         for group in result.groups
         for image in group.images
     ]
-    beside = BESIDE + KIND + max(map(len, ["pixels", *sizes]))
-    shown = map(printable, names) if whole_names else shorten_all(names, max(NARROWEST, width - beside))
-    cells = zip(sizes, shown, strict=True)
+    beside = FIXED_WIDTH + KIND + max(map(len, ["pixels", *sizes]))
+    labels = map(printable, names) if whole_names else shorten_all(names, max(MIN_NAME_WIDTH, width - beside))
+    cells = zip(sizes, labels, strict=True)
     for group in result.groups:
-        for place, image in enumerate(group.images):
+        for index, image in enumerate(group.images):
             cosine = "same bytes" if group.same_bytes else f"{image.similarity:.4f}"
-            kind = "" if place == 0 else "alike" if image.copy_of is None else "copy"
+            kind = "" if index == 0 else "alike" if image.copy_of is None else "copy"
             size, name = next(cells)
-            table.add_row("" if place == 0 else cosine, kind, size, Text(name, style="bold" if place == 0 else ""))
+            table.add_row("" if index == 0 else cosine, kind, size, Text(name, style="bold" if index == 0 else ""))
         table.add_section()
     yield table
     yield Text(
-        "In each group the best picture first; the similarity is the cosine with it. --paths prints the copies that "
+        "In each group the best image first; the similarity is the cosine with it. --paths prints the copies that "
         "may go; what is only alike may differ in details.",
         style="dim",
     )

@@ -1,4 +1,4 @@
-"""An `EvaluationResult` → an HTML page: figures and intervals, labels, confusion matrices, contradicted pictures."""
+"""An `EvaluationResult` → an HTML page: figures and intervals, labels, confusion matrices, contradicted images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clipsim.render.evaluation_table import (
 )
 from clipsim.render.format_metrics import format_value, is_share
 from clipsim.render.page import HEAT_LEVELS, data_uri, render_page, split_name
-from clipsim.render.rank_page import Picture
+from clipsim.render.rank_page import Tile
 from clipsim.results.evaluation import EvaluationResult, RunResult
 from clipsim.statistics.classification import Contradicted
 
@@ -47,11 +47,11 @@ def _list_figures(result: EvaluationResult) -> list[dict[str, Any]]:
     rows = []
     for name, *texts in list_figures(result)[1]:
         cells = []
-        for place, text in enumerate(texts):
-            found = result.results[place].metrics.get(name) if place < len(result.results) else None
+        for index, text in enumerate(texts):
+            estimate = result.results[index].metrics.get(name) if index < len(result.results) else None
             interval = None
-            if found is not None and found.low is not None and found.high is not None and is_share(name):
-                interval = tuple(round(100 * value, 1) for value in (found.low, found.value, found.high))
+            if estimate is not None and estimate.low is not None and estimate.high is not None and is_share(name):
+                interval = tuple(round(100 * value, 1) for value in (estimate.low, estimate.value, estimate.high))
             cells.append({"text": text, "interval": interval})
         rows.append({"name": name, "cells": cells})
     return rows
@@ -77,13 +77,13 @@ def _list_labels(runs: Sequence[RunResult]) -> list[dict[str, Any]]:
 
 
 def _describe_run(run: RunResult, thumbnails: Mapping[str, bytes]) -> dict[str, Any]:
-    """What a run takes for what: its confusion matrix, where there is room for it, and pictures."""
+    """A run's confusion matrix, where there is room for it, and its contradicted images."""
     return {
         "name": run.name,
         "labels": [record.label for record in run.per_class],
         "matrix": _list_matrix(run) if len(run.per_class) <= MATRIX_LABELS else [],
         "confused": run.confused,
-        "contradicted": [_make_picture(found, thumbnails) for found in run.contradicted],
+        "contradicted": [_make_tile(error, thumbnails) for error in run.contradicted],
     }
 
 
@@ -92,12 +92,12 @@ def _list_matrix(run: RunResult) -> list[dict[str, Any]]:
     if run.confusion is None:
         return []
     rows = []
-    for place, (record, counts) in enumerate(zip(run.per_class, run.confusion.tolist(), strict=True)):
+    for index, (record, counts) in enumerate(zip(run.per_class, run.confusion.tolist(), strict=True)):
         cells = [
             {
                 "count": f"{count:,}",
                 "heat": round(HEAT_LEVELS * count / record.n) if record.n else 0,
-                "right": column == place,
+                "right": column == index,
                 "empty": count == 0,
             }
             for column, count in enumerate(counts)
@@ -106,12 +106,12 @@ def _list_matrix(run: RunResult) -> list[dict[str, Any]]:
     return rows
 
 
-def _make_picture(found: Contradicted, thumbnails: Mapping[str, bytes]) -> Picture:
-    own = "" if found.label_similarity is None else f"({format_value('cosine', found.label_similarity)})"
-    return Picture(
-        split_name(found.image),
-        data_uri(thumbnails.get(found.image)),
+def _make_tile(error: Contradicted, thumbnails: Mapping[str, bytes]) -> Tile:
+    label_cosine = "" if error.label_similarity is None else f"({format_value('cosine', error.label_similarity)})"
+    return Tile(
+        split_name(error.image),
+        data_uri(thumbnails.get(error.image)),
         similarity=None,
         heat=0,
-        note=(found.best, f"({format_value('cosine', found.similarity)}), labelled", found.label, own),
+        note=(error.best, f"({format_value('cosine', error.similarity)}), labelled", error.label, label_cosine),
     )

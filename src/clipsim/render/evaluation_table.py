@@ -23,7 +23,7 @@ from clipsim.statistics.retrieval import SCORES
 
 MAX_LABELS = 20
 MAX_PAIRS = 10
-MAX_PICTURES = 10
+MAX_CONTRADICTED = 10
 Part = Text | FigureTable
 Rows = tuple[list[str], list[list[str]]]  # the headings, and the cells of each row
 
@@ -51,7 +51,7 @@ def describe_data(result: EvaluationResult) -> str:
     things = pluralise(data.captions or 0, "caption") if data.labels is None else pluralise(len(data.labels), "label")
     words = [
         result.task,
-        pluralise(data.images, "picture"),
+        pluralise(data.images, "image"),
         things,
         *([f"{data.skipped} skipped"] if data.skipped else []),
     ]
@@ -63,10 +63,10 @@ def list_figures(result: EvaluationResult) -> Rows:
     runs = result.results
     chance = result.data.chance
     formulas = {
-        name: found.formula
+        name: estimate.formula
         for run in runs
-        for name, found in run.metrics.items()
-        if found is not None and found.formula
+        for name, estimate in run.metrics.items()
+        if estimate is not None and estimate.formula
     }
     last = ["chance"] if chance else ["formula"] if formulas else []
     rows: list[list[str]] = []
@@ -78,7 +78,7 @@ def list_figures(result: EvaluationResult) -> Rows:
     rows.append(["seconds", *(f"{run.seconds:.2f}" for run in runs), *blank])
     if any(run.images_per_second for run in runs):
         rates = ("cached" if run.images_per_second is None else f"{run.images_per_second:,.1f}" for run in runs)
-        rows.append(["pictures/s", *rates, *blank])
+        rows.append(["images/s", *rates, *blank])
     return ["", *(printable(run.name) for run in runs), *last], rows
 
 
@@ -90,31 +90,25 @@ def explain_figures(result: EvaluationResult) -> str:
     """What the figures and their intervals are."""
     if result.task == "classify":
         text = (
-            "In brackets the 95 % interval: where the figure would mostly lie on many more such pictures. top-k: the "
+            "In brackets the 95 % interval: where the figure would mostly lie on many more such images. top-k: the "
             "label is among the k best; mean_class_recall: every label counts alike; ece: how far probabilities are "
             "from the share that is right (0 is best)."
         )
         if none := result.results[0].rejection:
             text += (
-                f" A picture is taken for '{printable(none.name, 40)}' where its best cosine is below a threshold "
+                f" An image is taken for '{printable(none.name, 40)}' where its best cosine is below a threshold "
                 f"({none.method}; for use: {', '.join(_threshold(run) for run in result.results)})."
             )
         return text
     if result.task == "retrieve":
         shared = result.data.shared_captions
         return (
-            f"recall@k: a right one is among the k best of {pluralise(result.data.images, 'picture')} or "
+            f"recall@k: a right one is among the k best of {pluralise(result.data.images, 'image')} or "
             f"{pluralise(result.data.captions or 0, 'caption')}; in brackets the 95 % interval (bootstrap over "
-            "pictures)."
-            + (
-                f" Captions that belong to several pictures, which count as right for each: {shared:,}."
-                if shared
-                else ""
-            )
+            "images)."
+            + (f" Captions that belong to several images, which count as right for each: {shared:,}." if shared else "")
         )
-    return (
-        "Means over all pairs; in brackets the 95 % interval (bootstrap over pictures). Compare within one model only."
-    )
+    return "Means over all pairs; in brackets the 95 % interval (bootstrap over images). Compare within one model only."
 
 
 def _threshold(run: RunResult) -> str:
@@ -123,11 +117,11 @@ def _threshold(run: RunResult) -> str:
 
 def explain_tests(comparisons: Sequence[Comparison]) -> str:
     """What the columns of a table of comparisons say."""
-    several = any(found.p_holm is not None for found in comparisons)
+    several = any(comparison.p_holm is not None for comparison in comparisons)
     holm = "; p (Holm): the same, corrected for the number of comparisons" if several else ""
     what = "has the higher cosine for" if comparisons[0].metric in SCORES else "gets right"
     return (
-        "In brackets the 95 % interval of the difference. only a, only b: pictures that only one of them "
+        "In brackets the 95 % interval of the difference. only a, only b: images that only one of them "
         f"{what}; p: how often chance alone would part them as far (exact McNemar test){holm}. Below 0.05 is usually "
         "called a real difference."
     )
@@ -141,23 +135,23 @@ def comparison_table(comparisons: Sequence[Comparison]) -> FigureTable:
 def list_comparisons(comparisons: Sequence[Comparison]) -> Rows:
     """A row a comparison."""
     rows: list[list[str]] = []
-    for found in comparisons:
-        difference = found.difference
+    for comparison in comparisons:
+        difference = comparison.difference
         value, low, high = (
-            format_value(found.metric, number, signed=True)
+            format_value(comparison.metric, number, signed=True)
             for number in (difference.value, difference.low, difference.high)
         )
         interval = f"{value} ({low.removesuffix(' %')} to {high.removesuffix(' %')})"
         rows.append(
             [
-                found.metric,
-                printable(found.a),
-                printable(found.b),
+                comparison.metric,
+                printable(comparison.a),
+                printable(comparison.b),
                 interval,
-                f"{found.only_a:,}",
-                f"{found.only_b:,}",
-                format_p(found.p),
-                *([format_p(found.p_holm)] if any(other.p_holm is not None for other in comparisons) else []),
+                f"{comparison.only_a:,}",
+                f"{comparison.only_b:,}",
+                format_p(comparison.p),
+                *([format_p(comparison.p_holm)] if any(other.p_holm is not None for other in comparisons) else []),
             ]
         )
     holm = ["p (Holm)"] if rows and len(rows[0]) > 7 else []
@@ -176,7 +170,7 @@ def _labels(result: EvaluationResult, whole: bool) -> list[Part]:
         precision = [format_value("top", records[0].precision)] if len(runs) == 1 else []
         rows.append([shown_name(records[0].label, whole=whole), f"{records[0].n:,}", *recalls, *precision])
     headings = ["recall", "precision"] if len(runs) == 1 else [f"recall {printable(run.name)}" for run in runs]
-    parts: list[Part] = [heading("Labels, the worst first"), make_table(["label", "pictures", *headings], rows)]
+    parts: list[Part] = [heading("Labels, the worst first"), make_table(["label", "images", *headings], rows)]
     if len(seen) > MAX_LABELS:
         parts.append(
             remark(f"{pluralise(len(seen) - MAX_LABELS, 'more label')} at least as good; --json has them all.")
@@ -189,26 +183,26 @@ def _confusions(run: RunResult, whole: bool, *, named: bool) -> Iterator[Part]:
     if run.confused:
         yield heading(f"Taken for each other most{of}")
         yield make_table(
-            ["label", "taken for", "pictures"],
+            ["label", "taken for", "images"],
             [
-                [shown_name(found.label, whole=whole), shown_name(found.best, whole=whole), f"{found.n:,}"]
-                for found in run.confused[:MAX_PAIRS]
+                [shown_name(error.label, whole=whole), shown_name(error.best, whole=whole), f"{error.n:,}"]
+                for error in run.confused[:MAX_PAIRS]
             ],
             numbers_from=2,
         )
     if run.contradicted:
-        yield heading(f"Pictures whose label is contradicted most{of}")
+        yield heading(f"Images whose label is contradicted most{of}")
         yield make_table(
-            ["picture", "label", "taken for", "cosine", "of the label"],
+            ["image", "label", "taken for", "cosine", "of the label"],
             [
                 [
-                    shown_name(found.image, whole=whole),
-                    shown_name(found.label, whole=whole),
-                    shown_name(found.best, whole=whole),
-                    format_value("cosine", found.similarity),
-                    format_value("cosine", found.label_similarity),
+                    shown_name(error.image, whole=whole),
+                    shown_name(error.label, whole=whole),
+                    shown_name(error.best, whole=whole),
+                    format_value("cosine", error.similarity),
+                    format_value("cosine", error.label_similarity),
                 ]
-                for found in run.contradicted[:MAX_PICTURES]
+                for error in run.contradicted[:MAX_CONTRADICTED]
             ],
             numbers_from=3,
         )

@@ -19,7 +19,7 @@ from clipsim.statistics.estimates import Estimate
 ABSENT = "–"
 SHARES = ("top", "mean_class_recall", "text_to_image_recall@", "image_to_text_recall@")
 NAME = 40  # cells; the greatest width of a name on a terminal
-NARROWEST = 12  # cells; names in a table are not shortened below this
+MIN_NAME_WIDTH = 12  # cells; names in a table are not shortened below this
 
 
 def is_share(metric: str) -> bool:
@@ -76,11 +76,11 @@ def format_p(value: float | None) -> str:
 
 
 class FigureTable:
-    """A table of plain cells, no figure of which is ever cut.
+    """A table of plain cells, in which no figure is ever cut.
 
     Columns before `numbers_from` hold names, the others are figures and aligned to the right. Where the table is wider
-    than the console, names are shortened to no less than `NARROWEST` cells; where that is not enough, each row becomes
-    a list: its name, and a line a figure.
+    than the console, names are shortened to no less than `MIN_NAME_WIDTH` cells; where that is not enough, each row
+    becomes a list: its name, and a line a figure.
     """
 
     def __init__(self, headings: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers_from: int = 1) -> None:
@@ -97,7 +97,7 @@ class FigureTable:
         widths = self._widths()
         names = widths[: self._numbers_from]
         too_wide = sum(widths) + self._beside - options.max_width
-        while too_wide > 0 and max(names, default=0) > NARROWEST:
+        while too_wide > 0 and max(names, default=0) > MIN_NAME_WIDTH:
             names[names.index(max(names))] -= 1
             too_wide -= 1
         if too_wide > 0:
@@ -115,8 +115,8 @@ class FigureTable:
 
     def _table(self, names: Sequence[int]) -> Table:
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1), header_style="bold")
-        for place, title in enumerate(self._headings):
-            table.add_column(Text(title), no_wrap=True, justify="right" if place >= self._numbers_from else "left")
+        for column, title in enumerate(self._headings):
+            table.add_column(Text(title), no_wrap=True, justify="right" if column >= self._numbers_from else "left")
         for row in self._rows:
             fitting = [shorten(cell, width) for cell, width in zip(row, names, strict=False)]
             table.add_row(*map(Text, [*fitting, *row[len(fitting) :]]))

@@ -34,14 +34,14 @@ def shorten_all(names: Sequence[str], width: int) -> list[str]:
     """
     labels = [shorten(name, width) for name in names]
     alike: dict[str, list[int]] = defaultdict(list)
-    for place, label in enumerate(labels):
-        alike[label].append(place)
-    for places in alike.values():
-        group = [names[place] for place in places]
+    for index, label in enumerate(labels):
+        alike[label].append(index)
+    for indices in alike.values():
+        group = [names[index] for index in indices]
         if len(set(group)) > 1:
             start = len(os.path.commonprefix(group))  # noqa: RUF071 (characters are meant)
-            for place in places:
-                labels[place] = shorten(f"…{names[place][start:]}", width)
+            for index in indices:
+                labels[index] = shorten(f"…{names[index][start:]}", width)
     return labels
 
 

@@ -1,7 +1,7 @@
 """A template of this package and its values → one HTML page that loads nothing, in pieces.
 
 Every string that a template shows passes `printable` and is escaped for HTML. The policy of the page allows its own
-style and script by their hashes, pictures from `data:` URIs, and nothing else.
+style and script by their hashes, images from `data:` URIs, and nothing else.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def render_plain(template: str, **values: Any) -> str:
 
 
 def data_uri(thumbnail: bytes | None) -> str | None:
-    """A WebP file as the address of a picture; None for none.
+    """A WebP file as the address of an image; None for none.
 
     >>> data_uri(b"RIFF")
     'data:image/webp;base64,UklGRg=='

@@ -1,7 +1,7 @@
-"""A small image file → a picture in a terminal's table: half blocks, or escapes of kitty and iTerm2.
+"""A small image file → an image in a terminal's table: half blocks, or escapes of kitty and iTerm2.
 
 Escapes are control segments, which rich writes to terminals only. They are sent when the cursor is at the end of the
-last line of the picture's cell: the terminal has scrolled by then, and the cell is above and to the left.
+last line of the image's cell: the terminal has scrolled by then, and the cell is above and to the left.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from clipsim.render.table import BEST_STYLE, NONE, TableParts, describe_run, exp
 from clipsim.results.rank import ImageScores, RankResult, Score
 from clipsim.results.search import SearchResult
 
-COLUMNS, ROWS = 16, 8  # cells of a picture; a cell is taken to be twice as high as wide
+COLUMNS, ROWS = 16, 8  # cells of an image; a cell is taken to be twice as high as wide
 CHUNK = 4096  # bytes of base64 in one escape of kitty's protocol, which allows no more
 SAVE_CURSOR, RESTORE_CURSOR = "\x1b7", "\x1b8"
 
 
 @dataclass(frozen=True)
 class HalfBlocks:
-    """A picture of coloured half blocks, two pixels a cell; `ppm` is a binary PPM file of at most 16 × 16 pixels."""
+    """An image of coloured half blocks, two pixels a cell; `ppm` is a binary PPM file of at most 16 × 16 pixels."""
 
     side: ClassVar[int] = COLUMNS
     ppm: bytes
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The lines of the picture, each as wide as the picture, and a blank one."""
+        """The lines of the image, each as wide as the image, and a blank one."""
         _, size, _, pixels = self.ppm.split(b"\n", 3)
         width, height = map(int, size.split())
 
         def colour(x: int, y: int) -> Color | None:
-            place = 3 * (y * width + x)
-            return Color.from_rgb(*pixels[place : place + 3]) if y < height else None
+            offset = 3 * (y * width + x)
+            return Color.from_rgb(*pixels[offset : offset + 3]) if y < height else None
 
         for y in range(0, height, 2):
             for x in range(width):
@@ -56,7 +56,7 @@ class HalfBlocks:
         yield Segment.line()
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        """All pictures are as wide as the widest may be."""
+        """All images are as wide as the widest may be."""
         return Measurement(COLUMNS, COLUMNS)
 
 
@@ -69,11 +69,11 @@ class InlineImage:
     protocol: str
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Blank lines, after the last of which the picture is drawn over them."""
+        """Blank lines, after the last of which the image is drawn over them."""
         for _ in range(ROWS):
             yield Segment(" " * COLUMNS)
             yield Segment.line()
-        yield Segment(" " * COLUMNS)  # a line between pictures, which also covers cells lower than they are taken to be
+        yield Segment(" " * COLUMNS)  # a line between images, which also covers cells lower than they are taken to be
         draw = "".join(kitty_escapes(self.png) if self.protocol == "kitty" else iterm_escapes(self.png))
         placed = f"{SAVE_CURSOR}\x1b[{ROWS}A\x1b[{COLUMNS}D{draw}{RESTORE_CURSOR}"
         yield Segment(placed, None, [(ControlType.CURSOR_UP, ROWS)])
@@ -85,7 +85,7 @@ class InlineImage:
 
 
 def kitty_escapes(png: bytes) -> Iterator[str]:
-    """The picture by kitty's graphics protocol: at the cursor, which stays, without an answer, in the cell's bounds.
+    """The image by kitty's graphics protocol: at the cursor, which stays, without an answer, in the cell's bounds.
 
     Keys of https://sw.kovidgoyal.net/kitty/graphics-protocol: a=T transmit and show, f=100 PNG, q=2 no answer, C=1 keep
     the cursor, c or r columns or rows to scale to, m=1 more follows.
@@ -99,7 +99,7 @@ def kitty_escapes(png: bytes) -> Iterator[str]:
 
 
 def iterm_escapes(png: bytes) -> Iterator[str]:
-    """The picture by iTerm2's inline images protocol, in the cell's bounds; the cursor stays where the terminal can.
+    """The image by iTerm2's inline images protocol, in the cell's bounds; the cursor stays where the terminal can.
 
     See https://iterm2.com/documentation-images.html; doNotMoveCursor is WezTerm's.
     """
@@ -116,25 +116,25 @@ def _is_wide(png: bytes) -> bool:
 
 
 Preview = Callable[[bytes], RenderableType]
-PADDING = 5  # cells around the picture and what is beside it
+PADDING = 5  # cells around the image and what is beside it
 SCORE = 17  # cells of a mark, a similarity and a probability
-NARROWEST = 8  # cells of a text beside its score
+MIN_TEXT_WIDTH = 8  # cells of a text beside its score
 
 
 def build_preview_table(result: RankResult, preview: Preview, width: int, top: int | None = None) -> TableParts:
     """Lay the result out for `width` cells: title, table, and a sentence that explains the numbers.
 
-    An image's best texts are beside its picture, as many as fit its height, or `top`.
+    An image's best texts are beside its image, as many as fit its height, or `top`.
     """
     count = min(top or ROWS - 1, len(result.texts))
-    shown = _fit_texts(result.texts, width)
+    labels = _fit_texts(result.texts, width)
     entries = (
         (
             image.thumbnail,
             name,
             [
                 *([Text(f"* {NONE}", style=BEST_STYLE)] if image.best is None else []),
-                *(_score_line(result, image, index, shown[index]) for index in image.order(count)),
+                *(_score_line(result, image, index, labels[index]) for index in image.order(count)),
             ],
         )
         for name, image in zip(strip_common_folder(result.images), result.scores, strict=True)
@@ -150,16 +150,16 @@ def build_preview_table(result: RankResult, preview: Preview, width: int, top: i
 
 
 def build_preview_top_images(result: RankResult, preview: Preview, count: int, width: int) -> TableParts:
-    """The `count` best images of each text, with their pictures."""
+    """The `count` best images of each text, with their images."""
     names = dict(zip(result.images, strip_common_folder(result.images), strict=True))
     entries = (
         (
             image.thumbnail,
             names[image.image],
-            [_score_line(result, image, row, f"{place}. {shown}", marked=False)],
+            [_score_line(result, image, row, f"{rank}. {label}", marked=False)],
         )
-        for row, shown in enumerate(_fit_texts(result.texts, width))
-        for place, image in enumerate(result.top_images(row, count), start=1)
+        for row, label in enumerate(_fit_texts(result.texts, width))
+        for rank, image in enumerate(result.top_images(row, count), start=1)
     )
     images = pluralise(len(result.images), "image")
     layout = f"The best {min(count, len(result.images)):,} of {images} for each text, best first"
@@ -170,20 +170,20 @@ def build_preview_top_images(result: RankResult, preview: Preview, count: int, w
 def build_preview_search(
     result: SearchResult, thumbnails: Mapping[str, bytes], preview: Preview, width: int
 ) -> Iterator[RenderableType]:
-    """Title, a table of pictures a query, and a sentence that explains the numbers; `thumbnails` are by name."""
+    """Title, a table of images a query, and a sentence that explains the numbers; `thumbnails` are by name."""
     yield title(result.model, result.device, result.precision, result.engine, pluralise(result.searched, "image"))
     for query in result.queries:
         yield Text(printable(query.label, width), style="bold")
-        found = (
+        entries = (
             (thumbnails.get(match.image), match.image, [Text(f"{match.rank}. {match.similarity:.4f}")])
             for match in query.results
         )
-        yield _table(found, preview, width) if query.results else Text("none", style="dim")
+        yield _table(entries, preview, width) if query.results else Text("none", style="dim")
     yield Text("The cosine similarity of each image and the query; compare it within a query.", style="dim")
 
 
 def _fit_texts(texts: Sequence[str], width: int) -> list[str]:
-    room = max(NARROWEST, width - COLUMNS - PADDING - SCORE)
+    room = max(MIN_TEXT_WIDTH, width - COLUMNS - PADDING - SCORE)
     widest = min(room, max((cell_len(printable(text)) for text in texts), default=0))
     return [label + " " * (widest - cell_len(label)) for label in shorten_all(texts, widest)]
 
@@ -196,7 +196,7 @@ def _score_line(result: RankResult, image: ImageScores, index: int, text: str, *
 
 
 def _table(entries: Iterable[tuple[bytes | None, str, Sequence[Text]]], preview: Preview, width: int) -> Table:
-    """A row an entry: the picture, and the name over the lines that belong to it."""
+    """A row an entry: the image, and the name over the lines that belong to it."""
     table = Table(box=box.SIMPLE, show_header=False, show_edge=False, padding=(0, 1))
     table.add_column(no_wrap=True, min_width=COLUMNS)
     table.add_column(no_wrap=True)

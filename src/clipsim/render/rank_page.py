@@ -32,7 +32,7 @@ class _Cell:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One image: its name, the address of its picture, its best text, and its scores, some of them folded away."""
+    """One image: its name, the address of its thumbnail, its best text, and its scores, some of them folded away."""
 
     name: tuple[str, str]
     source: str | None
@@ -119,8 +119,8 @@ def _list_bests(result: RankResult, overview: Overview) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """One picture of a group; `heat` and `bar` are steps of scales, `note` the parts of a line under the name."""
+class Tile:
+    """One image of a group; `heat` and `bar` are steps of scales, `note` the parts of a line under the name."""
 
     name: tuple[str, str]
     source: str | None
@@ -133,10 +133,10 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What a group is of, its pictures in order, a sentence about it, and the picture it belongs to."""
+    """The title of a group, its images in order, a sentence about it, and the address of the query's image."""
 
     title: str
-    pictures: list[Picture]
+    tiles: list[Tile]
     note: str = ""
     source: str | None = None
 
@@ -145,11 +145,11 @@ def format_top_images_page(result: RankResult, count: int) -> Iterator[str]:
     """The page in pieces: for each text, its `count` best images, best first."""
     overview = Overview.of(result)
 
-    def pictures_of(row: int) -> Iterator[Picture]:
+    def tiles_of(row: int) -> Iterator[Tile]:
         for image in result.top_images(row, count):
             score = image.score(result.texts, row)
             share = score.probability
-            yield Picture(
+            yield Tile(
                 split_name(image.image),
                 data_uri(image.thumbnail),
                 f"{score.similarity:.4f}",
@@ -168,7 +168,7 @@ def format_top_images_page(result: RankResult, count: int) -> Iterator[str]:
         has_shares=result.probabilities is not None,
         low=overview.low,
         high=overview.high,
-        groups=(Group(text, list(pictures_of(row))) for row, text in enumerate(result.texts)),
+        groups=(Group(text, list(tiles_of(row))) for row, text in enumerate(result.texts)),
     )
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 SEARCH_CSV_FIELDS = ("text", "query_image", "rank", "image", "similarity")
-NARROWEST = 16  # cells; names are not shortened below this
-BESIDE = 18  # cells that similarity and the space between columns take
+MIN_NAME_WIDTH = 16  # cells; names are not shortened below this
+FIXED_WIDTH = 18  # cells that similarity and the space between columns take
 
 
 def format_search_json(result: SearchResult) -> str:
@@ -90,9 +90,9 @@ def _build_table(query: QueryMatches, width: int, whole_names: bool) -> Table:
     table.add_column("similarity", justify="right", no_wrap=True)
     table.add_column("image", no_wrap=True)
     names = [match.image for match in query.results]
-    beside = BESIDE + max(len("rank"), len(str(len(names))))
-    shown = list(map(printable, names)) if whole_names else shorten_all(names, max(NARROWEST, width - beside))
-    for match, name in zip(query.results, shown, strict=True):
+    beside = FIXED_WIDTH + max(len("rank"), len(str(len(names))))
+    labels = list(map(printable, names)) if whole_names else shorten_all(names, max(MIN_NAME_WIDTH, width - beside))
+    for match, name in zip(query.results, labels, strict=True):
         table.add_row(str(match.rank), f"{match.similarity:.4f}", Text(name))
     if not query.results:
         table.add_row("", "", Text("none", style="dim"))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from clipsim.errors import pluralise
 from clipsim.render.page import data_uri, heat_level, list_run_facts, split_name
-from clipsim.render.rank_page import Group, Picture, render_gallery
+from clipsim.render.rank_page import Group, Tile, render_gallery
 from clipsim.results.search import DuplicateGroup, DuplicatesResult, QueryMatches, SearchResult
 
 
@@ -16,8 +16,8 @@ def format_search_page(result: SearchResult, thumbnails: Mapping[str, bytes]) ->
     low, high = min(cosines), max(cosines)
 
     def group_of(query: QueryMatches) -> Group:
-        pictures = [
-            Picture(
+        tiles = [
+            Tile(
                 split_name(match.image),
                 data_uri(thumbnails.get(match.image)),
                 f"{match.similarity:.4f}",
@@ -25,8 +25,8 @@ def format_search_page(result: SearchResult, thumbnails: Mapping[str, bytes]) ->
             )
             for match in query.results
         ]
-        shown = None if query.image is None else data_uri(thumbnails.get(query.image))
-        return Group(query.label, pictures, "" if pictures else "none: no image is near enough", shown)
+        source = None if query.image is None else data_uri(thumbnails.get(query.image))
+        return Group(query.label, tiles, "" if tiles else "none: no image is near enough", source)
 
     queries = pluralise(len(result.queries), "query", "queries")
     return render_gallery(
@@ -48,27 +48,29 @@ def format_duplicates_page(
 
     With `groups`, only the first so many are shown, which the page says.
     """
-    shown = result.groups[:groups]
-    cosines = [image.similarity for group in shown if not group.same_bytes for image in group.images[1:]] or [1.0]
+    groups_shown = result.groups[:groups]
+    cosines = [image.similarity for group in groups_shown if not group.same_bytes for image in group.images[1:]] or [
+        1.0
+    ]
     low, high = min(cosines), max(cosines)
 
     def group_of(number: int, group: DuplicateGroup) -> Group:
-        pictures = []
-        for place, image in enumerate(group.images):
-            scored = place > 0 and not group.same_bytes
+        tiles = []
+        for index, image in enumerate(group.images):
+            scored = index > 0 and not group.same_bytes
             size = () if image.width is None else (f"{image.width} × {image.height}",)
-            pictures.append(
-                Picture(
+            tiles.append(
+                Tile(
                     split_name(image.image),
                     data_uri(thumbnails.get(image.image)),
                     f"{image.similarity:.4f}" if scored else None,
                     heat_level(image.similarity, low, high) if scored else 0,
-                    note=(*size, *(() if place == 0 else ("alike" if image.copy_of is None else "copy",))),
+                    note=(*size, *(() if index == 0 else ("alike" if image.copy_of is None else "copy",))),
                 )
             )
-        return Group(f"{number:,}. {'The same bytes' if group.same_bytes else 'Alike'}", pictures)
+        return Group(f"{number:,}. {'The same bytes' if group.same_bytes else 'Alike'}", tiles)
 
-    left_out = len(result.groups) - len(shown)
+    left_out = len(result.groups) - len(groups_shown)
     cut = f" {pluralise(left_out, 'more group')} would not fit on this page." if left_out else ""
     facts = [] if result.model is None else [("model", result.model.name), ("weights", result.model.pretrained or "–")]
     return render_gallery(
@@ -76,10 +78,10 @@ def format_duplicates_page(
         facts=facts + ([] if result.min_similarity is None else [("cosine over", f"{result.min_similarity:g}")]),
         warnings=result.warnings,
         errors=result.errors,
-        explanation="In each group the best picture comes first; a score is the cosine similarity with it. "
+        explanation="In each group the best image comes first; a score is the cosine similarity with it. "
         "What is only "
         "alike may differ in details." + cut,
         low=low,
         high=high,
-        groups=(group_of(number, group) for number, group in enumerate(shown, start=1)),
+        groups=(group_of(number, group) for number, group in enumerate(groups_shown, start=1)),
     )

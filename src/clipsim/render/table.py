@@ -52,16 +52,16 @@ def build_table(result: RankResult, width: int, top: int | None = None, *, whole
         if not whole_names and (fitted := rows.shortened()):
             return _row_an_image(result, *fitted, score)
     texts = _fit(result.texts, MIN_HEADING, whole_names)
-    place = max(map(cell_len, texts), default=0) + 1 + score + COLUMN_GAP
+    column_width = max(map(cell_len, texts), default=0) + 1 + score + COLUMN_GAP
     beside = min(MIN_ROW_LABEL, _widest(files))
-    fitting = (width - MARGIN - beside) // place
+    fitting = (width - MARGIN - beside) // column_width
     count = min(top or fitting, len(texts))
     if count > fitting or count < 1:
         names = _fit(files, width // 3, whole_names)
         texts = _fit(result.texts, width - MARGIN - 2 * COLUMN_GAP - _widest(names) - score, whole_names)
         return _line_a_score(result, names, texts, min(top or 1, len(texts)))
-    side = max(MIN_ROW_LABEL, width - MARGIN - count * place)
-    return _best_few(result, _fit(files, side, whole_names), texts, count, asked=top is not None)
+    side = max(MIN_ROW_LABEL, width - MARGIN - count * column_width)
+    return _best_few(result, _fit(files, side, whole_names), texts, count, is_chosen=top is not None)
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,10 @@ def _row_an_image(result: RankResult, images: Sequence[str], headings: Sequence[
     return _frame(result, table, "One row an image, one column a text")
 
 
-def _best_few(result: RankResult, images: Sequence[str], texts: Sequence[str], count: int, asked: bool) -> TableParts:
-    table = _empty_table([f"{place}." if place > 1 else "best" for place in range(1, count + 1)])
+def _best_few(
+    result: RankResult, images: Sequence[str], texts: Sequence[str], count: int, is_chosen: bool
+) -> TableParts:
+    table = _empty_table([f"{rank}." if rank > 1 else "best" for rank in range(1, count + 1)])
     widest = max(map(cell_len, texts), default=0)
     for name, image in zip(images, result.scores, strict=True):
         cells = [_none_cell(image)] if image.best is None else []
@@ -135,7 +137,7 @@ def _best_few(result: RankResult, images: Sequence[str], texts: Sequence[str], c
             label.truncate(widest, pad=True)
             cells.append(Text(" ").join((label, _score_cell(result, image, index))))
         table.add_row(Text(name), *cells)
-    hint = "" if asked else f" (--top {len(texts)} shows all)"
+    hint = "" if is_chosen else f" (--top {len(texts)} shows all)"
     return _frame(result, table, _describe_top(count, len(texts)) + hint)
 
 
@@ -144,9 +146,9 @@ def _line_a_score(result: RankResult, images: Sequence[str], texts: Sequence[str
     for name, image in zip(images, result.scores, strict=True):
         if image.best is None:
             table.add_row(Text(name), Text(NONE, style=BEST_STYLE), _none_cell(image))
-        for place, index in enumerate(image.order(count), start=int(image.best is None)):
+        for rank, index in enumerate(image.order(count), start=int(image.best is None)):
             style = BEST_STYLE if stands_out(result, image, index) else ""
-            label = Text(name if place == 0 else "")
+            label = Text(name if rank == 0 else "")
             table.add_row(label, Text(texts[index], style=style), _score_cell(result, image, index))
     return _frame(result, table, f"{_describe_top(count, len(texts))}, a line each")
 
@@ -226,18 +228,18 @@ def build_top_images_table(result: RankResult, count: int, width: int, *, whole_
     files = result.images if whole_names else strip_common_folder(result.images)
     room = max(8, (width - PLACE_WIDTH - IMAGE_SCORE_WIDTH - GAPS) // 2)
     texts = [printable(text) for text in result.texts] if whole_names else shorten_all(result.texts, room)
-    shown = [printable(name) for name in files] if whole_names else shorten_all(files, room)
-    names = dict(zip(result.images, shown, strict=True))
+    labels = [printable(name) for name in files] if whole_names else shorten_all(files, room)
+    names = dict(zip(result.images, labels, strict=True))
     for row, text in enumerate(texts):
-        for place, image in enumerate(result.top_images(row, count), start=1):
+        for rank, image in enumerate(result.top_images(row, count), start=1):
             score = image.score(result.texts, row)
             share = "" if score.probability is None else f" {score.probability:6.1%}"
             table.add_row(
-                Text(text if place == 1 else ""),
-                str(place),
+                Text(text if rank == 1 else ""),
+                str(rank),
                 Text(names[image.image]),
                 Text(f"{score.similarity:7.4f}{share}"),
-                end_section=place == count,
+                end_section=rank == count,
             )
     images = pluralise(len(result.images), "image")
     layout = f"The best {min(count, len(result.images)):,} of {images} for each text, best first"

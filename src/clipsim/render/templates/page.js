@@ -99,15 +99,15 @@
   };
 
   const makeFilterable = () => {
-    const pictures = entriesOf([...document.querySelectorAll(".gallery > li")]);
+    const tiles = entriesOf([...document.querySelectorAll(".gallery > li")]);
     const groups = [...document.querySelectorAll(".group")];
     const arrange = () => {
-      const shown = new Set(matching(pictures));
-      for (const entry of pictures) entry.element.hidden = !shown.has(entry);
-      for (const group of groups) { // one without pictures says why
+      const shown = new Set(matching(tiles));
+      for (const entry of tiles) entry.element.hidden = !shown.has(entry);
+      for (const group of groups) { // one without images says why
         group.hidden = group.querySelector(".gallery > li") && !group.querySelector(".gallery > li:not([hidden])");
       }
-      describe(shown.size, pictures.length);
+      describe(shown.size, tiles.length);
     };
     arrange();
     return arrange;
