@@ -167,7 +167,7 @@ def test_duplicates_are_compared_by_many_threads(
 
     with clipsim.open("clipsim-mini", workers=16) as session:
         for _ in range(3):
-            found = session.duplicates(tmp_path, threshold=1.0)
+            found = session.duplicates(tmp_path, min_similarity=1.0)
             assert found.compared == 4203
             copies = [tuple(Path(image.image).stem for image in group.images) for group in found.groups]
             assert [names for names in copies if names[1].endswith("copy")] == [
