@@ -87,3 +87,13 @@ def test_the_command_line_names_its_options(
 
     assert ended.err.startswith(f"clipsim: error: {message}")
     assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [(), ("search", "--nothing"), ("models", "nothing"), ("rank", "--top")])
+def test_what_typer_cannot_read_is_one_line(clipsim: Clipsim, arguments: tuple[str, ...]) -> None:
+    """Wrong usage, in the form of all errors; a group without a command prints its help."""
+    ended = clipsim(*arguments)
+
+    assert ended.status == 2
+    assert "Usage" in ended.out + ended.err if not arguments else ended.err.startswith("clipsim: error: ")
+    assert "Traceback" not in ended.err
