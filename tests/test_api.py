@@ -14,7 +14,7 @@ from fake_encoder import FakeEncoder
 from PIL import Image
 
 import clipsim
-from clipsim.errors import Failure, ImageError, NoInputError, UsageError
+from clipsim.errors import ClipsimWarning, Failure, ImageError, NoInputError, UsageError
 from clipsim.inputs import sources
 from clipsim.inputs.arguments import make_sources
 from clipsim.inputs.sources import FileSource, PillowSource
@@ -240,6 +240,20 @@ def test_a_ranking_gives_its_batches_as_they_are_scored(colours: Path) -> None:
     ]
     assert [item for batch in batches for item in batch if isinstance(item, ImageScores)] == list(result.scores)
     assert [failure.error for failure in result.errors] == ["no such file"]
+
+
+def test_batches_of_results(colours: Path) -> None:
+    """Each is a result of its own images; together they are that of `rank`, and warnings come once."""
+    names = [str(colours / name) for name in ("red.png", "nope.png", "green.png", "blue.png", "red.png")]
+    with clipsim.open("clipsim-mini", batch_size=2) as session:
+        with pytest.warns(ClipsimWarning) as issued:
+            batches = list(session.rank_batches(iter(names), "red"))
+        whole = session.rank(names, "red")
+
+    assert [len(batch.images) for batch in batches] == [1, 2, 1]
+    assert tuple(scores for batch in batches for scores in batch.scores) == whole.scores
+    assert tuple(failure for batch in batches for failure in batch.errors) == whole.errors
+    assert len(issued) == len(whole.warnings)
 
 
 def test_closing_a_ranking_ends_decoding(colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:

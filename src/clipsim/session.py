@@ -170,7 +170,7 @@ class Session:
         warned = False
         with closing(rank_task.stream(self.embedder, request)) as batches:
             for batch in batches:
-                result = rank_task.make_result(self.embedder, request, batch.texts, batch.outcomes)
+                result = rank_task.make_result(self.embedder, request, batch)
                 if not warned:
                     issue_warnings(result.warnings)
                     warned = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import typer
@@ -32,11 +33,9 @@ def find_named_sources(
     """The sources that arguments name, lazily; `-` is a list of paths on standard input, `from_file` one in a file."""
     from clipsim.inputs.expand import find_sources
 
-    for name in names:
-        if name == STANDARD_INPUT:
-            yield from find_sources(read_path_list(name), chosen, listed=True, captions=captions)
-        else:
-            yield from find_sources([name], chosen, captions=captions)
+    for from_list, part in groupby(names, STANDARD_INPUT.__eq__):
+        for group in map(read_path_list, part) if from_list else (part,):
+            yield from find_sources(group, chosen, listed=from_list, captions=captions)
     if from_file is not None:
         yield from find_sources(read_path_list(from_file), chosen, listed=True, captions=captions)
 

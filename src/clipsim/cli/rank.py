@@ -155,11 +155,12 @@ def rank_command(
                 result, failed, scored = None, 0, 0
                 with closing(rank.stream(embedder, request, progress, live=True)) as batches:
                     for batch in batches:
+                        notices.print(embedder.notices)  # all of them are known since the model has been used
                         print_json_lines(batch.outcomes, batch.texts.texts, top)
                         unusable = sum(isinstance(outcome, Failure) for outcome in batch.outcomes)
                         failed += unusable
                         scored += len(batch.outcomes) - unusable
-                notices.print((*embedder.notices, *repeats.notices))  # of the names of a stream, known only now
+                notices.print(repeats.notices)  # the names of a stream are known only now
             else:
                 result = rank.run(embedder, request, progress)
                 failed, scored = len(result.errors), len(result.scores)

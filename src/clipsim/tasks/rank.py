@@ -159,8 +159,9 @@ class RankTexts:
 
 @dataclass(frozen=True, eq=False)
 class RankBatch:
-    """Some images of a ranking, in order: the scores of each, or a failure in its place; and the texts."""
+    """Some images of a ranking, in order: the scores of each, or a failure in its place; with its model and texts."""
 
+    facts: EncoderFacts
     texts: RankTexts
     outcomes: list[RankOutcome]
 
@@ -171,14 +172,13 @@ def run(embedder: Embedder, request: RankRequest, progress: ProgressCallback = i
     Raises TextError for a text that is too long, DataError for thresholds of another model, NoInputError without
     images, and with an `on_error` of "raise" ImageError for the first image that cannot be used.
     """
-    texts, outcomes = None, list[RankOutcome]()
     with closing(stream(embedder, request, progress)) as batches:
+        whole = next(batches, None)
+        if whole is None:
+            raise NoInputError(NO_IMAGES)
         for batch in batches:
-            texts = batch.texts
-            outcomes += batch.outcomes
-    if texts is None:
-        raise NoInputError(NO_IMAGES)
-    return make_result(embedder, request, texts, outcomes)
+            whole.outcomes.extend(batch.outcomes)
+    return make_result(embedder, request, whole)
 
 
 def stream(
@@ -195,32 +195,31 @@ def stream(
         embedded = embed_prompts(embedder, request.texts, request.templates)
         facts = embedder.facts
         texts = RankTexts.of(facts, request, embedded)
-        progress(Progress("ranking", 0, total, notices=(*embedder.notices, *texts.notices)))
+        progress(Progress("ranking", 0, total, notices=texts.notices))
         done = 0
         for batch in embedder.embed_images(pipeline, on_error=request.on_error):
             outcomes = score_batch(facts, texts.vectors, batch, texts.thresholds)
             done += len(outcomes)
             failures = tuple(outcome for outcome in outcomes if isinstance(outcome, Failure))
             progress(Progress("ranking", done, total, failures))
-            yield RankBatch(texts, outcomes)
+            yield RankBatch(facts, texts, outcomes)
 
 
 def score(embedder: Embedder, request: RankRequest, embedded: TextVectors, outcomes: Sequence[Outcome]) -> RankResult:
     """The result of a ranking whose texts and images have been embedded already. Raises DataError as `run` does."""
     facts = embedder.facts
     texts = RankTexts.of(facts, request, embedded)
-    return make_result(embedder, request, texts, score_batch(facts, texts.vectors, outcomes, texts.thresholds))
+    scored = score_batch(facts, texts.vectors, outcomes, texts.thresholds)
+    return make_result(embedder, request, RankBatch(facts, texts, scored))
 
 
-def make_result(
-    embedder: Embedder, request: RankRequest, texts: RankTexts, outcomes: Iterable[RankOutcome]
-) -> RankResult:
-    """The outcomes of a ranking → its result, its images ordered by `sort_by` where that was asked for."""
-    facts = embedder.facts
+def make_result(embedder: Embedder, request: RankRequest, batch: RankBatch) -> RankResult:
+    """The result of some images, ordered by `sort_by` where that was asked for."""
+    facts, texts = batch.facts, batch.texts
     on_error = request.on_error or embedder.run_options.on_error
     with_shares = facts.head != "softmax" or len(texts.texts) > 1
     scores, errors = list[ImageScores](), list[Failure]()
-    for outcome in outcomes:
+    for outcome in batch.outcomes:
         if isinstance(outcome, ImageScores):
             scores.append(outcome)
             continue
