@@ -75,20 +75,18 @@ def run_model_alone(weights: str, paths: list[str], engine: str) -> tuple[dict[s
 
 
 def run_embed(weights: str, paths: list[str], output: Path, engine: str) -> tuple[dict[str, float], Any]:
-    """`Embedding`, from the moment when the model is loaded. Seconds, and the vectors."""
+    """`tasks.embed.run`, from the moment when the model is loaded. Seconds, and the vectors."""
     from clipsim.embedding.embedder import Embedder
     from clipsim.inputs.expand import find_sources
     from clipsim.options import ModelOptions, RunOptions
     from clipsim.store.dataset import Dataset
-    from clipsim.tasks.embed import Embedding, EmbedRequest
+    from clipsim.tasks.embed import EmbedRequest, run
 
     model = ModelOptions(ARCHITECTURE, weights, device="cpu", engine=engine)
     with Embedder(model, RunOptions(batch_size=BATCH, cache=False), own_process=True) as embedder:
         embedder.load_model()
         clock = Clock()
-        request = EmbedRequest(str(output / "out"), dtype="fp32")
-        for _ in Embedding(embedder, find_sources(paths), request):
-            pass
+        run(embedder, EmbedRequest(find_sources(paths), str(output / "out"), dtype="fp32"))
         seconds = clock.stop()
     return seconds, np.concatenate([block.vectors for block in Dataset(output / "out").blocks()])
 

@@ -9,18 +9,19 @@ from typing import Any, cast
 
 from clipsim import tasks
 from clipsim.embedding.embedder import Embedder
-from clipsim.errors import NoInputError, UsageError, issue_warnings
+from clipsim.errors import UsageError, issue_warnings
 from clipsim.inputs.arguments import make_sources
 from clipsim.inputs.lists import as_list
 from clipsim.options import ModelOptions, OnError, RunOptions, check_path
 from clipsim.results.evaluation import EvaluationResult, ThresholdResult
 from clipsim.results.rank import RankResult
 from clipsim.session import Pictures, Session, finish
+from clipsim.tasks import evaluate as evaluate_task
 from clipsim.tasks import rank as rank_task
-from clipsim.tasks.evaluate import Evaluation
+from clipsim.tasks import threshold as threshold_task
 from clipsim.tasks.evaluate_request import EvaluationRequest
 from clipsim.tasks.rank import RankRequest
-from clipsim.tasks.threshold import Thresholding, ThresholdRequest
+from clipsim.tasks.threshold import ThresholdRequest
 
 ModelNames = Iterable[str | os.PathLike[str] | None] | str | os.PathLike[str] | None
 
@@ -282,7 +283,7 @@ def evaluate(
             )
             for name in names
         ]
-        result = Evaluation(embedders, request).collect()
+        result = evaluate_task.run(embedders, request)
     issue_warnings(result.warnings)
     return result
 
@@ -355,15 +356,20 @@ def threshold(
     ModelError, DeviceError
         The model cannot be used, as for `clipsim.open`.
     """
-    request = ThresholdRequest.check(texts, templates, recall, false_alarms, deduplicate=deduplicate)
-    shown = list(make_sources(positives, "positives"))
-    others = list(make_sources(negatives, "negatives", first=len(shown)))
-    if not shown:
-        raise NoInputError("no positives; give images that show the text")
+    matching = list(make_sources(positives, "positives"))
+    request = ThresholdRequest.check(
+        texts,
+        matching,
+        make_sources(negatives, "negatives", first=len(matching)),
+        templates=templates,
+        recall=recall,
+        false_alarms=false_alarms,
+        deduplicate=deduplicate,
+    )
     with _open(
         model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
     ) as embedder:
-        result = Thresholding(embedder, request, shown, others).collect()
+        result = threshold_task.run(embedder, request)
     issue_warnings(result.warnings)
     return result
 

@@ -354,20 +354,26 @@ class Session:
             The packages of an extra are not installed.
         """
         from clipsim.inputs.expand import make_collection
-        from clipsim.tasks.embed import Embedding, EmbedRequest
+        from clipsim.tasks import embed
 
-        request = EmbedRequest(
-            check_path("output", output), captions, dtype, shard_size, overwrite, runner, ray_address, actors, verify
-        )
         sources = make_collection(images, NameFilter.of(include, exclude), captions=captions)
-        embedding = Embedding(self.embedder, sources, request)
-        for _ in embedding:
-            pass
-        assert embedding.result is not None
-        if embedding.result.images == 0:
+        request = embed.EmbedRequest(
+            sources,
+            check_path("output", output),
+            captions,
+            dtype,
+            shard_size,
+            overwrite,
+            runner,
+            ray_address,
+            actors,
+            verify,
+        )
+        result = embed.run(self.embedder, request)
+        if result.images == 0:
             raise NoInputError(f"{NOTHING_USABLE}; errors.jsonl in {request.output} says why")
-        issue_warnings(embedding.result.warnings)
-        return embedding.result
+        issue_warnings(result.warnings)
+        return result
 
     def evaluate(
         self,
@@ -406,7 +412,7 @@ class Session:
         UsageError, DataError, NoInputError
             As `clipsim.evaluate` does.
         """
-        from clipsim.tasks.evaluate import Evaluation
+        from clipsim.tasks import evaluate
         from clipsim.tasks.evaluate_request import EvaluationRequest
 
         request = EvaluationRequest.check(
@@ -427,7 +433,7 @@ class Session:
             baseline=baseline,
             seed=seed,
         )
-        result = Evaluation([self.embedder], request).collect()
+        result = evaluate.run([self.embedder], request)
         issue_warnings(result.warnings)
         return result
 
@@ -461,14 +467,19 @@ class Session:
         ClipsimError
             As `clipsim.threshold` does.
         """
-        from clipsim.tasks.threshold import Thresholding, ThresholdRequest
+        from clipsim.tasks import threshold
 
-        request = ThresholdRequest.check(texts, templates, recall, false_alarms, deduplicate=deduplicate)
         matching = list(make_sources(positives, "positives"))
-        others = list(make_sources(negatives, "negatives", first=len(matching)))
-        if not matching:
-            raise NoInputError("no positives; give images that show the text")
-        result = Thresholding(self.embedder, request, matching, others).collect()
+        request = threshold.ThresholdRequest.check(
+            texts,
+            matching,
+            make_sources(negatives, "negatives", first=len(matching)),
+            templates=templates,
+            recall=recall,
+            false_alarms=false_alarms,
+            deduplicate=deduplicate,
+        )
+        result = threshold.run(self.embedder, request)
         issue_warnings(result.warnings)
         return result
 

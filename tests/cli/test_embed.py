@@ -114,7 +114,7 @@ def test_shards_that_could_not_be_made(
     arguments = ("embed", colours, "-o", tmp_path / "out", "--shard-size", "1", "-q")
     run = LocalRunner.run
     with monkeypatch.context() as patch:
-        patch.setattr(LocalRunner, "run", lambda self, facts, shards, ready: run(self, facts, shards[:2], ready))
+        patch.setattr(LocalRunner, "run", lambda self, info, shards, *rest: run(self, info, shards[:2], *rest))
         ended = clipsim(*arguments, "--json")
         result = json.loads(ended.out)
     again = clipsim(*arguments)

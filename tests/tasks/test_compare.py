@@ -121,7 +121,7 @@ def test_results_that_cannot_be_compared() -> None:
     Path("t.csv").write_text("image,label\ndata/red/0.png,red\ndata/blue/0.png,blue\n")
     for a, b, message in (
         (rank, evaluation, "different kinds"),
-        (evaluation, clipsim.evaluate("t.csv"), "other pictures or labels"),
+        (evaluation, clipsim.evaluate("t.csv"), "other images or labels"),
         (rank, clipsim.rank("data", "green"), "no text in common"),
         (rank, clipsim.rank("data/red/0.png", "red").to_dict() | {"images": ["x"]}, "no image in common"),
         ({"schema": "clipsim.search/1"}, rank, "its schema is 'clipsim.search/1'"),

@@ -13,11 +13,14 @@ from collections_of_pictures import Collection, make_collection
 from PIL import Image
 
 import clipsim
+from clipsim.embedding.embedder import Embedder
 from clipsim.errors import DatasetError, ImageError, MissingPackageError, NoInputError, UsageError
 from clipsim.inputs.expand import find_sources
 from clipsim.inputs.sources import PillowSource
+from clipsim.options import RunOptions
 from clipsim.store.dataset import Dataset
-from clipsim.tasks.embed import Embedding, EmbedRequest
+from clipsim.tasks.embed import EmbedRequest, run
+from clipsim.tasks.progress import Progress
 from clipsim.vectors.similarity import unit_rows
 
 if TYPE_CHECKING:
@@ -137,16 +140,18 @@ def test_the_same_again_does_nothing(machine: Machine, collection: Collection, t
 @pytest.mark.parametrize("steps", [1, 4, 9])
 def test_a_run_that_is_given_up(machine: Machine, collection: Collection, tmp_path: Path, steps: int) -> None:
     """Going on makes the same files, byte for byte, wherever it ended, and makes no shard twice."""
-    request = EmbedRequest(str(tmp_path / "out"), shard_size=16)
+    sources = list(find_sources(collection.inputs))
+    seen: list[Progress] = []
+
+    def give_up(progress: Progress) -> None:
+        seen.append(progress)
+        if sum(step.stage == "embedding" for step in seen) > steps:
+            raise KeyboardInterrupt
+
     with clipsim.open(cache=False, batch_size=5) as session:
         session.embed(collection.inputs, tmp_path / "whole", shard_size=16)
-        sources = list(find_sources(collection.inputs))
-        passing = iter(Embedding(session.embedder, sources, request))
-        while next(passing).phase != "embedding":
-            pass
-        for _ in range(steps):
-            next(passing)
-        passing.close()
+        with Embedder(run=RunOptions(cache=False, batch_size=5)) as embedder, pytest.raises(KeyboardInterrupt):
+            run(embedder, EmbedRequest(sources, str(tmp_path / "out"), shard_size=16), give_up)
         there = len(list((tmp_path / "out").glob("metadata/*")))
         result = session.embed(sources, tmp_path / "out", shard_size=16)
 
@@ -292,7 +297,7 @@ def test_names_are_chosen(machine: Machine, collection: Collection, tmp_path: Pa
 def test_what_cannot_be_asked_for(arguments: dict[str, object], message: str) -> None:
     """It is refused before a model is looked for."""
     with pytest.raises(UsageError, match=message):
-        EmbedRequest(**{"output": "x", **arguments})  # type: ignore[arg-type]
+        EmbedRequest(**{"sources": (), "output": "x", **arguments})  # type: ignore[arg-type]
 
 
 def test_without_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,7 +305,7 @@ def test_without_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
 
     with pytest.raises(MissingPackageError, match=r"clipsim\[embed\]"):
-        EmbedRequest("x")
+        EmbedRequest((), "x")
 
 
 def test_an_object_store(machine: Machine, collection: Collection, tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ from clipsim.store.folders import LocalFolder
 from clipsim.store.layout import read_dataset_info
 from clipsim.store.lifecycle import finish
 from clipsim.store.shards import ArrayFile
-from clipsim.tasks.index import index_dataset, remove_index
+from clipsim.tasks.index import IndexRequest, remove_index
+from clipsim.tasks.index import run as run_index
 from clipsim.vectors.similarity import Vectors
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def test_overwriting_removes_the_index(machine: Machine, pictures: list[Path], t
     """It is of vectors that are gone; a file of the user's beside it stays, also when the index alone is removed."""
     pytest.importorskip("faiss")
     write_data_set(tmp_path / "out", random_vectors(1000, 4))
-    index_dataset(tmp_path / "out", kind="ivf")
+    run_index(IndexRequest(str(tmp_path / "out"), "ivf"))
     (tmp_path / "out" / "index" / "mine").touch()
     shutil.copytree(tmp_path / "out", tmp_path / "other")
     embed(pictures, tmp_path / "out", overwrite=True)
@@ -298,14 +299,16 @@ def test_one_writer_at_a_time(machine: Machine, pictures: list[Path], tmp_path: 
     def try_all(*_: object) -> None:
         for write in (
             lambda: embed(pictures, tmp_path / "out"),
-            lambda: index_dataset(tmp_path / "out", kind="exact"),
+            lambda: run_index(IndexRequest(str(tmp_path / "out"), "exact")),
             lambda: remove_index(tmp_path / "out"),
         ):
             with pytest.raises(DatasetError) as caught:
                 write()
             refused.append(str(caught.value))
 
-    index_dataset(tmp_path / "out", kind="ivf", on_step=lambda what, *_: try_all() if "recall" in what else None)
+    run_index(
+        IndexRequest(str(tmp_path / "out"), "ivf"), lambda progress: try_all() if "recall" in progress.stage else None
+    )
     assert refused == [f"{tmp_path}/out: another process is writing to it"] * 3
     with LocalFolder(str(tmp_path / "out")).lock():
         try_all()

@@ -13,9 +13,11 @@ from PIL import Image
 from tasks.conftest import MakeModel, NamedEncoder
 
 import clipsim
+from clipsim.embedding.embedder import Embedder
 from clipsim.errors import ClipsimError, DataError, ImageError, NoInputError, TextError, UsageError
+from clipsim.options import RunOptions
 from clipsim.results.evaluation import EvaluationResult
-from clipsim.tasks.evaluate import Evaluation
+from clipsim.tasks.evaluate import run
 from clipsim.tasks.evaluate_request import EvaluationRequest
 
 pytestmark = pytest.mark.usefixtures("encoders", "labelled")
@@ -79,9 +81,9 @@ def test_models_of_one_size_decode_each_picture_once(
     assert len(decoded) == 12
 
     alone = [clipsim.evaluate("data", models=name, cache=False) for name in ("clipsim-mini", other)]
-    for run, single in enumerate(alone):
-        assert both.results[run].outcomes == single.results[0].outcomes
-        assert both.results[run].metrics == single.results[0].metrics
+    for index, single in enumerate(alone):
+        assert both.results[index].outcomes == single.results[0].outcomes
+        assert both.results[index].metrics == single.results[0].metrics
     comparison = both.comparisons[0]
     assert (comparison.metric, comparison.a, comparison.b) == ("top1", "clipsim-mini", other)
     values = [value_of(both, "top1", run) or 0.0 for run in (0, 1)]
@@ -117,10 +119,10 @@ def test_cached_vectors_of_several_models_stay_apart(make_model: MakeModel) -> N
     """What was computed side by side is found by each alone."""
     other = make_model("other", dim=True)
     both = clipsim.evaluate("data", models=["clipsim-mini", other])
-    for run, name in enumerate(("clipsim-mini", other)):
+    for index, name in enumerate(("clipsim-mini", other)):
         single = clipsim.evaluate("data", models=name)
         assert single.results[0].images_per_second is None
-        assert single.results[0].metrics == both.results[run].metrics
+        assert single.results[0].metrics == both.results[index].metrics
 
 
 def test_a_picture_that_one_model_cannot_use_is_used_by_none(make_model: MakeModel) -> None:
@@ -175,11 +177,11 @@ def test_a_baseline_of_other_pictures_or_labels_is_refused(tmp_path: Path) -> No
     """One changed picture, or one label more, makes it another data set."""
     earlier = clipsim.evaluate("data")
     Path("data/yellow").mkdir()
-    with pytest.raises(DataError, match="other pictures or labels"):
+    with pytest.raises(DataError, match="other images or labels"):
         clipsim.evaluate("data", baseline=earlier)
     Path("data/yellow").rmdir()
     Image.new("RGB", (9, 9), "red").save("data/red/0.png")
-    with pytest.raises(DataError, match="other pictures or labels"):
+    with pytest.raises(DataError, match="other images or labels"):
         clipsim.evaluate("data", baseline=earlier)
 
 
@@ -268,7 +270,7 @@ def test_one_label_is_told() -> None:
         Path("data", colour).rmdir()
     result = clipsim.evaluate("data")
 
-    assert any("one label only" in warning for warning in result.warnings)
+    assert any("only one label" in warning for warning in result.warnings)
     assert all(found is None for found in result.results[0].metrics.values())
     assert result.comparisons == ()
 
@@ -282,10 +284,15 @@ def test_what_is_kept_of_a_picture_does_not_grow_with_the_labels() -> None:
     Path("many.csv").write_text("image,label\n" + "".join(f"{path},label {k}\n" for k, path in enumerate(paths)))
     Path("labels.csv").write_text("".join(f"label {k},colour number {k}\n" for k in range(3000)))
     request = EvaluationRequest.check("many.csv", labels="labels.csv")
-    with clipsim.open(batch_size=6) as session:
-        Evaluation([session.embedder], request).collect()  # pictures and texts are cached from now on
+    held: list[int] = []
+    with Embedder(run=RunOptions(batch_size=6)) as embedder:
+        run([embedder], request)  # images and texts are cached from now on
         tracemalloc.start()
-        held = [tracemalloc.get_traced_memory()[0] for step in Evaluation([session.embedder], request) if step.images]
+        run(
+            [embedder],
+            request,
+            lambda progress: held.append(tracemalloc.get_traced_memory()[0]) if progress.done else None,
+        )
         tracemalloc.stop()
 
     assert len(held) == 10

@@ -13,10 +13,11 @@ import clipsim
 from clipsim.errors import DatasetError, NoInputError, UsageError
 from clipsim.inputs.paths import NameFilter
 from clipsim.results.base import ModelRecord
+from clipsim.results.datasets import IndexResult
 from clipsim.store.dataset import Dataset
 from clipsim.store.index import open_index
 from clipsim.tasks import index
-from clipsim.tasks.index import index_dataset
+from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.vectors.nearest import Nearest
 
 if TYPE_CHECKING:
@@ -28,12 +29,17 @@ pytest.importorskip("pyarrow")
 MINI = ModelRecord("clipsim-mini", "bundled", 4, 64, 10.0, None, "softmax")
 
 
+def build_index(folder: Path, kind: str = "auto", progress: ProgressCallback = ignore_progress) -> IndexResult:
+    """What `clipsim index` does."""
+    return index.run(index.IndexRequest(str(folder), kind), progress)
+
+
 def test_probes_are_chosen_by_measuring(machine: Machine, tmp_path: Path) -> None:
     """As few as give enough recall for image and for text queries, whose recalls are those of searches."""
     vectors = random_vectors(4000, 4)
     write_data_set(tmp_path, vectors, dtype="fp16", shard_size=900, model=MINI)
-    steps = []
-    result = index_dataset(tmp_path, kind="ivf", on_step=lambda what, total, done: steps.append((what, total, done)))
+    steps: list[Progress] = []
+    result = build_index(tmp_path, kind="ivf", progress=steps.append)
     used, _ = open_index(Dataset(tmp_path))
     queries = random_vectors(100, 4, seed=5)
     stored = vectors.astype(np.float16).astype(np.float32)
@@ -49,7 +55,7 @@ def test_probes_are_chosen_by_measuring(machine: Machine, tmp_path: Path) -> Non
     assert min(result.recall_images, result.recall_texts) >= 0.95
     assert recall > 0.9
     assert result.warnings == ()
-    assert steps[-2] == ("filling the index", 4000, 4000)
+    assert steps[-2] == Progress("filling the index", 4000, 4000)
     assert result.to_dict()["schema"] == "clipsim.index/1"
 
 
@@ -58,7 +64,7 @@ def test_searches_use_the_index(machine: Machine, tmp_path: Path) -> None:
     write_data_set(tmp_path / "vectors", random_vectors(3000, 4), model=MINI)
     with clipsim.open("clipsim-mini") as session:
         exact = session.search(tmp_path / "vectors", ["red", "blue"])
-        index_dataset(tmp_path / "vectors", kind="ivf")
+        build_index(tmp_path / "vectors", kind="ivf")
         by_index = session.search(tmp_path / "vectors", ["red", "blue"])
         chosen = session.search(tmp_path / "vectors", ["red", "blue"], include=["*.jpg"])
 
@@ -95,7 +101,7 @@ def test_without_the_model(machine: Machine, tmp_path: Path) -> None:
         ]
     ):
         write_data_set(tmp_path / str(number), vectors, digest="x", model=record)
-        result = index_dataset(tmp_path / str(number), kind="ivf")
+        result = build_index(tmp_path / str(number), kind="ivf")
 
         assert result.recall_texts is None
         assert len(result.warnings) == 1
@@ -105,12 +111,12 @@ def test_without_the_model(machine: Machine, tmp_path: Path) -> None:
 def test_exact_and_auto(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Few vectors need no index; "exact" removes one, and "auto" builds one where there are many."""
     write_data_set(tmp_path, random_vectors(1000, 4), model=MINI)
-    assert index_dataset(tmp_path).kind == "exact"
+    assert build_index(tmp_path).kind == "exact"
     assert not (tmp_path / "index").exists()
     monkeypatch.setattr("clipsim.tasks.index.AUTO_VECTORS", 1000)
-    assert index_dataset(tmp_path).kind == "ivf"
+    assert build_index(tmp_path).kind == "ivf"
     assert open_index(Dataset(tmp_path))[0] is not None
-    result = index_dataset(tmp_path, kind="exact")
+    result = build_index(tmp_path, kind="exact")
 
     assert (result.kind, result.lists, result.probes, result.recall_texts) == ("exact", None, None, 1.0)
     assert not (tmp_path / "index").exists()
@@ -122,7 +128,7 @@ def test_too_few_lists_are_a_notice(machine: Machine, tmp_path: Path, monkeypatc
     rng = np.random.default_rng(2)
     vectors = rng.standard_normal((2000, 4)).astype(np.float32)
     write_data_set(tmp_path, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), model=MINI)
-    result = index_dataset(tmp_path, kind="ivf")
+    result = build_index(tmp_path, kind="ivf")
 
     assert result.probes == 1
     assert [notice.partition(",")[0] for notice in result.warnings] == ["of the ten nearest of images",
@@ -134,15 +140,15 @@ def test_an_interrupted_build_leaves_what_was_there(
 ) -> None:
     """The old index goes on being used, and nothing half made is left."""
     write_data_set(tmp_path, random_vectors(1000, 4), model=MINI)
-    index_dataset(tmp_path, kind="ivf")
+    build_index(tmp_path, kind="ivf")
     before = sorted(path.name for path in (tmp_path / "index").iterdir())
 
-    def fail(what: str, total: int | None, done: int) -> None:
-        if what == "measuring its recall":
+    def fail(progress: Progress) -> None:
+        if progress.stage == "measuring its recall":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        index_dataset(tmp_path, kind="ivf", on_step=fail)
+        build_index(tmp_path, kind="ivf", progress=fail)
 
     assert sorted(path.name for path in (tmp_path / "index").iterdir()) == before
     assert not list((tmp_path / ".clipsim").glob("tmp-*"))
@@ -167,6 +173,6 @@ def test_what_cannot_be_indexed(tmp_path: Path, rows: int, kind: str, error: typ
     write_data_set(tmp_path / "vectors", random_vectors(10, 4)[:rows], model=MINI)
 
     with pytest.raises(error):
-        index_dataset(tmp_path / "vectors", kind=kind)
+        build_index(tmp_path / "vectors", kind=kind)
     with pytest.raises(DatasetError, match=r"no clipsim\.json"):
-        index_dataset(tmp_path)
+        build_index(tmp_path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,11 +79,11 @@ def test_a_shard_that_fails(
     tries = []
     run = ShardWork.run
 
-    def fail(self: ShardWork) -> Iterator[Any]:
+    def fail(self: ShardWork, *callbacks: Any) -> None:
         tries.append(self)
         if len(tries) <= failures:
             raise OSError("a disk that is away")
-        return run(self)
+        run(self, *callbacks)
 
     monkeypatch.setattr(ShardWork, "run", fail)
     with clipsim.open(cache=False) as session:

@@ -73,8 +73,8 @@ def report_progress(bar: Bar, notices: NoticePrinter) -> ProgressCallback:
     def report(progress: Progress) -> None:
         nonlocal stage, done
         if progress.stage != stage:
-            stage, done = progress.stage, 0
-            bar.step(stage, progress.total)
+            stage, done = progress.stage, progress.done if progress.total is not None else 0
+            bar.step(stage, progress.total, done)
         notices.print(progress.notices)
         report_failures(progress.failures)
         bar.advance(progress.done - done)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipsim.cli import parameters as shared
-from clipsim.cli.collections import find_named_sources, multiply_in_one_thread
+from clipsim.cli.collections import find_named_sources, multiply_in_one_thread, report_progress
 from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED, exit_status
-from clipsim.cli.output import Bar, NoticePrinter, print_message, print_table, progress_bar, write
+from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, write
 from clipsim.cli.parameters import WholeFormat
 from clipsim.errors import UsageError, pluralise, printable
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from clipsim.inputs.paths import NameFilter
     from clipsim.inputs.sources import Source
     from clipsim.results.datasets import EmbedResult
-    from clipsim.tasks.embed import Embedding
 
 
 class Dtype(str, Enum):
@@ -139,7 +137,7 @@ def embed_command(
             raise UsageError("no folder to write to; give --output DIR (-o)")
         notices = run.notices()
         chosen = shared.choose_names(include, exclude)
-        found = _find_sources(sources or (), from_file, chosen, captions=captions)
+        named_sources = _find_sources(sources or (), from_file, chosen, captions=captions)
         on_ray = runner is RunnerName.ray
         model_options = run.model_options(run.model)
         run_options = replace(
@@ -148,9 +146,10 @@ def embed_command(
             cache=on_ray or not no_cache,  # a session without a cache loads the model, which only workers need then
         )
         from clipsim.embedding.embedder import Embedder
-        from clipsim.tasks.embed import Embedding, EmbedRequest
+        from clipsim.tasks import embed
 
-        request = EmbedRequest(
+        request = embed.EmbedRequest(
+            named_sources,
             output,
             captions=captions,
             dtype=dtype.value,
@@ -164,7 +163,8 @@ def embed_command(
         with progress_bar(quiet=run.quiet, rate=True) as bar:
             bar.step("finding the model")
             with Embedder(model_options, run_options, own_process=True) as embedder:
-                result = _watch(Embedding(embedder, found, request), bar, notices)
+                result = embed.run(embedder, request, report_progress(bar, notices))
+        notices.print(result.warnings)
         _print_result(result, as_json=as_json or form is WholeFormat.json)
 
 
@@ -176,28 +176,6 @@ def _find_sources(
         raise UsageError("no images to embed; give files, folders, quoted globs, tars or tables, or - for a list")
     shared.check_standard_input(*names, from_file)
     return find_named_sources(names, from_file, chosen, captions=captions)
-
-
-def _watch(embedding: Embedding, bar: Bar, notices: NoticePrinter) -> EmbedResult:
-    """Run to the end; move the bar, and report notices and failures as they come."""
-    steps = {"listing": "listing the images", "loading": "loading the model", "embedding": "embedding"}
-    phase, done = "", 0
-    notices.print(embedding.warnings)
-    bar.step(steps["listing"])
-    with closing(iter(embedding)) as passing:
-        for progress in passing:
-            if progress.phase != phase:
-                phase, done = progress.phase, progress.done if progress.total is not None else 0
-                bar.step(steps[phase], progress.total, done)
-            notices.print(embedding.warnings)
-            for failure in progress.failures:
-                print_message("skipped", f"{printable(failure.image)}: {failure.error}")
-            if progress.done > done:
-                bar.advance(progress.done - done)
-                done = progress.done
-    assert embedding.result is not None
-    notices.print(embedding.result.warnings)
-    return embedding.result
 
 
 def _print_result(result: EmbedResult, *, as_json: bool) -> None:
@@ -254,32 +232,19 @@ def index_command(
         if remove and (as_json or kind is not Kind.auto):
             raise UsageError("--remove goes without --kind, --format and --json")
         multiply_in_one_thread()
-        from clipsim.tasks.index import index_dataset, remove_index
+        from clipsim.tasks import index
 
         if remove:
-            there = remove_index(folder)
-            print_message("note", f"{printable(folder)}: {'the index is removed' if there else 'there is no index'}")
+            removed = index.remove_index(folder)
+            print_message("note", f"{printable(folder)}: {'the index is removed' if removed else 'there is no index'}")
             return
+        notices = NoticePrinter(quiet=quiet)
         with progress_bar(quiet=quiet) as bar:
-            result = index_dataset(folder, kind=kind.value, on_step=_Steps(bar))
-        NoticePrinter(quiet=quiet).print(result.warnings)
+            result = index.run(index.IndexRequest(folder, kind.value), report_progress(bar, notices))
+        notices.print(result.warnings)
         from clipsim.render.datasets import build_index_table, format_index_json
 
         if as_json:
             write(format_index_json(result))
         else:
             print_table(build_index_table(result))
-
-
-class _Steps:
-    """Moves a bar as the library's steps are called."""
-
-    def __init__(self, bar: Bar) -> None:
-        self._bar, self._what, self._done = bar, "", 0
-
-    def __call__(self, what: str, total: int | None, done: int) -> None:
-        if what != self._what:
-            self._bar.step(what, total)
-            self._what, self._done = what, 0
-        self._bar.advance(done - self._done)
-        self._done = done

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from enum import Enum
 from pathlib import Path
@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clipsim.cli import parameters as shared
-from clipsim.cli.collections import report_failures
+from clipsim.cli.collections import report_progress
 from clipsim.cli.exit_status import SOME_SKIPPED, exit_status
-from clipsim.cli.output import Bar, print_message, print_table, progress_bar, write
+from clipsim.cli.output import print_message, print_table, progress_bar, write
 from clipsim.cli.parameters import ReportFormat
 from clipsim.cli.preview import check_terminal
 from clipsim.errors import DataError, UsageError, printable
 from clipsim.render.safe_json import to_json
 
 if TYPE_CHECKING:
-    from clipsim.tasks.evaluate import Evaluation, Step
-
-
-Writer = Callable[["Step"], None]
+    from clipsim.tasks.evaluate import WriteLines
+    from clipsim.tasks.evaluate_runs import Line
 
 
 class Task(str, Enum):
@@ -149,7 +147,7 @@ def evaluate_command(
         options = [run.model_options(name) for name in names]
         from clipsim.api import check_models
         from clipsim.embedding.embedder import Embedder  # with NumPy
-        from clipsim.tasks.evaluate import Evaluation
+        from clipsim.tasks import evaluate
         from clipsim.tasks.evaluate_request import EvaluationRequest
 
         check_models(names, run.weights)
@@ -171,15 +169,13 @@ def evaluate_command(
             baseline=baseline,
             seed=seed,
         )
-        with ExitStack() as held:
-            bar = held.enter_context(progress_bar(quiet=run.quiet))
+        with ExitStack() as stack:
+            bar = stack.enter_context(progress_bar(quiet=run.quiet))
             bar.step("loading the model")
             alone = len(names) == 1  # what makes a start faster is for processes with one model
-            embedders = [held.enter_context(Embedder(option, run_options, own_process=alone)) for option in options]
-            evaluation = Evaluation(embedders, request)
-            notices.print(evaluation.warnings)
-            writer = held.enter_context(_per_image(per_image))
-            result = evaluation.collect(_watch(evaluation, bar, writer))
+            embedders = [stack.enter_context(Embedder(option, run_options, own_process=alone)) for option in options]
+            write_lines = stack.enter_context(_per_image(per_image))
+            result = evaluate.run(embedders, request, report_progress(bar, notices), write_lines)
         notices.print(result.warnings)
         if as_json or output is ReportFormat.json:
             from clipsim.render.json import format_json
@@ -188,7 +184,7 @@ def evaluate_command(
         elif output is ReportFormat.html:
             from clipsim.render.evaluation_page import format_evaluation_page
 
-            for piece in format_evaluation_page(result, evaluation.read_thumbnails(result)):
+            for piece in format_evaluation_page(result, evaluate.read_result_thumbnails(result)):
                 write(piece)
         else:
             from clipsim.render.evaluation_table import build_evaluation
@@ -199,32 +195,18 @@ def evaluate_command(
             raise typer.Exit(SOME_SKIPPED)
 
 
-def _watch(evaluation: Evaluation, bar: Bar, writer: Writer) -> Iterator[Step]:
-    """Pass the steps on; report failures as they come, write the pictures' lines, and move the bar."""
-    bar.step("reading pictures", evaluation.images)
-    for step in evaluation:
-        for failure in step.failures:
-            report_failures([failure])
-        writer(step)
-        bar.advance(step.images)
-        yield step
-
-
 @contextmanager
-def _per_image(path: str | None) -> Iterator[Writer]:
-    """A writer of pictures' lines to a file, or without a path to none. Raises DataError where it cannot be written."""
+def _per_image(path: str | None) -> Iterator[WriteLines]:
+    """A writer of images' lines to a file, or without a path to none. Raises DataError where it cannot be written."""
     if path is None:
         yield lambda _: None
         return
     with _write_errors(path):
         file = Path(path).open("w", encoding="utf-8")  # noqa: SIM115 (errors of the run are not those of this file)
 
-    def write_lines(step: Step) -> None:
+    def write_lines(lines: Sequence[Line]) -> None:
         with _write_errors(path):
-            if step.restart:
-                file.seek(0)
-                file.truncate()
-            file.writelines(to_json(line) + "\n" for line in step.lines)
+            file.writelines(to_json(line) + "\n" for line in lines)
             file.flush()
 
     try:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from clipsim.cli import parameters as shared
-from clipsim.cli.collections import find_named_sources, report_failures
+from clipsim.cli.collections import find_named_sources, report_progress
 from clipsim.cli.exit_status import SOME_SKIPPED, exit_status
-from clipsim.cli.output import Bar, NoticePrinter, print_message, print_table, progress_bar, write
+from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, write
 from clipsim.cli.parameters import WholeFormat
 from clipsim.errors import UsageError, pluralise, printable
-
-if TYPE_CHECKING:
-    from clipsim.tasks.rank import RankOutcome
-    from clipsim.tasks.threshold import Thresholding
 
 
 @shared.with_run_options()
@@ -88,17 +83,21 @@ def threshold_command(
         model_options, run_options = run.model_options(run.model), run.run_options()
         from clipsim.embedding.embedder import Embedder  # with NumPy
         from clipsim.inputs.sources import number_sources
-        from clipsim.tasks.threshold import Thresholding, ThresholdRequest, save_thresholds
+        from clipsim.tasks import threshold
 
-        request = ThresholdRequest.check(text, template or (), recall, false_alarms)
-        known = list(number_sources(find_named_sources(positives, None, chosen)))
-        others = list(number_sources(find_named_sources(negatives or (), None, chosen), len(known)))
+        shown = list(number_sources(find_named_sources(positives, None, chosen)))
+        request = threshold.ThresholdRequest.check(
+            text,
+            shown,
+            number_sources(find_named_sources(negatives or (), None, chosen), len(shown)),
+            templates=template or (),
+            recall=recall,
+            false_alarms=false_alarms,
+        )
         with progress_bar(quiet=run.quiet) as bar:
             bar.step("loading the model")
             with Embedder(model_options, run_options, own_process=True) as embedder:
-                search = Thresholding(embedder, request, known, others)
-                notices.print(search.warnings)
-                result = search.collect(_watch(search, bar))
+                result = threshold.run(embedder, request, report_progress(bar, notices))
         notices.print(result.warnings)
         if as_json or output is WholeFormat.json:
             from clipsim.render.json import format_json
@@ -109,25 +108,15 @@ def threshold_command(
 
             print_table(*build_thresholds(result, whole_names=not sys.stdout.isatty()))
         if save is not None:
-            save_thresholds(result, save)
+            threshold.save_thresholds(result, save)
             if not run.quiet:
                 print_message("note", f"thresholds written to {printable(save)}")
         if skipped := len(result.errors):
-            print_message("warning", f"{skipped:,} of {pluralise(len(search.sources), 'picture')} skipped")
+            print_message(
+                "warning",
+                f"{skipped:,} of {pluralise(len(request.positives) + len(request.negatives), 'picture')} skipped",
+            )
             raise typer.Exit(SOME_SKIPPED)
-
-
-def _watch(search: Thresholding, bar: Bar) -> Iterator[Sequence[RankOutcome]]:
-    """Pass the batches on; report failures as they come, and move the bar."""
-    from clipsim.errors import Failure
-
-    bar.step("reading pictures", len(search.sources))
-    for batch in search:
-        for outcome in batch:
-            if isinstance(outcome, Failure):
-                report_failures([outcome])
-        bar.advance(len(batch))
-        yield batch
 
 
 RESULT_HELP = "A result of `clipsim rank --json` or `clipsim evaluate --json`."

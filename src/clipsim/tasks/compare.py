@@ -84,7 +84,7 @@ def compare_evaluations(a: LoadedEvaluation, b: LoadedEvaluation, *, seed: int) 
     if a.task != b.task:
         raise DataError(f"one result is of the task {a.task}, the other of {b.task}")
     if a.digest != b.digest:
-        raise DataError("the two results are of other pictures or labels, so that nothing can be compared")
+        raise DataError("the two results are of other images or labels, so that nothing can be compared")
     names = [run.name for run in a.runs if run.name in {other.name for other in b.runs}]
     by_name = [{run.name: run for run in found.runs} for found in (a, b)]
     pairs = [(by_name[0][name], by_name[1][name]) for name in names]

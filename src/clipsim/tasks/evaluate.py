@@ -1,10 +1,10 @@
-"""Sessions and labelled data → `Evaluation`, which runs in steps, and the `EvaluationResult` that it ends with."""
+"""Models and labelled data → `EvaluationResult`: `run` reads each image once for all models, then measures."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome
@@ -22,181 +22,163 @@ from clipsim.statistics.paired_tests import Comparison, PairedRun, comparable_me
 from clipsim.statistics.retrieval import IMAGE_TO_TEXT, TEXT_TO_IMAGE
 from clipsim.tasks.evaluate_request import EvaluationRequest, check_ranks
 from clipsim.tasks.evaluate_runs import TASK_RUNS, Line, Measures, Run, TaskRun, make_gallery
+from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import NOTHING_USABLE, describe_model
 
 EARLIER = "(baseline)"
+READING = "reading images"
+WriteLines = Callable[[Sequence[Line]], None]
 
 
-@dataclass(frozen=True)
-class Step:
-    """What a part of an evaluation gives: images that were read, failures, and the lines of images in their order.
+def run(
+    embedders: Sequence[Embedder],
+    request: EvaluationRequest,
+    progress: ProgressCallback = ignore_progress,
+    write_lines: WriteLines = lambda _: None,
+) -> EvaluationResult:
+    """Measure each model on the same data, and compare them.
 
-    With `restart`, all earlier steps are void: "auto" turned out to stand for another device.
+    `write_lines` is given a line for each image, as soon as its figures are known: images in order for a task that
+    measures them one by one.
+
+    Raises UsageError for a model that is given twice and for ranks that are not of the task, DataError for data that
+    cannot be used and for a baseline of other images or labels, and NoInputError where no image can be used.
     """
+    names = [embedder.spec.name for embedder in embedders]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"the model '{printable(repeated[0], 60)}' is given twice")
+    data = read_labelled(request.data)
+    check_ranks(request, data.task)
+    return _Evaluation(embedders, request, data, progress, write_lines).run()
 
-    images: int = 0
-    failures: tuple[Failure, ...] = ()
-    lines: tuple[Line, ...] = ()
-    restart: bool = False
 
+class _Evaluation:
+    """One evaluation, and what it knows by now."""
 
-@dataclass
-class Evaluation:
-    """An evaluation as it runs: iterate over its steps, or `collect` them into a result.
-
-    `data` are read when it is made, which raises what `read_labelled` raises.
-    """
-
-    sessions: Sequence[Embedder]
-    request: EvaluationRequest
-    notices: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        """Read the data, and check what goes with what."""
-        names = [session.spec.name for session in self.sessions]
-        if repeated := [name for name in names if names.count(name) > 1]:
-            raise UsageError("given twice", parameter="models", value=repeated[0])
-        self.data: LabelledData = read_labelled(self.request.data)
-        check_ranks(self.request, self.data.task)
-        if (baseline := self.request.baseline) is not None and baseline.task != self.data.task:
-            raise DataError(f"the baseline is of the task {baseline.task}, and this is {self.data.task}")
-        self.notices += self.data.notices
-        if baseline is not None:
-            self.notices += [f"{EARLIER}: {notice}" for notice in baseline.warnings]
-        if self.data.task == "classify" and len(self.data.labels) == 1 and self.request.data.none is None:
-            self.notices.append("there is one label only: nothing can be told apart")
-        self.failures = list(self.data.failures)
-        self._measured: list[tuple[Run, Measures]] = []
+    def __init__(
+        self,
+        embedders: Sequence[Embedder],
+        request: EvaluationRequest,
+        data: LabelledData,
+        progress: ProgressCallback,
+        write_lines: WriteLines,
+    ) -> None:
+        self._embedders, self._request, self._data = embedders, request, data
+        self._progress, self._write_lines = progress, write_lines
+        self._notices = [*data.notices]
+        if (baseline := request.baseline) is not None:
+            if baseline.task != data.task:
+                raise DataError(f"the baseline is of the task {baseline.task}, and this is {data.task}")
+            self._notices += [f"{EARLIER}: {notice}" for notice in baseline.warnings]
+        if data.task == "classify" and len(data.labels) == 1 and request.data.none is None:
+            self._notices.append("only one label: accuracy is meaningless")
+        self._failed: dict[int, Failure] = {}  # by the number of the image
         self._digests: dict[int, bytes] = {}
-        self._kept: list[int] = []
+        self._done = self._total = 0  # images, counted once for each group of models that share them
 
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What the caller should know, as far as it is known by now; what one of several models says has its name."""
-        found = [(session.spec.name, notice) for session in self.sessions for notice in session.notices]
-        alone = len(self.sessions) == 1
-        return (*(notice if alone else f"{printable(name)}: {notice}" for name, notice in found), *self.notices)
-
-    @property
-    def images(self) -> int:
-        """How many images there are to read."""
-        return len(self.data.images)
-
-    def __iter__(self) -> Iterator[Step]:
-        """Read the images for all models, then measure.
-
-        Raises NoInputError where no image can be used, DataError for a baseline of other images or labels.
-        """
-        devices = [session.confirm_device() for session in self.sessions]
-        yield from self._run()
-        if [session.confirm_device() for session in self.sessions] != devices:
-            yield Step(restart=True)
-            yield from self._run()
-
-    def collect(self, steps: Iterable[Step] | None = None) -> EvaluationResult:
-        """The result; `steps` are those of this evaluation, not begun yet, for a caller that watches them pass."""
-        for _ in self if steps is None else steps:
-            pass
-        results, warnings = [], [*self.warnings]
-        for run, measures in self._measured:
-            result = describe_run(run, measures)
-            warnings += [f"{printable(run.name)}: {notice}" for notice in result.warnings]
-            results.append(replace(result, warnings=(*run.session.notices, *result.warnings)))
-        return EvaluationResult(
-            task=self.data.task,
-            data=describe_data(self.data, self.request, self._kept, self._digests, skipped=len(self.failures)),
-            images=tuple(self.data.images[number].path for number in self._kept),
-            results=tuple(results),
-            comparisons=compare_results(results, self.request.baseline, seed=self.request.seed),
-            errors=tuple(self.failures),
-            warnings=tuple(warnings),
-            indices=tuple(self._kept),
-        )
-
-    def read_thumbnails(self, result: EvaluationResult) -> dict[str, bytes]:
-        """Small image files of those images that a result shows, by name; the images are read once more for them."""
-        shown = [found.image for run in result.results for found in run.contradicted]
-        return read_thumbnails(map(_source_of, shown), ThumbnailRules())
-
-    def _run(self) -> Iterator[Step]:
-        self.failures = self.failures[: len(self.data.failures)]
-        self._digests, self._measured, self._kept = {}, [], []
-        yield Step(failures=tuple(self.failures), lines=tuple(map(_failure_line, self.failures)))
+    def run(self) -> EvaluationResult:
+        """Read the images for all models, then measure."""
+        data, request = self._data, self._request
+        sources = [_make_source(image.path) for image in data.images]
+        groups = group_sessions(self._embedders, sources)
+        self._total = len(sources) * len(groups)
+        self._progress(Progress(READING, 0, self._total, data.failures, self._warnings()))
+        self._write_lines([_failure_line(failure) for failure in data.failures])
         runs = self._make_runs()
-        failed: dict[int, Failure] = {}
-        sources = [_source_of(image.path) for image in self.data.images]
-        for group in group_sessions(self.sessions, sources):
-            yield from self._read(group, sources, [run for run in runs if run.run.session in group], failed)
-        self._kept = [number for number in range(self.images) if number not in failed]
-        if not self._kept:
-            first = next(iter(failed.values()))
-            raise NoInputError(f"{NOTHING_USABLE}: {printable(first.image)}: {first.error}", tuple(self.failures))
-        baseline = self.request.baseline
-        if baseline is not None and baseline.digest != digest_data(self.data, self._kept, self._digests):
-            raise DataError("the baseline is of other pictures or labels, so that nothing can be compared")
+        for group in groups:
+            self._read(group, sources, [run for run in runs if run.run.embedder in group])
+        errors = (*data.failures, *self._failed.values())
+        kept = [number for number in range(len(sources)) if number not in self._failed]
+        if not kept:
+            first = next(iter(self._failed.values()))
+            raise NoInputError(f"{NOTHING_USABLE}: {printable(first.image)}: {first.error}", errors)
+        record = describe_data(data, request, kept, self._digests, skipped=len(errors))
+        if request.baseline is not None and request.baseline.digest != record.digest:
+            raise DataError("the baseline is of other images or labels, so that nothing can be compared")
+        results, warnings = [], [*self._warnings()]
         for task_run in runs:
             with task_run.run.timed():
-                measures = task_run.finish(self._kept)
-            self._measured.append((task_run.run, measures))
-            yield Step(lines=tuple(self._name(line, task_run) for line in measures.lines))
+                measures = task_run.finish(kept)
+            self._write_lines([self._name_line(line, task_run) for line in measures.lines])
+            result = describe_run(task_run.run, measures)
+            warnings += [f"{printable(result.name)}: {notice}" for notice in result.warnings]
+            results.append(replace(result, warnings=(*task_run.run.embedder.notices, *result.warnings)))
+        return EvaluationResult(
+            task=data.task,
+            data=record,
+            images=tuple(data.images[number].path for number in kept),
+            results=tuple(results),
+            comparisons=compare_results(results, request.baseline, seed=request.seed),
+            errors=errors,
+            warnings=tuple(warnings),
+            indices=tuple(kept),
+        )
+
+    def _warnings(self) -> tuple[str, ...]:
+        """What the caller should know, as far as it is known by now; what one of several models says has its name."""
+        notices = [(embedder.spec.name, notice) for embedder in self._embedders for notice in embedder.notices]
+        alone = len(self._embedders) == 1
+        return (*(notice if alone else f"{printable(name)}: {notice}" for name, notice in notices), *self._notices)
 
     def _make_runs(self) -> list[TaskRun]:
         made = []
-        for session in self.sessions:
+        for embedder in self._embedders:
             work = Work()
-            for chosen in self.request.template_sets:
-                name = session.spec.name + (f" [{chosen.name}]" if chosen.name else "")
-                made.append(TASK_RUNS[self.data.task](Run(name, session, chosen, work), self.data, self.request))
+            for chosen in self._request.template_sets:
+                name = embedder.spec.name + (f" [{chosen.name}]" if chosen.name else "")
+                made.append(TASK_RUNS[self._data.task](Run(name, embedder, chosen, work), self._data, self._request))
         return made
 
-    def _read(
-        self,
-        group: Sequence[Embedder],
-        sources: Sequence[Source],
-        runs: Sequence[TaskRun],
-        failed: dict[int, Failure],
-    ) -> Iterator[Step]:
-        """Read all images for the sessions of a group."""
-        work = [next(run.run.work for run in runs if run.run.session is session) for session in group]
+    def _read(self, group: Sequence[Embedder], sources: Sequence[Source], runs: Sequence[TaskRun]) -> None:
+        """Read all images for the models of a group."""
+        work = [next(run.run.work for run in runs if run.run.embedder is embedder) for embedder in group]
         done = 0
         with JointEmbedding(group, sources, work) as batches:
             for run in runs:
                 with run.run.timed():
                     run.prepare()
             for batch in batches:
-                failures = self._note(done, batch, failed)
+                failures = self._add_batch(done, batch)
                 lines = [(number, _failure_line(failure)) for number, failure in failures.items()]
                 for run in runs:
-                    place = group.index(run.run.session)
+                    column = group.index(run.run.embedder)
                     with run.run.timed():
-                        found = run.add(done, [outcomes[place] for outcomes in batch])
-                    lines += [(number, self._name(line, run)) for number, line in found]
+                        run_lines = run.add(done, [outcomes[column] for outcomes in batch])
+                    lines += [(number, self._name_line(line, run)) for number, line in run_lines]
                 done += len(batch)
+                self._done += len(batch)
                 lines.sort(key=lambda line: line[0])
-                yield Step(len(batch), tuple(failures.values()), tuple(line for _, line in lines))
+                self._progress(Progress(READING, self._done, self._total, tuple(failures.values())))
+                self._write_lines([line for _, line in lines])
 
-    def _note(self, done: int, batch: Sequence[Sequence[Outcome]], failed: dict[int, Failure]) -> dict[int, Failure]:
-        """Keep the digests and the new failures of a batch; gives those failures by the number of their image."""
+    def _add_batch(self, done: int, batch: Sequence[Sequence[Outcome]]) -> dict[int, Failure]:
+        """Keep the digests and the failures of a batch; gives those that are new, by the number of their image."""
         new = {}
         for number, (outcome, *_) in enumerate(batch, done):
             if isinstance(outcome, ImageVector):
                 self._digests[number] = outcome.digest or b""
-            elif isinstance(outcome, Failure) and number not in failed:
-                failed[number] = new[number] = Failure(outcome.image, outcome.error, number)
-        self.failures += new.values()
+            elif isinstance(outcome, Failure) and number not in self._failed:
+                new[number] = Failure(outcome.image, outcome.error, number)
+        self._failed |= new
         return new
 
-    def _name(self, line: Line, run: TaskRun) -> Line:
+    def _name_line(self, line: Line, run: TaskRun) -> Line:
         """The line with the run's name, where there are several."""
-        alone = len(self.sessions) * len(self.request.template_sets) == 1
+        alone = len(self._embedders) * len(self._request.template_sets) == 1
         return line if alone else {"model": run.run.name, **line}
+
+
+def read_result_thumbnails(result: EvaluationResult) -> dict[str, bytes]:
+    """Small image files of those images that a result shows, by name; the images are read once more for them."""
+    contradicted = [wrong.image for run in result.results for wrong in run.contradicted]
+    return read_thumbnails(map(_make_source, contradicted), ThumbnailRules())
 
 
 def _failure_line(failure: Failure) -> Line:
     return {"image": failure.image, "index": failure.index, "error": failure.error}
 
 
-def _source_of(path: str) -> Source:
+def _make_source(path: str) -> Source:
     return UrlSource(path) if is_url(path) else FileSource(path)
 
 
@@ -239,7 +221,7 @@ def describe_data(
 
 def describe_run(run: Run, measures: Measures) -> RunResult:
     """The record of a run."""
-    encoder, found = run.session.encoder, measures.classification
+    encoder, found = run.embedder.encoder, measures.classification
     warnings = [*run.notices]
     if found is not None and found.confusion is None:
         warnings.append(f"the confusion matrix of more than {MAX_CONFUSION_LABELS:,} labels is left out")

@@ -47,7 +47,7 @@ class Run:
     """One model with one set of templates; `work` is what its model did for images, `seconds` all else."""
 
     name: str
-    session: Embedder
+    embedder: Embedder
     template_set: TemplateSet
     work: Work
     seconds: float = 0.0
@@ -56,13 +56,13 @@ class Run:
     @contextmanager
     def timed(self) -> Iterator[None]:
         """Add the time of what is done inside, without waiting for the model to be loaded."""
-        begun, waited = time.perf_counter(), self.session.seconds_loading
+        begun, waited = time.perf_counter(), self.embedder.seconds_loading
         yield
-        self.seconds += time.perf_counter() - begun - (self.session.seconds_loading - waited)
+        self.seconds += time.perf_counter() - begun - (self.embedder.seconds_loading - waited)
 
     def embed(self, prompts: Sequence[str]) -> TextVectors:
         """Prompts → unit vectors, averaged over the run's templates."""
-        return embed_prompts(self.session, prompts, self.template_set.templates)
+        return embed_prompts(self.embedder, prompts, self.template_set.templates)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class ClassifyRun(TaskRun):
     def add(self, start: int, batch: Sequence[Outcome]) -> list[NumberedLine]:
         """Score a batch."""
         lines = []
-        for number, scores in enumerate(score_batch(self.run.session.encoder, self.vectors, batch), start):
+        for number, scores in enumerate(score_batch(self.run.embedder.encoder, self.vectors, batch), start):
             if isinstance(scores, ImageScores):
                 label = self.data.images[number].label
                 prediction = predict(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from clipsim.store.folders import LocalFolder
 from clipsim.store.index import VectorIndex, build_ivf, publish_index
 from clipsim.store.index import remove_index as remove_own_files
 from clipsim.store.layout import read_dataset_info
+from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.search_targets import recorded_model
 from clipsim.vectors.nearest import Nearest
 from clipsim.vectors.similarity import Vectors, mean_of_templates, unit_rows
@@ -40,29 +41,36 @@ TIMED_QUERIES = 10
 SAME_SCORE = 1e-6  # cosines that differ by less are equal but for rounding
 MIN_VECTORS = 1000  # an index of fewer has no use, and too few vectors to train on
 
-Step = Callable[[str, int | None, int], None]
 
-
-def index_dataset(
-    folder: str | Path,
-    *,
-    kind: str = "auto",
-    on_step: Step = lambda *_: None,
-) -> IndexResult:
-    """Build the index of a folder that `clipsim embed` wrote, in place of an earlier one.
+@dataclass(frozen=True)
+class IndexRequest:
+    """A folder that `clipsim embed` wrote, and the kind of its index.
 
     `kind` is "ivf"; "exact", which removes an index, so that searches compare all vectors; or "auto", which takes "ivf"
-    from a million vectors on. `on_step` is called with what is being done, of how many parts, and how many are done.
-
-    Raises UsageError for another kind or too few vectors, DatasetError for a folder that is not whole or cannot be
-    written, MissingPackageError without faiss.
+    from a million vectors on. Raises UsageError for another kind.
     """
-    if kind not in KINDS:
-        raise UsageError("unknown kind of index", parameter="kind", value=kind, hint=f"choose {', '.join(KINDS)}")
-    folder = as_path(os.fspath(folder))
-    read_dataset_info(Path(folder))  # a lock would create a folder that is missing
-    with LocalFolder(str(folder)).lock():
-        return _index(folder, kind, on_step)
+
+    folder: str
+    kind: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Check the kind, and read an address as a path."""
+        if self.kind not in KINDS:
+            raise UsageError(
+                "unknown kind of index", parameter="kind", value=self.kind, hint=f"choose {', '.join(KINDS)}"
+            )
+        object.__setattr__(self, "folder", as_path(os.fspath(self.folder)))
+
+
+def run(request: IndexRequest, progress: ProgressCallback = ignore_progress) -> IndexResult:
+    """Build the index of a data set, in place of an earlier one, and measure it.
+
+    Raises UsageError for too few vectors, DatasetError for a folder that is not whole or cannot be written,
+    MissingPackageError without faiss.
+    """
+    read_dataset_info(Path(request.folder))  # a lock would create a folder that is missing
+    with LocalFolder(request.folder).lock():
+        return _index(request.folder, request.kind, progress)
 
 
 def remove_index(folder: str | Path) -> bool:
@@ -70,31 +78,31 @@ def remove_index(folder: str | Path) -> bool:
 
     Raises DatasetError for another folder, and where it cannot be written.
     """
-    place = LocalFolder(as_path(os.fspath(folder)))
-    read_dataset_info(place.path)
-    with place.lock():
-        return remove_own_files(place)
+    dataset = LocalFolder(as_path(os.fspath(folder)))
+    read_dataset_info(dataset.path)
+    with dataset.lock():
+        return remove_own_files(dataset)
 
 
-def _index(folder: str | Path, kind: str, on_step: Step) -> IndexResult:
+def _index(folder: str, kind: str, progress: ProgressCallback) -> IndexResult:
     begun = time.monotonic()
-    on_step("reading the vectors", None, 0)
+    progress(Progress("reading the vectors", 0, None))
     dataset = Dataset(folder)
     if not len(dataset):
         raise NoInputError(f"{printable(str(dataset.folder))}: no vectors to search")
     if kind == "auto":
         kind = "ivf" if len(dataset) >= AUTO_VECTORS else "exact"
     if kind == "exact":
-        remove_own_files(LocalFolder(str(folder)))
+        remove_own_files(LocalFolder(folder))
         milliseconds = _time(lambda query: scan(dataset, query, NEAREST, workers=usable_cores()), dataset)
         return _describe(dataset, None, time.monotonic() - begun, milliseconds, milliseconds, [])
     if len(dataset) < MIN_VECTORS:
         raise UsageError(f"an index needs at least {MIN_VECTORS:,} vectors, and there are {len(dataset):,}")
     with LocalFolder(str(dataset.folder)).scratch() as scratch:
-        on_step("training the index", None, 0)
+        progress(Progress("training the index", 0, None))
         made = scratch / f"ivf-{time.time_ns():x}.faiss"
-        index = build_ivf(dataset, made, lambda rows: on_step("filling the index", len(dataset), rows))
-        on_step("measuring its recall", None, 0)
+        index = build_ivf(dataset, made, lambda rows: progress(Progress("filling the index", rows, len(dataset))))
+        progress(Progress("measuring its recall", 0, None))
         index, notices = _choose_probes(dataset, index)
         exact = _time(lambda query: scan(dataset, query, NEAREST, workers=usable_cores()), dataset)
         milliseconds = _time(lambda query: index.find(query, NEAREST), dataset)
@@ -133,28 +141,28 @@ def _recall(exact: Nearest, found: Nearest, own: np.ndarray[Any, Any]) -> float:
     """The share of the ten nearest that were found, each query's own row left out; equal cosines count as found."""
     shares = []
     for query, row in enumerate(own):
-        wanted = exact.scores[query][exact.rows[query] != row][:NEAREST]
-        wanted = wanted[np.isfinite(wanted)]
-        given = found.scores[query][(found.rows[query] != row) & (found.rows[query] >= 0)]
-        if len(wanted):
-            shares.append(min(len(wanted), int((given >= wanted[-1] - SAME_SCORE).sum())) / len(wanted))
+        nearest = exact.scores[query][exact.rows[query] != row][:NEAREST]
+        nearest = nearest[np.isfinite(nearest)]
+        scores = found.scores[query][(found.rows[query] != row) & (found.rows[query] >= 0)]
+        if len(nearest):
+            shares.append(min(len(nearest), int((scores >= nearest[-1] - SAME_SCORE).sum())) / len(nearest))
     return float(np.mean(shares)) if shares else 1.0
 
 
 def _find_texts(dataset: Dataset) -> tuple[Vectors | None, list[str]]:
     """Vectors of texts to try the index with: captions of the data set, or sample texts by its model."""
     if dataset.info.with_captions:
-        found = _sample_captions(dataset)
-        if len(found) >= len(SAMPLE_TEXTS):
-            return found, []
+        captions = _sample_captions(dataset)
+        if len(captions) >= len(SAMPLE_TEXTS):
+            return captions, []
     name = recorded_model([str(dataset.folder)]) or ""
     try:
         if not _is_here(name):
             raise ClipsimError("it is not on this machine")
-        with Embedder(ModelOptions(name), RunOptions(truncate=True)) as session:
-            if session.identity != dataset.info.digest:
+        with Embedder(ModelOptions(name), RunOptions(truncate=True)) as embedder:
+            if embedder.identity != dataset.info.digest:
                 raise ClipsimError("its files have changed")
-            return mean_of_templates(session.embed_texts(SAMPLE_TEXTS).features), []
+            return mean_of_templates(embedder.embed_texts(SAMPLE_TEXTS).features), []
     except ClipsimError as error:
         return None, [f"recall for texts is not measured: {printable(name)}: {error}"]
 
@@ -162,12 +170,12 @@ def _find_texts(dataset: Dataset) -> tuple[Vectors | None, list[str]]:
 def _sample_captions(dataset: Dataset) -> Vectors:
     """The vectors of captions, at most `QUERIES`, from all over the data set."""
     shards = dataset.shards[:: -(-len(dataset.shards) // CAPTION_SHARDS)]
-    found = []
+    samples = []
     for shard in shards:
         vectors = dataset.text_vectors(shard)
         rows = np.flatnonzero(np.any(vectors != 0, axis=1))  # a row of zeros has no caption
-        found.append(vectors[rows[:: max(1, len(rows) * len(shards) // QUERIES)]])
-    return unit_rows(np.concatenate(found)[:QUERIES])
+        samples.append(vectors[rows[:: max(1, len(rows) * len(shards) // QUERIES)]])
+    return unit_rows(np.concatenate(samples)[:QUERIES])
 
 
 def _is_here(name: str) -> bool:

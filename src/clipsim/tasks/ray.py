@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -24,7 +24,7 @@ from clipsim.options import ModelOptions, RunOptions
 from clipsim.results.base import ModelRecord
 from clipsim.store.folders import Folder, open_folder
 from clipsim.store.layout import STATE_FOLDER, DatasetInfo, VectorInfo
-from clipsim.tasks.embed import ShardWork, Step, describe_vectors
+from clipsim.tasks.embed import OnBatch, ShardWork, describe_vectors
 
 if TYPE_CHECKING:
     from clipsim.tasks.embed import EmbedRequest
@@ -69,9 +69,9 @@ class RayRunner:
     Raises MissingPackageError without Ray, and DatasetError for whatever ends a run on Ray.
     """
 
-    def __init__(self, session: Embedder, folder: Folder, request: EmbedRequest) -> None:
-        run = replace(session.run_options, cache=False)  # the cache is on the machine that asks
-        self._options = WorkerOptions(session.model_options, run, os.fspath(request.output), str(Path.cwd()))
+    def __init__(self, embedder: Embedder, folder: Folder, request: EmbedRequest) -> None:
+        run = replace(embedder.run_options, cache=False)  # the cache is on the machine that asks
+        self._options = WorkerOptions(embedder.model_options, run, os.fspath(request.output), str(Path.cwd()))
         self._folder, self._address, self._encoders = folder, request.ray_address, request.actors
         self._ray = _import_ray()
         self._share: Share | None = None
@@ -91,10 +91,8 @@ class RayRunner:
         record |= {"model": ModelRecord(**record["model"]), "warnings": tuple(record["warnings"])}
         return VectorInfo(**record)
 
-    def run(
-        self, facts: DatasetInfo, shards: Sequence[int], on_ready: Callable[[], None] = lambda: None
-    ) -> Generator[Step, None, None]:
-        """Make the shards in any order, and yield a step for each; one that cannot be made is skipped with a notice.
+    def run(self, info: DatasetInfo, shards: Sequence[int], on_ready: Callable[[], None], on_batch: OnBatch) -> None:
+        """Make the shards in any order, each of them a batch; one that cannot be made is skipped with a notice.
 
         `on_ready` is called before the first worker begins; by then a worker has loaded the model.
         Raises ImageError for it where `on_error` is "raise".
@@ -112,7 +110,7 @@ class RayRunner:
             made = from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards)).map_batches(
                 ShardEncoder,
                 batch_size=1,
-                fn_constructor_args=(options, facts.to_json()),
+                fn_constructor_args=(options, info.to_json()),
                 # when an encoder dies, only the shard that it is making is tried again
                 compute=ActorPoolStrategy(size=min(share.encoders, len(shards)), max_tasks_in_flight_per_actor=1),
                 **({"num_gpus": share.gpus} if share.gpus else {"num_cpus": share.cpus}),
@@ -120,7 +118,7 @@ class RayRunner:
             for row in made.iter_rows():
                 outcome = json.loads(row["outcome"])
                 if outcome["error"] is None:
-                    yield outcome["done"], tuple(Failure(*failure) for failure in outcome["failures"])
+                    on_batch(outcome["done"], tuple(Failure(*failure) for failure in outcome["failures"]))
                 elif options.run.raises:
                     raise ImageError(outcome["error"])
                 else:
@@ -200,7 +198,7 @@ class WorkerOptions:
     output: str
     start: str
 
-    def open_session(self) -> Embedder:
+    def open_embedder(self) -> Embedder:
         """Open the model for this process."""
         with suppress(OSError):  # on another machine, where names are absolute or addresses
             os.chdir(self.start)
@@ -213,52 +211,59 @@ class ShardEncoder:
     Raises DatasetError where vectors of this machine would differ from those of the data set.
     """
 
-    def __init__(self, options: WorkerOptions, facts: str) -> None:
-        self._facts = DatasetInfo.from_json(facts)
+    def __init__(self, options: WorkerOptions, info: str) -> None:
+        self._info = DatasetInfo.from_json(info)
         self._folder = open_folder(options.output)
-        self._session = options.open_session()
-        found = describe_vectors(self._session)
+        self._embedder = options.open_embedder()
+        vectors = describe_vectors(self._embedder)
         for name in ("digest", "precision"):
-            there, here = getattr(self._facts, name), getattr(found, name)
-            if there != here:
-                raise DatasetError(f"a worker's model has another {name}: {here}, not {there}")
+            expected, own = getattr(self._info, name), getattr(vectors, name)
+            if own != expected:
+                raise DatasetError(f"a worker's model has another {name}: {own}, not {expected}")
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Make the shards of a batch; their outcomes as JSON."""
-        outcomes = [make_shard(self._session, self._folder, self._facts, int(shard)) for shard in batch["shard"]]
+        outcomes = [make_shard(self._embedder, self._folder, self._info, int(shard)) for shard in batch["shard"]]
         return {"shard": batch["shard"], "outcome": [json.dumps(outcome) for outcome in outcomes]}
 
 
-def make_shard(session: Embedder, folder: Folder, facts: DatasetInfo, shard: int) -> dict[str, Any]:
+def make_shard(embedder: Embedder, folder: Folder, info: DatasetInfo, shard: int) -> dict[str, Any]:
     """Make one shard, `MAX_TRIES` times at most where it fails; tries of workers that died count.
 
     The result says how many inputs were done, which of them failed, and the error of a shard that could not be made.
     """
     error: str | None = None
     while (tries := _count_try(folder, shard)) <= MAX_TRIES:
-        done = 0
-        failures: list[tuple[str, str]] = []
         try:
-            work = ShardWork(session, folder, facts, shard)
-            with closing(work), closing(work.run()) as steps:
-                for count, failed in steps:
-                    done += count
-                    failures += [(failure.image, failure.error) for failure in failed]
+            made = _try_shard(embedder, folder, info, shard)
             folder.remove(tries_name(shard))
-            return {"done": done, "failures": failures, "error": None}
+            return {**made, "error": None}
         except Exception as caught:  # whatever it is, the other shards are made
             kind = "" if isinstance(caught, ClipsimError) else f"{type(caught).__name__}: "
             error = f"{kind}{printable(str(caught), 400)}"
-            if session.run_options.raises:
+            if embedder.run_options.raises:
                 break
     return {"done": 0, "failures": [], "error": error or f"its worker died {tries - 1} times"}
+
+
+def _try_shard(embedder: Embedder, folder: Folder, info: DatasetInfo, shard: int) -> dict[str, Any]:
+    counts: list[int] = []
+    failures: list[tuple[str, str]] = []
+
+    def on_batch(count: int, failed: tuple[Failure, ...]) -> None:
+        counts.append(count)
+        failures.extend((failure.image, failure.error) for failure in failed)
+
+    with closing(ShardWork(embedder, folder, info, shard)) as work:
+        work.run(lambda: None, on_batch)
+    return {"done": sum(counts), "failures": failures}
 
 
 def describe_worker(options: WorkerOptions) -> tuple[str | None, str | None]:
     """What the vectors of a worker depend on, as JSON, or the error of its model."""
     try:
-        with options.open_session() as session:
-            return json.dumps(asdict(describe_vectors(session))), None
+        with options.open_embedder() as embedder:
+            return json.dumps(asdict(describe_vectors(embedder))), None
     except ClipsimError as error:
         return None, str(error)
 

@@ -1,20 +1,18 @@
-"""Texts and pictures that do or do not show them → `ThresholdResult`, and the file of thresholds that `rank` reads."""
+"""Texts and images that do or do not show them → `ThresholdResult`, and the file of thresholds that `rank` reads."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome
-from clipsim.embedding.shared_decoding import JointEmbedding, Work
 from clipsim.errors import (
     DataError,
     Failure,
@@ -30,168 +28,142 @@ from clipsim.inputs.sources import Source
 from clipsim.inputs.texts import check_templates, clean_texts
 from clipsim.options import as_number, check_flag
 from clipsim.results.evaluation import ThresholdResult
-from clipsim.results.rank import ImageScores
 from clipsim.statistics.conformal import FALSE_ALARMS, RECALL, Guarantee, find_threshold
-from clipsim.tasks.rank import NOTHING_USABLE, describe_model, embed_prompts, score_batch
+from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
+from clipsim.tasks.rank import NOTHING_USABLE, describe_model, embed_prompts
 from clipsim.tasks.saved_files import read_thresholds
-from clipsim.vectors.similarity import find_near_equal, unit_rows
+from clipsim.vectors.similarity import Vectors, cosine, find_near_equal, unit_rows
 
-# Pictures with a higher cosine may be copies. Different pictures of one thing rarely reach it, unless the model tells
+# Images with a higher cosine may be copies. Different images of one thing rarely reach it, unless the model tells
 # them apart badly: of 100 drawn pictures of a thing each, none of cats, dogs, houses and mazes, 27 of chessboards.
 NEAR_DUPLICATE = 0.98
 
 
 @dataclass(frozen=True)
 class ThresholdRequest:
-    """Texts, templates and the promise, checked before a model is opened."""
+    """Texts, templates, the guarantee and the known images, each of these once, checked before a model is opened."""
 
     texts: tuple[str, ...]
     templates: tuple[str, ...]
     guarantee: Guarantee
+    positives: tuple[Source, ...]
+    negatives: tuple[Source, ...]
     notices: tuple[str, ...] = ()
 
     @classmethod
     def check(
         cls,
         texts: Iterable[str] | str,
+        positives: Iterable[Source],
+        negatives: Iterable[Source] = (),
+        *,
         templates: Iterable[str] | str = (),
         recall: float | None = None,
         false_alarms: float | None = None,
-        *,
         deduplicate: bool = True,
     ) -> ThresholdRequest:
-        """Raise UsageError for no texts or a wrong one, a template without `{}`, and for two promises or none."""
+        """Strip the texts, and with `deduplicate` drop repeated ones; leave out repeated images.
+
+        Raises UsageError for no texts or a wrong one, a template without `{}`, two guarantees or none, an image that is
+        both a positive and a negative, and a guarantee on false alarms without negatives; NoInputError for no
+        positives.
+        """
         check_flag("deduplicate", deduplicate)
-        prompts, notices = clean_texts(texts, deduplicate=deduplicate)
-        if not prompts:
+        cleaned, notices = clean_texts(texts, deduplicate=deduplicate)
+        if not cleaned:
             raise UsageError("none given", parameter="texts", hint="give at least one")
         if (recall is None) == (false_alarms is None):
             raise UsageError(
                 "a threshold keeps one guarantee",
                 hint=("pass exactly one of ", Setting("recall", None), " and ", Setting("false_alarms", None)),
             )
-        kind, given = (RECALL, recall) if recall is not None else (FALSE_ALARMS, false_alarms)
-        if (level := as_number(given)) is None:
-            raise UsageError("not between 0 and 1, such as 0.9", parameter=kind, value=given)
-        guarantee = Guarantee(kind, level)
-        checked = check_templates(templates)
-        return cls(tuple(prompts), checked, guarantee, tuple(notices))
-
-
-@dataclass
-class Thresholding:
-    """The search for thresholds as it runs: iterate over its batches, or `collect` them into a result.
-
-    Raises UsageError for a picture that is both a positive and a negative, and for a promise on false alarms without
-    negatives.
-    """
-
-    session: Embedder
-    request: ThresholdRequest
-    positives: Sequence[Source]
-    negatives: Sequence[Source]
-    notices: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        """Check the pictures."""
-        known = {identify(source, hard_links=True): source.name for source in self.positives}
-        for source in self.negatives:
-            identity = identify(source, hard_links=True)
-            if identity is not None and identity in known:
-                name, other = printable(source.name), printable(known[identity])
-                raise UsageError(f"{name} is a positive and a negative" + ("" if name == other else f", as {other}"))
+        kind, share = (RECALL, recall) if recall is not None else (FALSE_ALARMS, false_alarms)
+        if (level := as_number(share)) is None:
+            raise UsageError("not between 0 and 1, such as 0.9", parameter=kind, value=share)
+        guarantee, checked_templates = Guarantee(kind, level), check_templates(templates)
+        positives, negatives = list(positives), list(negatives)
+        if not positives:
+            raise NoInputError("no positives", hint="give images that show the text")
+        _check_apart(positives, negatives)
         repeats = Repeats()
-        self.positives, self.negatives = (list(repeats.leave_out(given)) for given in (self.positives, self.negatives))
-        self.notices += repeats.notices
-        if self.request.guarantee.kind == FALSE_ALARMS and not self.negatives:
-            raise UsageError(
-                "needs negatives",
-                parameter="false_alarms",
-                value=self.request.guarantee.level,
-                hint=("give ", Setting("negatives", None)),
-            )
-        self.notices += self.request.notices
-        self.errors: list[Failure] = []
+        positives, negatives = (tuple(repeats.leave_out(sources)) for sources in (positives, negatives))
+        if kind == FALSE_ALARMS and not negatives:
+            hint = ("give ", Setting("negatives", None))
+            raise UsageError("needs negatives", parameter=kind, value=level, hint=hint)
+        notices = [*repeats.notices, *notices]
+        return cls(tuple(cleaned), checked_templates, guarantee, positives, negatives, tuple(notices))
 
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What the caller should know, as far as it is known by now."""
-        return (*self.session.notices, *self.notices)
 
-    @property
-    def sources(self) -> list[Source]:
-        """Positives, then negatives."""
-        return [*self.positives, *self.negatives]
+def _check_apart(positives: Iterable[Source], negatives: Iterable[Source]) -> None:
+    """Raise UsageError for an image that is both a positive and a negative."""
+    names = {identify(source, hard_links=True): source.name for source in positives}
+    for source in negatives:
+        identity = identify(source, hard_links=True)
+        if identity is not None and identity in names:
+            name, other = printable(source.name), printable(names[identity])
+            raise UsageError(f"{name} is a positive and a negative" + ("" if name == other else f", as {other}"))
 
-    def __iter__(self) -> Iterator[list[Failure | ImageScores]]:
-        """Read and score the pictures in batches; failures keep their places."""
-        self.errors.clear()
-        self._scores: list[ImageScores | None] = []
-        self._vectors: list[Any] = []
-        self._device = self.session.confirm_device()
-        with JointEmbedding([self.session], self.sources, [Work()]) as batches:
-            texts = embed_prompts(self.session, self.request.texts, self.request.templates)
-            alike = texts.name_alike(self.request.texts)
-            notice = f"the same text to this model, with one threshold: {alike}"
-            self.notices += [notice] if alike and notice not in self.notices else []
-            for batch in batches:
-                yield self._note(score_batch(self.session.encoder, texts.vectors, [own for (own,) in batch]), batch)
 
-    def collect(self, batches: Iterable[Sequence[Failure | ImageScores]] | None = None) -> ThresholdResult:
-        """Find the thresholds; `batches` are those of this search, not begun yet.
+def run(embedder: Embedder, request: ThresholdRequest, progress: ProgressCallback = ignore_progress) -> ThresholdResult:
+    """Find the threshold of each text.
 
-        Raises NoInputError where no picture can be used, ClipsimError for fewer than the promise needs.
-        """
-        for _ in self if batches is None else batches:
-            pass
-        if self.session.confirm_device() != self._device:  # "auto" turned out to stand for another one
-            for _ in self:
-                pass
-        count = len(self.positives)
-        positives = [scores for scores in self._scores[:count] if scores is not None]
-        negatives = [scores for scores in self._scores[count:] if scores is not None]
-        promised = positives if self.request.guarantee.kind == RECALL else negatives
-        if not positives or not promised:
-            first = self.errors[0]
-            raise NoInputError(f"{NOTHING_USABLE}: {printable(first.image)}: {first.error}", tuple(self.errors))
-        used = self._vectors[:count] if promised is positives else self._vectors[count:]
-        self._warn_of_copies([vector for vector in used if vector is not None])
-        thresholds = tuple(
-            find_threshold(text, _column(positives, row), _column(negatives, row), self.request.guarantee)
-            for row, text in enumerate(self.request.texts)
+    Raises NoInputError where no image can be used, ClipsimError for fewer than the guarantee needs, and with
+    `on_error="raise"` ImageError for the first that cannot be used.
+    """
+    notices = [*request.notices]
+    sources = [*request.positives, *request.negatives]
+    progress(Progress("loading the model", 0, None, notices=(*embedder.notices, *notices)))
+    outcomes: list[Outcome] = []
+    with closing(embedder.open_pipeline(sources)) as pipeline:
+        pipeline.start()  # images are decoded while the model is loaded for the texts
+        texts = embed_prompts(embedder, request.texts, request.templates)
+        if alike := texts.name_alike(request.texts):
+            notices.append(f"the same text to this model, with one threshold: {alike}")
+        progress(Progress("reading images", 0, len(sources), notices=(*embedder.notices, *notices)))
+        for batch in embedder.embed_images(pipeline):
+            outcomes += batch
+            failures = tuple(outcome for outcome in batch if isinstance(outcome, Failure))
+            progress(Progress("reading images", len(outcomes), len(sources), failures))
+    errors = tuple(outcome for outcome in outcomes if isinstance(outcome, Failure))
+    count = len(request.positives)
+    positives, negatives = (
+        _unit_vectors(part, texts.vectors.shape[1]) for part in (outcomes[:count], outcomes[count:])
+    )
+    of_recall = request.guarantee.kind == RECALL
+    fitted_on = positives if of_recall else negatives
+    if not len(positives) or not len(fitted_on):
+        raise NoInputError(f"{NOTHING_USABLE}: {printable(errors[0].image)}: {errors[0].error}", errors)
+    if copies := find_near_equal(fitted_on, NEAR_DUPLICATE):
+        notices.append(
+            f"{copies} of {len(fitted_on)} {'positives' if of_recall else 'negatives'} look nearly like another to the "
+            f"model (cosine {NEAR_DUPLICATE} or more); if they are copies, the guarantee is worth no more than "
+            + pluralise(len(fitted_on) - copies, "image")
         )
-        encoder = self.session.encoder
-        model = describe_model(encoder)  # after which all notices of the model are known
-        return ThresholdResult(
-            model=model,
-            device=encoder.device,
-            precision=encoder.precision,
-            engine=encoder.engine,
-            templates=self.request.templates,
-            thresholds=thresholds,
-            errors=tuple(self.errors),
-            warnings=self.warnings,
-        )
+    shown, others = (cosine(texts.vectors, vectors) for vectors in (positives, negatives))
+    encoder = embedder.encoder
+    return ThresholdResult(
+        model=describe_model(encoder),
+        device=encoder.device,
+        precision=encoder.precision,
+        engine=encoder.engine,
+        templates=request.templates,
+        thresholds=tuple(
+            find_threshold(text, _rounded(shown[row]), _rounded(others[row]), request.guarantee)
+            for row, text in enumerate(request.texts)
+        ),
+        errors=errors,
+        warnings=(*embedder.notices, *notices),
+    )
 
-    def _note(
-        self, scored: list[ImageScores | Failure], batch: Sequence[tuple[Outcome, ...]]
-    ) -> list[ImageScores | Failure]:
-        for outcome, (own,) in zip(scored, batch, strict=True):
-            self._scores.append(outcome if isinstance(outcome, ImageScores) else None)
-            self._vectors.append(unit_rows(own.features) if isinstance(own, ImageVector) else None)
-            if isinstance(outcome, Failure):
-                self.errors.append(outcome)
-        return scored
 
-    def _warn_of_copies(self, vectors: Sequence[Any]) -> None:
-        copies = find_near_equal(np.stack(vectors), NEAR_DUPLICATE)
-        if copies:
-            kind = "positives" if self.request.guarantee.kind == RECALL else "negatives"
-            self.notices.append(
-                f"{copies} of {len(vectors)} {kind} look nearly like another to the model (cosine {NEAR_DUPLICATE} or "
-                "more); if they are copies, the promise is worth no more than "
-                + pluralise(len(vectors) - copies, "picture")
-            )
+def _unit_vectors(outcomes: Iterable[Outcome], dimensions: int) -> Vectors:
+    """(n, d) unit vectors of the images that can be used."""
+    features = [outcome.features for outcome in outcomes if isinstance(outcome, ImageVector)]
+    return unit_rows(np.stack(features)) if features else np.zeros((0, dimensions), np.float32)
+
+
+def _rounded(cosines: Iterable[np.float32]) -> list[float]:
+    return [round_significant(float(value)) for value in cosines]
 
 
 def save_thresholds(result: ThresholdResult, path: str | os.PathLike[str]) -> None:
@@ -220,7 +192,3 @@ def save_thresholds(result: ThresholdResult, path: str | os.PathLike[str]) -> No
         with suppress(OSError):
             draft.unlink()
         raise DataError(f"{printable(str(target))}: cannot write the thresholds: {error.strerror or error}") from error
-
-
-def _column(scores: Sequence[ImageScores], row: int) -> list[float]:
-    return [round_significant(float(found.similarity[row])) for found in scores]
