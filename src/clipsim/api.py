@@ -357,15 +357,8 @@ def threshold(
         The model cannot be used, as for `clipsim.open`.
     """
     matching = list(make_sources(positives, "positives"))
-    request = ThresholdRequest.check(
-        texts,
-        matching,
-        make_sources(negatives, "negatives", first=len(matching)),
-        templates=templates,
-        recall=recall,
-        false_alarms=false_alarms,
-        deduplicate=deduplicate,
-    )
+    others = make_sources(negatives, "negatives", first=len(matching))
+    request = ThresholdRequest.check(texts, matching, others, templates, recall, false_alarms, deduplicate=deduplicate)
     with _open(
         model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
     ) as embedder:

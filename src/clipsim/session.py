@@ -357,21 +357,13 @@ class Session:
         from clipsim.tasks import embed
 
         sources = make_collection(images, NameFilter.of(include, exclude), captions=captions)
+        output = check_path("output", output)
         request = embed.EmbedRequest(
-            sources,
-            check_path("output", output),
-            captions,
-            dtype,
-            shard_size,
-            overwrite,
-            runner,
-            ray_address,
-            actors,
-            verify,
+            sources, output, captions, dtype, shard_size, overwrite, runner, ray_address, actors, verify
         )
         result = embed.run(self.embedder, request)
         if result.images == 0:
-            raise NoInputError(f"{NOTHING_USABLE}; errors.jsonl in {request.output} says why")
+            raise NoInputError(f"{NOTHING_USABLE}; errors.jsonl in {output} says why")
         issue_warnings(result.warnings)
         return result
 
@@ -470,14 +462,9 @@ class Session:
         from clipsim.tasks import threshold
 
         matching = list(make_sources(positives, "positives"))
+        others = make_sources(negatives, "negatives", first=len(matching))
         request = threshold.ThresholdRequest.check(
-            texts,
-            matching,
-            make_sources(negatives, "negatives", first=len(matching)),
-            templates=templates,
-            recall=recall,
-            false_alarms=false_alarms,
-            deduplicate=deduplicate,
+            texts, matching, others, templates, recall, false_alarms, deduplicate=deduplicate
         )
         result = threshold.run(self.embedder, request)
         issue_warnings(result.warnings)

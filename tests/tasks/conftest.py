@@ -27,6 +27,7 @@ class NamedEncoder(FakeEncoder):
     def __init__(self, name: str, dim: bool = False) -> None:
         super().__init__()
         self.name, self.dim = name, dim
+        self.pretrained = "bundled" if name == "clipsim-mini" else None  # as the catalogue has it
 
     def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The mean colours, or what is left of them."""

@@ -416,14 +416,14 @@ class ShardWork:
 def describe_vectors(embedder: Embedder) -> VectorInfo:
     """What the vectors of a model depend on. Loads the model, so that the device and precision are certain."""
     embedder.load_model()
-    encoder = embedder.encoder
+    facts = embedder.facts
     return VectorInfo(
-        model=describe_model(encoder),
+        model=describe_model(facts),
         digest=embedder.identity,
-        device=encoder.device,
-        engine=encoder.engine,
-        precision=encoder.precision,
-        preprocessing={**asdict(encoder.preprocessing), "exact": embedder.decoding.exact},
+        device=facts.device,
+        engine=facts.engine,
+        precision=facts.precision,
+        preprocessing={**asdict(facts.preprocessing), "exact": embedder.decoding.exact},
         warnings=embedder.model_notices,
     )
 

@@ -23,7 +23,7 @@ from clipsim.statistics.retrieval import IMAGE_TO_TEXT, TEXT_TO_IMAGE
 from clipsim.tasks.evaluate_request import EvaluationRequest, check_ranks
 from clipsim.tasks.evaluate_runs import TASK_RUNS, Line, Measures, Run, TaskRun, make_gallery
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
-from clipsim.tasks.rank import NOTHING_USABLE, describe_model
+from clipsim.tasks.rank import describe_model, nothing_usable
 
 EARLIER = "(baseline)"
 READING = "reading images"
@@ -90,8 +90,7 @@ class _Evaluation:
         errors = (*data.failures, *self._failed.values())
         kept = [number for number in range(len(sources)) if number not in self._failed]
         if not kept:
-            first = next(iter(self._failed.values()))
-            raise NoInputError(f"{NOTHING_USABLE}: {printable(first.image)}: {first.error}", errors)
+            raise NoInputError(nothing_usable(errors), errors)
         record = describe_data(data, request, kept, self._digests, skipped=len(errors))
         if request.baseline is not None and request.baseline.digest != record.digest:
             raise DataError("the baseline is of other images or labels, so that nothing can be compared")
@@ -221,16 +220,16 @@ def describe_data(
 
 def describe_run(run: Run, measures: Measures) -> RunResult:
     """The record of a run."""
-    encoder, found = run.embedder.encoder, measures.classification
+    facts, found = run.embedder.facts, measures.classification
     warnings = [*run.notices]
     if found is not None and found.confusion is None:
         warnings.append(f"the confusion matrix of more than {MAX_CONFUSION_LABELS:,} labels is left out")
     return RunResult(
         name=run.name,
-        model=describe_model(encoder),
-        device=encoder.device,
-        precision=encoder.precision,
-        engine=encoder.engine,
+        model=describe_model(facts),
+        device=facts.device,
+        precision=facts.precision,
+        engine=facts.engine,
         template_set=run.template_set.name,
         templates=run.template_set.templates,
         seconds=run.seconds + run.work.seconds,

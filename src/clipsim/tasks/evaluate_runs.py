@@ -112,7 +112,7 @@ class ClassifyRun(TaskRun):
     def add(self, start: int, batch: Sequence[Outcome]) -> list[NumberedLine]:
         """Score a batch."""
         lines = []
-        for number, scores in enumerate(score_batch(self.run.embedder.encoder, self.vectors, batch), start):
+        for number, scores in enumerate(score_batch(self.run.embedder.facts, self.vectors, batch), start):
             if isinstance(scores, ImageScores):
                 label = self.data.images[number].label
                 prediction = predict(

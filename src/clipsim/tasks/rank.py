@@ -12,7 +12,7 @@ import numpy as np
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome, TextFeatures, find_first
-from clipsim.engines.encoder import Encoder, EncoderFacts
+from clipsim.engines.encoder import EncoderFacts
 from clipsim.errors import DataError, Failure, NoInputError, UsageError, printable
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.sources import FileSource, Source, is_missing
@@ -309,7 +309,7 @@ def find_missing(sources: Iterable[Source]) -> tuple[Failure, ...]:
 
 
 def score_batch(
-    facts: EncoderFacts | Encoder,
+    facts: EncoderFacts,
     text_vectors: Vectors,
     batch: Sequence[Outcome],
     thresholds: Sequence[float] | None = None,
@@ -343,7 +343,7 @@ def score_batch(
     return [outcome if isinstance(outcome, Failure) else next(scored) for outcome in batch]
 
 
-def describe_model(facts: EncoderFacts | Encoder) -> ModelRecord:
+def describe_model(facts: EncoderFacts) -> ModelRecord:
     """The record of the model that results carry."""
     return ModelRecord(
         name=facts.name,

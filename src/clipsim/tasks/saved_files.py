@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from clipsim.engines.encoder import Encoder, EncoderFacts
+from clipsim.engines.encoder import EncoderFacts
 from clipsim.errors import DataError, UsageError, printable
 from clipsim.inputs.texts import parse_json, read_text
 from clipsim.results.evaluation import EvaluationResult, ThresholdResult
@@ -46,9 +46,9 @@ def read_thresholds(thresholds: Thresholds) -> LoadedThresholds:
     return parse_thresholds(*_read(thresholds, "the thresholds"))
 
 
-def check_conditions(saved: LoadedThresholds, encoder: EncoderFacts | Encoder, templates: tuple[str, ...]) -> None:
+def check_conditions(saved: LoadedThresholds, facts: EncoderFacts, templates: tuple[str, ...]) -> None:
     """Raise DataError where thresholds were found with another model, precision or templates."""
-    here = conditions_of(encoder, templates)
+    here = conditions_of(facts, templates)
     different = next((name for name, value in here.items() if saved.conditions[name] != value), None)
     if different is None:
         return
@@ -60,9 +60,9 @@ def check_conditions(saved: LoadedThresholds, encoder: EncoderFacts | Encoder, t
     )
 
 
-def conditions_of(encoder: EncoderFacts | Encoder, templates: tuple[str, ...]) -> dict[str, Any]:
+def conditions_of(facts: EncoderFacts, templates: tuple[str, ...]) -> dict[str, Any]:
     """What thresholds that are found with a model hold for."""
-    return describe_conditions(describe_model(encoder).to_dict(), encoder.precision, encoder.engine, list(templates))
+    return describe_conditions(describe_model(facts).to_dict(), facts.precision, facts.engine, list(templates))
 
 
 def _read(result: Result | Thresholds, name: str) -> tuple[Any, str]:

@@ -30,7 +30,7 @@ from clipsim.options import as_number, check_flag
 from clipsim.results.evaluation import ThresholdResult
 from clipsim.statistics.conformal import FALSE_ALARMS, RECALL, Guarantee, find_threshold
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
-from clipsim.tasks.rank import NOTHING_USABLE, describe_model, embed_prompts
+from clipsim.tasks.rank import describe_model, embed_prompts, nothing_usable
 from clipsim.tasks.saved_files import read_thresholds
 from clipsim.vectors.similarity import Vectors, cosine, find_near_equal, unit_rows
 
@@ -56,10 +56,10 @@ class ThresholdRequest:
         texts: Iterable[str] | str,
         positives: Iterable[Source],
         negatives: Iterable[Source] = (),
-        *,
         templates: Iterable[str] | str = (),
         recall: float | None = None,
         false_alarms: float | None = None,
+        *,
         deduplicate: bool = True,
     ) -> ThresholdRequest:
         """Strip the texts, and with `deduplicate` drop repeated ones; leave out repeated images.
@@ -132,7 +132,7 @@ def run(embedder: Embedder, request: ThresholdRequest, progress: ProgressCallbac
     of_recall = request.guarantee.kind == RECALL
     fitted_on = positives if of_recall else negatives
     if not len(positives) or not len(fitted_on):
-        raise NoInputError(f"{NOTHING_USABLE}: {printable(errors[0].image)}: {errors[0].error}", errors)
+        raise NoInputError(nothing_usable(errors), errors)
     if copies := find_near_equal(fitted_on, NEAR_DUPLICATE):
         notices.append(
             f"{copies} of {len(fitted_on)} {'positives' if of_recall else 'negatives'} look nearly like another to the "
@@ -140,12 +140,12 @@ def run(embedder: Embedder, request: ThresholdRequest, progress: ProgressCallbac
             + pluralise(len(fitted_on) - copies, "image")
         )
     shown, others = (cosine(texts.vectors, vectors) for vectors in (positives, negatives))
-    encoder = embedder.encoder
+    facts = embedder.facts
     return ThresholdResult(
-        model=describe_model(encoder),
-        device=encoder.device,
-        precision=encoder.precision,
-        engine=encoder.engine,
+        model=describe_model(facts),
+        device=facts.device,
+        precision=facts.precision,
+        engine=facts.engine,
         templates=request.templates,
         thresholds=tuple(
             find_threshold(text, _rounded(shown[row]), _rounded(others[row]), request.guarantee)
