@@ -56,7 +56,7 @@ def test_json_and_a_line_for_each_picture(clipsim: Clipsim) -> None:
 
     assert done.status == 3
     assert "clipsim: skipped: data/red/broken.png" in done.err
-    assert "1 of 13 rows and pictures skipped" in done.err
+    assert "1 of 13 inputs skipped" in done.err
     assert record["schema"] == "clipsim.evaluate/1"
     assert len(lines) == 13
     assert {"image", "label", "best", "rank", "similarity", "probability"} <= set(lines[0])

@@ -11,7 +11,7 @@ import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import find_named_sources, multiply_in_one_thread, report_progress
-from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED, exit_status
+from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED
 from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, write
 from clipsim.cli.parameters import WholeFormat
 from clipsim.errors import UsageError, pluralise, printable
@@ -132,40 +132,39 @@ def embed_command(
 
     With captions, from tar shards: `clipsim embed 'data/*.tar' --captions -o vectors/`
     """
-    with exit_status():
-        if not output:
-            raise UsageError("no folder to write to; give --output DIR (-o)")
-        notices = run.notices()
-        chosen = shared.choose_names(include, exclude)
-        named_sources = _find_sources(sources or (), from_file, chosen, captions=captions)
-        on_ray = runner is RunnerName.ray
-        model_options = run.model_options(run.model)
-        run_options = replace(
-            run.run_options(),
-            workers=None if on_ray else workers,
-            cache=on_ray or not no_cache,  # a session without a cache loads the model, which only workers need then
-        )
-        from clipsim.embedding.embedder import Embedder
-        from clipsim.tasks import embed
+    if not output:
+        raise UsageError("no folder to write to; give --output DIR (-o)")
+    notices = run.notices()
+    chosen = shared.choose_names(include, exclude)
+    named_sources = _find_sources(sources or (), from_file, chosen, captions=captions)
+    on_ray = runner is RunnerName.ray
+    model_options = run.model_options(run.model)
+    run_options = replace(
+        run.run_options(),
+        workers=None if on_ray else workers,
+        cache=on_ray or not no_cache,  # a session without a cache loads the model, which only workers need then
+    )
+    from clipsim.embedding.embedder import Embedder
+    from clipsim.tasks import embed
 
-        request = embed.EmbedRequest(
-            named_sources,
-            output,
-            captions=captions,
-            dtype=dtype.value,
-            shard_size=shard_size,
-            overwrite=overwrite,
-            runner=runner.value,
-            ray_address=ray_address,
-            actors=workers if on_ray else None,
-            verify=verify,
-        )
-        with progress_bar(quiet=run.quiet, rate=True) as bar:
-            bar.step("finding the model")
-            with Embedder(model_options, run_options, own_process=True) as embedder:
-                result = embed.run(embedder, request, report_progress(bar, notices))
-        notices.print(result.warnings)
-        _print_result(result, as_json=as_json or form is WholeFormat.json)
+    request = embed.EmbedRequest(
+        named_sources,
+        output,
+        captions=captions,
+        dtype=dtype.value,
+        shard_size=shard_size,
+        overwrite=overwrite,
+        runner=runner.value,
+        ray_address=ray_address,
+        actors=workers if on_ray else None,
+        verify=verify,
+    )
+    with progress_bar(quiet=run.quiet, rate=True) as bar:
+        bar.step("finding the model")
+        with Embedder(model_options, run_options, own_process=True) as embedder:
+            result = embed.run(embedder, request, report_progress(bar, notices))
+    notices.print(result.warnings)
+    _print_result(result, as_json=as_json or form is WholeFormat.json)
 
 
 def _find_sources(
@@ -227,24 +226,23 @@ def index_command(
 
     Example: `clipsim index vectors/`
     """
-    with exit_status():
-        as_json = as_json or form is WholeFormat.json
-        if remove and (as_json or kind is not Kind.auto):
-            raise UsageError("--remove goes without --kind, --format and --json")
-        multiply_in_one_thread()
-        from clipsim.tasks import index
+    as_json = as_json or form is WholeFormat.json
+    if remove and (as_json or kind is not Kind.auto):
+        raise UsageError("--remove goes without --kind, --format and --json")
+    multiply_in_one_thread()
+    from clipsim.tasks import index
 
-        if remove:
-            removed = index.remove_index(folder)
-            print_message("note", f"{printable(folder)}: {'the index is removed' if removed else 'there is no index'}")
-            return
-        notices = NoticePrinter(quiet=quiet)
-        with progress_bar(quiet=quiet) as bar:
-            result = index.run(index.IndexRequest(folder, kind.value), report_progress(bar, notices))
-        notices.print(result.warnings)
-        from clipsim.render.datasets import build_index_table, format_index_json
+    if remove:
+        removed = index.remove_index(folder)
+        print_message("note", f"{printable(folder)}: {'the index is removed' if removed else 'there is no index'}")
+        return
+    notices = NoticePrinter(quiet=quiet)
+    with progress_bar(quiet=quiet) as bar:
+        result = index.run(index.IndexRequest(folder, kind.value), report_progress(bar, notices))
+    notices.print(result.warnings)
+    from clipsim.render.datasets import build_index_table, format_index_json
 
-        if as_json:
-            write(format_index_json(result))
-        else:
-            print_table(build_index_table(result))
+    if as_json:
+        write(format_index_json(result))
+    else:
+        print_table(build_index_table(result))

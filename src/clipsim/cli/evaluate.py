@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clipsim.cli import parameters as shared
-from clipsim.cli.collections import report_progress
-from clipsim.cli.exit_status import SOME_SKIPPED, exit_status
-from clipsim.cli.output import print_message, print_table, progress_bar, write
+from clipsim.cli.collections import end_with_failures, report_progress
+from clipsim.cli.output import print_table, progress_bar, write
 from clipsim.cli.parameters import ReportFormat
 from clipsim.cli.preview import check_terminal
 from clipsim.errors import DataError, UsageError, printable
@@ -138,61 +137,58 @@ def evaluate_command(
 
     Two models: `clipsim evaluate labels.csv -m ViT-B-32/openai -m ViT-B-16/openai`
     """
-    with exit_status():
-        if output is ReportFormat.html and not as_json:
-            check_terminal()
-        notices = run.notices()
-        run_options = run.run_options()
-        names: list[str | None] = [*model] if model else [None]
-        options = [run.model_options(name) for name in names]
-        from clipsim.api import check_models
-        from clipsim.embedding.embedder import Embedder  # with NumPy
-        from clipsim.tasks import evaluate
-        from clipsim.tasks.evaluate_request import EvaluationRequest
+    if output is ReportFormat.html and not as_json:
+        check_terminal()
+    notices = run.notices()
+    run_options = run.run_options()
+    names: list[str | None] = [*model] if model else [None]
+    options = [run.model_options(name) for name in names]
+    from clipsim.api import check_models
+    from clipsim.embedding.embedder import Embedder  # with NumPy
+    from clipsim.tasks import evaluate
+    from clipsim.tasks.evaluate_request import EvaluationRequest
 
-        check_models(names, run.weights)
-        request = EvaluationRequest.check(
-            data,
-            task=task.value,
-            image_column=image_column,
-            label_column=label_column,
-            caption_column=caption_column,
-            root=root,
-            labels=labels,
-            templates=template or (),
-            template_sets=_parse_sets(template_set or ()),
-            none=none,
-            min_similarity=min_similarity,
-            top_k=_parse_ranks(top_k),
-            recall_k=_parse_ranks(recall_k),
-            clipscore_prefix=clipscore_prefix,
-            baseline=baseline,
-            seed=seed,
-        )
-        with ExitStack() as stack:
-            bar = stack.enter_context(progress_bar(quiet=run.quiet))
-            bar.step("loading the model")
-            alone = len(names) == 1  # what makes a start faster is for processes with one model
-            embedders = [stack.enter_context(Embedder(option, run_options, own_process=alone)) for option in options]
-            write_lines = stack.enter_context(_per_image(per_image))
-            result = evaluate.run(embedders, request, report_progress(bar, notices), write_lines)
-        notices.print(result.warnings)
-        if as_json or output is ReportFormat.json:
-            from clipsim.render.json import format_json
+    check_models(names, run.weights)
+    request = EvaluationRequest.check(
+        data,
+        task=task.value,
+        image_column=image_column,
+        label_column=label_column,
+        caption_column=caption_column,
+        root=root,
+        labels=labels,
+        templates=template or (),
+        template_sets=_parse_sets(template_set or ()),
+        none=none,
+        min_similarity=min_similarity,
+        top_k=_parse_ranks(top_k),
+        recall_k=_parse_ranks(recall_k),
+        clipscore_prefix=clipscore_prefix,
+        baseline=baseline,
+        seed=seed,
+    )
+    with ExitStack() as stack:
+        bar = stack.enter_context(progress_bar(quiet=run.quiet))
+        bar.step("loading the model")
+        alone = len(names) == 1  # what makes a start faster is for processes with one model
+        embedders = [stack.enter_context(Embedder(option, run_options, own_process=alone)) for option in options]
+        write_lines = stack.enter_context(_per_image(per_image))
+        result = evaluate.run(embedders, request, report_progress(bar, notices), write_lines)
+    notices.print(result.warnings)
+    if as_json or output is ReportFormat.json:
+        from clipsim.render.json import format_json
 
-            write(format_json(result))
-        elif output is ReportFormat.html:
-            from clipsim.render.evaluation_page import format_evaluation_page
+        write(format_json(result))
+    elif output is ReportFormat.html:
+        from clipsim.render.evaluation_page import format_evaluation_page
 
-            for piece in format_evaluation_page(result, evaluate.read_result_thumbnails(result)):
-                write(piece)
-        else:
-            from clipsim.render.evaluation_table import build_evaluation
+        for piece in format_evaluation_page(result, evaluate.read_result_thumbnails(result)):
+            write(piece)
+    else:
+        from clipsim.render.evaluation_table import build_evaluation
 
-            print_table(*build_evaluation(result, whole_names=not sys.stdout.isatty()))
-        if skipped := len(result.errors):
-            print_message("warning", f"{skipped:,} of {skipped + len(result.images):,} rows and pictures skipped")
-            raise typer.Exit(SOME_SKIPPED)
+        print_table(*build_evaluation(result, whole_names=not sys.stdout.isatty()))
+    end_with_failures(len(result.errors), len(result.images))
 
 
 @contextmanager

@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 
 from clipsim.cli import parameters as shared
-from clipsim.cli.collections import find_named_sources, report_progress
-from clipsim.cli.exit_status import SOME_SKIPPED, exit_status
+from clipsim.cli.collections import end_with_failures, find_named_sources, report_progress
 from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, write
 from clipsim.cli.parameters import WholeFormat
-from clipsim.errors import UsageError, pluralise, printable
+from clipsim.errors import UsageError, printable
 
 
 @shared.with_run_options()
@@ -72,51 +71,45 @@ def threshold_command(
 
     Example: `clipsim threshold 'a cat' --positives cats/ --negatives others/ --recall 0.9 -o thresholds.json`
     """
-    with exit_status():
-        if not text:
-            raise UsageError("no TEXT to find a threshold for")
-        if not positives:
-            raise UsageError("no positives; give pictures that show the text: --positives PATH")
-        shared.check_standard_input(*positives, *(negatives or ()), what="for positives or for negatives")
-        chosen = shared.choose_names(include, exclude)
-        notices = run.notices()
-        model_options, run_options = run.model_options(run.model), run.run_options()
-        from clipsim.embedding.embedder import Embedder  # with NumPy
-        from clipsim.inputs.sources import number_sources
-        from clipsim.tasks import threshold
+    if not text:
+        raise UsageError("no TEXT to find a threshold for")
+    if not positives:
+        raise UsageError("no positives; give pictures that show the text: --positives PATH")
+    shared.check_standard_input(*positives, *(negatives or ()), what="for positives or for negatives")
+    chosen = shared.choose_names(include, exclude)
+    notices = run.notices()
+    model_options, run_options = run.model_options(run.model), run.run_options()
+    from clipsim.embedding.embedder import Embedder  # with NumPy
+    from clipsim.inputs.sources import number_sources
+    from clipsim.tasks import threshold
 
-        shown = list(number_sources(find_named_sources(positives, None, chosen)))
-        request = threshold.ThresholdRequest.check(
-            text,
-            shown,
-            number_sources(find_named_sources(negatives or (), None, chosen), len(shown)),
-            templates=template or (),
-            recall=recall,
-            false_alarms=false_alarms,
-        )
-        with progress_bar(quiet=run.quiet) as bar:
-            bar.step("loading the model")
-            with Embedder(model_options, run_options, own_process=True) as embedder:
-                result = threshold.run(embedder, request, report_progress(bar, notices))
-        notices.print(result.warnings)
-        if as_json or output is WholeFormat.json:
-            from clipsim.render.json import format_json
+    shown = list(number_sources(find_named_sources(positives, None, chosen)))
+    request = threshold.ThresholdRequest.check(
+        text,
+        shown,
+        number_sources(find_named_sources(negatives or (), None, chosen), len(shown)),
+        templates=template or (),
+        recall=recall,
+        false_alarms=false_alarms,
+    )
+    with progress_bar(quiet=run.quiet) as bar:
+        bar.step("loading the model")
+        with Embedder(model_options, run_options, own_process=True) as embedder:
+            result = threshold.run(embedder, request, report_progress(bar, notices))
+    notices.print(result.warnings)
+    if as_json or output is WholeFormat.json:
+        from clipsim.render.json import format_json
 
-            write(format_json(result))
-        else:
-            from clipsim.render.changes import build_thresholds
+        write(format_json(result))
+    else:
+        from clipsim.render.changes import build_thresholds
 
-            print_table(*build_thresholds(result, whole_names=not sys.stdout.isatty()))
-        if save is not None:
-            threshold.save_thresholds(result, save)
-            if not run.quiet:
-                print_message("note", f"thresholds written to {printable(save)}")
-        if skipped := len(result.errors):
-            print_message(
-                "warning",
-                f"{skipped:,} of {pluralise(len(request.positives) + len(request.negatives), 'picture')} skipped",
-            )
-            raise typer.Exit(SOME_SKIPPED)
+        print_table(*build_thresholds(result, whole_names=not sys.stdout.isatty()))
+    if save is not None:
+        threshold.save_thresholds(result, save)
+        if not run.quiet:
+            print_message("note", f"thresholds written to {printable(save)}")
+    end_with_failures(len(result.errors), len(request.positives) + len(request.negatives) - len(result.errors))
 
 
 RESULT_HELP = "A result of `clipsim rank --json` or `clipsim evaluate --json`."
@@ -134,16 +127,15 @@ def compare_command(
 
     Example: `clipsim compare monday.json friday.json`
     """
-    with exit_status():
-        from clipsim.tasks.compare import run
+    from clipsim.tasks.compare import run
 
-        result = run(a, b, seed=seed)
-        NoticePrinter(quiet=quiet).print(result.warnings)
-        if as_json or output is WholeFormat.json:
-            from clipsim.render.json import format_json
+    result = run(a, b, seed=seed)
+    NoticePrinter(quiet=quiet).print(result.warnings)
+    if as_json or output is WholeFormat.json:
+        from clipsim.render.json import format_json
 
-            write(format_json(result))
-        else:
-            from clipsim.render.changes import build_changes
+        write(format_json(result))
+    else:
+        from clipsim.render.changes import build_changes
 
-            print_table(*build_changes(result, whole_names=not sys.stdout.isatty()))
+        print_table(*build_changes(result, whole_names=not sys.stdout.isatty()))

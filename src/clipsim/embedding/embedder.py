@@ -89,6 +89,8 @@ class Embedder:
             self._opened: Encoder | None = None  # where it was opened to learn its device
             self.device = self._settle_device()
             self.precision = self._plan.precision or default_precision(self.device)
+            self.batch_size = self.run_options.batch_size or default_batch_size(self.device)
+            self._device_notice = explain_device(self.model_options.device, self.device)
             self._deferred = DeferredEncoder(
                 self.spec,
                 self._open_model,
@@ -129,13 +131,12 @@ class Embedder:
         All of it is known once any fact of the model is.
         """
         chosen = () if self.model_was_chosen else (DEFAULT_NOTICE,)
-        device = explain_device(self.model_options.device, self.device)
         found = (
             *chosen,
             *self._files_notices,
             *self._deferred.known_notices,
             *self._plan.notices,
-            *([device] if device else []),
+            *([self._device_notice] if self._device_notice else []),
             *self._cache_notices,
         )
         return tuple(dict.fromkeys(found))
@@ -144,11 +145,6 @@ class Embedder:
     def model_notices(self) -> tuple[str, ...]:
         """What the vectors rest on: what was assumed of the model's files. Loads the model where it is not known."""
         return tuple(dict.fromkeys((*self._files_notices, *self.facts.notices)))
-
-    @property
-    def batch_size(self) -> int:
-        """Images or texts per step of the model."""
-        return self.run_options.batch_size or default_batch_size(self.device)
 
     @property
     def seconds_loading(self) -> float:
