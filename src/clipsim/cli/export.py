@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from clipsim.cli import parameters as shared
+from clipsim.cli.exit_status import word_option
 from clipsim.cli.output import NoticePrinter, print_message, progress_bar
 from clipsim.cli.signals import clean_up_at_signal
 from clipsim.engines.choice import guess_device
@@ -61,7 +62,7 @@ def export_for_fast_starts(spec: ModelSpec) -> None:
         export = _export(spec, files, int8=False)
         print_message("note", f"exported, so that runs start without PyTorch (--no-export leaves it): {export}")
     except ClipsimError as error:
-        print_message("note", f"not exported, so runs start with PyTorch: {error}")
+        print_message("note", f"not exported, so runs start with PyTorch: {error.worded(word_option)}")
 
 
 def _missing_packages() -> list[str]:

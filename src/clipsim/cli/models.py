@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clipsim.cli import parameters as shared
+from clipsim.cli.exit_status import word_option
 from clipsim.cli.export import export_for_fast_starts
 from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, write
 from clipsim.cli.parsing import FastCommand, FastGroup
@@ -164,7 +165,7 @@ def _default_or_warning() -> str:
     try:
         return default_model()[0]
     except SettingsError as error:
-        print_message("warning", str(error))
+        print_message("warning", error.worded(word_option))
         return ""
 
 
