@@ -11,8 +11,11 @@ import pytest
 from collections_of_pictures import make_collection
 from fake_encoder import FakeEncoder
 
+from clipsim.cli.collections import report_progress
+from clipsim.cli.output import Bar, NoticePrinter
 from clipsim.store.dataset import Dataset
 from clipsim.tasks.embed import LocalRunner
+from clipsim.tasks.progress import Progress
 
 if TYPE_CHECKING:
     from cli.conftest import Clipsim
@@ -153,3 +156,32 @@ def test_extras_that_are_missing(
     assert ended.status == 1
     assert f"pip install 'clipsim[{extra}]'" in ended.err
     assert ended.err.count("\n") == 1
+
+
+def test_a_run_that_goes_on_begins_its_bar_where_it_was() -> None:
+    """What an earlier run made does not count as work of this one, whose speed it would raise."""
+
+    class Recorder(Bar):
+        """Keeps what it is told."""
+
+        def __init__(self) -> None:
+            super().__init__(None)
+            self.calls: list[object] = []
+
+        def step(self, what: str, total: int | None = None, done: int = 0) -> None:
+            self.calls.append((what, total, done))
+
+        def advance(self, parts: int) -> None:
+            self.calls.append(parts)
+
+    bar = Recorder()
+    report = report_progress(bar, NoticePrinter(quiet=True))
+    bar.calls.clear()
+    for progress in (
+        Progress("listing the images", 40, None),
+        Progress("embedding", 30, 40),
+        Progress("embedding", 35, 40),
+    ):
+        report(progress)
+
+    assert bar.calls == [("listing the images", None, 0), 40, ("embedding", 40, 30), 0, 5]

@@ -15,10 +15,11 @@ from tasks.conftest import MakeModel, NamedEncoder
 import clipsim
 from clipsim.embedding.embedder import Embedder
 from clipsim.errors import ClipsimError, DataError, ImageError, NoInputError, TextError, UsageError
-from clipsim.options import RunOptions
+from clipsim.options import ModelOptions, RunOptions
 from clipsim.results.evaluation import EvaluationResult
 from clipsim.tasks.evaluate import run
 from clipsim.tasks.evaluate_request import EvaluationRequest
+from clipsim.tasks.progress import Progress
 
 pytestmark = pytest.mark.usefixtures("encoders", "labelled")
 
@@ -273,6 +274,22 @@ def test_one_label_is_told() -> None:
     assert any("only one label" in warning for warning in result.warnings)
     assert all(found is None for found in result.results[0].metrics.values())
     assert result.comparisons == ()
+
+
+def test_progress_counts_the_images_of_each_reading(make_model: MakeModel) -> None:
+    """Models of two sizes read them twice; what fails is reported once, and `done` never goes back."""
+    Path("data/blue/broken.png").write_bytes(b"\x89PNG nothing")
+    steps: list[Progress] = []
+    lines: list[object] = []
+    small = make_model("small", size=32)
+    with Embedder(ModelOptions("clipsim-mini")) as one, Embedder(ModelOptions(small)) as other:
+        result = run([one, other], EvaluationRequest.check("data"), steps.append, lines.extend)
+
+    assert {step.stage for step in steps} == {"reading images"}
+    assert [step.done for step in steps] == sorted(step.done for step in steps)
+    assert (steps[-1].done, steps[-1].total) == (26, 26)
+    assert [failure for step in steps for failure in step.failures] == list(result.errors)
+    assert len(lines) == 2 * 12 + 1
 
 
 def test_what_is_kept_of_a_picture_does_not_grow_with_the_labels() -> None:

@@ -67,44 +67,44 @@ class LoadedThresholds:
     warnings: tuple[str, ...] = ()
 
 
-def parse_result(value: Any, shown: str) -> LoadedEvaluation | LoadedRanking:
-    """An object of `clipsim rank --json` or `clipsim evaluate --json`; `shown` names it in errors, escaped.
+def parse_result(value: Any, label: str) -> LoadedEvaluation | LoadedRanking:
+    """An object of `clipsim rank --json` or `clipsim evaluate --json`; `label` names it in errors, escaped.
 
     Raises DataError for anything else, and for a damaged one.
     """
     schema = value.get("schema") if isinstance(value, dict) else None
     if schema == EvaluationResult.schema:
-        return _parsed(_evaluation, value, shown)
+        return _parsed(_evaluation, value, label)
     if schema == RankResult.schema:
-        return _parsed(_ranking, value, shown)
-    raise DataError(f"{shown}: not a result of 'clipsim rank --json' or 'clipsim evaluate --json'{_found(schema)}")
+        return _parsed(_ranking, value, label)
+    raise DataError(f"{label}: not a result of 'clipsim rank --json' or 'clipsim evaluate --json'{_its_schema(schema)}")
 
 
-def parse_evaluation(value: Any, shown: str) -> LoadedEvaluation:
+def parse_evaluation(value: Any, label: str) -> LoadedEvaluation:
     """An object of `clipsim evaluate --json`. Raises DataError for anything else."""
-    found = parse_result(value, shown)
-    if isinstance(found, LoadedRanking):
-        raise DataError(f"{shown}: a result of 'clipsim rank', and a baseline is one of 'clipsim evaluate --json'")
-    return found
+    result = parse_result(value, label)
+    if isinstance(result, LoadedRanking):
+        raise DataError(f"{label}: a result of 'clipsim rank', and a baseline is one of 'clipsim evaluate --json'")
+    return result
 
 
-def parse_thresholds(value: Any, shown: str) -> LoadedThresholds:
+def parse_thresholds(value: Any, label: str) -> LoadedThresholds:
     """An object that `clipsim threshold` wrote. Raises DataError for anything else."""
     schema = value.get("schema") if isinstance(value, dict) else None
     if schema != ThresholdResult.schema:
-        raise DataError(f"{shown}: not a file of thresholds that 'clipsim threshold' wrote{_found(schema)}")
-    return _parsed(_thresholds, value, shown)
+        raise DataError(f"{label}: not a file of thresholds that 'clipsim threshold' wrote{_its_schema(schema)}")
+    return _parsed(_thresholds, value, label)
 
 
-def _found(schema: Any) -> str:
+def _its_schema(schema: Any) -> str:
     return f" (its schema is '{printable(schema, 40)}')" if isinstance(schema, str) else ""
 
 
-def _parsed(parse: Callable[[Any], Parsed], value: Any, shown: str) -> Parsed:
+def _parsed(parse: Callable[[Any], Parsed], value: Any, label: str) -> Parsed:
     try:
         return parse(value)
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise DataError(f"{shown}: a damaged result of clipsim ({printable(repr(error), 80)})") from error
+        raise DataError(f"{label}: a damaged result of clipsim ({printable(repr(error), 80)})") from error
 
 
 def _evaluation(value: Any) -> LoadedEvaluation:
@@ -117,12 +117,12 @@ def _evaluation(value: Any) -> LoadedEvaluation:
 
 def _run(value: Any, task: str, images: int) -> LoadedRun:
     outcomes = {name: tuple(map(_outcome, value["outcomes"][name])) for name in _OUTCOMES[task]}
-    if any(len(found) != images for found in outcomes.values()):
+    if any(len(values) != images for values in outcomes.values()):
         raise ValueError("outcomes of other images")
     return LoadedRun(
         _text(value["name"]),
         _model_name(value["model"]),
-        {name: None if found is None else _number(found["value"]) for name, found in value["metrics"].items()},
+        {name: None if estimate is None else _number(estimate["value"]) for name, estimate in value["metrics"].items()},
         {
             _text(record["label"]): None if record["recall"] is None else _number(record["recall"])
             for record in value.get("per_class", ())

@@ -18,13 +18,30 @@ NONE = "none"  # what an image is taken for whose texts all miss their threshold
 
 
 def compare(a: Result, b: Result, *, seed: int = 0) -> CompareResult:
-    """Say what changed from result `a` to result `b`: paths of JSON files, results, or their dictionaries.
+    """Compare two results of `rank` or of `evaluate`.
 
     Rankings are compared over the images and texts that both have, matched by name. Evaluations must be of the same
-    pictures and labels, by content; runs of the same name are compared, or the only run of each, with the exact McNemar
-    test and bootstrap intervals (drawn by `seed`).
+    images and labels, by content; runs of the same name are compared, or the only run of each.
 
-    Raises DataError for what is not a result, and for two that cannot be compared.
+    Parameters
+    ----------
+    a, b
+        Paths of JSON files, results, or their dictionaries.
+    seed
+        A non-negative integer, from which the bootstrap intervals are drawn.
+
+    Returns
+    -------
+    CompareResult
+        What changed from `a` to `b`. Differences of metrics have the p-value of the exact McNemar test, from 0 to 1,
+        and a 95 % bootstrap interval; differences of cosines are absolute.
+
+    Raises
+    ------
+    DataError
+        One of them is not a result, or they cannot be compared.
+    UsageError
+        The seed is out of range.
     """
     result = run(a, b, seed=seed)
     issue_warnings(result.warnings)
@@ -32,7 +49,7 @@ def compare(a: Result, b: Result, *, seed: int = 0) -> CompareResult:
 
 
 def run(a: Result, b: Result, *, seed: int = 0) -> CompareResult:
-    """What `compare` returns, without the warnings that it issues."""
+    """Compare two results, without issuing warnings. Raises as `compare` does."""
     seed = check_seed(seed)
     first, name_a = read_result(a, "the first result")
     second, name_b = read_result(b, "the second result")
@@ -59,9 +76,9 @@ def compare_rankings(a: LoadedRanking, b: LoadedRanking) -> RankChange:
     images, texts = _shared(_usable(a), _usable(b)), _shared(a.texts, b.texts)
     if not images or not texts:
         raise DataError(f"the two rankings have no {'text' if images else 'image'} in common")
-    first, second = (_part(found, texts, images) for found in (a, b))
+    first, second = (_part(ranking, texts, images) for ranking in (a, b))
     distance = np.abs(first - second)
-    best_a, best_b = (dict(zip(found.images, found.best, strict=True)) for found in (a, b))
+    best_a, best_b = (dict(zip(ranking.images, ranking.best, strict=True)) for ranking in (a, b))
     changed = [image for image in images if best_a[image] != best_b[image]]
     return RankChange(
         a.model,
@@ -86,7 +103,7 @@ def compare_evaluations(a: LoadedEvaluation, b: LoadedEvaluation, *, seed: int) 
     if a.digest != b.digest:
         raise DataError("the two results are of other images or labels, so that nothing can be compared")
     names = [run.name for run in a.runs if run.name in {other.name for other in b.runs}]
-    by_name = [{run.name: run for run in found.runs} for found in (a, b)]
+    by_name = [{run.name: run for run in evaluation.runs} for evaluation in (a, b)]
     pairs = [(by_name[0][name], by_name[1][name]) for name in names]
     if not pairs and len(a.runs) == len(b.runs) == 1:
         pairs = [(a.runs[0], b.runs[0])]

@@ -91,7 +91,7 @@ class _Evaluation:
         kept = [number for number in range(len(sources)) if number not in self._failed]
         if not kept:
             raise NoInputError(nothing_usable(errors), errors)
-        record = describe_data(data, request, kept, self._digests, skipped=len(errors))
+        record = make_data_record(data, request, kept, self._digests, skipped=len(errors))
         if request.baseline is not None and request.baseline.digest != record.digest:
             raise DataError("the baseline is of other images or labels, so that nothing can be compared")
         results, warnings = [], [*self._warnings()]
@@ -99,7 +99,7 @@ class _Evaluation:
             with task_run.run.timed():
                 measures = task_run.finish(kept)
             self._write_lines([self._name_line(line, task_run) for line in measures.lines])
-            result = describe_run(task_run.run, measures)
+            result = make_run_result(task_run.run, measures)
             warnings += [f"{printable(result.name)}: {notice}" for notice in result.warnings]
             results.append(replace(result, warnings=(*task_run.run.embedder.notices, *result.warnings)))
         return EvaluationResult(
@@ -191,7 +191,7 @@ def digest_data(data: LabelledData, kept: Sequence[int], digests: Mapping[int, b
     return digest.hexdigest()
 
 
-def describe_data(
+def make_data_record(
     data: LabelledData, request: EvaluationRequest, kept: Sequence[int], digests: Mapping[int, bytes], *, skipped: int
 ) -> DataRecord:
     """The record of the images that are kept."""
@@ -218,11 +218,11 @@ def describe_data(
     )
 
 
-def describe_run(run: Run, measures: Measures) -> RunResult:
+def make_run_result(run: Run, measures: Measures) -> RunResult:
     """The record of a run."""
-    facts, found = run.embedder.facts, measures.classification
+    facts, measured = run.embedder.facts, measures.classification
     warnings = [*run.notices]
-    if found is not None and found.confusion is None:
+    if measured is not None and measured.confusion is None:
         warnings.append(f"the confusion matrix of more than {MAX_CONFUSION_LABELS:,} labels is left out")
     return RunResult(
         name=run.name,
@@ -236,10 +236,10 @@ def describe_run(run: Run, measures: Measures) -> RunResult:
         images_per_second=run.work.images / run.work.seconds if run.work.images else None,
         metrics=measures.metrics,
         outcomes=measures.outcomes,
-        per_class=() if found is None else found.per_class,
-        confusion=None if found is None else found.confusion,
-        confused=() if found is None else found.confused,
-        contradicted=() if found is None else found.contradicted,
+        per_class=() if measured is None else measured.per_class,
+        confusion=None if measured is None else measured.confusion,
+        confused=() if measured is None else measured.confused,
+        contradicted=() if measured is None else measured.contradicted,
         rejection=measures.rejection,
         warnings=tuple(warnings),
     )

@@ -122,20 +122,20 @@ def check_ranks(request: EvaluationRequest, task: str) -> None:
     """Raise UsageError for ranks that were given and are not those of the task."""
     for name, ranks, goes_with in (("top_k", request.top_k, "classify"), ("recall_k", request.recall_k, "retrieve")):
         if name in request.ranks_given and task != goes_with:
-            shown = ",".join(map(str, ranks))
-            raise UsageError(f"goes with the task {goes_with}, and this is {task}", parameter=name, value=shown)
+            value = ",".join(map(str, ranks))
+            raise UsageError(f"goes with the task {goes_with}, and this is {task}", parameter=name, value=value)
 
 
-def _ranks(name: str, usual: tuple[int, ...], given: object) -> tuple[int, ...]:
-    """The ranks to measure at, without repetition: the usual ones unless others are given."""
-    if given is None:
-        return usual
-    values = [given] if not isinstance(given, Iterable) else list(as_list(given, name))
-    found = tuple(dict.fromkeys(map(as_whole, values)))
-    ranks = tuple(k for k in found if k is not None and k > 0)
-    if not found or ranks != found:
+def _ranks(name: str, default: tuple[int, ...], ranks: object) -> tuple[int, ...]:
+    """The ranks to measure at, without repetition: the default ones for None."""
+    if ranks is None:
+        return default
+    values = [ranks] if not isinstance(ranks, Iterable) else list(as_list(ranks, name))
+    distinct = tuple(dict.fromkeys(map(as_whole, values)))
+    positive = tuple(k for k in distinct if k is not None and k > 0)
+    if not distinct or positive != distinct:
         raise UsageError("not positive integers, such as 1,5", parameter=name, value=",".join(map(str, values)))
-    return ranks
+    return positive
 
 
 PUBLISHED = ("simple", "imagenet")
@@ -158,10 +158,10 @@ def find_template_sets(templates: Iterable[str] | str, sets: TemplateSets | str 
     the text as it is; "simple" and "imagenet", which OpenCLIP publishes. Raises UsageError for a name that is not built
     in, a set without templates, a template without `{}`, and for templates beside sets.
     """
-    own = check_templates(templates)
+    checked = check_templates(templates)
     if not sets:
-        return (TemplateSet(None, own),)
-    if own:
+        return (TemplateSet(None, checked),)
+    if checked:
         raise UsageError(
             "cannot be combined with template sets",
             parameter="templates",
@@ -169,15 +169,15 @@ def find_template_sets(templates: Iterable[str] | str, sets: TemplateSets | str 
         )
     named = sets if isinstance(sets, Mapping) else dict.fromkeys(as_list(sets, "template_sets"))
     return tuple(
-        _find(name, None if given is None else list(as_list(given, "template_sets"))) for name, given in named.items()
+        _make_set(name, None if own is None else list(as_list(own, "template_sets"))) for name, own in named.items()
     )
 
 
-def _find(name: object, given: list[object] | None) -> TemplateSet:
-    if given is not None:
-        if not given or not name:
+def _make_set(name: object, templates: list[object] | None) -> TemplateSet:
+    if templates is not None:
+        if not templates or not name:
             raise UsageError(f"no {'templates' if name else 'name'}", parameter="template_sets", value=str(name))
-        return TemplateSet(str(name), check_templates(given))
+        return TemplateSet(str(name), check_templates(templates))
     if not isinstance(name, str) or name not in BUILT_IN:
         raise UsageError(
             "not a built-in set", parameter="template_sets", value=str(name), hint=f"choose {', '.join(BUILT_IN)}"

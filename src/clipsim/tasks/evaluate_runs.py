@@ -83,14 +83,14 @@ class TaskRun(ABC):
     run: Run
     data: LabelledData
     request: EvaluationRequest
-    found: dict[int, Any] = field(default_factory=dict)
+    outcomes: dict[int, Any] = field(default_factory=dict)
 
     def prepare(self) -> None:  # noqa: B027 (only some tasks compare every batch with the same texts)
         """Encode what every batch is compared with."""
 
     @abstractmethod
     def add(self, start: int, batch: Sequence[Outcome]) -> list[NumberedLine]:
-        """Note what is found of the images from number `start` on; gives the lines of those images."""
+        """Keep what is measured of the images from number `start` on; gives the lines of those images."""
 
     @abstractmethod
     def finish(self, kept: Sequence[int]) -> Measures:
@@ -121,13 +121,13 @@ class ClassifyRun(TaskRun):
                     scores.probabilities,
                     self.numbers.get(label or "", len(self.data.labels)),
                 )
-                self.found[number] = prediction
+                self.outcomes[number] = prediction
                 lines.append((number, self._line(number, prediction, label)))
         return lines
 
     def finish(self, kept: Sequence[int]) -> Measures:
-        """Measure."""
-        predictions: list[Prediction] = [self.found[number] for number in kept]
+        """Accuracy, recall, calibration and confusion over the images."""
+        predictions: list[Prediction] = [self.outcomes[number] for number in kept]
         rejection = None
         if (none := self.request.data.none) is not None:
             rejection = reject_unlabelled(
@@ -137,8 +137,9 @@ class ClassifyRun(TaskRun):
                 below=self.request.min_similarity,
                 seed=self.request.seed,
             )
-        found = measure_classification(predictions, self.data.labels, top_k=self.request.top_k, rejection=rejection)
-        return Measures(found.metrics, {"rank": tuple(found.ranks.tolist())}, found, rejection)
+        measured = measure_classification(predictions, self.data.labels, top_k=self.request.top_k, rejection=rejection)
+        ranks = tuple(measured.ranks.tolist())
+        return Measures(measured.metrics, {"rank": ranks}, measured, rejection)
 
     def _line(self, number: int, prediction: Prediction, label: str | None) -> Line:
         return {
@@ -161,12 +162,12 @@ class RetrieveRun(TaskRun):
         """Keep the vectors."""
         for number, outcome in enumerate(batch, start):
             if isinstance(outcome, ImageVector):
-                self.found[number] = unit_rows(outcome.features)
+                self.outcomes[number] = unit_rows(outcome.features)
         return []
 
     def finish(self, kept: Sequence[int]) -> Measures:
         """Rank in both directions."""
-        images = np.stack([self.found.pop(number) for number in kept])
+        images = np.stack([self.outcomes.pop(number) for number in kept])
         captions = [self.data.images[number].captions for number in kept]
         distinct = list(dict.fromkeys(text for own in captions for text in own))
         gallery = make_gallery(captions)
@@ -195,9 +196,9 @@ class RetrieveRun(TaskRun):
                 "image": self.data.images[number].path,
                 "index": number,
                 "rank": int(rank),
-                "captions": [{"caption": text, "rank": place} for text, place in zip(texts, places, strict=True)],
+                "captions": [{"caption": text, "rank": own_rank} for text, own_rank in zip(texts, own, strict=True)],
             }
-            for number, rank, texts, places in zip(kept, image_ranks, captions, own_ranks, strict=True)
+            for number, rank, texts, own in zip(kept, image_ranks, captions, own_ranks, strict=True)
         )
         return Measures(metrics, {IMAGE_TO_TEXT: tuple(image_ranks.tolist()), TEXT_TO_IMAGE: own_ranks}, lines=lines)
 
@@ -216,7 +217,7 @@ class PairsRun(TaskRun):
         for number, outcome in good:
             image, captions = unit_rows(outcome.features), self.data.images[number].captions
             cosines = [round_significant(float(np.clip(vectors[text] @ image, -1, 1))) for text in captions]
-            self.found[number] = cosines
+            self.outcomes[number] = cosines
             lines += [
                 (number, {"image": outcome.image, "index": number, "caption": text, "similarity": cosine})
                 for text, cosine in zip(captions, cosines, strict=True)
@@ -224,8 +225,8 @@ class PairsRun(TaskRun):
         return lines
 
     def finish(self, kept: Sequence[int]) -> Measures:
-        """Average."""
-        cosines = [self.found[number] for number in kept]
+        """The mean cosine and its scaled forms, over all pairs."""
+        cosines = [self.outcomes[number] for number in kept]
         return Measures(measure_pairs(cosines, seed=self.request.seed), {"cosine": tuple(cosines)})
 
 

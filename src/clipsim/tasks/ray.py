@@ -84,10 +84,10 @@ class RayRunner:
         share = self._join()
         remote = self._ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, max_calls=1)(describe_worker)
         with _translated():
-            found, error = self._ray.get(remote.remote(self._options))
+            described, error = self._ray.get(remote.remote(self._options))
         if error is not None:
             raise DatasetError(f"a worker of Ray cannot run the model: {error}")
-        record = json.loads(found)
+        record = json.loads(described)
         record |= {"model": ModelRecord(**record["model"]), "warnings": tuple(record["warnings"])}
         return VectorInfo(**record)
 

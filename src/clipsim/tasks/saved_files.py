@@ -32,8 +32,8 @@ def read_result(result: Result, name: str) -> tuple[LoadedEvaluation | LoadedRan
 
     Raises DataError for what is not one.
     """
-    value, shown = _read(result, name)
-    return parse_result(value, shown), shown
+    value, label = _read(result, name)
+    return parse_result(value, label), label
 
 
 def read_baseline(result: Result) -> LoadedEvaluation:
@@ -73,8 +73,8 @@ def _read(result: Result | Thresholds, name: str) -> tuple[Any, str]:
     if not isinstance(result, str | os.PathLike):
         raise UsageError(f"{name} is a path, a result or its dictionary, not {type(result).__name__}")
     path = Path(result)
-    shown = printable(str(path))
-    return parse_json(read_text(path), shown), shown
+    label = printable(str(path))
+    return parse_json(read_text(path), label), label
 
 
 def _words(value: Any) -> str:

@@ -139,7 +139,7 @@ def run(embedder: Embedder, request: ThresholdRequest, progress: ProgressCallbac
             f"model (cosine {NEAR_DUPLICATE} or more); if they are copies, the guarantee is worth no more than "
             + pluralise(len(fitted_on) - copies, "image")
         )
-    shown, others = (cosine(texts.vectors, vectors) for vectors in (positives, negatives))
+    positive_cosines, negative_cosines = (cosine(texts.vectors, vectors) for vectors in (positives, negatives))
     facts = embedder.facts
     return ThresholdResult(
         model=describe_model(facts),
@@ -148,7 +148,7 @@ def run(embedder: Embedder, request: ThresholdRequest, progress: ProgressCallbac
         engine=facts.engine,
         templates=request.templates,
         thresholds=tuple(
-            find_threshold(text, _rounded(shown[row]), _rounded(others[row]), request.guarantee)
+            find_threshold(text, _rounded(positive_cosines[row]), _rounded(negative_cosines[row]), request.guarantee)
             for row, text in enumerate(request.texts)
         ),
         errors=errors,
