@@ -257,7 +257,7 @@ def test_an_image_to_search_for_is_one_picture(
     ended = clipsim("search", ".", "--image", name, "-m", "no-such-model")
 
     assert (ended.status, ended.out) == (2, "")
-    assert ended.err == f"clipsim: error: --image takes one picture, and {name} is {kind}; repeat --image for several\n"
+    assert ended.err == f"clipsim: error: --image takes one image, and {name} is {kind}; repeat --image for several\n"
 
 
 def test_a_folder_is_no_file_of_texts(clipsim: Clipsim, colours: Path) -> None:

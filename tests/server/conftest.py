@@ -12,7 +12,7 @@ import pytest
 from conftest import Machine
 from PIL import Image
 
-from clipsim.server.served_images import ServedPictures
+from clipsim.server.served_images import ServedImages
 from clipsim.tasks.search_targets import find_targets
 
 httpx = pytest.importorskip("httpx")
@@ -45,7 +45,7 @@ def running_servers() -> Iterator[Serve]:
             run = RunOptions(batch_size=8, cache=cache)
             embedders = [(name, Embedder(ModelOptions("clipsim-mini"), run)) for name in models]
             service = Service(embedders, ServerSettings(port=0, **settings))
-            server = Server(service, ServedPictures(places, folders))
+            server = Server(service, ServedImages(places, folders))
             thread = threading.Thread(target=server.run)
             client = httpx.Client(base_url=server.address, timeout=60, limits=httpx.Limits(max_connections=400))
             thread.start()

@@ -63,7 +63,7 @@ def duplicates_command(
     *,
     run: shared.Run,
 ) -> None:
-    """Find pictures that are copies of each other, also re-encoded or resized, and pictures that are alike.
+    """Find images that are copies of each other, also re-encoded or resized, and images that are alike.
 
     Example: `clipsim duplicates photos/`
 
@@ -107,19 +107,19 @@ def duplicates_command(
 
 
 def _print_page(result: DuplicatesResult, targets: Sequence[object], max_pictures: int, notices: NoticePrinter) -> None:
-    """The page of as many groups as it may hold pictures; these are decoded for it."""
+    """The page of as many groups as it may hold images; these are decoded for it."""
     from clipsim.images.thumbnails import ThumbnailRules
     from clipsim.render.search_page import format_duplicates_page
     from clipsim.tasks.search import read_shown_images
 
     if not result.compared:
         return
-    pictures = accumulate(len(group.images) for group in result.groups)
-    groups = sum(1 for count in pictures if count <= max_pictures)
+    images = accumulate(len(group.images) for group in result.groups)
+    groups = sum(1 for count in images if count <= max_pictures)
     if groups < len(result.groups):
         notices.print(
             [
-                f"the page shows {groups:,} of {len(result.groups):,} groups, whose pictures it may hold; "
+                f"the page shows {groups:,} of {len(result.groups):,} groups, whose images it may hold; "
                 "--max-images allows more"
             ]
         )

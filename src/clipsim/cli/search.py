@@ -155,7 +155,7 @@ def search_command(
 
 
 def _find_query_image(name: str) -> Source:
-    """The picture of an --image. Raises UsageError for what stands for several pictures."""
+    """The image of an --image. Raises UsageError for what stands for several images."""
     from clipsim.inputs.sources import FileSource
     from clipsim.inputs.urls import UrlSource, as_path, is_table, is_tar, is_url
 
@@ -165,7 +165,7 @@ def _find_query_image(name: str) -> Source:
     if kind is None and glob.has_magic(path) and not os.path.lexists(path):
         kind = "a pattern"
     if kind is not None:
-        raise UsageError(f"--image takes one picture, and {printable(name)} is {kind}; repeat --image for several")
+        raise UsageError(f"--image takes one image, and {printable(name)} is {kind}; repeat --image for several")
     return UrlSource(path) if is_url(path) else FileSource(path)
 
 

@@ -82,7 +82,7 @@ def serve_command(
                 raise
             raise MissingPackageError(f"the server needs {error.name}: pip install 'clipsim[serve]'") from error
         from clipsim.embedding.embedder import Embedder
-        from clipsim.server.served_images import ServedPictures
+        from clipsim.server.served_images import ServedImages
 
         token = None if token_file is None else _read_token(token_file)
         if token is None and not is_loopback(host):
@@ -99,7 +99,7 @@ def serve_command(
         )
         if run.weights is not None and len(model or ()) > 1:
             raise UsageError("--weights goes with one --model")
-        pictures = ServedPictures(find_named_targets(paths), paths) if paths else None
+        images = ServedImages(find_named_targets(paths), paths) if paths else None
         run_options = run.run_options()
         embedders = {}
         names: list[str | None] = [*model] if model else [None]
@@ -132,7 +132,7 @@ def serve_command(
         def note(notice: str) -> None:  # also for who wants no notices of the models
             print_message("note", printable(notice))
 
-        server = Server(service, pictures, progress=show, on_loaded=loaded, on_notice=note)
+        server = Server(service, images, progress=show, on_loaded=loaded, on_notice=note)
         _print_line(server.address)
         with stop_at_first_signal(server.stop):
             server.run()

@@ -37,8 +37,8 @@ from clipsim.server.fields import (
 )
 from clipsim.server.guard import Guard
 from clipsim.server.metrics import Metrics
-from clipsim.server.served_images import ServedPictures
-from clipsim.server.served_models import ServedModel, Slots, Watch
+from clipsim.server.served_images import ServedImages
+from clipsim.server.served_models import ServedModel, ServerHooks, Slots
 from clipsim.server.settings import ServerSettings
 from clipsim.tasks.rank import RankRequest, score
 from clipsim.tasks.search import DEFAULT_TOP, SearchRequest
@@ -62,21 +62,21 @@ class Service:
     def __init__(self, embedders: Sequence[tuple[str, Embedder]], settings: ServerSettings) -> None:
         self.settings = settings
         self.metrics = Metrics(lambda: sum(model.waiting for model in self.models.values()))
-        watch = Watch(self.metrics.count_batch, self.metrics.count_lookup)
-        self.models = {name: ServedModel(embedder, watch) for name, embedder in embedders}
-        self.pictures = ServedPictures([])
+        hooks = ServerHooks(self.metrics.count_batch, self.metrics.count_lookup)
+        self.models = {name: ServedModel(embedder, hooks) for name, embedder in embedders}
+        self.images = ServedImages([])
         self._workers = ThreadPoolExecutor(WORKERS, "requests")
         self._thumbnails = ThreadPoolExecutor(WORKERS, "thumbnails")
         self._slots = {pool: Slots(WORKERS) for pool in (self._workers, self._thumbnails)}
 
     def find(self, name: object) -> ServedModel:
         """The model of a request. Raises RequestError."""
-        known = next(iter(self.models)) if name in (None, "") else name
-        if not isinstance(known, str) or known not in self.models:
-            raise RequestError(404, f"no such model here; GET /v1/models lists {len(self.models)}")
-        if not self.models[known].loaded:
+        model = self.models.get(name or next(iter(self.models))) if isinstance(name, str | None) else None
+        if model is None:
+            raise RequestError(404, "unknown model; see GET /v1/models")
+        if not model.loaded:
             raise RequestError(503, "the model is being loaded", {"Retry-After": "1"})
-        return self.models[known]
+        return model
 
     def close(self, *, wait: bool = True) -> None:
         """Close the models; with `wait`, once what they compute has ended."""
@@ -86,7 +86,7 @@ class Service:
             model.close(wait=wait)
 
     async def rank(self, request: Request) -> Response:
-        """Pictures and texts → `clipsim.rank/1`, as `clipsim rank --json` prints it."""
+        """Images and texts → `clipsim.rank/1`, as `clipsim rank --json` prints it."""
         body = await self._read(request, RANK_FIELDS)
         model = self.find(body.get("model"))
 
@@ -101,12 +101,12 @@ class Service:
 
         ranking = await self._work(check)
         sources = list(ranking.sources)
-        _charge(request, len(sources) * model.picture_bytes)
+        _charge(request, len(sources) * model.image_bytes)
         outcomes, prompts = await model.embed(sources, ranking.texts, ranking.templates)
         return await self._answer(request, lambda: format_json(score(model.embedder, ranking, prompts, outcomes)))
 
     async def embeddings(self, request: Request) -> Response:
-        """Texts and pictures → unit vectors, in the shape of OpenAI's API."""
+        """Texts and images → unit vectors, in the shape of OpenAI's API."""
         body = await self._read(request, EMBEDDINGS_FIELDS)
         model = self.find(body.get("model"))
         dimensions = model.embedder.facts.embed_dim
@@ -119,21 +119,21 @@ class Service:
             raise RequestError(422, "encoding_format is float or base64")
 
         def check() -> tuple[list[BytesSource], tuple[str, ...], list[int | None], list[str]]:
-            images, texts, places = split_inputs(body.get("input"), self.settings.max_images)
+            images, texts, positions = split_inputs(body.get("input"), self.settings.max_images)
             check_work(texts, ())
-            return images, tuple(clean_texts(texts)[0]), places, texts
+            return images, tuple(clean_texts(texts)[0]), positions, texts
 
-        images, asked, places, texts = await self._work(check)
-        _charge(request, len(images) * model.picture_bytes)
-        outcomes, prompts = await model.embed(images, asked)
-        rows = {text: row for row, text in enumerate(asked)}
+        images, distinct, positions, texts = await self._work(check)
+        _charge(request, len(images) * model.image_bytes)
+        outcomes, prompts = await model.embed(images, distinct)
+        rows = {text: row for row, text in enumerate(distinct)}
 
         def write() -> str:
-            pictures = [unit_rows(outcome.features[None])[0] for outcome in outcomes]
+            vectors = [unit_rows(outcome.features[None])[0] for outcome in outcomes]
             remaining = iter(texts)
             data = []
-            for index, place in enumerate(places):
-                vector = pictures[place] if place is not None else prompts.vectors[rows[next(remaining).strip()]]
+            for index, position in enumerate(positions):
+                vector = vectors[position] if position is not None else prompts.vectors[rows[next(remaining).strip()]]
                 value: Any = vector.tolist()
                 if form == "base64":
                     value = base64.b64encode(vector.astype("<f4").tobytes()).decode()
@@ -148,7 +148,7 @@ class Service:
         return await self._answer(request, write)
 
     async def search(self, request: Request) -> Response:
-        """Texts and pictures → `clipsim.search/1` among the pictures that are served."""
+        """Texts and images → `clipsim.search/1` among the images that are served."""
         body = await self._read(request, SEARCH_FIELDS)
         model = self.find(body.get("model"))
         collection = model.collection
@@ -177,26 +177,26 @@ class Service:
             )
 
         search = await self._work(check)
-        _charge(request, len(search.images) * model.picture_bytes)
+        _charge(request, len(search.images) * model.image_bytes)
         result = await model.search(search)
 
         def write() -> str:
             record = result.to_dict()
             for query in record["queries"]:
                 for match in query["results"]:
-                    match["thumbnail"] = f"/v1/thumbnails/{self.pictures.number(match['image'])}"
+                    match["thumbnail"] = f"/v1/thumbnails/{self.images.number(match['image'])}"
             return to_json(record)
 
         return await self._answer(request, write)
 
     async def thumbnail(self, number: str) -> Response:
-        """A small picture of the served ones, by its number in an answer of /v1/search."""
+        """A small image of the served ones, by its number in an answer of /v1/search."""
         self.find(None)
         content = None
         if number.isascii() and number.isdecimal() and len(number) < 19:
-            content = await self._work(lambda: self.pictures.thumbnail(int(number)), self._thumbnails)
+            content = await self._work(lambda: self.images.thumbnail(int(number)), self._thumbnails)
         if content is None:
-            raise RequestError(404, "there is no such picture")
+            raise RequestError(404, "there is no such image")
         return Response(content, media_type="image/webp")
 
     async def _read(self, request: Request, fields: Sequence[str]) -> dict[str, Any]:
@@ -240,7 +240,7 @@ class Service:
         return json_response({"status": "ready"})
 
     async def health(self) -> Response:
-        """That the server runs."""
+        """Liveness check."""
         return json_response({"status": "ok"})
 
     async def count(self) -> Response:

@@ -1,4 +1,4 @@
-"""Prepared pictures of many requests → their vectors: one thread owns the model and fills its batches."""
+"""Prepared images of many requests → their vectors: one thread owns the model and fills its batches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Check = Callable[[], None]
 
 
 @dataclass(eq=False)
-class _Pictures:
+class _Images:
     prepared: Sequence[Prepared]
     future: Future[list[Outcome]] = field(default_factory=Future)
 
@@ -34,15 +34,15 @@ class _Call:
     future: Future[Any] = field(default_factory=Future)
 
 
-_Job: TypeAlias = _Pictures | _Call
+_Job: TypeAlias = _Images | _Call
 
 
 class ModelThread:
     """The thread that runs a session's model; requests wait in its queue.
 
-    Requests that wait together share batches. `on_batch` is told the number of pictures of each batch; `expected`
+    Requests that wait together share batches. `on_batch` is told the number of images of each batch; `expected`
     returns how many requests are being prepared: a batch that is not full waits only where there are any. New vectors
-    of pictures are kept in `cache`.
+    of images are kept in `cache`.
 
     A future that is cancelled takes its work with it: what waits leaves the queue, and what has begun ends with the
     batch that is being computed.
@@ -69,8 +69,8 @@ class ModelThread:
         return len(self._queue)
 
     def embed(self, prepared: Sequence[Prepared]) -> Future[list[Outcome]]:
-        """The vectors of one request's pictures, in order."""
-        job = _Pictures(prepared)
+        """The vectors of one request's images, in order."""
+        job = _Images(prepared)
         self._put(job)
         return job.future
 
@@ -108,7 +108,7 @@ class ModelThread:
                 if isinstance(jobs[0], _Call):
                     self._answer(jobs[0])
                 else:
-                    self._encode([job for job in jobs if isinstance(job, _Pictures)])
+                    self._encode([job for job in jobs if isinstance(job, _Images)])
             except CancelledError:
                 for job in jobs:
                     job.future.cancel()
@@ -118,7 +118,7 @@ class ModelThread:
                         job.future.set_exception(error)
 
     def _take(self) -> list[_Job]:
-        """The next job; with pictures, the others that fill its batch. None once it is closed."""
+        """The next job; with images, the others that fill its batch. None once it is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closed)
             if self._closed:
@@ -134,7 +134,7 @@ class ModelThread:
                 if fitting is not None:
                     self._queue.remove(fitting)
                     taken.append(fitting)
-                    free -= len(fitting.prepared) if isinstance(fitting, _Pictures) else 0
+                    free -= len(fitting.prepared) if isinstance(fitting, _Images) else 0
                     continue
                 left = end - time.monotonic()
                 if left <= 0 or self._queue or self._closed or not self._expected():
@@ -143,7 +143,7 @@ class ModelThread:
             return taken
 
     def _fits(self, job: _Job, free: int) -> bool:
-        return isinstance(job, _Pictures) and len(job.prepared) <= free
+        return isinstance(job, _Images) and len(job.prepared) <= free
 
     def _answer(self, job: _Call) -> None:
         def check() -> None:
@@ -154,8 +154,8 @@ class ModelThread:
         with suppress(InvalidStateError):  # cancelled just now
             job.future.set_result(answer)
 
-    def _encode(self, jobs: Sequence[_Pictures]) -> None:
-        """Encode the pictures of some jobs, in batches in order, and answer each."""
+    def _encode(self, jobs: Sequence[_Images]) -> None:
+        """Encode the images of some jobs, in batches in order, and answer each."""
         jobs = [job for job in jobs if not job.future.cancelled()]
         prepared = [one for job in jobs for one in job.prepared]
         outcomes: list[Outcome] = []

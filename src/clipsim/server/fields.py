@@ -1,4 +1,4 @@
-"""The fields of a body → pictures as sources, texts and numbers, each within its bounds; no address is opened."""
+"""The fields of a body → images as sources, texts and numbers, each within its bounds; no address is opened."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from clipsim.server.answers import RequestError
 MAX_TEXTS = 1_000  # of a request, each in all its templates
 MAX_TEXT = 10_000  # characters of a text, in its template
 MAX_CHARACTERS = 1_000_000  # of all texts of a request, each in all its templates
-MAX_SCORES = 100_000  # pairs of a text and a picture in an answer
-MAX_MATCHES = 10_000  # pictures in an answer of a search, all queries together
+MAX_SCORES = 100_000  # pairs of a text and an image in an answer
+MAX_MATCHES = 10_000  # images in an answer of a search, all queries together
 MAX_NUMBER = 1e9
 DATA = "data:"
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -34,7 +34,7 @@ def check_fields(body: dict[str, Any], known: Sequence[str]) -> None:
 
 
 def take_images(body: dict[str, Any], most: int) -> list[BytesSource]:
-    """The pictures of a body: files of a form, or `data:` URIs. Raises RequestError."""
+    """The images of a body: files of a form, or `data:` URIs. Raises RequestError."""
     given = body.get("images") or []
     if not isinstance(given, list):
         raise RequestError(422, "images is a list of data: URIs")
@@ -145,7 +145,7 @@ def _decode_base64(data: bytes) -> bytes:
 
 
 def split_inputs(given: object, most: int) -> tuple[list[BytesSource], list[str], list[int | None]]:
-    """The `input` of /v1/embeddings → its pictures, its texts, and for each input its place among the pictures or None.
+    """The `input` of /v1/embeddings → its images, its texts, and for each input its place among the images or None.
 
     Raises RequestError.
     """

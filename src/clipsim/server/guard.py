@@ -22,7 +22,7 @@ from clipsim.server.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
 COUNTED_PATHS = "/v1/thumbnails/"  # GETs that are bounded as POSTs are
-BODY_FACTOR = 3  # bytes that a byte of a body takes: as it came, decoded, and as a string or a picture's file
+BODY_FACTOR = 3  # bytes that a byte of a body takes: as it came, decoded, and as a string or an image's file
 MIN_HELD_BYTES = 512_000_000  # that may wait at least, whatever the largest body is
 PIECE_BYTES = 65_536  # of an answer that are written at a time
 MIN_BYTES_A_SECOND = 20_000  # that a client reads of its answer at least

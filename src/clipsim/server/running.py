@@ -20,7 +20,7 @@ import uvicorn
 from clipsim.errors import DatasetError, ServerError, printable
 from clipsim.server.application import Service, make_application
 from clipsim.server.guard import TimedProtocol
-from clipsim.server.served_images import ServedPictures
+from clipsim.server.served_images import ServedImages
 from clipsim.tasks.progress import ProgressCallback, ignore_progress
 
 BACKLOG = 2048  # connections that wait to be accepted
@@ -35,7 +35,7 @@ NOTICE_SECONDS = 60.0  # for which a failure of the event loop is noted once
 class Server:
     """A server that listens on its port once it is made, and answers while it runs.
 
-    `pictures` are what clients may search. `progress` is told what is loaded, and how much of it; `on_loaded` is
+    `images` are what clients may search. `progress` is told what is loaded, and how much of it; `on_loaded` is
     called when nothing is any more, and `on_notice` with a line about what cannot be done. Raises ServerError where the
     address cannot be used.
     """
@@ -43,13 +43,13 @@ class Server:
     def __init__(
         self,
         service: Service,
-        pictures: ServedPictures | None = None,
+        images: ServedImages | None = None,
         *,
         progress: ProgressCallback = ignore_progress,
         on_loaded: Callable[[], None] = lambda: None,
         on_notice: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._service, self._pictures = service, pictures or ServedPictures([])
+        self._service, self._images = service, images or ServedImages([])
         self._progress, self._on_loaded, self._on_notice = progress, on_loaded, on_notice
         self._failure: BaseException | None = None
         self._noted = -NOTICE_SECONDS
@@ -106,11 +106,11 @@ class Server:
 
     def _load(self) -> None:
         try:
-            self._service.pictures = self._pictures
+            self._service.images = self._images
             for model in self._service.models.values():
-                model.load(self._pictures, self._progress)
+                model.load(self._images, self._progress)
             models = self._service.models.values()
-            if self._pictures.targets and all(model.collection is None for model in models):
+            if self._images.targets and all(model.collection is None for model in models):
                 raise DatasetError(next(iter(models)).unsearchable)
             gc.collect()
             gc.freeze()  # a model's objects stay; a full collection would go through all of them, request after request

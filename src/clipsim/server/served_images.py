@@ -1,4 +1,4 @@
-"""What clients may search → the names and numbers that answers give to their pictures, and thumbnails."""
+"""What clients may search → the names and numbers that answers give to their images, and thumbnails."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from clipsim.tasks.search_targets import Target
 
 THUMBNAIL = ThumbnailRules(192)
 LEAVES = "a link that leaves the served folder"
-MAX_ERRORS = 100  # unusable pictures that an answer lists
+MAX_ERRORS = 100  # unusable images that an answer lists
 
 
-class ServedPictures:
-    """The pictures of some targets under names that say nothing of where the folders are.
+class ServedImages:
+    """The images of some targets under names that say nothing of where the folders are.
 
-    `folders` are those named at the start: a picture's name is relative to its folder, after the folder's own name
-    where there are several. Other pictures are named from the folder that they have in common. A file within a folder
+    `folders` are those named at the start: an image's name is relative to its folder, after the folder's own name
+    where there are several. Other images are named from the folder that they have in common. A file within a folder
     that is a link to one outside of all of them is not served.
     """
 
@@ -51,24 +51,26 @@ class ServedPictures:
         base = os.path.commonpath([os.path.dirname(path) for path in others]) if others else ""
         for source in sources:
             if source.name not in self._names:
-                self._names[source.name] = shown = self._unused(self._relative(source.name, base))
-                self._numbers[shown] = len(self._sources)
+                self._names[source.name] = public = self._unused(self._relative(source.name, base))
+                self._numbers[public] = len(self._sources)
                 self._sources.append(source)
 
-    def shown(self, name: str) -> str:
+    def public_name(self, name: str) -> str:
         """The name that answers give to a source of a name."""
         return self._names.get(name) or self._relative(name)
 
-    def number(self, shown: str) -> int:
-        """The number of a picture, which its thumbnail is asked for by."""
-        return self._numbers[shown]
+    def number(self, public: str) -> int:
+        """The number of an image, which its thumbnail is asked for by."""
+        return self._numbers[public]
 
     def rename(self, result: SearchResult, errors: Sequence[Failure]) -> SearchResult:
         """A result with the names that answers give to images, and the first of the `errors` of what is searched."""
         listed = [Failure(self._relative(error.image), error.error, error.index) for error in errors[:MAX_ERRORS]]
         more = len(errors) - len(listed)
         queries = [
-            replace(query, results=tuple(replace(match, image=self.shown(match.image)) for match in query.results))
+            replace(
+                query, results=tuple(replace(match, image=self.public_name(match.image)) for match in query.results)
+            )
             for query in result.queries
         ]
         return replace(
@@ -79,7 +81,7 @@ class ServedPictures:
         )
 
     def thumbnail(self, number: int) -> bytes | None:
-        """A small WebP file of a picture; None where there is none, or none that is on this machine."""
+        """A small WebP file of an image; None where there is none, or none that is on this machine."""
         source = self._sources[number] if 0 <= number < len(self._sources) else None
         path = None if source is None else _path_of(source)
         if source is None or path is None or self._leaves(path):
@@ -113,12 +115,12 @@ class ServedPictures:
         relative = os.path.relpath(path, root)
         return relative if len(self._roots) == 1 else os.path.join(os.path.basename(root), relative)
 
-    def _unused(self, shown: str) -> str:
-        """The name itself, or the first of "name (2)", "name (3)", … that no other picture has."""
-        number, tried = 1, shown
+    def _unused(self, public: str) -> str:
+        """The name itself, or the first of "name (2)", "name (3)", … that no other image has."""
+        number, tried = 1, public
         while tried in self._numbers:
             number += 1
-            tried = f"{shown} ({number})"
+            tried = f"{public} ({number})"
         return tried
 
 

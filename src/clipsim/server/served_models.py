@@ -21,19 +21,19 @@ from clipsim.errors import DatasetError, Failure, ImageError, printable
 from clipsim.inputs.sources import Source, number_sources
 from clipsim.results.search import SearchResult
 from clipsim.server.batching import Check, ModelThread
-from clipsim.server.served_images import ServedPictures
+from clipsim.server.served_images import ServedImages
 from clipsim.tasks.progress import ProgressCallback, ignore_progress
 from clipsim.tasks.rank import TextVectors, join_vectors
 from clipsim.tasks.search import SearchRequest, find, make_queries
 from clipsim.tasks.search_targets import Collection, check_models
 
 MAX_TEXT_BYTES = 32_000_000  # of the vectors of texts that are kept, with the texts
-MAX_IMAGE_BYTES = 32_000_000  # of the vectors of pictures that are kept
+MAX_IMAGE_BYTES = 32_000_000  # of the vectors of images that are kept
 Made = TypeVar("Made")
 
 
 class BadImageError(ImageError):
-    """A picture of a request that cannot be used; `image` is its name and `index` its place among the pictures."""
+    """An image of a request that cannot be used; `image` is its name and `index` its place among the images."""
 
     def __init__(self, image: str, index: int, cause: str) -> None:
         super().__init__(f"{printable(image)}: {cause}")
@@ -41,8 +41,8 @@ class BadImageError(ImageError):
 
 
 @dataclass
-class Watch:
-    """What a server counts: called with the pictures of each batch, and with cached and all pictures of a request."""
+class ServerHooks:
+    """What a server counts: called with the images of each batch, and with cached and all images of a request."""
 
     on_batch: Callable[[int], None]
     on_lookup: Callable[[int, int], None]
@@ -51,7 +51,7 @@ class Watch:
 class Slots:
     """Places in a pool of threads, so that what waits for one waits where it can be cancelled.
 
-    A pool keeps what was submitted, pictures and all, until a thread comes to it, also where it was cancelled.
+    A pool keeps what was submitted, images and all, until a thread comes to it, also where it was cancelled.
     """
 
     def __init__(self, count: int) -> None:
@@ -82,42 +82,42 @@ class ServedModel:
     not done: cancelling a call takes its work out of all queues. What requests send is kept in memory alone.
     """
 
-    def __init__(self, embedder: Embedder, watch: Watch) -> None:
-        self.embedder, self._watch = embedder, watch
+    def __init__(self, embedder: Embedder, hooks: ServerHooks) -> None:
+        self.embedder, self._hooks = embedder, hooks
         self._pipeline: Pipeline | None = None
         self._texts: RecentArrays[tuple[tuple[str, ...], tuple[str, ...]], TextVectors] = RecentArrays(MAX_TEXT_BYTES)
         self._preparing = 0
         self._decoding = Slots(embedder.run_options.workers or default_workers())
         self._thread: ModelThread | None = None
         self.collection: Collection | None = None
-        self.unsearchable = "no pictures to search are served; start the server with PATHS"
-        self._pictures = ServedPictures([])
+        self.unsearchable = "no images to search; start the server with PATHS"
+        self._images = ServedImages([])
         self._notices: list[str] = []
 
-    def load(self, pictures: ServedPictures, progress: ProgressCallback = ignore_progress) -> None:
+    def load(self, images: ServedImages, progress: ProgressCallback = ignore_progress) -> None:
         """Load the model, and embed what is to be searched."""
         self.embedder.load_model()
-        self._pictures = pictures
-        if pictures.targets:
-            self._fill(pictures, progress)
+        self._images = images
+        if images.targets:
+            self._fill(images, progress)
         cache = None if self.embedder.cache is None else RecentCache(self.embedder.cache, MAX_IMAGE_BYTES)
         self._pipeline = self.embedder.open_pipeline((), cache=cache)
         self._thread = ModelThread(
             self.embedder,
-            on_batch=self._watch.on_batch,
+            on_batch=self._hooks.on_batch,
             expected=lambda: self._preparing,
             cache=cache,
         )
 
-    def _fill(self, pictures: ServedPictures, progress: ProgressCallback) -> None:
+    def _fill(self, images: ServedImages, progress: ProgressCallback) -> None:
         try:
-            self._notices = check_models(pictures.targets, self.embedder)
+            self._notices = check_models(images.targets, self.embedder)
         except DatasetError as error:  # the vectors of another model, which may be served too
             self.unsearchable = str(error)
             return
         collection = Collection()
-        collection.fill(self.embedder, pictures.targets, progress)
-        pictures.name(collection.sources)
+        collection.fill(self.embedder, images.targets, progress)
+        images.name(collection.sources)
         self.collection = collection
 
     @property
@@ -127,7 +127,7 @@ class ServedModel:
 
     @property
     def loaded(self) -> bool:
-        """Whether it answers."""
+        """True once the model is loaded."""
         return self._thread is not None
 
     @property
@@ -142,17 +142,17 @@ class ServedModel:
         return 0 if self._thread is None else len(self._thread)
 
     @property
-    def picture_bytes(self) -> int:
-        """What a prepared picture takes while it waits."""
+    def image_bytes(self) -> int:
+        """What a prepared image takes while it waits."""
         height, width = self.embedder.facts.preprocessing.size
         return height * width * 3
 
     async def embed(
         self, sources: Sequence[Source], texts: tuple[str, ...], templates: tuple[str, ...] = ()
     ) -> tuple[list[ImageVector], TextVectors]:
-        """The vectors of pictures, in order, and of texts.
+        """The vectors of images, in order, and of texts.
 
-        Raises BadImageError for the first picture that cannot be used, TextError.
+        Raises BadImageError for the first image that cannot be used, TextError.
         """
         images = asyncio.ensure_future(self._embed_images(sources))
         prompts = asyncio.ensure_future(self._embed_texts(texts, templates))
@@ -170,7 +170,7 @@ class ServedModel:
         def compute(check: Check) -> SearchResult:
             queries = make_queries(request, prompts.vectors, outcomes)
             result = find(self.embedder, request, queries, lambda _: check(), notices=self._notices)
-            return self._pictures.rename(result, [] if self.collection is None else self.collection.errors)
+            return self._images.rename(result, [] if self.collection is None else self.collection.errors)
 
         return await asyncio.wrap_future(self.thread.call(compute))
 
@@ -206,7 +206,7 @@ class ServedModel:
         if not sources:
             return []
         prepared = await self._prepare(sources)
-        self._watch.on_lookup(sum(one.features is not None for one in prepared), len(prepared))
+        self._hooks.on_lookup(sum(one.features is not None for one in prepared), len(prepared))
         outcomes: list[Outcome] = await asyncio.wrap_future(self.thread.embed(prepared))
         good = []
         for index, outcome in enumerate(outcomes):
@@ -219,13 +219,13 @@ class ServedModel:
         if not texts:
             return TextVectors(np.zeros((0, self.embedder.facts.embed_dim), np.float32), ())
         key = (texts, templates)
-        if (known := self._texts.get(key)) is not None:
-            return known
+        if (vectors := self._texts.get(key)) is not None:
+            return vectors
         return await asyncio.wrap_future(self.thread.call(lambda check: self._compute_texts(key, check)))
 
     def _compute_texts(self, key: tuple[tuple[str, ...], tuple[str, ...]], check: Check) -> TextVectors:
-        if (known := self._texts.get(key)) is not None:  # by a request just before
-            return known
+        if (vectors := self._texts.get(key)) is not None:  # by a request just before
+            return vectors
         embedder = self.embedder
         blocks = embed_texts(
             _CheckedEncoder(embedder.encoder, check),

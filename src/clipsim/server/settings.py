@@ -15,7 +15,7 @@ class ServerSettings:
     """Where a server listens, whom it answers and how much it takes.
 
     `port` 0 is any free one; `token` is what requests must carry; `hosts` are further names of the server, `origins`
-    the other sites whose pages may call it. `max_body` is in bytes, `max_images` the pictures of a request, `queue` the
+    the other sites whose pages may call it. `max_body` is in bytes, `max_images` the images of a request, `queue` the
     requests that are accepted and not answered yet, `body_seconds` how long a body may take to arrive.
 
     Raises UsageError for values out of range, and for an address that others can reach without a token.

@@ -32,14 +32,14 @@ from clipsim.tasks.search_targets import Collection, Target, Targets, check_mode
 from clipsim.vectors.pairs import Groups, Pairs, find_near_pairs
 from clipsim.vectors.pixels import SIDE, Windows, correlate, cut_whole, cut_windows, fit
 
-MAX_KEPT_COMPARED = 4  # kept pictures of a group that another one is compared with: the nearest
+MAX_KEPT_COMPARED = 4  # kept images of a group that another one is compared with: the nearest
 
 Distance = Callable[[int, int], float]
 
 
 @dataclass(frozen=True)
 class FileNow:
-    """A file as it is now: what names it, how it is seen, and the facts of its picture where it is one."""
+    """A file as it is now: what names it, how it is seen, and the facts of its image where it is one."""
 
     identity: tuple[object, ...]
     names: int  # hard links
@@ -77,20 +77,27 @@ def arrange(
     """Look at the files of a group, and decide.
 
     `digests` are those of the files that were compared: a file with other content now is neither kept nor removable.
-    `distance` tells how far two pictures are apart, infinite for those that are surely different; without it only
+    `distance` tells how far two images are apart, infinite for those that are surely different; without it only
     files of the same bytes are copies.
     """
-    files = {row: _look(sources[row]) for row in rows}
-    there = sorted((row for row in rows if files[row] is not None), key=lambda row: (*_known(files, row).rank(), row))
+    existing = {row: file for row in rows if (file := _look(sources[row])) is not None}
+    ranked = sorted(existing, key=lambda row: (*existing[row].rank(), row))
     kept: list[int] = []
     copy_of: dict[int, int] = {}
     unchanged: dict[int, bool] = {}
-    for row in there:
+    for row in ranked:
         same = next((other for other in kept if digests[row] is not None and digests[row] == digests[other]), None)
         if same is None and distance is not None:
             near = sorted((apart, other) for other in kept if (apart := distance(other, row)) < float("inf"))
             candidates = [other for _, other in near[:MAX_KEPT_COMPARED]]
-            same = next((other for other in candidates if _copies(files, sources, other, row)), None)
+            same = next(
+                (
+                    other
+                    for other in candidates
+                    if _are_copies(existing[other], existing[row], sources[other], sources[row])
+                ),
+                None,
+            )
         if same is None:
             kept.append(row)
         else:
@@ -102,45 +109,38 @@ def arrange(
         for row, other in copy_of.items()
         if unchanged[row]
         and unchanged[other]
-        and not _known(files, row).is_link
-        and _known(files, row).identity != _known(files, other).identity
+        and not existing[row].is_link
+        and existing[row].identity != existing[other].identity
     ]
-    listed = Counter(_known(files, row).identity for row in possible)
-    removable = frozenset(row for row in possible if listed[_known(files, row).identity] >= _known(files, row).names)
-    gone = [row for row in rows if files[row] is None]
-    return Arranged([*there, *gone], copy_of, removable, sum(not same for same in unchanged.values()))
-
-
-def _known(files: dict[int, FileNow | None], row: int) -> FileNow:
-    found = files[row]
-    assert found is not None
-    return found
+    listed = Counter(existing[row].identity for row in possible)
+    removable = frozenset(row for row in possible if listed[existing[row].identity] >= existing[row].names)
+    gone = [row for row in rows if row not in existing]
+    return Arranged([*ranked, *gone], copy_of, removable, sum(not same for same in unchanged.values()))
 
 
 def _look(source: Source) -> FileNow | None:
     """The file of a source; None for what is not a regular file on this machine, or is not there any more."""
     if not isinstance(source, FileSource):
         return None
-    found = source.stat()
-    if found is None or not stat.S_ISREG(found.st_mode):
+    stat_result = source.stat()
+    if stat_result is None or not stat.S_ISREG(stat_result.st_mode):
         return None
     facts = None
     with suppress(ImageError):
         facts = read_facts(source)
     try:
         is_link = os.path.islink(source.name)  # noqa: PTH114 (a Path raises for odd names)
-        identity = file_identity(source.name, found)
+        identity = file_identity(source.name, stat_result)
     except (OSError, ValueError):
         return None
-    return FileNow(identity, found.st_nlink, is_link, found.st_size, found.st_mtime_ns, facts)
+    return FileNow(identity, stat_result.st_nlink, is_link, stat_result.st_size, stat_result.st_mtime_ns, facts)
 
 
-def _copies(files: dict[int, FileNow | None], sources: Sequence[Source], kept: int, row: int) -> bool:
-    first, second = _known(files, kept).facts, _known(files, row).facts
-    if first is None or second is None or not could_be_copies(first, second):
+def _are_copies(kept: FileNow, file: FileNow, kept_source: Source, source: Source) -> bool:
+    if kept.facts is None or file.facts is None or not could_be_copies(kept.facts, file.facts):
         return False
     with suppress(ImageError):
-        return is_copy(sources[kept], sources[row])
+        return is_copy(kept_source, source)
     return False
 
 
@@ -152,7 +152,7 @@ def _is_unchanged(source: Source, digest: bytes | None) -> bool:
 
 
 DEFAULT_THRESHOLD = 0.94  # for the bundled model, as benchmarks/duplicates.py measures it
-LOADED_PAIRS = 512  # whose pictures are decoded ahead
+LOADED_PAIRS = 512  # whose images are decoded ahead
 OTHER_MODEL = (
     f"the default threshold of {DEFAULT_THRESHOLD} was measured with {BUNDLED}; with another model, look at what it "
     "finds, and set min_similarity"
@@ -200,8 +200,7 @@ def run(
             groups = _group(collection.digests, vectors, threshold, check, request.pixels, progress)
             if check.missing and request.pixels:
                 notices.append(
-                    pluralise(len(check.missing), "picture")
-                    + " could not be opened to compare their pixels; their vectors decide"
+                    f"pixel check skipped for {pluralise(len(check.missing), 'image')} that could not be read"
                 )
             described = DescribedGroups(collection, request.targets, groups.members(), check)
         return DuplicatesResult(
@@ -264,13 +263,13 @@ def find_copies(digests: Sequence[bytes | None]) -> list[list[int]]:
     for row, digest in enumerate(digests):
         if digest is not None:
             rows[digest].append(row)
-    return [found for found in rows.values() if len(found) > 1]
+    return [copies for copies in rows.values() if len(copies) > 1]
 
 
 class DescribedGroups:
-    """The records of groups of rows: those of the same bytes first, in each the best picture first.
+    """The records of groups of rows: those of the same bytes first, in each the best image first.
 
-    A file that is in a group under two names is there once; a group that has one picture then is none. `repeated` is
+    A file that is in a group under two names is there once; a group that has one image then is none. `repeated` is
     the number of those names, `notices` what the caller should know.
     """
 
@@ -295,7 +294,7 @@ class DescribedGroups:
         self.notices = list(repeats.notices)
         if changed:
             self.notices.append(
-                f"{changed:,} pictures of groups are not what they were when they were compared, and are no longer "
+                f"{changed:,} images of groups are not what they were when they were compared, and are no longer "
                 "taken for copies; embed them again"
             )
 
@@ -309,8 +308,8 @@ class DescribedGroups:
         collection = self._collection
         distance = None if self._check is None else self._check.distance
         arranged = arrange(rows, collection.sources, collection.digests, distance)
-        known = {row: self._size_of(row) for row in rows}
-        area = {row: size[0] * size[1] if size else 0 for row, size in known.items()}
+        sizes = {row: self._size_of(row) for row in rows}
+        area = {row: size[0] * size[1] if size else 0 for row, size in sizes.items()}
         copies = {*arranged.copy_of, *arranged.copy_of.values()}  # first, then what is only alike, also what is gone
         ordered = sorted(arranged.rows, key=lambda row: (row not in copies, -area[row]))
         digests = {collection.digests[row] for row in ordered}
@@ -326,7 +325,7 @@ class DescribedGroups:
                 removable=row in arranged.removable,
             )
             for row, source, cosine, (width, height) in (
-                (row, collection.sources[row], cosine, known[row] or (None, None))
+                (row, collection.sources[row], cosine, sizes[row] or (None, None))
                 for row, cosine in zip(ordered, _compare_with_first(collection, ordered), strict=True)
             )
         )
@@ -340,7 +339,7 @@ class DescribedGroups:
 def _compare_with_first(collection: Collection, rows: Sequence[int]) -> list[float]:
     """The cosine of each row's vector with that of the first; 1 for the same bytes."""
     digest = collection.digests[rows[0]]
-    same = [place == 0 or (digest is not None and collection.digests[row] == digest) for place, row in enumerate(rows)]
+    same = [row == rows[0] or (digest is not None and collection.digests[row] == digest) for row in rows]
     if all(same) or collection.vectors is None:
         return [1.0] * len(rows)
     order = np.argsort(np.array(rows))
@@ -356,23 +355,23 @@ def _measure(collection: Collection, row: int) -> tuple[int, int] | None:
     return None
 
 
-# The correlation that one picture must have with a part of the other, and the greatest difference of their mean
+# The correlation that one image must have with a part of the other, and the greatest difference of their mean
 # colours in any channel; benchmarks/duplicates.py measures them.
 MIN_CORRELATION = 0.85
 MAX_COLOUR_DISTANCE = 32.0
-KEPT_PICTURES = 4096  # nine kilobytes each
+KEPT_IMAGES = 4096  # nine kilobytes each
 KEPT_WINDOWS = 64  # two megabytes each
 
 
-EQUAL_DIFFERENCE = 2.0  # of cells of the small pictures, and of the mean colours, of what has the same pixels
+EQUAL_DIFFERENCE = 2.0  # of cells of the small images, and of the mean colours, of what has the same pixels
 MAX_CELL_DIFFERENCE = 48.0  # of copies that differ by how they were encoded and reduced; most have less than 20
-CELL = 4  # pixels of the small pictures, on either side
+CELL = 4  # pixels of the small images, on either side
 
 
 class PixelCheck:
-    """Compares pictures by small grey copies, which are decoded by threads when they are needed.
+    """Compares images by small grey copies, which are decoded by threads when they are needed.
 
-    `sizes` has the width and height of every picture that was decoded, by its row; `missing` the rows of those that
+    `sizes` has the width and height of every image that was decoded, by its row; `missing` the rows of those that
     could not be.
     """
 
@@ -380,33 +379,33 @@ class PixelCheck:
         self._sources = sources
         self._workers = workers
         self._pool: ThreadPoolExecutor | None = None
-        self._pictures: OrderedDict[int, GreyCopy] = OrderedDict()
+        self._images: OrderedDict[int, GreyCopy] = OrderedDict()
         self._windows: OrderedDict[int, Windows] = OrderedDict()
         self.sizes: dict[int, tuple[int, int]] = {}
         self.missing: set[int] = set()
 
     def load(self, rows: Iterable[int]) -> None:
-        """Decode the pictures of some rows, those that are not there yet; at most `KEPT_PICTURES` at once."""
-        asked = dict.fromkeys(rows)
-        for row in asked.keys() & self._pictures.keys():
-            self._pictures.move_to_end(row)
-        wanted = [row for row in asked if row not in self._pictures and row not in self.missing]
+        """Decode the images of some rows, those that are not there yet; at most `KEPT_IMAGES` at once."""
+        rows = dict.fromkeys(rows)
+        for row in rows.keys() & self._images.keys():
+            self._images.move_to_end(row)
+        new = [row for row in rows if row not in self._images and row not in self.missing]
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._workers, "decode")
-        for row, made in zip(wanted, self._pool.map(self._decode, wanted), strict=True):
+        for row, made in zip(new, self._pool.map(self._decode, new), strict=True):
             if made is None:
                 self.missing.add(row)
             else:
-                self._pictures[row], self.sizes[row] = made, made.size
-        while len(self._pictures) > KEPT_PICTURES:
-            self._windows.pop(self._pictures.popitem(last=False)[0], None)
+                self._images[row], self.sizes[row] = made, made.size
+        while len(self._images) > KEPT_IMAGES:
+            self._windows.pop(self._images.popitem(last=False)[0], None)
 
     def alike(self, first: int, second: int) -> bool:
-        """Whether two pictures are alike; where one of them cannot be decoded, their vectors decide alone."""
+        """Whether two images are alike; where one of them cannot be decoded, their vectors decide alone."""
         self.load((first, second))
         if self.missing & {first, second}:
             return True
-        one, other = self._pictures[first], self._pictures[second]
+        one, other = self._images[first], self._images[second]
         if np.abs(one.colour - other.colour).max() > MAX_COLOUR_DISTANCE:
             return False
         if _distance(one, other).max() <= EQUAL_DIFFERENCE:
@@ -416,11 +415,11 @@ class PixelCheck:
         return fit(self._windows_of(first), self._windows_of(second)) >= MIN_CORRELATION
 
     def distance(self, first: int, second: int) -> float:
-        """How far the small copies of two pictures are apart; infinite where they are surely of different content."""
+        """How far the small copies of two images are apart; infinite where they are surely of different content."""
         self.load((first, second))
         if self.missing & {first, second}:
             return float("inf")
-        apart = _distance(self._pictures[first], self._pictures[second])
+        apart = _distance(self._images[first], self._images[second])
         return float(apart.mean()) if apart.max() <= MAX_CELL_DIFFERENCE else float("inf")
 
     def close(self) -> None:
@@ -431,7 +430,7 @@ class PixelCheck:
     def _windows_of(self, row: int) -> Windows:
         windows = self._windows.get(row)
         if windows is None:
-            windows = self._windows[row] = cut_windows(self._pictures[row].grey)
+            windows = self._windows[row] = cut_windows(self._images[row].grey)
             if len(self._windows) > KEPT_WINDOWS:
                 self._windows.popitem(last=False)
         return windows
@@ -444,7 +443,7 @@ class PixelCheck:
 
 
 def _distance(first: GreyCopy, second: GreyCopy) -> NDArray[np.float32]:
-    """The differences of two small pictures, cell by cell, and of their mean colours."""
+    """The differences of two small images, cell by cell, and of their mean colours."""
     difference = np.abs(first.grey.astype(np.float32) - second.grey.astype(np.float32))
     cells = difference.reshape(SIDE // CELL, CELL, SIDE // CELL, CELL).mean((1, 3))
     return np.concatenate([cells.ravel(), np.abs(first.colour - second.colour)])

@@ -45,7 +45,7 @@ def find_targets(where: object, chosen: NameFilter | None = None, name: str = "w
 
     A folder that `clipsim embed` wrote is a data set; other paths are expanded as `inputs.expand` does, and sources
     whose names `chosen` does not accept are left out, and so are further names of a file. All are numbered from 0,
-    those that are left out and the rows of data sets too. A picture without a file name is named "image n" when it is
+    those that are left out and the rows of data sets too. An image without a file name is named "image n" when it is
     the n-th, counted from 1.
 
     Raises UsageError for other types, for a mapping and for a table, which it calls `name`; NoInputError where
@@ -75,7 +75,7 @@ def find_targets(where: object, chosen: NameFilter | None = None, name: str = "w
         else:
             targets.append(sources)
     if not any(len(target) for target in targets):
-        raise NoInputError("no images: none was named, or none has a name that is asked for")
+        raise NoInputError("no images found, or include and exclude rejected all of them")
     return targets
 
 
@@ -106,10 +106,10 @@ def check_models(targets: Iterable[object], embedder: Embedder) -> list[str]:
         notices += info.warnings
         if info.digest != embedder.identity:
             model = embedder.facts
-            made_by, given = _model_name(info), join_name(model.name, model.pretrained)
-            if made_by != given:
+            made_by, opened = _model_name(info), join_name(model.name, model.pretrained)
+            if made_by != opened:
                 raise DatasetError(
-                    f"{folder}: its vectors are from {printable(made_by)}, not from {printable(given)}",
+                    f"{folder}: its vectors are from {printable(made_by)}, not from {printable(opened)}",
                     hint=("give ", Setting("model", made_by)),
                 )
             changed = "the model's files, or the version of OpenCLIP, have changed since its vectors were made"
@@ -129,7 +129,7 @@ Size = tuple[int, int]
 
 
 class Collection:
-    """The pictures of some targets, a row each.
+    """The images of some targets, a row each.
 
     `sources` open them, `digests` are the SHA-256 of their files, `sizes` width and height in pixels; both are
     None where they are not known. `errors` are the inputs that could not be used. A context manager.
@@ -143,7 +143,7 @@ class Collection:
         self.vectors: VectorTable | None = None
 
     def __len__(self) -> int:
-        """The number of pictures."""
+        """The number of images."""
         return len(self.sources)
 
     def fill(self, embedder: Embedder, targets: Sequence[Target], progress: ProgressCallback) -> VectorTable:
