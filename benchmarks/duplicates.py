@@ -147,7 +147,7 @@ def main() -> None:
         for threshold in THRESHOLDS:
             cells = []
             for pixels in (True, False):
-                found = session.duplicates(scratch, threshold=threshold, pixels=pixels)
+                found = session.duplicates(scratch, min_similarity=threshold, pixels=pixels)
                 recall, precision, _, wrong = judge(found, planted)
                 cells += [f"{recall:.3f}", f"{precision:.3f}", str(wrong)]
             print(f"| {threshold:.2f} | {' | '.join(cells)} |", flush=True)
@@ -157,7 +157,7 @@ def main() -> None:
         for kind, change in {**KINDS, **OTHERS}.items():
             planted = plant(paths, {kind: change}, min(200, len(paths)), options.seed)
             shares = [
-                judge(session.duplicates(scratch, threshold=DEFAULT_THRESHOLD, pixels=pixels), planted)[0]
+                judge(session.duplicates(scratch, min_similarity=DEFAULT_THRESHOLD, pixels=pixels), planted)[0]
                 for pixels in (True, False)
             ]
             print(f"| {kind} | {shares[0]:.3f} | {shares[1]:.3f} |", flush=True)
