@@ -12,11 +12,11 @@ import pytest
 from confusable_pictures import FAMILIES, change_detail
 from PIL import Image, ImageDraw, ImageFont
 
-from clipsim.images.copies import PictureFacts, could_be_copies, is_copy, read_facts
+from clipsim.images.copies import ImageHeader, could_be_copies, is_copy, read_header
 from clipsim.inputs.sources import BytesSource
 
 Change = Callable[[Image.Image], bytes]
-PLAIN = PictureFacts((400, 300), loss=0, frames=False, alpha=False, deep=False)
+PLAIN = ImageHeader((400, 300), loss=0, frames=False, alpha=False, deep=False)
 
 
 def encode(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
@@ -82,7 +82,7 @@ OTHERS: dict[str, Change] = {
 def copied(kept: bytes, other: bytes) -> bool:
     """Whether the second file is a copy of the first, as `duplicates` asks."""
     first, second = BytesSource("kept", kept), BytesSource("other", other)
-    return could_be_copies(read_facts(first), read_facts(second)) and is_copy(first, second)
+    return could_be_copies(read_header(first), read_header(second)) and is_copy(first, second)
 
 
 @pytest.mark.parametrize("kind", DRAWN)
@@ -196,8 +196,8 @@ def test_what_a_comparison_does_not_see() -> None:
     filmed = encode(still, "JPEG", xmp=b'<rdf:Description GCamera:MotionPhoto="1"/>')
     deep = b"P6 64 48 65535 " + np.full((48, 64, 3), 40_000, ">u2").tobytes()
     for data in (moving, filmed, deep):
-        assert not could_be_copies(read_facts(BytesSource("a", encode(still))), read_facts(BytesSource("b", data)))
-        assert not could_be_copies(read_facts(BytesSource("b", data)), read_facts(BytesSource("a", encode(still))))
+        assert not could_be_copies(read_header(BytesSource("a", encode(still))), read_header(BytesSource("b", data)))
+        assert not could_be_copies(read_header(BytesSource("b", data)), read_header(BytesSource("a", encode(still))))
 
 
 def test_the_facts_of_formats() -> None:
@@ -210,19 +210,19 @@ def test_the_facts_of_formats() -> None:
         encode(image, "BMP"): PLAIN,
         encode(image, "WEBP", lossless=True): PLAIN,
         encode(Image.new("P", (400, 300))): PLAIN,
-        encode(image, "JPEG"): PictureFacts((400, 300), 1, frames=False, alpha=False, deep=False),
-        encode(image, "WEBP"): PictureFacts((400, 300), 1, frames=False, alpha=False, deep=False),
-        encode(image, "TIFF", compression="jpeg"): PictureFacts((400, 300), 1, frames=False, alpha=False, deep=False),
-        encode(palette): PictureFacts((400, 300), 2, frames=False, alpha=False, deep=False),
-        encode(image, "PNG", **frames): PictureFacts((400, 300), 0, frames=True, alpha=False, deep=False),
-        encode(image, "TIFF", **frames): PictureFacts((400, 300), 0, frames=True, alpha=False, deep=False),
-        encode(image.convert("RGBA")): PictureFacts((400, 300), 0, frames=False, alpha=True, deep=False),
-        encode(grey): PictureFacts((400, 300), 0, frames=False, alpha=False, deep=True),
+        encode(image, "JPEG"): ImageHeader((400, 300), 1, frames=False, alpha=False, deep=False),
+        encode(image, "WEBP"): ImageHeader((400, 300), 1, frames=False, alpha=False, deep=False),
+        encode(image, "TIFF", compression="jpeg"): ImageHeader((400, 300), 1, frames=False, alpha=False, deep=False),
+        encode(palette): ImageHeader((400, 300), 2, frames=False, alpha=False, deep=False),
+        encode(image, "PNG", **frames): ImageHeader((400, 300), 0, frames=True, alpha=False, deep=False),
+        encode(image, "TIFF", **frames): ImageHeader((400, 300), 0, frames=True, alpha=False, deep=False),
+        encode(image.convert("RGBA")): ImageHeader((400, 300), 0, frames=False, alpha=True, deep=False),
+        encode(grey): ImageHeader((400, 300), 0, frames=False, alpha=False, deep=True),
     }
 
-    assert [read_facts(BytesSource("x", data)) for data in expected] == list(expected.values())
+    assert [read_header(BytesSource("x", data)) for data in expected] == list(expected.values())
     assert [could_be_copies(PLAIN, facts) for facts in expected.values()] == [True] * 8 + [False, False, True, False]
-    assert not could_be_copies(read_facts(BytesSource("x", encode(palette))), PLAIN)
+    assert not could_be_copies(read_header(BytesSource("x", encode(palette))), PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_the_facts_of_formats() -> None:
 )  # fmt: skip
 def test_sizes(size: tuple[int, int], possible: bool) -> None:
     """A copy has the same size or proportions, and is not so little smaller that it could be a crop."""
-    other = PictureFacts(size, loss=1, frames=False, alpha=False, deep=False)
+    other = ImageHeader(size, loss=1, frames=False, alpha=False, deep=False)
 
     assert could_be_copies(PLAIN, other) == possible
 

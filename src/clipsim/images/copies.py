@@ -14,20 +14,20 @@ from PIL.JpegImagePlugin import get_sampling
 
 from clipsim.errors import ClipsimError, ImageError
 from clipsim.images.colour import upright, upright_size
-from clipsim.images.decode import decoded_file, opened_picture
-from clipsim.images.limits import check_file_size
+from clipsim.images.decode import decoded_file, open_image
+from clipsim.images.limits import open_checked
 from clipsim.inputs.sources import Source
 
-# Of a lossy picture and of what the kept one gives when it is encoded as that was: grey values averaged over any 2 × 2
-# pixels, colours over 4 × 4. Encoders that round in other ways stay below.
+# The greatest differences of a lossy image from the kept one, encoded as that was: of grey values averaged over any
+# 2 × 2 pixels, of colours over 4 × 4. Encoders that round in other ways stay below.
 MAX_GREY_DIFFERENCE = 4.0
 MAX_COLOUR_DIFFERENCE = 6.0
-MAX_ROUNDING = 1  # of a lossless picture that was reduced
+MAX_ROUNDING = 1  # of a lossless image that was reduced
 # The larger of two has more detail where no enlargement of the smaller one comes nearer to it than this, and the
 # difference is so many times that between the smaller one and the larger, reduced.
 MIN_DETAIL = 8.0
 MIN_DETAIL_RATIO = 2.0
-MIN_SCALE, MAX_SCALE = 0.3, 0.9  # of a copy of another size; a picture that is cropped a little has a larger one
+MIN_SCALE, MAX_SCALE = 0.3, 0.9  # of a copy of another size; an image that is cropped a little has a larger one
 MAX_COMPARED_PIXELS = 50_000_000
 TILE, STRIP_ROWS, COLOUR_TILE = 8, 512, 4
 _FILTERS = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
@@ -45,11 +45,11 @@ MAX_EXACT_COLOURS = 128  # of a palette; one with more is taken for what is left
 
 
 @dataclass(frozen=True)
-class PictureFacts:
-    """What a file's header says of its picture.
+class ImageHeader:
+    """What a file's header says of its image.
 
     `loss` is 0 for a lossless format, 1 for a lossy one, 2 for a palette of many colours. `frames` says whether there
-    is more than one, or a film behind the picture, `alpha` whether pixels may be transparent, `deep` whether they have
+    is more than one, or a film behind the image, `alpha` whether pixels may be transparent, `deep` whether they have
     more than 8 bits.
     """
 
@@ -66,15 +66,14 @@ class PictureFacts:
         return self.size[0] * self.size[1]
 
 
-def read_facts(source: Source) -> PictureFacts:
-    """The facts of a file. Raises ImageError where it cannot be opened."""
-    with source.open() as stream:
+def read_header(source: Source) -> ImageHeader:
+    """Read the header of a file. Raises ImageError where it cannot be opened."""
+    with open_checked(source) as stream:
         length = stream.seek(0, 2)
-        check_file_size(length)
         stream.seek(0)
         head = stream.read(64)
         stream.seek(0)
-        image = opened_picture(stream)
+        image = open_image(stream)
         try:
             deep = image.mode[0] in "IF" or any(
                 "16" in str(tile[3]) or "32" in str(tile[3]) for tile in vars(image)["tile"]
@@ -87,7 +86,7 @@ def read_facts(source: Source) -> PictureFacts:
             lossy = image.format in _LOSSY or image.info.get("compression") in _LOSSY_TIFF
             lossy |= image.format == "WEBP" and b"VP8L" not in head
             size, loss = upright_size(image), 2 if many else int(lossy)
-            return PictureFacts(size, loss, _has_frames(image), image.has_transparency_data, deep, length)
+            return ImageHeader(size, loss, _has_frames(image), image.has_transparency_data, deep, length)
         except ClipsimError:
             raise
         except Exception as error:  # decoders raise anything on damaged files
@@ -105,29 +104,29 @@ def _has_frames(image: Image.Image) -> bool:
     return True
 
 
-def could_be_copies(kept: PictureFacts, other: PictureFacts) -> bool:
-    """Whether sizes and formats allow that nothing of the other picture is lost where the kept one stays."""
+def could_be_copies(kept: ImageHeader, other: ImageHeader) -> bool:
+    """Whether sizes and formats allow that the kept image shows all that the other one does."""
     if kept.frames or other.frames or kept.deep or other.deep:
-        return False  # of which a comparison of RGB pictures does not see all
+        return False  # of which a comparison of RGB images does not see all
     if kept.loss > max(1, other.loss) or max(kept.pixels, other.pixels) > MAX_COMPARED_PIXELS:
         return False
     if kept.size == other.size:
         return True
     if kept.loss and kept.bytes < other.bytes:
         return False  # more pixels in fewer bytes, such as an enlargement that was compressed hard
-    (long, short), (other_long, other_short) = (sorted(facts.size, reverse=True) for facts in (kept, other))
+    (long, short), (other_long, other_short) = (sorted(header.size, reverse=True) for header in (kept, other))
     same_way = (kept.size[0] >= kept.size[1]) == (other.size[0] >= other.size[1]) or long == short
     scale = other_long / long
     return same_way and MIN_SCALE <= scale <= MAX_SCALE and abs(other_short - short * scale) < 1
 
 
 def is_copy(kept: Source, other: Source) -> bool:
-    """Whether the other picture can be had from the kept one, so that it shows nothing which that lacks.
+    """Whether the other image can be made from the kept one, so that it shows nothing which that lacks.
 
     The kept one is reduced to the other's size by each of the usual filters where it is larger, and encoded as the
-    other is where that is a JPEG or WebP; the result must be the other picture. Lossless pictures of one size must be
-    equal, transparency included. The sizes are those that `could_be_copies` accepts. A kept picture that is larger
-    must have more detail: of an enlargement, the smaller picture is no copy. Raises ImageError where one of the two
+    other is where that is a JPEG or WebP; the result must be the other image. Lossless images of one size must be
+    equal, transparency included. The sizes are those that `could_be_copies` accepts. A kept image that is larger
+    must have more detail: of an enlargement, the smaller image is no copy. Raises ImageError where one of the two
     cannot be decoded.
     """
     first, second = _read(kept), _read(other)
@@ -147,20 +146,20 @@ def is_copy(kept: Source, other: Source) -> bool:
 
 
 def _read_layers(source: Source) -> tuple[tuple[int, int], bytes] | None:
-    """Size and pixels with transparency of a picture that `_read` accepts; None where no pixel is transparent."""
-    with source.open() as stream, opened_picture(stream) as image:
+    """Size and pixels with transparency of an image that `_read` accepts; None where no pixel is transparent."""
+    with source.open() as stream, open_image(stream) as image:
         if not image.has_transparency_data:
             return None
         layers = upright(image).convert("RGBA")
         return None if layers.getchannel("A").getextrema() == (255, 255) else (layers.size, layers.tobytes())
 
 
-def _gives(made: Image.Image, seen: Image.Image, source: Source, rounding: int) -> bool:
-    """Whether a picture is what the file of `source` shows, `seen`, or would be, if it was encoded as that file is."""
-    difference = np.abs(np.asarray(made, np.int16) - np.asarray(seen, np.int16))
+def _gives(made: Image.Image, shown_image: Image.Image, source: Source, rounding: int) -> bool:
+    """Whether `made` equals `shown_image`, the content of `source`, or does once it is encoded as that file is."""
+    difference = np.abs(np.asarray(made, np.int16) - np.asarray(shown_image, np.int16))
     if difference.max() <= rounding:
         return True
-    with source.open() as stream, opened_picture(stream) as file:
+    with source.open() as stream, open_image(stream) as file:
         if file.format == "JPEG":
             again = _encode_as_jpeg(made, file)
         elif file.format == "WEBP":
@@ -168,11 +167,11 @@ def _gives(made: Image.Image, seen: Image.Image, source: Source, rounding: int) 
             again = _encode_as_webp(made, stream.read())
         else:
             return False
-    return again is not None and _is_near(again, seen)
+    return again is not None and _is_near(again, shown_image)
 
 
 def _encode_as_jpeg(image: Image.Image, file: Image.Image) -> Image.Image | None:
-    """A picture after it was a JPEG of the tables, subsampling and orientation of another; None for one of CMYK."""
+    """An image after it was a JPEG of the tables, subsampling and orientation of another; None for one of CMYK."""
     if file.mode not in ("RGB", "L"):
         return None
     turned = file.getexif().get(_ORIENTATION, 1)
@@ -187,7 +186,7 @@ def _encode_as_jpeg(image: Image.Image, file: Image.Image) -> Image.Image | None
 
 
 def _encode_as_webp(image: Image.Image, data: bytes) -> Image.Image | None:
-    """A picture after it was a lossy WebP of the quality that gives as many bytes as another; None for a lossless."""
+    """An image after it was a lossy WebP of the quality that gives as many bytes as another; None for a lossless."""
     size = _webp_size(data)
     if size is None:
         return None
@@ -199,21 +198,21 @@ def _encode_as_webp(image: Image.Image, data: bytes) -> Image.Image | None:
         made[quality] = buffer.getvalue()
         return _webp_size(made[quality]) or 0
 
-    place = 1 + bisect_left(range(1, 101), size, key=measure)
-    near = range(max(1, place - 3), min(100, place + 3) + 1)  # a higher quality may take fewer bytes
+    first_near = 1 + bisect_left(range(1, 101), size, key=measure)
+    near = range(max(1, first_near - 3), min(100, first_near + 3) + 1)  # a higher quality may take fewer bytes
     quality = min(near, key=lambda quality: abs(measure(quality) - size))
     with Image.open(io.BytesIO(made[quality])) as again:
         return again.convert("RGB")
 
 
 def _webp_size(data: bytes) -> int | None:
-    """How many bytes of a WebP are its lossy picture."""
-    place = 12
-    while place + 8 <= len(data):
-        size = int.from_bytes(data[place + 4 : place + 8], "little")
-        if data[place : place + 4] == b"VP8 ":
+    """The size in bytes of the lossy image in a WebP file; None for a lossless one."""
+    offset = 12
+    while offset + 8 <= len(data):
+        size = int.from_bytes(data[offset + 4 : offset + 8], "little")
+        if data[offset : offset + 4] == b"VP8 ":
             return size
-        place += 8 + size + size % 2
+        offset += 8 + size + size % 2
     return None
 
 
@@ -237,15 +236,12 @@ def _find_detail(large: Image.Image, enlarged: Image.Image) -> float:
 
 
 def _read(source: Source) -> Image.Image:
-    with source.open() as stream:
-        check_file_size(stream.seek(0, 2))
-        stream.seek(0)
-        with decoded_file(stream) as picture:
-            return picture
+    with open_checked(source) as stream, decoded_file(stream) as image:
+        return image
 
 
 def _compare(first: Image.Image, second: Image.Image) -> float:
-    """The greatest mean difference of a tile of two grey pictures of one size, after pairs of pixels are averaged."""
+    """The greatest mean difference of a tile of two grey images of one size, after pairs of pixels are averaged."""
     worst = 0.0
     for top in range(0, first.height, STRIP_ROWS):
         box = (0, top, first.width, min(top + STRIP_ROWS, first.height))

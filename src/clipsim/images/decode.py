@@ -103,14 +103,14 @@ def read_size(file: BinaryIO) -> tuple[int, int]:
 
     Raises ImageError for what no decoder opens.
     """
-    return upright_size(opened_picture(file))
+    return upright_size(open_image(file))
 
 
-def opened_picture(file: BinaryIO) -> Image.Image:
+def open_image(file: BinaryIO) -> Image.Image:
     """The image in an open file, as its header describes it, not decoded. Raises ImageError as `read_size` does."""
     head = _read_head(file)
     try:
-        return _open_picture(file, head, _formats_for(head))
+        return _open_limited(file, head, _formats_for(head))
     except ClipsimError:
         raise
     except UnidentifiedImageError as error:
@@ -122,7 +122,7 @@ def opened_picture(file: BinaryIO) -> Image.Image:
 def _decode(file: BinaryIO, head: bytes, min_side: int | None, draft_pixels: int, stack: ExitStack) -> Image.Image:
     formats = _formats_for(head)
     check_container(file, head)
-    image = _open_picture(file, head, formats)
+    image = _open_limited(file, head, formats)
     pixels = _check_size(image)
     kind = "progressive" if image.info.get("progressive") else image.format or ""
     needed = pixels * _BYTES_PER_PIXEL.get(kind, BYTES_PER_PIXEL)
@@ -138,7 +138,7 @@ def _decode(file: BinaryIO, head: bytes, min_side: int | None, draft_pixels: int
     return to_rgb(upright(image))
 
 
-def _open_picture(file: BinaryIO, head: bytes, formats: tuple[str, ...]) -> Image.Image:
+def _open_limited(file: BinaryIO, head: bytes, formats: tuple[str, ...]) -> Image.Image:
     bounded = HeaderFile(file)
     try:
         image = _identify(bounded, formats)

@@ -18,7 +18,7 @@ from clipsim.embedding.pipeline import default_workers
 from clipsim.engines.choice import usable_cores
 from clipsim.errors import ImageError, UsageError, pluralise
 from clipsim.files import digest_stream, file_identity
-from clipsim.images.copies import PictureFacts, could_be_copies, is_copy, read_facts
+from clipsim.images.copies import ImageHeader, could_be_copies, is_copy, read_header
 from clipsim.images.grey_copies import GreyCopy, make_grey_copy, measure_source
 from clipsim.inputs.expand import Repeats, identify
 from clipsim.inputs.sources import FileSource, Source
@@ -46,7 +46,7 @@ class FileNow:
     is_link: bool
     bytes: int
     modified: int
-    facts: PictureFacts | None
+    facts: ImageHeader | None
 
     def rank(self) -> tuple[float, ...]:
         """What orders the files of a group, the best first: pixels, lossless, what RGB lacks, bytes, age."""
@@ -127,7 +127,7 @@ def _look(source: Source) -> FileNow | None:
         return None
     facts = None
     with suppress(ImageError):
-        facts = read_facts(source)
+        facts = read_header(source)
     try:
         is_link = os.path.islink(source.name)  # noqa: PTH114 (a Path raises for odd names)
         identity = file_identity(source.name, stat_result)
