@@ -85,6 +85,7 @@ def make_folder(folder: Path, count: int, weights: str) -> None:
     """So many small pictures, and random vectors of them in the cache: what a search costs does not depend on them."""
     from PIL import Image
 
+    from clipsim.cache.vectors import FileKeys
     from clipsim.embedding.embedder import Embedder
     from clipsim.files import FileStamp, digest_file
     from clipsim.options import ModelOptions, RunOptions
@@ -100,8 +101,10 @@ def make_folder(folder: Path, count: int, weights: str) -> None:
         assert embedder.cache is not None
         for start in range(0, count, 1000):
             part = paths[start : start + 1000]
-            files = [(str(path), FileStamp.of(path.stat()), bytes.fromhex(digest_file(path))) for path in part]
-            digests = [digest for _, _, digest in files]
+            digests = [bytes.fromhex(digest_file(path)) for path in part]  # of JPEGs without metadata, so their keys too
+            stamps = [FileStamp.of(path.stat()) for path in part]
+            keys = [FileKeys(digest, digest) for digest in digests]
+            files = list(zip(map(str, part), stamps, keys, strict=True))
             embedder.cache.images.add(dict(zip(digests, vectors[start : start + 1000], strict=True)), files)
 
 

@@ -94,7 +94,7 @@ class Machine:
             encoder.name, encoder.pretrained = spec.reported_name, spec.reported_tag
             return encoder
 
-        return EnginePlan("torch", "fake", None, options.precision, self.identity, opener)
+        return EnginePlan("torch", None, options.precision, self.identity, opener)
 
     def open_encoder(self, options: ModelOptions) -> FakeEncoder:
         """What a session does when the first vector is missing."""

@@ -7,27 +7,28 @@ from cache.contents import content, stamp, vector
 
 from clipsim.cache.database import Database
 from clipsim.cache.maintenance import clear, describe, prune, size_on_disk
-from clipsim.cache.vectors import FileDigests, Space, today
+from clipsim.cache.vectors import FileDigests, FileKeys, VectorNamespace, today
 
 DAY = 86_400
 EMPTY = 200_000  # bytes that an empty cache may take
 
 
-def fill(database: Database, vectors: int, length: int = 512, names: int = 1) -> Space:
+def fill(database: Database, vectors: int, length: int = 512, names: int = 1) -> VectorNamespace:
     """Keep vectors of files with several names; each was last used a day after the one before, the last yesterday."""
-    space = Space(database, b"model")
+    space = VectorNamespace(database, b"model")
     records = [
-        (f"/pictures of the year/{name}/{number:05}.png", stamp(number), content(number))
+        (f"/pictures of the year/{name}/{number:05}.png", stamp(number), FileKeys(content(number), content(number)))
         for number in range(vectors)
         for name in range(names)
     ]
-    space.add({content(number): vector(number, length) for number in range(vectors)}, records)
+    texts = {content(number): content(number) for number in range(vectors)}
+    space.add({content(number): vector(number, length) for number in range(vectors)}, records, texts)
     ages = [(today() - (vectors - number), content(number)) for number in range(vectors)]
-    database.write([("UPDATE vectors SET used = ? WHERE content = ?", ages)])
+    database.write([("UPDATE vectors SET used = ? WHERE key = ?", ages)])
     return space
 
 
-def left(space: Space, vectors: int) -> list[int]:
+def left(space: VectorNamespace, vectors: int) -> list[int]:
     """The numbers of the vectors that are still there."""
     found = space.find([content(number) for number in range(vectors)])
     return [number for number in range(vectors) if content(number) in found]
@@ -54,6 +55,7 @@ def test_old_vectors_are_removed(database: Database) -> None:
 
     assert left(space, 4500) == list(range(4470, 4500))
     assert describe(database).files == 30
+    assert space.find_tokens([content(4470), content(1)]) == {content(4470): content(4470)}
     assert prune(database, older_than=30 * DAY) == 0
 
 
@@ -74,7 +76,7 @@ def test_pruning_to_a_size_reaches_it(database: Database, names: int) -> None:
 def test_names_without_vectors_are_removed_first(database: Database) -> None:
     """Where removing them is enough, no vector is lost."""
     space = fill(database, 100)
-    records = [(f"/gone/{number:06}.png", stamp(number), b"\0" * 32) for number in range(20_000)]
+    records = [(f"/gone/{number:06}.png", stamp(number), FileKeys(b"\0" * 32, b"\0" * 32)) for number in range(20_000)]
     space.add({}, records)
     assert size_on_disk(database.path) > 3_000_000
 

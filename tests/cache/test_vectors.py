@@ -1,33 +1,38 @@
-"""Tests of `cache.vectors`: a vector is found bit for bit under its own keys, or not at all."""
+"""Tests of `cache.vectors`: a vector is found under its own keys or not at all; a file is read when it has changed."""
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cache.contents import content, vector
+from cache.contents import content, stamp, vector
 
 from clipsim.cache.database import Database
-from clipsim.cache.vectors import EmbeddingCache, FileDigests, Space, today
+from clipsim.cache.maintenance import prune
+from clipsim.cache.vectors import EmbeddingCache, FileDigests, FileKeys, VectorNamespace, today
+from clipsim.files import FileStamp, digest_file
 
 
 def test_vectors_are_found_bit_for_bit_by_their_own_keys_alone(database: Database, cache_folder: Path) -> None:
     """In a later process too, and never under another model's key."""
-    Space(database, b"model a").add({content(1): vector(1)})
+    VectorNamespace(database, b"model a").add({content(1): vector(1)})
     database.close()
     again = Database(cache_folder)
 
-    found = Space(again, b"model a").find([content(1), content(2)])
+    found = VectorNamespace(again, b"model a").find([content(1), content(2)])
     assert list(found) == [content(1)]
     assert (found[content(1)] == vector(1)).all()
-    assert Space(again, b"model b").find([content(1)]) == {}
+    assert VectorNamespace(again, b"model b").find([content(1)]) == {}
 
 
 def test_more_contents_than_a_query_can_hold(database: Database) -> None:
     """1500 are found in one call."""
     vectors = {content(number): vector(number) for number in range(1500)}
-    space = Space(database, b"model")
+    space = VectorNamespace(database, b"model")
     space.add(vectors)
 
     found = space.find(list(vectors))
@@ -39,7 +44,7 @@ def test_more_contents_than_a_query_can_hold(database: Database) -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_vectors_that_are_not_finite_are_not_kept(database: Database, value: float) -> None:
     """Neither NaN nor infinity; the others of the batch are."""
-    space = Space(database, b"model")
+    space = VectorNamespace(database, b"model")
     bad = vector(1).copy()
     bad[3] = value
     space.add({content(1): bad, content(2): vector(2)})
@@ -50,44 +55,188 @@ def test_vectors_that_are_not_finite_are_not_kept(database: Database, value: flo
 def test_facts_are_kept_with_a_model(database: Database) -> None:
     """What a model's scores need beside its vectors, before and after its first vector; the last ones count."""
     facts = {"logit_scale": 99.99999, "head": "softmax"}
-    Space(database, b"model").add({content(1): vector(1)})
-    assert Space(database, b"model").facts is None
+    VectorNamespace(database, b"model").add({content(1): vector(1)})
+    assert VectorNamespace(database, b"model").facts is None
 
-    Space(database, b"model").keep_facts({"logit_scale": 1.0})
-    Space(database, b"model").keep_facts(facts)
+    VectorNamespace(database, b"model").keep_facts({"logit_scale": 1.0})
+    VectorNamespace(database, b"model").keep_facts(facts)
 
-    assert Space(database, b"model").facts == facts
-    assert Space(database, b"other").facts is None
-    assert list(Space(database, b"model").find([content(1)])) == [content(1)]
+    assert VectorNamespace(database, b"model").facts == facts
+    assert VectorNamespace(database, b"other").facts is None
+    assert list(VectorNamespace(database, b"model").find([content(1)])) == [content(1)]
 
 
 def test_the_last_use_of_vectors_is_recorded(database: Database, cache_folder: Path) -> None:
-    """By the day, when the cache is closed or its keys change; vectors that were not used keep theirs."""
-    texts, images = Space(database, b"texts"), Space(database, b"images")
+    """By the day, when the cache is closed; vectors that were not used keep theirs."""
+    texts, images = VectorNamespace(database, b"texts"), VectorNamespace(database, b"images")
     texts.add({content(1): vector(1)})
     images.add({content(number): vector(number) for number in (2, 3)})
     database.write([("UPDATE vectors SET used = used - 5", [()])])
     cache = EmbeddingCache(texts, images, FileDigests(database))
 
     cache.texts.find([content(1)])
-    cache.change_keys(b"other texts", b"other images")
-    assert database.select("SELECT used FROM vectors ORDER BY used") == [(today() - 5,), (today() - 5,), (today(),)]
-
-    cache.change_keys(b"texts", b"images")
     cache.images.find([content(2)])
     cache.close()
+
     ages = Database(cache_folder).select("SELECT used FROM vectors ORDER BY used")
     assert ages == [(today() - 5,), (today(),), (today(),)]
 
 
-def test_other_keys_find_other_vectors(database: Database) -> None:
-    """A lookup that has begun under the old keys ends under them, in whatever thread the keys change."""
-    cache = EmbeddingCache(Space(database, b"t"), Space(database, b"on the CPU"), FileDigests(database))
-    cache.images.add({content(1): vector(1)})
-    begun = cache.images
+def test_texts_are_found_by_their_tokens(database: Database) -> None:
+    """Two texts of the same tokens have one vector; another model knows neither."""
+    texts = VectorNamespace(database, b"texts")
+    texts.add({content(9): vector(9)}, tokens={content(1): content(9), content(2): content(9)})
 
-    cache.change_keys(b"t", b"on a GPU")
-    cache.images.add({content(1): vector(2)})
+    assert texts.find_tokens([content(number) for number in (1, 2, 3)]) == dict.fromkeys(
+        (content(1), content(2)), content(9)
+    )
+    assert list(texts.find([content(9)])) == [content(9)]
+    assert VectorNamespace(database, b"other").find_tokens([content(1)]) == {}
 
-    assert (begun.find([content(1)])[content(1)] == vector(1)).all()
-    assert (cache.images.find([content(1)])[content(1)] == vector(2)).all()
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE vectors SET vector = substr(vector, 1, 9)",
+        "UPDATE vectors SET vector = substr(vector, 1, 8) WHERE rowid = 1",
+        "UPDATE vectors SET vector = 1.5",
+        "UPDATE vectors SET vector = ''",
+        "UPDATE vectors SET used = 'now'",
+    ],
+)
+def test_rows_of_another_length_or_type_are_damage(database: Database, change: str) -> None:
+    """Nothing is found then, and a new file begins."""
+    images = VectorNamespace(database, b"images")
+    images.add({content(number): vector(number) for number in range(3)})
+    database.run_alone(change)
+
+    assert images.find([content(number) for number in range(3)]) == {}
+    images.add({content(1): vector(1)})
+    assert list(images.find([content(1)])) == [content(1)]
+    assert [notice.count("was damaged") for notice in database.notices] == [1]
+
+
+def keys(number: int) -> FileKeys:
+    """What is known of a file."""
+    return FileKeys(content(number), content(number + 1))
+
+
+@pytest.fixture
+def settled(tmp_path: Path) -> Callable[[str, bytes], Path]:
+    """Write a file that was last changed long ago, as far as a clock that ticks every 10 ms can tell."""
+
+    def write(name: str, data: bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(data)
+        time.sleep(0.05)
+        return path
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def short_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that ticks every 10 ms, so that no test waits for seconds."""
+    monkeypatch.setattr("clipsim.files.CLOCK_TICK", 10_000_000)
+
+
+def test_digests_are_found_by_name_and_stamp(database: Database) -> None:
+    """Another stamp, another name: nothing."""
+    records = [(f"/{number}.png", stamp(number), keys(number)) for number in range(1000)]
+    VectorNamespace(database, b"model").add({content(0): vector(0)}, records)
+    digests = FileDigests(database)
+
+    found = digests.find({name: stamp for name, stamp, _ in records} | {"/none.png": stamp(1)})
+
+    assert found == {name: keys for name, _, keys in records}
+    assert digests.find({"/1.png": stamp(2), "/2.png": stamp(1)}) == {}
+
+
+def test_names_that_are_not_utf8(database: Database) -> None:
+    """Names are kept as bytes."""
+    name = os.fsdecode(b"/caf\xe9.png")
+    VectorNamespace(database, b"model").add({}, [(name, stamp(1), keys(1))])
+
+    assert FileDigests(database).find({name: stamp(1), "/café.png": stamp(1)}) == {name: keys(1)}
+
+
+def test_weights_are_read_again_only_when_they_have_changed(
+    database: Database, settled: Callable[[str, bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change of the content alone is seen too, although copying programs restore the time of the last change."""
+    path = settled("weights", b"one")
+    read: list[Path] = []
+
+    def watched(path: Path) -> str:
+        read.append(path)
+        return digest_file(path)
+
+    monkeypatch.setattr("clipsim.cache.vectors.digest_file", watched)
+    digests = FileDigests(database)
+
+    first = digests.digest(path)
+    assert (digests.digest(path), read) == (first, [path])
+    assert digests.is_known(path)
+
+    times = path.stat()
+    settled("weights", b"two")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    time.sleep(0.05)
+    assert not digests.is_known(path)
+    assert digests.digest(path) != first
+    assert len(read) == 2
+
+
+def test_weights_that_have_just_changed_are_read_again(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They could change once more within the same tick of the clock."""
+    monkeypatch.setattr("clipsim.files.CLOCK_TICK", 10**18)
+    (tmp_path / "weights").write_bytes(b"one")
+    digests = FileDigests(database)
+
+    digests.digest(tmp_path / "weights")
+
+    assert not digests.is_known(tmp_path / "weights")
+
+
+def test_pruning_vectors_does_not_forget_the_weights(database: Database, settled: Callable[[str, bytes], Path]) -> None:
+    """Reading gigabytes of weights again would cost more than all the vectors did."""
+    path = settled("weights", b"one")
+    digests = FileDigests(database)
+    digests.digest(path)
+    VectorNamespace(database, b"model").add({content(1): vector(1)}, [("/1.png", stamp(1), keys(1))])
+
+    assert prune(database, max_bytes=0) == 1
+
+    assert digests.is_known(path)
+    assert digests.find({"/1.png": stamp(1)}) == {}
+
+
+def test_a_file_that_is_gone_is_not_known(database: Database, settled: Callable[[str, bytes], Path]) -> None:
+    """Its digest is an error of the system."""
+    path = settled("weights", b"one")
+    digests = FileDigests(database)
+    digests.digest(path)
+    path.unlink()
+
+    assert not digests.is_known(path)
+    with pytest.raises(FileNotFoundError):
+        digests.digest(path)
+
+
+def test_every_change_of_a_file_changes_its_stamp(tmp_path: Path) -> None:
+    """Its size, its times, and which file has the name."""
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    os.utime(path, ns=(1, 1))
+    stamps = [FileStamp.of(path.stat())]
+    path.write_bytes(b"two")
+    os.utime(path, ns=(1, 1))
+    stamps.append(FileStamp.of(path.stat()))
+    path.with_name("other").write_bytes(b"two")
+    os.utime(path.with_name("other"), ns=(1, 1))
+    path.with_name("other").replace(path)
+    stamps.append(FileStamp.of(path.stat()))
+
+    assert len({stamp.packed() for stamp in stamps}) == 3

@@ -65,6 +65,6 @@ def clipsim(home: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.Cap
 def colour_model(encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch) -> FakeEncoder:
     """The encoder that knows colours, in place of what runs the bundled model."""
     encoder.name, encoder.pretrained = "clipsim-mini", "bundled"
-    plan = EnginePlan("torch", None, "cpu", "fp32", "colours", lambda: encoder)
+    plan = EnginePlan("torch", "cpu", "fp32", "colours", lambda: encoder)
     monkeypatch.setattr("clipsim.embedding.embedder.plan_engine", lambda *_, **__: plan)
     return encoder

@@ -12,7 +12,7 @@ import pytest
 from cli.conftest import Clipsim
 
 from clipsim.cache.database import Database
-from clipsim.cache.vectors import Space
+from clipsim.cache.vectors import FileKeys, VectorNamespace
 from clipsim.files import FileStamp
 
 VECTORS = 1000
@@ -22,10 +22,11 @@ VECTORS = 1000
 def filled(cache_folder: Path) -> Path:
     """The cache of a run on many pictures with long names; its file."""
     database = Database(cache_folder)
-    space = Space(database, b"k" * 32)
+    space = VectorNamespace(database, b"k" * 32)
     contents = [hashlib.sha256(str(number).encode()).digest() for number in range(VECTORS)]
     names = [f"/{'long/' * 300}{number}.jpg" for number in range(VECTORS)]
-    records = [(name, FileStamp(1, 2, 3, 4, 5), content) for name, content in zip(names, contents, strict=True)]
+    stamp = FileStamp(1, 2, 3, 4, 5)
+    records = [(name, stamp, FileKeys(content, content)) for name, content in zip(names, contents, strict=True)]
     space.add({content: np.full(128, 0.5, np.float32) for content in contents}, records)
     database.close()
     return database.path

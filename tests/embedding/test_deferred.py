@@ -11,7 +11,7 @@ from fake_encoder import FakeEncoder
 from PIL import Image
 
 from clipsim.cache.database import Database
-from clipsim.cache.vectors import Space
+from clipsim.cache.vectors import VectorNamespace
 from clipsim.embedding.deferred import DeferredEncoder
 from clipsim.engines.encoder import Encoder
 from clipsim.engines.preprocessing import Preprocessing, find_preprocessing
@@ -32,9 +32,9 @@ def defer(open_model: Callable[[], Encoder], preprocessing: Preprocessing | None
 
 
 @pytest.fixture
-def space(cache_folder: Path) -> Space:
+def space(cache_folder: Path) -> VectorNamespace:
     """An empty one."""
-    return Space(Database(cache_folder), b"model")
+    return VectorNamespace(Database(cache_folder), b"model")
 
 
 def test_the_model_is_opened_once_for_all_threads(encoder: FakeEncoder) -> None:
@@ -58,7 +58,7 @@ def test_the_model_is_opened_once_for_all_threads(encoder: FakeEncoder) -> None:
     assert encoder.text_batches == [1, 1]
 
 
-def test_facts_of_an_earlier_run_need_no_model(encoder: FakeEncoder, space: Space) -> None:
+def test_facts_of_an_earlier_run_need_no_model(encoder: FakeEncoder, space: VectorNamespace) -> None:
     """They are stored with the model's vectors when it is opened."""
     encoder.name, encoder.pretrained = SPEC.reported_name, SPEC.reported_tag
     first = defer(lambda: encoder)
@@ -70,12 +70,12 @@ def test_facts_of_an_earlier_run_need_no_model(encoder: FakeEncoder, space: Spac
         raise AssertionError("it is not needed")
 
     second = defer(fail)
-    second.use_facts_of(Space(space.database, space.key))
+    second.use_facts_of(VectorNamespace(space.database, space.key))
     assert second.facts == encoder.facts
     assert second.image_size == 8
 
 
-def test_facts_tell_how_the_model_has_run(encoder: FakeEncoder, space: Space) -> None:
+def test_facts_tell_how_the_model_has_run(encoder: FakeEncoder, space: VectorNamespace) -> None:
     """A notice that comes with a batch is in them from then on; the cache keeps those of the files."""
     deferred = defer(lambda: encoder)
     deferred.use_facts_of(space)
@@ -83,7 +83,7 @@ def test_facts_tell_how_the_model_has_run(encoder: FakeEncoder, space: Space) ->
     encoder.notices = ("too little memory",)
 
     assert deferred.facts.notices == deferred.known_notices == ("too little memory",)
-    assert (Space(space.database, space.key).facts or {})["notices"] == []
+    assert (VectorNamespace(space.database, space.key).facts or {})["notices"] == []
 
 
 def test_pictures_are_prepared_while_the_model_is_opened(encoder: FakeEncoder) -> None:

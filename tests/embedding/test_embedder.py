@@ -13,6 +13,7 @@ import pytest
 from conftest import Machine
 from fake_encoder import FakeEncoder
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 import clipsim
 from clipsim.cache.database import Database
@@ -104,17 +105,43 @@ def test_only_what_has_changed_is_computed(machine: Machine, pictures: Path) -> 
     assert machine.encoders[1].image_batches == [1]
 
 
+def test_devices_of_one_precision_share_their_vectors(machine: Machine, pictures: Path) -> None:
+    """A vector is kept as long as it would come out the same to 1e-5."""
+    first = rank(pictures)
+
+    assert (rank(pictures, device="cuda", precision="fp32").similarity == first.similarity).all()
+    assert len(machine.encoders) == 1
+
+
 @pytest.mark.parametrize("options", [{"precision": "bf16"}, {"device": "cuda"}, {"engine": "torch", "exact": True}])
 def test_vectors_of_other_options_are_not_used(
     machine: Machine, pictures: Path, options: dict[str, bool | str]
 ) -> None:
-    """A precision, a kind of device and a way of decoding each have their own; each is found again."""
+    """A precision, the one of a GPU too, and a way of decoding each have their own; each is found again."""
     first = rank(pictures)
     other = rank(pictures, **options)
     assert len(machine.encoders) == 2
 
     assert (rank(pictures, **options), rank(pictures)) == (other, first)
     assert len(machine.encoders) == 2
+
+
+def test_a_keyword_in_a_file_changes_its_bytes_and_not_its_vector(machine: Machine, pictures: Path) -> None:
+    """What another program writes of a picture leaves nothing to compute; the SHA-256 is that of the file now."""
+    first = rank(pictures)
+    for path in pictures.iterdir():
+        with Image.open(path) as image:
+            described = PngInfo()
+            described.add_itxt("XML:com.adobe.xmp", "<x:xmpmeta>a keyword</x:xmpmeta>")
+            image.save(path, pnginfo=described)
+
+    assert (rank(pictures).similarity == first.similarity).all()
+    assert len(machine.encoders) == 1
+    with clipsim.open("clipsim-mini") as session:
+        pipeline = session.open_pipeline(make_sources(pictures / "teal.png"))
+        (batch,) = session.embed_images(pipeline)
+    assert isinstance(batch[0], ImageVector)
+    assert batch[0].digest == hashlib.sha256((pictures / "teal.png").read_bytes()).digest()
 
 
 def test_weights_that_differ_are_another_model(machine: Machine, pictures: Path, tmp_path: Path) -> None:

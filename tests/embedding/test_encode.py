@@ -12,7 +12,7 @@ from fake_encoder import FakeEncoder
 from PIL import Image
 
 from clipsim.cache.database import Database
-from clipsim.cache.vectors import EmbeddingCache, FileDigests, Space
+from clipsim.cache.vectors import EmbeddingCache, FileDigests, VectorNamespace
 from clipsim.embedding.encode import (
     ImageVector,
     Outcome,
@@ -31,7 +31,9 @@ from clipsim.inputs.sources import FileSource, PillowSource, Source
 def cache(cache_folder: Path) -> EmbeddingCache:
     """An empty one."""
     database = Database(cache_folder)
-    return EmbeddingCache(Space(database, b"texts"), Space(database, b"images"), FileDigests(database))
+    return EmbeddingCache(
+        VectorNamespace(database, b"texts"), VectorNamespace(database, b"images"), FileDigests(database)
+    )
 
 
 def embed(

@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from clipsim.cache.database import FILE, Database
-from clipsim.cache.vectors import Space
+from clipsim.cache.vectors import VectorNamespace
 
 # Keeps vectors of one number each, after what it was told on the command line: folder, process, count.
 WRITER = """
 import logging, sys, numpy as np
 from pathlib import Path
 from clipsim.cache.database import Database
-from clipsim.cache.vectors import Space
+from clipsim.cache.vectors import VectorNamespace
 logging.basicConfig(format="%(message)s")
-space = Space(Database(Path(sys.argv[1])), b"model")
+space = VectorNamespace(Database(Path(sys.argv[1])), b"model")
 first = int(sys.argv[2]) * 1000
 print("begun", flush=True)
 for number in range(first, first + int(sys.argv[3])):
@@ -38,7 +38,7 @@ def find(folder: Path, numbers: list[int]) -> list[int]:
     """Those numbers whose vectors are there; all that are there are right, and the file passes SQLite's own check."""
     database = Database(folder)
     assert database.select("PRAGMA integrity_check") == [(b"ok",)]
-    found = Space(database, b"model").find([number.to_bytes(32, "big") for number in numbers])
+    found = VectorNamespace(database, b"model").find([number.to_bytes(32, "big") for number in numbers])
     database.close()
     for content, vector in found.items():
         assert (vector == np.full(64, int.from_bytes(content, "big"), np.float32)).all()

@@ -45,7 +45,7 @@ def encoders(monkeypatch: pytest.MonkeyPatch) -> dict[str, NamedEncoder]:
 
     def plan(spec: ModelSpec, *_: Any, **__: Any) -> EnginePlan:
         encoder = found[spec.name]
-        return EnginePlan("torch", None, "cpu", "fp32", f"colours {spec.name}", lambda: encoder)
+        return EnginePlan("torch", "cpu", "fp32", f"colours {spec.name}", lambda: encoder)
 
     monkeypatch.setattr("clipsim.embedding.embedder.plan_engine", plan)
     return found

@@ -1,7 +1,7 @@
 """Contents → the vectors that earlier runs computed for them, in one SQLite file, keyed by all that decides a vector.
 
-- `keys`: the keys of a model's vectors, and of a text
-- `vectors`: `EmbeddingCache`, what a run reads and writes; digests of files that have not changed
+- `keys`: the keys of a model's vectors, of a text, and of an image file without its metadata
+- `vectors`: `EmbeddingCache`, what a run reads and writes; what is known of files that have not changed
 - `database`: the SQLite file itself: its tables, its rows, and what happens when it is damaged
 - `maintenance`: counts and sizes; clearing and pruning
 """

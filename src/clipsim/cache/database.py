@@ -6,7 +6,6 @@ import os
 import sqlite3
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -49,8 +48,8 @@ class Database:
     ) -> list[Row]:
         """The rows of a query, text as bytes; none when the cache cannot be used.
 
-        `check` is called with the values of each row, of any type, and returns whether they are what was written. If
-        one row is not, the file is damaged.
+        `check` is called with the values of each row and returns whether their types and lengths are those that are
+        written. If one row's are not, the file is damaged.
         """
 
         def read(connection: sqlite3.Connection) -> list[Row]:
@@ -83,18 +82,13 @@ class Database:
 
     def read_note(self, name: str) -> str | None:
         """The value that was written under a name; None where there is none."""
-        key = name.encode()
-        rows = self.select(
-            "SELECT name, value, checksum FROM notes WHERE name = ?",
-            [key],
-            check=lambda found, value, checksum: found == key and checksum == crc(key, value),
-        )
-        return rows[0][1].decode() if rows else None
+        query = "SELECT value FROM notes WHERE name = ?"
+        rows = self.select(query, [name.encode()], check=lambda value: isinstance(value, bytes))
+        return rows[0][0].decode(errors="replace") if rows else None
 
     def write_note(self, name: str, value: str) -> None:
         """Keep a short text under a name."""
-        key, text = name.encode(), value.encode()
-        self.write([("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", [(key, text, crc(key, text))])])
+        self.write([("INSERT OR REPLACE INTO notes VALUES (?, ?)", [(name.encode(), value.encode())])])
 
     def run_alone(self, statement: str) -> bool:
         """Execute a statement outside any transaction, such as VACUUM; whether it was done."""
@@ -177,26 +171,20 @@ class Database:
         )
 
 
-def crc(*parts: object) -> int | None:
-    """A checksum over several values; None, which equals no checksum, where one of them is not bytes."""
-    checksum = 0
-    for part in parts:
-        if not isinstance(part, bytes):
-            return None
-        checksum = zlib.crc32(part, checksum)
-    return checksum
-
-
-VERSION = 2
+VERSION = 3
 PAGE_BYTES = 16_384  # a page holds several vectors of two kilobytes
 _TABLES = {
-    "spaces": "id INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE, facts BLOB, checksum INTEGER",
+    "namespaces": "id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, facts BLOB)",
     "vectors": (
-        "space INTEGER NOT NULL, content BLOB NOT NULL, vector BLOB NOT NULL, checksum INTEGER NOT NULL, "
-        "used INTEGER NOT NULL, PRIMARY KEY (space, content)"
+        "namespace INTEGER NOT NULL, key BLOB NOT NULL, vector BLOB NOT NULL, used INTEGER NOT NULL, "
+        "PRIMARY KEY (namespace, key))"
     ),
-    "files": "path BLOB PRIMARY KEY, stamp BLOB NOT NULL, content BLOB NOT NULL, checksum INTEGER NOT NULL",
-    "notes": "name BLOB PRIMARY KEY, value BLOB NOT NULL, checksum INTEGER NOT NULL",
+    "texts": (
+        "namespace INTEGER NOT NULL, text BLOB NOT NULL, tokens BLOB NOT NULL, PRIMARY KEY (namespace, text)"
+        ") WITHOUT ROWID"
+    ),
+    "files": "path BLOB PRIMARY KEY, stamp BLOB NOT NULL, digest BLOB NOT NULL, key BLOB NOT NULL) WITHOUT ROWID",
+    "notes": "name BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
 }
 
 
@@ -214,9 +202,6 @@ def prepare(connection: sqlite3.Connection) -> None:
         raise NewerSchemaError
     if version < VERSION:
         _create_tables(connection)
-    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-    if not {name for (name,) in tables} >= {name.encode() for name in _TABLES}:
-        raise sqlite3.DatabaseError("its tables are missing")
 
 
 def _create_tables(connection: sqlite3.Connection) -> None:
@@ -234,7 +219,7 @@ def _create_tables(connection: sqlite3.Connection) -> None:
     if _read_version(connection) < VERSION:
         for name, columns in _TABLES.items():
             connection.execute(f"DROP TABLE IF EXISTS {name}")
-            connection.execute(f"CREATE TABLE {name} ({columns})")
+            connection.execute(f"CREATE TABLE {name} ({columns}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
 

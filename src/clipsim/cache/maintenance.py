@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipsim.cache.database import Database
-from clipsim.cache.keys import IDENTITY_NUMBERS
 from clipsim.cache.vectors import SECONDS_PER_DAY
 
-LINK_BYTES = 4 * IDENTITY_NUMBERS  # of a row that says which tokens a text has
-BLOCK = 2000  # rows that one transaction removes, so that other processes do not wait long
+ROWS_PER_TRANSACTION = 2000  # so that other processes do not wait long
 
 
 @dataclass(frozen=True)
@@ -27,8 +25,7 @@ class Contents:
 
 def describe(database: Database) -> Contents:
     """Count what the cache holds."""
-    vectors = _count(database, "vectors WHERE length(vector) <> ?", LINK_BYTES)
-    spaces, files = (_count(database, table) for table in ("spaces", "files"))
+    vectors, spaces, files = (_count(database, table) for table in ("vectors", "namespaces", "files"))
     return Contents(str(database.path), size_on_disk(database.path), vectors, spaces, files)
 
 
@@ -41,7 +38,7 @@ def size_on_disk(path: Path) -> int:
 def clear(database: Database) -> int:
     """Remove everything; the number of vectors that were removed."""
     removed = describe(database).vectors
-    database.write([(f"DELETE FROM {table}", [()]) for table in ("vectors", "spaces", "files", "notes")])
+    database.write([(f"DELETE FROM {table}", [()]) for table in ("vectors", "texts", "namespaces", "files", "notes")])
     _shrink(database)
     return removed
 
@@ -55,33 +52,34 @@ def prune(database: Database, *, older_than: float | None = None, max_bytes: int
     before = describe(database).vectors
     if older_than is not None:
         oldest = (time.time() - older_than) // SECONDS_PER_DAY
-        for _ in range(0, _count(database, "vectors WHERE used < ?", oldest), BLOCK):
-            statement = f"DELETE FROM vectors WHERE rowid IN (SELECT rowid FROM vectors WHERE used < ? LIMIT {BLOCK})"
-            database.write([(statement, [(oldest,)])])
+        for _ in range(0, _count(database, "vectors WHERE used < ?", oldest), ROWS_PER_TRANSACTION):
+            some = f"SELECT rowid FROM vectors WHERE used < ? LIMIT {ROWS_PER_TRANSACTION}"
+            database.write([(f"DELETE FROM vectors WHERE rowid IN ({some})", [(oldest,)])])
     if older_than is not None or (max_bytes is not None and size_on_disk(database.path) > max_bytes):
         _shrink(database)
-    while max_bytes is not None and (found := describe(database)).bytes > max_bytes:
-        share = 1 - max_bytes / found.bytes
-        there = _count(database, "vectors")
-        rows = min(there, int(there * share * 1.05) + 1)
+    while max_bytes is not None and (contents := describe(database)).bytes > max_bytes:
+        share = 1 - max_bytes / contents.bytes
+        rows = min(contents.vectors, int(contents.vectors * share * 1.05) + 1)
         oldest_first = f"SELECT rowid FROM vectors ORDER BY used, rowid LIMIT {rows}"
         database.write([(f"DELETE FROM vectors WHERE rowid IN ({oldest_first})", [()])])
         _shrink(database)
-        if _count(database, "vectors") in (0, there):
+        if _count(database, "vectors") in (0, contents.vectors):
             break
     return before - describe(database).vectors
 
 
 def _count(database: Database, rows: str, *values: float) -> int:
-    found = database.select(f"SELECT count(*) FROM {rows}", values)
-    return int(found[0][0]) if found else 0
+    counts = database.select(f"SELECT count(*) FROM {rows}", values)
+    return int(counts[0][0]) if counts else 0
 
 
 def _shrink(database: Database) -> None:
-    """Remove files and spaces without vectors, and return the free pages to the file system."""
+    """Remove what belongs to vectors that are gone, and return the free pages to the file system."""
     orphans = (
-        "DELETE FROM files WHERE content NOT IN (SELECT content FROM vectors)",
-        "DELETE FROM spaces WHERE id NOT IN (SELECT space FROM vectors)",
+        "DELETE FROM files WHERE key NOT IN (SELECT key FROM vectors)",
+        "DELETE FROM texts WHERE NOT EXISTS (SELECT 1 FROM vectors WHERE vectors.namespace = texts.namespace AND "
+        "vectors.key = texts.tokens)",
+        "DELETE FROM namespaces WHERE id NOT IN (SELECT namespace FROM vectors)",
     )
     database.write([(statement, [()]) for statement in orphans])
     database.run_alone("VACUUM")

@@ -7,16 +7,16 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.cache.database import MAX_QUERY_VALUES, Database, crc
+from clipsim.cache.database import MAX_QUERY_VALUES, Database, Row
+from clipsim.cache.keys import KEY_BYTES
 from clipsim.files import FileStamp, digest_file
 
 Features = NDArray[np.float32]
@@ -28,95 +28,127 @@ def today() -> int:
     return int(time.time()) // SECONDS_PER_DAY
 
 
-class Space:
-    """The vectors of one key: a model in one precision on one kind of device and engine.
+class VectorNamespace:
+    """The vectors of a model's texts, or of its images, in one precision; `facts` are what results state of the model.
 
-    Every row has a checksum over its vector, its content's key and the space's key, and is found by these keys alone:
-    the numbers of spaces are another file's once a damaged file has been replaced.
+    Rows are found by the key of the namespace, not by its number: that is another one once a damaged file has been
+    replaced.
     """
 
     def __init__(self, database: Database, key: bytes) -> None:
         self.database, self.key = database, key
         self.facts = self._read_facts()
-        self._stale: set[bytes] = set()  # found, and not recorded as used today
+        self._stale: set[bytes] = set()  # the keys that were found, and are not recorded as used today
         self._lock = threading.Lock()  # of `_stale`
 
     def _read_facts(self) -> dict[str, Any] | None:
-        rows = self.database.select(
-            "SELECT key, facts, checksum FROM spaces WHERE key = ?",
-            [self.key],
-            check=lambda key, facts, checksum: key == self.key and (facts is None or checksum == crc(key, facts)),
-        )
-        return json.loads(rows[0][1]) if rows and rows[0][1] is not None else None
+        query = "SELECT facts FROM namespaces WHERE key = ? AND facts IS NOT NULL"
+        rows = self.database.select(query, [self.key], check=lambda facts: isinstance(facts, bytes))
+        try:
+            facts = json.loads(rows[0][0]) if rows else None
+        except ValueError:
+            return None
+        return facts if isinstance(facts, dict) else None
 
     def keep_facts(self, facts: dict[str, Any]) -> None:
         """Store what a result states of the model, so that cached runs need not open it."""
-        text = json.dumps(facts).encode()
         keep = (
-            "INSERT INTO spaces (key, facts, checksum) VALUES (?, ?, ?) "
-            "ON CONFLICT (key) DO UPDATE SET facts = excluded.facts, checksum = excluded.checksum"
+            "INSERT INTO namespaces (key, facts) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET facts = excluded.facts"
         )
-        self.database.write([(keep, [(self.key, text, crc(self.key, text))])])
+        self.database.write([(keep, [(self.key, json.dumps(facts).encode())])])
         self.facts = facts
 
-    def find(self, contents: Sequence[bytes]) -> dict[bytes, Features]:
-        """The vectors, (d,) float32, of those contents that have one."""
-        found, now = {}, today()
-        for start in range(0, len(contents), MAX_QUERY_VALUES):
-            part = contents[start : start + MAX_QUERY_VALUES]
-            rows = self.database.select(
-                "SELECT content, vector, vectors.checksum, used FROM vectors JOIN spaces ON spaces.id = vectors.space "
-                f"WHERE key = ? AND content IN ({','.join('?' * len(part))})",
-                [self.key, *part],
-                check=self._is_sound,
-            )
-            for content, vector, _, used in rows:
-                found[content] = np.frombuffer(vector, np.float32)
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, Features]:
+        """The vectors, (d,) float32, of those keys that have one."""
+        vectors, now = {}, today()
+        lengths: set[int] = set()
+
+        def is_sound(key: object, vector: object, used: object) -> bool:
+            if not (key in wanted and isinstance(vector, bytes) and isinstance(used, int)):
+                return False
+            lengths.add(len(vector))
+            return len(lengths) == 1 and len(vector) > 0 and len(vector) % 4 == 0
+
+        for wanted in _parts(keys):
+            for key, vector, used in self._select("vectors", "key", "vector, used", wanted, is_sound):
+                vectors[key] = np.frombuffer(vector, np.float32)
                 if used < now:
                     with self._lock:
-                        self._stale.add(content)
-        return found
+                        self._stale.add(key)
+        return vectors
 
-    def add(self, vectors: Mapping[bytes, Features], files: Sequence[FileRecord] = ()) -> None:
-        """Store the finite ones of the vectors, and the digests of the files they come from, in one transaction."""
-        rows = []
-        now = today()
-        for content, features in vectors.items():
-            if np.isfinite(features).all():
-                vector = np.ascontiguousarray(features, np.float32).tobytes()
-                rows.append((self.key, content, vector, crc(self.key, content, vector), now))
-        steps: list[tuple[str, Sequence[Sequence[Any]]]] = [
-            ("INSERT OR IGNORE INTO spaces (key) VALUES (?)", [(self.key,)]),
-            ("INSERT OR REPLACE INTO vectors SELECT id, ?2, ?3, ?4, ?5 FROM spaces WHERE key = ?1", rows),
+    def find_tokens(self, texts: Sequence[bytes]) -> dict[bytes, bytes]:
+        """The keys of the tokens (`keys.tokens_key`) of those texts that are known."""
+
+        def is_sound(text: object, tokens: object) -> bool:
+            return text in wanted and isinstance(tokens, bytes) and len(tokens) == KEY_BYTES
+
+        tokens: dict[bytes, bytes] = {}
+        for wanted in _parts(texts):
+            tokens.update(self._select("texts", "text", "tokens", wanted, is_sound))
+        return tokens
+
+    def add(
+        self, vectors: Mapping[bytes, Features], files: Sequence[FileRecord] = (), tokens: Mapping[bytes, bytes] = {}
+    ) -> None:
+        """Store the finite ones of the vectors in one transaction, and with them what they were made from.
+
+        `files` are the records of image files, `tokens` the keys of the tokens of texts.
+        """
+        rows = [
+            (self.key, key, np.ascontiguousarray(vector, np.float32).tobytes(), today())
+            for key, vector in vectors.items()
+            if np.isfinite(vector).all()
         ]
-        if files:
-            steps.append(FileDigests.statement(files))
-        if rows or files:
+        texts = [(self.key, text, own) for text, own in tokens.items()]
+        steps: list[tuple[str, Sequence[Sequence[Any]]]] = [
+            ("INSERT OR IGNORE INTO namespaces (key) VALUES (?)", [(self.key,)]),
+            ("INSERT OR REPLACE INTO vectors SELECT id, ?2, ?3, ?4 FROM namespaces WHERE key = ?1", rows),
+            ("INSERT OR REPLACE INTO texts SELECT id, ?2, ?3 FROM namespaces WHERE key = ?1", texts),
+            FileDigests.statement(files),
+        ]
+        if any(rows for _, rows in steps[1:]):
             self.database.write(steps)
 
-    def note_use(self) -> None:
+    def record_use(self) -> None:
         """Record that vectors were used today, for `prune`."""
         with self._lock:
             stale, self._stale = self._stale, set()
         if stale:
             statement = (
-                "UPDATE vectors SET used = ?1 WHERE space = (SELECT id FROM spaces WHERE key = ?2) AND content = ?3"
+                "UPDATE vectors SET used = ?1 WHERE namespace = (SELECT id FROM namespaces WHERE key = ?2) AND key = ?3"
             )
-            self.database.write([(statement, [(today(), self.key, content) for content in stale])])
+            self.database.write([(statement, [(today(), self.key, key) for key in stale])])
 
-    def _is_sound(self, content: object, vector: object, checksum: object, used: object) -> bool:
-        return isinstance(used, int) and checksum == crc(self.key, content, vector)
+    def _select(
+        self, table: str, column: str, others: str, values: Sequence[bytes], check: Callable[..., bool]
+    ) -> list[Row]:
+        query = (
+            f"SELECT {table}.{column}, {others} FROM {table} JOIN namespaces ON namespaces.id = {table}.namespace "
+            f"WHERE namespaces.key = ? AND {table}.{column} IN ({_marks(values)})"
+        )
+        return self.database.select(query, [self.key, *values], check=check)
+
+
+def _parts(values: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """As many values at a time as a query can hold."""
+    for start in range(0, len(values), MAX_QUERY_VALUES):
+        yield values[start : start + MAX_QUERY_VALUES]
+
+
+def _marks(values: Sequence[bytes]) -> str:
+    return ",".join("?" * len(values))
 
 
 class VectorStore(Protocol):
     """Vectors by the key of what they were made from."""
 
-    def find(self, contents: Sequence[bytes]) -> dict[bytes, Features]:
-        """The vectors of those contents that have one."""
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, Features]:
+        """The vectors of those keys that have one."""
         ...
 
     def add(self, vectors: Mapping[bytes, Features], files: Sequence[FileRecord] = ()) -> None:
-        """Keep vectors, and with them the digests of the files they were made from."""
+        """Keep vectors, and with them the records of the files they were made from."""
         ...
 
 
@@ -138,24 +170,15 @@ class ImageCache(Protocol):
 class EmbeddingCache:
     """What a run reads and writes: the vectors of its model's texts and images, and the digests of files."""
 
-    texts: Space
-    images: Space
+    texts: VectorNamespace
+    images: VectorNamespace
     files: FileDigests
-
-    def change_keys(self, texts: bytes, images: bytes) -> None:
-        """Read and write the vectors of other keys from now on."""
-        self._note_use()
-        database = self.files.database
-        self.texts, self.images = Space(database, texts), Space(database, images)
 
     def close(self) -> None:
         """Record what was used, and close the file."""
-        self._note_use()
+        self.texts.record_use()
+        self.images.record_use()
         self.files.database.close()
-
-    def _note_use(self) -> None:
-        self.texts.note_use()
-        self.images.note_use()
 
 
 Key = TypeVar("Key", bound=Hashable)
@@ -208,17 +231,17 @@ class RecentVectors:
         self._store = store
         self._recent: RecentArrays[bytes, Features] = RecentArrays(max_bytes)
 
-    def find(self, contents: Sequence[bytes]) -> dict[bytes, Features]:
-        """The vectors of those contents that have one."""
-        found = {content: array for content in contents if (array := self._recent.get(content)) is not None}
-        missing = [content for content in contents if content not in found]
-        return found | (self._store.find(missing) if missing else {})
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, Features]:
+        """The vectors of those keys that have one."""
+        recent = {key: array for key in keys if (array := self._recent.get(key)) is not None}
+        missing = [key for key in keys if key not in recent]
+        return recent | (self._store.find(missing) if missing else {})
 
     def add(self, vectors: Mapping[bytes, Features], _: Sequence[FileRecord] = ()) -> None:
         """Keep the finite ones of the vectors."""
-        for content, features in vectors.items():
+        for key, features in vectors.items():
             if np.isfinite(features).all():
-                self._recent.put(content, np.array(features, np.float32), len(content))
+                self._recent.put(key, np.array(features, np.float32), len(key))
 
 
 class RecentCache:
@@ -229,8 +252,14 @@ class RecentCache:
         self.files: FileDigests = cache.files
 
 
-DIGEST_BYTES = 32
-FileRecord = tuple[str, FileStamp, bytes]  # a source's name, the stamp of its file, the digest of its content
+class FileKeys(NamedTuple):
+    """What is known of a file's content: its SHA-256, and the key of its vectors (`keys.image_key`)."""
+
+    digest: bytes
+    key: bytes
+
+
+FileRecord = tuple[str, FileStamp, FileKeys]  # a source's name, the stamp of its file, what its content is
 
 
 class FileDigests:
@@ -239,29 +268,26 @@ class FileDigests:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def find(self, stamps: Mapping[str, FileStamp]) -> dict[str, bytes]:
-        """The digests (32 bytes) of those names whose files have the stamp they had when they were read."""
-        found: dict[str, bytes] = {}
-        names = iter(stamps)
-        while block := {_key(name): name for name in islice(names, MAX_QUERY_VALUES)}:
-            marks = ",".join("?" * len(block))
-            rows = self.database.select(
-                f"SELECT path, stamp, content, checksum FROM files WHERE path IN ({marks})",
-                list(block),
-                check=lambda *row, paths=block: row[0] in paths and _is_sound(*row),
-            )
-            for path, stamp, content, _ in rows:
-                if stamp == stamps[block[path]].packed():
-                    found[block[path]] = content
-        return found
+    def find(self, stamps: Mapping[str, FileStamp]) -> dict[str, FileKeys]:
+        """What is known of those names whose files have the stamp they had when they were read."""
+        names = {_path(name): name for name in stamps}
+
+        def is_sound(path: object, stamp: object, *keys: object) -> bool:
+            whole = all(isinstance(key, bytes) and len(key) == KEY_BYTES for key in keys)
+            return path in names and isinstance(stamp, bytes) and whole
+
+        files: dict[str, FileKeys] = {}
+        for part in _parts(list(names)):
+            query = f"SELECT path, stamp, digest, key FROM files WHERE path IN ({_marks(part)})"
+            for path, stamp, *keys in self.database.select(query, part, check=is_sound):
+                if stamp == stamps[names[path]].packed():
+                    files[names[path]] = FileKeys(*keys)
+        return files
 
     @staticmethod
-    def statement(records: Sequence[FileRecord]) -> tuple[str, list[tuple[object, ...]]]:
-        """The statement and rows that store digests, each with the stamp its file had before and after reading."""
-        rows: list[tuple[object, ...]] = []
-        for name, stamp, content in records:
-            key, packed = _key(name), stamp.packed()
-            rows.append((key, packed, content, crc(key, packed, content)))
+    def statement(records: Sequence[FileRecord]) -> tuple[str, Sequence[Sequence[bytes]]]:
+        """The statement and rows that store records, each with the stamp its file had before and after reading."""
+        rows = [(_path(name), stamp.packed(), *keys) for name, stamp, keys in records]
         return "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows
 
     def is_known(self, path: Path) -> bool:
@@ -292,11 +318,7 @@ class FileDigests:
         return note.removeprefix(f"{stamp} ")
 
 
-def _is_sound(path: object, stamp: object, content: object, checksum: object) -> bool:
-    return isinstance(content, bytes) and len(content) == DIGEST_BYTES and checksum == crc(path, stamp, content)
-
-
-def _key(name: str) -> bytes:
+def _path(name: str) -> bytes:
     return os.fsencode(os.path.abspath(name))  # noqa: PTH100 (os.path keeps names that are not UTF-8, and is fast)
 
 

@@ -47,7 +47,7 @@ def info_command(as_json: shared.AsJson = False) -> None:
     write(
         f"{printable(found.path)}\n"
         f"{found.bytes / 1e6:,.1f} MB; {_count(found.vectors, 'vector')} in {_count(found.spaces, 'set')} "
-        "(the texts or images of a model, in one precision, on one kind of device); "
+        "(the texts or images of a model, in one precision); "
         f"{_count(found.files, 'known file')}\n"
     )
 

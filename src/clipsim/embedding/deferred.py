@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from clipsim.cache.vectors import Space
+from clipsim.cache.vectors import VectorNamespace
 from clipsim.engines.encoder import Encoder, EncoderFacts, Features, Pixels, Tokens
 from clipsim.engines.preprocessing import Preprocessing
 from clipsim.errors import UsageError
@@ -49,7 +49,7 @@ class DeferredEncoder:
         self.name, self.pretrained = spec.reported_name, spec.reported_tag
         self.engine, self.device, self.precision = engine, device, precision
         self._open_model, self._preprocessing = open_model, preprocessing
-        self._space: Space | None = None
+        self._namespace: VectorNamespace | None = None
         self._process = os.getpid()
         self._encoding = threading.Lock()
         self._lock = threading.Lock()  # of everything below
@@ -60,13 +60,13 @@ class DeferredEncoder:
         self._error_origin: TracebackType | None = None
         self.seconds_loading = 0.0  # that callers have waited for the model to be open
 
-    def use_facts_of(self, space: Space) -> None:
-        """Take the facts from a space of the cache, or store them there once the model has been loaded.
+    def use_facts_of(self, namespace: VectorNamespace) -> None:
+        """Take the facts from a namespace of the cache, or store them there once the model has been loaded.
 
         Called before anything else but `start`.
         """
-        self._space = space
-        if (cached := space.facts or {}).get("format") == _FORMAT:
+        self._namespace = namespace
+        if (cached := namespace.facts or {}).get("format") == _FORMAT:
             self._facts = EncoderFacts(
                 name=self.name,
                 pretrained=self.pretrained,
@@ -133,9 +133,9 @@ class DeferredEncoder:
             return self._opened
 
     def _keep(self, facts: EncoderFacts) -> None:
-        if self._space is not None:
+        if self._namespace is not None:
             cached = {name: getattr(facts, name) for name in _CACHED_FACTS}
-            self._space.keep_facts({"format": _FORMAT, **cached, "preprocessing": facts.preprocessing.to_dict()})
+            self._namespace.keep_facts({"format": _FORMAT, **cached, "preprocessing": facts.preprocessing.to_dict()})
 
     def _open(self) -> None:
         if self.engine == "torch":

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from clipsim.cache.database import Database
-from clipsim.cache.keys import image_space_key, text_space_key
-from clipsim.cache.vectors import EmbeddingCache, FileDigests, ImageCache, Space
+from clipsim.cache.keys import image_namespace_key, text_namespace_key
+from clipsim.cache.vectors import EmbeddingCache, FileDigests, ImageCache, VectorNamespace
 from clipsim.embedding.deferred import DeferredEncoder
 from clipsim.embedding.encode import Outcome, TextFeatures, embed_images, embed_texts, join_blocks
 from clipsim.embedding.pipeline import Pipeline
@@ -279,8 +279,10 @@ class Embedder:
             return None
         if self._plan.identity is None and not digests.is_known(self._files.weights):
             self._deferred.start()  # it will be needed: load it while the weights are read for their digest
-        texts, images = self._keys()
-        cache = EmbeddingCache(Space(self._database, texts), Space(self._database, images), digests)
+        database, precision, decoding = self._database, self.precision, self.decoding.as_key()
+        texts = text_namespace_key(identity=self.identity, precision=precision)
+        images = image_namespace_key(identity=self.identity, precision=precision, decoding=decoding)
+        cache = EmbeddingCache(VectorNamespace(database, texts), VectorNamespace(database, images), digests)
         self._deferred.use_facts_of(cache.texts)
         return cache
 
@@ -290,16 +292,6 @@ class Embedder:
             return identify_model(self.spec, self._files, digest_file if known is None else known.digest)
         except OSError as error:
             raise WeightsError(f"{printable(str(error.filename))}: cannot read it: {error.strerror}") from error
-
-    def _keys(self) -> tuple[bytes, bytes]:
-        facts: dict[str, Any] = {
-            "identity": self.identity,
-            "engine": self._plan.engine,
-            "device": self.device,
-            "precision": self.precision,
-            "runtime": self._plan.runtime,
-        }
-        return text_space_key(**facts), image_space_key(**facts, decoding=self.decoding.as_key())
 
 
 def recall_device(database: Database | None) -> str | None:

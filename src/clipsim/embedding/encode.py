@@ -9,8 +9,8 @@ from itertools import islice
 
 import numpy as np
 
-from clipsim.cache.keys import text_identity, text_key, tokens_key
-from clipsim.cache.vectors import EmbeddingCache, FileRecord, ImageCache
+from clipsim.cache.keys import text_key, tokens_key
+from clipsim.cache.vectors import EmbeddingCache, FileKeys, FileRecord, ImageCache
 from clipsim.embedding.pipeline import Prepared
 from clipsim.engines.encoder import Features, ImageEncoder, TextEncoder
 from clipsim.errors import Failure, ImageError, TextError, TransientError, printable
@@ -70,22 +70,19 @@ def embed_texts(
     while block := list(islice(rest, prompts_per_block)):
         filled = [text for prompt in block for text in fill_templates(prompt, templates)]
         keys = [text_key(text, truncate=truncate) for text in filled]
-        links = {} if cache is None else cache.texts.find(keys)
-        vectors = {} if cache is None else cache.texts.find([tokens_key(identity) for identity in links.values()])
-        new = {
-            key: text
-            for key, text in zip(keys, filled, strict=True)
-            if key not in links or tokens_key(links[key]) not in vectors
-        }
+        tokens = {} if cache is None else cache.texts.find_tokens(keys)
+        vectors = {} if cache is None else cache.texts.find(list(set(tokens.values())))
+        new = {key: text for key, text in zip(keys, filled, strict=True) if tokens.get(key) not in vectors}
         if new:
-            _encode_texts(encoder, new, links, vectors, batch_size, truncate, cache)
-        shape = len(block), max(1, len(templates)), -1
-        identities = np.stack([links[key] for key in keys]).reshape(shape)
-        features = np.stack([vectors[tokens_key(links[key])] for key in keys]).reshape(shape)
+            _encode_texts(encoder, new, tokens, vectors, batch_size, truncate, cache)
+        count = max(1, len(templates))
+        features = np.stack([vectors[tokens[key]] for key in keys]).reshape(len(block), count, -1)
+        starts = range(0, len(keys), count)
+        identities = tuple(b"".join(tokens[key] for key in keys[start : start + count]) for start in starts)
         for prompt, own in zip(block, features, strict=True):
             if cause := find_fault(own):
                 raise TextError(f"'{printable(prompt, MAX_QUOTED)}': {cause}; its weights may be damaged")
-        yield TextFeatures(features, tuple(identity.tobytes() for identity in identities))
+        yield TextFeatures(features, identities)
 
 
 def join_blocks(blocks: Iterable[TextFeatures]) -> TextFeatures:
@@ -109,20 +106,20 @@ def find_first(identities: Sequence[bytes]) -> list[int]:
 def _encode_texts(
     encoder: TextEncoder,
     texts: Mapping[bytes, str],
-    links: dict[bytes, Features],
+    tokens: dict[bytes, bytes],
     vectors: dict[bytes, Features],
     batch_size: int,
     truncate: bool,
     cache: EmbeddingCache | None,
 ) -> None:
-    """Add texts by their keys: what their tokens are to `links`, and to `vectors` one vector for equal tokens."""
+    """Add texts by their keys: the keys of their tokens to `tokens`, and to `vectors` one vector for equal tokens."""
     given = list(texts.values())
     for start in range(0, len(given), batch_size):
-        tokens = encoder.tokenize(given[start : start + batch_size], truncate=truncate)
-        links |= dict(zip(list(texts)[start : start + batch_size], map(text_identity, tokens), strict=True))
+        ids = encoder.tokenize(given[start : start + batch_size], truncate=truncate)
+        tokens |= dict(zip(list(texts)[start : start + batch_size], map(tokens_key, ids), strict=True))
     wanted: dict[bytes, str] = {}
     for key, text in texts.items():
-        wanted.setdefault(tokens_key(links[key]), text)
+        wanted.setdefault(tokens[key], text)
     if cache is not None:
         vectors |= cache.texts.find([key for key in wanted if key not in vectors])
     missing = [(key, text) for key, text in wanted.items() if key not in vectors]
@@ -131,7 +128,8 @@ def _encode_texts(
         encoded = encoder.encode_texts([text for _, text in part], truncate=truncate)
         vectors |= dict(zip((key for key, _ in part), encoded, strict=True))
     if cache is not None:
-        cache.texts.add({**{key: links[key] for key in texts}, **{key: vectors[key] for key, _ in missing}})
+        new = {key: vectors[key] for key, _ in missing}
+        cache.texts.add(new, tokens={key: tokens[key] for key in texts})
 
 
 def embed_images(
@@ -206,11 +204,11 @@ def _encode(encoder: ImageEncoder, batch: Sequence[Prepared], fail: bool, cache:
         outcomes.append(
             ImageVector(prepared.name, features, prepared.digest, prepared.size, prepared.thumbnail, prepared.index)
         )
-        if prepared.digest is not None:
-            if prepared.cacheable:
-                fresh[prepared.digest] = features
+        if prepared.digest is not None and prepared.key is not None:
+            if prepared.features is None:
+                fresh[prepared.key] = features
             if prepared.stamp is not None:
-                read.append((prepared.name, prepared.stamp, prepared.digest))
+                read.append((prepared.name, prepared.stamp, FileKeys(prepared.digest, prepared.key)))
     if cache is not None and (fresh or read):
         cache.images.add(fresh, read)
     return outcomes

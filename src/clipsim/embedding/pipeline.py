@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
-from clipsim.cache.vectors import ImageCache
+from clipsim.cache.keys import image_key
+from clipsim.cache.vectors import FileKeys, ImageCache
 from clipsim.embedding.read_ahead import Feed
 from clipsim.engines.choice import usable_cores
 from clipsim.engines.encoder import Features, ImageEncoder, Pixels
@@ -39,9 +40,9 @@ POLL_SECONDS = 0.1
 class Prepared:
     """One input: its pixels, or the vector that was cached for it, or what was wrong with it.
 
-    `digest` is the SHA-256 of the file's content, None where the input has no file; `stamp` is the file's stamp where
-    it may be kept. `size` is the upright picture's width and height, where the pipeline measures; `thumbnail` is a
-    small image file, where it makes them; `index` is the source's.
+    `digest` is the SHA-256 of the file, None where the input has no file; `key` is that of its vector in the cache, and
+    `stamp` the file's stamp, where they may be kept. `size` is the upright picture's width and height, where the
+    pipeline measures; `thumbnail` is a small image file, where it makes them; `index` is the source's.
     """
 
     name: str
@@ -49,8 +50,8 @@ class Prepared:
     features: Features | None = None
     error: ImageError | None = None
     digest: bytes | None = None
+    key: bytes | None = None
     stamp: FileStamp | None = None
-    cacheable: bool = False
     size: tuple[int, int] | None = None
     thumbnail: bytes | None = None
     index: int | None = None
@@ -147,11 +148,11 @@ class Pipeline:
     def _take(self) -> bool:
         """Put some more inputs into the queue; whether there were any."""
         taken = self._next_sources()
-        digests, vectors = self._find_cached(taken)
+        files, vectors = self._find_cached(taken)
         for source in taken:
-            digest = digests.get(source.name)
-            if digest is not None and (features := vectors.get(digest)) is not None:
-                self._waiting.append(Prepared(source.name, features=features, digest=digest, index=source.index))
+            file = files.get(source.name)
+            if file is not None and (features := vectors.get(file.key)) is not None:
+                self._waiting.append(Prepared(source.name, features=features, digest=file.digest, index=source.index))
             else:
                 self._waiting.append(self._threads().submit(self._prepare, source))
         return bool(taken)
@@ -168,13 +169,13 @@ class Pipeline:
             self._source_error = error
         return taken
 
-    def _find_cached(self, sources: list[Source]) -> tuple[dict[str, bytes], dict[bytes, Features]]:
-        """The digests of files that have not changed since they were read, and the vectors of those."""
+    def _find_cached(self, sources: list[Source]) -> tuple[dict[str, FileKeys], dict[bytes, Features]]:
+        """What is known of files that have not changed since they were read, and the vectors of those."""
         if self._cache is None or self._measure or self._thumbnails is not None:
             return {}, {}
         stamps = {source.name: FileStamp.of(found) for source in sources if (found := source.stat()) is not None}
-        digests = self._cache.files.find(stamps)
-        return digests, self._cache.images.find(list(digests.values())) if digests else {}
+        files = self._cache.files.find(stamps)
+        return files, self._cache.images.find([file.key for file in files.values()]) if files else {}
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None:
@@ -205,14 +206,12 @@ class Pipeline:
             begun, before = time.time_ns(), stamp_of(stream)
             size = stream.seek(0, os.SEEK_END) if before is None else before.size
             check_file_size(size)
-            digest, content = read_content(stream, size, before is not None, held)
-            cached = None if self._cache is None else self._cache.images.find([digest]).get(digest)
+            file, content = read_content(stream, size, before is not None, held)
+            cached = None if self._cache is None else self._cache.images.find([file.key]).get(file.key)
             stamp = before if before is not None and before.is_settled(begun) and before == stamp_of(stream) else None
             if cached is not None:
                 small, shape = decode_thumbnail(content, self._thumbnails), self._size(content)
-                return Prepared(
-                    source.name, None, cached, None, digest, stamp, size=shape, thumbnail=small, index=source.index
-                )
+                return Prepared(source.name, None, cached, None, *file, stamp, shape, small, source.index)
             from clipsim.images.decode import decoded_file  # imports Pillow
 
             min_side = None if self._rules.exact else DRAFT_OVERSAMPLING * self._encoder.image_size
@@ -221,11 +220,9 @@ class Pipeline:
                 small = make_thumbnail(image, self._thumbnails)
             shape = self._size(content)
             # a file that was read twice may not have been the same both times
-            cacheable = content is not stream or (stamp is not None and stamp == stamp_of(stream))
-        stamp = stamp if cacheable else None
-        return Prepared(
-            source.name, pixels, None, None, digest, stamp, cacheable, shape, thumbnail=small, index=source.index
-        )
+            if content is stream and (stamp is None or stamp != stamp_of(stream)):
+                return Prepared(source.name, pixels, None, None, file.digest, None, None, shape, small, source.index)
+        return Prepared(source.name, pixels, None, None, *file, stamp, shape, small, source.index)
 
     def _size(self, content: BinaryIO) -> tuple[int, int] | None:
         if not self._measure:
@@ -252,18 +249,19 @@ def stamp_of(stream: BinaryIO) -> FileStamp | None:
         return None
 
 
-def read_content(stream: BinaryIO, size: int, is_file: bool, held: ExitStack) -> tuple[bytes, BinaryIO]:
-    """The SHA-256 of a stream of `size` bytes, and what to decode.
+def read_content(stream: BinaryIO, size: int, is_file: bool, held: ExitStack) -> tuple[FileKeys, BinaryIO]:
+    """The SHA-256 and the cache's key of a stream of `size` bytes, and what to decode.
 
-    A stream that is no file of its own and too long for memory is copied to a temporary file, which `held` closes.
-    Raises ImageError where it cannot be read.
+    What is too long for memory has its SHA-256 as its key, and is copied to a temporary file, which `held` closes, if
+    the stream is no file of its own. Raises ImageError where it cannot be read.
     """
     try:
         stream.seek(0)
         if size <= WHOLE_FILE_BYTES:
             data = stream.read(WHOLE_FILE_BYTES + 1)
             if len(data) <= WHOLE_FILE_BYTES:
-                return hashlib.sha256(data).digest(), io.BytesIO(data)
+                digest = hashlib.sha256(data).digest()
+                return FileKeys(digest, image_key(data, digest)), io.BytesIO(data)
             stream.seek(0)
         content = stream
         if not is_file:
@@ -274,7 +272,7 @@ def read_content(stream: BinaryIO, size: int, is_file: bool, held: ExitStack) ->
         content.seek(0)
     except OSError as error:
         raise reading_error("read", error) from error
-    return digest, content
+    return FileKeys(digest, digest), content
 
 
 OVERSAMPLING = 2  # a JPEG is decoded at no less than this many times the side of the thumbnail

@@ -61,10 +61,11 @@ def is_cached(session: Embedder, sources: Sequence[Source]) -> bool:
             for source in block
             if isinstance(source, FileSource) and (found := source.stat()) is not None
         }
-        digests = session.cache.files.find(stamps)
-        if len(digests) < len({source.name for source in block}):
+        files = session.cache.files.find(stamps)
+        if len(files) < len({source.name for source in block}):
             return False
-        if not set(digests.values()) <= set(session.cache.images.find(list(digests.values()))):
+        keys = [file.key for file in files.values()]
+        if not set(keys) <= set(session.cache.images.find(keys)):
             return False
     return True
 
@@ -117,7 +118,7 @@ def _split(outcome: Outcome, sessions: Sequence[Embedder]) -> tuple[Outcome, ...
         return (outcome,) * len(sessions)
     if len(sessions) == 1:
         return (outcome,)
-    ends = accumulate(session.encoder.embed_dim for session in sessions)
+    ends = accumulate(session.facts.embed_dim for session in sessions)
     return tuple(
         ImageVector(outcome.image, outcome.features[start:end], outcome.digest, index=outcome.index)
         for start, end in pairwise([0, *ends])
@@ -181,24 +182,22 @@ class _JointCache:
 class _JointVectors:
     def __init__(self, sessions: Sequence[Embedder]) -> None:
         self._sessions = sessions
-        self._spaces = [session.cache.images for session in sessions if session.cache is not None]
+        self._namespaces = [session.cache.images for session in sessions if session.cache is not None]
 
-    def find(self, contents: Sequence[bytes]) -> dict[bytes, Features]:
-        found = [space.find(contents) for space in self._spaces]
-        if len(found) == 1:
-            return found[0]
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, Features]:
+        parts = [namespace.find(keys) for namespace in self._namespaces]
+        if len(parts) == 1:
+            return parts[0]
         return {
-            content: np.concatenate([part[content] for part in found])
-            for content in found[0]
-            if all(content in part for part in found)
+            key: np.concatenate([part[key] for part in parts]) for key in parts[0] if all(key in part for part in parts)
         }
 
     def add(self, vectors: Mapping[bytes, Features], files: Sequence[FileRecord] = ()) -> None:
-        if len(self._spaces) == 1:
-            self._spaces[0].add(vectors, files)
+        if len(self._namespaces) == 1:
+            self._namespaces[0].add(vectors, files)
             return
         start = 0
-        for session, space in zip(self._sessions, self._spaces, strict=True):
-            end = start + session.encoder.embed_dim
-            space.add({content: features[start:end] for content, features in vectors.items()}, files)
-            start, files = end, ()  # the digests of files are kept once
+        for session, namespace in zip(self._sessions, self._namespaces, strict=True):
+            end = start + session.facts.embed_dim
+            namespace.add({key: features[start:end] for key, features in vectors.items()}, files)
+            start, files = end, ()  # the records of files are kept once

@@ -14,7 +14,6 @@ from clipsim.engines.onnx.exports import Export, find_export, missing_export
 from clipsim.errors import ModelError, install_command
 from clipsim.files import digest_file
 from clipsim.models.files import ModelFiles
-from clipsim.models.identity import package_version
 from clipsim.models.names import ModelSpec
 from clipsim.options import ModelOptions
 
@@ -26,12 +25,10 @@ class EnginePlan:
     """What runs a model, before it is opened.
 
     `device` is None where torch decides when the model is opened, `precision` where the device's default applies;
-    `identity` is the model's digest where it is already known; `runtime` is the version of what runs the model.
-    `notices` say which exports are not used, and why.
+    `identity` is the model's digest where it is already known; `notices` say which exports are not used, and why.
     """
 
     engine: str
-    runtime: str | None
     device: str | None
     precision: str | None
     identity: str | None
@@ -64,16 +61,14 @@ def plan_engine(
 
             return ClipEncoder(spec, files, device=guess_device(options.device) or "auto", precision=options.precision)
 
-        runtime = package_version("torch")
-        return EnginePlan("torch", runtime, None, options.precision, None, open_torch, tuple(notices))
+        return EnginePlan("torch", None, options.precision, None, open_torch, tuple(notices))
 
     def open_onnx() -> Encoder:
         from clipsim.engines.onnx.encoder import OnnxEncoder
 
         return OnnxEncoder(spec, export)
 
-    runtime = f"{package_version('onnxruntime')} {export.made}"
-    return EnginePlan(export.engine, runtime, "cpu", export.precision, export.identity, open_onnx, tuple(notices))
+    return EnginePlan(export.engine, "cpu", export.precision, export.identity, open_onnx, tuple(notices))
 
 
 def choose_export(

@@ -32,7 +32,7 @@ def patch(session: ModuleType) -> None:
     def plan_engine(
         spec: object, files: object, options: object, *, digest: object = None, own_process: bool = False
     ) -> EnginePlan:
-        return EnginePlan("torch", "fake", "cpu", "fp32", "a model of colours", SlowEncoder)
+        return EnginePlan("torch", "cpu", "fp32", "a model of colours", SlowEncoder)
 
     session.plan_engine = plan_engine  # type: ignore[attr-defined]
 
