@@ -101,7 +101,7 @@ def make_folder(folder: Path, count: int, weights: str) -> None:
         assert embedder.cache is not None
         for start in range(0, count, 1000):
             part = paths[start : start + 1000]
-            digests = [bytes.fromhex(digest_file(path)) for path in part]  # of JPEGs without metadata, so their keys too
+            digests = [bytes.fromhex(digest_file(path)) for path in part]  # without metadata: the keys
             stamps = [FileStamp.of(path.stat()) for path in part]
             keys = [FileKeys(digest, digest) for digest in digests]
             files = list(zip(map(str, part), stamps, keys, strict=True))

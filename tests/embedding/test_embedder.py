@@ -18,6 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 import clipsim
 from clipsim.cache.database import Database
 from clipsim.cache.maintenance import prune
+from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector
 from clipsim.engines.choice import default_precision
 from clipsim.errors import DeviceError, TextError, UsageError, WeightsError
@@ -137,9 +138,8 @@ def test_a_keyword_in_a_file_changes_its_bytes_and_not_its_vector(machine: Machi
 
     assert (rank(pictures).similarity == first.similarity).all()
     assert len(machine.encoders) == 1
-    with clipsim.open("clipsim-mini") as session:
-        pipeline = session.open_pipeline(make_sources(pictures / "teal.png"))
-        (batch,) = session.embed_images(pipeline)
+    with Embedder(ModelOptions("clipsim-mini")) as embedder:
+        (batch,) = embedder.embed_images(embedder.open_pipeline(make_sources(pictures / "teal.png")))
     assert isinstance(batch[0], ImageVector)
     assert batch[0].digest == hashlib.sha256((pictures / "teal.png").read_bytes()).digest()
 

@@ -15,16 +15,18 @@ from clipsim.cache.vectors import VectorNamespace
 
 # Keeps vectors of one number each, after what it was told on the command line: folder, process, count.
 WRITER = """
-import logging, sys, numpy as np
+import sys, numpy as np
 from pathlib import Path
 from clipsim.cache.database import Database
 from clipsim.cache.vectors import VectorNamespace
-logging.basicConfig(format="%(message)s")
-space = VectorNamespace(Database(Path(sys.argv[1])), b"model")
+database = Database(Path(sys.argv[1]))
+space = VectorNamespace(database, b"model")
 first = int(sys.argv[2]) * 1000
 print("begun", flush=True)
 for number in range(first, first + int(sys.argv[3])):
     space.add({number.to_bytes(32, "big"): np.full(64, number, np.float32)})
+for notice in database.notices:
+    print(notice, file=sys.stderr)
 """
 
 
