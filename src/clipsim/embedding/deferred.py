@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clipsim.cache.vectors import VectorNamespace
@@ -81,9 +82,11 @@ class DeferredEncoder:
     @property
     def facts(self) -> EncoderFacts:
         """What is known of the model, which is loaded where the cache does not know it."""
-        if self._opened is not None:
-            return self._opened.facts  # with notices of how it runs
-        return self._facts or self.load().facts
+        # those of the opened model have notices of how it runs; pictures are prepared as the files say
+        facts = self._opened.facts if self._opened is not None else self._facts or self.load().facts
+        if self._preprocessing is None:
+            return facts
+        return replace(facts, preprocessing=self._preprocessing, image_size=self.image_size)
 
     @property
     def forked(self) -> bool:
