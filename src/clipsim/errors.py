@@ -2,7 +2,7 @@
 
 ClipsimError (a RuntimeError)
 ├── UsageError          the request is contradictory or empty
-├── ImageError          an image file or picture cannot be used
+├── ImageError          an image cannot be used
 │   ├── TransientError  an image cannot be read now, and may be later
 │   └── NoInputError    none of the inputs can be used
 ├── DataError           labelled data, or a file of earlier results, cannot be used
@@ -151,7 +151,7 @@ class UsageError(ClipsimError):
 
 
 class ImageError(ClipsimError):
-    """An image file or picture cannot be used."""
+    """An image cannot be used."""
 
 
 class TransientError(ImageError):

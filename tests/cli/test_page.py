@@ -98,11 +98,11 @@ def test_more_scores_than_a_page_holds(clipsim: Clipsim, monkeypatch: pytest.Mon
 
 def test_the_usual_limits() -> None:
     """10,000 pictures, and a million scores."""
-    check_page(10_000, 100, page.MAX_PICTURES)
+    check_page(10_000, 100, page.MAX_PAGE_IMAGES)
     with pytest.raises(UsageError, match="--max-images 10001"):
-        check_page(10_001, 2, page.MAX_PICTURES)
+        check_page(10_001, 2, page.MAX_PAGE_IMAGES)
     with pytest.raises(UsageError, match="--top 100 or less"):
-        check_page(10_000, 101, page.MAX_PICTURES)
+        check_page(10_000, 101, page.MAX_PAGE_IMAGES)
 
 
 def test_a_page_is_not_written_to_a_terminal(clipsim: Clipsim, monkeypatch: pytest.MonkeyPatch) -> None:

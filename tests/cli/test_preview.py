@@ -117,7 +117,7 @@ class TestRank:
         done = clipsim("rank", ".", "-t", "red", "-t", "blue", "--preview", "kitty")
 
         assert "\x1b_G" not in done.out
-        assert f"no pictures in the terminal for more than {MAX_PREVIEWS:,} images" in done.err
+        assert f"no images in the terminal for more than {MAX_PREVIEWS:,} images" in done.err
 
     def test_a_failure_is_reported_as_ever(self, clipsim: Clipsim, terminal: None) -> None:
         """A file that cannot be used has no row."""

@@ -6,7 +6,7 @@
 - `parameters`: options that several commands share
 - `rank_output`: what of a ranking is printed
 - `collections`: what the commands over many images share
-- `preview`: how pictures are shown in the terminal, and what an HTML page can hold
+- `preview`: how images are shown in the terminal, and what an HTML page can hold
 - `parsing`: Typer's commands, without the imports that make them slow
 - `output`, `exit_status`, `signals`: what terminals, pipes and shells get
 """

@@ -19,7 +19,7 @@ from clipsim.cli.collections import (
 )
 from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, table_width, write
 from clipsim.cli.parameters import Format
-from clipsim.cli.preview import MAX_PICTURES, MaxPictures, check_terminal
+from clipsim.cli.preview import MAX_PAGE_IMAGES, MaxPageImages, check_terminal
 from clipsim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def duplicates_command(
         ),
     ] = False,
     null: shared.EndInNull = False,
-    max_pictures: MaxPictures = MAX_PICTURES,
+    max_images: MaxPageImages = MAX_PAGE_IMAGES,
     *,
     run: shared.Run,
 ) -> None:
@@ -100,13 +100,13 @@ def duplicates_command(
                 result = duplicates.run(embedder, request, progress)
     notices.print(result.warnings)
     if output is Format.html:
-        _print_page(result, request.targets, max_pictures, notices)
+        _print_page(result, request.targets, max_images, notices)
     else:
         _print_result(result, output, paths=paths, null=null)
     end_with_failures(len(result.errors), result.compared)
 
 
-def _print_page(result: DuplicatesResult, targets: Sequence[object], max_pictures: int, notices: NoticePrinter) -> None:
+def _print_page(result: DuplicatesResult, targets: Sequence[object], max_images: int, notices: NoticePrinter) -> None:
     """The page of as many groups as it may hold images; these are decoded for it."""
     from clipsim.images.thumbnails import ThumbnailRules
     from clipsim.render.search_page import format_duplicates_page
@@ -115,7 +115,7 @@ def _print_page(result: DuplicatesResult, targets: Sequence[object], max_picture
     if not result.compared:
         return
     images = accumulate(len(group.images) for group in result.groups)
-    groups = sum(1 for count in images if count <= max_pictures)
+    groups = sum(1 for count in images if count <= max_images)
     if groups < len(result.groups):
         notices.print(
             [

@@ -131,7 +131,7 @@ def evaluate_command(
     *,
     run: shared.Run,
 ) -> None:
-    """Measure models on your own labelled pictures: accuracy, recall, retrieval or CLIPScore, with intervals.
+    """Measure models on your own labelled images: accuracy, recall, retrieval or CLIPScore, with intervals.
 
     Example: `clipsim evaluate photos/`, with a folder for each class in it
 

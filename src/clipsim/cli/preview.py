@@ -1,4 +1,4 @@
-"""The environment and `--preview` → how pictures are shown in the terminal, if at all; the terminal is never asked."""
+"""The environment and `--preview` → how images are shown in the terminal, if at all; the terminal is never asked."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from clipsim.render.preview import Preview
 
 
-MAX_PREVIEWS = 1000  # images in a table of pictures; their files are held in memory
+MAX_PREVIEWS = 1000  # images in a table of images; their files are held in memory
 _ITERM_PROGRAMS = ("iTerm.app", "WezTerm", "mintty", "rio")
 _KONSOLE_WITH_ITERM = 220400  # KONSOLE_VERSION from which Konsole knows iTerm2's protocol
 
 
 class PreviewMode(str, Enum):
-    """How pictures are shown in the terminal."""
+    """How images are shown in the terminal."""
 
     auto = "auto"
     kitty = "kitty"
@@ -37,7 +37,7 @@ PreviewOption = Annotated[
     PreviewMode,
     typer.Option(
         "--preview",
-        help="Show pictures in the terminal: by the protocol of kitty or iterm, as blocks of colour, or with auto as "
+        help="Show images in the terminal: by the protocol of kitty or iterm, as blocks of colour, or with auto as "
         "the environment says that the terminal can.",
         rich_help_panel=OUTPUT,
     ),
@@ -45,7 +45,7 @@ PreviewOption = Annotated[
 
 
 def choose_preview(mode: PreviewMode, environment: Mapping[str, str] = os.environ) -> PreviewMode:
-    """What a mode stands for here: kitty, iterm, blocks or off. Pictures are shown on a terminal only."""
+    """What a mode stands for here: kitty, iterm, blocks or off. Images are shown on a terminal only."""
     if mode is PreviewMode.off or not sys.stdout.isatty() or environment.get("TERM") == "dumb":
         return PreviewMode.off
     chosen = _guess(environment) if mode is PreviewMode.auto else mode
@@ -54,7 +54,7 @@ def choose_preview(mode: PreviewMode, environment: Mapping[str, str] = os.enviro
 
 
 def _guess(environment: Mapping[str, str]) -> PreviewMode:
-    """By the terminal's name. A program in between, which may not pass pictures on, gets none."""
+    """By the terminal's name. A program in between, which may not pass images on, gets none."""
     term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
     if "TMUX" in environment or "STY" in environment or term.startswith(("tmux", "screen")):
         return PreviewMode.off
@@ -91,10 +91,10 @@ def make_preview(mode: PreviewMode) -> Preview:
     return lambda png: InlineImage(png, mode.value)
 
 
-MAX_PICTURES = 10_000
+MAX_PAGE_IMAGES = 10_000
 MAX_SCORES = 1_000_000  # of a page; a browser opens as many in some ten seconds
 
-MaxPictures = Annotated[
+MaxPageImages = Annotated[
     int,
     typer.Option(
         "--max-images",
@@ -112,11 +112,11 @@ def check_terminal() -> None:
         raise UsageError("a page is for a browser, not for the terminal; write it to a file: --format html > page.html")
 
 
-def check_page(images: int, scores_per_image: int, max_pictures: int) -> None:
-    """Raise UsageError for a page with more pictures or scores than a browser is asked to open."""
-    if images > max_pictures:
+def check_page(images: int, scores_per_image: int, max_images: int) -> None:
+    """Raise UsageError for a page with more images or scores than a browser is asked to open."""
+    if images > max_images:
         raise UsageError(
-            f"{images:,} images are more than the {max_pictures:,} that a page holds; --max-images {images} allows it"
+            f"{images:,} images are more than the {max_images:,} that a page holds; --max-images {images} allows it"
         )
     if images * scores_per_image > MAX_SCORES:
         raise UsageError(

@@ -17,9 +17,9 @@ from clipsim.cli.collections import end_with_failures, find_named_sources, repor
 from clipsim.cli.output import legend_is_due, progress_bar
 from clipsim.cli.parameters import Format, OnError
 from clipsim.cli.preview import (
-    MAX_PICTURES,
+    MAX_PAGE_IMAGES,
     MAX_PREVIEWS,
-    MaxPictures,
+    MaxPageImages,
     PreviewMode,
     PreviewOption,
     check_page,
@@ -82,7 +82,7 @@ def rank_command(
         ),
     ] = None,
     thresholds: shared.Thresholds = None,
-    max_pictures: MaxPictures = MAX_PICTURES,
+    max_images: MaxPageImages = MAX_PAGE_IMAGES,
     preview: PreviewOption = PreviewMode.off,
     *,
     run: shared.Run,
@@ -134,9 +134,9 @@ def rank_command(
             report_failures(missing)
             end_with_failures(len(missing), 0)
         if output is Format.html:
-            check_page(len(sources), min(top or len(request.texts), len(request.texts)), max_pictures)
+            check_page(len(sources), min(top or len(request.texts), len(request.texts)), max_images)
         if preview is not PreviewMode.off and len(sources) > MAX_PREVIEWS:
-            notices.print([f"no pictures in the terminal for more than {MAX_PREVIEWS:,} images"])
+            notices.print([f"no images in the terminal for more than {MAX_PREVIEWS:,} images"])
             preview = PreviewMode.off
         request = replace(
             request,

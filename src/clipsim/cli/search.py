@@ -22,8 +22,8 @@ from clipsim.cli.collections import (
 from clipsim.cli.output import print_table, progress_bar, table_width, write
 from clipsim.cli.parameters import Format
 from clipsim.cli.preview import (
-    MAX_PICTURES,
-    MaxPictures,
+    MAX_PAGE_IMAGES,
+    MaxPageImages,
     PreviewMode,
     PreviewOption,
     check_page,
@@ -97,7 +97,7 @@ def search_command(
     as_json: shared.FormatJson = False,
     paths: shared.NamesOnly = False,
     null: shared.EndInNull = False,
-    max_pictures: MaxPictures = MAX_PICTURES,
+    max_images: MaxPageImages = MAX_PAGE_IMAGES,
     preview: PreviewOption = PreviewMode.off,
     *,
     run: shared.Run,
@@ -138,7 +138,7 @@ def search_command(
         chosen=shared.choose_names(include, exclude),
     )
     if output is Format.html:
-        check_page(top * (len(request.texts) + len(request.images)), 1, max_pictures)
+        check_page(top * (len(request.texts) + len(request.images)), 1, max_images)
     request = replace(request, targets=find_named_targets(where, from_file, request.chosen))
     model = run.model if run.model or run.weights else recorded_model(where)
     model_options, run_options = run.model_options(model), run.run_options()

@@ -17,7 +17,7 @@ from clipsim.cli.collections import find_named_targets, report_progress
 from clipsim.cli.output import messages, print_message, progress_bar
 from clipsim.cli.parameters import parse_size
 from clipsim.cli.signals import clean_up_at_signal, stop_at_first_signal
-from clipsim.errors import MissingPackageError, UsageError, pluralise, printable
+from clipsim.errors import MissingPackageError, UsageError, install_command, pluralise, printable
 from clipsim.models.names import join_name
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def serve_command(
         except ModuleNotFoundError as error:
             if (error.name or "").startswith("clipsim"):
                 raise
-            raise MissingPackageError(f"the server needs {error.name}: pip install 'clipsim[serve]'") from error
+            raise MissingPackageError(f"the server needs {error.name}", hint=install_command("serve")) from error
         from clipsim.embedding.embedder import Embedder
         from clipsim.server.served_images import ServedImages
 

@@ -63,7 +63,7 @@ def stop_at_first_signal(stop: Callable[[], None]) -> Iterator[None]:
 
 
 def _end(number: int, _: object) -> None:
-    """Print the cause, and end without waiting for pictures that are being decoded; results are flushed line by line.
+    """Print the cause, and end without waiting for images that are being decoded; results are flushed line by line.
 
     A shell ends its loop only where the process ends by the signal; an exit status of 130 does not tell it.
     """

@@ -67,14 +67,14 @@ def threshold_command(
     *,
     run: shared.Run,
 ) -> None:
-    """Find the cosine from which on a picture counts as showing a text, with a promise about new pictures.
+    """Find the cosine from which on an image counts as showing a text, with a promise about new images.
 
     Example: `clipsim threshold 'a cat' --positives cats/ --negatives others/ --recall 0.9 -o thresholds.json`
     """
     if not text:
         raise UsageError("no TEXT to find a threshold for")
     if not positives:
-        raise UsageError("no positives; give pictures that show the text: --positives PATH")
+        raise UsageError("no positives; give images that show the text: --positives PATH")
     shared.check_standard_input(*positives, *(negatives or ()), what="for positives or for negatives")
     chosen = shared.choose_names(include, exclude)
     notices = run.notices()

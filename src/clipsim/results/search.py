@@ -91,11 +91,11 @@ class SearchResult(ModelResult):
 
 @dataclass(frozen=True)
 class DuplicateImage:
-    """One picture of a group: its cosine with the first one of the group, its size in pixels where it is known.
+    """One image of a group: its cosine with the first one of the group, its size in pixels where it is known.
 
     `index` is its position among all that were compared, from 0: inputs with folders and patterns expanded, and the
     rows of data sets.
-    `copy_of` names the better picture that it is a copy of by content, not only alike; None where there is none.
+    `copy_of` names the better image that it is a copy of by content, not only alike; None where there is none.
     `removable` says that its file may go: when it was looked at, the better one was there, under a name of another
     file, and removing this one frees its space.
     """
@@ -115,13 +115,13 @@ class DuplicateImage:
 
 @dataclass(frozen=True, repr=False)
 class DuplicateGroup:
-    """Pictures that are alike, the best first; with `same_bytes`, their files are the same to the byte."""
+    """Images that are alike, the best first; with `same_bytes`, their files are the same to the byte."""
 
     same_bytes: bool
     images: tuple[DuplicateImage, ...]
 
     def __repr__(self) -> str:
-        """Short, whatever the number of pictures."""
+        """Short, whatever the number of images."""
         return f"DuplicateGroup({self.images[0].image!r}, same_bytes={self.same_bytes}, images={len(self.images)})"
 
     def to_dict(self) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class DuplicateGroup:
 class DuplicatesResult(Result):
     """All groups: first those of the same bytes, then the others, each in the order in which they were named.
 
-    `model` and `min_similarity` are None where only bytes were compared. `compared` is the number of pictures.
+    `model` and `min_similarity` are None where only bytes were compared. `compared` is the number of images.
     """
 
     schema: ClassVar[str] = "clipsim.duplicates/1"
@@ -150,7 +150,7 @@ class DuplicatesResult(Result):
 
     @property
     def redundant(self) -> tuple[str, ...]:
-        """The files that may go, in order: copies by content of a better picture that stays."""
+        """The files that may go, in order: copies by content of a better image that stays."""
         return tuple(image.image for group in self.groups for image in group.images if image.removable)
 
     def _plain_fields(self) -> dict[str, Any]:

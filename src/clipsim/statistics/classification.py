@@ -253,20 +253,20 @@ class Rejection:
 def reject_unlabelled(
     best: NDArray[np.float64], is_none: NDArray[np.bool_], *, name: str, below: float | None, seed: int
 ) -> Rejection:
-    """(n,) best cosines and which pictures belong to none → which are rejected.
+    """(n,) best cosines and which images belong to none → which are rejected.
 
-    Without `below`, the threshold is the one at which the share of rejected pictures among none, plus that of kept ones
+    Without `below`, the threshold is the one at which the share of rejected images among none, plus that of kept ones
     among the others, is highest (Youden 1950, "Index for rating diagnostic tests", Cancer 3), and each fifth of the
-    pictures, drawn by `seed`, is judged by the threshold of the other four fifths.
+    images, drawn by `seed`, is judged by the threshold of the other four fifths.
 
-    Raises ClipsimError where there are too few pictures of either kind to choose one.
+    Raises ClipsimError where there are too few images of either kind to choose one.
     """
     auroc = _auroc(best, is_none)
     if below is not None:
         return Rejection(name, below, FIXED, auroc, tuple((best < below).tolist()))
     if min(is_none.sum(), (~is_none).sum()) < FOLDS:
         raise ClipsimError(
-            f"a threshold for '{printable(name, 40)}' cannot be chosen from fewer than {FOLDS} pictures of it and "
+            f"a threshold for '{printable(name, 40)}' cannot be chosen from fewer than {FOLDS} images of it and "
             f"{FOLDS} others",
             hint=("give one as ", Setting("min_similarity", None)),
         )

@@ -3,7 +3,7 @@
 - `progress`: how far any of them is
 - `rank`: texts and images → scores
 - `search`: queries → the nearest images, in `search_targets` by `search_vectors`
-- `duplicates`: groups of pictures that are alike; `same_files` compares bytes alone
+- `duplicates`: groups of images that are alike; `same_files` compares bytes alone
 - `embed`: a data set of vectors, made in this process or by `ray`
 - `index`: the index of a data set, and what it finds
 - `evaluate`: labelled or captioned images → figures; `evaluate_request` is what is asked, `evaluate_runs` measures

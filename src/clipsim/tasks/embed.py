@@ -47,7 +47,7 @@ MAX_SHARD_SIZE = 1_000_000
 DTYPES = ("fp16", "fp32")
 RUNNERS = ("local", "ray")
 NO_CAPTIONS = (
-    "no caption was found: they are looked for in text files beside pictures and in tars, in the columns caption, text "
+    "no caption was found: they are looked for in text files beside images and in tars, in the columns caption, text "
     "and title of tables, and in the metadata.jsonl or metadata.csv of a folder"
 )
 

@@ -19,7 +19,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipsim.embedding.embedder import Embedder
-from clipsim.errors import ClipsimError, DatasetError, Failure, ImageError, MissingPackageError, printable
+from clipsim.errors import (
+    ClipsimError,
+    DatasetError,
+    Failure,
+    ImageError,
+    MissingPackageError,
+    install_command,
+    printable,
+)
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.results.base import ModelRecord
 from clipsim.store.folders import Folder, open_folder
@@ -169,7 +177,7 @@ def _import_ray() -> Any:
         import ray.data
     except ImportError as error:
         raise MissingPackageError(
-            "needs Ray Data", parameter="runner", value="ray", hint="pip install 'clipsim[ray]'"
+            "needs Ray Data", parameter="runner", value="ray", hint=install_command("ray")
         ) from error
     return ray
 

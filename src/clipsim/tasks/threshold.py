@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from clipsim.errors import (
     printable,
     round_significant,
 )
+from clipsim.files import write_atomically
 from clipsim.inputs.expand import Repeats, identify
 from clipsim.inputs.sources import Source
 from clipsim.inputs.texts import check_templates, clean_texts
@@ -35,7 +36,7 @@ from clipsim.tasks.saved_files import read_thresholds
 from clipsim.vectors.similarity import Vectors, cosine, find_near_equal, unit_rows
 
 # Images with a higher cosine may be copies. Different images of one thing rarely reach it, unless the model tells
-# them apart badly: of 100 drawn pictures of a thing each, none of cats, dogs, houses and mazes, 27 of chessboards.
+# them apart badly: of 100 drawn images of a thing each, none of cats, dogs, houses and mazes, 27 of chessboards.
 NEAR_DUPLICATE = 0.98
 
 
@@ -184,11 +185,7 @@ def save_thresholds(result: ThresholdResult, path: str | os.PathLike[str]) -> No
         kept = [dict(entry) for entry in saved.entries if entry["text"] not in new.thresholds]
         value["thresholds"] = [*kept, *value["thresholds"]]
         value["warnings"] = list(dict.fromkeys([*saved.warnings, *value["warnings"]]))
-    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        draft.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-        draft.replace(target)
+        write_atomically(target, json.dumps(value, indent=1) + "\n")
     except OSError as error:
-        with suppress(OSError):
-            draft.unlink()
         raise DataError(f"{printable(str(target))}: cannot write the thresholds: {error.strerror or error}") from error
