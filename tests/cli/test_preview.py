@@ -113,7 +113,7 @@ class TestRank:
     def test_too_many_pictures(self, clipsim: Clipsim, terminal: None) -> None:
         """Are not held in memory; a note says that there are none."""
         for number in range(MAX_PREVIEWS - 2):
-            Path(f"{number}.png").symlink_to("red.png")
+            Path(f"{number}.png").hardlink_to("red.png")
         done = clipsim("rank", ".", "-t", "red", "-t", "blue", "--preview", "kitty")
 
         assert "\x1b_G" not in done.out
