@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -122,22 +120,9 @@ def keys(number: int) -> FileKeys:
 
 
 @pytest.fixture
-def settled(tmp_path: Path) -> Callable[[str, bytes], Path]:
-    """Write a file that was last changed long ago, as far as a clock that ticks every 10 ms can tell."""
-
-    def write(name: str, data: bytes) -> Path:
-        path = tmp_path / name
-        path.write_bytes(data)
-        time.sleep(0.05)
-        return path
-
-    return write
-
-
-@pytest.fixture(autouse=True)
-def short_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that ticks every 10 ms, so that no test waits for seconds."""
-    monkeypatch.setattr("clipsim.files.CLOCK_TICK", 10_000_000)
+def exact_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times of files are taken for exact at once, and not after two seconds; the test sees to it that they are."""
+    monkeypatch.setattr("clipsim.files.CLOCK_TICK", -(10**18))
 
 
 def test_digests_are_found_by_name_and_stamp(database: Database) -> None:
@@ -161,10 +146,11 @@ def test_names_that_are_not_utf8(database: Database) -> None:
 
 
 def test_weights_are_read_again_only_when_they_have_changed(
-    database: Database, settled: Callable[[str, bytes], Path], monkeypatch: pytest.MonkeyPatch
+    database: Database, tmp_path: Path, exact_clock: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A change of the content alone is seen too, although copying programs restore the time of the last change."""
-    path = settled("weights", b"one")
+    path = tmp_path / "weights"
+    path.write_bytes(b"one")
     read: list[Path] = []
 
     def watched(path: Path) -> str:
@@ -179,9 +165,9 @@ def test_weights_are_read_again_only_when_they_have_changed(
     assert digests.is_known(path)
 
     times = path.stat()
-    settled("weights", b"two")
+    while path.stat().st_ctime_ns == times.st_ctime_ns:  # a kernel's clock ticks every few milliseconds
+        path.write_bytes(b"two")
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    time.sleep(0.05)
     assert not digests.is_known(path)
     assert digests.digest(path) != first
     assert len(read) == 2
@@ -200,9 +186,10 @@ def test_weights_that_have_just_changed_are_read_again(
     assert not digests.is_known(tmp_path / "weights")
 
 
-def test_pruning_vectors_does_not_forget_the_weights(database: Database, settled: Callable[[str, bytes], Path]) -> None:
+def test_pruning_vectors_does_not_forget_the_weights(database: Database, tmp_path: Path, exact_clock: None) -> None:
     """Reading gigabytes of weights again would cost more than all the vectors did."""
-    path = settled("weights", b"one")
+    path = tmp_path / "weights"
+    path.write_bytes(b"one")
     digests = FileDigests(database)
     digests.digest(path)
     VectorNamespace(database, b"model").add({content(1): vector(1)}, [("/1.png", stamp(1), keys(1))])
@@ -213,9 +200,10 @@ def test_pruning_vectors_does_not_forget_the_weights(database: Database, settled
     assert digests.find({"/1.png": stamp(1)}) == {}
 
 
-def test_a_file_that_is_gone_is_not_known(database: Database, settled: Callable[[str, bytes], Path]) -> None:
+def test_a_file_that_is_gone_is_not_known(database: Database, tmp_path: Path, exact_clock: None) -> None:
     """Its digest is an error of the system."""
-    path = settled("weights", b"one")
+    path = tmp_path / "weights"
+    path.write_bytes(b"one")
     digests = FileDigests(database)
     digests.digest(path)
     path.unlink()

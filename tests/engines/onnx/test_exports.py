@@ -7,7 +7,6 @@ import json
 import os
 import random
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,18 +30,18 @@ FAKE_FILES = ("image.onnx", "image.onnx.data", "text.onnx", "text.onnx.data", "t
 
 
 @pytest.fixture
-def short_tick(monkeypatch: pytest.MonkeyPatch) -> float:
-    """Times of files are taken for exact after this many seconds, and not after two."""
-    monkeypatch.setattr("clipsim.files.CLOCK_TICK", 10_000_000)
-    return 0.02
+def exact_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times of files are taken for exact at once, and not after two seconds; `flip_byte` makes them so."""
+    monkeypatch.setattr("clipsim.files.CLOCK_TICK", -(10**18))
 
 
 def flip_byte(file: Path, position: int, change: int) -> None:
-    """Change one byte in place; the size stays."""
-    content = bytearray(file.read_bytes())
+    """Change one byte in place; the size stays, and the time of the change is another one."""
+    content, before = bytearray(file.read_bytes()), file.stat().st_mtime_ns
     content[position] ^= change
-    with file.open("r+b") as stream:
-        stream.write(content)
+    while file.stat().st_mtime_ns == before:  # a kernel's clock ticks every few milliseconds
+        with file.open("r+b") as stream:
+            stream.write(content)
 
 
 def test_an_export_is_found_by_the_models_content(copied: ExportedModel, tmp_path: Path) -> None:
@@ -62,11 +61,10 @@ def test_an_export_is_found_by_the_models_content(copied: ExportedModel, tmp_pat
     assert find_export(other, find_files(other), "onnx") is None
 
 
-def test_unchanged_weights_are_not_read_again(copied: ExportedModel, short_tick: float) -> None:
+def test_unchanged_weights_are_not_read_again(copied: ExportedModel, exact_clock: None) -> None:
     """Where they were old enough, when the export was made, for any later change to show in their times."""
     from clipsim.engines.onnx.export import export_model
 
-    time.sleep(short_tick)
     export = export_model(copied.spec, copied.files, copied.base, int8=False)
     read: list[Path] = []
 
@@ -82,11 +80,10 @@ def test_unchanged_weights_are_not_read_again(copied: ExportedModel, short_tick:
 
 
 def test_unchanged_files_are_not_verified_again(
-    tmp_path: Path, short_tick: float, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, exact_clock: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their digests are compared once, and again after a file's stamp has changed."""
     spec, files, export = write_fake_export(tmp_path / "fake")
-    time.sleep(short_tick)
     read: list[str] = []
 
     def digest(path: Path) -> str:
@@ -112,7 +109,7 @@ def test_files_that_were_just_written_are_verified_again(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", FAKE_FILES)
-def test_any_flipped_byte_is_found(tmp_path: Path, short_tick: float, name: str) -> None:
+def test_any_flipped_byte_is_found(tmp_path: Path, exact_clock: None, name: str) -> None:
     """Also after the digests were compared once: the export is set aside with one notice, and is not used again."""
     source = random.Random(name)
     spec, files, export = write_fake_export(tmp_path / "fake")
@@ -121,7 +118,6 @@ def test_any_flipped_byte_is_found(tmp_path: Path, short_tick: float, name: str)
         shutil.rmtree(base, ignore_errors=True)
         shutil.copytree(pristine, base)
         if source.random() < 0.5:
-            time.sleep(short_tick)
             assert find_export(spec, files, "onnx", base)
             assert (base / export.folder.name / VERIFIED_FILE).exists()
         file = base / export.folder.name / name
@@ -142,12 +138,11 @@ def test_any_flipped_byte_is_found(tmp_path: Path, short_tick: float, name: str)
         assert len(notices) == 1
 
 
-def test_damage_to_what_was_verified_only_verifies_again(tmp_path: Path, short_tick: float) -> None:
+def test_damage_to_what_was_verified_only_verifies_again(tmp_path: Path, exact_clock: None) -> None:
     """Whatever byte of the file changes."""
     notices: list[str] = []
     spec, files, export = write_fake_export(tmp_path / "fake")
     base = tmp_path / "fake" / "exports"
-    time.sleep(short_tick)
     for position in range(0, 200, 9):
         assert find_export(spec, files, "onnx", base) == export
         flip_byte(export.folder / VERIFIED_FILE, position, 1 + position)
