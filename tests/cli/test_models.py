@@ -234,7 +234,7 @@ def test_no_export_where_runs_would_not_use_it(models: Models, monkeypatch: pyte
     """On a GPU, without the extra, where it is not wanted, and before the model is there."""
     monkeypatch.setattr("clipsim.engines.onnx.export.export_model", lambda *_, **__: pytest.fail("it was exported"))
     if reason == "a GPU":
-        monkeypatch.setattr("clipsim.cli.export.guess_device", lambda _: None)
+        monkeypatch.setattr("clipsim.engines.choice.guess_device", lambda _: None)
     if reason == "no extra":
         monkeypatch.setattr("clipsim.cli.export.find_spec", lambda _: None)
     options = ["--no-export"] if reason == "an option" else []

@@ -10,16 +10,12 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import NOTHING_DONE
 from clipsim.cli.output import print_message, print_table, progress_bar, write
-from clipsim.embedding.embedder import Embedder
 from clipsim.errors import ClipsimError, printable
-from clipsim.inputs.arguments import make_sources
-from clipsim.mini.probe import TEXTS, known_answers, probe_images
 from clipsim.models.catalogue import BUNDLED, BUNDLED_PATH, find_model_info, list_models
 from clipsim.models.download import hub_cache
 from clipsim.models.files import explain_model, find_files, find_weights
@@ -27,8 +23,6 @@ from clipsim.models.names import ModelSpec, find_model
 from clipsim.models.settings import cache_folder, default_model, settings_path
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.render.safe_json import to_json
-from clipsim.tasks.rank import RankRequest
-from clipsim.tasks.rank import run as rank
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -193,11 +187,18 @@ def examine() -> Report:
 
 def check_machine(device: str, precision: str) -> Check:
     """Compare the cosines of the bundled model with its known answers."""
+    import numpy as np  # here, as all that follow: every start of the command line imports this module
+
+    from clipsim.embedding.embedder import Embedder
+    from clipsim.inputs.arguments import make_sources
+    from clipsim.mini.probe import TEXTS, known_answers, probe_images
+    from clipsim.tasks import rank
+
     try:
         options = ModelOptions(BUNDLED, device=device, precision=precision, engine="torch")
-        request = RankRequest.check(list(make_sources(probe_images())), TEXTS)
+        request = rank.RankRequest.check(list(make_sources(probe_images())), TEXTS)
         with Embedder(options, RunOptions(cache=False, on_error="fail"), own_process=True) as embedder:
-            result = rank(embedder, request)
+            result = rank.run(embedder, request)
     except Exception as error:  # whatever it is, the report names it
         return Check(device, precision, False, None, f"{type(error).__name__}: {error}")
     difference = float(np.abs(result.similarity - np.array(known_answers())).max())

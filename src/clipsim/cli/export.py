@@ -13,7 +13,6 @@ from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import word_option
 from clipsim.cli.output import NoticePrinter, print_message, progress_bar
 from clipsim.cli.signals import clean_up_at_signal
-from clipsim.engines.choice import guess_device
 from clipsim.engines.onnx.exports import UNFINISHED, Export, exports_folder, find_export, list_exports
 from clipsim.errors import ClipsimError, ModelError, install_command, printable
 from clipsim.models.files import ModelFiles, explain_model, find_files
@@ -50,6 +49,8 @@ def export_for_fast_starts(spec: ModelSpec) -> None:
 
     Runs use one where "auto" stands for the CPU and the extra `onnx` is installed.
     """
+    from clipsim.engines.choice import guess_device  # with NumPy
+
     if guess_device("auto") != "cpu" or _missing_packages():
         return
     try:
