@@ -259,7 +259,7 @@ def file_suffix(name: str) -> str:
 def is_table(name: str) -> bool:
     """Whether a path or address is named like a table.
 
-    >>> is_table("data/pictures.CSV"), is_table("data/pictures.jpg")
+    >>> is_table("data/images.CSV"), is_table("data/images.jpg")
     (True, False)
     """
     return file_suffix(name) in TABLE_SUFFIXES

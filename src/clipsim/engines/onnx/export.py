@@ -74,7 +74,7 @@ def export_model(
             on_step("loading the model")
             encoder = ClipEncoder(spec, files, device="cpu", precision="fp32")
             if encoder.preprocessing.backend != "pillow":
-                raise ModelError(f"{shown}: this model's pictures are resized by torchvision, so it cannot be exported")
+                raise ModelError(f"{shown}: this model's images are resized by torchvision, so it cannot be exported")
             rules = write_vocabulary(encoder.tokenizer, draft / TOKENIZER_FILE)
             _check_vocabulary(encoder, draft / TOKENIZER_FILE, rules)
             on_step("exporting the model")
