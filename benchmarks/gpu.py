@@ -74,15 +74,19 @@ def measure(encoder: ClipEncoder, paths: list[str], batch_size: int, workers: in
         sources = map(FileSource, paths)
         return Pipeline(encoder, sources, rules=DecodingRules(), batch_size=batch_size, workers=workers)
 
-    pixels = np.random.default_rng(0).integers(0, 256, (batch_size, *encoder.preprocessing.size, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(
+        0, 256, (batch_size, *encoder.facts.preprocessing.size, 3), dtype=np.uint8
+    )
     batches = max(1, min(20, len(paths) // batch_size))
     return Speed(
-        encoder.name,
-        encoder.device,
-        encoder.precision,
+        encoder.facts.name,
+        encoder.facts.device,
+        encoder.facts.precision,
         batch_size,
-        rate(len(paths), lambda: list(embed_images(encoder, pipeline(), batch_size=batch_size)), encoder.device),
-        rate(batch_size * batches, lambda: [encoder.encode_images(pixels) for _ in range(batches)], encoder.device),
+        rate(len(paths), lambda: list(embed_images(encoder, pipeline(), batch_size=batch_size)), encoder.facts.device),
+        rate(
+            batch_size * batches, lambda: [encoder.encode_images(pixels) for _ in range(batches)], encoder.facts.device
+        ),
         rate(len(paths), lambda: list(pipeline()), "cpu"),
     )
 

@@ -213,7 +213,7 @@ def check_loads(spec: ModelSpec) -> tuple[str, ...]:
     import_for_one_model(spec, files)
     from clipsim.engines.torch.encoder import ClipEncoder
 
-    return (*explain_model(spec, files), *ClipEncoder(spec, files, device="cpu", precision="fp32").notices)
+    return (*explain_model(spec, files), *ClipEncoder(spec, files, device="cpu", precision="fp32").facts.notices)
 
 
 def _check_default(name: str) -> None:

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-_FORMAT = 3  # of the facts in the cache; those of another format are read from the model again
 _CACHED_FACTS = ("embed_dim", "image_size", "logit_scale", "logit_bias", "head", "notices")
 _TORCH_PROCESSES: set[int] = set()  # this one, and those it was forked from, if torch has run in them
 
@@ -67,16 +67,21 @@ class DeferredEncoder:
         Called before anything else but `start`.
         """
         self._namespace = namespace
-        if (cached := namespace.facts or {}).get("format") == _FORMAT:
+        cached = namespace.facts or {}
+        with suppress(KeyError, TypeError, ValueError):  # of another format, or damaged
             self._facts = EncoderFacts(
-                name=self.name,
-                pretrained=self.pretrained,
-                device=self.device,
-                precision=self.precision,
-                engine=self.engine,
-                preprocessing=Preprocessing.from_dict(cached["preprocessing"]),
-                **{name: cached[name] for name in _CACHED_FACTS[:-1]},
-                notices=tuple(cached["notices"]),
+                self.name,
+                self.pretrained,
+                int(cached["embed_dim"]),
+                int(cached["image_size"]),
+                float(cached["logit_scale"]),
+                None if cached["logit_bias"] is None else float(cached["logit_bias"]),
+                cached["head"],
+                Preprocessing.from_dict(cached["preprocessing"]),
+                self.device,
+                self.precision,
+                self.engine,
+                tuple(map(str, cached["notices"])),
             )
 
     @property
@@ -138,7 +143,7 @@ class DeferredEncoder:
     def _keep(self, facts: EncoderFacts) -> None:
         if self._namespace is not None:
             cached = {name: getattr(facts, name) for name in _CACHED_FACTS}
-            self._namespace.keep_facts({"format": _FORMAT, **cached, "preprocessing": facts.preprocessing.to_dict()})
+            self._namespace.keep_facts({**cached, "preprocessing": facts.preprocessing.to_dict()})
 
     def _open(self) -> None:
         if self.engine == "torch":
@@ -158,37 +163,6 @@ class DeferredEncoder:
         """The notices that are known without opening the model, and those of how it has run since it is open."""
         facts = self._facts if self._opened is None else self._opened.facts
         return () if facts is None else facts.notices
-
-    # what follows goes when no task asks an encoder for it: `facts` has it
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """How the model's images are resized, cropped and normalised."""
-        return self._preprocessing or self.facts.preprocessing
-
-    @property
-    def embed_dim(self) -> int:
-        """The length of the vectors."""
-        return self.facts.embed_dim
-
-    @property
-    def logit_scale(self) -> float:
-        """The factor itself, after the exponential."""
-        return self.facts.logit_scale
-
-    @property
-    def logit_bias(self) -> float | None:
-        """What is added to SigLIP's logits."""
-        return self.facts.logit_bias
-
-    @property
-    def head(self) -> str:
-        """How logits become probabilities: "softmax" or "sigmoid"."""
-        return self.facts.head
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What was assumed of the model's files."""
-        return self.facts.notices
 
     def prepare_image(self, image: Image.Image) -> Pixels:
         """RGB picture → (h, w, 3) uint8; begins to open the model, which will be needed."""

@@ -226,10 +226,6 @@ class Embedder:
         """Load the model now. Raises ModelError and DeviceError."""
         self._deferred.load()
 
-    def confirm_device(self) -> str:
-        """The device; goes when no task asks for it: it is certain from the start."""
-        return self.device
-
     def close(self) -> None:
         """Close the cache; nothing can be embedded afterwards. Closing twice does nothing."""
         closed, self._closed = self._closed, True

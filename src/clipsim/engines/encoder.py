@@ -91,61 +91,6 @@ class Encoder(ImageEncoder, TextEncoder, Protocol):
         """What is known of the model; another record once it had to be run in another way."""
         ...
 
-    @property
-    def name(self) -> str:
-        """The architecture, or what the user named the model."""
-        ...
-
-    @property
-    def pretrained(self) -> str | None:
-        """OpenCLIP's tag of the weights; None where they have none."""
-        ...
-
-    @property
-    def embed_dim(self) -> int:
-        """The length of the vectors."""
-        ...
-
-    @property
-    def logit_scale(self) -> float:
-        """The factor of the cosines, after the exponential."""
-        ...
-
-    @property
-    def logit_bias(self) -> float | None:
-        """The number added to the logits of a SigLIP model; None for other models."""
-        ...
-
-    @property
-    def head(self) -> str:
-        """How logits become probabilities: "softmax" or "sigmoid"."""
-        ...
-
-    @property
-    def device(self) -> str:
-        """The device that it runs on, such as "cpu" or "cuda:0"."""
-        ...
-
-    @property
-    def precision(self) -> str:
-        """The numbers that it computes in: "fp32", "fp16", "bf16" or "int8"."""
-        ...
-
-    @property
-    def engine(self) -> str:
-        """The engine: "torch", "onnx" or "onnx-int8"."""
-        ...
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """How images are resized, cropped and normalised."""
-        ...
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What was assumed of the model's files; of a model that runs, also how it had to be run."""
-        ...
-
 
 MAX_QUOTED = 60  # characters of a text that a message quotes
 SHORTEN = ("shorten it, or cut it with ", Setting("truncate"))

@@ -240,14 +240,13 @@ class _Embedding:
     def _expected(self, existing: DatasetInfo) -> VectorInfo:
         """What the vectors depend on, as far as known before the model is loaded; the rest as in `existing`."""
         embedder = self._embedder
-        encoder = embedder.encoder
         local = self._request.runner == "local"
         return VectorInfo(
-            model=replace(existing.model, name=encoder.name, pretrained=encoder.pretrained),
+            model=replace(existing.model, name=embedder.spec.reported_name, pretrained=embedder.spec.reported_tag),
             digest=embedder.identity,
             device=existing.device,
             engine=existing.engine,
-            precision=encoder.precision if local else embedder.model_options.precision or existing.precision,
+            precision=embedder.precision if local else embedder.model_options.precision or existing.precision,
             preprocessing={**existing.preprocessing, "exact": embedder.decoding.exact},
         )
 

@@ -33,8 +33,8 @@ def check_agreement(model: ExportedModel) -> None:
         wanted = torch_encoder.encode_texts(TEXTS[part], truncate=True)
         assert cosines(encoder.encode_texts(TEXTS[part], truncate=True), wanted).min() > 1 - 1e-6
     for fact in FACTS:
-        assert getattr(encoder, fact) == getattr(torch_encoder, fact)
-    assert (encoder.engine, encoder.precision) == ("onnx", "fp32")
+        assert getattr(encoder.facts, fact) == getattr(torch_encoder.facts, fact)
+    assert (encoder.facts.engine, encoder.facts.precision) == ("onnx", "fp32")
     assert min(model.export.images.least, model.export.texts.least) > 1 - 1e-6
     assert not any(path.name.startswith(".") for path in model.base.iterdir())
 
@@ -64,7 +64,7 @@ def test_int8_is_near_alone_and_in_batches(tmp_path: Path) -> None:
     assert model.export.folder.name.endswith("-onnx-int8")
     assert 0.98 < model.export.images.mean < 1 - 1e-6  # some rounding must show
     assert 0.98 < cosines(images, torch_encoder.encode_images(pixels)).mean() < 1 - 1e-6
-    assert (encoder.engine, encoder.precision) == ("onnx-int8", "int8")
+    assert (encoder.facts.engine, encoder.facts.precision) == ("onnx-int8", "int8")
     assert cosines(encoder.encode_images(pixels[1:2]), images[1:2])[0] > 0.98
     assert cosines(encoder.encode_texts(TEXTS[2:3]), texts[2:3])[0] > 0.98
 

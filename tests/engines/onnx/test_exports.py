@@ -55,7 +55,7 @@ def test_an_export_is_found_by_the_models_content(copied: ExportedModel, tmp_pat
     assert find_export(copied.spec, copied.files, "onnx") == copied.export
     found = find_export(spec, find_files(spec), "onnx")
     assert found == copied.export
-    assert OnnxEncoder(spec, found).name == str(moved)
+    assert OnnxEncoder(spec, found).facts.name == str(moved)
     assert find_export(copied.spec, copied.files, "onnx-int8") is None
     other = find_model(str(write_folder(tmp_path / "other", "vit", seed=1)))
     assert find_export(other, find_files(other), "onnx") is None

@@ -26,7 +26,7 @@ TEXTS = ["maze", "a photo of a cat", "two words & more, isn't it?", "x " * 30]
 
 def as_floats(encoder: ClipEncoder, picture: Image.Image) -> NDArray[np.float32]:
     """The picture as the network is given it, (3, h, w)."""
-    floats: NDArray[np.float32] = encoder.preprocessing.normalise(encoder.prepare_image(picture)[None])[0]
+    floats: NDArray[np.float32] = encoder.facts.preprocessing.normalise(encoder.prepare_image(picture)[None])[0]
     return floats
 
 
@@ -128,7 +128,7 @@ def test_extreme_pictures(tmp_path: Path) -> None:
     squashes = open_path(write_folder(tmp_path / "siglip", "siglip"))
 
     assert (crops.prepare_image(long) == crops.prepare_image(Image.new("RGB", (9, 9), "blue"))).all()
-    assert (as_floats(squashes, long) == make_transform(squashes.preprocessing)(long).numpy()).all()
+    assert (as_floats(squashes, long) == make_transform(squashes.facts.preprocessing)(long).numpy()).all()
 
 
 def test_nan_weights_rank_nothing(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_batch_too_large_for_the_device_is_halved(
     monkeypatch.setattr(encoder.towers.model, "encode_image", limited)
 
     assert encoder.encode_images(pixels) == pytest.approx(expected, abs=1e-5)
-    assert [notice.partition("; ")[0] for notice in encoder.notices] == [
+    assert [notice.partition("; ")[0] for notice in encoder.facts.notices] == [
         "too little memory on the device for a batch of 6", "too little memory on the device for a batch of 3",
     ]  # fmt: skip
     room = 0

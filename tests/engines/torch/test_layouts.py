@@ -52,12 +52,12 @@ def test_openai_checkpoints_in_every_container(
     encoder = open_path(path)
     pixels = np.stack([encoder.prepare_image(picture) for picture in pictures])
     with torch.no_grad():
-        images = model.encode_image(torch.from_numpy(encoder.preprocessing.normalise(pixels))).numpy()
+        images = model.encode_image(torch.from_numpy(encoder.facts.preprocessing.normalise(pixels))).numpy()
         texts = model.encode_text(open_clip.tokenize(TEXTS)).numpy()
 
     assert encoder.encode_images(pixels) == pytest.approx(images, abs=1e-5)
     assert encoder.encode_texts(TEXTS) == pytest.approx(texts, abs=1e-5)
-    assert encoder.image_size == vision["image_size"]
+    assert encoder.facts.image_size == vision["image_size"]
 
 
 def _write_torchscript(model: Any, path: Path) -> None:

@@ -46,8 +46,8 @@ def test_tokens_and_vectors_are_openclips(siglip: Path, encoder: ClipEncoder) ->
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     assert np.abs(features @ features.T - expected @ expected.T).max() < 1e-5
     assert np.abs((features * expected).sum(axis=1) - 1).max() < 1e-5
-    assert encoder.head == "sigmoid"
-    assert encoder.logit_bias == pytest.approx(-10)
+    assert encoder.facts.head == "sigmoid"
+    assert encoder.facts.logit_bias == pytest.approx(-10)
 
 
 def test_the_context_is_counted_in_this_tokenizers_tokens(siglip: Path, encoder: ClipEncoder) -> None:

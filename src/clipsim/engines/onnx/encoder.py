@@ -28,40 +28,38 @@ class OnnxEncoder:
     A tower is opened when it is first used. Raises ModelError where ONNX Runtime is missing or the export damaged.
     """
 
-    device = "cpu"
-
     def __init__(self, spec: ModelSpec, export: Export) -> None:
-        self.name = spec.reported_name
-        self.pretrained = spec.reported_tag
-        self.engine, self.precision = export.engine, export.precision
-        self.embed_dim, self.image_size = export.embed_dim, export.image_size
-        self.logit_scale, self.logit_bias, self.head = export.logit_scale, export.logit_bias, export.head
-        self.notices = tuple(export.notices)
         self._export = export
         try:
             import onnxruntime
 
             self._runtime: Any = onnxruntime
-            self.preprocessing = Preprocessing.from_dict(export.preprocessing)
-            self.rules = TokenRules(**export.token_rules)
+            self._rules = TokenRules(**export.token_rules)
+            self.facts = EncoderFacts(
+                name=spec.reported_name,
+                pretrained=spec.reported_tag,
+                embed_dim=export.embed_dim,
+                image_size=export.image_size,
+                logit_scale=export.logit_scale,
+                logit_bias=export.logit_bias,
+                head=export.head,
+                preprocessing=Preprocessing.from_dict(export.preprocessing),
+                device="cpu",
+                precision=export.precision,
+                engine=export.engine,
+                notices=tuple(export.notices),
+            )
         except ImportError as error:
             raise ModelError(
-                "needs onnxruntime", parameter="engine", value=self.engine, hint=install_command("onnx")
+                "needs onnxruntime", parameter="engine", value=export.engine, hint=install_command("onnx")
             ) from error
         except (KeyError, TypeError) as error:
             raise self._damaged(error) from error
-
-    @property
-    def facts(self) -> EncoderFacts:
-        """What the export says of the model."""
-        return EncoderFacts(
-            self.name, self.pretrained, self.embed_dim, self.image_size, self.logit_scale, self.logit_bias, self.head,
-            self.preprocessing, self.device, self.precision, self.engine, self.notices,
-        )  # fmt: skip
+        self.image_size = export.image_size
 
     def prepare_image(self, image: Image.Image) -> NDArray[np.uint8]:
         """RGB image → (h, w, 3) uint8: the model's own resize and crop."""
-        return self.preprocessing.prepare(image)
+        return self.facts.preprocessing.prepare(image)
 
     def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(n, h, w, 3) prepared pixels → (n, embed_dim) float32, not normalised."""
@@ -83,10 +81,10 @@ class OnnxEncoder:
     def tokenizer(self) -> PlainTokenizer:
         """The model's tokenizer."""
         try:
-            return PlainTokenizer(self._export.folder / TOKENIZER_FILE, self.rules)
+            return PlainTokenizer(self._export.folder / TOKENIZER_FILE, self._rules)
         except ImportError as error:
             raise ModelError(
-                "needs tokenizers", parameter="engine", value=self.engine, hint=install_command("onnx")
+                "needs tokenizers", parameter="engine", value=self._export.engine, hint=install_command("onnx")
             ) from error
         except Exception as error:
             raise self._damaged(error) from error

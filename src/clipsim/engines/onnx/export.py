@@ -73,7 +73,8 @@ def export_model(
         with _unfinished(folder, 3 * files.weights.stat().st_size) as draft:
             on_step("loading the model")
             encoder = ClipEncoder(spec, files, device="cpu", precision="fp32")
-            if encoder.preprocessing.backend != "pillow":
+            facts = encoder.facts
+            if facts.preprocessing.backend != "pillow":
                 raise ModelError(f"{shown}: this model's images are resized by torchvision, so it cannot be exported")
             rules = write_vocabulary(encoder.tokenizer, draft / TOKENIZER_FILE)
             _check_vocabulary(encoder, draft / TOKENIZER_FILE, rules)
@@ -90,15 +91,15 @@ def export_model(
                 identity=identity,
                 name=spec.name,
                 kind=spec.kind,
-                embed_dim=encoder.embed_dim,
-                image_size=encoder.image_size,
-                logit_scale=encoder.logit_scale,
-                logit_bias=encoder.logit_bias,
-                head=encoder.head,
-                preprocessing=encoder.preprocessing.to_dict(),
+                embed_dim=facts.embed_dim,
+                image_size=facts.image_size,
+                logit_scale=facts.logit_scale,
+                logit_bias=facts.logit_bias,
+                head=facts.head,
+                preprocessing=facts.preprocessing.to_dict(),
                 token_rules=asdict(rules),
                 texts_shorten=shortens,
-                notices=list(encoder.notices),
+                notices=list(facts.notices),
                 images=Agreement(0, 0, 0, 0),
                 texts=Agreement(0, 0, 0, 0),
                 cosines=Difference(0, 0),
@@ -134,7 +135,7 @@ def _check_vocabulary(encoder: ClipEncoder, path: Path, rules: TokenRules) -> No
 def _check(encoder: ClipEncoder, spec: ModelSpec, export: Export) -> Export:
     """The export with its agreement with torch. Raises ModelError where the two differ too much."""
     made = OnnxEncoder(spec, export)
-    images_checked = check_images(*encoder.preprocessing.size)
+    images_checked = check_images(*encoder.facts.preprocessing.size)
     expected = encoder.encode_images(images_checked), encoder.encode_texts(CHECK_TEXTS, truncate=True)
     actual = (
         _in_batches(made.encode_images, images_checked),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,57 +34,54 @@ class ClipEncoder:
     ModelError and its family for the model, DeviceError for the device.
     """
 
-    engine = "torch"
-
     def __init__(
         self, spec: ModelSpec, files: ModelFiles, *, device: str = "auto", precision: str | None = None
     ) -> None:
         target = choose_device(device)
-        self.precision, dtype = choose_precision(precision, target)
+        precision, dtype = choose_precision(precision, target)
         built = build_model(spec, files)
-        model, config = built.model, built.config
-        self.preprocessing, self.notices = built.preprocessing, built.notices
-        self.name = spec.reported_name
-        self.pretrained = spec.reported_tag
-        self.embed_dim: int = config["embed_dim"]
+        model, config, preprocessing = built.model, built.config, built.preprocessing
         size = model.visual.image_size
-        self.image_size = int(size if isinstance(size, int) else max(size))
         model.requires_grad_(False)
-        self.logit_scale = float(model.logit_scale.exp())  # before the model is cast down
-        self.logit_bias = None if getattr(model, "logit_bias", None) is None else float(model.logit_bias)
-        if not np.isfinite([self.logit_scale, self.logit_bias or 0.0]).all():
+        logit_scale = float(model.logit_scale.exp())  # before the model is cast down
+        logit_bias = None if getattr(model, "logit_bias", None) is None else float(model.logit_bias)
+        if not np.isfinite([logit_scale, logit_bias or 0.0]).all():
             raise WeightsError(f"{printable(spec.name)}: logit_scale is not finite; the weights are damaged")
-        self.head = "softmax" if self.logit_bias is None else "sigmoid"
-        self.device = str(target)
+        self.facts = EncoderFacts(
+            name=spec.reported_name,
+            pretrained=spec.reported_tag,
+            embed_dim=config["embed_dim"],
+            image_size=int(size if isinstance(size, int) else max(size)),
+            logit_scale=logit_scale,
+            logit_bias=logit_bias,
+            head="softmax" if logit_bias is None else "sigmoid",
+            preprocessing=preprocessing,
+            device=str(target),
+            precision=precision,
+            engine="torch",
+            notices=tuple(built.notices),
+        )
+        self.image_size = self.facts.image_size
         self.tokenizer = Tokenizer(config, files)
         self.towers = Towers(model, target, dtype)
-
-        self._mean = torch.tensor(self.preprocessing.mean, device=target).view(3, 1, 1)
-        self._std = torch.tensor(self.preprocessing.std, device=target).view(3, 1, 1)
-
-    @property
-    def facts(self) -> EncoderFacts:
-        """What is known of the model; its notices grow where a batch does not fit into the device's memory."""
-        return EncoderFacts(
-            self.name, self.pretrained, self.embed_dim, self.image_size, self.logit_scale, self.logit_bias, self.head,
-            self.preprocessing, self.device, self.precision, self.engine, self.notices,
-        )  # fmt: skip
+        self._mean = torch.tensor(preprocessing.mean, device=target).view(3, 1, 1)
+        self._std = torch.tensor(preprocessing.std, device=target).view(3, 1, 1)
 
     def prepare_image(self, image: Image.Image) -> NDArray[np.uint8]:
         """RGB image → (h, w, 3) uint8: the model's own resize and crop."""
-        if self.preprocessing.backend == "torchvision":
-            return prepare_as_transformers(image, self.preprocessing)
-        return self.preprocessing.prepare(image)
+        if self.facts.preprocessing.backend == "torchvision":
+            return prepare_as_transformers(image, self.facts.preprocessing)
+        return self.facts.preprocessing.prepare(image)
 
     def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(n, h, w, 3) prepared pixels → (n, embed_dim) float32, not normalised."""
 
         def encode(part: Tensor) -> Tensor:
             # normalised in fp32 as OpenCLIP does, but on the device: bytes are a quarter of the floats to copy
-            if self.device.startswith("cuda"):
+            if self.facts.device.startswith("cuda"):
                 part = part.pin_memory()  # copied asynchronously, while the batch before it is still computed
             scaled = (
-                part.to(self.device, non_blocking=True)
+                part.to(self.facts.device, non_blocking=True)
                 .permute(0, 3, 1, 2)
                 .float()
                 .div_(255)
@@ -121,8 +119,8 @@ class ClipEncoder:
         torch.cuda.empty_cache()  # outside the handler, which keeps the failed attempt's tensors alive
         half = len(batch) // 2
         notice = f"too little memory on the device for a batch of {len(batch)}; it is encoded in parts of {half}"
-        if notice not in self.notices:
-            self.notices += (notice,)
+        if notice not in self.facts.notices:
+            self.facts = replace(self.facts, notices=(*self.facts.notices, notice))
         return np.concatenate([self._encode_in_parts(encode, part) for part in (batch[:half], batch[half:])])
 
 
