@@ -105,14 +105,14 @@ def test_the_record_as_json(colours: Path) -> None:
 
     record = result.to_dict()
 
-    assert record["model"].pop("preprocess")["size"] == [8, 8]
+    assert record["model"].pop("preprocess")["size"] == [64, 64]
     assert record == {
         "schema": "clipsim.rank/1",
         "model": {
             "name": "clipsim-mini",
             "pretrained": "bundled",
             "embed_dim": 4,
-            "image_size": 8,
+            "image_size": 64,
             "logit_scale": 10.0,
             "logit_bias": None,
             "head": "softmax",
