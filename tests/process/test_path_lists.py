@@ -10,9 +10,9 @@ import pytest
 
 # Takes the names that have come from a list that goes on, and ends while a thread waits for more.
 LEAVES_EARLY = """
-from clipsim.embedding.feed import Feed
+from clipsim.embedding.pipeline import BackgroundReader
 from clipsim.inputs.paths import read_path_list
-feed, names = Feed(read_path_list("-")), []
+feed, names = BackgroundReader(read_path_list("-")), []
 while len(names) < 2:
     feed.wait(60)
     names += feed.take(5)

@@ -2,8 +2,7 @@
 
 - `embedder`: `Embedder`, which owns options, encoder and cache, and is the only way in for the rooms that follow
 - `deferred`: an encoder that is opened in the background when the first vector is missing
-- `pipeline`: sources → prepared pixels or cached vectors, by threads, ahead of the model
+- `pipeline`: sources, also those of a slow pipe → prepared pixels or cached vectors, by threads, ahead of the model
 - `encode`: prepared pixels and prompts → vectors, in batches, through the cache
-- `read_ahead`: an iterable that may be slow, such as a pipe of paths, read by a thread
 - `shared_decoding`: several models over the same sources, each picture decoded once
 """

@@ -7,17 +7,17 @@ import io
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Generic, TypeVar
 
 from clipsim.cache.keys import image_key
 from clipsim.cache.vectors import FileKeys, ImageCache
-from clipsim.embedding.read_ahead import Feed
 from clipsim.engines.choice import usable_cores
 from clipsim.engines.encoder import Features, ImageEncoder, Pixels
 from clipsim.errors import ImageError
@@ -84,7 +84,7 @@ class Pipeline:
     ) -> None:
         self._encoder, self._cache, self._rules = encoder, cache, rules
         self._measure, self._thumbnails = measure, thumbnails
-        self._feed = Feed(sources) if live else None
+        self._feed = BackgroundReader(sources) if live else None
         self._sources = iter(() if live else sources)
         self._workers = workers or default_workers()
         self._batch_size = batch_size
@@ -133,7 +133,7 @@ class Pipeline:
         """Whether a None is given while the next input is not ready."""
         return self._feed is not None
 
-    def _is_ready(self, feed: Feed[Source]) -> bool:
+    def _is_ready(self, feed: BackgroundReader[Source]) -> bool:
         """Whether the next input is prepared, after waiting for it for at most a tenth of a second."""
         if not self._waiting:
             feed.wait(POLL_SECONDS)
@@ -317,3 +317,63 @@ def read_thumbnails(sources: Iterable[Source], rules: ThumbnailRules) -> dict[st
     with ThreadPoolExecutor(min(MAX_WORKERS, usable_cores()), "decode") as pool:
         made = zip(wanted, pool.map(read, wanted.values()), strict=True)
         return {name: thumbnail for name, thumbnail in made if thumbnail is not None}
+
+
+Item = TypeVar("Item")
+MAX_AHEAD = 4096
+
+
+class BackgroundReader(Generic[Item]):
+    """Items that a daemon thread reads, at most `MAX_AHEAD` ahead; an error of the iterable is raised by `take`."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items = items
+        self._read: deque[Item] = deque()
+        self._changed = threading.Condition()
+        self._exhausted = self._closed = False
+        self._error: BaseException | None = None
+        threading.Thread(target=self._run, name="read names", daemon=True).start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether there will never be another item or error."""
+        with self._changed:
+            return self._exhausted and not self._read and self._error is None
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until there is an item to take or the iterable has ended; False if neither happens in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: bool(self._read) or self._exhausted, seconds)
+
+    def take(self, count: int) -> list[Item]:
+        """The next items, at most `count`, without waiting; raises the error of the iterable after its last item."""
+        with self._changed:
+            taken = [self._read.popleft() for _ in range(min(count, len(self._read)))]
+            self._changed.notify_all()
+            if not taken and self._error is not None:
+                error, self._error = self._error, None
+                raise error
+            return taken
+
+    def close(self) -> None:
+        """Drop what was read; the thread ends at its next item."""
+        with self._changed:
+            self._closed = True
+            self._read.clear()
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        try:
+            for item in self._items:
+                with self._changed:
+                    self._changed.wait_for(lambda: len(self._read) < MAX_AHEAD or self._closed)
+                    if self._closed:
+                        return
+                    self._read.append(item)
+                    self._changed.notify_all()
+        except BaseException as error:  # raised where the items are taken
+            self._error = error
+        finally:
+            with self._changed:
+                self._exhausted = True
+                self._changed.notify_all()

@@ -70,7 +70,7 @@ def is_cached(session: Embedder, sources: Sequence[Source]) -> bool:
     return True
 
 
-class JointEmbedding:
+class SharedDecoding:
     """The outcomes of each source, one for each session, in batches and in order; a context manager.
 
     A picture that fails for one of the sessions fails for all. `work`, one for each session, is added to. Pictures are

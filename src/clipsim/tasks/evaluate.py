@@ -9,7 +9,7 @@ from dataclasses import replace
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome
 from clipsim.embedding.pipeline import read_thumbnails
-from clipsim.embedding.shared_decoding import JointEmbedding, Work, group_sessions
+from clipsim.embedding.shared_decoding import SharedDecoding, Work, group_sessions
 from clipsim.errors import DataError, Failure, NoInputError, UsageError, printable
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.labelled import LabelledData, read_labelled
@@ -132,7 +132,7 @@ class _Evaluation:
         """Read all images for the models of a group."""
         work = [next(run.run.work for run in runs if run.run.embedder is embedder) for embedder in group]
         done = 0
-        with JointEmbedding(group, sources, work) as batches:
+        with SharedDecoding(group, sources, work) as batches:
             for run in runs:
                 with run.run.timed():
                     run.prepare()
