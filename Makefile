@@ -33,7 +33,7 @@ demo-serve: $(STAMP) ## open the page of a server on the pictures in images/ (en
 test: $(STAMP) ## run all tests
 	$(BIN)/python -m pytest $(PARALLEL)
 
-test-quick: $(STAMP) ## run the tests that start no process and load no torch
+test-quick: $(STAMP) ## run the tests that start no process, load no torch and take no time
 	$(BIN)/python -m pytest -p tests.quick $(PARALLEL)
 
 # every `name>=version` of pyproject.toml as `name==version`

@@ -1,10 +1,11 @@
 """pytest plugin for `make test-quick`: a test ends as skipped at the moment it imports torch or starts a process.
 
-What always does so is not even collected.
+What always does so is not even collected, nor are the files that compare large pictures for many seconds.
 """
 
 from __future__ import annotations
 
+import multiprocessing.process
 import subprocess
 import sys
 from collections.abc import Generator, Sequence
@@ -18,7 +19,15 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SLOW = [
     ROOT / name
-    for name in ("src/clipsim/compat.py", "src/clipsim/engines/torch", "tests/process", "tests/training", "training")
+    for name in (
+        "src/clipsim/compat.py",
+        "src/clipsim/engines/torch",
+        "tests/process",
+        "tests/training",
+        "training",
+        "tests/images/test_copies.py",
+        "tests/vectors/test_pixels.py",
+    )
 ]
 SLOW_PACKAGES = {"torch", "torchvision", "open_clip", "timm", "transformers"}
 
@@ -46,6 +55,7 @@ def pytest_collection() -> None:
     assert "torch" not in sys.modules
     sys.meta_path.insert(0, _Refusal())
     subprocess.Popen.__init__ = _refuse_process  # type: ignore[method-assign]
+    multiprocessing.process.BaseProcess.start = _refuse_process  # type: ignore[method-assign]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,20 @@ def draw_photo(seed: int) -> Image.Image:
 
 
 DRAWN = {**FAMILIES, "photo": draw_photo}
+
+
+@cache
+def drawn(kind: str, seed: int = 1) -> Image.Image:
+    """A picture of a family."""
+    return DRAWN[kind](seed)
+
+
+@cache
+def original(kind: str) -> bytes:
+    """Its file, without loss."""
+    return encode(drawn(kind))
+
+
 WAYS, WAYS_TO_TURN = Image.Resampling, Image.Transpose
 COPIES: dict[str, Change] = {
     "PNG": encode,
@@ -89,18 +104,17 @@ def copied(kept: bytes, other: bytes) -> bool:
 @pytest.mark.parametrize("change", COPIES)
 def test_copies(kind: str, change: str) -> None:
     """Re-encoded and reduced pictures of every family are copies of the original."""
-    image = DRAWN[kind](1)
     if (kind, change) == ("photo", "0.75"):
         pytest.skip("a soft photo has no more detail than its copy of three quarters")
 
-    assert copied(encode(image), COPIES[change](image))
+    assert copied(original(kind), COPIES[change](drawn(kind)))
 
 
 @pytest.mark.parametrize("kind", FAMILIES)
 @pytest.mark.parametrize("change", [name for name in COPIES if name != "PNG"])
 def test_pictures_that_look_alike(kind: str, change: str) -> None:
     """Another picture of the family is none, however it was encoded or reduced."""
-    assert not copied(encode(FAMILIES[kind](1)), COPIES[change](FAMILIES[kind](2)))
+    assert not copied(original(kind), COPIES[change](drawn(kind, 2)))
 
 
 @pytest.mark.parametrize("kind", FAMILIES)
@@ -117,12 +131,12 @@ def test_one_detail(kind: str, change: str) -> None:
 @pytest.mark.parametrize("change", OTHERS)
 def test_changed_pictures(kind: str, change: str) -> None:
     """Crops, turns and pictures of another brightness or of bad quality stand for themselves, in both directions."""
-    original, changed = encode(DRAWN[kind](1)), OTHERS[change](DRAWN[kind](1))
+    changed = OTHERS[change](drawn(kind))
     if (kind, change) == ("clocks", "mirrored"):
         pytest.skip("a clock may be its own mirror image")
 
-    assert not copied(original, changed)
-    assert not copied(changed, original)
+    assert not copied(original(kind), changed)
+    assert not copied(changed, original(kind))
 
 
 @pytest.mark.parametrize("kind", DRAWN)
@@ -130,10 +144,10 @@ def test_changed_pictures(kind: str, change: str) -> None:
 @pytest.mark.parametrize("factor", [1.3, 2])
 def test_an_enlargement_is_not_better(kind: str, quality: int, factor: float) -> None:
     """It has more pixels, and the original is not its copy, whatever the quality."""
-    image = DRAWN[kind](1)
+    image = drawn(kind)
 
-    assert not copied(resized(factor, WAYS.LANCZOS, "JPEG", quality=quality)(image), encode(image))
-    assert not copied(resized(factor, WAYS.BICUBIC)(image), encode(image))
+    assert not copied(resized(factor, WAYS.LANCZOS, "JPEG", quality=quality)(image), original(kind))
+    assert not copied(resized(factor, WAYS.BICUBIC)(image), original(kind))
 
 
 def write(said: str, ink: int = 0, size: int = 10, paper: int = 240) -> Image.Image:

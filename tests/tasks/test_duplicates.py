@@ -220,14 +220,14 @@ def test_many_batches_of_pairs(machine: Machine, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("clipsim.tasks.duplicates.LOADED_PAIRS", 5)
     monkeypatch.setattr("clipsim.tasks.duplicates.KEPT_IMAGES", 4)
     monkeypatch.setattr("clipsim.tasks.duplicates.KEPT_WINDOWS", 2)
-    monkeypatch.setattr("clipsim.vectors.pairs.BLOCK_ROWS", 7)
-    for seed in range(8):
+    monkeypatch.setattr("clipsim.vectors.pairs.BLOCK_ROWS", 3)
+    for seed in range(4):
         draw(seed).save(tmp_path / f"{seed}.png")
         draw(seed).crop((0, 0, 57, 38)).save(tmp_path / f"{seed}x.png")
     with clipsim.open() as session:
         result = session.duplicates(tmp_path, min_similarity=0.9)
 
-    assert groups_of(result) == [(False, (f"{seed}.png", f"{seed}x.png")) for seed in range(8)]
+    assert groups_of(result) == [(False, (f"{seed}.png", f"{seed}x.png")) for seed in range(4)]
 
 
 def test_a_rotated_photo_stays_upright(machine: Machine, tmp_path: Path) -> None:
