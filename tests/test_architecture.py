@@ -42,7 +42,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "errors", "options", "files", "models", "inputs", "images", "engines", "cache", "embedding", "vectors",
         "statistics", "results", "store", "tasks", "session",
     ),
-    "compat": ("errors", "models", "engines", "inputs"),
+    "compat": ("errors", "options", "models", "engines", "inputs"),
     "render": ("errors", "statistics", "results"),
     "server": (
         "errors", "options", "files", "models", "inputs", "images", "engines", "cache", "embedding", "vectors",

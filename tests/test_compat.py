@@ -21,7 +21,7 @@ from torch.nn.functional import cosine_similarity
 
 import clipsim
 from clipsim import compat
-from clipsim.errors import ClipsimError, UnknownModelError
+from clipsim.errors import ClipsimError, UnknownModelError, UsageError
 
 
 @pytest.fixture(params=["vit", "resnet"])
@@ -154,6 +154,15 @@ def test_too_long_a_text_is_a_runtime_error() -> None:
 
     assert clipsim.tokenize("a " * 75)[0, -1] == 49407
     assert clipsim.tokenize("a " * 90, truncate=True)[0, -1] == 49407
+
+
+def test_what_is_not_a_text_or_a_name_is_one_line() -> None:
+    """As in the other calls."""
+    for wrong in (None, 3, {"a": 1}, ["a", 3]):
+        with pytest.raises(UsageError, match="texts"):
+            compat.tokenize(wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="name: not a path"):
+        compat.load(None)  # type: ignore[arg-type]
 
 
 def test_the_names_that_can_be_loaded() -> None:

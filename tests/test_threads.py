@@ -410,3 +410,29 @@ def test_a_library_leaves_the_process_of_its_caller_as_it_was(tmp_path: Path) ->
     """Whatever is called: no setting of the whole process is another afterwards, random numbers included."""
     pytest.importorskip("pyarrow")
     assert run_program(LEFT_ALONE, tmp_path) == "nothing has changed\n"
+
+
+FREED_IN_A_CHILD = """
+import gc, os, sys
+import numpy, onnx, onnxruntime
+from onnx import TensorProto, helper
+from clipsim.engines.onnx.encoder import open_session
+value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 512]) for name in "xy"]
+graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g", value[:1], value[1:],
+    [helper.make_tensor("w", TensorProto.FLOAT, [512, 512], numpy.ones(512 * 512, numpy.float32))])
+onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), sys.argv[1])
+session = open_session(onnxruntime, sys.argv[1], 4)
+session.run(None, {"x": numpy.ones((512, 512), numpy.float32)})
+child = os.fork()
+del session
+gc.collect()
+if not child:
+    os._exit(0)  # as multiprocessing does
+print(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_forked_process_does_not_wait_to_free_an_export(tmp_path: Path) -> None:
+    """ONNX Runtime would wait for ever there for its threads, whenever the garbage is collected."""
+    assert run_program(FREED_IN_A_CHILD, tmp_path / "x.onnx") == "0\n"

@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from clipsim.errors import ClipsimError, ModelError, TextError, issue_warnings, printable
+from clipsim.errors import ClipsimError, ModelError, TextError, UsageError, issue_warnings, printable
+from clipsim.inputs.lists import as_list
 from clipsim.inputs.texts import MAX_QUOTED
 from clipsim.models.catalogue import OPENAI_NAMES, list_models
 from clipsim.models.files import explain_model, find_files
 from clipsim.models.settings import choose_model
+from clipsim.options import check_path
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -80,7 +82,7 @@ def load(
         device = "cuda" if torch.cuda.is_available() else "cpu"
     target = choose_device(f"cuda:{device}" if isinstance(device, int) else str(device))
     _, dtype = choose_precision(None, target)
-    spec, _ = choose_model(os.fspath(name))
+    spec, _ = choose_model(check_path("name", name))
     files = find_files(spec, download_root)
     if jit and files.tokenizer is not None:
         raise ModelError(
@@ -169,9 +171,13 @@ def tokenize(texts: str | Sequence[str], context_length: int = CONTEXT_LENGTH, t
     import torch
 
     tokenizer = _tokenizer()
-    text_list = [texts] if isinstance(texts, str) else list(texts)
-    result = torch.zeros(len(text_list), context_length, dtype=torch.long)
-    for row, text in zip(result, text_list, strict=True):
+    given: list[str] = []
+    for text in as_list(texts, "texts"):
+        if not isinstance(text, str):
+            raise UsageError(f"{printable(repr(text), MAX_QUOTED)} is not a string", parameter="texts")
+        given.append(text)
+    result = torch.zeros(len(given), context_length, dtype=torch.long)
+    for row, text in zip(result, given, strict=True):
         ids = [tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id]
         if len(ids) > context_length:
             if not truncate:

@@ -251,3 +251,16 @@ def test_archives_that_would_take_too_much_memory(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "bomb.pt")
     with pytest.raises(WeightsError, match=r"memo\.pt: holds more than tensors, or is damaged"):
         read_checkpoint(tmp_path / "memo.pt")
+
+
+def test_what_a_program_saves_beside_the_model_is_said(tmp_path: Path) -> None:
+    """A Lightning module holds a loss or a metric too; averages may be in a form that is not read."""
+    model = {**wrapped("model."), "model.logit_scale": torch.ones(()), "loss.temperature": torch.ones(())}
+    torch.save({"state_dict": model, "ema": {"decay": 0.9, "shadow_params": [torch.ones(2)]}}, tmp_path / "own.pt")
+    read = read_checkpoint(tmp_path / "own.pt")
+
+    assert read.tensors.keys() == {*wrapped(""), "logit_scale"}
+    assert read.notices == (
+        "the checkpoint: the EMA weights in it ('ema') are not used",
+        "the checkpoint: tensors beside the model's (loss.temperature for one) are not used",
+    )

@@ -15,6 +15,7 @@ from open_clip.model import build_model_from_openai_state_dict
 from PIL import Image
 from safetensors.torch import save_file
 
+from clipsim.engines.torch.layouts import explain_assumption
 from clipsim.errors import WeightsError
 
 TEXTS = ["maze", "a photo of a cat", "two words & more, isn't it?"]
@@ -77,3 +78,9 @@ def test_a_state_dict_in_another_layout(tmp_path: Path) -> None:
 
     with pytest.raises(WeightsError, match=r"OpenAI's layout.*model='ARCHITECTURE' and weights='FILE'"):
         open_path(tmp_path / "other.pt")
+
+
+def test_the_architecture_that_is_named_fits() -> None:
+    """The example in the notice has the sizes of the checkpoint, not only their number of parameters."""
+    assert "its architecture, ViT-B-32, as the model" in explain_assumption(open_clip.get_model_config("ViT-B-32"))
+    assert "its architecture, RN50, as the model" in explain_assumption(open_clip.get_model_config("RN50"))

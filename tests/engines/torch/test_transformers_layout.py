@@ -86,3 +86,25 @@ def test_a_tensor_too_many_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(WeightsError, match="adapter"):
         clipsim.rank(Image.new("RGB", (60, 50)), ["a", "b"], model=str(folder), cache=False)
+
+
+def test_a_folder_without_its_tokenizer_is_refused(tmp_path: Path, pictures: list[Image.Image]) -> None:
+    """Of which transformers makes a tokenizer without words, to which all texts are one."""
+    folder = write_clip(tmp_path / "clip")
+    for name in ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json"):
+        (folder / name).unlink(missing_ok=True)
+
+    with pytest.raises(WeightsError, match=r"gives all texts the same tokens; the folder lacks .*tokenizer\.json"):
+        clipsim.rank(pictures, TEXTS, model=str(folder), cache=False)
+
+
+def test_tokens_that_the_model_does_not_have_are_one_line(tmp_path: Path, pictures: list[Image.Image]) -> None:
+    """A token was added to the tokenizer alone, which Python's user would see as an IndexError of torch."""
+    folder = write_clip(tmp_path / "clip")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["zzyx"])
+    tokenizer.save_pretrained(folder)
+
+    assert clipsim.rank(pictures, TEXTS, model=str(folder), cache=False).errors == ()
+    with pytest.raises(WeightsError, match=r"gives the id 49,408, and the model knows 49,408 tokens"):
+        clipsim.rank(pictures, ["a zzyx cat"], model=str(folder), cache=False)

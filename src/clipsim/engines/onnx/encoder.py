@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,4 +138,19 @@ def open_session(runtime: Any, path: Path, threads: int) -> Any:
     # busy processes. 192 through a ViT-B/32: 5.4 s and 5.5 s; busy 12.1 s and 10.8 s. What it costs: a single image
     # through a ViT-B/32 on an idle machine takes 56 ms, not 47 ms.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    _opened.add(session)
+    return session
+
+
+_opened: WeakSet[Any] = WeakSet()
+
+
+def _keep_sessions() -> None:
+    """In a forked process: never free the sessions that came with it, which would wait for threads that it lacks."""
+    for session in _opened:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_sessions)

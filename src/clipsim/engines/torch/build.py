@@ -24,6 +24,7 @@ from torch.overrides import TorchFunctionMode
 from clipsim.engines.preprocessing import Preprocessing, trim_to_aspect_ratio
 from clipsim.engines.torch.checkpoints import read_checkpoint
 from clipsim.engines.torch.layouts import (
+    different_size,
     drop_extras,
     explain_assumption,
     infer_config,
@@ -156,7 +157,7 @@ def build_model(spec: ModelSpec, files: ModelFiles, *, mapped: bool = True) -> B
             f"{printable(spec.name)}: OpenCLIP cannot build this architecture ({first_line(error, 160)})"
         ) from error
     if spec.kind == "checkpoint" and own_config is None and not is_openais(tensors):
-        notices.append(explain_assumption(config, tensors))
+        notices.append(explain_assumption(config))
     if spec.kind in ("checkpoint", "weights"):
         tensors = drop_extras(tensors)
     notices += _fill(model, tensors, files.weights, config)
@@ -205,7 +206,7 @@ def _compare_with_name(spec: ModelSpec, config: dict[str, Any], of_transformers:
     named: dict[str, Any] = open_clip.get_model_config(spec.architecture)
     shown, architecture = printable(str(spec.path)), printable(spec.reported_name)
     says = "the checkpoint says that its activation is"
-    if has_config and (differing := _different_size(named, config)):
+    if has_config and (differing := different_size(named, config)):
         raise WeightsError(
             f"{shown}: what the file, or the configuration beside it, says of the model ({differing}) is not "
             f"{architecture}; give the file, or its folder, as the model"
@@ -226,22 +227,6 @@ def _compare_with_name(spec: ModelSpec, config: dict[str, Any], of_transformers:
             f"{architecture}'s {activation}; a model that was OpenAI's has QuickGELU"
         ]
     return []
-
-
-def _different_size(named: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
-    """The first size in which two configurations differ, None where they agree."""
-    sides: tuple[tuple[str, dict[str, Any]], ...] = (
-        ("vision_cfg", {"layers": 12, "width": 768, "patch_size": 16, "image_size": 224, "timm_model_name": None}),
-        ("text_cfg", {"layers": 12, "width": 512, "heads": 8, "vocab_size": 49408, "context_length": 77}),
-    )
-    if config["embed_dim"] != named["embed_dim"]:
-        return f"embed_dim {config['embed_dim']}"
-    for side, defaults in sides:
-        for name, usual in defaults.items():
-            value = config[side].get(name, usual)
-            if value != named[side].get(name, usual):
-                return printable(f"{side} {name} {value}", 60)
-    return None
 
 
 def _instantiate(config: dict[str, Any], files: ModelFiles, tensors: Mapping[str, Tensor]) -> Any:

@@ -24,6 +24,7 @@ _EMA_NESTS = ("state_dict_ema", "ema_state_dict", "model_ema", "ema_model", "ema
 _WRAPPERS = {"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 _PREFIXES = ("model.", "clip.", "clip_model.")
 _EMA_PREFIXES = ("ema.", "ema_model.", "model_ema.")
+_EVERY_MODELS = "logit_scale"  # the tensor that every CLIP model has
 _COUNTS = {"n_averaged"}  # of an averaged model, beside its tensors
 _MAX_NESTS = 4
 _MAX_SHOWN = 5  # entries of a file that an error names
@@ -71,6 +72,8 @@ def read_checkpoint(path: Path, *, mapped: bool = True) -> Checkpoint:
     tensors, averaged = _strip_names(nested, shown)
     if averaged:
         notices.append(f"EMA weights beside others ({printable(averaged[0], 60)} for one) are not used")
+    if others := _choose_prefix(tensors):
+        notices.append(f"tensors beside the model's ({printable(others[0], 60)} for one) are not used")
     if not tensors:
         entries = sorted(str(name) for name in content) if isinstance(content, Mapping) else []
         more = f"; its entries are {printable(', '.join(entries[:_MAX_SHOWN]), 80)}" if entries else ""
@@ -127,12 +130,15 @@ def _choose_nest(content: Any) -> tuple[Mapping[Any, Any], list[str]]:
     for _ in range(_MAX_NESTS):
         if not isinstance(content, Mapping):
             return {}, notices
-        names, averaged = ([name for name in nests if _is_nest(content.get(name))] for nests in (_NESTS, _EMA_NESTS))
+        names = [name for name in _NESTS if _is_nest(content.get(name))]
+        averaged = [name for name in _EMA_NESTS if isinstance(content.get(name), Mapping) and content[name]]
         if names:
             notices += [f"the EMA weights in it ('{name}') are not used" for name in averaged]
             notices += [f"'{name}' in it is not used, '{names[0]}' is" for name in names[1:]]
             content = content[names[0]]
-        elif averaged and not any(isinstance(value, Tensor) for value in content.values()):
+        elif any(isinstance(value, Tensor) for value in content.values()):
+            return content, notices + [f"the EMA weights in it ('{name}') are not used" for name in averaged]
+        elif averaged and _is_nest(content[averaged[0]]):
             notices.append(f"only EMA weights are in it ('{averaged[0]}'), so they are used")
             content = content[averaged[0]]
         else:
@@ -172,6 +178,23 @@ def _strip_names(entries: Mapping[Any, Any], shown: str) -> tuple[dict[str, Tens
             break
         stripped = {name.removeprefix(prefix): tensor for name, tensor in stripped.items()}
     return stripped, averaged
+
+
+def _choose_prefix(tensors: dict[str, Tensor]) -> list[str]:
+    """Keep the tensors of the module that is a model, under names of its own; the names of the others.
+
+    A training program saves what else it holds too, a loss or a metric. Every CLIP model has a logit_scale.
+    """
+    if _EVERY_MODELS in tensors:
+        return []
+    prefix = next((prefix for prefix in _PREFIXES if f"{prefix}{_EVERY_MODELS}" in tensors), None)
+    if prefix is None:
+        return []
+    others = [name for name in tensors if not name.startswith(prefix)]
+    kept = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    tensors.clear()
+    tensors.update(kept)
+    return others
 
 
 _DTYPES = {

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import open_clip
 import torch
 from torch import Tensor
 
@@ -35,19 +36,17 @@ def is_openais(tensors: dict[str, Tensor]) -> bool:
     return any(name in tensors for name in _NOT_WEIGHTS)
 
 
-def explain_assumption(config: dict[str, Any], tensors: dict[str, Tensor]) -> str:
+def explain_assumption(config: dict[str, Any]) -> str:
     """One line that says what was assumed of a checkpoint that does not say what it is.
 
     It does not name the file, since copies of a file share their entries in the cache.
     """
-    count = sum(tensor.numel() for tensor in drop_extras(tensors).values()) / 1e6
     fitting = [
         name
         for name, architecture in read_catalogue()["architectures"].items()
         if architecture["embed_dim"] == config["embed_dim"]
         and architecture["image_size"] == config["vision_cfg"]["image_size"]
-        and architecture["parameters_millions"] is not None
-        and abs(architecture["parameters_millions"] - count) < 0.01 * count
+        and different_size(open_clip.get_model_config(name), config) is None
     ]
     example = f", {fitting[0]}," if fitting else ""
     return (
@@ -55,6 +54,25 @@ def explain_assumption(config: dict[str, Any], tensors: dict[str, Tensor]) -> st
         f"{_HEAD_WIDTH}, the text's vector at its greatest id). If it is OpenCLIP's, give its architecture{example} as "
         "the model and the file as its weights"
     )
+
+
+def different_size(named: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
+    """The first size in which two configurations differ, None where they agree."""
+    sides: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("vision_cfg", {"layers": 12, "width": 768, "patch_size": 16, "image_size": 224, "timm_model_name": None}),
+        (
+            "text_cfg",
+            {"layers": 12, "width": 512, "heads": 8, "vocab_size": 49408, "context_length": 77, "hf_model_name": None},
+        ),
+    )
+    if config["embed_dim"] != named["embed_dim"]:
+        return f"embed_dim {config['embed_dim']}"
+    for side, defaults in sides:
+        for name, usual in defaults.items():
+            value = config[side].get(name, usual)
+            if value != named[side].get(name, usual):
+                return printable(f"{side} {name} {value}", 60)
+    return None
 
 
 def infer_config(tensors: dict[str, Tensor], path: Path) -> dict[str, Any]:

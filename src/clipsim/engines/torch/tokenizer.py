@@ -16,6 +16,7 @@ from clipsim.engines.onnx.tokenizer import TokenRules
 from clipsim.errors import ModelError, WeightsError, first_line, install_command, printable
 from clipsim.models.files import ModelFiles
 
+_TOLD_APART = ["a", "7", "photo", "cat"]  # texts of which no tokenizer takes all for one
 _OPTIONS = {"clean", "strip_sep_token", "language"}  # OpenCLIP's others are random
 
 
@@ -53,6 +54,12 @@ class Tokenizer:
         except Exception as error:
             cause = first_line(error, 160)
             raise WeightsError(f"{printable(str(files.tokenizer))}: cannot load the tokenizer ({cause})") from error
+        self.vocabulary = None if text.get("hf_model_name") else text.get("vocab_size")
+        if files.tokenizer is not None and len({tuple(row) for row in self.tokenize(_TOLD_APART).tolist()}) == 1:
+            raise WeightsError(
+                f"{printable(str(files.tokenizer))}: its tokenizer gives all texts the same tokens; the folder lacks "
+                "the tokenizer's files (tokenizer.json, or vocab.json and merges.txt), or they are damaged"
+            )
         if files.tokenizer is None and text.get("vocab_size", self.tokenize.vocab_size) < self.tokenize.vocab_size:
             raise WeightsError(
                 f"this model has a vocabulary of {text['vocab_size']} tokens and names no tokenizer; "
@@ -70,6 +77,11 @@ class Tokenizer:
         Raises TextError for a text with more tokens than the context, unless `truncate`.
         """
         tokens: Tensor = self.tokenize([self._bounded(text, truncate) for text in texts])
+        if self.vocabulary is not None and texts and (most := int(tokens.max())) >= self.vocabulary:
+            raise WeightsError(
+                f"the tokenizer gives the id {most:,}, and the model knows {self.vocabulary:,} tokens: it is the "
+                "tokenizer of another model, or tokens were added to it alone"
+            )
         if not truncate:
             for text, row in zip(texts, tokens, strict=True):
                 if self._may_be_cut(row) and (count := self.count(text)) > self.context_length:
