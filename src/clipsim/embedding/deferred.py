@@ -89,6 +89,7 @@ class DeferredEncoder:
         """What is known of the model, which is loaded where the cache does not know it."""
         # those of the opened model have notices of how it runs; pictures are prepared as the files say
         facts = self._opened.facts if self._opened is not None else self._facts or self.load().facts
+        facts = replace(facts, name=self.name, pretrained=self.pretrained)  # as the user and earlier runs name it
         if self._preprocessing is None:
             return facts
         return replace(facts, preprocessing=self._preprocessing, image_size=self.image_size)
