@@ -59,6 +59,7 @@ def clipsim(folder: Path, *arguments: str, input: bytes = b"") -> bytes:
     environment = os.environ | COLOURS
     ended = subprocess.run(command, cwd=folder, env=environment, input=input, capture_output=True, timeout=300)
     assert ended.returncode in (0, 1, 3), ended.stderr.decode()
+    assert b"clipsim: error" not in ended.stderr, ended.stderr.decode()
     assert b"Traceback" not in ended.stderr, ended.stderr.decode()
     return ended.stdout
 

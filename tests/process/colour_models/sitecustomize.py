@@ -23,6 +23,7 @@ def patch(session: ModuleType) -> None:
     from numpy.typing import NDArray
 
     from clipsim.engines.choice import EnginePlan
+    from clipsim.models.names import ModelSpec
 
     class SlowEncoder(FakeEncoder):
         def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -30,9 +31,14 @@ def patch(session: ModuleType) -> None:
             return super().encode_images(pixels)
 
     def plan_engine(
-        spec: object, files: object, options: object, *, digest: object = None, own_process: bool = False
+        spec: ModelSpec, files: object, options: object, *, digest: object = None, own_process: bool = False
     ) -> EnginePlan:
-        return EnginePlan("torch", "cpu", "fp32", "a model of colours", SlowEncoder)
+        def opener() -> SlowEncoder:
+            encoder = SlowEncoder()
+            encoder.name, encoder.pretrained = spec.reported_name, spec.reported_tag
+            return encoder
+
+        return EnginePlan("torch", "cpu", "fp32", "a model of colours", opener)
 
     session.plan_engine = plan_engine  # type: ignore[attr-defined]
 
