@@ -60,11 +60,13 @@ def paths(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def rank(run: Run, paths: list[Path], model: Path) -> dict[str, Any]:
-    """The JSON object of a run that must end well and say nothing."""
+def rank(run: Run, paths: list[Path], model: Path, notice: str | None = None) -> dict[str, Any]:
+    """The JSON object of a run that must end well and say nothing, or one notice with these words."""
     done = run("rank", *paths, *TEXT_OPTIONS, "-m", model, "--device", "cpu", "--json", "--no-cache")
 
-    assert done.stderr == b""
+    said = done.stderr.decode().splitlines()
+    assert len(said) == (notice is not None), said
+    assert notice is None or notice in said[0]
     assert done.returncode == 0
     result: dict[str, Any] = json.loads(done.stdout)
     return result
@@ -90,7 +92,7 @@ def test_a_folder_of_each_family(tmp_path: Path, run: Run, paths: list[Path], fa
 def test_a_checkpoint_of_openais(tmp_path: Path, run: Run, paths: list[Path]) -> None:
     """A file in OpenAI's layout is what OpenCLIP's `load_openai_model` makes of it."""
     torch.save(state_of(random_model("vit")), tmp_path / "model.pt")
-    result = rank(run, paths, tmp_path / "model.pt")
+    result = rank(run, paths, tmp_path / "model.pt", "it is taken for OpenAI's")
 
     model = open_clip.load_openai_model(str(tmp_path / "model.pt"), precision="fp32", device="cpu").eval()
     preprocess = open_clip.image_transform(model.visual.image_size, is_train=False)
