@@ -41,7 +41,7 @@ class Watched:
         dialog.dismiss()
 
     def names(self) -> list[str]:
-        """The names of the rows or pictures that are shown, in order, in sight or not."""
+        """The names of the rows or images that are shown, in order, in sight or not."""
         names: list[str] = self.page.locator(
             "#scores tbody .image .name, .gallery > li:not([hidden]) > .name"
         ).all_text_contents()
@@ -67,14 +67,14 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[Open]:
         context.close()
 
 
-def pictured(result: RankResult) -> RankResult:
+def with_thumbnails(result: RankResult) -> RankResult:
     """The result with a thumbnail for each image."""
     thumbnail = make_thumbnail(Image.new("RGB", (60, 40), "red"), ThumbnailRules())
     scores = (ImageScores(i.image, i.similarity, i.probabilities, i.best, thumbnail) for i in result.scores)
     return RankResult(**{**vars(result), "scores": tuple(scores)})
 
 
-HOSTILE = pictured(make_result(HOSTILE_NAMES, [*HOSTILE_NAMES[:3], "maze"]))
+HOSTILE = with_thumbnails(make_result(HOSTILE_NAMES, [*HOSTILE_NAMES[:3], "maze"]))
 LONG = [f"text {number}" for number in range(MATRIX_TEXTS + 8)]
 MAKERS: list[Callable[[RankResult], Iterator[str]]] = [
     format_rank_page,
@@ -85,7 +85,7 @@ MAKERS: list[Callable[[RankResult], Iterator[str]]] = [
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_no_request_leaves_and_no_name_acts(open_page: Open, make: Callable[[RankResult], Iterator[str]]) -> None:
-    """The page asks for itself and its own pictures; nothing runs or complains; the text of every name is there."""
+    """The page asks for itself and its own images; nothing runs or complains; the text of every name is there."""
     watched = open_page(make(HOSTILE))
     shown = watched.names()
 
@@ -119,7 +119,7 @@ def test_the_policy_holds(open_page: Open) -> None:
 @pytest.mark.parametrize("texts", [["maze", "cat"], LONG], ids=["heat map", "lists"])
 def test_without_javascript_all_scores_are_readable(open_page: Open, texts: list[str]) -> None:
     """Those that are folded away can be unfolded; what needs script is not shown."""
-    result = pictured(make_result(["a.png", "b.png", "c.png"], texts))
+    result = with_thumbnails(make_result(["a.png", "b.png", "c.png"], texts))
     watched = open_page(format_rank_page(result), java_script_enabled=False)
     for folded in watched.page.locator("#scores summary").all():
         folded.click()
@@ -134,7 +134,7 @@ def test_without_javascript_all_scores_are_readable(open_page: Open, texts: list
 def test_nothing_is_wider_than_the_screen(open_page: Open, make: Callable[[RankResult], Iterator[str]]) -> None:
     """On a telephone and on a wide screen."""
     for texts in (["maze", "cat"], LONG[:MATRIX_TEXTS]):
-        result = pictured(make_result([*HOSTILE_NAMES, "long" * 60 + ".png"], texts))
+        result = with_thumbnails(make_result([*HOSTILE_NAMES, "long" * 60 + ".png"], texts))
         watched = open_page(make(result))
         for width in WIDTHS:
             watched.page.set_viewport_size({"width": width, "height": 900})
@@ -243,7 +243,7 @@ def test_images_are_filtered(open_page: Open) -> None:
 
 
 def test_groups_are_filtered(open_page: Open) -> None:
-    """A group without a picture that fits is left out."""
+    """A group without an image that fits is left out."""
     result = make_result(["one.png", "two.png"], ["maze", "cat"])
     watched = open_page(format_top_images_page(result, 1))
     watched.page.locator("#filter").fill("two")

@@ -65,7 +65,7 @@ def ranked() -> Any:
 
 
 def rank(client: Any, *paths: Path) -> Any:
-    """The answer to a form with these pictures."""
+    """The answer to a form with these images."""
     files = [("images", (str(path), path.read_bytes())) for path in paths]
     return client.post("/v1/rank", files=files, data={"texts": ["maze", "cat"]})
 
@@ -77,7 +77,7 @@ def check_numbers(answer: Any, column: int, ranked: Any, place: int) -> None:
         assert [row[column] for row in answer[name]] == pytest.approx(expected, rel=0, abs=tolerance)
 
 
-def test_all_pictures_get_what_rank_prints(client: Any, ranked: Any) -> None:
+def test_all_images_get_what_rank_prints(client: Any, ranked: Any) -> None:
     """The whole record, its cosines to 1e-6."""
     answer = rank(client, *IMAGES).json()
 
@@ -88,7 +88,7 @@ def test_all_pictures_get_what_rank_prints(client: Any, ranked: Any) -> None:
 
 
 def test_64_clients_at_once_get_the_numbers_of_rank(client: Any, ranked: Any) -> None:
-    """Pictures that share batches with those of others have the numbers that they have alone."""
+    """Images that share batches with those of others have the numbers that they have alone."""
     wanted = [place % len(IMAGES) for place in range(192)]
     with ThreadPoolExecutor(64) as pool:
         answers = list(pool.map(lambda place: rank(client, IMAGES[place]).json(), wanted))
@@ -263,7 +263,7 @@ def test_without_descriptors_there_is_one_line() -> None:
     assert (status, err) == (0, b"clipsim serve: stopped\n")
 
 
-def test_pictures_are_named_from_the_served_folder(tmp_path: Path) -> None:
+def test_images_are_named_from_the_served_folder(tmp_path: Path) -> None:
     """A link that leaves it is named as skipped; no answer says where the folder is."""
     folder = tmp_path / "photos"
     (folder / "one").mkdir(parents=True)

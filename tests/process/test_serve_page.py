@@ -25,13 +25,13 @@ TEXTS = ["red", "green", "blue"]
 
 
 def make_png(colour: str) -> bytes:
-    """A small picture, wider than high."""
+    """A small image, wider than high."""
     file = BytesIO()
     Image.new("RGB", (60, 40), colour).save(file, "png")
     return file.getvalue()
 
 
-PICTURES = {f"{colour}.png": make_png(colour) for colour in ("red", "lime", "blue")}
+PNGS = {f"{colour}.png": make_png(colour) for colour in ("red", "lime", "blue")}
 
 
 @dataclass
@@ -40,9 +40,9 @@ class Server:
 
     address: str
 
-    def rank(self, pictures: Sequence[bytes], texts: Sequence[str]) -> dict[str, Any]:
+    def rank(self, images: Sequence[bytes], texts: Sequence[str]) -> dict[str, Any]:
         """Its own answer to a request without the page."""
-        images = ["data:image/png;base64," + base64.b64encode(picture).decode() for picture in pictures]
+        images = ["data:image/png;base64," + base64.b64encode(image).decode() for image in images]
         body = json.dumps({"images": images, "texts": list(texts)}).encode()
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
         with urllib.request.urlopen(urllib.request.Request(self.address + "v1/rank", body, headers)) as answer:
@@ -52,13 +52,13 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of the bundled model, of three pictures, that asks for a token."""
+    """A server of the bundled model, of three images, that asks for a token."""
     folder = tmp_path_factory.mktemp("serve")
-    (folder / "pictures").mkdir()
-    for name, picture in PICTURES.items():
-        (folder / "pictures" / name).write_bytes(picture)
+    (folder / "images").mkdir()
+    for name, image in PNGS.items():
+        (folder / "images" / name).write_bytes(image)
     (folder / "token").write_text(TOKEN + "\n")
-    command = [*CLIPSIM, "serve", "pictures", "--port", "0", "-m", "clipsim-mini", "--token-file", "token"]
+    command = [*CLIPSIM, "serve", "images", "--port", "0", "-m", "clipsim-mini", "--token-file", "token"]
     environment = {"CLIPSIM_CACHE_DIR": str(folder / "cache")}
     with Program(command, env=environment, cwd=folder, stderr=subprocess.PIPE) as program:
         assert program.process.stderr is not None
@@ -88,9 +88,9 @@ class Opened:
         self.faults.append(dialog.message)
         dialog.dismiss()
 
-    def choose(self, pictures: dict[str, bytes]) -> None:
+    def choose(self, images: dict[str, bytes]) -> None:
         """Choose files of these names."""
-        files = [{"name": name, "mimeType": "image/png", "buffer": data} for name, data in pictures.items()]
+        files = [{"name": name, "mimeType": "image/png", "buffer": data} for name, data in images.items()]
         self.page.locator("#files").set_input_files(files)
 
     def type_texts(self, texts: Sequence[str]) -> None:
@@ -104,7 +104,7 @@ class Opened:
         self.page.locator("#progress-text", has_text=re.compile(f"^{re.escape(summary)}$")).wait_for()
 
     def matrix(self) -> dict[str, list[str]]:
-        """The first number of each cell, by the name of its picture."""
+        """The first number of each cell, by the name of its image."""
         rows = self.page.locator("#scores tbody tr").all()
         return {
             row.locator("th .name").text_content(): [cell.text_content() for cell in row.locator("td.score b").all()]
@@ -132,11 +132,11 @@ def open_page(browser: Any, server: Server) -> Iterator[Open]:
         context.close()
 
 
-def test_dropped_pictures_are_ranked(open_page: Open, server: Server) -> None:
-    """The numbers in the cells are those of `/v1/rank`, and the best text of each picture is marked."""
+def test_dropped_images_are_ranked(open_page: Open, server: Server) -> None:
+    """The numbers in the cells are those of `/v1/rank`, and the best text of each image is marked."""
     opened = open_page()
     opened.type_texts(TEXTS)
-    files = [[name, base64.b64encode(data).decode()] for name, data in PICTURES.items()]
+    files = [[name, base64.b64encode(data).decode()] for name, data in PNGS.items()]
     opened.page.evaluate(
         """(files) => {
           const dataTransfer = new DataTransfer();
@@ -147,29 +147,29 @@ def test_dropped_pictures_are_ranked(open_page: Open, server: Server) -> None:
         }""",
         files,
     )
-    opened.wait_for_scores("3 pictures ranked")
+    opened.wait_for_scores("3 images ranked")
 
-    record = server.rank(list(PICTURES.values()), TEXTS)
+    record = server.rank(list(PNGS.values()), TEXTS)
     columns = [[f"{value:.4f}" for value in column] for column in zip(*record["similarity"], strict=True)]
-    assert opened.matrix() == dict(zip(PICTURES, columns, strict=True))
+    assert opened.matrix() == dict(zip(PNGS, columns, strict=True))
     marked = [cell.get_attribute("data-label") for cell in opened.page.locator("#scores td.best").all()]
     assert marked == [TEXTS[best] for best in record["best"]]
 
     opened.page.locator("[name=shown][value=probability]").check()
     shares = [[f"{100 * value:.1f}%" for value in column] for column in zip(*record["probabilities"], strict=True)]
     opened.page.locator("#scores td.score b", has_text="%").first.wait_for()
-    assert opened.matrix() == dict(zip(PICTURES, shares, strict=True))
+    assert opened.matrix() == dict(zip(PNGS, shares, strict=True))
 
 
 def test_names_are_text_and_nothing_leaves_the_server(open_page: Open, server: Server) -> None:
-    """Names of pictures, texts and errors act nowhere; only the server is asked for anything."""
+    """Names of images, texts and errors act nowhere; only the server is asked for anything."""
     opened = open_page()
-    opened.choose({**dict.fromkeys(HOSTILE, PICTURES["red.png"]), "</td>broken.png": b"not a picture"})
+    opened.choose({**dict.fromkeys(HOSTILE, PNGS["red.png"]), "</td>broken.png": b"not an image"})
     opened.type_texts(HOSTILE)
-    opened.wait_for_scores("3 pictures ranked, 1 not readable")
+    opened.wait_for_scores("3 images ranked, 1 not readable")
 
     assert list(opened.matrix()) == [*HOSTILE, "</td>broken.png"]
-    assert opened.page.locator("#scores thead button").all_text_contents() == ["picture", *HOSTILE]
+    assert opened.page.locator("#scores thead button").all_text_contents() == ["image", *HOSTILE]
     assert opened.page.locator("#texts .name").all_text_contents() == HOSTILE
     assert opened.page.locator(".failure").count() == 1
     assert opened.faults == []
@@ -177,7 +177,7 @@ def test_names_are_text_and_nothing_leaves_the_server(open_page: Open, server: S
 
 
 def test_a_server_without_room_is_asked_again(open_page: Open) -> None:
-    """The page waits as long as `Retry-After` says, and loses no picture."""
+    """The page waits as long as `Retry-After` says, and loses no image."""
     opened = open_page()
     answers = [429]
 
@@ -189,10 +189,10 @@ def test_a_server_without_room_is_asked_again(open_page: Open) -> None:
             route.continue_()
 
     opened.page.route("**/v1/rank", refuse)
-    opened.choose(PICTURES)
+    opened.choose(PNGS)
     opened.type_texts(["red"])
     opened.page.locator("#wait", has_text="busy").wait_for()
-    opened.wait_for_scores("3 pictures ranked")
+    opened.wait_for_scores("3 images ranked")
     assert answers == []
 
 
@@ -213,7 +213,7 @@ def test_the_page_is_used_by_keyboard(open_page: Open) -> None:
     tab_to("#files")
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
-    chooser.value.set_files([{"name": n, "mimeType": "image/png", "buffer": data} for n, data in PICTURES.items()])
+    chooser.value.set_files([{"name": n, "mimeType": "image/png", "buffer": data} for n, data in PNGS.items()])
     tab_to("#text")
     for text in (*TEXTS, "grey"):
         page.keyboard.type(text)
@@ -222,7 +222,7 @@ def test_the_page_is_used_by_keyboard(open_page: Open) -> None:
     page.keyboard.press("Enter")
     assert page.locator("#texts .name").all_text_contents() == TEXTS
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Remove blue"
-    opened.wait_for_scores("3 pictures ranked")
+    opened.wait_for_scores("3 images ranked")
 
     tab_to("#scores thead th:nth-child(4) button")
     page.keyboard.press("Enter")
@@ -243,9 +243,9 @@ def test_nothing_is_wider_than_the_screen(open_page: Open) -> None:
             opened.page.set_viewport_size({"width": width, "height": 900})
             assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
 
-    opened.choose({"long" * 40 + ".png": PICTURES["red.png"], "broken" * 30 + ".png": b"?"})
+    opened.choose({"long" * 40 + ".png": PNGS["red.png"], "broken" * 30 + ".png": b"?"})
     opened.type_texts([*(f"text {number}" for number in range(24)), "word" * 10])
-    opened.wait_for_scores("1 picture ranked, 1 not readable")
+    opened.wait_for_scores("1 image ranked, 1 not readable")
     check()
 
     opened.page.get_by_role("link", name="Search the folder").click()
@@ -256,14 +256,14 @@ def test_nothing_is_wider_than_the_screen(open_page: Open) -> None:
 
 
 def test_the_folder_is_searched(open_page: Open) -> None:
-    """The pictures of the folder come best first, each with its thumbnail."""
+    """The images of the folder come best first, each with its thumbnail."""
     opened = open_page("#search")
     opened.page.locator("#query").fill("red")
     opened.page.keyboard.press("Enter")
     opened.page.locator(".gallery img").nth(2).wait_for()
 
     names = opened.page.locator(".gallery .name").all_text_contents()
-    assert sorted(Path(name).name for name in names) == sorted(PICTURES)
+    assert sorted(Path(name).name for name in names) == sorted(PNGS)
     values = [float(text) for text in opened.page.locator(".gallery b").all_text_contents()]
     assert values == sorted(values, reverse=True)
     ready = (

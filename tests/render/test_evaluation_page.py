@@ -1,4 +1,4 @@
-"""Tests of `render.evaluation_page`: figures, labels, confusion matrices and pictures of an evaluation."""
+"""Tests of `render.evaluation_page`: figures, labels, confusion matrices and images of an evaluation."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def test_the_confusion_matrix() -> None:
     assert [[cell.has("class_", "right") for cell in row.find("td")].index(True) for row in rows] == [0, 1, 2]
 
 
-def test_labels_confusions_and_pictures() -> None:
-    """The worst label first; what is taken for what; the contradicted pictures, with their thumbnails."""
+def test_labels_confusions_and_images() -> None:
+    """The worst label first; what is taken for what; the contradicted images, with their thumbnails."""
     page = page_of(make_evaluation(RUN), {"folder/3.png": b"RIFF"})
 
     assert table_after(page, "Labels, the worst first") == [
@@ -109,7 +109,7 @@ def test_many_labels_have_no_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("task", ["retrieve", "pairs"])
 def test_captions_have_figures_only(task: str) -> None:
-    """Neither labels nor pictures."""
+    """Neither labels nor images."""
     name = "text_to_image_recall@1" if task == "retrieve" else "cosine"
     run = dataclasses.replace(
         RUN, metrics={name: Estimate(0.5, 0.4, 0.6, 9, "bootstrap")}, per_class=(), confusion=None

@@ -42,7 +42,7 @@ def draw(content: RenderableType, *, terminal: bool = True) -> str:
 
 
 def table_of(*contents: RenderableType) -> Table:
-    """A table with a picture in each row, and a word beside it."""
+    """A table with an image in each row, and a word beside it."""
     table = Table(box=None, show_header=False, padding=(0, 1))
     for content in contents:
         table.add_row(content, "name")
@@ -57,11 +57,11 @@ def png(width: int, height: int) -> bytes:
 
 def test_half_blocks_are_two_pixels_a_cell() -> None:
     """The upper one in the colour of the character, the lower one behind it; an odd last line has none behind."""
-    picture = Image.new("RGB", (2, 3), "red")
-    picture.putpixel((1, 1), (0, 0, 255))
-    picture.putpixel((0, 2), (10, 20, 30))
+    image = Image.new("RGB", (2, 3), "red")
+    image.putpixel((1, 1), (0, 0, 255))
+    image.putpixel((0, 2), (10, 20, 30))
 
-    assert draw(HalfBlocks(saved(picture, "PPM"))) == (
+    assert draw(HalfBlocks(saved(image, "PPM"))) == (
         "\x1b[38;2;255;0;0;48;2;255;0;0m▀\x1b[0m\x1b[38;2;255;0;0;48;2;0;0;255m▀\x1b[0m\n"
         "\x1b[38;2;10;20;30m▀\x1b[0m\x1b[38;2;255;0;0m▀\x1b[0m\n"
         "\n"
@@ -69,7 +69,7 @@ def test_half_blocks_are_two_pixels_a_cell() -> None:
 
 
 def test_half_blocks_keep_their_place_in_a_table() -> None:
-    """A narrow picture and a wide one leave the names below each other."""
+    """A narrow image and a wide one leave the names below each other."""
     lines = draw(
         table_of(*(HalfBlocks(saved(Image.new("RGB", size, "red"), "PPM")) for size in ((4, 16), (16, 4)))),
         terminal=False,
@@ -109,7 +109,7 @@ def test_iterm(size: tuple[int, int], bound: str) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["kitty", "iterm"])
-def test_a_picture_is_drawn_over_its_cell(protocol: str) -> None:
+def test_an_image_is_drawn_over_its_cell(protocol: str) -> None:
     """Once its lines are there: back to their first column and line, and afterwards to where the cursor was."""
     file = png(8, 8)
     draw_it = "".join(kitty_escapes(file) if protocol == "kitty" else iterm_escapes(file))
@@ -132,8 +132,8 @@ def test_off_a_terminal_no_escape_is_written() -> None:
 THUMBNAIL = saved(Image.new("RGB", (16, 10), "red"), "PPM")
 
 
-def pictured(images: list[str], texts: list[str]) -> RankResult:
-    """A result with a red picture for each image."""
+def with_thumbnails(images: list[str], texts: list[str]) -> RankResult:
+    """A result with a red thumbnail for each image."""
     result = make_result(images, texts)
     return dataclasses.replace(
         result, scores=tuple(dataclasses.replace(image, thumbnail=THUMBNAIL) for image in result.scores)
@@ -149,9 +149,9 @@ def draw_parts(parts: TableParts, width: int) -> list[str]:
     return capture.get().splitlines()
 
 
-def test_a_picture_the_name_and_the_scores() -> None:
+def test_an_image_the_name_and_the_scores() -> None:
     """Best first, the best one marked."""
-    result = pictured(["images/a.png", "images/b.png"], ["maze", "cat"])
+    result = with_thumbnails(["images/a.png", "images/b.png"], ["maze", "cat"])
     lines = draw_parts(build_preview_table(result, HalfBlocks, 80), 80)
 
     assert lines[0] == "ViT-B-32 · openai · cpu · fp32"
@@ -164,9 +164,9 @@ def test_a_picture_the_name_and_the_scores() -> None:
     assert "The texts of each image, best first: the cosine similarity" in " ".join(lines[-3:])
 
 
-def test_as_many_texts_as_fit_beside_a_picture() -> None:
+def test_as_many_texts_as_fit_beside_an_image() -> None:
     """Unless more are asked for; what is left out is said."""
-    result = pictured(["a.png"], [f"text {number}" for number in range(20)])
+    result = with_thumbnails(["a.png"], [f"text {number}" for number in range(20)])
 
     plain = draw_parts(build_preview_table(result, HalfBlocks, 100), 100)
     assert sum("%" in line and "text" in line for line in plain) == ROWS - 1
@@ -180,7 +180,7 @@ def test_as_many_texts_as_fit_beside_a_picture() -> None:
 def test_names_fit_and_cannot_break_the_table(width: int) -> None:
     """Whatever they are, no line is wider than the terminal and no number is cut."""
     names = [f"{'long ' * 30}{name}" for name in HOSTILE_NAMES]
-    lines = draw_parts(build_preview_table(pictured(names, names[:2]), HalfBlocks, width), width)
+    lines = draw_parts(build_preview_table(with_thumbnails(names, names[:2]), HalfBlocks, width), width)
 
     assert max(map(cell_len, lines)) <= width
     assert "\n".join(lines).count("0.3500") == len(names)
@@ -195,8 +195,8 @@ def test_an_image_without_a_thumbnail() -> None:
 
 
 def test_the_best_images_of_each_text() -> None:
-    """With their place, in groups by text, the same picture as often as it is among them."""
-    result = pictured(["a.png", "b.png", "c.png"], ["maze", "cat"])
+    """With their place, in groups by text, the same image as often as it is among them."""
+    result = with_thumbnails(["a.png", "b.png", "c.png"], ["maze", "cat"])
     lines = draw_parts(build_preview_top_images(result, HalfBlocks, 2, 80), 80)
     entries = [line.replace("▀", "").split() for line in lines if "%" in line and "texts" not in line]
 

@@ -108,8 +108,8 @@ def test_top_keeps_the_best_texts() -> None:
 def test_thumbnails_are_in_the_page() -> None:
     """As data URIs; an image without one has an empty place."""
     result = make_result(["a.png", "b.png"], ["maze", "cat"])
-    pictured = dataclasses.replace(result.scores[0], thumbnail=THUMBNAIL)
-    page = page_of(dataclasses.replace(result, scores=(pictured, result.scores[1])))
+    first = dataclasses.replace(result.scores[0], thumbnail=THUMBNAIL)
+    page = page_of(dataclasses.replace(result, scores=(first, result.scores[1])))
 
     assert [image.attributes["src"] for image in page.find("img")] == ["data:image/webp;base64,UklGRgQAAABXRUJQ"]
     assert len(page.find("span", class_="no-image")) == 1

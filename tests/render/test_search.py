@@ -153,7 +153,7 @@ def test_the_json_of_duplicates_is_the_schema() -> None:
 
 
 def test_lines_and_csv_of_duplicates() -> None:
-    """A group a line; a picture a line."""
+    """A group a line; an image a line."""
     lines = [json.loads(line) for line in duplicates.format_duplicates_lines(GROUPS)]
     rows = list(csv.reader(io.StringIO("".join(duplicates.format_duplicates_csv(GROUPS)))))
 
@@ -168,7 +168,7 @@ def test_lines_and_csv_of_duplicates() -> None:
 
 
 def test_the_table_of_duplicates() -> None:
-    """Groups below each other, each picture with its size; nothing to show where nothing was found."""
+    """Groups below each other, each image with its size; nothing to show where nothing was found."""
     lines = drawn([*duplicates.build_duplicates_table(GROUPS, 100)])
 
     assert lines[0] == "ViT-B-32 · openai · over 0.94 · 5 images · 2 groups"

@@ -32,7 +32,7 @@ def matches(*names: str) -> tuple[Match, ...]:
 
 
 def test_a_group_for_each_query() -> None:
-    """Rank, similarity and name of each image, with its picture; the whole query as the heading."""
+    """Rank, similarity and name of each image, with its thumbnail; the whole query as the heading."""
     house = QueryMatches("a house", None, ("night",), ("people",), matches("a/x.png", "b.png"))
     page = parse_page(format_search_page(make_search(house, QueryMatches("sea", None, (), (), ())), {"b.png": b"RIFF"}))
     first, second = page.find("section", class_="group")
@@ -83,7 +83,7 @@ ALIKE = DuplicateGroup(
 RESULT = DuplicatesResult(model=MODEL, min_similarity=0.94, compared=9, groups=(COPIES, ALIKE))
 
 
-def test_each_group_has_its_pictures() -> None:
+def test_each_group_has_its_images() -> None:
     """The first without a score, the others with their cosine; copies to the byte have none; sizes where known."""
     page = parse_page(format_duplicates_page(RESULT, {"d.png": b"RIFF"}))
     first, second = page.find("section", class_="group")

@@ -69,7 +69,7 @@ def serve(machine: Machine) -> Iterator[Serve]:
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A client of one server for all tests that only ask; a picture of each colour can be searched there."""
+    """A client of one server for all tests that only ask; an image of each colour can be searched there."""
     folder = tmp_path_factory.mktemp("searched")
     for name in ("red", "green", "blue"):
         Image.new("RGB", (40, 24), name).save(folder / f"{name}.png")

@@ -1,4 +1,4 @@
-"""What a request may send and ask for: each bound through its route, and the ways a browser writes a picture."""
+"""What a request may send and ask for: each bound through its route, and the ways a browser writes an image."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_what_is_too_much_is_refused(client: Any, route: str, body: dict[str, An
 
 
 def test_an_answer_has_a_bounded_number_of_matches(serve: Serve, tmp_path: Path) -> None:
-    """Of all queries together; as many as there are pictures count."""
+    """Of all queries together; as many as there are images count."""
     for number in range(20):
         Image.new("RGB", (8, 8), (number, 0, 255)).save(tmp_path / f"{number}.png")
     client = serve(places=find_targets(str(tmp_path)))
@@ -159,7 +159,7 @@ def test_a_data_uri_is_read_as_browsers_read_it(client: Any, uri: str) -> None:
 
 @pytest.mark.parametrize("uri", ["data:image/png;base64", "data:;base64,A", "data:;base64,A===", "data:;base64,A*AA"])
 def test_what_browsers_refuse_is_refused(client: Any, uri: str) -> None:
-    """With the place of the picture."""
+    """With the place of the image."""
     assert "image 2: its data: URI is not valid" in message(client.post("/v1/embeddings", json={"input": [URI, uri]}))
 
 

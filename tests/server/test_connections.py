@@ -100,13 +100,13 @@ def abandon(client: Any, sent: Sequence[bytes], begun: Callable[[], bool]) -> No
 
 
 def rank_red(client: Any) -> list[int]:
-    """The best text of a red picture."""
+    """The best text of a red image."""
     answer = client.post("/v1/rank", files=[("images", ("a.png", LARGE))], data={"texts": ["blue", "red"]})
     best: list[int] = answer.json()["best"]
     return best
 
 
-def test_pictures_that_wait_for_the_model_go_with_their_client(
+def test_images_that_wait_for_the_model_go_with_their_client(
     serve: Serve, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """160 of them: after the batch that is being computed, the next client's is computed."""
@@ -122,7 +122,7 @@ def test_pictures_that_wait_for_the_model_go_with_their_client(
     assert len(encoder.image_batches) == 2
 
 
-def test_pictures_that_wait_to_be_decoded_go_with_their_client(
+def test_images_that_wait_to_be_decoded_go_with_their_client(
     serve: Serve, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those that are being decoded are the last, and none reaches the model."""
@@ -168,7 +168,7 @@ def test_a_client_that_goes_behind_further_bytes_is_seen(
     assert encoder.image_batches == [1]
 
 
-def test_a_bad_picture_ends_the_texts_of_its_request(
+def test_a_bad_image_ends_the_texts_of_its_request(
     serve: Serve, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody waits for them any more."""
@@ -298,7 +298,7 @@ def test_thumbnails_are_bounded_as_other_requests_are(
     def make(*_: Any) -> dict[str, bytes]:
         made[0] += 1
         go.wait(20)
-        return {"": b"picture"}
+        return {"": b"image"}
 
     client = serve(places=find_targets(str(colours)), queue=8)
     monkeypatch.setattr("clipsim.server.served_images.read_thumbnails", make)
@@ -309,7 +309,7 @@ def test_thumbnails_are_bounded_as_other_requests_are(
     wait_until(lambda: count_gone(client) == 8)
     go.set()
 
-    assert client.get("/v1/thumbnails/0").content == b"picture"
+    assert client.get("/v1/thumbnails/0").content == b"image"
     assert made[0] == 3
 
 
@@ -328,7 +328,7 @@ def test_too_many_connections_are_told_so(serve: Serve, monkeypatch: pytest.Monk
 
 
 def test_requests_leave_no_vectors_on_disk(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of texts and pictures stay in memory, where they are found again."""
+    """Those of texts and images stay in memory, where they are found again."""
     monkeypatch.setenv("CLIPSIM_CACHE_DIR", str(tmp_path))
     client = serve(cache=True)
 
@@ -347,7 +347,7 @@ def test_requests_leave_no_vectors_on_disk(serve: Serve, tmp_path: Path, monkeyp
 
 
 def test_every_model_searches(serve: Serve, colours: Path) -> None:
-    """The second one too, and its thumbnails are those of the same pictures."""
+    """The second one too, and its thumbnails are those of the same images."""
     client = serve(places=find_targets(str(colours)), folders=[str(colours)], models=("first", "second"))
     answers = [client.post("/v1/search", json={"texts": ["red"], "model": name}).json() for name in ("first", "second")]
 

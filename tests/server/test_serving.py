@@ -25,12 +25,12 @@ from clipsim.tasks.search_targets import find_targets
 
 Serve = Callable[..., Any]
 COLOURS = ("red", "green", "blue")
-PICTURES = {name: saved(Image.new("RGB", (40, 24), name), "PNG") for name in COLOURS}
+PNGS = {name: saved(Image.new("RGB", (40, 24), name), "PNG") for name in COLOURS}
 
 
 def rank(client: Any, *names: str) -> Any:
-    """The answer for pictures of these colours."""
-    files = [("images", (f"{name}.png", PICTURES[name])) for name in names]
+    """The answer for images of these colours."""
+    files = [("images", (f"{name}.png", PNGS[name])) for name in names]
     return client.post("/v1/rank", files=files, data={"texts": list(COLOURS)})
 
 
@@ -139,8 +139,8 @@ def test_a_false_length_is_refused_before_the_body_comes(serve: Serve, length: b
 
 @pytest.mark.parametrize("cut", [3, 30, 200])
 def test_a_form_that_is_cut_short_is_refused(client: Any, cut: int) -> None:
-    """Rather than answered without its last picture."""
-    files = [("images", ("red.png", PICTURES["red"])), ("images", ("blue.png", PICTURES["blue"]))]
+    """Rather than answered without its last image."""
+    files = [("images", ("red.png", PNGS["red"])), ("images", ("blue.png", PNGS["blue"]))]
     whole = client.build_request("POST", "/v1/rank", files=files, data={"texts": ["red", "blue"]})
     body = whole.read()
     kind = {"Content-Type": whole.headers["Content-Type"]}
@@ -211,7 +211,7 @@ def bomb() -> bytes:
     [
         b"",
         b"GIF89a",
-        PICTURES["red"][:-30],
+        PNGS["red"][:-30],
         bomb(),
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
         b"%PDF-1.4\n",
@@ -220,9 +220,9 @@ def bomb() -> bytes:
     ],
     ids=["empty", "torn", "truncated", "bomb", "eps", "pdf", "svg", "noise"],
 )
-def test_a_bad_picture_is_named(client: Any, content: bytes) -> None:
+def test_a_bad_image_is_named(client: Any, content: bytes) -> None:
     """With its place; nothing of its request is answered, and the server goes on."""
-    files = [("images", ("good.png", PICTURES["red"])), ("images", ("bad.png", content))]
+    files = [("images", ("good.png", PNGS["red"])), ("images", ("bad.png", content))]
     answer = client.post("/v1/rank", files=files, data={"texts": ["red", "blue"]})
 
     assert answer.status_code == 422
@@ -253,14 +253,14 @@ def test_what_a_request_cannot_ask_for(client: Any, route: str, body: dict[str, 
     if route == "rank":
         import base64
 
-        body = {"images": ["data:;base64," + base64.b64encode(PICTURES["red"]).decode()], **body}
+        body = {"images": ["data:;base64," + base64.b64encode(PNGS["red"]).decode()], **body}
     answer = client.post(f"/v1/{route}", content=json.dumps(body))
 
     assert answer.status_code == 422
     assert words in answer.json()["error"]["message"]
 
 
-def test_search_opens_no_picture_again(serve: Serve, colours: Path) -> None:
+def test_search_opens_no_image_again(serve: Serve, colours: Path) -> None:
     """The vectors are from the start; a thumbnail that is gone is not found."""
     client = serve(places=find_targets(str(colours)))
     for path in colours.iterdir():
@@ -272,12 +272,12 @@ def test_search_opens_no_picture_again(serve: Serve, colours: Path) -> None:
 
 
 def test_no_path_of_a_request_is_opened(serve: Serve, colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture is its bytes; its name is only shown."""
+    """An image is its bytes; its name is only shown."""
     opened: list[str] = []
     client = serve()
     monkeypatch.setattr("clipsim.inputs.sources.open_regular", opened.append)
     path = str(colours / "red.png")
-    named = client.post("/v1/rank", files=[("images", (path, PICTURES["blue"]))], data={"texts": list(COLOURS)})
+    named = client.post("/v1/rank", files=[("images", (path, PNGS["blue"]))], data={"texts": list(COLOURS)})
     refused = [client.post("/v1/rank", json={"images": [given], "texts": ["a"]}) for given in (path, f"file://{path}")]
 
     assert best(named) == ["blue"]
@@ -286,10 +286,10 @@ def test_no_path_of_a_request_is_opened(serve: Serve, colours: Path, monkeypatch
 
 
 def test_embeddings_are_unit_vectors_in_order(client: Any) -> None:
-    """Texts and pictures mixed, a repeated text too; both encodings hold the same numbers."""
+    """Texts and images mixed, a repeated text too; both encodings hold the same numbers."""
     import base64
 
-    uri = "data:text/html;base64," + base64.b64encode(PICTURES["green"]).decode()
+    uri = "data:text/html;base64," + base64.b64encode(PNGS["green"]).decode()
     asked = {"input": ["red", uri, "red", " blue "]}
     plain = client.post("/v1/embeddings", json=asked).json()
     packed = client.post("/v1/embeddings", json={**asked, "encoding_format": "base64"}).json()

@@ -2,12 +2,12 @@
 
 const SUFFIXES = /\.(avif|bmp|gif|heic|heif|ico|j2k|jp2|jpe?g|jfif|mpo|pbm|pgm|png|ppm|qoi|tga|tiff?|webp)$/i;
 
-/** Whether a file looks like a picture by its name or type; the server judges by its content. */
-export function isPicture(file) {
+/** Whether a file looks like an image by its name or type; the server judges by its content. */
+export function isImage(file) {
   return file.type.startsWith("image/") || SUFFIXES.test(file.name);
 }
 
-/** The files that were dropped, and the pictures in folders that were dropped, by name. */
+/** The files that were dropped, and the images in folders that were dropped, by name. */
 export async function filesOf(dropped) {
   // both lists are empty as soon as the event is over
   const entries = [...dropped.items].map((item) => item.webkitGetAsEntry?.() ?? null);
@@ -27,5 +27,5 @@ async function filesIn(entry) {
   }
   entries.sort((a, b) => a.name.localeCompare(b.name));
   const found = await Promise.all(entries.map((inner) => filesIn(inner)));
-  return found.flat().filter(isPicture);
+  return found.flat().filter(isImage);
 }

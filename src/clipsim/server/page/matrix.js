@@ -1,4 +1,4 @@
-// Pictures and their scores → the rows and cells of the table.
+// Images and their scores → the rows and cells of the table.
 
 const compare = new Intl.Collator(undefined, { numeric: true }).compare;
 const NAME_WIDTH = 224, CELL_WIDTH = 92; // pixels of the narrowest columns
@@ -11,13 +11,13 @@ export function make(tag, className = "", text = "") {
   return element;
 }
 
-/** A picture of a file or Blob, or a blank where the browser cannot show it. */
-export function makePicture(blob) {
+/** An image of a file or Blob, or a blank where the browser cannot show it. */
+export function makeImage(blob) {
   const image = make("img");
   image.alt = "";
   image.decoding = "async";
   const address = URL.createObjectURL(blob);
-  image.addEventListener("error", () => image.replaceWith(make("span", "no-picture")), { once: true });
+  image.addEventListener("error", () => image.replaceWith(make("span", "no-image")), { once: true });
   image.addEventListener("load", () => URL.revokeObjectURL(address), { once: true });
   image.src = address;
   return image;
@@ -26,25 +26,25 @@ export function makePicture(blob) {
 export const formatSimilarity = (value) => value.toFixed(4);
 export const formatProbability = (value) => (value === null ? "–" : `${(100 * value).toFixed(1)}%`);
 
-/** The table of a Ranking, one row a picture and one column a text. */
+/** The table of a Ranking, one row an image and one column a text. */
 export class Matrix {
-  /** `order(value)` is called with a column whose heading was pressed, `remove(id)` with a picture to leave out. */
+  /** `order(value)` is called with a column whose heading was pressed, `remove(id)` with an image to leave out. */
   constructor(table, { order, remove }) {
     this._table = table;
     this._wrapper = table.parentElement;
     this._order = order;
     this._remove = remove;
-    this._rows = new Map(); // id of a picture → {row, cells, failure}
-    this._heads = new Map(); // id of a picture → the first cell of its row, which outlives a change of the texts
+    this._rows = new Map(); // id of an image → {row, cells, failure}
+    this._heads = new Map(); // id of an image → the first cell of its row, which outlives a change of the texts
     this._texts = [];
     new ResizeObserver(() => this._fit()).observe(this._wrapper);
   }
 
   /** Draw what has changed. `view` is `{shown, order, reversed}`. Gives the lowest and highest similarity. */
   draw(ranking, view) {
-    const { texts, pictures } = ranking;
+    const { texts, images } = ranking;
     if (texts.join("\n") !== this._texts.join("\n") || !this._table.tHead) this._begin(texts);
-    const kept = new Set(pictures.map((picture) => picture.id));
+    const kept = new Set(images.map((image) => image.id));
     for (const [id, { row }] of this._rows) {
       if (!kept.has(id)) {
         row.remove();
@@ -52,12 +52,12 @@ export class Matrix {
         this._heads.delete(id);
       }
     }
-    for (const picture of pictures) if (!this._rows.has(picture.id)) this._rows.set(picture.id, this._makeRow(picture));
-    const scored = new Map(pictures.map((picture) => [picture.id, byText(picture)]));
+    for (const image of images) if (!this._rows.has(image.id)) this._rows.set(image.id, this._makeRow(image));
+    const scored = new Map(images.map((image) => [image.id, byText(image)]));
     const range = spread(scored.values(), texts);
-    for (const picture of pictures) this._fill(picture, scored.get(picture.id), range, view);
+    for (const image of images) this._fill(image, scored.get(image.id), range, view);
     this._mark(ranking, view);
-    this._arrange(sorted(pictures, scored, view));
+    this._arrange(sorted(images, scored, view));
     return range;
   }
 
@@ -69,7 +69,7 @@ export class Matrix {
     const row = this._table.createTHead().insertRow();
     this._table.tHead.setAttribute("role", "rowgroup");
     row.setAttribute("role", "row");
-    row.append(this._makeHeading("picture", "name"), ...texts.map((text) => this._makeHeading(text, `text:${text}`)));
+    row.append(this._makeHeading("image", "name"), ...texts.map((text) => this._makeHeading(text, `text:${text}`)));
     this._table.createTBody().setAttribute("role", "rowgroup");
     this._fit();
   }
@@ -86,10 +86,10 @@ export class Matrix {
     return heading;
   }
 
-  _makeRow(picture) {
+  _makeRow(image) {
     const row = make("tr");
     row.setAttribute("role", "row");
-    if (!this._heads.has(picture.id)) this._heads.set(picture.id, this._makeHead(picture));
+    if (!this._heads.has(image.id)) this._heads.set(image.id, this._makeHead(image));
     const cells = this._texts.map((text) => {
       const cell = make("td", "score");
       cell.dataset.label = text;
@@ -99,7 +99,7 @@ export class Matrix {
     });
     const failure = make("td", "failure broken name");
     failure.setAttribute("role", "cell");
-    row.append(this._heads.get(picture.id), ...cells);
+    row.append(this._heads.get(image.id), ...cells);
     return { row, cells, failure };
   }
 
@@ -111,15 +111,15 @@ export class Matrix {
     remove.type = "button";
     remove.setAttribute("aria-label", `Remove ${file.name}`);
     remove.addEventListener("click", () => this._remove(id));
-    head.append(makePicture(file), make("span", "name", file.name), remove);
+    head.append(makeImage(file), make("span", "name", file.name), remove);
     return head;
   }
 
-  _fill(picture, scores, range, view) {
-    const { row, cells, failure } = this._rows.get(picture.id);
-    row.classList.toggle("waiting", picture.state === "waiting" || picture.state === "sent");
-    if (picture.state === "failed") {
-      failure.textContent = picture.error;
+  _fill(image, scores, range, view) {
+    const { row, cells, failure } = this._rows.get(image.id);
+    row.classList.toggle("waiting", image.state === "waiting" || image.state === "sent");
+    if (image.state === "failed") {
+      failure.textContent = image.error;
       if (!failure.isConnected) {
         for (const cell of cells) cell.remove();
         row.append(failure);
@@ -135,8 +135,8 @@ export class Matrix {
 
   _mark(ranking, view) {
     const wins = new Map();
-    for (const picture of ranking.pictures) {
-      const best = picture.scores?.texts[picture.scores.best];
+    for (const image of ranking.images) {
+      const best = image.scores?.texts[image.scores.best];
       if (best !== undefined && ranking.texts.length > 1) wins.set(best, (wins.get(best) ?? 0) + 1);
     }
     for (const heading of this._table.tHead.rows[0].cells) {
@@ -151,9 +151,9 @@ export class Matrix {
     }
   }
 
-  _arrange(pictures) {
+  _arrange(images) {
     const body = this._table.tBodies[0];
-    const rows = pictures.map((picture) => this._rows.get(picture.id).row);
+    const rows = images.map((image) => this._rows.get(image.id).row);
     if (rows.length === body.rows.length && rows.every((row, place) => row === body.rows[place])) return;
     const focused = document.activeElement;
     body.append(...rows);
@@ -168,14 +168,14 @@ export class Matrix {
   }
 }
 
-/** A picture's scores by text: `{similarity, probability, best}`. */
+/** An image's scores by text: `{similarity, probability, best}`. */
 function byText({ scores }) {
   const found = new Map();
   scores?.texts.forEach((text, place) => {
     found.set(text, {
       similarity: scores.similarity[place],
       probability: scores.probabilities[place],
-      best: scores.best === place && scores.texts.length > 1, // of one text, each picture's best says nothing
+      best: scores.best === place && scores.texts.length > 1, // of one text, each image's best says nothing
     });
   });
   return found;
@@ -210,8 +210,8 @@ function fillCell(cell, score, range, { shown }) {
   cell.style.setProperty("--p", String(score.probability ?? 0));
 }
 
-function sorted(pictures, scored, { shown, order, reversed }) {
-  const found = [...pictures];
+function sorted(images, scored, { shown, order, reversed }) {
+  const found = [...images];
   if (order === "name") {
     found.sort((a, b) => compare(a.file.name, b.file.name));
   } else if (order !== "given") {
@@ -220,7 +220,7 @@ function sorted(pictures, scored, { shown, order, reversed }) {
       const score = scored.get(id).get(text);
       return (shown === "probability" ? score?.probability : score?.similarity) ?? score?.similarity ?? -Infinity;
     };
-    const values = new Map(found.map((picture) => [picture, valueOf(picture)]));
+    const values = new Map(found.map((image) => [image, valueOf(image)]));
     found.sort((a, b) => values.get(b) - values.get(a) || a.id - b.id);
   }
   return reversed ? found.reverse() : found;

@@ -4,7 +4,7 @@ import { Matrix, formatSimilarity, make } from "./matrix.js";
 import { filesOf } from "./dropped.js";
 import { Ranking } from "./ranking.js";
 import { ask, setToken } from "./requests.js";
-import { setQueryPicture, startSearch } from "./search.js";
+import { setQueryImage, startSearch } from "./search.js";
 
 const find = (id) => document.getElementById(id);
 const plural = (count, one) => `${count.toLocaleString()} ${one}${count === 1 ? "" : "s"}`;
@@ -38,7 +38,7 @@ const matrix = new Matrix(find("scores"), {
     find("order").value = value;
     requestDraw();
   },
-  remove: (id) => removePicture(id),
+  remove: (id) => removeImage(id),
 });
 
 let drawing = false;
@@ -52,16 +52,16 @@ function requestDraw() {
 }
 
 function draw() {
-  const { texts, pictures, counts } = ranking;
-  const ready = texts.length > 0 && pictures.length > 0;
-  for (const id of ["tools", "scores"]) find(id).hidden = !ready && pictures.length === 0;
+  const { texts, images, counts } = ranking;
+  const ready = texts.length > 0 && images.length > 0;
+  for (const id of ["tools", "scores"]) find(id).hidden = !ready && images.length === 0;
   find("tools").hidden = !ready;
   find("empty").hidden = ready;
-  find("empty").textContent = pictures.length > 0 ? "Add a text to rank the pictures by."
-    : texts.length > 0 ? "Add a picture to see how well the texts fit it."
-      : "The scores appear here as soon as there is a picture and a text.";
-  find("pictures-count").textContent = pictures.length === 0 ? "No pictures yet" : plural(pictures.length, "picture");
-  find("clear").hidden = pictures.length === 0;
+  find("empty").textContent = images.length > 0 ? "Add a text to rank the images by."
+    : texts.length > 0 ? "Add an image to see how well the texts fit it."
+      : "The scores appear here as soon as there is an image and a text.";
+  find("images-count").textContent = images.length === 0 ? "No images yet" : plural(images.length, "image");
+  find("clear").hidden = images.length === 0;
   const view = {
     shown: document.querySelector("[name=shown]:checked").value,
     order: find("order").value || "given",
@@ -80,8 +80,8 @@ function drawProgress(ready, { all, ranked, failed }) {
   find("progress").hidden = !ready || done === all;
   find("progress").max = all || 1;
   find("progress").value = done;
-  find("progress-text").value = done === all ? `${plural(ranked, "picture")} ranked${broken}`
-    : `${ranked.toLocaleString()} of ${plural(all, "picture")} ranked${broken}`;
+  find("progress-text").value = done === all ? `${plural(ranked, "image")} ranked${broken}`
+    : `${ranked.toLocaleString()} of ${plural(all, "image")} ranked${broken}`;
 }
 
 function drawLegend(shown, { low, high }) {
@@ -91,7 +91,7 @@ function drawLegend(shown, { low, high }) {
   const meaning = ranking.head === "sigmoid" ? "each pair's own (sigmoid)" : "the text's share among these texts (softmax)";
   const ends = shown === "similarity" ? [formatSimilarity(low), formatSimilarity(high)] : ["0%", "100%"];
   legend.replaceChildren(
-    ends[0], make("span", "ramp"), `${ends[1]}. Similarity is the cosine; the probability is ${meaning}. ★ marks a picture's best text.`,
+    ends[0], make("span", "ramp"), `${ends[1]}. Similarity is the cosine; the probability is ${meaning}. ★ marks an image's best text.`,
   );
 }
 
@@ -121,7 +121,7 @@ function removeText(text) {
   (left[Math.min(place, left.length - 1)] ?? find("text")).focus();
 }
 
-function removePicture(id) {
+function removeImage(id) {
   const rows = [...find("scores").tBodies[0].rows];
   const place = rows.findIndex((row) => row.contains(document.activeElement));
   ranking.remove(new Set([id]));
@@ -136,10 +136,10 @@ function addTexts(texts) {
 }
 
 function addFiles(files) {
-  const pictures = [...files];
-  if (pictures.length === 0) return;
-  if (find("rank").hidden) setQueryPicture(pictures[0]);
-  else ranking.add(pictures);
+  const images = [...files];
+  if (images.length === 0) return;
+  if (find("rank").hidden) setQueryImage(images[0]);
+  else ranking.add(images);
 }
 
 function listen() {
@@ -148,7 +148,7 @@ function listen() {
     target.value = "";
   });
   find("clear").addEventListener("click", () => {
-    ranking.remove(new Set(ranking.pictures.map((picture) => picture.id)));
+    ranking.remove(new Set(ranking.images.map((image) => image.id)));
     find("files").focus();
   });
   find("text-form").addEventListener("submit", (event) => {
@@ -218,7 +218,7 @@ async function begin() {
     ranking.setModel(find("model").value);
     find("views").hidden = !search;
     if (search) find("search").dataset.model = search.model;
-    if (search) find("search-heading").textContent = `Search ${plural(search.images, "picture")}`;
+    if (search) find("search-heading").textContent = `Search ${plural(search.images, "image")}`;
     chooseView();
   } catch (error) {
     problem(error.message, begin);

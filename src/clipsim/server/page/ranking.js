@@ -1,21 +1,21 @@
-// Pictures and texts → requests in groups → scores, each picture's as soon as its group is answered.
+// Images and texts → requests in groups → scores, each image's as soon as its group is answered.
 
 import { ask } from "./requests.js";
 
-const GROUP = 8; // pictures of a request at most, so that the first scores come soon
-const AT_ONCE = 2; // requests on their way, so that the model works while the next pictures are sent
-const BODY_MARGIN = 65536; // bytes of a request beside its pictures and texts
+const GROUP = 8; // images of a request at most, so that the first scores come soon
+const AT_ONCE = 2; // requests on their way, so that the model works while the next images are sent
+const BODY_MARGIN = 65536; // bytes of a request beside its images and texts
 
 /**
- * Pictures, texts, and the scores that the server has given.
+ * Images, texts, and the scores that the server has given.
  *
- * A picture is `{id, file, state, scores, error}`; its state is "waiting", "sent", "ranked" or "failed"; its scores are
+ * An image is `{id, file, state, scores, error}`; its state is "waiting", "sent", "ranked" or "failed"; its scores are
  * `{texts, similarity, probabilities, best}`, the lists in the order of `texts`, or null.
  */
 export class Ranking {
-  /** `changed(what)` is called with "pictures", "texts" or "scores"; `report(sentence)` as by `ask`. */
+  /** `changed(what)` is called with "images", "texts" or "scores"; `report(sentence)` as by `ask`. */
   constructor({ changed, report, stopped }) {
-    this.pictures = [];
+    this.images = [];
     this.texts = [];
     this.template = "";
     this.model = null;
@@ -33,15 +33,15 @@ export class Ranking {
   add(files) {
     for (const file of files) {
       this._lastId += 1;
-      this.pictures.push({ id: this._lastId, file, state: "waiting", scores: null, error: "" });
+      this.images.push({ id: this._lastId, file, state: "waiting", scores: null, error: "" });
     }
-    this._changed("pictures");
+    this._changed("images");
     this._work();
   }
 
   remove(ids) {
-    this.pictures = this.pictures.filter((picture) => !ids.has(picture.id));
-    this._changed("pictures");
+    this.images = this.images.filter((image) => !ids.has(image.id));
+    this._changed("images");
   }
 
   /** Add texts that are not there yet, blanks at both ends stripped. */
@@ -63,14 +63,14 @@ export class Ranking {
     if (model !== this.model) this._ask(() => { this.model = model; }, true);
   }
 
-  /** Send again what has no scores; also pictures that have failed. */
+  /** Send again what has no scores; also images that have failed. */
   retry() {
     this._ask(() => {});
   }
 
   get counts() {
-    const of = (state) => this.pictures.filter((picture) => picture.state === state).length;
-    return { all: this.pictures.length, ranked: of("ranked"), failed: of("failed") };
+    const of = (state) => this.images.filter((image) => image.state === state).length;
+    return { all: this.images.length, ranked: of("ranked"), failed: of("failed") };
   }
 
   // All scores are asked for again: probabilities are shares among all texts.
@@ -80,10 +80,10 @@ export class Ranking {
     this._working = 0;
     change();
     this.warnings = [];
-    for (const picture of this.pictures) {
-      picture.state = "waiting";
-      picture.error = "";
-      if (forget) picture.scores = null;
+    for (const image of this.images) {
+      image.state = "waiting";
+      image.error = "";
+      if (forget) image.scores = null;
     }
     this._changed("texts");
     this._work();
@@ -107,15 +107,15 @@ export class Ranking {
     const room = this.limits.max_body - BODY_MARGIN - 4 * this.texts.join("").length;
     const group = [];
     let bytes = 0;
-    for (const picture of this.pictures.filter((candidate) => candidate.state === "waiting")) {
-      if (picture.file.size > room) {
-        this._fail(picture, `larger than ${megabytes(room)}, which this server takes at most`);
+    for (const image of this.images.filter((candidate) => candidate.state === "waiting")) {
+      if (image.file.size > room) {
+        this._fail(image, `larger than ${megabytes(room)}, which this server takes at most`);
         continue;
       }
-      bytes += picture.file.size + 1024;
+      bytes += image.file.size + 1024;
       if (group.length === Math.min(GROUP, this.limits.max_images) || (group.length > 0 && bytes > room)) break;
-      picture.state = "sent";
-      group.push(picture);
+      image.state = "sent";
+      group.push(image);
     }
     return group;
   }
@@ -124,14 +124,14 @@ export class Ranking {
     const { texts } = this;
     const form = new FormData();
     const readable = [];
-    for (const picture of group) {
+    for (const image of group) {
       try {
         // read first: a request with a file that was changed or removed since fails as a whole
-        const blob = new Blob([await picture.file.arrayBuffer()], { type: picture.file.type });
-        form.append("images", blob, picture.file.name || "picture");
-        readable.push(picture);
+        const blob = new Blob([await image.file.arrayBuffer()], { type: image.file.type });
+        form.append("images", blob, image.file.name || "image");
+        readable.push(image);
       } catch {
-        if (!signal.aborted) this._fail(picture, "the file can no longer be read");
+        if (!signal.aborted) this._fail(image, "the file can no longer be read");
       }
     }
     if (readable.length === 0) return;
@@ -148,33 +148,33 @@ export class Ranking {
   }
 
   _keep(group, record, texts) {
-    group.forEach((picture, place) => {
-      picture.scores = {
+    group.forEach((image, place) => {
+      image.scores = {
         texts,
         similarity: record.similarity.map((row) => row[place]),
         probabilities: record.probabilities.map((row) => row[place]),
         best: record.best[place],
       };
-      picture.state = "ranked";
+      image.state = "ranked";
     });
     this.head = record.model.head;
     this.warnings = [...new Set([...this.warnings, ...record.warnings])];
     this._changed("scores");
   }
 
-  // One picture that cannot be read fails a request: it is left out, and the others are sent again.
+  // One image that cannot be read fails a request: it is left out, and the others are sent again.
   _blame(group, error) {
     const guilty = group[error.index] ?? (error.status === 413 && group.length === 1 ? group[0] : null);
     if (guilty === null && error.status !== 413) throw error;
     if (guilty === null) this.limits = { ...this.limits, max_images: Math.ceil(group.length / 2) };
-    for (const picture of group) picture.state = "waiting";
+    for (const image of group) image.state = "waiting";
     if (guilty !== null) this._fail(guilty, error.message);
   }
 
-  _fail(picture, error) {
-    picture.state = "failed";
-    picture.error = error;
-    picture.scores = null;
+  _fail(image, error) {
+    image.state = "failed";
+    image.error = error;
+    image.scores = null;
     this._changed("scores");
   }
 
@@ -182,7 +182,7 @@ export class Ranking {
     if (signal.aborted) return;
     this._run.abort();
     this._working = 0;
-    for (const picture of this.pictures) if (picture.state === "sent") picture.state = "waiting";
+    for (const image of this.images) if (image.state === "sent") image.state = "waiting";
     this._changed("scores");
     this._stopped(error);
   }

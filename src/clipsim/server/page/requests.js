@@ -6,7 +6,7 @@ let tokenGiven = null; // what requests wait for while the server's token is not
 
 /** What a server says about a request that it does not answer. */
 export class RequestError extends Error {
-  /** `status` is 0 where there was no answer; `index` is the place of the picture that is to blame, if one is. */
+  /** `status` is 0 where there was no answer; `index` is the place of the image that is to blame, if one is. */
   constructor(status, message, index = null) {
     super(message);
     this.status = status;

@@ -1,12 +1,12 @@
-// A query → the pictures of the served folder that fit it best.
+// A query → the images of the served folder that fit it best.
 
-import { formatSimilarity, make, makePicture } from "./matrix.js";
+import { formatSimilarity, make, makeImage } from "./matrix.js";
 import { ask, RequestError } from "./requests.js";
 
 const find = (id) => document.getElementById(id);
 const linesOf = (id) => find(id).value.split("\n").map((line) => line.trim()).filter((line) => line !== "");
 
-let picture = null; // the query's, a File
+let image = null; // the query's, a File
 let run = new AbortController();
 
 /** Make the form search; `problem(message)` shows what went wrong, "" that nothing did. */
@@ -16,22 +16,22 @@ export function startSearch({ report, problem }) {
     search(report, problem);
   });
   find("query-file").addEventListener("change", ({ target }) => {
-    if (target.files.length > 0) setQueryPicture(target.files[0]);
+    if (target.files.length > 0) setQueryImage(target.files[0]);
     target.value = "";
   });
   find("query-clear").addEventListener("click", () => {
-    setQueryPicture(null);
+    setQueryImage(null);
     find("query-file").focus();
   });
 }
 
 /** Search by this file, beside the text. */
-export function setQueryPicture(file) {
-  picture = file;
-  const shown = find("query-picture");
+export function setQueryImage(file) {
+  image = file;
+  const shown = find("query-image");
   shown.hidden = file === null;
   if (file === null) return;
-  shown.firstElementChild.replaceWith(makePicture(file));
+  shown.firstElementChild.replaceWith(makeImage(file));
   shown.children[1].textContent = file.name;
 }
 
@@ -41,8 +41,8 @@ async function search(report, problem) {
   const { signal } = run;
   const status = find("search-status");
   const text = find("query").value.trim();
-  if (!text && !picture) {
-    status.textContent = "Type a text or choose a picture to search for.";
+  if (!text && !image) {
+    status.textContent = "Type a text or choose an image to search for.";
     find("query").focus();
     return;
   }
@@ -51,7 +51,7 @@ async function search(report, problem) {
   try {
     const query = {
       texts: text ? [text] : [],
-      images: picture ? [await readAddress(picture)] : [],
+      images: image ? [await readAddress(image)] : [],
       plus: linesOf("plus"),
       minus: linesOf("minus"),
       weight: find("weight").valueAsNumber,
@@ -60,7 +60,7 @@ async function search(report, problem) {
     };
     if (find("least").value !== "") query.min_similarity = find("least").valueAsNumber;
     const answer = await ask("v1/search", { body: JSON.stringify(query), signal, report });
-    show(await answer.json(), picture?.name, signal);
+    show(await answer.json(), image?.name, signal);
   } catch (error) {
     if (signal.aborted) return;
     status.textContent = "";
@@ -72,13 +72,13 @@ function show(record, name, signal) {
   const { searched, queries, model } = record;
   const count = Math.max(...queries.map((query) => query.results.length));
   find("search-status").textContent = count === 0
-    ? `No picture of ${searched.toLocaleString()} fits; a lower least similarity may find some.`
-    : `The best ${count.toLocaleString()} of ${searched.toLocaleString()} pictures, by ${model.name}. Numbers are cosine similarities.`;
+    ? `No image of ${searched.toLocaleString()} fits; a lower least similarity may find some.`
+    : `The best ${count.toLocaleString()} of ${searched.toLocaleString()} images, by ${model.name}. Numbers are cosine similarities.`;
   const all = queries.flatMap((query) => query.results.map((result) => result.similarity));
   const [low, high] = [Math.min(...all), Math.max(...all)];
   find("results").replaceChildren(...queries.map((query) => {
     const section = make("section", "answer");
-    if (queries.length > 1) section.append(make("h2", "name", query.text ?? name ?? "the picture"));
+    if (queries.length > 1) section.append(make("h2", "name", query.text ?? name ?? "the image"));
     const list = make("ol", "gallery");
     list.append(...query.results.map((result) => makeResult(result, low, high, signal)));
     section.append(list);
@@ -91,12 +91,12 @@ function makeResult(result, low, high, signal) {
   const score = make("span", "score");
   score.append(make("span", "rank", String(result.rank)), make("b", "", formatSimilarity(result.similarity)));
   score.style.setProperty("--h", String((result.similarity - low) / (high - low || 1)));
-  const blank = make("span", "no-picture");
+  const blank = make("span", "no-image");
   item.append(blank, make("span", "name", result.image), score);
   if (result.thumbnail) {
     // not as the address of an image, which would be asked for without the token
     ask(result.thumbnail.replace(/^\//, ""), { signal }).then((answer) => answer.blob())
-      .then((blob) => blank.replaceWith(makePicture(blob))).catch(() => {});
+      .then((blob) => blank.replaceWith(makeImage(blob))).catch(() => {});
   }
   return item;
 }
