@@ -161,6 +161,7 @@ def test_show_says_what_can_be_said_of_models_that_are_not_listed(models: Models
         "kind": "directory",
         "repository": None,
         "path": str(folder),
+        "warnings": [],
         "image_size": 64,
         "embed_dim": 8,
         "context_length": 32,

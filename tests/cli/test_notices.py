@@ -96,6 +96,14 @@ def test_every_command_says_what_is_assumed(clipsim: Clipsim, weights: Path) -> 
                 assert ASSUMED in done.out, (run, name)
 
 
+def test_models_show_says_what_is_assumed(clipsim: Clipsim, weights: Path) -> None:
+    """Of a checkpoint file, once on standard error, and in its JSON."""
+    shown, record = clipsim("models", "show", weights), clipsim("models", "show", weights, "--json")
+
+    assert (shown.err.count(ASSUMED), record.err.count(ASSUMED)) == (1, 1)
+    assert [ASSUMED in warning for warning in json.loads(record.out)["warnings"]] == [True]
+
+
 @pytest.mark.usefixtures("pictures")
 def test_quiet_hides_notices_from_the_terminal_alone(clipsim: Clipsim, weights: Path) -> None:
     """The JSON is the same with -q."""

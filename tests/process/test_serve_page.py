@@ -42,8 +42,8 @@ class Server:
 
     def rank(self, images: Sequence[bytes], texts: Sequence[str]) -> dict[str, Any]:
         """Its own answer to a request without the page."""
-        images = ["data:image/png;base64," + base64.b64encode(image).decode() for image in images]
-        body = json.dumps({"images": images, "texts": list(texts)}).encode()
+        uris = ["data:image/png;base64," + base64.b64encode(image).decode() for image in images]
+        body = json.dumps({"images": uris, "texts": list(texts)}).encode()
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
         with urllib.request.urlopen(urllib.request.Request(self.address + "v1/rank", body, headers)) as answer:
             found: dict[str, Any] = json.load(answer)

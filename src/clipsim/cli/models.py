@@ -16,10 +16,10 @@ from clipsim.cli.export import export_for_fast_starts
 from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, write
 from clipsim.cli.parsing import FastCommand, FastGroup
 from clipsim.engines.onnx.exports import list_exports
-from clipsim.errors import SettingsError, UsageError, printable
+from clipsim.errors import ClipsimError, SettingsError, UsageError, printable
 from clipsim.models.catalogue import BUNDLED, ModelInfo, find_model_info, list_models, read_catalogue
-from clipsim.models.configs import explain_settings, find_settings, read_config
-from clipsim.models.files import find_files, find_weights, read_weights_config
+from clipsim.models.configs import find_settings, read_config
+from clipsim.models.files import explain_model, find_files, find_weights, read_weights_config
 from clipsim.models.names import ModelSpec, find_model
 from clipsim.models.settings import default_model, save_default
 from clipsim.render.safe_json import to_json
@@ -195,6 +195,7 @@ def show_command(
     record = _record(info, _default_or_warning()) if info else _local_record(spec)
     exports = [export for export in list_exports() if export.is_of(spec)]
     record["exports"] = [{"folder": str(export.folder), **export.to_dict()} for export in exports]
+    NoticePrinter().print(record.get("warnings", ()))
     if as_json or (context.parent is not None and context.parent.params.get("as_json")):
         write(to_json(record) + "\n")
         return
@@ -203,7 +204,7 @@ def show_command(
 
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for key, value in record.items():
-        if key != "exports" and value not in (None, [], ""):
+        if key not in ("exports", "warnings") and value not in (None, [], ""):
             shown = (
                 ", ".join(value)
                 if isinstance(value, list)
@@ -218,12 +219,13 @@ def show_command(
 
 
 def _local_record(spec: ModelSpec) -> dict[str, Any]:
-    """What is known of a model that the catalogue does not list, without opening its weights."""
+    """What is known of a model that the catalogue does not list; only the weights of a checkpoint are read."""
     record: dict[str, Any] = {
         "name": spec.name,
         "kind": spec.kind,
         "repository": spec.repository,
         "path": None if spec.path is None else str(spec.path),
+        "warnings": [],
     }
     if spec.kind == "directory":
         files = find_files(spec)
@@ -233,6 +235,7 @@ def _local_record(spec: ModelSpec) -> dict[str, Any]:
         record["embed_dim"] = model["embed_dim"]
         record["context_length"] = model["text_cfg"].get("context_length", 77)
         record["weights"] = str(files.weights)
+        record["warnings"] = explain_model(spec, files)
     if spec.kind == "weights":
         info = read_catalogue()["architectures"][spec.architecture]
         for name in ("image_size", "embed_dim", "context_length", "head"):
@@ -241,7 +244,13 @@ def _local_record(spec: ModelSpec) -> dict[str, Any]:
         config = read_weights_config(spec.path)
         settings = find_settings(spec, config)
         record["preprocess"] = to_json(settings) if settings else "OpenCLIP's default"
-        record["notice"] = explain_settings(spec) if config is None else None
+    if spec.kind in ("checkpoint", "weights"):
+        from clipsim.cli.doctor import check_loads  # imports NumPy
+
+        try:
+            record["warnings"] = check_loads(spec)
+        except ClipsimError as error:
+            record["warnings"] = [error.worded(word_option)]
     return record
 
 

@@ -71,7 +71,9 @@ class Service:
 
     def find(self, name: object) -> ServedModel:
         """The model of a request. Raises RequestError."""
-        model = self.models.get(name or next(iter(self.models))) if isinstance(name, str | None) else None
+        if not isinstance(name, str | None):
+            raise RequestError(422, "model is a string, one of GET /v1/models")
+        model = self.models.get(name or next(iter(self.models)))
         if model is None:
             raise RequestError(404, "unknown model; see GET /v1/models")
         if not model.loaded:
