@@ -19,8 +19,11 @@ from PIL import Image
 
 import clipsim
 from clipsim.errors import Failure
+from clipsim.options import ModelOptions, RunOptions
+from clipsim.tasks.evaluate_request import EvaluationRequest
 
-ALIASES = {"Picture", "Pictures", "__version__"}
+ALIASES = {"ImageInput", "ImageInputs", "__version__"}
+CALLS = ("rank", "search", "duplicates", "embed", "evaluate", "threshold")  # methods of a session, and functions
 
 
 def callables_of(kind: type) -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -55,11 +58,41 @@ def test_type_hints_can_be_read(name: str) -> None:
 
 def test_the_records_of_all_calls_are_public() -> None:
     """What a call returns can be named in a program's own type hints."""
-    calls = {name: getattr(clipsim.Session, name) for name in ("rank", "search", "duplicates", "embed", "evaluate")}
-    calls |= {"threshold": clipsim.threshold, "compare": clipsim.compare, "rank itself": clipsim.rank}
-    for call in calls.values():
+    calls = [getattr(owner, name) for owner in (clipsim.Session, clipsim) for name in CALLS]
+    for call in (*calls, clipsim.compare):
         returned = typing.get_type_hints(call)["return"]
         assert getattr(clipsim, returned.__name__) is returned
+
+
+def parameters_of(call: Callable[..., Any], without: set[str]) -> list[tuple[str, Any, Any]]:
+    """Name, default and type of each parameter of a function, but for some."""
+    hints, parameters = typing.get_type_hints(call), inspect.signature(call).parameters.values()
+    return [(one.name, one.default, hints[one.name]) for one in parameters if one.name not in {"self", *without}]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_function_takes_what_its_method_and_open_take(name: str) -> None:
+    """In their order, with their types and defaults; all of them named in its signature."""
+    own = {"models"} if name == "evaluate" else set()  # in place of the model that is opened
+    function, method = getattr(clipsim, name), getattr(clipsim.Session, name)
+    for_this_call = {"on_error"} if name == "rank" else set()
+    opened = parameters_of(clipsim.open, {"model"} if own else set())
+
+    assert parameters_of(function, own) == [*parameters_of(method, for_this_call), *opened]
+
+
+def test_the_options_of_open_are_those_of_the_records() -> None:
+    """In their order, with the same defaults."""
+    fields = [*dataclasses.fields(ModelOptions), *dataclasses.fields(RunOptions)]
+
+    assert [(field.name, field.default) for field in fields] == [
+        (name, default) for name, default, _ in parameters_of(clipsim.open, set())
+    ]
+
+
+def test_a_method_evaluates_what_a_request_checks() -> None:
+    """The names of an evaluation are the same ones wherever they are written."""
+    assert parameters_of(clipsim.Session.evaluate, set()) == parameters_of(EvaluationRequest.check, set())
 
 
 @pytest.fixture

@@ -16,10 +16,14 @@ TYPE_CHECKING = False  # as in `typing`, which is too slow to import before `__m
 if TYPE_CHECKING:
     from typing import Any
 
-    from clipsim.api import evaluate as evaluate
-    from clipsim.api import open as open
-    from clipsim.api import rank as rank
-    from clipsim.api import threshold as threshold
+    from clipsim.api.calls import duplicates as duplicates
+    from clipsim.api.calls import embed as embed
+    from clipsim.api.calls import open as open
+    from clipsim.api.calls import rank as rank
+    from clipsim.api.calls import search as search
+    from clipsim.api.evaluation import compare as compare
+    from clipsim.api.evaluation import evaluate as evaluate
+    from clipsim.api.evaluation import threshold as threshold
     from clipsim.compat import available_models as available_models
     from clipsim.compat import load as load
     from clipsim.compat import tokenize as tokenize
@@ -32,23 +36,25 @@ if TYPE_CHECKING:
     from clipsim.results.rank import RankResult as RankResult
     from clipsim.results.search import DuplicatesResult as DuplicatesResult
     from clipsim.results.search import SearchResult as SearchResult
-    from clipsim.session import Picture as Picture
-    from clipsim.session import Pictures as Pictures
+    from clipsim.session import ImageInput as ImageInput
+    from clipsim.session import ImageInputs as ImageInputs
     from clipsim.session import Session as Session
-    from clipsim.tasks.compare import compare as compare
 
 _MODULES = {
     "available_models": "clipsim.compat",
     "load": "clipsim.compat",
     "tokenize": "clipsim.compat",
-    "open": "clipsim.api",
-    "rank": "clipsim.api",
-    "evaluate": "clipsim.api",
-    "threshold": "clipsim.api",
-    "compare": "clipsim.tasks.compare",
+    "open": "clipsim.api.calls",
+    "rank": "clipsim.api.calls",
+    "search": "clipsim.api.calls",
+    "duplicates": "clipsim.api.calls",
+    "embed": "clipsim.api.calls",
+    "evaluate": "clipsim.api.evaluation",
+    "threshold": "clipsim.api.evaluation",
+    "compare": "clipsim.api.evaluation",
     "Session": "clipsim.session",
-    "Picture": "clipsim.session",
-    "Pictures": "clipsim.session",
+    "ImageInput": "clipsim.session",
+    "ImageInputs": "clipsim.session",
     "ClipsimError": "clipsim.errors",
     "ClipsimWarning": "clipsim.errors",
     "RankResult": "clipsim.results.rank",
@@ -67,8 +73,8 @@ __all__ = [
     "DuplicatesResult",
     "EmbedResult",
     "EvaluationResult",
-    "Picture",
-    "Pictures",
+    "ImageInput",
+    "ImageInputs",
     "RankResult",
     "SearchResult",
     "Session",
@@ -76,10 +82,13 @@ __all__ = [
     "__version__",
     "available_models",
     "compare",
+    "duplicates",
+    "embed",
     "evaluate",
     "load",
     "open",
     "rank",
+    "search",
     "threshold",
     "tokenize",
 ]

@@ -121,6 +121,31 @@ class RunOptions:
         return self.on_error in RAISING
 
 
+def make_options(
+    model: str | os.PathLike[str] | None,
+    weights: str | os.PathLike[str] | None,
+    device: str,
+    precision: str | None,
+    engine: str,
+    preprocess: str | os.PathLike[str] | None,
+    batch_size: int | None,
+    workers: int | None,
+    exact: bool,
+    truncate: bool,
+    on_error: OnError,
+    cache: bool,
+) -> tuple[ModelOptions, RunOptions]:
+    """The options of `clipsim.open`, in its order → records. Raises UsageError."""
+    return ModelOptions(
+        os.fspath(model) if isinstance(model, os.PathLike) else model,
+        os.fspath(weights) if isinstance(weights, os.PathLike) else weights,
+        str(device),  # a torch.device too
+        precision,
+        engine,
+        None if preprocess is None else check_path("preprocess", preprocess),
+    ), RunOptions(batch_size, workers, exact, truncate, on_error, cache)
+
+
 def as_whole(value: object) -> int | None:
     """A whole number of Python or NumPy → an int; None for anything else, truth values too.
 

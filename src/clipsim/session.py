@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 else:
     Image = object  # a PIL image, in whose place type hints have any object: Pillow is not imported for them
 
-Picture: TypeAlias = Union[  # noqa: UP007 (which evaluates where one of them is `object`)
+ImageInput: TypeAlias = Union[  # noqa: UP007 (which evaluates where one of them is `object`)
     str, os.PathLike[str], bytes, BinaryIO, NDArray[np.uint8], Image, Source, Mapping[str, object]
 ]
-Pictures: TypeAlias = Iterable[Picture] | Picture
+ImageInputs: TypeAlias = Iterable[ImageInput] | ImageInput
 
 
 class Session:
@@ -48,11 +48,6 @@ class Session:
     run
         How images and texts are processed.
 
-    Attributes
-    ----------
-    embedder
-        What makes vectors of images and texts.
-
     Raises
     ------
     ClipsimError
@@ -60,7 +55,12 @@ class Session:
     """
 
     def __init__(self, model: ModelOptions | None = None, run: RunOptions | None = None) -> None:
-        self.embedder = Embedder(model, run)
+        self._embedder = Embedder(model, run)
+
+    @property
+    def embedder(self) -> Embedder:
+        """What makes vectors of images and texts."""
+        return self._embedder
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ class Session:
 
     def rank(
         self,
-        images: Pictures,
+        images: ImageInputs,
         texts: Iterable[str] | str,
         *,
         templates: Iterable[str] | str = (),
@@ -135,7 +135,7 @@ class Session:
 
     def rank_batches(
         self,
-        images: Pictures,
+        images: ImageInputs,
         texts: Iterable[str] | str,
         *,
         templates: Iterable[str] | str = (),
@@ -178,10 +178,10 @@ class Session:
 
     def search(
         self,
-        where: Pictures,
+        where: ImageInputs,
         texts: Iterable[str] | str = (),
         *,
-        images: Pictures = (),
+        images: ImageInputs = (),
         plus: Iterable[str] | str = (),
         minus: Iterable[str] | str = (),
         weight: float = 1.0,
@@ -256,7 +256,7 @@ class Session:
         return finish(result, result.searched if result.queries else 0)
 
     def duplicates(
-        self, where: Pictures, *, min_similarity: float | None = None, pixels: bool = True, exact_files: bool = False
+        self, where: ImageInputs, *, min_similarity: float | None = None, pixels: bool = True, exact_files: bool = False
     ) -> clipsim.DuplicatesResult:
         """Find groups of images that are alike, and which of them are copies by content: re-encoded or resized.
 
@@ -432,8 +432,8 @@ class Session:
     def threshold(
         self,
         texts: Iterable[str] | str,
-        positives: Pictures,
-        negatives: Pictures = (),
+        positives: ImageInputs,
+        negatives: ImageInputs = (),
         *,
         recall: float | None = None,
         false_alarms: float | None = None,

@@ -221,10 +221,14 @@ def test_every_call_of_a_session_warns(weights: Path, pictures: Path, issued: Is
         assert opened == ([__file__] if cache else [])  # known without loading it, if it is known
 
 
-def test_calls_at_the_top_level_warn_once(weights: Path, pictures: Path, issued: Issued) -> None:
+def test_calls_at_the_top_level_warn_once(weights: Path, pictures: Path, issued: Issued, tmp_path: Path) -> None:
     """Also of the model that is used where none was chosen, and `load` of what it assumes."""
+    pytest.importorskip("pyarrow")
     calls: dict[str, Callable[..., Any]] = {
         "rank": lambda **options: clipsim.rank(pictures, ["red", "blue"], **options),
+        "search": lambda **options: clipsim.search(pictures, "red", **options),
+        "duplicates": lambda **options: clipsim.duplicates(pictures, **options),
+        "embed": lambda **options: clipsim.embed(pictures, tmp_path / "vectors", overwrite=True, **options),
         "threshold": lambda **options: clipsim.threshold("red", pictures, recall=0.9, **options),
     }
     for name, call in calls.items():

@@ -1,4 +1,4 @@
-"""Tests for `tasks.rank`: what it tells of its progress, and how it ends. What it computes is in tests/test_api.py."""
+"""Tests for `tasks.rank`: its progress, and how it ends. What it computes is in tests/api/test_calls.py."""
 
 from __future__ import annotations
 

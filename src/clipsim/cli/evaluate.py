@@ -143,10 +143,9 @@ def evaluate_command(
     run_options = run.run_options()
     names: list[str | None] = [*model] if model else [None]
     options = [run.model_options(name) for name in names]
-    from clipsim.api import check_models
     from clipsim.embedding.embedder import Embedder  # with NumPy
     from clipsim.tasks import evaluate
-    from clipsim.tasks.evaluate_request import EvaluationRequest
+    from clipsim.tasks.evaluate_request import EvaluationRequest, check_models
 
     check_models(names, run.weights)
     request = EvaluationRequest.check(

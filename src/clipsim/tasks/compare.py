@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.errors import DataError, issue_warnings, round_significant
+from clipsim.errors import DataError, round_significant
 from clipsim.results.changes import Change, CompareResult, MetricChange, RankChange, RunChange
 from clipsim.results.loaded import LoadedEvaluation, LoadedRanking, LoadedRun
 from clipsim.statistics.paired_tests import PairedRun, comparable_metrics, compare_runs, per_image_values
@@ -17,39 +17,8 @@ from clipsim.tasks.saved_files import Result, read_result
 NONE = "none"  # what an image is taken for whose texts all miss their thresholds
 
 
-def compare(a: Result, b: Result, *, seed: int = 0) -> CompareResult:
-    """Compare two results of `rank` or of `evaluate`.
-
-    Rankings are compared over the images and texts that both have, matched by name. Evaluations must be of the same
-    images and labels, by content; runs of the same name are compared, or the only run of each.
-
-    Parameters
-    ----------
-    a, b
-        Paths of JSON files, results, or their dictionaries.
-    seed
-        A non-negative integer, from which the bootstrap intervals are drawn.
-
-    Returns
-    -------
-    CompareResult
-        What changed from `a` to `b`. Differences of metrics have the p-value of the exact McNemar test, from 0 to 1,
-        and a 95 % bootstrap interval; differences of cosines are absolute.
-
-    Raises
-    ------
-    DataError
-        One of them is not a result, or they cannot be compared.
-    UsageError
-        The seed is out of range.
-    """
-    result = run(a, b, seed=seed)
-    issue_warnings(result.warnings)
-    return result
-
-
 def run(a: Result, b: Result, *, seed: int = 0) -> CompareResult:
-    """Compare two results, without issuing warnings. Raises as `compare` does."""
+    """Compare two results of `rank` or of `evaluate`. Raises as `clipsim.compare` does."""
     seed = check_seed(seed)
     first, name_a = read_result(a, "the first result")
     second, name_b = read_result(b, "the second result")

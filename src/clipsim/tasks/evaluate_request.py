@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from clipsim.errors import Setting, UsageError
@@ -108,6 +108,14 @@ class EvaluationRequest:
         if task != "auto":
             check_ranks(request, task)
         return request
+
+
+def check_models(names: Sequence[object], weights: object) -> None:
+    """Raise UsageError for no models, and for several with one file of weights."""
+    if not names:
+        raise UsageError("none given", parameter="models", hint="give at least one")
+    if len(names) > 1 and weights is not None:
+        raise UsageError("goes with one model, and several are given", parameter="weights", value=weights)
 
 
 def check_seed(seed: object) -> int:

@@ -1,9 +1,9 @@
-"""Tests of `api`: `clipsim.rank` and sessions, with an encoder that knows colours."""
+"""Tests of `api.calls`: the functions of `clipsim` and sessions, with an encoder that knows colours."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,6 +41,49 @@ def test_every_colour_finds_its_picture(colours: Path) -> None:
     assert result.probabilities is not None
     assert result.probabilities.sum(axis=0) == pytest.approx([1, 1, 1])
     assert result.images == tuple(str(colours / f"{name}.png") for name in ("red", "green", "blue"))
+
+
+def test_a_function_gives_what_a_session_gives(colours: Path, tmp_path: Path) -> None:
+    """Whichever the command; the function closes its model again."""
+    pytest.importorskip("pyarrow")
+    folder, red, name = str(colours), str(colours / "red.png"), "clipsim-mini"
+    with clipsim.open(name) as session:
+        searched = session.search(folder, "red", images=red, top=2)
+        grouped = session.duplicates([folder, red], pixels=False)
+        embedded = session.embed(folder, tmp_path / "a")
+
+    assert clipsim.search(folder, "red", images=red, top=2, model=name) == searched
+    assert clipsim.duplicates([folder, red], pixels=False, model=name) == grouped
+    again = clipsim.embed(folder, tmp_path / "b", model=name)
+    assert (again.images, again.made) == (embedded.images, embedded.made) == (3, 1)
+    files = [(tmp_path / name / "img_emb" / "img_emb_0000.npy").read_bytes() for name in "ab"]
+    assert files[0] == files[1]
+
+
+def test_same_files_need_no_model(colours: Path) -> None:
+    """Comparing bytes opens none, so that one that does not exist does not matter."""
+    (colours / "copy.png").write_bytes((colours / "red.png").read_bytes())
+
+    (group,) = clipsim.duplicates(colours, exact_files=True, model="no such model").groups
+
+    assert {Path(image.image).name for image in group.images} == {"copy.png", "red.png"}
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda **model: clipsim.search("x.png", **model), "no query"),
+        (lambda **model: clipsim.duplicates("x.png", min_similarity=2, **model), "min_similarity=2: not a cosine"),
+        (lambda **model: clipsim.embed("x.png", "out", dtype="int8", **model), "dtype='int8': not"),
+        (lambda **model: clipsim.threshold("red", "x.png", **model), "a threshold keeps one guarantee"),
+        (lambda **model: clipsim.evaluate("x.csv", min_similarity=0.5, models=model["model"]), "needs a label"),
+    ],
+)
+def test_arguments_are_checked_before_a_model_is_looked_for(call: Callable[..., object], message: str) -> None:
+    """So that a mistake downloads nothing."""
+    pytest.importorskip("pyarrow")
+    with pytest.raises(UsageError, match=message):
+        call(model="no such model")
 
 
 def test_sorting_by_a_text(colours: Path) -> None:

@@ -1,0 +1,5 @@
+"""The functions of `clipsim` itself, one a command; each takes the arguments of the method of `Session` and of `open`.
+
+- `calls`: `open`, and `rank`, `search`, `duplicates` and `embed`, which open a model for one call
+- `evaluation`: `evaluate`, `threshold` and `compare`
+"""

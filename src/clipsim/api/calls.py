@@ -1,0 +1,340 @@
+"""Images and texts → results, one call each: a model is opened, used and closed; and `open`, which keeps it open."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import clipsim
+from clipsim import tasks
+from clipsim.embedding.embedder import Embedder
+from clipsim.errors import issue_warnings
+from clipsim.inputs.sources import Source
+from clipsim.options import ModelOptions, OnError, RunOptions, make_options
+from clipsim.results.rank import RankResult
+from clipsim.session import ImageInputs, Session
+
+
+def open(
+    model: str | os.PathLike[str] | None = None,
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    engine: str = "auto",
+    preprocess: str | os.PathLike[str] | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    exact: bool = False,
+    truncate: bool = False,
+    on_error: OnError = "skip",
+    cache: bool = True,
+) -> Session:
+    """Open a model once, for several calls: `with clipsim.open("ViT-B/32") as session: session.rank(images, texts)`.
+
+    What has to be said of the model is issued as a ClipsimWarning: what is known without loading it here, and all of it
+    by each call of the session.
+
+    Parameters
+    ----------
+    model
+        What `clipsim rank --model` accepts; None for the default model.
+    weights
+        A state dict for the architecture in `model`.
+    device
+        "auto", "cpu", "cuda", "cuda:1" and so on, or "mps".
+    precision
+        "fp32", "fp16" or "bf16"; None for fp32 on a CPU and fp16 on a GPU.
+    engine
+        "auto" (an fp32 export of the model where there is one), "torch", "onnx" or "onnx-int8".
+    preprocess
+        "tag" (as the published weights of the architecture), "default" (OpenCLIP's) or a JSON file of settings; None
+        for the model's own.
+    batch_size
+        Images or texts per step of the model; None for what suits the device.
+    workers
+        Threads that decode images; None for one per core, at most 8.
+    exact
+        Whether large JPEGs are decoded in full.
+    truncate
+        Whether texts that are too long are cut.
+    on_error
+        What becomes of images that cannot be used: with "skip" they are left out, with "raise" the first one raises
+        ImageError, and with "nan" they keep their places among the images of `rank` (their cosines are NaN, their best
+        text is None) and the queries of `search`. The result's `errors` have them in either case.
+    cache
+        Whether vectors are read from the user's cache and kept there.
+
+    Returns
+    -------
+    Session
+        The model, which is loaded with the first vector that is not in the cache.
+
+    Raises
+    ------
+    UsageError
+        Options contradict each other.
+    ModelError
+        The model, or one of its files, cannot be used.
+    DeviceError
+        The device cannot be used; raised when the model is loaded.
+    """
+    options = make_options(
+        model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+    )
+    session = Session(*options)
+    issue_warnings(session.notices)
+    return session
+
+
+class OneCall(Session):
+    """A session for one call, which opens its model once the arguments of the call have been checked."""
+
+    def __init__(self, model: ModelOptions, run: RunOptions) -> None:
+        self._options = model, run
+        self._opened: Embedder | None = None
+
+    @property
+    def embedder(self) -> Embedder:
+        """What makes vectors; its notices are those of the call's result."""
+        if self._opened is None:
+            self._opened = Embedder(*self._options)
+        return self._opened
+
+    def close(self) -> None:
+        """Close the cache, where the model was opened."""
+        if self._opened is not None:
+            self._opened.close()
+
+
+def rank(
+    images: ImageInputs,
+    texts: Iterable[str] | str,
+    *,
+    templates: Iterable[str] | str = (),
+    sort_by: str | None = None,
+    thresholds: tasks.Thresholds | None = None,
+    deduplicate: bool = True,
+    model: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    engine: str = "auto",
+    preprocess: str | os.PathLike[str] | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    exact: bool = False,
+    truncate: bool = False,
+    on_error: OnError = "skip",
+    cache: bool = True,
+) -> RankResult:
+    """Score every image against every text, with a model that is opened and closed again.
+
+    Parameters
+    ----------
+    images, texts, templates, sort_by, thresholds, deduplicate
+        As for `Session.rank`.
+    model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+        As for `clipsim.open`.
+
+    Returns
+    -------
+    RankResult
+        Cosines from -1 to 1 and probabilities from 0 to 1, both of shape (texts, images).
+
+    Raises
+    ------
+    ClipsimError
+        As `Session.rank` and `clipsim.open` do.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> image = Image.new("RGB", (64, 48), "white")
+    >>> rank(image, ["maze", "cat"], model="clipsim-mini").similarity.shape
+    (2, 1)
+    """
+    options = make_options(
+        model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+    )
+    with OneCall(*options) as session:
+        return session.rank(
+            images, texts, templates=templates, sort_by=sort_by, thresholds=thresholds, deduplicate=deduplicate
+        )
+
+
+def search(
+    where: ImageInputs,
+    texts: Iterable[str] | str = (),
+    *,
+    images: ImageInputs = (),
+    plus: Iterable[str] | str = (),
+    minus: Iterable[str] | str = (),
+    weight: float = 1.0,
+    templates: Iterable[str] | str = (),
+    top: int = 10,
+    min_similarity: float | None = None,
+    deduplicate: bool = True,
+    include: Iterable[str] | str = (),
+    exclude: Iterable[str] | str = (),
+    model: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    engine: str = "auto",
+    preprocess: str | os.PathLike[str] | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    exact: bool = False,
+    truncate: bool = False,
+    on_error: OnError = "skip",
+    cache: bool = True,
+) -> clipsim.SearchResult:
+    """Find the images that are nearest to each text and each image, with a model that is opened and closed again.
+
+    Parameters
+    ----------
+    where, texts, images, plus, minus, weight, templates, top, min_similarity, deduplicate, include, exclude
+        As for `Session.search`.
+    model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+        As for `clipsim.open`.
+
+    Returns
+    -------
+    SearchResult
+        For each query its matches, the nearest first.
+
+    Raises
+    ------
+    ClipsimError
+        As `Session.search` and `clipsim.open` do.
+    """
+    options = make_options(
+        model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+    )
+    with OneCall(*options) as session:
+        return session.search(
+            where,
+            texts,
+            images=images,
+            plus=plus,
+            minus=minus,
+            weight=weight,
+            templates=templates,
+            top=top,
+            min_similarity=min_similarity,
+            deduplicate=deduplicate,
+            include=include,
+            exclude=exclude,
+        )
+
+
+def duplicates(
+    where: ImageInputs,
+    *,
+    min_similarity: float | None = None,
+    pixels: bool = True,
+    exact_files: bool = False,
+    model: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    engine: str = "auto",
+    preprocess: str | os.PathLike[str] | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    exact: bool = False,
+    truncate: bool = False,
+    on_error: OnError = "skip",
+    cache: bool = True,
+) -> clipsim.DuplicatesResult:
+    """Find groups of images that are alike, and which of them are copies, with a model that is opened and closed again.
+
+    Parameters
+    ----------
+    where, min_similarity, pixels, exact_files
+        As for `Session.duplicates`; with `exact_files` no model is opened.
+    model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+        As for `clipsim.open`.
+
+    Returns
+    -------
+    DuplicatesResult
+        The groups, those of the same bytes first, in each the best image first.
+
+    Raises
+    ------
+    ClipsimError
+        As `Session.duplicates` and `clipsim.open` do.
+    """
+    options = make_options(
+        model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+    )
+    with OneCall(*options) as session:
+        return session.duplicates(where, min_similarity=min_similarity, pixels=pixels, exact_files=exact_files)
+
+
+def embed(
+    images: Iterable[str | os.PathLike[str] | Source] | str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    captions: bool = False,
+    dtype: str = "fp16",
+    shard_size: int = 10_000,
+    include: Iterable[str] | str = (),
+    exclude: Iterable[str] | str = (),
+    overwrite: bool = False,
+    runner: str = "local",
+    ray_address: str | None = None,
+    actors: int | None = None,
+    verify: bool = False,
+    model: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    engine: str = "auto",
+    preprocess: str | os.PathLike[str] | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    exact: bool = False,
+    truncate: bool = False,
+    on_error: OnError = "skip",
+    cache: bool = True,
+) -> clipsim.EmbedResult:
+    """Write the vectors of many images into a folder, with a model that is opened and closed again.
+
+    Parameters
+    ----------
+    images, output, captions, dtype, shard_size, include, exclude, overwrite, runner, ray_address, actors, verify
+        As for `Session.embed`.
+    model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+        As for `clipsim.open`.
+
+    Returns
+    -------
+    EmbedResult
+        What is in the folder now; images that cannot be used are in its `errors.jsonl`.
+
+    Raises
+    ------
+    ClipsimError
+        As `Session.embed` and `clipsim.open` do.
+    """
+    options = make_options(
+        model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+    )
+    with OneCall(*options) as session:
+        return session.embed(
+            images,
+            output,
+            captions=captions,
+            dtype=dtype,
+            shard_size=shard_size,
+            include=include,
+            exclude=exclude,
+            overwrite=overwrite,
+            runner=runner,
+            ray_address=ray_address,
+            actors=actors,
+            verify=verify,
+        )

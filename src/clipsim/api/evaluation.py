@@ -1,0 +1,247 @@
+"""Labelled images, known images or earlier results → figures: `evaluate`, `threshold` and `compare`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import Any
+
+import clipsim
+from clipsim import tasks
+from clipsim.api.calls import OneCall
+from clipsim.embedding.embedder import Embedder
+from clipsim.errors import issue_warnings
+from clipsim.inputs.lists import as_list
+from clipsim.options import OnError, make_options
+from clipsim.session import ImageInputs
+
+ModelNames = Iterable[str | os.PathLike[str] | None] | str | os.PathLike[str] | None
+
+
+def evaluate(
+    data: str | os.PathLike[str],
+    *,
+    models: ModelNames = None,
+    task: str = "auto",
+    image_column: str | None = None,
+    label_column: str | None = None,
+    caption_column: str | None = None,
+    root: str | os.PathLike[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    templates: Iterable[str] | str = (),
+    template_sets: tasks.TemplateSets | None = None,
+    none: str | None = None,
+    min_similarity: float | None = None,
+    top_k: Iterable[int] | int | None = None,
+    recall_k: Iterable[int] | int | None = None,
+    clipscore_prefix: bool = False,
+    baseline: tasks.Result | None = None,
+    seed: int = 0,
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    engine: str = "auto",
+    preprocess: str | os.PathLike[str] | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    exact: bool = False,
+    truncate: bool = False,
+    on_error: OnError = "skip",
+    cache: bool = True,
+) -> clipsim.EvaluationResult:
+    """Measure one or several models on labelled images, and compare them.
+
+    Parameters
+    ----------
+    data
+        A folder with a folder for each class or a text file beside each image, a table (CSV, TSV, JSON lines), COCO's
+        captions or another JSON of images and captions.
+    models
+        Names as `clipsim.open` takes them; None for the default model.
+    task
+        What is measured: "auto", "classify", "retrieve" or "pairs".
+    image_column, label_column, caption_column
+        Columns of a table.
+    root
+        The folder of a table's paths.
+    labels
+        A file with the text of each class.
+    templates
+        Texts with a `{}` into which each text is put.
+    template_sets
+        Several sets of templates by name, which are compared.
+    none
+        The label of images that fit no other.
+    min_similarity
+        The best cosine under which an image is taken for one of these; None for one that is fitted.
+    top_k
+        The k of top-k accuracy; None for 1 and 5.
+    recall_k
+        The k of recall at k; None for 1, 5 and 10.
+    clipscore_prefix
+        Whether "A photo depicts " is put before each caption.
+    baseline
+        An earlier result to compare with.
+    seed
+        Of what is drawn at random.
+    weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+        As for `clipsim.open`.
+
+    Returns
+    -------
+    EvaluationResult
+        The figures of each model, with intervals that cover 95 %, and the differences between models.
+
+    Raises
+    ------
+    UsageError
+        Options contradict each other.
+    DataError
+        The data cannot be read, or have no labels.
+    NoInputError
+        None of the images can be used.
+    ModelError, DeviceError
+        A model cannot be used, as for `clipsim.open`.
+    """
+    from clipsim.tasks import evaluate
+    from clipsim.tasks.evaluate_request import EvaluationRequest, check_models
+
+    request = EvaluationRequest.check(
+        data,
+        task=task,
+        image_column=image_column,
+        label_column=label_column,
+        caption_column=caption_column,
+        root=root,
+        labels=labels,
+        templates=templates,
+        template_sets=template_sets,
+        none=none,
+        min_similarity=min_similarity,
+        top_k=top_k,
+        recall_k=recall_k,
+        clipscore_prefix=clipscore_prefix,
+        baseline=baseline,
+        seed=seed,
+    )
+    one = models is None or isinstance(models, str | os.PathLike)
+    names: list[Any] = [models] if one else list(as_list(models, "models"))
+    check_models(names, weights)
+    run = batch_size, workers, exact, truncate, on_error, cache
+    with ExitStack() as stack:
+        embedders = [
+            stack.enter_context(Embedder(*make_options(name, weights, device, precision, engine, preprocess, *run)))
+            for name in names
+        ]
+        result = evaluate.run(embedders, request)
+    issue_warnings(result.warnings)
+    return result
+
+
+def threshold(
+    texts: Iterable[str] | str,
+    positives: ImageInputs,
+    negatives: ImageInputs = (),
+    *,
+    recall: float | None = None,
+    false_alarms: float | None = None,
+    templates: Iterable[str] | str = (),
+    deduplicate: bool = True,
+    model: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    engine: str = "auto",
+    preprocess: str | os.PathLike[str] | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    exact: bool = False,
+    truncate: bool = False,
+    on_error: OnError = "skip",
+    cache: bool = True,
+) -> clipsim.ThresholdResult:
+    """Find the cosine from which on an image counts as showing a text, with a promise about new images.
+
+    The promise holds on average, and as long as new images are like those given; the result says how far a single set
+    of this size can miss (split conformal prediction). One of `recall` and `false_alarms` is given.
+
+    Parameters
+    ----------
+    texts
+        What an image is to show.
+    positives
+        Images that show the texts, as `clipsim.rank` takes them.
+    negatives
+        Images that do not.
+    recall
+        The share of new positives that pass, at least; from 0 to 1.
+    false_alarms
+        The share of new negatives that pass, at most; from 0 to 1.
+    templates, deduplicate
+        As for `clipsim.rank`.
+    model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+        As for `clipsim.open`.
+
+    Returns
+    -------
+    ThresholdResult
+        The threshold of each text, a cosine; give it to `clipsim.rank` as `thresholds`.
+
+    Raises
+    ------
+    UsageError
+        There are two promises or none.
+    ClipsimError
+        There are fewer images than the promise needs: 9 for a recall of 90 %, 19 for 95 %.
+    NoInputError
+        None of the images can be used.
+    ModelError, DeviceError
+        The model cannot be used, as for `clipsim.open`.
+    """
+    options = make_options(
+        model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+    )
+    with OneCall(*options) as session:
+        return session.threshold(
+            texts,
+            positives,
+            negatives,
+            recall=recall,
+            false_alarms=false_alarms,
+            templates=templates,
+            deduplicate=deduplicate,
+        )
+
+
+def compare(a: tasks.Result, b: tasks.Result, *, seed: int = 0) -> clipsim.CompareResult:
+    """Compare two results of `rank` or of `evaluate`.
+
+    Rankings are compared over the images and texts that both have, matched by name. Evaluations must be of the same
+    images and labels, by content; runs of the same name are compared, or the only run of each.
+
+    Parameters
+    ----------
+    a, b
+        Paths of JSON files, results, or their dictionaries.
+    seed
+        A non-negative integer, from which the bootstrap intervals are drawn.
+
+    Returns
+    -------
+    CompareResult
+        What changed from `a` to `b`. Differences of metrics have the p-value of the exact McNemar test, from 0 to 1,
+        and a 95 % bootstrap interval; differences of cosines are absolute.
+
+    Raises
+    ------
+    DataError
+        One of them is not a result, or they cannot be compared.
+    UsageError
+        The seed is out of range.
+    """
+    from clipsim.tasks.compare import run
+
+    result = run(a, b, seed=seed)
+    issue_warnings(result.warnings)
+    return result
