@@ -122,9 +122,7 @@ def convert(inputs: Inputs) -> None:
         vision_config={"hidden_act": "gelu"},
     )
     model = transformers.CLIPModel(config)
-    missing, unexpected = model.load_state_dict(
-        {name: tensor.contiguous() for name, tensor in converted.items()}, strict=False
-    )
+    missing, unexpected = model.load_state_dict({k: v.contiguous() for k, v in converted.items()}, strict=False)
     if unexpected or any("position_ids" not in name for name in missing):
         raise SystemExit(f"weights do not fit: {missing} {unexpected}")
     with torch.no_grad():
@@ -340,7 +338,7 @@ class Figures:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=HERE.parent, env=ENVIRONMENT, text=True
         )
-        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout is not None
         errors: list[str] = []
         reader = threading.Thread(target=lambda: errors.extend(process.stderr or ()))
         reader.start()
