@@ -22,7 +22,8 @@ from rich.table import Table
 
 from benchmarks.make_inputs import make_pictures, make_weights
 from clipsim.embedding.encode import embed_images
-from clipsim.embedding.pipeline import Pipeline, default_workers
+from clipsim.embedding.pipeline import Pipeline
+from clipsim.engines.choice import default_workers
 from clipsim.engines.torch.encoder import ClipEncoder
 from clipsim.images.limits import DecodingRules
 from clipsim.inputs.sources import FileSource

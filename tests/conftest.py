@@ -16,8 +16,9 @@ import pytest
 from fake_encoder import FakeEncoder
 from PIL import Image
 
-from clipsim.engines.choice import EnginePlan
+from clipsim.engines.choice import EnginePlan, guess_device
 from clipsim.models.files import ModelFiles
+from clipsim.models.identity import DigestFiles
 from clipsim.models.names import ModelSpec
 from clipsim.options import ModelOptions
 
@@ -84,7 +85,7 @@ class Machine:
         files: ModelFiles,
         options: ModelOptions,
         *,
-        digest: Callable[[Path], str],
+        read_digests: DigestFiles,
         own_process: bool = False,
     ) -> EnginePlan:
         """In place of `clipsim.engines.choice.plan_engine`."""
@@ -94,7 +95,7 @@ class Machine:
             encoder.name, encoder.pretrained = spec.reported_name, spec.reported_tag
             return encoder
 
-        return EnginePlan("torch", None, options.precision, self.identity, opener)
+        return EnginePlan("torch", guess_device(options.device), options.precision, self.identity, opener)
 
     def open_encoder(self, options: ModelOptions) -> FakeEncoder:
         """What a session does when the first vector is missing."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 CHUNK_BYTES = 1 << 20
@@ -70,8 +70,7 @@ def unescape_name(name: str) -> str:
     return os.fsdecode(unquote_to_bytes(name.removeprefix(_FILE_ADDRESS)))
 
 
-@dataclass(frozen=True)
-class FileStamp:
+class FileStamp(NamedTuple):
     """A file's size, times (ns), inode and device: where they are equal, the file has not changed."""
 
     size: int
@@ -94,10 +93,6 @@ class FileStamp:
     def is_settled(self, when: int) -> bool:
         """Whether the last change was so long before `when` (ns) that a later change cannot have the same times."""
         return max(self.mtime, self.ctime) + CLOCK_TICK < when
-
-    def packed(self) -> bytes:
-        """The stamp as bytes, as the cache stores it."""
-        return f"{self.size} {self.mtime} {self.ctime} {self.inode} {self.device}".encode()
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -124,3 +119,8 @@ def digest_file(path: Path) -> str:
     """The SHA-256 of a file's content, in hex. Raises OSError."""
     with path.open("rb", buffering=0) as file:
         return digest_stream(file)
+
+
+def digest_files(paths: Iterable[Path]) -> dict[Path, str]:
+    """The SHA-256 of each file's content, in hex. Raises OSError."""
+    return {path: digest_file(path) for path in paths}

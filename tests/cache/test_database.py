@@ -22,13 +22,12 @@ from clipsim.cache.vectors import EmbeddingCache, FileDigests, FileKeys, VectorN
 
 def test_notes_are_kept(database: Database, cache_folder: Path) -> None:
     """Under their names, the last one written, also for a later process."""
-    database.write_note("café", "old")
-    database.write_note("café", "new")
+    database.write_notes({"café": "old"})
+    database.write_notes({"café": "new"})
     database.close()
 
     again = Database(cache_folder)
-    assert again.read_note("café") == "new"
-    assert again.read_note("cafe") is None
+    assert again.read_notes(["café", "cafe"]) == {"café": "new"}
 
 
 def test_a_transaction_is_kept_whole_or_not_at_all(database: Database) -> None:
@@ -50,7 +49,7 @@ def test_a_closed_cache_finds_and_keeps_nothing(database: Database, cache_folder
     space.add({content(2): vector(2)})
     assert not database.usable
     assert space.find([content(1)]) == {}
-    assert database.read_note("name") is None
+    assert database.read_notes(["name"]) == {}
     assert not database.run_alone("VACUUM")
     assert list(VectorNamespace(Database(cache_folder), b"model").find([content(1), content(2)])) == [content(1)]
     assert database.notices == []
@@ -162,7 +161,7 @@ def fill(cache: EmbeddingCache) -> None:
     records = [(name, STAMPS[name], FileKeys(content(number), content(number))) for name, number in NAMES.items()]
     cache.images.add({content(number): vector(number) for number in IMAGES}, records)
     for number in range(4):
-        cache.files.database.write_note(f"note {number}", f"value {number}")
+        cache.files.database.write_notes({f"note {number}": f"value {number}"})
 
 
 def check(cache: EmbeddingCache, *, exact: bool = True) -> int:
@@ -170,13 +169,13 @@ def check(cache: EmbeddingCache, *, exact: bool = True) -> int:
 
     Rows hold what was kept; without `exact`, they are at least of its kind.
     """
-    facts, notes = cache.texts.facts, [cache.files.database.read_note(f"note {number}") for number in range(4)]
+    facts, notes = cache.texts.facts, cache.files.database.read_notes([f"note {number}" for number in range(4)])
     files = cache.files.find(STAMPS)
     found = [(space.find([*map(content, (*TEXTS, *IMAGES))]), numbers) for space, numbers in parts(cache)]
     if exact:
         assert facts in (None, FACTS)
         assert cache.images.facts is None
-        assert all(note in (None, f"value {number}") for number, note in enumerate(notes))
+        assert all(note == name.replace("note", "value") for name, note in notes.items())
         assert all(keys.digest == keys.key == content(NAMES[name]) for name, keys in files.items())
         for vectors, numbers in found:
             kept = {content(number): vector(number) for number in numbers}

@@ -8,6 +8,7 @@ import random
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
@@ -30,7 +31,7 @@ TURNED_XMP = b'<rdf:Description tiff:Orientation="6"/>'
 
 def namespace_key(rules: DecodingRules = RULES, **changes: Any) -> bytes:
     """The key of a model's image vectors."""
-    return image_namespace_key(**{"identity": "digest", "precision": "fp32"} | changes, decoding=rules.as_key())
+    return image_namespace_key(**{"identity": "digest", "precision": "fp32"} | changes, decoding=asdict(rules))
 
 
 @pytest.mark.parametrize(("name", "value"), [("identity", "other"), ("precision", "bf16")])

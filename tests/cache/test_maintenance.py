@@ -100,10 +100,10 @@ def test_a_size_that_cannot_be_reached_removes_all_vectors(database: Database) -
 def test_clearing_removes_everything(database: Database) -> None:
     """Notes too; the place on the disk is free again."""
     space = fill(database, 500)
-    database.write_note("name", "value")
+    database.write_notes({"name": "value"})
 
     assert clear(database) == 500
 
     assert left(space, 500) == []
-    assert database.read_note("name") is None
+    assert database.read_notes(["name"]) == {}
     assert size_on_disk(database.path) < EMPTY

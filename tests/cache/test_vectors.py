@@ -145,6 +145,13 @@ def test_names_that_are_not_utf8(database: Database) -> None:
     assert FileDigests(database).find({name: stamp(1), "/café.png": stamp(1)}) == {name: keys(1)}
 
 
+def is_read(digests: FileDigests, path: Path) -> bool:
+    """Whether a file is read for its digest."""
+    read: list[Path] = []
+    digests.read([path], before_reading=lambda: read.append(path))
+    return read == [path]
+
+
 def test_weights_are_read_again_only_when_they_have_changed(
     database: Database, tmp_path: Path, exact_clock: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,19 +164,17 @@ def test_weights_are_read_again_only_when_they_have_changed(
         read.append(path)
         return digest_file(path)
 
-    monkeypatch.setattr("clipsim.cache.vectors.digest_file", watched)
+    monkeypatch.setattr("clipsim.files.digest_file", watched)
     digests = FileDigests(database)
 
-    first = digests.digest(path)
-    assert (digests.digest(path), read) == (first, [path])
-    assert digests.is_known(path)
+    first = digests.read([path])
+    assert (digests.read([path]), read) == (first, [path])
 
     times = path.stat()
     while path.stat().st_ctime_ns == times.st_ctime_ns:  # a kernel's clock ticks every few milliseconds
         path.write_bytes(b"two")
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert not digests.is_known(path)
-    assert digests.digest(path) != first
+    assert digests.read([path]) != first
     assert len(read) == 2
 
 
@@ -181,9 +186,9 @@ def test_weights_that_have_just_changed_are_read_again(
     (tmp_path / "weights").write_bytes(b"one")
     digests = FileDigests(database)
 
-    digests.digest(tmp_path / "weights")
+    digests.read([tmp_path / "weights"])
 
-    assert not digests.is_known(tmp_path / "weights")
+    assert is_read(digests, tmp_path / "weights")
 
 
 def test_pruning_vectors_does_not_forget_the_weights(database: Database, tmp_path: Path, exact_clock: None) -> None:
@@ -191,12 +196,12 @@ def test_pruning_vectors_does_not_forget_the_weights(database: Database, tmp_pat
     path = tmp_path / "weights"
     path.write_bytes(b"one")
     digests = FileDigests(database)
-    digests.digest(path)
+    digests.read([path])
     VectorNamespace(database, b"model").add({content(1): vector(1)}, [("/1.png", stamp(1), keys(1))])
 
     assert prune(database, max_bytes=0) == 1
 
-    assert digests.is_known(path)
+    assert not is_read(digests, path)
     assert digests.find({"/1.png": stamp(1)}) == {}
 
 
@@ -205,12 +210,11 @@ def test_a_file_that_is_gone_is_not_known(database: Database, tmp_path: Path, ex
     path = tmp_path / "weights"
     path.write_bytes(b"one")
     digests = FileDigests(database)
-    digests.digest(path)
+    digests.read([path])
     path.unlink()
 
-    assert not digests.is_known(path)
     with pytest.raises(FileNotFoundError):
-        digests.digest(path)
+        digests.read([path])
 
 
 def test_every_change_of_a_file_changes_its_stamp(tmp_path: Path) -> None:
@@ -227,4 +231,4 @@ def test_every_change_of_a_file_changes_its_stamp(tmp_path: Path) -> None:
     path.with_name("other").replace(path)
     stamps.append(FileStamp.of(path.stat()))
 
-    assert len({stamp.packed() for stamp in stamps}) == 3
+    assert len(set(stamps)) == 3

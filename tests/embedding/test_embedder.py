@@ -177,7 +177,7 @@ def test_the_digest_of_the_weights_survives_pruning(machine: Machine, pictures: 
 
     read: list[Path] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clipsim.cache.vectors.digest_file", read.append)
+        patch.setattr("clipsim.files.digest_file", read.append)
         Session(ModelOptions("clipsim-mini")).close()
     assert read == []
 
@@ -284,7 +284,7 @@ def test_a_session_that_cannot_be_opened_closes_its_cache(
 
     machine.identity = None
     monkeypatch.setattr(Database, "close", watched)
-    monkeypatch.setattr("clipsim.cache.vectors.digest_file", refuse)
+    monkeypatch.setattr("clipsim.files.digest_file", refuse)
     with pytest.raises(WeightsError, match=r"open_clip_model\.safetensors: cannot read it: Permission denied"):
         Session(ModelOptions("clipsim-mini"))
 

@@ -20,7 +20,8 @@ from fake_encoder import FakeEncoder
 from pictures import saved
 from PIL import Image
 
-from clipsim.embedding.pipeline import Pipeline, default_workers
+from clipsim.embedding.pipeline import Pipeline
+from clipsim.engines.choice import default_workers
 from clipsim.tasks.search_targets import find_targets
 
 Serve = Callable[..., Any]

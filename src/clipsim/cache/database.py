@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -80,15 +80,19 @@ class Database:
         steps = list(steps)
         return bool(self._run(change))
 
-    def read_note(self, name: str) -> str | None:
-        """The value that was written under a name; None where there is none."""
-        query = "SELECT value FROM notes WHERE name = ?"
-        rows = self.select(query, [name.encode()], check=lambda value: isinstance(value, bytes))
-        return rows[0][0].decode(errors="replace") if rows else None
+    def read_notes(self, names: Sequence[str]) -> dict[str, str]:
+        """The values that were written under those names that have one."""
+        rows: list[Row] = []
+        for start in range(0, len(names), MAX_QUERY_VALUES):
+            part = [name.encode() for name in names[start : start + MAX_QUERY_VALUES]]
+            query = f"SELECT name, value FROM notes WHERE name IN ({','.join('?' * len(part))})"
+            rows += self.select(query, part, check=lambda *values: all(isinstance(value, bytes) for value in values))
+        return {name.decode(errors="replace"): value.decode(errors="replace") for name, value in rows}
 
-    def write_note(self, name: str, value: str) -> None:
-        """Keep a short text under a name."""
-        self.write([("INSERT OR REPLACE INTO notes VALUES (?, ?)", [(name.encode(), value.encode())])])
+    def write_notes(self, notes: Mapping[str, str]) -> None:
+        """Keep short texts under their names."""
+        rows = [(name.encode(), value.encode()) for name, value in notes.items()]
+        self.write([("INSERT OR REPLACE INTO notes VALUES (?, ?)", rows)])
 
     def run_alone(self, statement: str) -> bool:
         """Execute a statement outside any transaction, such as VACUUM; whether it was done."""

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.cache.database import MAX_QUERY_VALUES, Database, Row
-from clipsim.cache.keys import KEY_BYTES
-from clipsim.files import FileStamp, digest_file
+from clipsim.cache.keys import KEY_BYTES, image_namespace_key, text_namespace_key
+from clipsim.files import FileStamp, digest_files
 
 Features = NDArray[np.float32]
 SECONDS_PER_DAY = 86_400
@@ -174,6 +174,13 @@ class EmbeddingCache:
     images: VectorNamespace
     files: FileDigests
 
+    @classmethod
+    def open(cls, files: FileDigests, *, identity: str, precision: str, decoding: Mapping[str, Any]) -> EmbeddingCache:
+        """The vectors of the model with that digest, of one precision, of images decoded by those rules."""
+        texts = text_namespace_key(identity=identity, precision=precision)
+        images = image_namespace_key(identity=identity, precision=precision, decoding=decoding)
+        return cls(VectorNamespace(files.database, texts), VectorNamespace(files.database, images), files)
+
     def close(self) -> None:
         """Record what was used, and close the file."""
         self.texts.record_use()
@@ -280,47 +287,44 @@ class FileDigests:
         for part in _parts(list(names)):
             query = f"SELECT path, stamp, digest, key FROM files WHERE path IN ({_marks(part)})"
             for path, stamp, *keys in self.database.select(query, part, check=is_sound):
-                if stamp == stamps[names[path]].packed():
+                if stamp == _pack(stamps[names[path]]):
                     files[names[path]] = FileKeys(*keys)
         return files
 
     @staticmethod
     def statement(records: Sequence[FileRecord]) -> tuple[str, Sequence[Sequence[bytes]]]:
         """The statement and rows that store records, each with the stamp its file had before and after reading."""
-        rows = [(_path(name), stamp.packed(), *keys) for name, stamp, keys in records]
+        rows = [(_path(name), _pack(stamp), *keys) for name, stamp, keys in records]
         return "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows
 
-    def is_known(self, path: Path) -> bool:
-        """Whether `digest` need not read the file."""
-        return self._recall(path) is not None
+    def read(self, paths: Iterable[Path], before_reading: Callable[[], None] = lambda: None) -> dict[Path, str]:
+        """The SHA-256 of a model's files in hex; only those that are not known are read, after `before_reading`.
 
-    def digest(self, path: Path) -> str:
-        """The SHA-256 of a model's file in hex, read only if it is not known. Raises OSError.
-
-        These digests are kept apart from those of image files, so that pruning vectors does not forget them.
+        These digests are kept apart from those of image files, so that pruning vectors does not forget them. Raises
+        OSError.
         """
-        if known := self._recall(path):
-            return known
-        begun, before = time.time_ns(), FileStamp.of(path.stat())
-        digest = digest_file(path)
-        if before.is_settled(begun) and before == FileStamp.of(path.stat()):
-            self.database.write_note(_note(path), f"{before.packed().decode()} {digest}")
-        return digest
-
-    def _recall(self, path: Path) -> str | None:
-        note = self.database.read_note(_note(path))
-        try:
-            stamp = FileStamp.of(path.stat()).packed().decode()
-        except OSError:
-            return None
-        if note is None or not note.startswith(f"{stamp} "):
-            return None
-        return note.removeprefix(f"{stamp} ")
+        names = {path: f"file {os.path.abspath(path)!a}" for path in paths}  # noqa: PTH100
+        begun, stamps = time.time_ns(), {path: FileStamp.of(path.stat()) for path in names}
+        notes = self.database.read_notes(list(names.values()))
+        digests: dict[Path, str] = {}
+        for path, name in names.items():
+            stamp, _, digest = notes.get(name, "").rpartition(" ")
+            if stamp.encode() == _pack(stamps[path]):
+                digests[path] = digest
+        if unknown := [path for path in names if path not in digests]:
+            before_reading()
+            digests |= digest_files(unknown)
+            unchanged = [path for path in unknown if stamps[path].is_settled(begun)]
+            unchanged = [path for path in unchanged if stamps[path] == FileStamp.of(path.stat())]
+            self.database.write_notes(
+                {names[path]: f"{_pack(stamps[path]).decode()} {digests[path]}" for path in unchanged}
+            )
+        return digests
 
 
 def _path(name: str) -> bytes:
     return os.fsencode(os.path.abspath(name))  # noqa: PTH100 (os.path keeps names that are not UTF-8, and is fast)
 
 
-def _note(path: Path) -> str:
-    return f"file {os.path.abspath(path)!a}"  # noqa: PTH100
+def _pack(stamp: FileStamp) -> bytes:
+    return " ".join(map(str, stamp)).encode()

@@ -18,7 +18,7 @@ from clipsim.cli.parsing import FastCommand, FastGroup
 from clipsim.engines.onnx.exports import list_exports
 from clipsim.errors import ClipsimError, SettingsError, UsageError, printable
 from clipsim.models.catalogue import BUNDLED, ModelInfo, find_model_info, list_models, read_catalogue
-from clipsim.models.configs import find_settings, read_config
+from clipsim.models.configs import find_settings
 from clipsim.models.files import explain_model, find_files, find_weights, read_weights_config
 from clipsim.models.names import ModelSpec, find_model
 from clipsim.models.settings import default_model, save_default
@@ -229,8 +229,8 @@ def _local_record(spec: ModelSpec) -> dict[str, Any]:
     }
     if spec.kind == "directory":
         files = find_files(spec)
-        assert files.config is not None
-        model = read_config(files.config)["model_cfg"]
+        assert files.settings is not None
+        model = files.settings["model_cfg"]
         record["image_size"] = model["vision_cfg"].get("image_size", 224)
         record["embed_dim"] = model["embed_dim"]
         record["context_length"] = model["text_cfg"].get("context_length", 77)

@@ -57,7 +57,7 @@ class DeferredEncoder:
         self._facts: EncoderFacts | None = None  # those of the cache
         self._thread: threading.Thread | None = None
         self._opened: Encoder | None = None
-        self._error: BaseException = UsageError("the model has not been opened")
+        self._error: BaseException | None = None
         self._error_origin: TracebackType | None = None
         self.seconds_loading = 0.0  # that callers have waited for the model to be open
 
@@ -135,6 +135,7 @@ class DeferredEncoder:
         with self._lock:
             self.seconds_loading += time.perf_counter() - begun
             if self._opened is None:
+                assert self._error is not None
                 raise self._error.with_traceback(self._error_origin)  # every caller's own, else each raise adds to it
             if self._facts is None:
                 self._facts = self._opened.facts

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from clipsim.cache.database import Database
-from clipsim.cache.keys import image_namespace_key, text_namespace_key
-from clipsim.cache.vectors import EmbeddingCache, FileDigests, ImageCache, VectorNamespace
+from clipsim.cache.vectors import EmbeddingCache, FileDigests, ImageCache
 from clipsim.embedding.deferred import DeferredEncoder
 from clipsim.embedding.encode import Outcome, TextFeatures, embed_images, embed_texts, join_blocks
 from clipsim.embedding.pipeline import Pipeline
@@ -16,21 +17,21 @@ from clipsim.engines.choice import (
     EnginePlan,
     default_batch_size,
     default_precision,
+    default_workers,
     describe_gpus,
     explain_device,
-    guess_device,
     plan_engine,
 )
 from clipsim.engines.encoder import Encoder, EncoderFacts
 from clipsim.engines.preprocessing import find_preprocessing
 from clipsim.errors import DeviceError, UsageError, WeightsError, printable
-from clipsim.files import digest_file
+from clipsim.files import digest_file, digest_files
 from clipsim.images.limits import DecodingRules
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.sources import Source
 from clipsim.models.catalogue import BUNDLED
-from clipsim.models.files import explain_model, find_files, read_model_config
-from clipsim.models.identity import identify_model, package_version
+from clipsim.models.files import explain_model, find_files
+from clipsim.models.identity import DigestFiles, identify_model, package_version
 from clipsim.models.settings import cache_folder, choose_model
 from clipsim.options import RAISING, ModelOptions, OnError, RunOptions, check_device
 
@@ -83,13 +84,14 @@ class Embedder:
                 self.spec,
                 self._files,
                 self.model_options,
-                digest=digest_file if self._digests is None else self._digests.digest,
+                read_digests=digest_files if self._digests is None else self._digests.read,
                 own_process=own_process,
             )
             self._opened: Encoder | None = None  # where it was opened to learn its device
-            self.device = self._settle_device()
+            self.device = self._plan.device or self._settle_device()
             self.precision = self._plan.precision or default_precision(self.device)
             self.batch_size = self.run_options.batch_size or default_batch_size(self.device)
+            self.workers = self.run_options.workers or default_workers()
             self._device_notice = explain_device(self.model_options.device, self.device)
             self._deferred = DeferredEncoder(
                 self.spec,
@@ -97,7 +99,7 @@ class Embedder:
                 engine=self._plan.engine,
                 device=self.device,
                 precision=self.precision,
-                preprocessing=find_preprocessing(self.spec, read_model_config(self._files)),
+                preprocessing=find_preprocessing(self.spec, self._files.settings),
             )
             self.cache = self._open_cache()
         except BaseException:
@@ -160,7 +162,7 @@ class Embedder:
 
     def digest_file(self, path: Path) -> str:
         """The SHA-256 of a file in hex, from the cache where the file has not changed since. Raises OSError."""
-        return digest_file(path) if self._digests is None else self._digests.digest(path)
+        return digest_file(path) if self._digests is None else self._digests.read([path])[path]
 
     def embed_texts(self, prompts: Sequence[str], templates: Sequence[str] = ()) -> TextFeatures:
         """M prompts in T templates (or none: T = 1) → (m, t, embed_dim) float32 features, not normalised.
@@ -197,7 +199,7 @@ class Embedder:
             sources,
             rules=self.decoding,
             batch_size=self.batch_size,
-            workers=self.run_options.workers,
+            workers=self.workers,
             cache=cache or self.cache,
             live=live,
             measure=measure,
@@ -245,11 +247,11 @@ class Embedder:
         self.close()
 
     def _settle_device(self) -> str:
-        """The device of all vectors of this session; the model is loaded where only that tells.
+        """The device that "auto" stands for; the model is loaded where only that tells.
 
-        A device that "auto" stood for before is believed as long as the GPUs and torch are the same.
+        A device that it stood for before is believed as long as the GPUs and torch are the same.
         """
-        device = self._plan.device or guess_device(self.model_options.device) or recall_device(self._database)
+        device = recall_device(self._database)
         if device is None:
             self._opened = self._plan.open_encoder()
             device = self._opened.facts.device
@@ -270,22 +272,20 @@ class Embedder:
         return opened
 
     def _open_cache(self) -> EmbeddingCache | None:
-        digests = self._digests
-        if self._database is None or digests is None:
+        if self._digests is None:
             return None
-        if self._plan.identity is None and not digests.is_known(self._files.weights):
-            self._deferred.start()  # it will be needed: load it while the weights are read for their digest
-        database, precision, decoding = self._database, self.precision, self.decoding.as_key()
-        texts = text_namespace_key(identity=self.identity, precision=precision)
-        images = image_namespace_key(identity=self.identity, precision=precision, decoding=decoding)
-        cache = EmbeddingCache(VectorNamespace(database, texts), VectorNamespace(database, images), digests)
+        identity, decoding = self.identity, asdict(self.decoding)
+        cache = EmbeddingCache.open(self._digests, identity=identity, precision=self.precision, decoding=decoding)
         self._deferred.use_facts_of(cache.texts)
         return cache
 
     def _identify(self) -> str:
-        known = None if self._database is None or self._closed else FileDigests(self._database)
+        read_digests: DigestFiles = digest_files
+        if self._digests is not None and not self._closed:
+            # a model whose files are not known is needed: it is loaded while they are read for their digests
+            read_digests = partial(self._digests.read, before_reading=self._deferred.start)
         try:
-            return identify_model(self.spec, self._files, digest_file if known is None else known.digest)
+            return identify_model(self.spec, self._files, read_digests)
         except OSError as error:
             raise WeightsError(f"{printable(str(error.filename))}: cannot read it: {error.strerror}") from error
 
@@ -294,9 +294,9 @@ def recall_device(database: Database | None) -> str | None:
     """The device that "auto" stood for in an earlier run on this hardware; None where none is known."""
     if database is None:
         return None
-    name = database.read_note(_note())
+    name = database.read_notes([_note()]).get(_note(), "")
     try:
-        check_device(name or "")
+        check_device(name)
     except UsageError:
         return None
     return name
@@ -305,7 +305,7 @@ def recall_device(database: Database | None) -> str | None:
 def remember_device(database: Database | None, device: str) -> None:
     """Store the device that "auto" stands for now."""
     if database is not None:
-        database.write_note(_note(), device)
+        database.write_notes({_note(): device})
 
 
 def _note() -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, Generic, TypeVar
 
 from clipsim.cache.keys import image_key
 from clipsim.cache.vectors import FileKeys, ImageCache
-from clipsim.engines.choice import usable_cores
+from clipsim.engines.choice import default_workers
 from clipsim.engines.encoder import Features, ImageEncoder, Pixels
 from clipsim.errors import ImageError
 from clipsim.files import CHUNK_BYTES, FileStamp, digest_stream
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 # A large JPEG is decoded at no less than this many times the side of the model's pictures.
 DRAFT_OVERSAMPLING = 2
-MAX_DEFAULT_WORKERS = 8
 POLL_SECONDS = 0.1
 
 
@@ -148,6 +147,8 @@ class Pipeline:
     def _take(self) -> bool:
         """Put some more inputs into the queue; whether there were any."""
         taken = self._next_sources()
+        if not taken:
+            return False
         files, vectors = self._find_cached(taken)
         for source in taken:
             file = files.get(source.name)
@@ -155,7 +156,7 @@ class Pipeline:
                 self._waiting.append(Prepared(source.name, features=features, digest=file.digest, index=source.index))
             else:
                 self._waiting.append(self._threads().submit(self._prepare, source))
-        return bool(taken)
+        return True
 
     def _next_sources(self) -> list[Source]:
         """The sources that follow, up to a batch of them; an error of their iterable is kept for later."""
@@ -173,7 +174,8 @@ class Pipeline:
         """What is known of files that have not changed since they were read, and the vectors of those."""
         if self._cache is None or self._measure or self._thumbnails is not None:
             return {}, {}
-        stamps = {source.name: FileStamp.of(found) for source in sources if (found := source.stat()) is not None}
+        records = [(source.name, source.stat()) for source in sources]
+        stamps = {name: FileStamp.of(record) for name, record in records if record is not None}
         files = self._cache.files.find(stamps)
         return files, self._cache.images.find([file.key for file in files.values()]) if files else {}
 
@@ -233,11 +235,6 @@ class Pipeline:
         return read_size(content)
 
 
-def default_workers() -> int:
-    """The number of threads that decode: one per core that this process may use, at most eight."""
-    return min(MAX_DEFAULT_WORKERS, usable_cores())
-
-
 WHOLE_FILE_BYTES = 32_000_000  # a file up to this size is read once, into memory
 
 
@@ -276,7 +273,6 @@ def read_content(stream: BinaryIO, size: int, is_file: bool, held: ExitStack) ->
 
 
 OVERSAMPLING = 2  # a JPEG is decoded at no less than this many times the side of the thumbnail
-MAX_WORKERS = 8
 
 
 def decode_thumbnail(content: BinaryIO, rules: ThumbnailRules | None) -> bytes | None:
@@ -314,7 +310,7 @@ def read_thumbnails(sources: Iterable[Source], rules: ThumbnailRules) -> dict[st
             return None
 
     wanted = {source.name: source for source in sources}
-    with ThreadPoolExecutor(min(MAX_WORKERS, usable_cores()), "decode") as pool:
+    with ThreadPoolExecutor(default_workers(), "decode") as pool:
         made = zip(wanted, pool.map(read, wanted.values()), strict=True)
         return {name: thumbnail for name, thumbnail in made if thumbnail is not None}
 

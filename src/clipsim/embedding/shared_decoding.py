@@ -88,7 +88,7 @@ class SharedDecoding:
             sources,
             rules=first.decoding,
             batch_size=first.batch_size,
-            workers=first.run_options.workers,
+            workers=first.workers,
             cache=self._cache,
             own_process=first.own_process,
         )

@@ -7,24 +7,25 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 
 from clipsim.engines.encoder import Encoder
 from clipsim.engines.onnx.exports import Export, find_export, missing_export
 from clipsim.errors import ModelError, install_command
-from clipsim.files import digest_file
+from clipsim.files import digest_files
 from clipsim.models.files import ModelFiles
+from clipsim.models.identity import DigestFiles
 from clipsim.models.names import ModelSpec
 from clipsim.options import ModelOptions
 
 REQUIRED_PACKAGES = ("onnxruntime", "tokenizers")
+MAX_DEFAULT_WORKERS = 8
 
 
 @dataclass(frozen=True)
 class EnginePlan:
     """What runs a model, before it is opened.
 
-    `device` is None where torch decides when the model is opened, `precision` where the device's default applies;
+    `device` is None where only torch can tell what "auto" stands for, `precision` where the device's default applies;
     `identity` is the model's digest where it is already known; `notices` say which exports are not used, and why.
     """
 
@@ -41,16 +42,17 @@ def plan_engine(
     files: ModelFiles,
     options: ModelOptions,
     *,
-    digest: Callable[[Path], str] = digest_file,
+    read_digests: DigestFiles = digest_files,
     own_process: bool = False,
 ) -> EnginePlan:
-    """Choose the engine; nothing is loaded, and `digest` gives the digest of a model's file.
+    """Choose the engine; nothing is loaded, and `read_digests` gives the digests of a model's files.
 
     Raises ModelError for an export that is requested and does not exist.
     """
     notices: list[str] = []
-    export = choose_export(spec, files, options, digest, notices.append)
+    export = choose_export(spec, files, options, read_digests, notices.append)
     if export is None:
+        device = guess_device(options.device)
 
         def open_torch() -> Encoder:
             if own_process:
@@ -59,9 +61,9 @@ def plan_engine(
                 import_for_one_model(spec, files)
             from clipsim.engines.torch.encoder import ClipEncoder
 
-            return ClipEncoder(spec, files, device=guess_device(options.device) or "auto", precision=options.precision)
+            return ClipEncoder(spec, files, device=device or "auto", precision=options.precision)
 
-        return EnginePlan("torch", None, options.precision, None, open_torch, tuple(notices))
+        return EnginePlan("torch", device, options.precision, None, open_torch, tuple(notices))
 
     def open_onnx() -> Encoder:
         from clipsim.engines.onnx.encoder import OnnxEncoder
@@ -75,7 +77,7 @@ def choose_export(
     spec: ModelSpec,
     files: ModelFiles,
     options: ModelOptions,
-    digest: Callable[[Path], str],
+    read_digests: DigestFiles,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> Export | None:
     """The export that a run uses; None for torch.
@@ -91,12 +93,12 @@ def choose_export(
     if engine == "auto":
         on_cpu = (guess_device(options.device) or "").partition(":")[0] == "cpu"
         usable = on_cpu and options.precision in (None, "fp32") and not missing
-        return find_export(spec, files, "onnx", digest=digest, on_notice=on_notice) if usable else None
+        return find_export(spec, files, "onnx", read_digests=read_digests, on_notice=on_notice) if usable else None
     if missing:
         raise ModelError(
             f"needs {' and '.join(missing)}", parameter="engine", value=engine, hint=install_command("onnx")
         )
-    export = find_export(spec, files, engine, digest=digest, on_notice=on_notice)
+    export = find_export(spec, files, engine, read_digests=read_digests, on_notice=on_notice)
     if export is None:
         raise missing_export(spec, engine)
     return export
@@ -124,6 +126,11 @@ def default_batch_size(device: str) -> int:
     (128, 32)
     """
     return 32 if device.startswith("cpu") else 128
+
+
+def default_workers() -> int:
+    """The number of threads that decode images: one per core that this process may use, at most eight."""
+    return min(MAX_DEFAULT_WORKERS, usable_cores())
 
 
 def guess_device(name: str) -> str | None:

@@ -6,8 +6,8 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import Any, BinaryIO
+from dataclasses import dataclass, field
+from typing import BinaryIO
 
 from clipsim.errors import ImageError, UsageError, printable
 from clipsim.inputs.sources import Source, reading_error
@@ -60,10 +60,6 @@ class DecodingRules:
     exact: bool = False
     max_pixels: int = field(default_factory=max_pixels)
     version: int = VERSION
-
-    def as_key(self) -> dict[str, Any]:
-        """The rules as plain values."""
-        return asdict(self)
 
 
 class MemoryBudget:

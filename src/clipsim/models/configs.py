@@ -33,7 +33,13 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def _check(config: Any, path: Path) -> dict[str, Any]:
     """The configuration; raises WeightsError where it is of another kind or asks for code to be run."""
-    shown = printable(str(path))
+    if problem := _find_problem(config):
+        raise WeightsError(f"{printable(str(path))}: {problem}")
+    checked: dict[str, Any] = config
+    return checked
+
+
+def _find_problem(config: Any) -> str | None:
     model = config.get("model_cfg") if isinstance(config, dict) else None
     if not (
         isinstance(model, dict)
@@ -42,17 +48,14 @@ def _check(config: Any, path: Path) -> dict[str, Any]:
         and isinstance(model.get("text_cfg"), dict)
         and isinstance(model["text_cfg"].get("hf_model_name") or "", str)
     ):
-        raise WeightsError(f"{shown}: not an OpenCLIP configuration ('model_cfg' is missing or incomplete)")
+        return "not an OpenCLIP configuration ('model_cfg' is missing or incomplete)"
     if "trust_remote_code" in json.dumps(config):  # not in the file's text, where an escape could hide it
-        raise WeightsError(f"{shown}: asks for 'trust_remote_code'; clipsim runs no code that comes with a model")
+        return "asks for 'trust_remote_code'; clipsim runs no code that comes with a model"
     if ":" in str(model["vision_cfg"].get("timm_model_name") or ""):
-        raise WeightsError(
-            f"{shown}: loads its image tower from elsewhere ('timm_model_name'); clipsim reads the model's folder only"
-        )
+        return "loads its image tower from elsewhere ('timm_model_name'); clipsim reads the model's folder only"
     if not isinstance(config.get("preprocess_cfg") or {}, dict):
-        raise WeightsError(f"{shown}: 'preprocess_cfg' is not an object")
-    checked: dict[str, Any] = config
-    return checked
+        return "'preprocess_cfg' is not an object"
+    return None
 
 
 def describe_model(model: Mapping[str, Any], preprocess: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +49,15 @@ _EMA = re.compile(r"(^|[._-])ema([._-]|$)", re.IGNORECASE)
 class ModelFiles:
     """The local files of a model, None for those that it does not need.
 
-    `tokenizer` and `text_model` are folders that `transformers` reads. `described` weights hold their configuration.
+    `tokenizer` and `text_model` are folders that `transformers` reads. `settings` is what the file `config`, or
+    else the weights themselves, say of the model, in OpenCLIP's terms; None where they say nothing.
     """
 
     weights: Path
     config: Path | None = None
     tokenizer: Path | None = None
     text_model: Path | None = None
-    described: bool = False
+    settings: dict[str, Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def needs_transformers(self) -> bool:
@@ -74,8 +75,8 @@ def find_files(spec: ModelSpec, cache_dir: str | None = None) -> ModelFiles:
     """
     if spec.kind in ("checkpoint", "weights"):
         assert spec.path is not None
-        if read_description(spec.path) is not None:
-            return ModelFiles(spec.path, described=True)
+        if (described := read_description(spec.path)) is not None:
+            return ModelFiles(spec.path, settings=described)
         if _config_is_of(spec.path):
             return _directory_files(spec.path.parent, cache_dir, weights=spec.path)
         return ModelFiles(spec.path, None, *_text_files(spec.architecture, cache_dir))
@@ -89,24 +90,18 @@ def find_files(spec: ModelSpec, cache_dir: str | None = None) -> ModelFiles:
             raise missing_files(spec.repository, (CONFIG_FILE,))
         if config.name == TRANSFORMERS_FILE:  # with its preprocessing and tokenizer, which stand beside it
             fetch_folder(spec.repository, TOKENIZER_FILES, (TRANSFORMERS_FILE,), cache_dir)
-        text = read_config(config)["model_cfg"]["text_cfg"]  # refused before gigabytes of weights are fetched
+        settings = read_config(config)  # refused before gigabytes of weights are fetched
+        text = settings["model_cfg"]["text_cfg"]
         candidates = WEIGHTS_FILES if config.name == CONFIG_FILE else TRANSFORMERS_WEIGHTS_FILES
         weights = fetch_file(spec.repository, candidates, cache_dir, spec.name)
         # OpenCLIP's repositories carry the tokenizer that their configuration names
         tokenizer = _tokenizer_folder(spec.repository if text.get("hf_tokenizer_name") else None, cache_dir)
         text_model = _text_model_folder(text.get("hf_model_name"), cache_dir)
-        return ModelFiles(weights, config, tokenizer, text_model)
+        return ModelFiles(weights, config, tokenizer, text_model, settings)
     info = find_model_info(spec.name)
     assert info is not None
     weights = fetch_file(spec.repository, weights_candidates(info), cache_dir, spec.name)
     return ModelFiles(weights, None, *_text_files(spec.architecture, cache_dir))
-
-
-def read_model_config(files: ModelFiles) -> dict[str, Any] | None:
-    """The configuration in a model's files, in OpenCLIP's terms; None where they have none. Raises WeightsError."""
-    if files.config is not None:
-        return read_config(files.config)
-    return read_description(files.weights) if files.described else None
 
 
 def read_weights_config(weights: Path) -> dict[str, Any] | None:
@@ -123,8 +118,8 @@ def explain_model(spec: ModelSpec, files: ModelFiles) -> tuple[str, ...]:
 
     The encoder, which reads the weights, has further notices.
     """
-    settings = None if files.config is not None or files.described else explain_settings(spec)
-    return (*_explain_folder(spec, files), *([settings] if settings else []))
+    notice = explain_settings(spec) if files.settings is None else None
+    return (*_explain_folder(spec, files), *([notice] if notice else []))
 
 
 def _explain_folder(spec: ModelSpec, files: ModelFiles) -> list[str]:
@@ -135,12 +130,16 @@ def _explain_folder(spec: ModelSpec, files: ModelFiles) -> list[str]:
     names: list[str] = []
     with suppress(OSError):  # a folder that can be entered and not listed
         names = sorted(path.name for path in files.weights.parent.iterdir())
-    shown = printable(str(files.weights))
     if adapter := next((name for name in ADAPTER_FILES if name in names), None):
-        notices.append(f"{shown}: the adapter beside it ({adapter}) is not applied; to use it, merge it into the model")
+        notices.append(
+            f"{printable(str(files.weights))}: the adapter beside it ({adapter}) is not applied; to use it, merge it "
+            "into the model"
+        )
     averaged = [name for name in names if _EMA.search(name) and name.endswith(_WEIGHTS_SUFFIXES)]
     if averaged and files.weights != spec.path and files.weights.name not in averaged:  # where no file was named
-        notices.append(f"{shown}: the EMA weights beside it ({printable(averaged[0], 60)}) are not used")
+        notices.append(
+            f"{printable(str(files.weights))}: the EMA weights beside it ({printable(averaged[0], 60)}) are not used"
+        )
     if files.config is not None and lacks_processor(files.config):
         notices.append(
             f"{printable(str(files.config))}: no image processor is beside it, so images are prepared as for OpenAI's"
@@ -166,9 +165,8 @@ def find_weights(info: ModelInfo) -> Path | None:
 
 def needs_timm(spec: ModelSpec, files: ModelFiles) -> bool:
     """Whether the package `timm` builds the image tower."""
-    config = read_model_config(files)
-    if config is not None:
-        return bool(config["model_cfg"]["vision_cfg"].get("timm_model_name"))
+    if files.settings is not None:
+        return bool(files.settings["model_cfg"]["vision_cfg"].get("timm_model_name"))
     return bool(read_catalogue()["architectures"].get(spec.architecture, {}).get("timm"))
 
 
@@ -190,14 +188,13 @@ def _find_config(folder: Path) -> Path | None:
 
 def _directory_files(folder: Path, cache_dir: str | None, weights: Path | None = None) -> ModelFiles:
     config = _find_config(folder)
-    shown = printable(str(folder))
     adapter = next((name for name in ADAPTER_FILES if (folder / name).is_file()), None)
-    alone = f"{shown}: an adapter ({adapter}) without its model; merge it into the model and save that"
-    if config is None and adapter is not None:
-        raise WeightsError(alone)
+    alone = f"an adapter ({adapter}) without its model; merge it into the model and save that"
     if config is None:
-        raise WeightsError(f"{shown}: no {CONFIG_FILE} in this folder, so it is not an OpenCLIP model")
-    text = read_config(config)["model_cfg"]["text_cfg"]
+        problem = alone if adapter is not None else f"no {CONFIG_FILE} in this folder, so it is not an OpenCLIP model"
+        raise WeightsError(f"{printable(str(folder))}: {problem}")
+    settings = read_config(config)
+    text = settings["model_cfg"]["text_cfg"]
     text_model = text.get("hf_model_name")
     names = LOCAL_WEIGHTS_FILES if config.name == CONFIG_FILE else TRANSFORMERS_WEIGHTS_FILES
     if weights is None:
@@ -206,10 +203,9 @@ def _directory_files(folder: Path, cache_dir: str | None, weights: Path | None =
         others = [path for suffix in ("safetensors", "bin", "pth") for path in sorted(folder.glob(f"*.{suffix}"))]
         others = [path for path in others if path.name not in ADAPTER_FILES]
         weights = others[0] if len(others) == 1 else None
-    if weights is None and adapter is not None:
-        raise WeightsError(alone)
     if weights is None:
-        raise WeightsError(f"{shown}: no weights in this folder; expected {names[0]}")
+        problem = alone if adapter is not None else f"no weights in this folder; expected {names[0]}"
+        raise WeightsError(f"{printable(str(folder))}: {problem}")
     return ModelFiles(
         weights,
         config,
@@ -218,6 +214,7 @@ def _directory_files(folder: Path, cache_dir: str | None, weights: Path | None =
         _without_code(Path(text_model))
         if text_model and os.path.isdir(text_model)  # noqa: PTH112
         else _text_model_folder(text_model, cache_dir),
+        settings,
     )
 
 

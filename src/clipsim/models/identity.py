@@ -7,24 +7,28 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
-from clipsim.files import digest_file
+from clipsim.files import digest_files
 from clipsim.models.configs import find_settings
-from clipsim.models.files import TOKENIZER_FILES, ModelFiles, read_model_config
+from clipsim.models.files import TOKENIZER_FILES, ModelFiles
 from clipsim.models.names import ModelSpec
 
 # Increase it when clipsim computes other vectors from the same files: another way to build, tokenize or normalise.
 ENCODING_RULES = 2
+DigestFiles = Callable[[Iterable[Path]], dict[Path, str]]
 
 
-def identify_model(spec: ModelSpec, files: ModelFiles, digest: Callable[[Path], str] = digest_file) -> str:
+def identify_model(spec: ModelSpec, files: ModelFiles, read_digests: DigestFiles = digest_files) -> str:
     """The digest of a model's weights, configuration and tokenizer, whatever their names, and of `ENCODING_RULES`.
 
-    `digest` gives a file's digest; a cached one avoids reading gigabytes of weights again. Raises OSError.
+    `read_digests` gives the digests of files; cached ones avoid reading gigabytes of weights again. Raises OSError.
     """
+    tokenizer, text_model = _list_files(files.tokenizer), _list_files(files.text_model)
+    configs = [] if files.config is None else [files.config]
+    digests = read_digests([files.weights, *configs, *(tokenizer or ()), *(text_model or ())])
     description = {
         "rules": ENCODING_RULES,
         "open_clip": package_version("open_clip_torch"),
@@ -33,11 +37,11 @@ def identify_model(spec: ModelSpec, files: ModelFiles, digest: Callable[[Path], 
         "architecture": spec.architecture,
         "pretrained": spec.pretrained,
         "openai": spec.named_by_openai,
-        "weights": digest(files.weights),
-        "config": None if files.config is None else digest(files.config),
-        "tokenizer": _digest_folder(files.tokenizer, digest),
-        "text_model": _digest_folder(files.text_model, digest),
-        "preprocess": find_settings(spec, read_model_config(files)),
+        "weights": digests[files.weights],
+        "config": None if files.config is None else digests[files.config],
+        "tokenizer": None if tokenizer is None else {path.name: digests[path] for path in tokenizer},
+        "text_model": None if text_model is None else {path.name: digests[path] for path in text_model},
+        "preprocess": find_settings(spec, files.settings),
     }
     return hashlib.sha256(json.dumps(description).encode()).hexdigest()
 
@@ -60,8 +64,7 @@ def package_version(name: str) -> str | None:
     return None
 
 
-def _digest_folder(folder: Path | None, digest: Callable[[Path], str]) -> dict[str, str] | None:
+def _list_files(folder: Path | None) -> list[Path] | None:
     if folder is None:
         return None
-    paths = {path for pattern in TOKENIZER_FILES for path in folder.glob(pattern) if path.is_file()}
-    return {path.name: digest(path) for path in sorted(paths)}
+    return sorted({path for pattern in TOKENIZER_FILES for path in folder.glob(pattern) if path.is_file()})

@@ -15,7 +15,7 @@ import numpy as np
 from clipsim.cache.vectors import RecentArrays, RecentCache
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome, embed_texts
-from clipsim.embedding.pipeline import Pipeline, Prepared, default_workers
+from clipsim.embedding.pipeline import Pipeline, Prepared
 from clipsim.engines.encoder import Encoder, Features, Tokens
 from clipsim.errors import DatasetError, Failure, ImageError, printable
 from clipsim.inputs.sources import Source, number_sources
@@ -87,7 +87,7 @@ class ServedModel:
         self._pipeline: Pipeline | None = None
         self._texts: RecentArrays[tuple[tuple[str, ...], tuple[str, ...]], TextVectors] = RecentArrays(MAX_TEXT_BYTES)
         self._preparing = 0
-        self._decoding = Slots(embedder.run_options.workers or default_workers())
+        self._decoding = Slots(embedder.workers)
         self._thread: ModelThread | None = None
         self.collection: Collection | None = None
         self.unsearchable = "no images to search; start the server with PATHS"

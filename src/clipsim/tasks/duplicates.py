@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.embedding.embedder import Embedder
-from clipsim.embedding.pipeline import default_workers
-from clipsim.engines.choice import usable_cores
+from clipsim.engines.choice import default_workers, usable_cores
 from clipsim.errors import ImageError, UsageError, pluralise
 from clipsim.files import digest_stream, file_identity
 from clipsim.images.copies import ImageHeader, could_be_copies, is_copy, read_header

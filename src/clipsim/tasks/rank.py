@@ -286,8 +286,12 @@ class TextVectors:
         """The groups of prompts that are one text to the model, as a message names them; empty where there are none."""
         groups: dict[int, list[str]] = {}
         for prompt, first in zip(prompts, self.first, strict=True):
-            groups.setdefault(first, []).append(f"'{printable(prompt, MAX_QUOTED)}'")
-        alike = [" and ".join(group) for group in groups.values() if len(group) > 1]
+            groups.setdefault(first, []).append(prompt)
+        alike = [
+            " and ".join(f"'{printable(prompt, MAX_QUOTED)}'" for prompt in group)
+            for group in groups.values()
+            if len(group) > 1
+        ]
         return ", ".join(alike[:3]) + (f" and {len(alike) - 3} more" if len(alike) > 3 else "")
 
 
@@ -353,10 +357,5 @@ def describe_model(facts: EncoderFacts) -> ModelRecord:
         logit_scale=facts.logit_scale,
         logit_bias=facts.logit_bias,
         head=facts.head,
-        preprocess=tuple((name, _as_tuple(value)) for name, value in facts.preprocessing.to_dict().items()),
+        preprocess=tuple(vars(facts.preprocessing).items()),
     )
-
-
-def _as_tuple(value: object) -> object:
-    """A list as a tuple, so that records can be hashed; JSON writes both alike."""
-    return tuple(value) if isinstance(value, list) else value

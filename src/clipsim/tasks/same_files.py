@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from clipsim.embedding.pipeline import default_workers
+from clipsim.engines.choice import default_workers
 from clipsim.errors import Failure, ImageError, printable
 from clipsim.files import digest_stream
 from clipsim.inputs.sources import FileSource, Source

@@ -7,7 +7,7 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import clipsim
 from clipsim.engines.onnx.encoder import OnnxEncoder
 from clipsim.engines.onnx.exports import INFO_FILE, VERIFIED_FILE, Export, find_export, list_exports
 from clipsim.errors import ModelError
-from clipsim.files import digest_file
+from clipsim.files import digest_file, digest_files
 from clipsim.models.files import find_files
 from clipsim.models.names import find_model
 
@@ -68,14 +68,15 @@ def test_unchanged_weights_are_not_read_again(copied: ExportedModel, exact_clock
     export = export_model(copied.spec, copied.files, copied.base, int8=False)
     read: list[Path] = []
 
-    def digest(path: Path) -> str:
-        read.append(path)
-        return digest_file(path)
+    def read_digests(paths: Iterable[Path]) -> dict[Path, str]:
+        digests = digest_files(paths)
+        read.extend(digests)
+        return digests
 
-    assert find_export(copied.spec, copied.files, "onnx", digest=digest) == export
+    assert find_export(copied.spec, copied.files, "onnx", read_digests=read_digests) == export
     assert copied.files.weights not in read
     os.utime(copied.files.weights, (1, 1))
-    assert find_export(copied.spec, copied.files, "onnx", digest=digest) == export
+    assert find_export(copied.spec, copied.files, "onnx", read_digests=read_digests) == export
     assert copied.files.weights in read
 
 
@@ -176,10 +177,10 @@ def test_a_damaged_export_of_another_model_costs_nothing(tmp_path: Path) -> None
     spec, files, export = write_fake_export(tmp_path / "fake")
     (export.folder / INFO_FILE).write_text("{")
 
-    def refuse(path: Path) -> str:
-        raise AssertionError(path)
+    def refuse(paths: Iterable[Path]) -> dict[Path, str]:
+        raise AssertionError(list(paths))
 
-    assert find_export(spec, files, "onnx", tmp_path / "fake" / "exports", digest=refuse) is None
+    assert find_export(spec, files, "onnx", tmp_path / "fake" / "exports", read_digests=refuse) is None
     assert not export.folder.exists()
 
 

@@ -31,7 +31,7 @@ def patch(session: ModuleType) -> None:
             return super().encode_images(pixels)
 
     def plan_engine(
-        spec: ModelSpec, files: object, options: object, *, digest: object = None, own_process: bool = False
+        spec: ModelSpec, files: object, options: object, *, read_digests: object = None, own_process: bool = False
     ) -> EnginePlan:
         def opener() -> SlowEncoder:
             encoder = SlowEncoder()

@@ -32,7 +32,7 @@ from clipsim.engines.torch.encoder import ClipEncoder
 from clipsim.engines.torch.graphs import write_towers
 from clipsim.engines.torch.tokenizer import TOKENIZER_CHECK_TEXTS, write_vocabulary
 from clipsim.errors import ClipsimError, ModelError, Setting, first_line, printable
-from clipsim.files import digest_file
+from clipsim.files import digest_file, digest_files
 from clipsim.models.files import ModelFiles
 from clipsim.models.identity import identify_model, package_version
 from clipsim.models.names import ModelSpec
@@ -65,11 +65,13 @@ def export_model(
     """
     engine = "onnx-int8" if int8 else "onnx"
     shown = printable(spec.name)
-    digests: dict[Path, str] = {}
     try:
         begun = time.time_ns()
-        identity = identify_model(spec, files, lambda path: digests.setdefault(path, digest_file(path)))
-        source = describe_source(files.weights, digests[files.weights], begun)
+        weights = digest_files([files.weights])  # read once for both
+        identity = identify_model(
+            spec, files, lambda paths: weights | digest_files(path for path in paths if path not in weights)
+        )
+        source = describe_source(files.weights, weights[files.weights], begun)
         with _unfinished(folder, 3 * files.weights.stat().st_size) as draft:
             on_step("loading the model")
             encoder = ClipEncoder(spec, files, device="cpu", precision="fp32")

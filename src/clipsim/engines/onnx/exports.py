@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from clipsim.errors import ModelError, WeightsError, printable
-from clipsim.files import FileStamp, digest_file, write_atomically
+from clipsim.files import FileStamp, digest_file, digest_files, write_atomically
 from clipsim.models.catalogue import BUNDLED
 from clipsim.models.files import ModelFiles
-from clipsim.models.identity import identify_model
+from clipsim.models.identity import DigestFiles, identify_model
 from clipsim.models.names import ModelSpec
 from clipsim.models.settings import cache_folder
 
@@ -38,7 +38,7 @@ def describe_source(path: Path, digest: str, begun: int) -> dict[str, Any]:
     """
     stamp = FileStamp.of(path.stat())
     settled = stamp.is_settled(begun)
-    return {"path": os.path.abspath(path), "digest": digest, "stamp": asdict(stamp) if settled else None}  # noqa: PTH100
+    return {"path": os.path.abspath(path), "digest": digest, "stamp": stamp._asdict() if settled else None}  # noqa: PTH100
 
 
 def find_export(
@@ -46,7 +46,7 @@ def find_export(
     files: ModelFiles,
     engine: str,
     folder: Path | None = None,
-    digest: Callable[[Path], str] = digest_file,
+    read_digests: DigestFiles = digest_files,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> Export | None:
     """The export of exactly this model for "onnx" or "onnx-int8"; None where there is none that can be used.
@@ -67,7 +67,11 @@ def find_export(
     if not near:
         return None
     try:
-        identity = identify_model(spec, files, lambda path: _remembered(path, near) or digest(path))
+        recorded = _find_recorded(files.weights, near)
+        known = {} if recorded is None else {files.weights: recorded}
+        identity = identify_model(
+            spec, files, lambda paths: known | read_digests([path for path in paths if path not in known])
+        )
     except OSError as error:
         raise WeightsError(f"{printable(str(error.filename))}: cannot read it: {error.strerror}") from error
     for export in exports:
@@ -136,13 +140,13 @@ def _set_aside(folder: Path, cause: str, on_notice: Callable[[str], None]) -> No
     on_notice(f"the export {printable(str(folder))} is not used: {cause}; 'clipsim models export' makes a new one")
 
 
-def _remembered(path: Path, exports: list[Export]) -> str | None:
+def _find_recorded(path: Path, exports: list[Export]) -> str | None:
     """The digest of a weights file that has not changed since an export was made from it."""
     for export in exports:
         stamp = export.source["stamp"]
         if stamp and export.source["path"] == os.path.abspath(path):  # noqa: PTH100
             try:
-                if stamp == asdict(FileStamp.of(path.stat())):
+                if stamp == FileStamp.of(path.stat())._asdict():
                     return str(export.source["digest"])
             except OSError:
                 return None
@@ -253,8 +257,7 @@ class Export:
         begun = time.time_ns()
         try:
             stamps = {name: FileStamp.of((self.folder / name).stat()) for name in self.files}
-            packed = {name: stamp.packed().decode() for name, stamp in stamps.items()}
-            if _read_verified(self.folder) == packed:
+            if _read_verified(self.folder) == {name: list(stamp) for name, stamp in stamps.items()}:
                 return
             for name, digest in self.digests.items():
                 if digest_file(self.folder / name) != digest:
@@ -263,7 +266,7 @@ class Export:
             raise ValueError(f"it cannot be read: {error.strerror}") from error
         if all(stamp.is_settled(begun) for stamp in stamps.values()):
             with suppress(OSError):  # a folder that cannot be written to is verified in every run
-                write_atomically(self.folder / VERIFIED_FILE, json.dumps(packed))
+                write_atomically(self.folder / VERIFIED_FILE, json.dumps(stamps))
 
     def __str__(self) -> str:
         """One line that is safe to print."""

@@ -35,7 +35,7 @@ from clipsim.engines.torch.layouts import (
 from clipsim.errors import ModelError, WeightsError, first_line, install_command, printable
 from clipsim.models.catalogue import OPENAI_NAMES
 from clipsim.models.configs import find_settings
-from clipsim.models.files import ModelFiles, read_model_config
+from clipsim.models.files import ModelFiles
 from clipsim.models.names import ModelSpec
 
 
@@ -142,7 +142,7 @@ def build_model(spec: ModelSpec, files: ModelFiles, *, mapped: bool = True) -> B
     of_transformers = is_transformers_layout(tensors)
     if of_transformers:
         tensors = rename_tensors(tensors)
-    own_config = read_model_config(files)
+    own_config = files.settings
     config = _configure(spec, files, tensors) if own_config is None else own_config["model_cfg"]
     notices = [*read.notices]
     if spec.kind == "weights":
