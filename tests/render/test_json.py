@@ -12,8 +12,7 @@ import pytest
 from made_results import NASTY_NAMES, make_result, make_scores
 
 from clipsim.errors import UNSAFE, Failure
-from clipsim.render.json import csv_header, format_csv, format_json, format_json_line
-from clipsim.render.safe_json import to_json
+from clipsim.render.json import csv_header, format_csv, format_json, format_json_line, to_json
 from clipsim.results.rank import ImageScores
 
 

@@ -161,7 +161,7 @@ def test_an_image_the_name_and_the_scores() -> None:
     assert [line.split() for line in lines[4:6]] == [["▀" * COLUMNS]] * 2
     assert lines[6].strip() == ""
     assert lines[7].split() == ["▀" * COLUMNS, "b.png"]
-    assert "The texts of each image, best first: the cosine similarity" in " ".join(lines[-3:])
+    assert "Each image's texts, best first: the cosine similarity" in " ".join(lines[-3:])
 
 
 def test_as_many_texts_as_fit_beside_an_image() -> None:

@@ -1,4 +1,4 @@
-"""Tests of `render.search`, `render.duplicates` and `render.index`: exact text of records."""
+"""Tests of `render.search`, and of `render.json` for what is searched: exact text of records."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from clipsim.errors import Failure
-from clipsim.render import duplicates, search
-from clipsim.render.datasets import build_index_table, format_index_json
+from clipsim.render.json import format_duplicates_csv, format_json, format_lines, format_paths, format_search_csv
+from clipsim.render.search import build_duplicates_table, build_index_table, build_search_tables
 from clipsim.results.base import ModelRecord
 from clipsim.results.datasets import IndexResult
 from clipsim.results.search import DuplicateGroup, DuplicateImage, DuplicatesResult, Match, QueryMatches, SearchResult
@@ -44,7 +44,7 @@ def drawn(parts: object, width: int = 100) -> list[str]:
 
 def test_the_json_of_a_search_is_the_schema() -> None:
     """Every key of `clipsim.search/1`, in its order, a key a line."""
-    text = search.format_search_json(ANSWERS)
+    text = format_json(ANSWERS)
     record = json.loads(text)
 
     assert list(record) == [
@@ -63,14 +63,14 @@ def test_the_json_of_a_search_is_the_schema() -> None:
 
 def test_lines_of_a_search() -> None:
     """A query a line, as in the JSON; then what failed."""
-    lines = [json.loads(line) for line in search.format_search_lines(ANSWERS)]
+    lines = [json.loads(line) for line in format_lines(ANSWERS.queries, ANSWERS.errors)]
 
     assert lines == [*ANSWERS.to_dict()["queries"], {"image": "bad.png", "index": None, "error": "an empty file"}]
 
 
 def test_the_csv_of_a_search() -> None:
     """A match a line, which a reader of CSV gives back."""
-    rows = list(csv.reader(io.StringIO("".join(search.format_search_csv(ANSWERS)))))
+    rows = list(csv.reader(io.StringIO("".join(format_search_csv(ANSWERS)))))
 
     assert rows[0] == ["text", "query_image", "rank", "image", "similarity"]
     assert rows[1:] == [
@@ -82,12 +82,12 @@ def test_the_csv_of_a_search() -> None:
 @pytest.mark.parametrize(("null", "end"), [(False, "\n"), (True, "\0")])
 def test_names_alone(null: bool, end: str) -> None:
     """Each once, as it is."""
-    assert "".join(search.format_paths(search.found_names(ANSWERS), null=null)) == "".join(name + end for name in NAMES)
+    assert "".join(format_paths(iter([*NAMES, NAMES[0]]), null=null)) == "".join(name + end for name in NAMES)
 
 
 def test_the_table_of_a_search() -> None:
     """A title, a table a query, and what the numbers are; names are escaped."""
-    lines = drawn([*search.build_search_tables(ANSWERS, 100, whole_names=True)])
+    lines = drawn([*build_search_tables(ANSWERS, 100, whole_names=True)])
 
     assert lines[0] == "ViT-B-32 · openai · cpu · fp32 · onnx · 92 images"
     assert lines[1] == "a house + night − people"
@@ -112,7 +112,7 @@ def test_long_names_are_shortened_where_they_do_not_fit(width: int) -> None:
         searched=1,
         queries=(QueryMatches("x", None, (), (), (Match(1, name, 0.1),)),),
     )
-    lines = drawn([*search.build_search_tables(result, width)], width)
+    lines = drawn([*build_search_tables(result, width)], width)
 
     assert max(map(len, lines[:-1])) <= width
     assert (name in "".join(lines)) == (width == 200)
@@ -120,7 +120,7 @@ def test_long_names_are_shortened_where_they_do_not_fit(width: int) -> None:
 
 def test_the_json_of_duplicates_is_the_schema() -> None:
     """Every key of `clipsim.duplicates/1`; of bytes alone, there is no model and no threshold."""
-    record = json.loads(duplicates.format_duplicates_json(GROUPS))
+    record = json.loads(format_json(GROUPS))
 
     assert list(record) == ["schema", "model", "min_similarity", "groups", "errors", "warnings"]
     assert (record["schema"], record["min_similarity"]) == ("clipsim.duplicates/1", 0.94)
@@ -148,14 +148,14 @@ def test_the_json_of_duplicates_is_the_schema() -> None:
         ],
     }
     bytes_alone = DuplicatesResult(model=None, min_similarity=None, compared=5, groups=GROUPS.groups)
-    assert json.loads(duplicates.format_duplicates_json(bytes_alone))["model"] is None
-    assert drawn([*duplicates.build_duplicates_table(bytes_alone, 80)])[0] == "5 images · 2 groups"
+    assert json.loads(format_json(bytes_alone))["model"] is None
+    assert drawn([*build_duplicates_table(bytes_alone, 80)])[0] == "5 images · 2 groups"
 
 
 def test_lines_and_csv_of_duplicates() -> None:
     """A group a line; an image a line."""
-    lines = [json.loads(line) for line in duplicates.format_duplicates_lines(GROUPS)]
-    rows = list(csv.reader(io.StringIO("".join(duplicates.format_duplicates_csv(GROUPS)))))
+    lines = [json.loads(line) for line in format_lines(GROUPS.groups, GROUPS.errors)]
+    rows = list(csv.reader(io.StringIO("".join(format_duplicates_csv(GROUPS)))))
 
     assert lines == [*GROUPS.to_dict()["groups"], {"image": "bad.png", "index": None, "error": "an empty file"}]
     assert rows == [
@@ -169,7 +169,7 @@ def test_lines_and_csv_of_duplicates() -> None:
 
 def test_the_table_of_duplicates() -> None:
     """Groups below each other, each image with its size; nothing to show where nothing was found."""
-    lines = drawn([*duplicates.build_duplicates_table(GROUPS, 100)])
+    lines = drawn([*build_duplicates_table(GROUPS, 100)])
 
     assert lines[0] == "ViT-B-32 · openai · over 0.94 · 5 images · 2 groups"
     assert [line.split() for line in lines[3:8] if line and "─" not in line] == [
@@ -177,9 +177,7 @@ def test_the_table_of_duplicates() -> None:
         ["320", "×", "200", "c.png"], ["0.9877", "alike", "d.png"],
     ]  # fmt: skip
     nothing = DuplicatesResult(model=MODEL, min_similarity=0.94, compared=5, groups=())
-    assert drawn([*duplicates.build_duplicates_table(nothing, 100)]) == [
-        "ViT-B-32 · openai · over 0.94 · 5 images · 0 groups"
-    ]
+    assert drawn([*build_duplicates_table(nothing, 100)]) == ["ViT-B-32 · openai · over 0.94 · 5 images · 0 groups"]
 
 
 def test_the_summary_of_an_index() -> None:
@@ -202,7 +200,7 @@ def test_the_summary_of_an_index() -> None:
     assert lines["index"].strip() == "4,096 lists, 512.0 MB, built in 61.2 s"
     assert lines["search"].strip() == "reads 32 lists, 4.2 ms a query (exact: 380.0 ms)"
     assert lines["recall@10"].strip() == "0.971 by image, not measured by text"
-    assert json.loads(format_index_json(result))["recall_images"] == 0.9712346
+    assert json.loads(format_json(result))["recall_images"] == 0.9712346
     exact = IndexResult(
         folder="vectors",
         kind="exact",
@@ -237,8 +235,8 @@ def test_tables_are_no_wider_than_the_terminal(width: int) -> None:
     pair = (DuplicateImage(name, 1.0, 12000, 9000), DuplicateImage(name, 0.98765, 12000, 9000))
     alike = DuplicatesResult(model=MODEL, min_similarity=0.94, compared=1, groups=(DuplicateGroup(False, pair),))
 
-    lines = drawn([*search.build_search_tables(found, width)], width)
-    rows = drawn([*duplicates.build_duplicates_table(alike, width)], width)
+    lines = drawn([*build_search_tables(found, width)], width)
+    rows = drawn([*build_duplicates_table(alike, width)], width)
 
     assert lines[2].split() == ["rank", "similarity", "image"]
     assert [line.split()[1] for line in lines if line.split()[:1] == ["1200"]] == ["0.2500"]
@@ -262,5 +260,5 @@ def test_one_thing_is_not_many() -> None:
     )
     alike = DuplicatesResult(model=None, min_similarity=None, compared=1, groups=())
 
-    assert drawn([*search.build_search_tables(found, 80)])[0].endswith(" · 1 image")
-    assert drawn([*duplicates.build_duplicates_table(alike, 80)])[0] == "1 image · 0 groups"
+    assert drawn([*build_search_tables(found, 80)])[0].endswith(" · 1 image")
+    assert drawn([*build_duplicates_table(alike, 80)])[0] == "1 image · 0 groups"

@@ -11,7 +11,8 @@ from made_results import NASTY_NAMES, make_result
 from rich.cells import cell_len
 from rich.console import Console
 
-from clipsim.render.table import build_table, build_top_images_table, format_top_images_csv, format_top_images_lines
+from clipsim.render.json import format_top_images_csv, format_top_images_lines
+from clipsim.render.table import build_table, build_top_images_table
 from clipsim.results.base import ModelRecord
 from clipsim.results.rank import ImageScores, RankResult
 

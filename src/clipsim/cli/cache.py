@@ -13,7 +13,7 @@ from clipsim.cli.parameters import parse_age, parse_size
 from clipsim.cli.parsing import FastGroup
 from clipsim.errors import UsageError, printable
 from clipsim.models.settings import cache_folder
-from clipsim.render.safe_json import to_json
+from clipsim.render.json import to_json
 
 if TYPE_CHECKING:
     from clipsim.cache.database import Database

@@ -22,7 +22,7 @@ from clipsim.models.files import explain_model, find_files, find_weights
 from clipsim.models.names import ModelSpec, find_model
 from clipsim.models.settings import cache_folder, default_model, settings_path
 from clipsim.options import ModelOptions, RunOptions
-from clipsim.render.safe_json import to_json
+from clipsim.render.json import to_json
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -129,20 +129,20 @@ def _print_page(result: DuplicatesResult, targets: Sequence[object], max_images:
 
 
 def _print_result(result: DuplicatesResult, output: Format, *, paths: bool, null: bool) -> None:
-    from clipsim.render import duplicates as render
+    from clipsim.render import json as render
 
     if paths:
-        from clipsim.render.search import format_paths
-
         names = [name for name in result.redundant if null or "\n" not in name]
         if len(names) < len(result.redundant):
             print_message("warning", "names that hold a line feed are left out; --null (-0) prints them too")
-        write("".join(format_paths(iter(names), null=null)))
+        write("".join(render.format_paths(iter(names), null=null)))
     elif output is Format.json:
-        write(render.format_duplicates_json(result))
+        write(render.format_json(result))
     elif output is Format.jsonl:
-        write("".join(render.format_duplicates_lines(result)))
+        write("".join(render.format_lines(result.groups, result.errors)))
     elif output is Format.csv:
         write("".join(render.format_duplicates_csv(result)))
     elif result.compared:
-        print_table(*render.build_duplicates_table(result, table_width(), whole_names=not sys.stdout.isatty()))
+        from clipsim.render.search import build_duplicates_table
+
+        print_table(*build_duplicates_table(result, table_width(), whole_names=not sys.stdout.isatty()))

@@ -178,11 +178,13 @@ def _find_sources(
 
 
 def _print_result(result: EmbedResult, *, as_json: bool) -> None:
-    from clipsim.render.datasets import build_embed_table, format_embed_json
-
     if as_json:
-        write(format_embed_json(result))
+        from clipsim.render.json import format_json
+
+        write(format_json(result))
     else:
+        from clipsim.render.search import build_embed_table
+
         print_table(build_embed_table(result))
     if result.failed_shards:
         shown = ", ".join(map(str, result.failed_shards[:20])) + (", …" if len(result.failed_shards) > 20 else "")
@@ -240,9 +242,11 @@ def index_command(
     with progress_bar(quiet=quiet) as bar:
         result = index.run(index.IndexRequest(folder, kind.value), report_progress(bar, notices))
     notices.print(result.warnings)
-    from clipsim.render.datasets import build_index_table, format_index_json
-
     if as_json:
-        write(format_index_json(result))
+        from clipsim.render.json import format_json
+
+        write(format_json(result))
     else:
+        from clipsim.render.search import build_index_table
+
         print_table(build_index_table(result))

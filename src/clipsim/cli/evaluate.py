@@ -17,7 +17,7 @@ from clipsim.cli.output import print_table, progress_bar, write
 from clipsim.cli.parameters import ReportFormat
 from clipsim.cli.preview import check_terminal
 from clipsim.errors import DataError, UsageError, printable
-from clipsim.render.safe_json import to_json
+from clipsim.render.json import to_json
 
 if TYPE_CHECKING:
     from clipsim.tasks.evaluate import WriteLines

@@ -22,7 +22,7 @@ from clipsim.models.configs import find_settings
 from clipsim.models.files import explain_model, find_files, find_weights, read_weights_config
 from clipsim.models.names import ModelSpec, find_model
 from clipsim.models.settings import default_model, save_default
-from clipsim.render.safe_json import to_json
+from clipsim.render.json import to_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -47,7 +47,7 @@ def print_result(
         if top_images is None:
             print_json_lines([*result.scores, *result.errors], result.texts, top)
         else:
-            from clipsim.render.table import format_top_images_lines
+            from clipsim.render.json import format_top_images_lines
 
             write(format_top_images_lines(result, top_images))
             print_json_lines(result.errors, result.texts, None)
@@ -59,7 +59,7 @@ def print_result(
             for scores in result.scores:
                 write(format_csv(scores, result.texts, top))
         else:
-            from clipsim.render.table import format_top_images_csv
+            from clipsim.render.json import format_top_images_csv
 
             write(format_top_images_csv(result, top_images))
     elif result.scores and output is Format.html:

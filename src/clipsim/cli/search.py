@@ -191,15 +191,18 @@ def _print_images(result: SearchResult, targets: Sequence[object], preview: Prev
 
 
 def _print_result(result: SearchResult, output: Format, *, paths: bool, null: bool) -> None:
-    from clipsim.render import search as render
+    from clipsim.render import json as render
 
     if paths:
-        write("".join(render.format_paths(render.found_names(result), null=null)))
+        names = (match.image for query in result.queries for match in query.results)
+        write("".join(render.format_paths(names, null=null)))
     elif output is Format.json:
-        write(render.format_search_json(result))
+        write(render.format_json(result))
     elif output is Format.jsonl:
-        write("".join(render.format_search_lines(result)))
+        write("".join(render.format_lines(result.queries, result.errors)))
     elif output is Format.csv:
         write("".join(render.format_search_csv(result)))
     elif result.searched and result.queries:
-        print_table(*render.build_search_tables(result, table_width(), whole_names=not sys.stdout.isatty()))
+        from clipsim.render.search import build_search_tables
+
+        print_table(*build_search_tables(result, table_width(), whole_names=not sys.stdout.isatty()))

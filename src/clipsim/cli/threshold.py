@@ -102,7 +102,7 @@ def threshold_command(
 
         write(format_json(result))
     else:
-        from clipsim.render.changes import build_thresholds
+        from clipsim.render.evaluation_table import build_thresholds
 
         print_table(*build_thresholds(result, whole_names=not sys.stdout.isatty()))
     if save is not None:
@@ -136,6 +136,6 @@ def compare_command(
 
         write(format_json(result))
     else:
-        from clipsim.render.changes import build_changes
+        from clipsim.render.evaluation_table import build_changes
 
         print_table(*build_changes(result, whole_names=not sys.stdout.isatty()))

@@ -9,10 +9,11 @@ from clipsim.render.evaluation_table import (
     describe_data,
     explain_figures,
     explain_tests,
+    format_value,
+    is_share,
     list_comparisons,
     list_figures,
 )
-from clipsim.render.format_metrics import format_value, is_share
 from clipsim.render.page import HEAT_LEVELS, data_uri, render_page, split_name
 from clipsim.render.rank_page import Tile
 from clipsim.results.evaluation import EvaluationResult, RunResult

@@ -1,36 +1,91 @@
-"""`EvaluationResult` → tables for the terminal: figures side by side, comparisons, labels, confusions."""
+"""Results of `evaluate`, `threshold` and `compare` → tables for the terminal, and the wording of their figures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from rich.text import Text
 
 from clipsim.errors import pluralise, printable
-from clipsim.render.format_metrics import (
-    FigureTable,
-    format_estimate,
-    format_p,
-    format_value,
-    heading,
-    make_table,
-    remark,
-    shown_name,
-)
-from clipsim.results.evaluation import EvaluationResult, RunResult
+from clipsim.render.parts import FigureTable, heading, remark, shown_name, title
+from clipsim.results.changes import Change, CompareResult, RankChange, RunChange
+from clipsim.results.evaluation import EvaluationResult, RunResult, ThresholdResult
+from clipsim.statistics.conformal import RECALL
+from clipsim.statistics.estimates import Estimate
 from clipsim.statistics.paired_tests import Comparison
 from clipsim.statistics.retrieval import SCORES
 
 MAX_LABELS = 20
 MAX_PAIRS = 10
 MAX_CONTRADICTED = 10
+MAX_CHANGES = 20
+ABSENT = "–"
+SHARES = ("top", "mean_class_recall", "text_to_image_recall@", "image_to_text_recall@")
 Part = Text | FigureTable
 Rows = tuple[list[str], list[list[str]]]  # the headings, and the cells of each row
 
 
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share of cases, shown in percent.
+
+    >>> [is_share(name) for name in ("top5", "ece", "text_to_image_recall@1", "cosine")]
+    [True, False, True, False]
+    """
+    return metric.startswith(SHARES)
+
+
+def format_value(metric: str, value: float | None, *, signed: bool = False) -> str:
+    """One value in the unit of its metric.
+
+    >>> format_value("top1", 0.91666), format_value("ece", 0.0312), format_value("text_to_image_median_rank", 2.0)
+    ('91.7 %', '0.0312', '2')
+    >>> format_value("top1", -0.05, signed=True)
+    '-5.0 %'
+    """
+    if value is None:
+        return ABSENT
+    sign = "+" if signed else ""
+    if is_share(metric):
+        return f"{100 * value:{sign}.1f} %"
+    if "median_rank" in metric:
+        return f"{value:{sign}g}"
+    return f"{value:{sign}.2f}" if "x100" in metric else f"{value:{sign}.4f}"
+
+
+def format_estimate(metric: str, estimate: Estimate | None) -> str:
+    """A value and its interval.
+
+    >>> format_estimate("top1", Estimate(0.9, 0.8, 0.95, 40, "wilson"))
+    '90.0 % (80.0 to 95.0)'
+    """
+    if estimate is None:
+        return ABSENT
+    value = format_value(metric, estimate.value)
+    if estimate.low is None or estimate.high is None:
+        return value
+    low, high = (format_value(metric, limit).removesuffix(" %") for limit in (estimate.low, estimate.high))
+    return f"{value} ({low} to {high})"
+
+
+def format_p(value: float | None) -> str:
+    """A p-value.
+
+    >>> format_p(0.0213), format_p(1e-9), format_p(None)
+    ('0.021', '<0.001', '–')
+    """
+    if value is None:
+        return ABSENT
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def build_evaluation(result: EvaluationResult, *, whole_names: bool = False) -> list[Part]:
     """All tables of a result; long lists are cut, and a line says so. Names are shortened unless `whole_names`."""
-    parts: list[Part] = [_title(result), make_table(*list_figures(result)), remark(explain_figures(result))]
+    parts: list[Part] = [
+        Text(describe_data(result), style="bold"),
+        FigureTable(*list_figures(result)),
+        remark(explain_figures(result)),
+    ]
     if result.comparisons:
         table, explanation = comparison_table(result.comparisons), explain_tests(result.comparisons)
         parts += [heading("Differences (b less a)"), table, remark(explanation)]
@@ -39,10 +94,6 @@ def build_evaluation(result: EvaluationResult, *, whole_names: bool = False) -> 
         for run in result.results:
             parts += _confusions(run, whole_names, named=len(result.results) > 1)
     return parts
-
-
-def _title(result: EvaluationResult) -> Text:
-    return Text(describe_data(result), style="bold")
 
 
 def describe_data(result: EvaluationResult) -> str:
@@ -129,7 +180,7 @@ def explain_tests(comparisons: Sequence[Comparison]) -> str:
 
 def comparison_table(comparisons: Sequence[Comparison]) -> FigureTable:
     """A row a comparison."""
-    return make_table(*list_comparisons(comparisons), numbers_from=3)
+    return FigureTable(*list_comparisons(comparisons), numbers_from=3)
 
 
 def list_comparisons(comparisons: Sequence[Comparison]) -> Rows:
@@ -170,7 +221,7 @@ def _labels(result: EvaluationResult, whole: bool) -> list[Part]:
         precision = [format_value("top", records[0].precision)] if len(runs) == 1 else []
         rows.append([shown_name(records[0].label, whole=whole), f"{records[0].n:,}", *recalls, *precision])
     headings = ["recall", "precision"] if len(runs) == 1 else [f"recall {printable(run.name)}" for run in runs]
-    parts: list[Part] = [heading("Labels, the worst first"), make_table(["label", "images", *headings], rows)]
+    parts: list[Part] = [heading("Labels, the worst first"), FigureTable(["label", "images", *headings], rows)]
     if len(seen) > MAX_LABELS:
         parts.append(
             remark(f"{pluralise(len(seen) - MAX_LABELS, 'more label')} at least as good; --json has them all.")
@@ -182,7 +233,7 @@ def _confusions(run: RunResult, whole: bool, *, named: bool) -> Iterator[Part]:
     of = f" ({printable(run.name)})" if named else ""
     if run.confused:
         yield heading(f"Taken for each other most{of}")
-        yield make_table(
+        yield FigureTable(
             ["label", "taken for", "images"],
             [
                 [shown_name(error.label, whole=whole), shown_name(error.best, whole=whole), f"{error.n:,}"]
@@ -192,7 +243,7 @@ def _confusions(run: RunResult, whole: bool, *, named: bool) -> Iterator[Part]:
         )
     if run.contradicted:
         yield heading(f"Images whose label is contradicted most{of}")
-        yield make_table(
+        yield FigureTable(
             ["image", "label", "taken for", "cosine", "of the label"],
             [
                 [
@@ -206,3 +257,103 @@ def _confusions(run: RunResult, whole: bool, *, named: bool) -> Iterator[Part]:
             ],
             numbers_from=3,
         )
+
+
+def build_changes(result: CompareResult, *, whole_names: bool = False) -> list[Part]:
+    """All tables of a comparison; long lists are cut, and a line says so."""
+    parts: list[Part] = [Text(f"{result.kind} · a: {printable(result.a)} · b: {printable(result.b)}", style="bold")]
+    for change in result.changes:
+        parts += _ranking(change, whole_names) if isinstance(change, RankChange) else _run(change, whole_names)
+    return parts
+
+
+def _run(change: RunChange, whole: bool) -> list[Part]:
+    same = change.a == change.b
+    names = (printable(change.a),) if same else (printable(change.a), printable(change.b))
+    rows = [
+        [
+            metric.metric,
+            format_value(metric.metric, metric.a),
+            format_value(metric.metric, metric.b),
+            ABSENT
+            if metric.a is None or metric.b is None
+            else format_value(metric.metric, metric.b - metric.a, signed=True),
+        ]
+        for metric in change.metrics
+    ]
+    parts: list[Part] = [heading(" → ".join(names)), FigureTable(["", "a", "b", "b less a"], rows)]
+    if tested := [metric.comparison for metric in change.metrics if metric.comparison is not None]:
+        parts += [comparison_table(tested), remark(explain_tests(tested))]
+    if change.per_class:
+        worst = sorted(change.per_class, key=lambda label: float(label.b or 0) - float(label.a or 0))
+        parts.append(heading("Recall of labels that changed, losses first"))
+        parts += _changes("label", worst, whole, lambda value: format_value("top", _number(value)))
+    if change.images:
+        parts.append(heading("Images that only one of them gets right: the rank of what is right"))
+        parts += _changes("image", change.images, whole, lambda value: ABSENT if value is None else f"{value:g}")
+    elif any(metric.comparison for metric in change.metrics) and not change.per_class:
+        parts.append(remark("No image changed between right and wrong."))
+    return parts
+
+
+def _ranking(change: RankChange, whole: bool) -> list[Part]:
+    rows = [["in both", change.images, change.texts]]
+    rows += [
+        [f"only in {name}", len(only["images"]), len(only["texts"])]
+        for name, only in (("a", change.only_a), ("b", change.only_b))
+        if only["images"] or only["texts"]
+    ]
+    names = printable(change.a) if change.a == change.b else f"{printable(change.a)} → {printable(change.b)}"
+    parts: list[Part] = [heading(names), FigureTable(["", "images", "texts"], rows)]
+    parts.append(
+        remark(
+            f"Cosines differ by {change.largest:.7g} at most, {change.mean:.7g} on average. Another best text: "
+            f"{len(change.best):,} of {pluralise(change.images, 'image')}."
+        )
+    )
+    if change.best:
+        parts += _changes("image", change.best, whole, lambda value: shown_name(str(value), whole=whole))
+    return parts
+
+
+def _changes(what: str, changes: Sequence[Change], whole: bool, show: Callable[[Any], str]) -> list[Part]:
+    rows = [[shown_name(change.name, whole=whole), show(change.a), show(change.b)] for change in changes[:MAX_CHANGES]]
+    parts: list[Part] = [FigureTable([what, "a", "b"], rows)]
+    if len(changes) > MAX_CHANGES:
+        parts.append(remark(f"… and {len(changes) - MAX_CHANGES:,} more; --json has them all."))
+    return parts
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def build_thresholds(result: ThresholdResult, *, whole_names: bool = False) -> list[Part]:
+    """Title, a row a text, and a sentence that explains the numbers."""
+    guarantee, n = result.thresholds[0].guarantee, result.thresholds[0].n
+    rows = [
+        [
+            shown_name(threshold.text, whole=whole_names),
+            f"{threshold.threshold:.7g}",
+            f"{100 * threshold.expected:.1f} % ({100 * threshold.low:.1f} to {100 * threshold.high:.1f})",
+            format_estimate("top", threshold.recall),
+            format_estimate("top", threshold.false_alarms),
+        ]
+        for threshold in result.thresholds
+    ]
+    level = f"{100 * guarantee.level:g} %"
+    if guarantee.kind == RECALL:
+        promise_text = f"at least {level} of new images that show the text pass"
+        of_what = pluralise(n, "positive")
+    else:
+        promise_text = f"at most {level} of new images that do not show the text pass"
+        of_what = pluralise(n, "negative")
+    return [
+        title(None, result.model.full_name, result.device, result.precision, pluralise(n, "image")),
+        FigureTable(["text", "threshold", "expected to pass", "positives passing", "negatives passing"], rows),
+        remark(
+            f"The promise: {promise_text}, on average over all sets of {of_what}, and as long as new images are like "
+            f"these. One set can miss: in brackets beside the expected share, the range in which 9 of 10 sets of {n} "
+            "end up. The shares that pass are of the images given, with their 95 % interval."
+        ),
+    ]

@@ -21,11 +21,20 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from clipsim.errors import pluralise, printable
-from clipsim.render.labels import shorten, shorten_all, strip_common_folder
-from clipsim.render.search import title
-from clipsim.render.table import BEST_STYLE, NONE, TableParts, describe_run, explain, stands_out
-from clipsim.results.rank import ImageScores, RankResult, Score
+from clipsim.errors import printable
+from clipsim.render.parts import shorten, shorten_all, strip_common_folder
+from clipsim.render.search import SEARCH_REMARK, search_title
+from clipsim.render.table import (
+    BEST_STYLE,
+    NONE,
+    TableParts,
+    describe_top,
+    describe_top_images,
+    format_score,
+    frame,
+    stands_out,
+)
+from clipsim.results.rank import ImageScores, RankResult
 from clipsim.results.search import SearchResult
 
 COLUMNS, ROWS = 16, 8  # cells of an image; a cell is taken to be twice as high as wide
@@ -139,14 +148,9 @@ def build_preview_table(result: RankResult, preview: Preview, width: int, top: i
         )
         for name, image in zip(strip_common_folder(result.images), result.scores, strict=True)
     )
-    some = (
-        f"The best {count:,} of {pluralise(len(result.texts), 'text')} for each image"
-        if count < len(result.texts)
-        else ""
-    )
-    hint = f" (--top {len(result.texts)} shows all)" if some and top is None else ""
-    layout = f"{some or 'The texts of each image, best first'}{hint}"
-    return describe_run(result), _table(entries, preview, width), Text(f"{layout}: {explain(result)}", style="dim")
+    texts = len(result.texts)
+    hint = f" (--top {texts} shows all)" if count < texts and top is None else ""
+    return frame(result, _table(entries, preview, width), describe_top(count, texts) + hint)
 
 
 def build_preview_top_images(result: RankResult, preview: Preview, count: int, width: int) -> TableParts:
@@ -161,17 +165,14 @@ def build_preview_top_images(result: RankResult, preview: Preview, count: int, w
         for row, label in enumerate(_fit_texts(result.texts, width))
         for rank, image in enumerate(result.top_images(row, count), start=1)
     )
-    images = pluralise(len(result.images), "image")
-    layout = f"The best {min(count, len(result.images)):,} of {images} for each text, best first"
-    explained = Text(f"{layout}: {explain(result, marked=False)}", style="dim")
-    return describe_run(result), _table(entries, preview, width), explained
+    return frame(result, _table(entries, preview, width), describe_top_images(result, count), marked=False)
 
 
 def build_preview_search(
     result: SearchResult, thumbnails: Mapping[str, bytes], preview: Preview, width: int
 ) -> Iterator[RenderableType]:
     """Title, a table of images a query, and a sentence that explains the numbers; `thumbnails` are by name."""
-    yield title(result.model, result.device, result.precision, result.engine, pluralise(result.searched, "image"))
+    yield search_title(result)
     for query in result.queries:
         yield Text(printable(query.label, width), style="bold")
         entries = (
@@ -179,7 +180,7 @@ def build_preview_search(
             for match in query.results
         )
         yield _table(entries, preview, width) if query.results else Text("none", style="dim")
-    yield Text("The cosine similarity of each image and the query; compare it within a query.", style="dim")
+    yield SEARCH_REMARK
 
 
 def _fit_texts(texts: Sequence[str], width: int) -> list[str]:
@@ -189,10 +190,9 @@ def _fit_texts(texts: Sequence[str], width: int) -> list[str]:
 
 
 def _score_line(result: RankResult, image: ImageScores, index: int, text: str, *, marked: bool = True) -> Text:
-    score: Score = image.score(result.texts, index)
     best = marked and stands_out(result, image, index)
-    share = "" if score.probability is None else f" {score.probability:6.1%}"
-    return Text(f"{text} {'*' if best else ' '}{score.similarity:7.4f}{share}", style=BEST_STYLE if best else "")
+    score = format_score(image.score(result.texts, index))
+    return Text(f"{text} {'*' if best else ' '}{score}", style=BEST_STYLE if best else "")
 
 
 def _table(entries: Iterable[tuple[bytes | None, str, Sequence[Text]]], preview: Preview, width: int) -> Table:

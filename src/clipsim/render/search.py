@@ -1,59 +1,21 @@
-"""`SearchResult` → a table a query, one JSON object, JSON lines, CSV or names."""
+"""What `search`, `duplicates`, `embed` and `index` found or made → tables for the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from clipsim.errors import pluralise, printable
-from clipsim.render.json import csv_line, failure_line
-from clipsim.render.safe_json import to_json
-from clipsim.results.base import ModelRecord
-from clipsim.results.search import QueryMatches, SearchResult
+from clipsim.render.parts import empty_table, remark, shorten_all, title
+from clipsim.results.datasets import EmbedResult, IndexResult
+from clipsim.results.search import DuplicatesResult, QueryMatches, SearchResult
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
-    from rich.text import Text
-
-
-SEARCH_CSV_FIELDS = ("text", "query_image", "rank", "image", "similarity")
 MIN_NAME_WIDTH = 16  # cells; names are not shortened below this
 FIXED_WIDTH = 18  # cells that similarity and the space between columns take
-
-
-def format_search_json(result: SearchResult) -> str:
-    """The result as one JSON object, a key a line."""
-    lines = (f"  {to_json(key)}: {to_json(value)}" for key, value in result.to_dict().items())
-    return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def format_search_lines(result: SearchResult) -> Iterator[str]:
-    """A line of JSON a query, and one an image that failed."""
-    for query in result.queries:
-        yield to_json(query.to_dict()) + "\n"
-    for failure in result.errors:
-        yield failure_line(failure)
-
-
-def format_search_csv(result: SearchResult) -> Iterator[str]:
-    """A header, and a line a match."""
-    yield csv_line(SEARCH_CSV_FIELDS)
-    for query in result.queries:
-        for match in query.results:
-            fields = match.to_dict()
-            yield csv_line((query.text, query.image, *(fields[name] for name in SEARCH_CSV_FIELDS[2:])))
-
-
-def format_paths(names: Iterator[str], *, null: bool = False) -> Iterator[str]:
-    """Names, each once, in order, each ended by a line feed or by NUL."""
-    for name in dict.fromkeys(names):
-        yield name + ("\0" if null else "\n")
-
-
-def found_names(result: SearchResult) -> Iterator[str]:
-    """The names of all matches, query by query."""
-    return (match.image for query in result.queries for match in query.results)
+KIND = 8  # cells that "copy" or "alike" takes, with the space beside it
 
 
 def build_search_tables(result: SearchResult, width: int, *, whole_names: bool = False) -> Iterator[RenderableType]:
@@ -61,39 +23,99 @@ def build_search_tables(result: SearchResult, width: int, *, whole_names: bool =
 
     Names are shortened where they do not fit into `width` cells, unless `whole_names`.
     """
-    from rich.text import Text
-
-    yield title(result.model, result.device, result.precision, result.engine, pluralise(result.searched, "image"))
+    yield search_title(result)
     for query in result.queries:
         yield Text(printable(query.label, None if whole_names else width), style="bold")
-        yield _build_table(query, width, whole_names)
-    yield Text("The cosine similarity of each image and the query; compare it within a query.", style="dim")
+        yield _build_matches(query, width, whole_names)
+    yield SEARCH_REMARK
 
 
-def title(model: ModelRecord | None, *parts: str) -> Text:
-    """The model's name and what else stands in the first line of a table; the engine only where it is not torch."""
-    from rich.text import Text
-
-    names = [] if model is None else [model.name, *([model.pretrained] if model.pretrained else [])]
-    return Text(" · ".join(printable(part, 64) for part in [*names, *parts] if part != "torch"), style="bold")
+def search_title(result: SearchResult) -> Text:
+    """The model, what it ran on, and how many images were searched."""
+    return title(result.model, result.device, result.precision, result.engine, pluralise(result.searched, "image"))
 
 
-def _build_table(query: QueryMatches, width: int, whole_names: bool) -> Table:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+SEARCH_REMARK = remark("The cosine similarity of each image and the query; compare it within a query.")
 
-    from clipsim.render.labels import shorten_all
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1), header_style="bold")
-    table.add_column("rank", justify="right", no_wrap=True)
-    table.add_column("similarity", justify="right", no_wrap=True)
-    table.add_column("image", no_wrap=True)
+def _build_matches(query: QueryMatches, width: int, whole_names: bool) -> Table:
+    table = empty_table(["rank", "similarity", "image"], right=[0, 1])
     names = [match.image for match in query.results]
-    beside = FIXED_WIDTH + max(len("rank"), len(str(len(names))))
-    labels = list(map(printable, names)) if whole_names else shorten_all(names, max(MIN_NAME_WIDTH, width - beside))
-    for match, name in zip(query.results, labels, strict=True):
+    room = width - FIXED_WIDTH - max(len("rank"), len(str(len(names))))
+    for match, name in zip(query.results, _fit(names, room, whole_names), strict=True):
         table.add_row(str(match.rank), f"{match.similarity:.4f}", Text(name))
     if not query.results:
         table.add_row("", "", Text("none", style="dim"))
+    return table
+
+
+def _fit(names: Sequence[str], room: int, whole_names: bool) -> list[str]:
+    return list(map(printable, names)) if whole_names else shorten_all(names, max(MIN_NAME_WIDTH, room))
+
+
+def build_duplicates_table(
+    result: DuplicatesResult, width: int, *, whole_names: bool = False
+) -> Iterator[RenderableType]:
+    """Title, a table of all groups, and a sentence that explains it."""
+    over = [] if result.min_similarity is None else [f"over {result.min_similarity:g}"]
+    groups = pluralise(len(result.groups), "group")
+    yield title(result.model, *over, pluralise(result.compared, "image"), groups)
+    if not result.groups:
+        return
+    table = empty_table(["similarity", "", "pixels", "image"], right=[0, 2])
+    images = [image for group in result.groups for image in group.images]
+    sizes = ["" if image.width is None else f"{image.width} × {image.height}" for image in images]
+    room = width - FIXED_WIDTH - KIND - max(map(len, ["pixels", *sizes]))
+    cells = zip(sizes, _fit([image.image for image in images], room, whole_names), strict=True)
+    for group in result.groups:
+        for index, image in enumerate(group.images):
+            cosine = "same bytes" if group.same_bytes else f"{image.similarity:.4f}"
+            kind = "" if index == 0 else "alike" if image.copy_of is None else "copy"
+            size, name = next(cells)
+            table.add_row("" if index == 0 else cosine, kind, size, Text(name, style="bold" if index == 0 else ""))
+        table.add_section()
+    yield table
+    yield remark(
+        "In each group the best image first; the similarity is the cosine with it. --paths prints the copies that "
+        "may go; what is only alike may differ in details."
+    )
+
+
+def build_embed_table(result: EmbedResult) -> Table:
+    """A summary: where the vectors are, from which model, and how many."""
+    new = f"{result.made:,} of {result.shards:,} made in {result.seconds:,.1f} s"
+    model = f"{printable(result.model.full_name)}, {result.precision} on {result.device} ({result.engine})"
+    rows = {
+        "folder": printable(result.folder),
+        "model": model,
+        "vectors": "unfinished" if result.images is None else f"{result.images:,} × {result.dimensions} {result.dtype}",
+        **({} if result.captions is None else {"captions": f"{result.captions:,}"}),
+        **({} if result.errors is None else {"failed": f"{result.errors:,}"}),
+        "shards": new if result.made else f"{result.shards:,}, all there before",
+    }
+    return _build_summary(rows)
+
+
+def build_index_table(result: IndexResult) -> Table:
+    """A summary: how the vectors are searched, how fast, and how much of an exact search's answers is found."""
+    rows = {"folder": printable(result.folder), "vectors": f"{result.vectors:,}"}
+    if result.lists is None or result.probes is None:
+        rows["search"] = f"exact, {result.exact_milliseconds:,.1f} ms a query"
+    else:
+        lists, probes = pluralise(result.lists, "list"), pluralise(result.probes, "list")
+        rows["index"] = f"{lists}, {result.bytes / 1e6:,.1f} MB, built in {result.seconds:,.1f} s"
+        exact = f"{result.exact_milliseconds:,.1f} ms"
+        rows["search"] = f"reads {probes}, {result.milliseconds:,.1f} ms a query (exact: {exact})"
+        images, texts = (
+            "not measured" if recall is None else f"{recall:.3f}"
+            for recall in (result.recall_images, result.recall_texts)
+        )
+        rows["recall@10"] = f"{images} by image, {texts} by text"
+    return _build_summary(rows)
+
+
+def _build_summary(rows: Mapping[str, str]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for name, value in rows.items():
+        table.add_row(Text(name, style="bold"), Text(value))
     return table

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rich import box
 from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
 from clipsim.errors import pluralise, printable
-from clipsim.render.json import CSV_FIELDS, csv_line, score_fields
-from clipsim.render.labels import shorten_all, strip_common_folder
-from clipsim.render.safe_json import to_json
-from clipsim.results.rank import ImageScores, RankResult
+from clipsim.render.parts import empty_table, shorten_all, strip_common_folder, title
+from clipsim.results.rank import ImageScores, RankResult, Score
 
 TableParts = tuple[Text, Table, Text]  # title, table, caption
 
@@ -24,7 +21,6 @@ MIN_HEADING = 18  # a longer heading is not shortened below this
 MIN_ROW_LABEL = 14  # nor a longer row label below this
 COLUMN_GAP = 3
 MARGIN = 2  # around the labels of the rows
-MAX_TITLE_PART = 64
 SCORE_WIDTH, SCORE_AND_SHARE_WIDTH = 8, 15
 NONE = "none"  # in place of the best text of an image none of whose texts reaches its threshold
 
@@ -109,26 +105,26 @@ def _order_by_only_text(result: RankResult) -> RankResult:
 
 
 def _column_an_image(result: RankResult, texts: Sequence[str], headings: Sequence[str], score: int) -> TableParts:
-    table = _empty_table(headings, score)
+    table = empty_table(["", *headings], min_width=score)
     for row, text in enumerate(texts):
         table.add_row(Text(text), *(_score_cell(result, image, row) for image in result.scores))
     if result.thresholds:
         table.add_row(Text(NONE), *map(_none_cell, result.scores))
-    return _frame(result, table, "One row a text, one column an image")
+    return frame(result, table, "One row a text, one column an image")
 
 
 def _row_an_image(result: RankResult, images: Sequence[str], headings: Sequence[str], score: int) -> TableParts:
-    table = _empty_table(headings, score)
+    table = empty_table(["", *headings], min_width=score)
     for name, image in zip(images, result.scores, strict=True):
         cells = [_score_cell(result, image, row) for row in range(len(result.texts))]
         table.add_row(Text(name), *cells, *([_none_cell(image)] if result.thresholds else []))
-    return _frame(result, table, "One row an image, one column a text")
+    return frame(result, table, "One row an image, one column a text")
 
 
 def _best_few(
     result: RankResult, images: Sequence[str], texts: Sequence[str], count: int, is_chosen: bool
 ) -> TableParts:
-    table = _empty_table([f"{rank}." if rank > 1 else "best" for rank in range(1, count + 1)])
+    table = empty_table(["", "best", *(f"{rank}." for rank in range(2, count + 1))])
     widest = max(map(cell_len, texts), default=0)
     for name, image in zip(images, result.scores, strict=True):
         cells = [_none_cell(image)] if image.best is None else []
@@ -138,11 +134,11 @@ def _best_few(
             cells.append(Text(" ").join((label, _score_cell(result, image, index))))
         table.add_row(Text(name), *cells)
     hint = "" if is_chosen else f" (--top {len(texts)} shows all)"
-    return _frame(result, table, _describe_top(count, len(texts)) + hint)
+    return frame(result, table, describe_top(count, len(texts)) + hint)
 
 
 def _line_a_score(result: RankResult, images: Sequence[str], texts: Sequence[str], count: int) -> TableParts:
-    table = _empty_table(["text", "score"])
+    table = empty_table(["", "text", "score"])
     for name, image in zip(images, result.scores, strict=True):
         if image.best is None:
             table.add_row(Text(name), Text(NONE, style=BEST_STYLE), _none_cell(image))
@@ -150,10 +146,11 @@ def _line_a_score(result: RankResult, images: Sequence[str], texts: Sequence[str
             style = BEST_STYLE if stands_out(result, image, index) else ""
             label = Text(name if rank == 0 else "")
             table.add_row(label, Text(texts[index], style=style), _score_cell(result, image, index))
-    return _frame(result, table, f"{_describe_top(count, len(texts))}, a line each")
+    return frame(result, table, f"{describe_top(count, len(texts))}, a line each")
 
 
-def _describe_top(count: int, texts: int) -> str:
+def describe_top(count: int, texts: int) -> str:
+    """What a table of the best texts of each image lists."""
     if texts == 1:
         return "One row an image"
     return f"The best {count} of {texts} texts for each image" if count < texts else "Each image's texts, best first"
@@ -171,30 +168,19 @@ def _none_cell(image: ImageScores) -> Text:
 
 def _score_cell(result: RankResult, image: ImageScores, index: int) -> Text:
     best = stands_out(result, image, index)
-    score = image.score(result.texts, index)
-    share = "" if score.probability is None else f" {score.probability:6.1%}"
-    return Text(f"{'*' if best else ' '}{score.similarity:7.4f}{share}", style=BEST_STYLE if best else "")
+    score = format_score(image.score(result.texts, index))
+    return Text(f"{'*' if best else ' '}{score}", style=BEST_STYLE if best else "")
 
 
-def _empty_table(headings: Sequence[str], min_width: int | None = None) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1), header_style="bold")
-    table.add_column("", no_wrap=True)
-    for heading in headings:
-        table.add_column(Text(heading), no_wrap=True, min_width=min_width)
-    return table
+def format_score(score: Score) -> str:
+    """A similarity and, where there is one, a probability."""
+    return f"{score.similarity:7.4f}" + ("" if score.probability is None else f" {score.probability:6.1%}")
 
 
-def _frame(result: RankResult, table: Table, layout: str) -> TableParts:
+def frame(result: RankResult, table: Table, layout: str, *, marked: bool = True) -> TableParts:
     """The table under the model's name and above a sentence that says what its numbers are."""
-    return describe_run(result), table, Text(f"{layout}: {explain(result)}", style="dim")
-
-
-def describe_run(result: RankResult) -> Text:
-    """The model, and what it ran on."""
-    model = result.model
-    title = [model.name, *([model.pretrained] if model.pretrained else []), result.device, result.precision]
-    title += [result.engine] if result.engine != "torch" else []
-    return Text(" · ".join(printable(part, MAX_TITLE_PART) for part in title), style="bold")
+    first_line = title(result.model, result.device, result.precision, result.engine)
+    return first_line, table, Text(f"{layout}: {explain(result, marked=marked)}", style="dim")
 
 
 def explain(result: RankResult, *, marked: bool = True) -> str:
@@ -222,9 +208,7 @@ PLACE_WIDTH, IMAGE_SCORE_WIDTH, GAPS = 4, 16, 12  # cells of the other columns, 
 
 def build_top_images_table(result: RankResult, count: int, width: int, *, whole_names: bool = False) -> TableParts:
     """Lay out the `count` best images of each text, a line each, the text in the first line of its group."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1), header_style="bold")
-    for heading in ("text", "", "image", "score"):
-        table.add_column(heading, no_wrap=True, justify="right" if heading == "" else "left")
+    table = empty_table(["text", "", "image", "score"], right=[1])
     files = result.images if whole_names else strip_common_folder(result.images)
     room = max(8, (width - PLACE_WIDTH - IMAGE_SCORE_WIDTH - GAPS) // 2)
     texts = [printable(text) for text in result.texts] if whole_names else shorten_all(result.texts, room)
@@ -232,39 +216,13 @@ def build_top_images_table(result: RankResult, count: int, width: int, *, whole_
     names = dict(zip(result.images, labels, strict=True))
     for row, text in enumerate(texts):
         for rank, image in enumerate(result.top_images(row, count), start=1):
-            score = image.score(result.texts, row)
-            share = "" if score.probability is None else f" {score.probability:6.1%}"
-            table.add_row(
-                Text(text if rank == 1 else ""),
-                str(rank),
-                Text(names[image.image]),
-                Text(f"{score.similarity:7.4f}{share}"),
-                end_section=rank == count,
-            )
+            score = Text(format_score(image.score(result.texts, row)))
+            label = Text(text if rank == 1 else "")
+            table.add_row(label, str(rank), Text(names[image.image]), score, end_section=rank == count)
+    return frame(result, table, describe_top_images(result, count), marked=False)
+
+
+def describe_top_images(result: RankResult, count: int) -> str:
+    """What a table of the best images of each text lists."""
     images = pluralise(len(result.images), "image")
-    layout = f"The best {min(count, len(result.images)):,} of {images} for each text, best first"
-    return describe_run(result), table, Text(f"{layout}: {explain(result, marked=False)}", style="dim")
-
-
-def format_top_images_lines(result: RankResult, count: int) -> str:
-    """A line of JSON a text: its best images, best first."""
-    lines = []
-    for row, text in enumerate(result.texts):
-        images = [{"image": image.image, **_numbers(result, row, image)} for image in result.top_images(row, count)]
-        lines.append(to_json({"text": text, "images": images}) + "\n")
-    return "".join(lines)
-
-
-def format_top_images_csv(result: RankResult, count: int) -> str:
-    """CSV, a line a pair, grouped by text, best first."""
-    rows = [
-        csv_line((image.image, text, *_numbers(result, row, image).values()))
-        for row, text in enumerate(result.texts)
-        for image in result.top_images(row, count)
-    ]
-    return csv_line(CSV_FIELDS) + "".join(rows)
-
-
-def _numbers(result: RankResult, row: int, image: ImageScores) -> dict[str, object]:
-    fields = score_fields(image.score(result.texts, row))
-    return {"similarity": fields["similarity"], "probability": fields["probability"]}
+    return f"The best {min(count, len(result.images)):,} of {images} for each text, best first"

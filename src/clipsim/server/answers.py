@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from clipsim.errors import ClipsimError, Setting
-from clipsim.render.safe_json import to_json
+from clipsim.render.json import to_json
 from clipsim.server.served_models import BadImageError
 
 FIELDS = {"images", "texts", "templates", "plus", "minus", "weight", "top", "min_similarity", "model", "input"}

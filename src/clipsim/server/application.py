@@ -19,9 +19,8 @@ from clipsim.embedding.embedder import Embedder
 from clipsim.errors import ClipsimError
 from clipsim.inputs.sources import BytesSource
 from clipsim.inputs.texts import clean_texts
-from clipsim.render.json import format_json
+from clipsim.render.json import format_json, to_json
 from clipsim.render.page import format_routes_page
-from clipsim.render.safe_json import to_json
 from clipsim.server import answers
 from clipsim.server.answers import RequestError, json_response
 from clipsim.server.bodies import EMBEDDINGS, RANK, SEARCH, parse_body, read_body

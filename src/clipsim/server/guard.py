@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from clipsim.render.safe_json import to_json
+from clipsim.render.json import to_json
 from clipsim.server.answers import RequestError
 from clipsim.server.metrics import Metrics
 from clipsim.server.settings import ServerSettings

@@ -1,4 +1,4 @@
-"""Tests of `render.labels`: names of a given width that stay different."""
+"""Tests of `render.parts`: names of a given width that stay different."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from made_results import NASTY_NAMES
 from rich.cells import cell_len
 
 from clipsim.errors import UNSAFE
-from clipsim.render.labels import shorten, shorten_all, strip_common_folder
+from clipsim.render.parts import shorten, shorten_all, strip_common_folder
 
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60)
 

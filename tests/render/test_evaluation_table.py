@@ -10,8 +10,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from clipsim.render.evaluation_table import comparison_table, explain_tests
-from clipsim.render.format_metrics import format_estimate, format_p, format_value, make_table
+from clipsim.render.evaluation_table import comparison_table, explain_tests, format_estimate, format_p, format_value
+from clipsim.render.parts import FigureTable
 from clipsim.statistics.estimates import Estimate
 from clipsim.statistics.paired_tests import Comparison, Difference
 
@@ -67,7 +67,7 @@ def test_no_terminal_is_too_narrow_for_figures(width: int, names: int) -> None:
     ]
     del headings[names:2], row[names:2]
 
-    text = drawn([make_table(headings, [row, row], numbers_from=names)], width)
+    text = drawn([FigureTable(headings, [row, row], numbers_from=names)], width)
 
     assert all(text.count(figure) == 2 for figure in row[names:] if figure)
     assert max(map(cell_len, text.splitlines())) <= width
@@ -77,7 +77,7 @@ def test_no_terminal_is_too_narrow_for_figures(width: int, names: int) -> None:
 
 def test_a_table_that_fits_is_a_table() -> None:
     """As wide as its cells need, its figures aligned to the right."""
-    lines = drawn([make_table(["label", "recall"], [["cat", "100.0 %"], ["dog", "7.0 %"]])], 80).splitlines()
+    lines = drawn([FigureTable(["label", "recall"], [["cat", "100.0 %"], ["dog", "7.0 %"]])], 80).splitlines()
 
     assert [line.strip() for line in (lines[0], *lines[2:])] == [
         "label    recall",
