@@ -1,4 +1,4 @@
-"""A path → the identity of its file, its SHA-256 and its `FileStamp`; names that are not UTF-8; atomic writes."""
+"""A path → the SHA-256 of its file and its `FileStamp`; names that are not UTF-8; atomic writes."""
 
 from __future__ import annotations
 
@@ -16,38 +16,6 @@ _FILE_ADDRESS = "file://"
 _SURROGATES = re.compile("[\udc80-\udcff]")  # how Python carries bytes that are not UTF-8
 # A file may change twice within one tick of the clock that stamps it. FAT's ticks are 2 s.
 CLOCK_TICK = 2_000_000_000  # nanoseconds
-
-
-def file_identity(path: str | os.PathLike[str], stat_result: os.stat_result | None = None) -> tuple[object, ...]:
-    """Return a key that is equal for two names exactly if they name the same file now.
-
-    Symbolic links are followed. The key is the device and inode, or the real path where the file system reports no
-    inode numbers.
-
-    Raises
-    ------
-    OSError
-        The file does not exist or cannot be reached.
-    """
-    stat_result = stat_result or Path(path).stat()
-    if stat_result.st_ino:
-        return (stat_result.st_dev, stat_result.st_ino)
-    return (os.path.realpath(path),)
-
-
-def name_identity(path: str | os.PathLike[str], stat_result: os.stat_result | None = None) -> tuple[object, ...]:
-    """As `file_identity`, but different for hard links: equal exactly if removing one name removes the other.
-
-    That is so where one is a symbolic link, leads through one, or is another spelling (`a`, `./a`).
-
-    Raises
-    ------
-    OSError
-        The file does not exist or cannot be reached.
-    """
-    stat_result = stat_result or Path(path).stat()
-    identity = file_identity(path, stat_result)
-    return identity if stat_result.st_nlink == 1 else (*identity, os.path.realpath(path))
 
 
 def escape_name(name: str) -> str:

@@ -10,7 +10,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from clipsim.errors import DataError, UsageError
-from clipsim.files import file_identity, name_identity
 from clipsim.inputs.captions import CAPTION_COLUMNS, MAX_TEXT_BYTES, find_caption
 from clipsim.inputs.lists import check_list
 from clipsim.inputs.paths import NameFilter, find_images, find_listed_images
@@ -211,7 +210,19 @@ def identify(source: Source, *, hard_links: bool = False) -> object:
 
 
 def identify_name(name: str, *, hard_links: bool = False) -> object:
-    """`files.name_identity`, or with `hard_links` `files.file_identity`; None for a name of nothing."""
+    """A key that is equal for two names exactly if removing one file removes the other; None for a name of nothing.
+
+    So it is where one name is a symbolic link, leads through one, or is another spelling (`a`, `./a`); with
+    `hard_links`, for hard links too.
+    """
     with suppress(OSError, ValueError):
-        return file_identity(name) if hard_links else name_identity(name)
+        return identify_stat(name, os.stat(name), hard_links=hard_links)  # noqa: PTH116 (called a million times)
     return None
+
+
+def identify_stat(name: str, stat_result: os.stat_result, *, hard_links: bool = False) -> object:
+    """As `identify_name`, of a file's `os.stat` record. Raises OSError."""
+    if not stat_result.st_ino:  # a file system without inode numbers
+        return os.path.realpath(name)
+    inode = (stat_result.st_dev, stat_result.st_ino)
+    return inode if hard_links or stat_result.st_nlink == 1 else (*inode, os.path.realpath(name))

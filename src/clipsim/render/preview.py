@@ -191,8 +191,7 @@ def _fit_texts(texts: Sequence[str], width: int) -> list[str]:
 
 def _score_line(result: RankResult, image: ImageScores, index: int, text: str, *, marked: bool = True) -> Text:
     best = marked and stands_out(result, image, index)
-    score = format_score(image.score(result.texts, index))
-    return Text(f"{text} {'*' if best else ' '}{score}", style=BEST_STYLE if best else "")
+    return Text(f"{text} {'*' if best else ' '}{format_score(image, index)}", style=BEST_STYLE if best else "")
 
 
 def _table(entries: Iterable[tuple[bytes | None, str, Sequence[Text]]], preview: Preview, width: int) -> Table:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from clipsim.errors import pluralise, printable
 from clipsim.render.parts import empty_table, shorten_all, strip_common_folder, title
-from clipsim.results.rank import ImageScores, RankResult, Score
+from clipsim.results.rank import ImageScores, RankResult
 
 TableParts = tuple[Text, Table, Text]  # title, table, caption
 
@@ -32,9 +32,10 @@ def build_table(result: RankResult, width: int, top: int | None = None, *, whole
     them: a column an image if that fits, else a row an image, else the same with shortened names; where no layout fits,
     a row an image with as many texts as do. With `whole_names` no name is shortened: the table may be wider.
     """
-    score = SCORE_WIDTH if result.probabilities is None else SCORE_AND_SHARE_WIDTH
+    score = SCORE_AND_SHARE_WIDTH if _has_probabilities(result) else SCORE_WIDTH
     result = _order_by_only_text(result)
-    files = list(result.images) if whole_names else strip_common_folder(result.images)
+    files = [image.image for image in result.scores]
+    files = files if whole_names else strip_common_folder(files)
     if top is None:
         columns = _Layout(files, result.texts, score, width)  # a column an image
         texts = [*result.texts, NONE] if result.thresholds else result.texts
@@ -72,7 +73,7 @@ class _Layout:
     def whole(self) -> tuple[list[str], list[str]] | None:
         """The row labels and the headings, where the names fit as they are."""
         side, headings = [printable(name) for name in self.beside], [printable(name) for name in self.over]
-        return (side, headings) if self._room(headings) >= _widest(self.beside) else None
+        return (side, headings) if self._room(headings) >= max(map(cell_len, side), default=0) else None
 
     def shortened(self) -> tuple[list[str], list[str]] | None:
         """The same with names shortened as little as is needed, where that suffices."""
@@ -168,13 +169,13 @@ def _none_cell(image: ImageScores) -> Text:
 
 def _score_cell(result: RankResult, image: ImageScores, index: int) -> Text:
     best = stands_out(result, image, index)
-    score = format_score(image.score(result.texts, index))
-    return Text(f"{'*' if best else ' '}{score}", style=BEST_STYLE if best else "")
+    return Text(f"{'*' if best else ' '}{format_score(image, index)}", style=BEST_STYLE if best else "")
 
 
-def format_score(score: Score) -> str:
-    """A similarity and, where there is one, a probability."""
-    return f"{score.similarity:7.4f}" + ("" if score.probability is None else f" {score.probability:6.1%}")
+def format_score(image: ImageScores, index: int) -> str:
+    """The cosine of an image and a text, and their probability where there is one."""
+    share = "" if image.probabilities is None else f" {image.probabilities[index]:6.1%}"
+    return f"{image.similarity[index]:7.4f}{share}"
 
 
 def frame(result: RankResult, table: Table, layout: str, *, marked: bool = True) -> TableParts:
@@ -189,7 +190,7 @@ def explain(result: RankResult, *, marked: bool = True) -> str:
     mark = "; * is an image's best text." if count > 1 and marked else "."
     if result.thresholds is not None and marked:
         mark = f"; * is an image's best text of those that reach their thresholds, or {NONE}."
-    if result.probabilities is None:
+    if not _has_probabilities(result):
         return f"the cosine similarity; a single text has no probability{mark}"
     if model.head == "sigmoid":
         bias = "" if model.logit_bias is None else f", bias {model.logit_bias:.4g}"
@@ -201,6 +202,10 @@ def explain(result: RankResult, *, marked: bool = True) -> str:
         f"the cosine similarity, and the probability, which is the text's share of its image among these {count} texts "
         f"(softmax, scale {model.logit_scale:.4g}){mark}"
     )
+
+
+def _has_probabilities(result: RankResult) -> bool:
+    return any(image.probabilities is not None for image in result.scores)
 
 
 PLACE_WIDTH, IMAGE_SCORE_WIDTH, GAPS = 4, 16, 12  # cells of the other columns, and between columns
@@ -216,7 +221,7 @@ def build_top_images_table(result: RankResult, count: int, width: int, *, whole_
     names = dict(zip(result.images, labels, strict=True))
     for row, text in enumerate(texts):
         for rank, image in enumerate(result.top_images(row, count), start=1):
-            score = Text(format_score(image.score(result.texts, row)))
+            score = Text(format_score(image, row))
             label = Text(text if rank == 1 else "")
             table.add_row(label, str(rank), Text(names[image.image]), score, end_section=rank == count)
     return frame(result, table, describe_top_images(result, count), marked=False)

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from clipsim.embedding.embedder import Embedder
 from clipsim.engines.choice import default_workers, usable_cores
 from clipsim.errors import ImageError, UsageError, pluralise
-from clipsim.files import digest_stream, file_identity
+from clipsim.files import digest_stream
 from clipsim.images.copies import ImageHeader, could_be_copies, is_copy, read_header
 from clipsim.images.grey_copies import GreyCopy, make_grey_copy, measure_source
-from clipsim.inputs.expand import Repeats, identify
+from clipsim.inputs.expand import Repeats, identify, identify_stat
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.models.catalogue import BUNDLED
 from clipsim.options import as_number, check_flag
@@ -40,7 +40,7 @@ Distance = Callable[[int, int], float]
 class FileNow:
     """A file as it is now: what names it, how it is seen, and the facts of its image where it is one."""
 
-    identity: tuple[object, ...]
+    identity: object
     names: int  # hard links
     is_link: bool
     bytes: int
@@ -129,7 +129,7 @@ def _look(source: Source) -> FileNow | None:
         facts = read_header(source)
     try:
         is_link = os.path.islink(source.name)  # noqa: PTH114 (a Path raises for odd names)
-        identity = file_identity(source.name, stat_result)
+        identity = identify_stat(source.name, stat_result, hard_links=True)
     except (OSError, ValueError):
         return None
     return FileNow(identity, stat_result.st_nlink, is_link, stat_result.st_size, stat_result.st_mtime_ns, facts)
