@@ -171,18 +171,18 @@ def tokenize(texts: str | Sequence[str], context_length: int = CONTEXT_LENGTH, t
     import torch
 
     tokenizer = _tokenizer()
-    given: list[str] = []
+    checked: list[str] = []
     for text in as_list(texts, "texts"):
         if not isinstance(text, str):
             raise UsageError(f"{printable(repr(text), MAX_QUOTED)} is not a string", parameter="texts")
-        given.append(text)
-    result = torch.zeros(len(given), context_length, dtype=torch.long)
-    for row, text in zip(result, given, strict=True):
+        checked.append(text)
+    result = torch.zeros(len(checked), context_length, dtype=torch.long)
+    for row, text in zip(result, checked, strict=True):
         ids = [tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id]
         if len(ids) > context_length:
             if not truncate:
-                shown = printable(text, MAX_QUOTED)
-                raise TextError(f"Input '{shown}' is too long for context length {context_length}: {len(ids)} tokens")
+                quoted = printable(text, MAX_QUOTED)
+                raise TextError(f"Input '{quoted}' is too long for context length {context_length}: {len(ids)} tokens")
             ids = [*ids[: context_length - 1], tokenizer.eot_token_id]
         row[: len(ids)] = torch.tensor(ids)
     return result  # type: ignore[return-value]  # a LongTensor by its dtype

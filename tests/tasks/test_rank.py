@@ -15,7 +15,7 @@ from clipsim.errors import NoInputError
 from clipsim.inputs.arguments import make_sources
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.tasks.progress import Progress
-from clipsim.tasks.rank import RankRequest, embed_prompts, run, score
+from clipsim.tasks.rank import RankRequest, make_text_vectors, run, score
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_vectors_that_exist_are_scored_alike(embedder: Embedder, colours: Path) 
     """`score` gives what `run` gives, from the vectors of its texts and images."""
     request = RankRequest.check(list(make_sources(str(colours))), ["red", "RED", "blue"], sort_by="blue")
     with embedder:
-        texts = embed_prompts(embedder, request.texts)
+        texts = make_text_vectors(embedder, request.texts)
         with closing(embedder.open_pipeline(request.sources)) as pipeline:
             outcomes = [outcome for batch in embedder.embed_images(pipeline) for outcome in batch]
         result = score(embedder, request, texts, outcomes)

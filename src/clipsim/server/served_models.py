@@ -25,7 +25,7 @@ from clipsim.server.served_images import ServedImages
 from clipsim.tasks.progress import ProgressCallback, ignore_progress
 from clipsim.tasks.rank import TextVectors, join_vectors
 from clipsim.tasks.search import SearchRequest, find, make_queries
-from clipsim.tasks.search_targets import Collection, check_models
+from clipsim.tasks.search_targets import EmbeddedCollection, check_models
 
 MAX_TEXT_BYTES = 32_000_000  # of the vectors of texts that are kept, with the texts
 MAX_IMAGE_BYTES = 32_000_000  # of the vectors of images that are kept
@@ -89,7 +89,7 @@ class ServedModel:
         self._preparing = 0
         self._decoding = Slots(embedder.workers)
         self._thread: ModelThread | None = None
-        self.collection: Collection | None = None
+        self.collection: EmbeddedCollection | None = None
         self.unsearchable = "no images to search; start the server with PATHS"
         self._images = ServedImages([])
         self._notices: list[str] = []
@@ -115,7 +115,7 @@ class ServedModel:
         except DatasetError as error:  # the vectors of another model, which may be served too
             self.unsearchable = str(error)
             return
-        collection = Collection()
+        collection = EmbeddedCollection(self.embedder.facts.embed_dim)
         collection.fill(self.embedder, images.targets, progress)
         images.name(collection.sources)
         self.collection = collection

@@ -21,7 +21,7 @@ MAX_CONFUSION_LABELS = 2000  # of a matrix that is kept whole: four million coun
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One image: its label and the best one, as indices; the place of its label, from 1; cosines and probabilities.
+    """One image: its label and the best one, as indices; the rank of its label, from 1; cosines and probabilities.
 
     The label of an image that belongs to none of the labels is their number; its rank and its label's scores are None.
     """
@@ -71,7 +71,7 @@ class Classification:
     """What a model's predictions amount to.
 
     `confusion` is (labels, labels) counts, rows the true labels, None for more than `MAX_CONFUSION_LABELS`; `ranks` is
-    the (n,) place of each image's label, from 1. With a `rejection`, the last label is that of none.
+    the (n,) rank of each image's label, from 1. With a `rejection`, the last label is that of none.
     """
 
     metrics: dict[str, Estimate | None]
@@ -283,11 +283,11 @@ def reject_unlabelled(
 
 def _youden(best: NDArray[np.float64], is_none: NDArray[np.bool_]) -> float:
     """The threshold that tells the two kinds apart best: half-way between two scores; the lowest of equals."""
-    scores, place = np.unique(best, return_inverse=True)
+    scores, score_indices = np.unique(best, return_inverse=True)
     if len(scores) == 1:
         return float(scores[0])
-    none, known = (np.bincount(place[kind], minlength=len(scores)) for kind in (is_none, ~is_none))
-    index = np.cumsum(none)[:-1] / none.sum() - np.cumsum(known)[:-1] / known.sum()
+    none, labelled = (np.bincount(score_indices[kind], minlength=len(scores)) for kind in (is_none, ~is_none))
+    index = np.cumsum(none)[:-1] / none.sum() - np.cumsum(labelled)[:-1] / labelled.sum()
     cut = int(index.argmax())
     return float(scores[cut] + scores[cut + 1]) / 2
 
@@ -295,8 +295,8 @@ def _youden(best: NDArray[np.float64], is_none: NDArray[np.bool_]) -> float:
 def _auroc(best: NDArray[np.float64], is_none: NDArray[np.bool_]) -> float | None:
     """The area under the ROC curve as Mann and Whitney's U; ties count half. None where one kind is missing."""
     none = np.sort(best[is_none])
-    known = best[~is_none]
-    if not (len(none) and len(known)):
+    labelled = best[~is_none]
+    if not (len(none) and len(labelled)):
         return None
-    below, up_to = (np.searchsorted(none, known, side) for side in ("left", "right"))
-    return float((below.sum() + up_to.sum()) / 2 / (len(none) * len(known)))
+    below, up_to = (np.searchsorted(none, labelled, side) for side in ("left", "right"))
+    return float((below.sum() + up_to.sum()) / 2 / (len(none) * len(labelled)))

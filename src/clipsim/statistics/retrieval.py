@@ -50,15 +50,15 @@ class Gallery:
         if direction == IMAGE_TO_TEXT:
             right, size = self.right_captions(), len(self.texts)
         misses: dict[int, float] = {}
-        for count in {len(found) for found in right}:
-            misses[count] = math.prod((size - count - place) / (size - place) for place in range(min(k, size)))
-        return 1 - math.fsum(max(0.0, misses[len(found)]) for found in right) / len(right)
+        for count in set(map(len, right)):
+            misses[count] = math.prod((size - count - drawn) / (size - drawn) for drawn in range(min(k, size)))
+        return 1 - math.fsum(max(0.0, misses[len(own)]) for own in right) / len(right)
 
 
 def _groups(keys: Indices, values: Indices) -> dict[int, Indices]:
     order = np.lexsort((values, keys))
-    found, starts = np.unique(keys[order], return_index=True)
-    return {int(key): np.unique(part) for key, part in zip(found, np.split(values[order], starts[1:]), strict=True)}
+    distinct, starts = np.unique(keys[order], return_index=True)
+    return {int(key): np.unique(part) for key, part in zip(distinct, np.split(values[order], starts[1:]), strict=True)}
 
 
 def measure_retrieval(
@@ -90,11 +90,11 @@ def _median(ranks: Indices, images: Indices, n_images: int, seed: int) -> Estima
     ordered, owners = ranks[order], images[order]
     rng = np.random.default_rng(seed)
     medians: Floats = np.empty(RESAMPLES)
-    for place in range(RESAMPLES):
+    for sample in range(RESAMPLES):
         total = np.cumsum(np.bincount(rng.integers(0, n_images, n_images), minlength=n_images)[owners])
         middle = total[-1] / 2
         low, high = (np.searchsorted(total, middle, side) for side in ("left", "right"))
-        medians[place] = (ordered[low] + ordered[min(high, len(ordered) - 1)]) / 2
+        medians[sample] = (ordered[low] + ordered[min(high, len(ordered) - 1)]) / 2
     return Estimate(float(np.median(ranks)), *percentile_interval(medians), len(ranks), "bootstrap over images")
 
 
@@ -112,10 +112,10 @@ SCORES: dict[str, tuple[str, Callable[[float], float]]] = {
 
 def measure_pairs(cosines: list[list[float]], *, seed: int) -> dict[str, Estimate | None]:
     """The cosines of each image with its captions → the means of the scores, with bootstrap intervals over images."""
-    counts: Floats = np.array([len(found) for found in cosines], np.float64)
+    counts: Floats = np.array([len(own) for own in cosines], np.float64)
     return {
         name: estimate_mean(
-            np.array([sum(map(score, found)) for found in cosines], np.float64), counts, seed=seed, formula=formula
+            np.array([sum(map(score, own)) for own in cosines], np.float64), counts, seed=seed, formula=formula
         )
         for name, (formula, score) in SCORES.items()
     }

@@ -154,7 +154,7 @@ class Dataset:
         return records
 
     def _by_shard(self, rows: Sequence[int]) -> Iterator[tuple[int, int, list[int]]]:
-        """The shards that hold some rows: number, first row, and the places in `rows` of those it holds."""
+        """The shards that hold some rows: number, first row, and the positions in `rows` of those it holds."""
         positions: dict[int, list[int]] = {}
         for position, row in enumerate(rows):
             if not 0 <= row < len(self):

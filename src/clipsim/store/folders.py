@@ -27,7 +27,7 @@ class Folder(Protocol):
     Every method raises DatasetError, naming the folder, where the system or the store refuses.
     """
 
-    shown: str
+    label: str
 
     def list_names(self, below: str = "") -> list[str]:
         """The names of what is directly in the folder, or in a folder within it."""
@@ -70,7 +70,7 @@ class LocalFolder:
     """A folder on this machine."""
 
     def __init__(self, path: str) -> None:
-        self.path, self.shown = Path(path), printable(path)
+        self.path, self.label = Path(path), printable(path)
 
     def list_names(self, below: str = "") -> list[str]:
         """The names of what is directly in the folder, or in a folder within it."""
@@ -164,7 +164,7 @@ class LocalFolder:
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    raise DatasetError(f"{self.shown}: another process is writing to it") from None
+                    raise DatasetError(f"{self.label}: another process is writing to it") from None
             yield
         finally:
             os.close(descriptor)
@@ -174,16 +174,16 @@ class LocalFolder:
         try:
             yield
         except FileNotFoundError as error:
-            raise _NoSuchFileError(f"{self.shown}: cannot {verb} it: {error.strerror}") from error
+            raise _NoSuchFileError(f"{self.label}: cannot {verb} it: {error.strerror}") from error
         except OSError as error:
-            raise DatasetError(f"{self.shown}: cannot {verb} it: {error.strerror or error}") from error
+            raise DatasetError(f"{self.label}: cannot {verb} it: {error.strerror or error}") from error
 
 
 class StoreFolder:
     """A folder in an object store, by its address; one request writes an object, completely or not at all."""
 
     def __init__(self, address: str) -> None:
-        self.shown = printable(address)
+        self.label = printable(address)
         with requires("remote", "object stores need fsspec"):
             from fsspec.core import url_to_fs
         with self._errors("open"):
@@ -192,7 +192,7 @@ class StoreFolder:
         self._protocols = {protocols} if isinstance(protocols, str) else set(protocols)
         if self._protocols.isdisjoint({*_OBJECT_STORES, "memory"}):
             raise DatasetError(
-                f"{self.shown}: a data set needs a store that writes files in one step ({', '.join(_STORE_NAMES)}); "
+                f"{self.label}: a data set needs a store that writes files in one step ({', '.join(_STORE_NAMES)}); "
                 "write it into a folder of this machine, and copy that"
             )
 
@@ -277,9 +277,9 @@ class StoreFolder:
         try:
             yield
         except FileNotFoundError as error:
-            raise _NoSuchFileError(f"{self.shown}: cannot {verb} it: no such object or bucket") from error
+            raise _NoSuchFileError(f"{self.label}: cannot {verb} it: no such object or bucket") from error
         except Exception as error:  # client libraries raise errors of their own
-            raise DatasetError(f"{self.shown}: cannot {verb} it: {first_line(error, 160)}") from error
+            raise DatasetError(f"{self.label}: cannot {verb} it: {first_line(error, 160)}") from error
 
 
 class _NoSuchFileError(DatasetError):

@@ -181,21 +181,21 @@ def remove_index(folder: Folder) -> bool:
 
 def open_index(dataset: Dataset) -> tuple[VectorIndex | None, list[str]]:
     """A data set's index, None where none can be used; and notices of whether it is used, and why not."""
-    shown = printable(str(dataset.folder))
-    again = f"'clipsim index {shown}' builds a new one"
-    damaged = [f"{shown}: its index is damaged and is not used; {again}"]
+    label = printable(str(dataset.folder))
+    again = f"'clipsim index {label}' builds a new one"
+    damaged = [f"{label}: its index is damaged and is not used; {again}"]
     try:
         content = LocalFolder(str(dataset.folder)).read(INFO_NAME)
     except DatasetError as error:
-        return None, [f"{shown}: its index is not used: {error}"]
+        return None, [f"{label}: its index is not used: {error}"]
     if content is None:
         return None, [] if not own_names(LocalFolder(str(dataset.folder))) else damaged
     try:
         info = IndexInfo.from_json(content.decode())
     except ValueError:
-        return None, [f"{shown}: its index is damaged or of another version and is not used; {again}"]
+        return None, [f"{label}: its index is damaged or of another version and is not used; {again}"]
     if info.fingerprint != dataset.fingerprint:
-        return None, [f"{shown}: its index was built from other vectors and is not used; {again}"]
+        return None, [f"{label}: its index was built from other vectors and is not used; {again}"]
     try:
         faiss = _import_faiss()
         file = dataset.folder / FOLDER / info.file
@@ -204,10 +204,10 @@ def open_index(dataset: Dataset) -> tuple[VectorIndex | None, list[str]]:
         if (index.ntotal, index.d, index.nlist) != (len(dataset), dataset.info.dimensions, info.lists):
             return None, damaged
     except MissingPackageError as error:
-        return None, [f"{shown}: its index is not used: {error}"]
+        return None, [f"{label}: its index is not used: {error}"]
     except (RuntimeError, AttributeError):  # of which DatasetError is one
         return None, damaged
-    return VectorIndex(dataset, index, info), [f"{shown}: searched by its index, {_describe_recall(info)}"]
+    return VectorIndex(dataset, index, info), [f"{label}: searched by its index, {_describe_recall(info)}"]
 
 
 def _describe_recall(info: IndexInfo) -> str:

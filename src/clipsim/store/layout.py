@@ -70,7 +70,7 @@ class VectorInfo:
 class DatasetInfo(VectorInfo):
     """What `clipsim.json` says.
 
-    `sources` is the number of inputs that were named, and `sources_digest` the SHA-256 of their names and places.
+    `sources` is the number of inputs that were named, and `sources_digest` the SHA-256 of their names and positions.
     `base` is the folder that relative names of images start from, None in data sets of earlier versions.
     `images`, `captions` and `errors` are counts, None until the data set is complete; `captions` is None also where no
     captions were embedded. `rows` are the numbers of vectors in each shard and `files` the files of all shards, both
@@ -178,16 +178,16 @@ def is_dataset(folder: str | Path) -> bool:
 def read_dataset_info(folder: Path) -> DatasetInfo:
     """The record of a data set. Raises DatasetError where there is none, or it is of another version."""
     path = folder / INFO_FILE
-    shown = printable(str(path))
+    label = printable(str(path))
     try:
         return DatasetInfo.from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DatasetError(f"{printable(str(folder))}: not a folder of vectors: it has no {INFO_FILE}") from error
     except OSError as error:
-        raise DatasetError(f"{shown}: cannot read it: {error.strerror or error}") from error
+        raise DatasetError(f"{label}: cannot read it: {error.strerror or error}") from error
     except ValueError as error:
         raise DatasetError(
-            f"{shown}: damaged, edited or of another version (not {SCHEMA}); embed the images into a new folder"
+            f"{label}: damaged, edited or of another version (not {SCHEMA}); embed the images into a new folder"
         ) from error
 
 

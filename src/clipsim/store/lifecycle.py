@@ -96,11 +96,11 @@ def read_plan(folder: Folder, shard: int) -> list[dict[str, Any]]:
     """The records of one shard's inputs. Raises DatasetError where they are missing."""
     content = folder.read(sources_name(shard))
     if content is None:
-        raise DatasetError(f"{folder.shown}: {sources_name(shard)} is missing; run the same command again")
+        raise DatasetError(f"{folder.label}: {sources_name(shard)} is missing; run the same command again")
     try:
         return [dict(json.loads(line)) for line in content.splitlines()]
     except (ValueError, TypeError) as error:
-        raise DatasetError(f"{folder.shown}: {sources_name(shard)} is damaged") from error
+        raise DatasetError(f"{folder.label}: {sources_name(shard)} is damaged") from error
 
 
 def sources_name(shard: int) -> str:
@@ -119,7 +119,7 @@ def _chunks(records: Iterable[dict[str, Any]], size: int) -> Iterator[list[str]]
 
 
 def _other(folder: Folder) -> str:
-    return f"{folder.shown} holds vectors of other inputs"
+    return f"{folder.label} holds vectors of other inputs"
 
 
 def _keep(path: Path, content: bytes) -> None:
@@ -165,14 +165,14 @@ def read_earlier(folder: Folder) -> DatasetInfo | None:
             info = DatasetInfo.from_json(content.decode())
         except ValueError as error:
             raise DatasetError(
-                f"{folder.shown}: its {INFO_FILE}, the record of the data set, is damaged, edited or of "
+                f"{folder.label}: its {INFO_FILE}, the record of the data set, is damaged, edited or of "
                 f"another version; {ANOTHER}, or remove this one yourself"
             ) from error
         _remove_scratch(folder)
         return _remove_replaced(folder, info) if info.replaces else info
     foreign = sorted(set(folder.list_names()) - {STATE_FOLDER})
     if foreign:
-        raise DatasetError(f"{folder.shown}: the folder is not empty and holds no vectors of clipsim; {ANOTHER}")
+        raise DatasetError(f"{folder.label}: the folder is not empty and holds no vectors of clipsim; {ANOTHER}")
     _remove_scratch(folder)
     return None
 
@@ -198,7 +198,7 @@ def check_room(folder: Folder, own: set[str], info: DatasetInfo) -> None:
     for name in chain((ERRORS_FILE,), new_names):
         if name in existing - own:
             raise DatasetError(
-                f"{folder.shown}: {name} does not belong to the data set there and would be replaced; {ANOTHER}"
+                f"{folder.label}: {name} does not belong to the data set there and would be replaced; {ANOTHER}"
             )
 
 
@@ -269,7 +269,7 @@ def finish(folder: Folder, info: DatasetInfo) -> DatasetInfo:
                     if record is None:
                         folder.remove(shard_name("metadata", shard))  # so that the shard is made again
                         raise DatasetError(
-                            f"{folder.shown}: the record of shard {shard} is damaged; run the same command again"
+                            f"{folder.label}: the record of shard {shard} is damaged; run the same command again"
                         )
                     images += record.images
                     captions += record.captions
@@ -281,7 +281,7 @@ def finish(folder: Folder, info: DatasetInfo) -> DatasetInfo:
                         digest.update(line)
                         size += file.write(line)
         except OSError as error:
-            raise DatasetError(f"{folder.shown}: cannot write {ERRORS_FILE}: {error.strerror or error}") from error
+            raise DatasetError(f"{folder.label}: cannot write {ERRORS_FILE}: {error.strerror or error}") from error
         folder.publish(made, ERRORS_FILE)
     files[ERRORS_FILE] = FileInfo(size, digest.hexdigest())
     done = replace(

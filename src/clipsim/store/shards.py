@@ -346,9 +346,9 @@ class ShardWriter:
         try:
             yield
         except DatasetError as error:
-            if str(error).startswith(self._folder.shown):
+            if str(error).startswith(self._folder.label):
                 raise
-            raise DatasetError(f"{self._folder.shown}: shard {self._shard}: {error}") from error
+            raise DatasetError(f"{self._folder.label}: shard {self._shard}: {error}") from error
         except (OSError, ValueError) as error:  # of which pyarrow's errors are
             cause = getattr(error, "strerror", None) or printable(str(error), 160)
-            raise DatasetError(f"{self._folder.shown}: cannot write shard {self._shard}: {cause}") from error
+            raise DatasetError(f"{self._folder.label}: cannot write shard {self._shard}: {cause}") from error

@@ -1,12 +1,12 @@
-"""One module a command: what was asked → its result; nothing is parsed and nothing printed.
+"""One module a command: a request → its result; nothing is parsed and nothing printed.
 
 - `progress`: how far any of them is
 - `rank`: texts and images → scores
-- `search`: queries → the nearest images, in `search_targets` by `search_vectors`
+- `search`: queries → the nearest images; `search_targets` is what is searched, `search_vectors` how
 - `duplicates`: groups of images that are alike; `same_files` compares bytes alone
 - `embed`: a data set of vectors, made in this process or by `ray`
 - `index`: the index of a data set, and what it finds
-- `evaluate`: labelled or captioned images → figures; `evaluate_request` is what is asked, `evaluate_runs` measures
+- `evaluate`: labelled or captioned images → figures; `evaluate_request` is the request, `evaluate_runs` measures
 - `threshold`: known images → thresholds
 - `compare`: two results of earlier runs → what changed; `saved_files` reads them
 """

@@ -24,10 +24,9 @@ from clipsim.inputs.sources import FileSource, Source
 from clipsim.models.catalogue import BUNDLED
 from clipsim.options import as_number, check_flag
 from clipsim.results.search import DuplicateGroup, DuplicateImage, DuplicatesResult
-from clipsim.store.vector_table import VectorTable
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model
-from clipsim.tasks.search_targets import Collection, Target, Targets, check_models
+from clipsim.tasks.search_targets import Collection, EmbeddedCollection, Target, Targets, check_models
 from clipsim.vectors.pairs import Groups, Pairs, find_near_pairs
 from clipsim.vectors.pixels import SIDE, Windows, correlate, cut_whole, cut_windows, fit
 
@@ -193,10 +192,10 @@ def run(
     if request.min_similarity is None and embedder.spec.name != BUNDLED:
         notices.append(OTHER_MODEL)
     progress(Progress("loading the model", 0, None, notices=(*embedder.notices, *notices)))
-    with closing(Collection()) as collection:
-        vectors = collection.fill(embedder, request.targets, progress)
+    with closing(EmbeddedCollection(embedder.facts.embed_dim)) as collection:
+        collection.fill(embedder, request.targets, progress)
         with closing(PixelCheck(collection.sources, default_workers())) as check:
-            groups = _group(collection.digests, vectors, threshold, check, request.pixels, progress)
+            groups = _group(collection, threshold, check, request.pixels, progress)
             if check.missing and request.pixels:
                 notices.append(
                     f"pixel check skipped for {pluralise(len(check.missing), 'image')} that could not be read"
@@ -213,24 +212,23 @@ def run(
 
 
 def _group(
-    digests: Sequence[bytes | None],
-    vectors: VectorTable,
+    collection: EmbeddedCollection,
     threshold: float,
     check: PixelCheck,
     pixels: bool,
     progress: ProgressCallback,
 ) -> Groups:
     """The rows that are alike: of the same bytes, or with vectors over the threshold and with `pixels` alike."""
-    copies = find_copies(digests)
+    copies = find_copies(collection.digests)
     repeated = {row for rows in copies for row in rows[1:]}
-    rows = np.array([row for row in range(len(digests)) if row not in repeated], np.int64)
+    rows = np.array([row for row in range(len(collection)) if row not in repeated], np.int64)
     groups = Groups()
     for first, *others in copies:
         for other in others:
             groups.join(first, other)
 
     def take(start: int, end: int) -> NDArray[np.float32]:
-        return vectors.take(rows[start:end])
+        return collection.vectors.take(rows[start:end])
 
     with closing(find_near_pairs(take, len(rows), threshold, workers=usable_cores())) as blocks:
         for done, pairs in blocks:
@@ -339,7 +337,7 @@ def _compare_with_first(collection: Collection, rows: Sequence[int]) -> list[flo
     """The cosine of each row's vector with that of the first; 1 for the same bytes."""
     digest = collection.digests[rows[0]]
     same = [row == rows[0] or (digest is not None and collection.digests[row] == digest) for row in rows]
-    if all(same) or collection.vectors is None:
+    if all(same) or not isinstance(collection, EmbeddedCollection):
         return [1.0] * len(rows)
     order = np.argsort(np.array(rows))
     vectors = np.empty((len(rows), collection.vectors.dimensions), np.float32)

@@ -1,4 +1,4 @@
-"""Sources → a data set of vectors on disk: `EmbedRequest` is what is asked, `run` makes it, in shards."""
+"""Sources → a data set of vectors on disk: `EmbedRequest` is the request, `run` makes it, in shards."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class _Embedding:
             else:
                 self._notices += info.warnings
             if not failed and info.complete and errors_differ(folder, info, self._digest()):
-                self._notices.append(f"{folder.shown}: errors.jsonl was damaged, and is written again")
+                self._notices.append(f"{folder.label}: errors.jsonl was damaged, and is written again")
                 info = finish(folder, info)
             elif not failed and not info.complete:
                 info = finish(folder, info)
@@ -216,7 +216,7 @@ class _Embedding:
         name = str(record.get("tar", record["name"]))
         if record["kind"] in ("file", "tar") and not (is_url(name) or os.path.isabs(name)):  # noqa: PTH117
             raise DatasetError(
-                f"{self._folder.shown}: its relative names start from {printable(base)}; run the command there, or "
+                f"{self._folder.label}: its relative names start from {printable(base)}; run the command there, or "
                 "give another folder"
             )
         return record
@@ -228,7 +228,7 @@ class _Embedding:
         missing = find_missing(self._folder, existing, self._digest())
         for shard, problem in missing.items():
             if problem:
-                self._notices.append(f"{self._folder.shown}: {problem}; shard {shard} is made again")
+                self._notices.append(f"{self._folder.label}: {problem}; shard {shard} is made again")
         return list(missing)
 
     def _digest(self) -> DigestFile | None:
@@ -257,7 +257,7 @@ class _Embedding:
             existing, vectors, dtype=request.dtype, shard_size=request.shard_size, with_captions=request.captions
         )
         if differences:
-            raise DatasetError(f"{self._folder.shown} holds other vectors: {'; '.join(differences)}", hint=START_AGAIN)
+            raise DatasetError(f"{self._folder.label} holds other vectors: {'; '.join(differences)}", hint=START_AGAIN)
 
     def _begin(self, vectors: VectorInfo, existing: DatasetInfo | None, plan: Plan) -> DatasetInfo:
         """Describe the data set before its first shard is written, or check what describes it against the model."""

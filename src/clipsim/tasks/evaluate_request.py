@@ -1,4 +1,4 @@
-"""What an evaluation is asked to do, as a caller names it → `EvaluationRequest`, checked before a model is opened."""
+"""The arguments of an evaluation → `EvaluationRequest`, checked before a model is opened."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ from clipsim.statistics.retrieval import (
     measure_retrieval,
 )
 from clipsim.tasks.evaluate_request import EvaluationRequest, TemplateSet
-from clipsim.tasks.rank import TextVectors, embed_prompts, score_batch
+from clipsim.tasks.rank import TextVectors, make_text_vectors, score_batch
 from clipsim.vectors.similarity import rank_right, unit_rows
 
 Line = dict[str, Any]
@@ -60,9 +60,9 @@ class Run:
         yield
         self.seconds += time.perf_counter() - begun - (self.embedder.seconds_loading - waited)
 
-    def embed(self, prompts: Sequence[str]) -> TextVectors:
-        """Prompts → unit vectors, averaged over the run's templates."""
-        return embed_prompts(self.embedder, prompts, self.template_set.templates)
+    def embed(self, texts: Sequence[str]) -> TextVectors:
+        """Texts → unit vectors, averaged over the run's templates."""
+        return make_text_vectors(self.embedder, texts, self.template_set.templates)
 
 
 @dataclass(frozen=True)

@@ -137,13 +137,13 @@ def _choose_probes(dataset: Dataset, index: VectorIndex) -> tuple[VectorIndex, l
     return index, notices
 
 
-def _recall(exact: Nearest, found: Nearest, own: np.ndarray[Any, Any]) -> float:
+def _recall(exact: Nearest, approximate: Nearest, own: np.ndarray[Any, Any]) -> float:
     """The share of the ten nearest that were found, each query's own row left out; equal cosines count as found."""
     shares = []
     for query, row in enumerate(own):
         nearest = exact.scores[query][exact.rows[query] != row][:NEAREST]
         nearest = nearest[np.isfinite(nearest)]
-        scores = found.scores[query][(found.rows[query] != row) & (found.rows[query] >= 0)]
+        scores = approximate.scores[query][(approximate.rows[query] != row) & (approximate.rows[query] >= 0)]
         if len(nearest):
             shares.append(min(len(nearest), int((scores >= nearest[-1] - SAME_SCORE).sum())) / len(nearest))
     return float(np.mean(shares)) if shares else 1.0

@@ -1,11 +1,11 @@
-"""Images and texts → scores: `RankRequest` is what is asked, `run` gives the result, `stream` batches of scores."""
+"""Images and texts → scores: `RankRequest` is the request, `run` gives the result, `stream` batches of scores."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,7 +44,7 @@ RankOutcome = ImageScores | Failure
 
 @dataclass(frozen=True)
 class RankRequest:
-    """What a ranking is asked, checked before a model is opened.
+    """The arguments of a ranking, checked before a model is opened.
 
     `sources` may be an iterator for `stream`. `on_error` is None for what the embedder's options say. With
     `thumbnails`, each image's scores hold a small image file, and every source is decoded, even where its vector is
@@ -81,27 +81,27 @@ class RankRequest:
         `sort_by` that is not one of the texts; NoInputError for an empty list of sources; DataError for thresholds
         that cannot be read, or lack one of the texts.
         """
-        prompts, text_notices = clean_texts(texts, deduplicate=deduplicate)
-        if not prompts:
+        cleaned, text_notices = clean_texts(texts, deduplicate=deduplicate)
+        if not cleaned:
             raise UsageError("none given", parameter="texts", hint="give at least one")
         checked_templates = check_templates(templates)
         check_flag("deduplicate", deduplicate)
         if on_error is not None:
             check_on_error(on_error)
-        if sort_by is not None and not (isinstance(sort_by, str) and sort_by.strip() in prompts):
+        if sort_by is not None and not (isinstance(sort_by, str) and sort_by.strip() in cleaned):
             raise UsageError("not one of the texts", parameter="sort_by", value=sort_by)
         saved = None
         if thresholds is not None:
             from clipsim.tasks.saved_files import read_thresholds  # with the records of all commands
 
             saved = read_thresholds(thresholds)
-            if unknown := [prompt for prompt in prompts if prompt not in saved.thresholds]:
+            if unknown := [text for text in cleaned if text not in saved.thresholds]:
                 raise DataError(_no_threshold(unknown[0], list(saved.thresholds)))
         if isinstance(sources, Sequence) and not sources:
             raise NoInputError(NO_IMAGES)
         return cls(
             sources,
-            tuple(prompts),
+            tuple(cleaned),
             checked_templates,
             None if sort_by is None else sort_by.strip(),
             saved,
@@ -192,7 +192,7 @@ def stream(
     total = len(request.sources) if isinstance(request.sources, Sequence) else None
     with closing(embedder.open_pipeline(request.sources, live=live, thumbnails=request.thumbnails)) as pipeline:
         pipeline.start()  # images are decoded while the model is loaded for the texts
-        embedded = embed_prompts(embedder, request.texts, request.templates)
+        embedded = make_text_vectors(embedder, request.texts, request.templates)
         facts = embedder.facts
         texts = RankTexts.of(facts, request, embedded)
         progress(Progress("ranking", 0, total, notices=texts.notices))
@@ -243,16 +243,16 @@ def make_result(embedder: Embedder, request: RankRequest, batch: RankBatch) -> R
     )
 
 
-def embed_prompts(embedder: Embedder, prompts: Sequence[str], templates: Sequence[str] = ()) -> TextVectors:
-    """M prompts, each averaged over the templates → their vectors, a few blocks at a time."""
+def make_text_vectors(embedder: Embedder, texts: Sequence[str], templates: Sequence[str] = ()) -> TextVectors:
+    """M texts, each averaged over the templates → their vectors, a few blocks at a time."""
     step = TEXT_BLOCKS * max(1, embedder.batch_size // max(1, len(templates)))  # whole blocks of `embed_texts`
     return join_vectors(
-        embedder.embed_texts(prompts[start : start + step], templates) for start in range(0, len(prompts), step)
+        embedder.embed_texts(texts[start : start + step], templates) for start in range(0, len(texts), step)
     )
 
 
 def join_vectors(blocks: Iterable[TextFeatures]) -> TextVectors:
-    """The features of blocks of prompts in templates → their vectors."""
+    """The features of blocks of texts in templates → their vectors."""
     vectors, identities = [], list[bytes]()
     for block in blocks:
         vectors.append(mean_of_templates(block.features))
@@ -263,10 +263,10 @@ def join_vectors(blocks: Iterable[TextFeatures]) -> TextVectors:
 
 @dataclass(frozen=True, eq=False)
 class TextVectors:
-    """Prompts as the model reads them.
+    """Texts as the model reads them.
 
-    `vectors` is (m, embed_dim), unit vectors; `first` has, for each prompt, the index of the first that is the same
-    text to the model, whose vector it has.
+    `vectors` is (m, embed_dim), unit vectors; `first` has, for each of them, the index of the first that
+    is the same text to the model, whose vector it has.
     """
 
     vectors: Vectors
@@ -279,16 +279,16 @@ class TextVectors:
 
     @property
     def distinct(self) -> list[int]:
-        """The indices of the prompts that are not the same text as an earlier one."""
+        """The indices of the texts that are not the same text as an earlier one."""
         return [index for index, first in enumerate(self.first) if index == first]
 
-    def name_alike(self, prompts: Sequence[str]) -> str:
-        """The groups of prompts that are one text to the model, as a message names them; empty where there are none."""
+    def name_alike(self, texts: Sequence[str]) -> str:
+        """The groups of texts that are one to the model, as a message names them; empty where there are none."""
         groups: dict[int, list[str]] = {}
-        for prompt, first in zip(prompts, self.first, strict=True):
-            groups.setdefault(first, []).append(prompt)
+        for text, first in zip(texts, self.first, strict=True):
+            groups.setdefault(first, []).append(text)
         alike = [
-            " and ".join(f"'{printable(prompt, MAX_QUOTED)}'" for prompt in group)
+            " and ".join(f"'{printable(text, MAX_QUOTED)}'" for text in group)
             for group in groups.values()
             if len(group) > 1
         ]
@@ -349,13 +349,5 @@ def score_batch(
 
 def describe_model(facts: EncoderFacts) -> ModelRecord:
     """The record of the model that results carry."""
-    return ModelRecord(
-        name=facts.name,
-        pretrained=facts.pretrained,
-        embed_dim=facts.embed_dim,
-        image_size=facts.image_size,
-        logit_scale=facts.logit_scale,
-        logit_bias=facts.logit_bias,
-        head=facts.head,
-        preprocess=tuple(vars(facts.preprocessing).items()),
-    )
+    values = {field.name: getattr(facts, field.name) for field in fields(ModelRecord) if field.name != "preprocess"}
+    return ModelRecord(**values, preprocess=tuple(vars(facts.preprocessing).items()))

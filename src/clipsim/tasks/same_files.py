@@ -29,7 +29,7 @@ def run(targets: Sequence[Target], progress: ProgressCallback = ignore_progress)
     collection = Collection()
     for target in targets:
         if isinstance(target, Dataset):
-            collection.describe(target)
+            collection.add_dataset(target)
         else:
             for source in target:
                 collection.add(source, None)

@@ -1,4 +1,4 @@
-"""Queries and what to search → the nearest images of each query: `SearchRequest` is what is asked, `run` searches."""
+"""Queries and what to search → the nearest images of each query: `SearchRequest` is the request, `run` searches."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from clipsim.results.search import Match, QueryMatches, SearchResult
 from clipsim.store.dataset import Dataset
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model
-from clipsim.tasks.search_targets import Collection, Target, Targets, check_models
+from clipsim.tasks.search_targets import EmbeddedCollection, Target, Targets, check_models
 from clipsim.tasks.search_vectors import DatasetSearch, NearestImages, Query
 from clipsim.vectors.nearest import combine_vectors
 from clipsim.vectors.similarity import Vectors, mean_of_templates, unit_rows
@@ -35,14 +35,14 @@ DEFAULT_TOP = 10
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """What a search is asked, checked before a model is opened.
+    """The arguments of a search, checked before a model is opened.
 
     `targets` are searched; of data sets only the images whose names `chosen` accepts. Each of `texts` and `images` is a
     query; `plus` and `minus` are added to and subtracted from every one with the `weight`. The `top` best images of
     each are found, and of these the ones of at least `min_similarity`.
     """
 
-    targets: Sequence[Target | Collection]
+    targets: Sequence[Target | EmbeddedCollection]
     texts: tuple[str, ...]
     images: tuple[Source, ...] = ()
     plus: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class SearchRequest:
     @classmethod
     def check(
         cls,
-        targets: Sequence[Target | Collection],
+        targets: Sequence[Target | EmbeddedCollection],
         texts: Iterable[str] | str = (),
         images: Iterable[Source] = (),
         *,
@@ -77,10 +77,10 @@ class SearchRequest:
         """
         check_flag("deduplicate", deduplicate)
         cleaned, notices = [], []
-        for name, prompts in (("texts", texts), ("plus", plus), ("minus", minus)):
-            kept, prompt_notices = clean_texts(prompts, name, deduplicate=deduplicate or name != "texts")
+        for name, unchecked in (("texts", texts), ("plus", plus), ("minus", minus)):
+            kept, text_notices = clean_texts(unchecked, name, deduplicate=deduplicate or name != "texts")
             cleaned.append(tuple(kept))
-            notices += prompt_notices
+            notices += text_notices
         images = tuple(images)
         if not (cleaned[0] or images):
             raise UsageError("no query; give at least one text or image")
@@ -195,7 +195,7 @@ def find(
     progress(Progress("searching", 0, total, queries.failures))
     while True:
         outcome = _compare(embedder, request, queries, min(count, max(1, total)), progress, pipelines)
-        answers, short = _make_answers(request, queries, outcome.found, by_file=with_datasets)
+        answers, short = _make_answers(request, queries, outcome.images, by_file=with_datasets)
         if not short or count >= total:
             break
         count, progress, pipelines = 4 * count, ignore_progress, ()  # files that are in several targets took the room
@@ -217,9 +217,9 @@ def find(
 
 @dataclass
 class _Comparison:
-    """What comparing the queries with all targets gave; `found` is None where no query can be used."""
+    """What comparing the queries with all targets gave; `images` is None where no query can be used."""
 
-    found: NearestImages | None
+    images: NearestImages | None
     searched: int = 0
     errors: list[Failure] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
@@ -235,33 +235,33 @@ def _compare(
 ) -> _Comparison:
     if not queries.usable:
         return _Comparison(None)
-    found = NearestImages(queries.usable, count)
-    comparison = _Comparison(found)
+    images = NearestImages(queries.usable, count)
+    comparison = _Comparison(images)
     opened, done, total = iter(pipelines), 0, sum(map(len, request.targets))
     for target in request.targets:
         if isinstance(target, Dataset):
             search = DatasetSearch(target, embedder.run_options.workers, request.chosen)
-            comparison.searched += search.run(found, done)
+            comparison.searched += search.run(images, done)
             comparison.notices += search.notices
             comparison.errors += search.failures
             done += len(target)
             progress(Progress("searching", done, total, search.failures))
         elif isinstance(target, list):
             with closing(next(opened, None) or embedder.open_pipeline(target)) as pipeline:
-                for images, failures in found.add_sources(embedder.embed_images(pipeline), done):
-                    comparison.searched += images - len(failures)
+                for count, failures in images.add_sources(embedder.embed_images(pipeline), done):
+                    comparison.searched += count - len(failures)
                     comparison.errors += failures
-                    done += images
+                    done += count
                     progress(Progress("searching", done, total, failures))
         else:
-            found.add_collection(target, done, partial(progress, Progress("searching", done, total)))
+            images.add_collection(target, done, partial(progress, Progress("searching", done, total)))
             comparison.searched += len(target)
             done += len(target)
     return comparison
 
 
 def _make_answers(
-    request: SearchRequest, queries: Queries, found: NearestImages | None, *, by_file: bool
+    request: SearchRequest, queries: Queries, images: NearestImages | None, *, by_file: bool
 ) -> tuple[list[QueryMatches], bool]:
     """The answer to each usable query; and whether one is short though more images may be near enough.
 
@@ -269,15 +269,15 @@ def _make_answers(
     """
     least = -math.inf if request.min_similarity is None else request.min_similarity
     answers, short = list[QueryMatches](), False
-    if found is None:
+    if images is None:
         return answers, short
-    for query, rows, scores in zip(queries.usable, found.nearest.rows, found.nearest.scores, strict=True):
+    for query, rows, scores in zip(queries.usable, images.nearest.rows, images.nearest.scores, strict=True):
         seen: set[object] = set()
         matches: list[Match] = []
         for row, score in zip(rows.tolist(), scores.tolist(), strict=True):
             if row < 0 or score < least or len(matches) == request.top:
                 break
-            name, index = found.images[row]
+            name, index = images.images[row]
             identity = (identify_name(name) or name) if by_file else row
             if identity not in seen:
                 seen.add(identity)

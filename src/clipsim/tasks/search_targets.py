@@ -53,9 +53,9 @@ def find_targets(where: object, chosen: NameFilter | None = None, name: str = "w
     """
     targets = Targets()
     index = 0
-    for given in list_arguments(where, name):
-        if is_path(given):
-            path = as_path(str(os.fspath(cast("str", given))))
+    for argument in list_arguments(where, name):
+        if is_path(argument):
+            path = as_path(str(os.fspath(cast("str", argument))))
             if is_dataset(path):
                 if targets.repeats.is_repeated(("folder", identify_name(path) or path)):
                     continue
@@ -64,7 +64,7 @@ def find_targets(where: object, chosen: NameFilter | None = None, name: str = "w
                 continue
             named = list(find_sources([path]))
         else:
-            named = [as_source(given, index + 1)]
+            named = [as_source(argument, index + 1)]
         sources = [replace(source, index=number) for number, source in enumerate(named, index)]
         index += len(named)
         if chosen is not None:
@@ -132,7 +132,7 @@ class Collection:
     """The images of some targets, a row each.
 
     `sources` open them, `digests` are the SHA-256 of their files, `sizes` width and height in pixels; both are
-    None where they are not known. `errors` are the inputs that could not be used. A context manager.
+    None where they are not known. `errors` are the inputs that could not be used.
     """
 
     def __init__(self) -> None:
@@ -140,46 +140,10 @@ class Collection:
         self.digests: list[bytes | None] = []
         self.sizes: list[Size | None] = []
         self.errors: list[Failure] = []
-        self.vectors: VectorTable | None = None
 
     def __len__(self) -> int:
         """The number of images."""
         return len(self.sources)
-
-    def fill(self, embedder: Embedder, targets: Sequence[Target], progress: ProgressCallback) -> VectorTable:
-        """Embed sources, and take the vectors of data sets as they are; these vectors, a row each."""
-        vectors = self.vectors = VectorTable(embedder.facts.embed_dim)
-        total, done = sum(map(len, targets)), 0
-        for target in targets:
-            if isinstance(target, Dataset):
-                target.require_unit_rows()
-                vectors.add_dataset(target)
-                self.describe(target)
-                done += len(target)
-                progress(Progress("reading", done, total))
-                continue
-            with closing(embedder.open_pipeline(target)) as pipeline:
-                start = 0
-                for batch in embedder.embed_images(pipeline):
-                    failures = self._add_batch(target[start : start + len(batch)], batch)
-                    start += len(batch)
-                    done += len(batch)
-                    progress(Progress("embedding", done, total, tuple(failures)))
-        return vectors
-
-    def _add_batch(self, sources: Sequence[Source], outcomes: Sequence[Outcome]) -> list[Failure]:
-        """Append what could be used; the failures."""
-        failures, features = [], []
-        for source, outcome in zip(sources, outcomes, strict=True):
-            if isinstance(outcome, Failure):
-                failures.append(outcome)
-            else:
-                features.append(outcome.features)
-                self.add(source, outcome.digest)
-        if features and self.vectors is not None:
-            self.vectors.add(unit_rows(np.stack(features)))
-        self.errors += failures
-        return failures
 
     def add(self, source: Source, digest: bytes | None, size: Size | None = None) -> None:
         """Append a row."""
@@ -187,7 +151,7 @@ class Collection:
         self.digests.append(digest)
         self.sizes.append(size)
 
-    def describe(self, dataset: Dataset) -> None:
+    def add_dataset(self, dataset: Dataset) -> None:
         """Append the rows of a data set."""
         row = dataset.first
         for shard in dataset.shards:
@@ -199,7 +163,47 @@ class Collection:
                 )
                 row += 1
 
+
+class EmbeddedCollection(Collection):
+    """A collection with the unit vector of each image, in `vectors`, which `close` removes."""
+
+    def __init__(self, embed_dim: int) -> None:
+        super().__init__()
+        self.vectors = VectorTable(embed_dim)
+
+    def fill(self, embedder: Embedder, targets: Sequence[Target], progress: ProgressCallback) -> None:
+        """Embed sources, and take the vectors of data sets as they are."""
+        total, done = sum(map(len, targets)), 0
+        for target in targets:
+            if isinstance(target, Dataset):
+                target.require_unit_rows()
+                self.vectors.add_dataset(target)
+                self.add_dataset(target)
+                done += len(target)
+                progress(Progress("reading", done, total))
+                continue
+            with closing(embedder.open_pipeline(target)) as pipeline:
+                start = 0
+                for batch in embedder.embed_images(pipeline):
+                    failures = self._add_batch(target[start : start + len(batch)], batch)
+                    start += len(batch)
+                    done += len(batch)
+                    progress(Progress("embedding", done, total, tuple(failures)))
+
+    def _add_batch(self, sources: Sequence[Source], outcomes: Sequence[Outcome]) -> list[Failure]:
+        """Append what could be used; the failures."""
+        failures, features = [], []
+        for source, outcome in zip(sources, outcomes, strict=True):
+            if isinstance(outcome, Failure):
+                failures.append(outcome)
+            else:
+                features.append(outcome.features)
+                self.add(source, outcome.digest)
+        if features:
+            self.vectors.add(unit_rows(np.stack(features)))
+        self.errors += failures
+        return failures
+
     def close(self) -> None:
         """Remove what is temporary."""
-        if self.vectors is not None:
-            self.vectors.close()
+        self.vectors.close()

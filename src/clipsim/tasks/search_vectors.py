@@ -17,7 +17,7 @@ from clipsim.inputs.paths import NameFilter
 from clipsim.store.dataset import Dataset, scan
 from clipsim.store.index import open_index
 from clipsim.store.layout import REMEDY
-from clipsim.tasks.search_targets import Collection
+from clipsim.tasks.search_targets import EmbeddedCollection
 from clipsim.vectors.nearest import Nearest, add_vectors
 from clipsim.vectors.similarity import Vectors, unit_rows
 
@@ -69,12 +69,11 @@ class NearestImages:
             start += len(good)
             yield len(batch), tuple(outcome for outcome in batch if isinstance(outcome, Failure))
 
-    def add_collection(self, collection: Collection, first: int, check: Callable[[], None]) -> None:
+    def add_collection(self, collection: EmbeddedCollection, first: int, check: Callable[[], None]) -> None:
         """Consider images whose vectors are in memory, their rows counted from `first`; call `check` before each block.
 
         An image with the content of a query's is left out of its answer.
         """
-        assert collection.vectors is not None
         digests = {query.digest for query in self.queries if query.digest is not None}
         same = [row for row, digest in enumerate(collection.digests) if digest in digests] if digests else []
         for start in range(0, len(collection), COMPARED_ROWS):
@@ -111,26 +110,26 @@ class DatasetSearch:
         self._workers = min(MAX_SCAN_THREADS, workers or usable_cores())
         self._index, self.notices = (None, []) if chosen is not None else open_index(dataset)
 
-    def run(self, found: NearestImages, first: int) -> int:
+    def run(self, images: NearestImages, first: int) -> int:
         """Consider the data set's images, their rows counted from `first`; how many vectors were searched."""
-        top = found.nearest.rows.shape[1]
-        with_images = any(query.image is not None for query in found.queries)
+        top = images.nearest.rows.shape[1]
+        with_images = any(query.image is not None for query in images.queries)
         count = top + (SPARE_ANSWERS if with_images else 0)
         while True:
-            nearest, searched = self._find(found.vectors, count)
+            nearest, searched = self._find(images.vectors, count)
             described = self._describe(nearest, ["image_path", "sha256"] if with_images else ["image_path"])
-            if not (with_images and _leave_out(found.queries, nearest, described, top)):
+            if not (with_images and _leave_out(images.queries, nearest, described, top)):
                 break
             count *= 4  # there are many copies of a query's image
         start = self._dataset.first
-        found.images.update((first + row, (facts["image_path"], start + row)) for row, facts in described.items())
+        images.images.update((first + row, (facts["image_path"], start + row)) for row, facts in described.items())
         wrong = sorted(nearest.wrong)
         self.failures = tuple(
             Failure(self._dataset.locate(str(facts["image_path"])), WRONG_LENGTH, start + row)
             for row, facts in zip(wrong, self._dataset.describe(wrong), strict=True)
         )
         nearest.rows[nearest.rows >= 0] += first
-        found.nearest.merge(nearest)
+        images.nearest.merge(nearest)
         return searched - len(wrong)
 
     def _find(self, vectors: Vectors, count: int) -> tuple[Nearest, int]:

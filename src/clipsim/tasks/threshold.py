@@ -31,7 +31,7 @@ from clipsim.options import as_number, check_flag
 from clipsim.results.evaluation import ThresholdResult
 from clipsim.statistics.conformal import FALSE_ALARMS, RECALL, Guarantee, find_threshold
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
-from clipsim.tasks.rank import describe_model, embed_prompts, nothing_usable
+from clipsim.tasks.rank import describe_model, make_text_vectors, nothing_usable
 from clipsim.tasks.saved_files import read_thresholds
 from clipsim.vectors.similarity import Vectors, cosine, find_near_equal, unit_rows
 
@@ -117,7 +117,7 @@ def run(embedder: Embedder, request: ThresholdRequest, progress: ProgressCallbac
     outcomes: list[Outcome] = []
     with closing(embedder.open_pipeline(sources)) as pipeline:
         pipeline.start()  # images are decoded while the model is loaded for the texts
-        texts = embed_prompts(embedder, request.texts, request.templates)
+        texts = make_text_vectors(embedder, request.texts, request.templates)
         if alike := texts.name_alike(request.texts):
             notices.append(f"the same text to this model, with one threshold: {alike}")
         progress(Progress("reading images", 0, len(sources), notices=(*embedder.notices, *notices)))

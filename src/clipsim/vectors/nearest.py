@@ -25,7 +25,7 @@ _HALF_BITS = np.int32(-0x70000001)  # 0x8fffffff: the sign, and what a float16 h
 class Nearest:
     """The `count` best rows of each of m queries so far.
 
-    `scores` is (m, count) float32 and `rows` (m, count) int64, best first, equals in the order of their rows; places
+    `scores` is (m, count) float32 and `rows` (m, count) int64, best first, equals in the order of their rows; entries
     that no row has taken hold -inf and -1. Scores that are not above `floor` are not kept. `wrong` are rows that were
     left out because they are not unit vectors.
     """
@@ -41,9 +41,9 @@ class Nearest:
         limit = np.maximum(self.scores[:, -1], self._floor)  # an equal score of a later row comes behind
         above = scores > limit
         for query in np.flatnonzero(above.any(axis=0)):
-            places = np.flatnonzero(above[:, query])
-            places = _best(scores[places, query], places, len(self.scores[query]))
-            self.consider(int(query), scores[places, query], places + start)
+            rows = np.flatnonzero(above[:, query])
+            rows = _best(scores[rows, query], rows, len(self.scores[query]))
+            self.consider(int(query), scores[rows, query], rows + start)
 
     def merge(self, other: Nearest) -> None:
         """Add the nearest rows that another one holds, of other rows."""
@@ -52,10 +52,10 @@ class Nearest:
             filled = other.rows[query] >= 0
             self.consider(query, other.scores[query][filled], other.rows[query][filled])
 
-    def remove(self, query: int, taken: NDArray[np.bool_]) -> None:
-        """Give up those of a query's places that `taken` says."""
-        self.scores[query][taken], self.rows[query][taken] = -np.inf, -1
-        order = np.argsort(taken, kind="stable")
+    def remove(self, query: int, removed: NDArray[np.bool_]) -> None:
+        """Drop the entries of a query that the mask `removed` marks."""
+        self.scores[query][removed], self.rows[query][removed] = -np.inf, -1
+        order = np.argsort(removed, kind="stable")
         self.scores[query], self.rows[query] = self.scores[query][order], self.rows[query][order]
 
     def consider(self, query: int, scores: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
@@ -143,14 +143,14 @@ def _expand_halves(halves: NDArray[np.floating[Any]], out: NDArray[np.float32]) 
     return out
 
 
-def _best(scores: NDArray[np.float32], places: NDArray[np.intp], count: int) -> NDArray[np.intp]:
-    """The places of the best `count` scores, those of equal scores that come first; in their order."""
-    if len(places) <= count:
-        return places
+def _best(scores: NDArray[np.float32], rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """The rows of the best `count` scores, of equal scores those that come first; in their order."""
+    if len(rows) <= count:
+        return rows
     threshold = np.partition(scores, len(scores) - count)[len(scores) - count]
     kept = np.flatnonzero(scores >= threshold)
     order = np.argsort(-scores[kept], kind="stable")[:count]
-    return places[np.sort(kept[order])]
+    return rows[np.sort(kept[order])]
 
 
 MIN_SUM_LENGTH = 1e-3  # of a sum of unit vectors; a shorter one is what rounding left of vectors that cancel out

@@ -54,10 +54,10 @@ def find_near_pairs(
 
 
 def _to_pairs(nearest: Nearest, start: int) -> Pairs:
-    places: tuple[NDArray[Any], ...] = np.nonzero(nearest.rows >= 0)
-    similarity = nearest.scores[places]
+    filled: tuple[NDArray[Any], ...] = np.nonzero(nearest.rows >= 0)
+    similarity = nearest.scores[filled]
     order = np.argsort(-similarity, kind="stable")
-    return Pairs((places[0] + start)[order], nearest.rows[places][order], similarity[order])
+    return Pairs((filled[0] + start)[order], nearest.rows[filled][order], similarity[order])
 
 
 class Groups:

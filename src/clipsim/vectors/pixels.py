@@ -28,7 +28,7 @@ def cut_windows(image: Grey) -> Windows:
     rows = _resampling()
     cropped = np.einsum("aiy,yx,bjx->abij", rows, grey, rows, optimize=True)
     whole = np.stack([np.rot90(cropped[0, 0], quarter) for quarter in (1, 2, 3)])
-    turned = np.einsum("iy,nyx,jx->nij", rows[0], grey.reshape(-1)[_turned_places()], rows[0], optimize=True)
+    turned = np.einsum("iy,nyx,jx->nij", rows[0], grey.reshape(-1)[_turned_pixels()], rows[0], optimize=True)
     windows: Windows = np.concatenate([cropped.reshape(-1, WINDOW, WINDOW), whole, turned]).reshape(-1, WINDOW**2)
     return _normalise(windows)
 
@@ -76,13 +76,13 @@ def _resampling() -> NDArray[np.float32]:
 
 
 @cache
-def _turned_places() -> NDArray[np.intp]:
+def _turned_pixels() -> NDArray[np.intp]:
     """(t, 96, 96): for each turn, which pixel of the image each pixel comes from; the nearest one at the edges."""
     middle = (SIDE - 1) / 2
     y, x = np.mgrid[0:SIDE, 0:SIDE] - middle
-    places = []
+    pixels = []
     for turn in np.radians(TURNS):
         rows = np.clip(np.rint(np.cos(turn) * y - np.sin(turn) * x + middle), 0, SIDE - 1).astype(np.intp)
         columns = np.clip(np.rint(np.sin(turn) * y + np.cos(turn) * x + middle), 0, SIDE - 1).astype(np.intp)
-        places.append(rows * SIDE + columns)
-    return np.stack(places)
+        pixels.append(rows * SIDE + columns)
+    return np.stack(pixels)
