@@ -1,12 +1,11 @@
 """The API over HTTP, and its page (extra `serve`).
 
-- `served_models`: requests of many clients → records; `batching` runs the model, `served_images` names what is searched
+- `served_models`: requests of many clients → records, in shared batches; `served_images` names what is searched
 - `settings`: `ServerSettings`, what is allowed, checked
 - `application`: loaded models → an ASGI application
 - `guard`: what every request passes: host, origin, token, limits in number, bytes and time, and its client's leaving;
   HTTP/1.1 whose headers must come, and whose answers must be read, in time
-- `bodies`: the bytes of a body → a JSON object, or the fields of a form; what the schema of the API says of them
-- `fields`: these → sources, texts and numbers within their bounds
+- `bodies`: a body, which is JSON or a form → sources, texts and numbers within their bounds; its schema
 - `answers`: records and vectors → the bodies of answers; errors, too
 - `metrics`: what is counted, for Prometheus
 - `running`: a socket, uvicorn, and the thread that loads the models

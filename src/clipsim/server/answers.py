@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from clipsim.errors import ClipsimError, Setting
@@ -30,15 +30,16 @@ TYPES = {
 
 
 class RequestError(Exception):
-    """A request that is answered with an error; `headers` go with it."""
+    """A request that is answered with an error; `headers` go with it, and `facts` into its body."""
 
     def __init__(self, status: int, message: str, headers: dict[str, str] | None = None, **facts: Any) -> None:
         super().__init__(message)
         self.status, self.headers, self.facts = status, headers or {}, facts
 
     def response(self) -> Response:
-        """The answer."""
-        return error_response(self.status, str(self), self.headers, **self.facts)
+        """`{"error": {"type", "message"}}`, with the facts."""
+        kind = TYPES.get(self.status, "internal" if self.status >= 500 else "bad_request")
+        return json_response({"error": {"type": kind, "message": str(self), **self.facts}}, self.status, self.headers)
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -46,23 +47,18 @@ def json_response(value: Any, status: int = 200, headers: dict[str, str] | None 
     return Response(to_json(value), status, headers, "application/json")
 
 
-def error_response(status: int, message: str, headers: dict[str, str] | None = None, **facts: Any) -> Response:
-    """`{"error": {"type", "message"}}`, with further facts of some errors."""
-    kind = TYPES.get(status, "internal" if status >= 500 else "bad_request")
-    return json_response({"error": {"type": kind, "message": message, **facts}}, status, headers)
-
-
-async def answer_request_error(_: Request, error: Exception) -> Response:
-    """The answer to a RequestError."""
-    assert isinstance(error, RequestError)
+async def answer_error(_: Request, error: Exception) -> Response:
+    """The answer to what a route raises; a traceback of anything unexpected goes to standard error."""
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=499)  # is counted; nobody reads it
+    if isinstance(error, ClipsimError):  # what was asked for cannot be done
+        facts: dict[str, Any] = {"image": error.image, "index": error.index} if isinstance(error, BadImageError) else {}
+        error = RequestError(422, error.worded(word_field), **facts)
+    elif isinstance(error, HTTPException):  # a path or a method that there is not
+        error = RequestError(error.status_code, str(error.detail), dict(error.headers or {}))
+    elif not isinstance(error, RequestError):
+        error = RequestError(500, "internal error; the server's log has its traceback")
     return error.response()
-
-
-async def answer_library_error(_: Request, error: Exception) -> Response:
-    """The answer to an error of the library: what was asked for cannot be done."""
-    assert isinstance(error, ClipsimError)
-    facts: dict[str, Any] = {"image": error.image, "index": error.index} if isinstance(error, BadImageError) else {}
-    return error_response(422, error.worded(word_field), **facts)
 
 
 def word_field(setting: Setting) -> str | None:
@@ -74,19 +70,3 @@ def word_field(setting: Setting) -> str | None:
     if setting.name not in FIELDS:
         return None
     return setting.name if setting.value is None else f"{setting.name} {setting.escaped}"
-
-
-async def answer_http_error(_: Request, error: Exception) -> Response:
-    """The answer to a path or method that there is not."""
-    assert isinstance(error, HTTPException)
-    return error_response(error.status_code, str(error.detail), dict(error.headers or {}))
-
-
-async def answer_nobody(_: Request, __: Exception) -> Response:
-    """The answer that is counted where the client has gone."""
-    return Response(status_code=499)
-
-
-async def answer_bug(_: Request, __: Exception) -> Response:
-    """The answer to a bug, whose traceback goes to standard error."""
-    return error_response(500, "internal error; the server's log has its traceback")

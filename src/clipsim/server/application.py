@@ -21,14 +21,17 @@ from clipsim.inputs.sources import BytesSource
 from clipsim.inputs.texts import clean_texts
 from clipsim.render.json import format_json, to_json
 from clipsim.render.page import format_routes_page
-from clipsim.server import answers
-from clipsim.server.answers import RequestError, json_response
-from clipsim.server.bodies import EMBEDDINGS, RANK, SEARCH, parse_body, read_body
-from clipsim.server.fields import (
+from clipsim.server.answers import RequestError, answer_error, json_response
+from clipsim.server.bodies import (
+    EMBEDDINGS,
+    RANK,
+    SEARCH,
     check_answer,
     check_fields,
     check_matches,
     check_work,
+    parse_body,
+    read_body,
     split_inputs,
     take_images,
     take_number,
@@ -37,7 +40,7 @@ from clipsim.server.fields import (
 from clipsim.server.guard import Guard
 from clipsim.server.metrics import Metrics
 from clipsim.server.served_images import ServedImages
-from clipsim.server.served_models import ServedModel, ServerHooks, Slots
+from clipsim.server.served_models import ServedModel, Slots
 from clipsim.server.settings import ServerSettings
 from clipsim.tasks.rank import RankRequest, score
 from clipsim.tasks.search import DEFAULT_TOP, SearchRequest
@@ -61,8 +64,7 @@ class Service:
     def __init__(self, embedders: Sequence[tuple[str, Embedder]], settings: ServerSettings) -> None:
         self.settings = settings
         self.metrics = Metrics(lambda: sum(model.waiting for model in self.models.values()))
-        hooks = ServerHooks(self.metrics.count_batch, self.metrics.count_lookup)
-        self.models = {name: ServedModel(embedder, hooks) for name, embedder in embedders}
+        self.models = {name: ServedModel(embedder, self.metrics) for name, embedder in embedders}
         self.images = ServedImages([])
         self._workers = ThreadPoolExecutor(WORKERS, "requests")
         self._thumbnails = ThreadPoolExecutor(WORKERS, "thumbnails")
@@ -257,14 +259,8 @@ def _charge(request: Request, amount: int) -> None:
 def make_application(service: Service) -> ASGIApp:
     """The routes of a service behind its guard."""
     app = FastAPI(title="clipsim", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
-    for kind, answer in (
-        (RequestError, answers.answer_request_error),
-        (ClipsimError, answers.answer_library_error),
-        (HTTPException, answers.answer_http_error),
-        (ClientDisconnect, answers.answer_nobody),
-        (Exception, answers.answer_bug),
-    ):
-        app.add_exception_handler(kind, answer)
+    for kind in (RequestError, ClipsimError, HTTPException, ClientDisconnect, Exception):
+        app.add_exception_handler(kind, answer_error)
     app.post("/v1/rank", openapi_extra=RANK)(service.rank)
     app.post("/v1/embeddings", openapi_extra=EMBEDDINGS)(service.embeddings)
     app.post("/v1/search", openapi_extra=SEARCH)(service.search)
@@ -278,10 +274,8 @@ def make_application(service: Service) -> ASGIApp:
         return Response(format_routes_page(app.openapi()), media_type="text/html")
 
     app.get("/docs", include_in_schema=False)(list_routes)
-    files = {}
-    for path in sorted(PAGE.iterdir()):
-        if path.suffix in PAGE_TYPES:
-            files["/" if path.name == "index.html" else f"/{path.name}"] = path
+    files = {f"/{path.name}": path for path in sorted(PAGE.iterdir()) if path.suffix in PAGE_TYPES}
+    files["/"] = files.pop("/index.html")
     for route, path in files.items():
         app.add_route(route, _serve_file(path.read_bytes(), PAGE_TYPES[path.suffix]), include_in_schema=False)
     return Guard(app, service.settings, service.metrics, frozenset(files))

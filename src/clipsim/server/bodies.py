@@ -1,14 +1,22 @@
-"""The bytes of a body → a JSON object, or the fields and files of a form; bounded before anything is built of them."""
+"""The body of a request → images as sources, texts and numbers, each within its bounds; no address is opened.
+
+A body is JSON or a form; it is bounded before anything is built of it. The schemas are what the API says of bodies.
+"""
 
 from __future__ import annotations
 
+import binascii
 import json
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from clipsim.inputs.sources import BytesSource
+from clipsim.inputs.texts import PLACEHOLDER
 from clipsim.server.answers import RequestError
 
 MAX_PARTS = 4_000  # of a form, and strings of a JSON body, beside its images
@@ -20,6 +28,19 @@ MAX_NAME = 255  # characters of a file's name that an answer repeats
 LISTS = ("texts", "templates", "plus", "minus", "input")  # the fields that a form may repeat
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 NUMBERS = ("top", "weight", "min_similarity", "dimensions")
+MAX_TEXTS = 1_000  # of a request, each in all its templates
+MAX_TEXT = 10_000  # characters of a text, in its template
+MAX_CHARACTERS = 1_000_000  # of all texts of a request, each in all its templates
+MAX_SCORES = 100_000  # pairs of a text and an image in an answer
+MAX_MATCHES = 10_000  # images in an answer of a search, all queries together
+MAX_NUMBER = 1e9
+DATA = "data:"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://\S*")
+_EDGES = "".join(map(chr, range(33)))  # what a URL parser strips at both ends (WHATWG URL, 4.4)
+_LINE_BREAKS = str.maketrans("", "", "\t\r\n")
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
+_BASE64 = re.compile(r"; *base64\Z", re.IGNORECASE)
 
 
 async def read_body(request: Request) -> tuple[str, bytes]:
@@ -139,14 +160,14 @@ def _split_form(header: str, content: bytes, most_files: int) -> list[tuple[str,
     mark = b"\r\n--" + boundary
     if content.count(b"--" + boundary) > MAX_PARTS + most_files:
         raise RequestError(422, f"the form has more than {MAX_PARTS + most_files:,} parts")
-    place = 0 if content.startswith(mark[2:]) else content.find(mark) + 2
-    if place == 1:  # not found
+    start = 0 if content.startswith(mark[2:]) else content.find(mark) + 2
+    if start == 1:  # not found
         raise RequestError(400, "the form cannot be read: its boundary is nowhere in it")
-    place += len(mark) - 2
+    start += len(mark) - 2
     parts: list[tuple[str, str | None, bytes]] = []
-    while not content.startswith(b"--", place):
-        end_of_line = content.find(b"\r\n", place, place + MAX_PART_HEADER)
-        if end_of_line < 0 or content[place:end_of_line].strip(b" \t"):
+    while not content.startswith(b"--", start):
+        end_of_line = content.find(b"\r\n", start, start + MAX_PART_HEADER)
+        if end_of_line < 0 or content[start:end_of_line].strip(b" \t"):
             raise RequestError(400, "the form ends before its last boundary, or has something behind one")
         blank = content.find(b"\r\n\r\n", end_of_line, end_of_line + MAX_PART_HEADER)
         if blank < 0 and len(content) - end_of_line < MAX_PART_HEADER:
@@ -157,7 +178,7 @@ def _split_form(header: str, content: bytes, most_files: int) -> list[tuple[str,
         if end < 0:
             raise RequestError(400, "the form ends before its last boundary")
         parts.append((*_read_disposition(content[end_of_line + 2 : blank]), content[blank + 4 : end]))
-        place = end + len(mark)
+        start = end + len(mark)
     return parts
 
 
@@ -171,6 +192,148 @@ def _read_disposition(headers: bytes) -> tuple[str, str | None]:
                 shown = None if filename is None else filename.decode("utf-8", "replace")
                 return options[b"name"].decode("utf-8", "replace"), shown
     raise RequestError(400, "a part of the form has no Content-Disposition with a name")
+
+
+def check_fields(body: dict[str, Any], known: Sequence[str]) -> None:
+    """Raise RequestError for a field that the route does not have: what it asks for would not be done."""
+    if unknown := [name for name in body if name not in known]:
+        raise RequestError(422, f"unknown field '{unknown[0][:40]}'; the fields are {', '.join(known)}")
+
+
+def take_images(body: dict[str, Any], most: int) -> list[BytesSource]:
+    """The images of a body: files of a form, or `data:` URIs. Raises RequestError."""
+    images = body.get("images") or []
+    if not isinstance(images, list):
+        raise RequestError(422, "images is a list of data: URIs")
+    if len(images) > most:
+        raise RequestError(422, f"{len(images):,} images; at most {most:,} in one request")
+    return [
+        image if isinstance(image, BytesSource) else decode_data_uri(image, index) for index, image in enumerate(images)
+    ]
+
+
+def take_texts(body: dict[str, Any], name: str) -> list[str]:
+    """A list of texts of a body. Raises RequestError."""
+    texts = body.get(name)
+    texts = [] if texts is None else [texts] if isinstance(texts, str) else texts
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise RequestError(422, f"{name} is a list of strings")
+    return check_texts(texts, name)
+
+
+def check_texts(texts: list[str], name: str) -> list[str]:
+    """The texts. Raises RequestError for too many, one too long, and one with half a surrogate pair, as JSON allows."""
+    if len(texts) > MAX_TEXTS:
+        raise RequestError(422, f"{len(texts):,} {name}; at most {MAX_TEXTS:,} in one request")
+    for number, text in enumerate(texts, start=1):
+        if len(text) > MAX_TEXT:
+            raise RequestError(422, f"{name}, {number}: {len(text):,} characters; at most {MAX_TEXT:,}")
+        if _SURROGATE.search(text):
+            raise RequestError(422, f"{name}, {number}: not Unicode")
+    return texts
+
+
+def check_work(texts: Sequence[str], templates: Sequence[str]) -> None:
+    """Raise RequestError where the texts in all templates, which are not built yet, would be too many or too long."""
+    if len(texts) * len(templates) > MAX_TEXTS:
+        raise RequestError(422, f"{len(texts):,} texts in {len(templates):,} templates; at most {MAX_TEXTS:,} together")
+    longest, characters = max(map(len, texts), default=0), sum(map(len, texts))
+    total = 0
+    for template in templates or [PLACEHOLDER]:
+        repeats = template.count(PLACEHOLDER)
+        rest = len(template) - repeats * len(PLACEHOLDER)
+        if rest + repeats * longest > MAX_TEXT:
+            raise RequestError(422, f"a text in its template has more than {MAX_TEXT:,} characters")
+        total += rest * len(texts) + repeats * characters
+    if total > MAX_CHARACTERS:
+        raise RequestError(422, f"{total:,} characters of texts in templates; at most {MAX_CHARACTERS:,}")
+
+
+def check_answer(texts: int, images: int) -> None:
+    """Raise RequestError for an answer of too many scores."""
+    if texts * images > MAX_SCORES:
+        raise RequestError(422, f"{texts:,} texts and {images:,} images; at most {MAX_SCORES:,} pairs in one answer")
+
+
+def check_matches(queries: int, top: int, searched: int, shared: Iterable[str]) -> None:
+    """Raise RequestError for an answer of too many matches; `shared` are the texts that it repeats with each query."""
+    if queries * min(top, searched) > MAX_MATCHES:
+        raise RequestError(422, f"{queries:,} queries with top={top:,}; at most {MAX_MATCHES:,} matches in one answer")
+    if queries * sum(map(len, shared)) > MAX_CHARACTERS:
+        raise RequestError(422, f"plus and minus have too many characters for {queries:,} queries")
+
+
+def take_number(body: dict[str, Any], name: str, default: Any) -> Any:
+    """A number of a body; None counts as not given. Raises RequestError."""
+    number = body.get(name)
+    if number is None:
+        return default
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise RequestError(422, f"{name} is a number")
+    if not abs(number) <= MAX_NUMBER:  # also an integer that is too large for a float
+        raise RequestError(422, f"{name} is out of range")
+    return number
+
+
+def is_data_uri(text: str) -> bool:
+    """Whether a string is an image rather than a text."""
+    return text[:64].lstrip(_EDGES)[: len(DATA)].lower() == DATA
+
+
+def decode_data_uri(uri: object, index: int) -> BytesSource:
+    """`data:…;base64,…` → its bytes, as a browser reads it; the type that it states does not matter.
+
+    Blanks, line breaks and percent-escapes are allowed in base64, and its padding may be missing (WHATWG Fetch, 6, and
+    Infra, 7). Raises RequestError.
+    """
+    name = f"image {index + 1}"
+    if not isinstance(uri, str) or not is_data_uri(uri):
+        raise RequestError(422, f"{name}: only data: URIs; URLs and paths are not opened", image=name, index=index)
+    head, comma, content = uri.strip(_EDGES)[len(DATA) :].translate(_LINE_BREAKS).partition(",")
+    try:
+        if not comma:
+            raise ValueError("no comma")
+        data = unquote_to_bytes(content.partition("#")[0])
+        if _BASE64.search(head.strip()):
+            data = _decode_base64(data)
+    except (ValueError, binascii.Error) as error:
+        raise RequestError(422, f"{name}: its data: URI is not valid", image=name, index=index) from error
+    return BytesSource(name, data)
+
+
+def _decode_base64(data: bytes) -> bytes:
+    """Forgiving base64. Raises ValueError."""
+    data = data.translate(None, b" \t\n\f\r")
+    if len(data) % 4 == 0:
+        data = data[:-2] + data[-2:].rstrip(b"=")
+    if len(data) % 4 == 1 or _NOT_BASE64.search(data):
+        raise ValueError("not base64")
+    return binascii.a2b_base64(data + b"=" * (-len(data) % 4))
+
+
+def split_inputs(value: object, most: int) -> tuple[list[BytesSource], list[str], list[int | None]]:
+    """The `input` of /v1/embeddings → its images, its texts, and for each input its index among the images or None.
+
+    Raises RequestError.
+    """
+    inputs = [value] if isinstance(value, str) else value
+    if not isinstance(inputs, list) or not inputs or not all(isinstance(one, str) for one in inputs):
+        raise RequestError(422, "input is a string or a list of strings: texts, and images as data: URIs")
+    if (count := sum(map(is_data_uri, inputs))) > most:
+        raise RequestError(422, f"{count:,} images; at most {most:,} in one request")
+    images: list[BytesSource] = []
+    texts: list[str] = []
+    positions: list[int | None] = []
+    for index, one in enumerate(inputs):
+        if is_data_uri(one):
+            positions.append(len(images))
+            images.append(decode_data_uri(one, index))
+        elif _ADDRESS.fullmatch(one.strip()):
+            raise RequestError(422, f"input {index + 1} is an address; URLs are not opened, send images as data: URIs")
+        else:
+            positions.append(None)
+            texts.append(one)
+    return images, check_texts(texts, "input"), positions
 
 
 def _list(what: str) -> dict[str, Any]:

@@ -1,26 +1,29 @@
-"""Requests of many clients → records: `ServedModel`, an embedder whose model they share."""
+"""Requests of many clients → records: `ServedModel`, whose model they share, and the thread that runs it."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from clipsim.cache.vectors import RecentArrays, RecentCache
+from clipsim.cache.vectors import ImageCache, RecentArrays, RecentCache
 from clipsim.embedding.embedder import Embedder
-from clipsim.embedding.encode import ImageVector, Outcome, embed_texts
+from clipsim.embedding.encode import ImageVector, Outcome, embed_images, embed_texts
 from clipsim.embedding.pipeline import Pipeline, Prepared
 from clipsim.engines.encoder import Encoder, Features, Tokens
-from clipsim.errors import DatasetError, Failure, ImageError, printable
+from clipsim.errors import DatasetError, Failure, ImageError, ServerError, printable
 from clipsim.inputs.sources import Source, number_sources
 from clipsim.results.search import SearchResult
-from clipsim.server.batching import Check, ModelThread
+from clipsim.server.metrics import Metrics
 from clipsim.server.served_images import ServedImages
 from clipsim.tasks.progress import ProgressCallback, ignore_progress
 from clipsim.tasks.rank import TextVectors, join_vectors
@@ -29,7 +32,10 @@ from clipsim.tasks.search_targets import EmbeddedCollection, check_models
 
 MAX_TEXT_BYTES = 32_000_000  # of the vectors of texts that are kept, with the texts
 MAX_IMAGE_BYTES = 32_000_000  # of the vectors of images that are kept
-Made = TypeVar("Made")
+BATCH_WAIT_SECONDS = 0.005  # that a batch which is not full waits for other requests
+CLOSE_SECONDS = 30.0  # that closing waits for the batch that is being computed
+Answer = TypeVar("Answer")
+Check = Callable[[], None]
 
 
 class BadImageError(ImageError):
@@ -38,14 +44,6 @@ class BadImageError(ImageError):
     def __init__(self, image: str, index: int, cause: str) -> None:
         super().__init__(f"{printable(image)}: {cause}")
         self.image, self.index = image, index
-
-
-@dataclass
-class ServerHooks:
-    """What a server counts: called with the images of each batch, and with cached and all images of a request."""
-
-    on_batch: Callable[[int], None]
-    on_lookup: Callable[[int, int], None]
 
 
 class Slots:
@@ -57,7 +55,7 @@ class Slots:
     def __init__(self, count: int) -> None:
         self._free = asyncio.Semaphore(count)
 
-    async def run(self, submit: Callable[[], Future[Made]]) -> Made:
+    async def run(self, submit: Callable[[], Future[Answer]]) -> Answer:
         """Submit, once a thread is free, and wait for the result."""
         await self._free.acquire()
         loop = asyncio.get_running_loop()
@@ -75,6 +73,147 @@ class Slots:
         return await asyncio.wrap_future(future)
 
 
+@dataclass(eq=False)
+class _Job:
+    """Images to encode, or a function to call, and what is computed of it."""
+
+    prepared: Sequence[Prepared] = ()
+    function: Callable[[Check], Any] | None = None
+    future: Future[Any] = field(default_factory=Future)
+
+
+class ModelThread:
+    """The thread that runs an embedder's model; requests wait in its queue.
+
+    Requests that wait together share batches. `on_batch` is told the number of images of each batch; `expected`
+    returns how many requests are being prepared: a batch that is not full waits only where there are any. New vectors
+    of images are kept in `cache`.
+
+    A future that is cancelled takes its work with it: what waits leaves the queue, and what has begun ends with the
+    batch that is being computed.
+    """
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        *,
+        on_batch: Callable[[int], None],
+        expected: Callable[[], int],
+        cache: ImageCache | None,
+    ) -> None:
+        self._embedder, self._cache = embedder, cache
+        self._on_batch, self._expected = on_batch, expected
+        self._queue: deque[_Job] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
+        self._thread.start()
+
+    def __len__(self) -> int:
+        """The number of requests that wait."""
+        return len(self._queue)
+
+    def embed(self, prepared: Sequence[Prepared]) -> Future[list[Outcome]]:
+        """The vectors of one request's images, in order."""
+        return self._put(_Job(prepared))
+
+    def call(self, function: Callable[[Check], Answer]) -> Future[Answer]:
+        """Run a function in the thread; it calls what it is given before each step, which ends it once cancelled."""
+        return self._put(_Job(function=function))
+
+    def close(self, *, wait: bool = True) -> None:
+        """Drop what waits; with `wait`, return once the batch that is being computed has ended."""
+        with self._changed:
+            self._closed = True
+            waiting, self._queue = self._queue, deque()
+            self._changed.notify_all()
+        for job in waiting:
+            job.future.cancel()
+        if wait:
+            self._thread.join(CLOSE_SECONDS)
+
+    def _put(self, job: _Job) -> Future[Any]:
+        with self._changed:
+            self._queue.append(job)
+            self._changed.notify()
+        job.future.add_done_callback(lambda future: self._drop(job) if future.cancelled() else None)
+        return job.future
+
+    def _drop(self, job: _Job) -> None:
+        """Take a job that was cancelled out of the queue."""
+        with self._changed:
+            if job in self._queue:
+                self._queue.remove(job)
+
+    def _run(self) -> None:
+        while jobs := self._take():
+            try:
+                if jobs[0].function is not None:
+                    self._call(jobs[0], jobs[0].function)
+                else:
+                    self._encode(jobs)
+            except CancelledError:
+                for job in jobs:
+                    job.future.cancel()
+            except BaseException as error:  # raised where the answer is waited for
+                for job in jobs:
+                    with suppress(InvalidStateError):  # answered before, or cancelled
+                        job.future.set_exception(error)
+
+    def _take(self) -> list[_Job]:
+        """The next job; with images, the others that fill its batch. None once it is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._closed)
+            if self._closed:
+                return []
+            first = self._queue.popleft()
+            taken = [first]
+            free = 0 if first.function is not None else self._embedder.batch_size - len(first.prepared)
+            end = time.monotonic() + BATCH_WAIT_SECONDS
+            while free > 0:
+                images = (job for job in self._queue if job.function is None)
+                if fitting := next((job for job in images if len(job.prepared) <= free), None):
+                    self._queue.remove(fitting)
+                    taken.append(fitting)
+                    free -= len(fitting.prepared)
+                    continue
+                left = end - time.monotonic()
+                if left <= 0 or self._queue or self._closed or not self._expected():
+                    break
+                self._changed.wait(left)
+            return taken
+
+    def _call(self, job: _Job, function: Callable[[Check], Any]) -> None:
+        def check() -> None:
+            if job.future.cancelled() or self._closed:
+                raise CancelledError
+
+        answer = function(check)
+        with suppress(InvalidStateError):  # cancelled just now
+            job.future.set_result(answer)
+
+    def _encode(self, jobs: Sequence[_Job]) -> None:
+        """Encode the images of some jobs, in batches in order, and answer each."""
+        jobs = [job for job in jobs if not job.future.cancelled()]
+        prepared = [one for job in jobs for one in job.prepared]
+        outcomes: list[Outcome] = []
+        size = self._embedder.batch_size
+        for start in range(0, len(prepared), size):
+            if self._closed or all(job.future.cancelled() for job in jobs):
+                raise CancelledError
+            part = prepared[start : start + size]
+            for batch in embed_images(self._embedder.encoder, part, batch_size=size, cache=self._cache):
+                outcomes += batch
+            encoded = sum(one.pixels is not None for one in part)
+            if encoded:
+                self._on_batch(encoded)
+        start = 0
+        for job in jobs:
+            with suppress(InvalidStateError):  # cancelled just now
+                job.future.set_result(outcomes[start : start + len(job.prepared)])
+            start += len(job.prepared)
+
+
 class ServedModel:
     """A loaded model that answers the requests of many clients at once, each as it would be answered alone.
 
@@ -82,13 +221,12 @@ class ServedModel:
     not done: cancelling a call takes its work out of all queues. What requests send is kept in memory alone.
     """
 
-    def __init__(self, embedder: Embedder, hooks: ServerHooks) -> None:
-        self.embedder, self._hooks = embedder, hooks
-        self._pipeline: Pipeline | None = None
+    def __init__(self, embedder: Embedder, metrics: Metrics) -> None:
+        self.embedder, self._metrics = embedder, metrics
         self._texts: RecentArrays[tuple[tuple[str, ...], tuple[str, ...]], TextVectors] = RecentArrays(MAX_TEXT_BYTES)
         self._preparing = 0
         self._decoding = Slots(embedder.workers)
-        self._thread: ModelThread | None = None
+        self._running: tuple[Pipeline, ModelThread] | None = None  # once the model is loaded
         self.collection: EmbeddedCollection | None = None
         self.unsearchable = "no images to search; start the server with PATHS"
         self._images = ServedImages([])
@@ -101,13 +239,10 @@ class ServedModel:
         if images.targets:
             self._fill(images, progress)
         cache = None if self.embedder.cache is None else RecentCache(self.embedder.cache, MAX_IMAGE_BYTES)
-        self._pipeline = self.embedder.open_pipeline((), cache=cache)
-        self._thread = ModelThread(
-            self.embedder,
-            on_batch=self._hooks.on_batch,
-            expected=lambda: self._preparing,
-            cache=cache,
+        thread = ModelThread(
+            self.embedder, on_batch=self._metrics.count_batch, expected=lambda: self._preparing, cache=cache
         )
+        self._running = self.embedder.open_pipeline((), cache=cache), thread
 
     def _fill(self, images: ServedImages, progress: ProgressCallback) -> None:
         try:
@@ -128,18 +263,18 @@ class ServedModel:
     @property
     def loaded(self) -> bool:
         """True once the model is loaded."""
-        return self._thread is not None
+        return self._running is not None
 
-    @property
-    def thread(self) -> ModelThread:
-        """The thread of the loaded model."""
-        assert self._thread is not None
-        return self._thread
+    def _find_running(self) -> tuple[Pipeline, ModelThread]:
+        """The pipeline and the thread of the model. Raises ServerError before it is loaded."""
+        if self._running is None:
+            raise ServerError("the model is being loaded")
+        return self._running
 
     @property
     def waiting(self) -> int:
         """The number of requests that wait for the model."""
-        return 0 if self._thread is None else len(self._thread)
+        return 0 if self._running is None else len(self._running[1])
 
     @property
     def image_bytes(self) -> int:
@@ -172,24 +307,24 @@ class ServedModel:
             result = find(self.embedder, request, queries, lambda _: check(), notices=self._notices)
             return self._images.rename(result, [] if self.collection is None else self.collection.errors)
 
-        return await asyncio.wrap_future(self.thread.call(compute))
+        return await asyncio.wrap_future(self._find_running()[1].call(compute))
 
     def close(self, *, wait: bool = True) -> None:
         """Close the cache and remove what is temporary; with `wait`, once the batch that is computed has ended."""
-        if self._pipeline is not None:
-            self._pipeline.close()
-        if self._thread is not None:
-            self._thread.close(wait=wait)
+        if self._running is not None:
+            pipeline, thread = self._running
+            pipeline.close()
+            thread.close(wait=wait)
         if self.collection is not None:
             self.collection.close()
         self.embedder.close()
 
     async def _prepare(self, sources: Sequence[Source]) -> list[Prepared]:
-        assert self._pipeline is not None
+        pipeline, _ = self._find_running()
         self._preparing += 1
-        submit = self._pipeline.submit
         futures = [
-            asyncio.ensure_future(self._decoding.run(partial(submit, source))) for source in number_sources(sources)
+            asyncio.ensure_future(self._decoding.run(partial(pipeline.submit, source)))
+            for source in number_sources(sources)
         ]
         try:
             prepared = await asyncio.gather(*futures)
@@ -206,8 +341,8 @@ class ServedModel:
         if not sources:
             return []
         prepared = await self._prepare(sources)
-        self._hooks.on_lookup(sum(one.features is not None for one in prepared), len(prepared))
-        outcomes: list[Outcome] = await asyncio.wrap_future(self.thread.embed(prepared))
+        self._metrics.count_lookup(sum(one.features is not None for one in prepared), len(prepared))
+        outcomes: list[Outcome] = await asyncio.wrap_future(self._find_running()[1].embed(prepared))
         good = []
         for index, outcome in enumerate(outcomes):
             if isinstance(outcome, Failure):
@@ -221,7 +356,7 @@ class ServedModel:
         key = (texts, templates)
         if (vectors := self._texts.get(key)) is not None:
             return vectors
-        return await asyncio.wrap_future(self.thread.call(lambda check: self._compute_texts(key, check)))
+        return await asyncio.wrap_future(self._find_running()[1].call(lambda check: self._compute_texts(key, check)))
 
     def _compute_texts(self, key: tuple[tuple[str, ...], tuple[str, ...]], check: Check) -> TextVectors:
         if (vectors := self._texts.get(key)) is not None:  # by a request just before
