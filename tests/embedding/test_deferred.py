@@ -16,7 +16,6 @@ from clipsim.embedding.deferred import DeferredEncoder
 from clipsim.engines.encoder import Encoder
 from clipsim.engines.preprocessing import Preprocessing, find_preprocessing
 from clipsim.errors import WeightsError
-from clipsim.models.configs import read_config
 from clipsim.models.files import find_files
 from clipsim.models.names import find_model
 
@@ -95,9 +94,7 @@ def test_pictures_are_prepared_while_the_model_is_opened(encoder: FakeEncoder) -
         gate.wait(PATIENCE)
         return encoder
 
-    config = find_files(SPEC).config
-    assert config is not None
-    deferred = defer(open_slowly, find_preprocessing(SPEC, read_config(config)))
+    deferred = defer(open_slowly, find_preprocessing(SPEC, find_files(SPEC)))
     pixels = deferred.prepare_image(Image.new("RGB", (90, 50), "red"))
 
     assert pixels.shape == (64, 64, 3)

@@ -304,12 +304,12 @@ class FileDigests:
         OSError.
         """
         names = {path: f"file {os.path.abspath(path)!a}" for path in paths}  # noqa: PTH100
-        begun, stamps = time.time_ns(), {path: FileStamp.of(path.stat()) for path in names}
         notes = self.database.read_notes(list(names.values()))
+        begun, stamps = time.time_ns(), {path: FileStamp.of(path.stat()) for path in names}
         digests: dict[Path, str] = {}
         for path, name in names.items():
-            stamp, _, digest = notes.get(name, "").rpartition(" ")
-            if stamp.encode() == _pack(stamps[path]):
+            *stamp, digest = notes.get(name, "-").split(" ")
+            if stamp == [str(number) for number in stamps[path]]:
                 digests[path] = digest
         if unknown := [path for path in names if path not in digests]:
             before_reading()

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from clipsim.cache.vectors import VectorNamespace
@@ -145,7 +145,7 @@ class DeferredEncoder:
     def _keep(self, facts: EncoderFacts) -> None:
         if self._namespace is not None:
             cached = {name: getattr(facts, name) for name in _CACHED_FACTS}
-            self._namespace.keep_facts({**cached, "preprocessing": facts.preprocessing.to_dict()})
+            self._namespace.keep_facts({**cached, "preprocessing": asdict(facts.preprocessing)})
 
     def _open(self) -> None:
         if self.engine == "torch":

@@ -99,7 +99,7 @@ class Embedder:
                 engine=self._plan.engine,
                 device=self.device,
                 precision=self.precision,
-                preprocessing=find_preprocessing(self.spec, self._files.settings),
+                preprocessing=find_preprocessing(self.spec, self._files),
             )
             self.cache = self._open_cache()
         except BaseException:

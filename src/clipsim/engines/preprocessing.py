@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.models.catalogue import read_catalogue
-from clipsim.models.configs import DEFAULTS, find_settings
+from clipsim.models.configs import DEFAULTS
+from clipsim.models.files import ModelFiles
 from clipsim.models.names import ModelSpec
 
 if TYPE_CHECKING:
@@ -71,23 +72,11 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Preprocessing:
-        """What `to_dict` made plain. Raises KeyError and TypeError for anything else."""
+        """The settings from their values in JSON. Raises KeyError and TypeError for anything else."""
         parts: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
         }
         return cls(**parts)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The settings as the JSON schemas have them."""
-        return {
-            "size": list(self.size),
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "interpolation": self.interpolation,
-            "resize_mode": self.resize_mode,
-            "fill_color": self.fill_color,
-            "backend": self.backend,
-        }
 
     def prepare(self, image: Image.Image) -> Pixels:
         """RGB image → (height, width, 3) uint8, by Pillow."""
@@ -124,19 +113,18 @@ class Preprocessing:
         return _crop_or_pad(image, wide, high, 0)
 
 
-def find_preprocessing(spec: ModelSpec, config: Mapping[str, Any] | None) -> Preprocessing | None:
+def find_preprocessing(spec: ModelSpec, files: ModelFiles) -> Preprocessing | None:
     """A model's preprocessing where its files tell it; None where only the loaded model does.
 
-    `config` is the model's open_clip_config.json, if it has one. None for wrong settings too: they are an error when
-    the model is built.
+    None for wrong settings too: they are an error when the model is built.
     """
     size: Any = None
-    if config is not None:
-        size = config["model_cfg"]["vision_cfg"].get("image_size", 224)
+    if files.settings is not None:
+        size = files.settings["model_cfg"]["vision_cfg"].get("image_size", 224)
     elif spec.architecture is not None:
         size = read_catalogue()["architectures"].get(spec.architecture, {}).get("image_size")
     try:
-        preprocessing = None if size is None else Preprocessing.of(size, find_settings(spec, config))
+        preprocessing = None if size is None else Preprocessing.of(size, files.preprocess)
         return preprocessing if preprocessing is not None and preprocessing.backend == "pillow" else None
     except (TypeError, ValueError):
         return None

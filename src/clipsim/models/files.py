@@ -6,7 +6,7 @@ import json
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from clipsim.errors import WeightsError, printable
 from clipsim.models.catalogue import BUNDLED_PATH, CONFIG_FILE, ModelInfo, find_model_info, read_catalogue
 from clipsim.models.configs import (
     explain_settings,
+    find_settings,
     has_transformers_names,
     is_transformers_config,
     lacks_processor,
@@ -50,7 +51,8 @@ class ModelFiles:
     """The local files of a model, None for those that it does not need.
 
     `tokenizer` and `text_model` are folders that `transformers` reads. `settings` is what the file `config`, or
-    else the weights themselves, say of the model, in OpenCLIP's terms; None where they say nothing.
+    else the weights themselves, say of the model, in OpenCLIP's terms; None where they say nothing. `preprocess` is how
+    images are prepared (`configs.find_settings`).
     """
 
     weights: Path
@@ -58,6 +60,7 @@ class ModelFiles:
     tokenizer: Path | None = None
     text_model: Path | None = None
     settings: dict[str, Any] | None = field(default=None, compare=False, repr=False)
+    preprocess: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def needs_transformers(self) -> bool:
@@ -71,8 +74,13 @@ def find_files(spec: ModelSpec, cache_dir: str | None = None) -> ModelFiles:
     The network is used only for missing files; `cache_dir` replaces the Hugging Face cache.
 
     Raises WeightsError for a directory without weights or with a damaged configuration, DownloadError when a file
-    cannot be downloaded.
+    cannot be downloaded, UsageError for preprocessing that does not exist.
     """
+    files = _locate(spec, cache_dir)
+    return replace(files, preprocess=find_settings(spec, files.settings))
+
+
+def _locate(spec: ModelSpec, cache_dir: str | None) -> ModelFiles:
     if spec.kind in ("checkpoint", "weights"):
         assert spec.path is not None
         if (described := read_description(spec.path)) is not None:

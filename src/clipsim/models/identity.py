@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 
 from clipsim.files import digest_files
-from clipsim.models.configs import find_settings
 from clipsim.models.files import TOKENIZER_FILES, ModelFiles
 from clipsim.models.names import ModelSpec
 
@@ -41,7 +40,7 @@ def identify_model(spec: ModelSpec, files: ModelFiles, read_digests: DigestFiles
         "config": None if files.config is None else digests[files.config],
         "tokenizer": None if tokenizer is None else {path.name: digests[path] for path in tokenizer},
         "text_model": None if text_model is None else {path.name: digests[path] for path in text_model},
-        "preprocess": find_settings(spec, files.settings),
+        "preprocess": files.preprocess,
     }
     return hashlib.sha256(json.dumps(description).encode()).hexdigest()
 

@@ -81,11 +81,11 @@ class RankRequest:
         `sort_by` that is not one of the texts; NoInputError for an empty list of sources; DataError for thresholds
         that cannot be read, or lack one of the texts.
         """
+        check_flag("deduplicate", deduplicate)
         cleaned, text_notices = clean_texts(texts, deduplicate=deduplicate)
         if not cleaned:
             raise UsageError("none given", parameter="texts", hint="give at least one")
         checked_templates = check_templates(templates)
-        check_flag("deduplicate", deduplicate)
         if on_error is not None:
             check_on_error(on_error)
         if sort_by is not None and not (isinstance(sort_by, str) and sort_by.strip() in cleaned):

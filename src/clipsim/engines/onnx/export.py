@@ -98,7 +98,7 @@ def export_model(
                 logit_scale=facts.logit_scale,
                 logit_bias=facts.logit_bias,
                 head=facts.head,
-                preprocessing=facts.preprocessing.to_dict(),
+                preprocessing=asdict(facts.preprocessing),
                 token_rules=asdict(rules),
                 texts_shorten=shortens,
                 notices=list(facts.notices),

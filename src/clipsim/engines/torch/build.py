@@ -34,7 +34,6 @@ from clipsim.engines.torch.layouts import (
 )
 from clipsim.errors import ModelError, WeightsError, first_line, install_command, printable
 from clipsim.models.catalogue import OPENAI_NAMES
-from clipsim.models.configs import find_settings
 from clipsim.models.files import ModelFiles
 from clipsim.models.names import ModelSpec
 
@@ -167,7 +166,7 @@ def build_model(spec: ModelSpec, files: ModelFiles, *, mapped: bool = True) -> B
         model.float()
     model.eval()
     try:
-        preprocessing = Preprocessing.of(model.visual.image_size, find_settings(spec, own_config))
+        preprocessing = Preprocessing.of(model.visual.image_size, files.preprocess)
     except (TypeError, ValueError) as error:
         raise WeightsError(
             f"{printable(spec.name)}: its preprocessing settings are not OpenCLIP's ({error})"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -56,7 +57,7 @@ def adapt_model(built: BuiltModel, files: ModelFiles, *, guarded: bool = True) -
     else:
         model.__class__ = _GUARDED_MODELS[type(model)] if guarded else _OPEN_MODELS[type(model)]
     model.vocab_size = text.get("vocab_size", END + 1)  # some of OpenCLIP's classes lack it
-    model._description = describe_model(config, built.preprocessing.to_dict())
+    model._description = describe_model(config, asdict(built.preprocessing))
     model._text_settings, model._files = json.dumps({"text_cfg": text}), files
     size = model.visual.image_size
     model.visual.input_resolution = size if isinstance(size, int) or size[0] != size[1] else size[0]
