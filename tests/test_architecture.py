@@ -74,7 +74,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "aiohttp": ("inputs",),
     "ray": ("tasks",),
     "faiss": ("store",),
-    **dict.fromkeys(("fastapi", "starlette", "uvicorn", "h11", "prometheus_client", "python_multipart"), ("server",)),
+    **dict.fromkeys(("starlette", "uvicorn", "h11", "prometheus_client", "python_multipart"), ("server",)),
     "PIL": (
         "inputs", "images", "engines", "engines/torch", "engines/onnx", "embedding", "tasks", "session", "compat",
         "mini",

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from process.programs import CLIPSIM, Program
 
-pytest.importorskip("fastapi", reason="needs clipsim[serve]")
+pytest.importorskip("starlette", reason="needs clipsim[serve]")
 PATIENCE = 60_000  # milliseconds after which a page that hangs fails its test
 TOKEN = "open-sesame"
 HOSTILE = ["<img src=x onerror=alert(1)>.png", "</script><script>alert(2)</script>.png", "{{ 7 * 7 }}&lt;b&gt;.png"]

@@ -17,7 +17,7 @@ from clipsim.tasks.search_targets import find_targets
 
 httpx = pytest.importorskip("httpx")
 pytest.importorskip("uvicorn")
-pytest.importorskip("fastapi")
+pytest.importorskip("starlette")
 
 Serve = Callable[..., Any]
 

@@ -41,11 +41,6 @@ def render_page(template: str, **values: Any) -> Iterator[str]:
     yield from stream
 
 
-def render_plain(template: str, **values: Any) -> str:
-    """A page of a template that has neither style nor script."""
-    return _environment().get_template(template).render(**values)
-
-
 def data_uri(thumbnail: bytes | None) -> str | None:
     """A WebP file as the address of an image; None for none.
 
@@ -111,11 +106,11 @@ def _policy(*inline: str) -> str:
 
 
 def format_routes_page(schema: dict[str, Any]) -> str:
-    """The page; each route with what it answers and the fields of its body."""
+    """The page of an OpenAPI schema; each route with what it answers and the fields of its body."""
     routes = []
     for path, methods in schema["paths"].items():
         for method, facts in methods.items():
             content = facts.get("requestBody", {}).get("content", {})
             fields = content.get("application/json", {}).get("schema", {}).get("properties", {})
             routes.append((method.upper(), path, facts.get("description", ""), list(content), list(fields.items())))
-    return render_plain("routes.html", title=schema["info"]["title"], version=schema["info"]["version"], routes=routes)
+    return _environment().get_template("routes.html").render(**schema["info"], routes=routes)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from inspect import getdoc
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fastapi import FastAPI, Request
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from clipsim import __version__
@@ -192,9 +194,10 @@ class Service:
 
         return await self._answer(request, write)
 
-    async def thumbnail(self, number: str) -> Response:
+    async def thumbnail(self, request: Request) -> Response:
         """A small image of the served ones, by its number in an answer of /v1/search."""
         self.find(None)
+        number = request.path_params["number"]
         content = None
         if number.isascii() and number.isdecimal() and len(number) < 19:
             content = await self._work(lambda: self.images.thumbnail(int(number)), self._thumbnails)
@@ -219,7 +222,7 @@ class Service:
         pool = pool or self._workers
         return await self._slots[pool].run(lambda: pool.submit(function))
 
-    async def list_models(self) -> Response:
+    async def list_models(self, _: Request) -> Response:
         """The models that requests may name, and the limits of a request."""
         entries: list[dict[str, Any]] = []
         for name, model in self.models.items():
@@ -236,17 +239,17 @@ class Service:
         limits = {"max_images": self.settings.max_images, "max_body": self.settings.max_body}
         return json_response({"object": "list", "data": entries, "limits": limits, "search": search})
 
-    async def ready(self) -> Response:
+    async def ready(self, _: Request) -> Response:
         """Whether the models are loaded."""
         if not all(model.loaded for model in self.models.values()):
             raise RequestError(503, "the model is being loaded", {"Retry-After": "1"})
         return json_response({"status": "ready"})
 
-    async def health(self) -> Response:
+    async def health(self, _: Request) -> Response:
         """Liveness check."""
         return json_response({"status": "ok"})
 
-    async def count(self) -> Response:
+    async def count(self, _: Request) -> Response:
         """Counts for Prometheus."""
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
@@ -258,30 +261,46 @@ def _charge(request: Request, amount: int) -> None:
 
 def make_application(service: Service) -> ASGIApp:
     """The routes of a service behind its guard."""
-    app = FastAPI(title="clipsim", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
-    for kind in (RequestError, ClipsimError, HTTPException, ClientDisconnect, Exception):
-        app.add_exception_handler(kind, answer_error)
-    app.post("/v1/rank", openapi_extra=RANK)(service.rank)
-    app.post("/v1/embeddings", openapi_extra=EMBEDDINGS)(service.embeddings)
-    app.post("/v1/search", openapi_extra=SEARCH)(service.search)
-    app.get("/v1/models")(service.list_models)
-    app.get("/v1/thumbnails/{number}")(service.thumbnail)
-    app.get("/health")(service.health)
-    app.get("/ready")(service.ready)
-    app.get("/metrics")(service.count)
-
-    def list_routes() -> Response:
-        return Response(format_routes_page(app.openapi()), media_type="text/html")
-
-    app.get("/docs", include_in_schema=False)(list_routes)
+    bodies = {"/v1/rank": RANK, "/v1/embeddings": EMBEDDINGS, "/v1/search": SEARCH}
+    routes = [
+        Route("/v1/rank", service.rank, methods=["POST"]),
+        Route("/v1/embeddings", service.embeddings, methods=["POST"]),
+        Route("/v1/search", service.search, methods=["POST"]),
+        Route("/v1/models", service.list_models),
+        Route("/v1/thumbnails/{number}", service.thumbnail),
+        Route("/health", service.health),
+        Route("/ready", service.ready),
+        Route("/metrics", service.count),
+    ]
+    schema = _describe_routes(routes, bodies)
     files = {f"/{path.name}": path for path in sorted(PAGE.iterdir()) if path.suffix in PAGE_TYPES}
     files["/"] = files.pop("/index.html")
-    for route, path in files.items():
-        app.add_route(route, _serve_file(path.read_bytes(), PAGE_TYPES[path.suffix]), include_in_schema=False)
-    return Guard(app, service.settings, service.metrics, frozenset(files))
+    fixed = {path: _serve(file.read_bytes(), PAGE_TYPES[file.suffix]) for path, file in files.items()}
+    fixed["/openapi.json"] = _serve(to_json(schema).encode(), "application/json")
+    fixed["/docs"] = _serve(format_routes_page(schema).encode(), "text/html")
+    names = {route.endpoint: route.path for route in routes}
+    routes += [Route(path, answer) for path, answer in fixed.items()]
+    errors = (RequestError, ClipsimError, HTTPException, ClientDisconnect, Exception)
+    app = Starlette(routes=routes, exception_handlers=dict.fromkeys(errors, answer_error))
+    app.router.redirect_slashes = False
+    return Guard(app, service.settings, service.metrics, frozenset(fixed), names)
 
 
-def _serve_file(content: bytes, kind: str) -> Any:
+def _describe_routes(routes: Sequence[Route], bodies: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """The OpenAPI schema of routes; `bodies` describe what a POST sends."""
+    paths: dict[str, Any] = {}
+    for route in routes:
+        operation = {"description": getdoc(route.endpoint), "responses": {"200": {"description": "the answer"}}}
+        parameters = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in route.param_convertors
+        ]
+        operation |= bodies.get(route.path, {}) | ({"parameters": parameters} if parameters else {})
+        paths[route.path] = {"post" if route.path in bodies else "get": operation}
+    return {"openapi": "3.1.0", "info": {"title": "clipsim", "version": __version__}, "paths": paths}
+
+
+def _serve(content: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:
     async def answer(_: Request) -> Response:
         return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
 

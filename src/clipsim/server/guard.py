@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -27,7 +28,7 @@ MIN_HELD_BYTES = 512_000_000  # that may wait at least, whatever the largest bod
 PIECE_BYTES = 65_536  # of an answer that are written at a time
 MIN_BYTES_A_SECOND = 20_000  # that a client reads of its answer at least
 LOG_SECONDS = 10.0  # for which a bug is logged once
-OPEN_ROUTES = ("/health", "/ready", "/docs", "/openapi.json")
+OPEN_ROUTES = ("/health", "/ready")
 LINGER_SECONDS = 2.0  # that a body is read on after its error, so that the client gets to read the answer
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -53,13 +54,20 @@ class Held:
 
 
 class Guard:
-    """An ASGI application around another one; `open_paths` need no token.
+    """An ASGI application around another one; `open_paths` need no token, `names` are what counts call its endpoints.
 
     The other one finds "clipsim.charge" in the scope, to be called with the bytes that a request is going to hold.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics, open_paths: frozenset[str]) -> None:
-        self._app, self._settings, self._metrics = app, settings, metrics
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: ServerSettings,
+        metrics: Metrics,
+        open_paths: frozenset[str],
+        names: Mapping[Any, str],
+    ) -> None:
+        self._app, self._settings, self._metrics, self._names = app, settings, metrics, names
         self._open_paths = open_paths | set(OPEN_ROUTES)
         self._running = 0
         self._held = Held(max(MIN_HELD_BYTES, 2 * BODY_FACTOR * settings.max_body))
@@ -98,7 +106,7 @@ class Guard:
             self._log_bug(error)
         finally:
             exchange.release()
-            route = getattr(scope.get("route"), "path", "other")
+            route = self._names.get(scope.get("endpoint"), "other")
             self._metrics.requests.labels(route, str(exchange.status or 499)).inc()
             self._metrics.seconds.labels(route).observe(time.perf_counter() - begun)
 
