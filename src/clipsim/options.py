@@ -166,6 +166,18 @@ def as_number(value: object) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
+def check_cosine(name: str, value: object) -> float | None:
+    """A cosine of Python or NumPy → a float; None for None. Raises UsageError for anything else, naming the parameter.
+
+    >>> check_cosine("min_similarity", 1)
+    1.0
+    """
+    cosine = as_number(value)
+    if value is not None and (cosine is None or not -1 <= cosine <= 1):
+        raise UsageError("not a cosine, from -1 to 1", parameter=name, value=value)
+    return cosine
+
+
 def check_flag(name: str, value: object) -> None:
     """Raise UsageError for what is not True or False."""
     if not isinstance(value, bool):

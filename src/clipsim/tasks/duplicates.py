@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.engines.choice import default_workers, usable_cores
-from clipsim.errors import ImageError, UsageError, pluralise
+from clipsim.errors import ImageError, pluralise
 from clipsim.files import digest_stream
 from clipsim.images.copies import ImageHeader, could_be_copies, is_copy, read_header
 from clipsim.images.grey_copies import GreyCopy, make_grey_copy, measure_source
 from clipsim.inputs.expand import Repeats, identify, identify_stat
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.models.catalogue import BUNDLED
-from clipsim.options import as_number, check_flag
+from clipsim.options import check_cosine, check_flag
 from clipsim.results.search import DuplicateGroup, DuplicateImage, DuplicatesResult
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model
@@ -172,11 +172,8 @@ class DuplicatesRequest:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        least = as_number(self.min_similarity)
-        if self.min_similarity is not None and (least is None or not -1 <= least <= 1):
-            raise UsageError("not a cosine, from -1 to 1", parameter="min_similarity", value=self.min_similarity)
         check_flag("pixels", self.pixels)
-        object.__setattr__(self, "min_similarity", least)
+        object.__setattr__(self, "min_similarity", check_cosine("min_similarity", self.min_similarity))
 
 
 def run(

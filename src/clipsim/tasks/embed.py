@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice, repeat
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,6 +42,9 @@ from clipsim.store.shards import Row, ShardWriter, find_missing
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model
 from clipsim.vectors.similarity import Vectors, unit_rows
+
+if TYPE_CHECKING:
+    from clipsim.tasks.ray import RayRunner
 
 MAX_SHARD_SIZE = 1_000_000
 DTYPES = ("fp16", "fp32")
@@ -104,24 +107,6 @@ class EmbedRequest:
 
 
 OnBatch = Callable[[int, tuple[Failure, ...]], None]  # the inputs of a batch that are done, and those that failed
-
-
-class Runner(Protocol):
-    """What makes shards: `LocalRunner` in this process, or `ray.RayRunner`; `notices` are about what went wrong."""
-
-    notices: list[str]
-
-    def describe(self) -> VectorInfo:
-        """What the vectors depend on, on the machine that makes them."""
-        ...
-
-    def run(self, info: DatasetInfo, shards: Sequence[int], on_ready: Callable[[], None], on_batch: OnBatch) -> None:
-        """Make the shards; call `on_ready` before the first file is moved into place."""
-        ...
-
-    def close(self) -> None:
-        """Release what was opened for the run."""
-        ...
 
 
 def run(embedder: Embedder, request: EmbedRequest, progress: ProgressCallback = ignore_progress) -> EmbedResult:
@@ -286,7 +271,7 @@ class _Embedding:
             start_again(self._folder, self._replaced, info)
             self._replaced = None
 
-    def _open_runner(self) -> Runner:
+    def _open_runner(self) -> LocalRunner | RayRunner:
         if self._request.runner == "local":
             return LocalRunner(self._embedder, self._folder)
         from clipsim.tasks.ray import RayRunner
@@ -312,7 +297,7 @@ BATCHES_AHEAD = 2  # decoding of the next shard starts when this many batches ar
 
 
 class LocalRunner:
-    """Runs the shards with the model of this process."""
+    """Makes shards with the model of this process; `ray.RayRunner` has the same methods."""
 
     def __init__(self, embedder: Embedder, folder: Folder) -> None:
         self._embedder, self._folder = embedder, folder

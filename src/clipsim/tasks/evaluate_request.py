@@ -11,7 +11,7 @@ from clipsim.inputs.labelled import LabelledRequest
 from clipsim.inputs.labelled_layouts import Columns
 from clipsim.inputs.lists import as_list, check_list
 from clipsim.inputs.texts import PLACEHOLDER, check_templates
-from clipsim.options import as_number, as_whole, check_flag, check_path
+from clipsim.options import as_whole, check_cosine, check_flag, check_path
 from clipsim.results.loaded import LoadedEvaluation
 from clipsim.statistics.retrieval import CLIPSCORE_TEMPLATE
 from clipsim.tasks.saved_files import Result, read_baseline
@@ -74,9 +74,6 @@ class EvaluationRequest:
                 value=min_similarity,
                 hint=("give ", Setting("none", None)),
             )
-        least = as_number(min_similarity)
-        if min_similarity is not None and least is None:
-            raise UsageError("not a cosine", parameter="min_similarity", value=min_similarity)
         for name, value in (
             ("task", task),
             ("image_column", image_column),
@@ -98,7 +95,7 @@ class EvaluationRequest:
                 none,
             ),
             find_template_sets(CLIPSCORE_TEMPLATE if clipscore_prefix else templates, template_sets),
-            least,
+            check_cosine("min_similarity", min_similarity),
             _ranks("top_k", TOP_K, top_k),
             _ranks("recall_k", RECALL_K, recall_k),
             tuple(name for name, ranks in (("top_k", top_k), ("recall_k", recall_k)) if ranks is not None),

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -20,13 +20,13 @@ from clipsim.inputs.expand import identify_name
 from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.inputs.texts import MAX_QUOTED, check_templates, clean_texts
-from clipsim.options import as_number, as_whole, check_flag
+from clipsim.options import as_number, as_whole, check_cosine, check_flag
 from clipsim.results.search import Match, QueryMatches, SearchResult
 from clipsim.store.dataset import Dataset
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model
 from clipsim.tasks.search_targets import EmbeddedCollection, Target, Targets, check_models
-from clipsim.tasks.search_vectors import DatasetSearch, NearestImages, Query
+from clipsim.tasks.search_vectors import NearestImages, Query
 from clipsim.vectors.nearest import combine_vectors
 from clipsim.vectors.similarity import Vectors, mean_of_templates, unit_rows
 
@@ -88,9 +88,6 @@ class SearchRequest:
             raise UsageError("not a number", parameter="weight", value=weight)
         if (count := as_whole(top)) is None or count < 1:
             raise UsageError("not a positive integer", parameter="top", value=top)
-        least = as_number(min_similarity)
-        if min_similarity is not None and (least is None or not -1 <= least <= 1):
-            raise UsageError("not a cosine, from -1 to 1", parameter="min_similarity", value=min_similarity)
         return cls(
             targets,
             cleaned[0],
@@ -100,7 +97,7 @@ class SearchRequest:
             check_templates(templates),
             factor,
             count,
-            least,
+            check_cosine("min_similarity", min_similarity),
             chosen,
             tuple(notices),
         )
@@ -194,8 +191,8 @@ def find(
     count = request.top * (len(request.targets) if with_datasets else 1)  # a file may be in each of the targets
     progress(Progress("searching", 0, total, queries.failures))
     while True:
-        outcome = _compare(embedder, request, queries, min(count, max(1, total)), progress, pipelines)
-        answers, short = _make_answers(request, queries, outcome.images, by_file=with_datasets)
+        images = _compare(embedder, request, queries, min(count, max(1, total)), progress, pipelines)
+        answers, short = _make_answers(request, queries, images, by_file=with_datasets)
         if not short or count >= total:
             break
         count, progress, pipelines = 4 * count, ignore_progress, ()  # files that are in several targets took the room
@@ -208,21 +205,11 @@ def find(
         device=facts.device,
         precision=facts.precision,
         engine=facts.engine,
-        searched=outcome.searched,
+        searched=images.searched,
         queries=tuple(answers),
-        errors=(*queries.failures, *outcome.errors),
-        warnings=tuple(dict.fromkeys((*embedder.notices, *request.notices, *notices, *outcome.notices))),
+        errors=(*queries.failures, *images.failures),
+        warnings=tuple(dict.fromkeys((*embedder.notices, *request.notices, *notices, *images.notices))),
     )
-
-
-@dataclass
-class _Comparison:
-    """What comparing the queries with all targets gave; `images` is None where no query can be used."""
-
-    images: NearestImages | None
-    searched: int = 0
-    errors: list[Failure] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
 
 
 def _compare(
@@ -232,36 +219,28 @@ def _compare(
     count: int,
     progress: ProgressCallback,
     pipelines: Iterable[Pipeline],
-) -> _Comparison:
-    if not queries.usable:
-        return _Comparison(None)
+) -> NearestImages:
+    """Compare the queries with all targets, where any query can be used."""
     images = NearestImages(queries.usable, count)
-    comparison = _Comparison(images)
     opened, done, total = iter(pipelines), 0, sum(map(len, request.targets))
-    for target in request.targets:
+    for target in request.targets if queries.usable else ():
         if isinstance(target, Dataset):
-            search = DatasetSearch(target, embedder.run_options.workers, request.chosen)
-            comparison.searched += search.run(images, done)
-            comparison.notices += search.notices
-            comparison.errors += search.failures
+            failures = images.add_dataset(target, done, embedder.run_options.workers, request.chosen)
             done += len(target)
-            progress(Progress("searching", done, total, search.failures))
+            progress(Progress("searching", done, total, failures))
         elif isinstance(target, list):
             with closing(next(opened, None) or embedder.open_pipeline(target)) as pipeline:
-                for count, failures in images.add_sources(embedder.embed_images(pipeline), done):
-                    comparison.searched += count - len(failures)
-                    comparison.errors += failures
-                    done += count
+                for images_done, failures in images.add_sources(embedder.embed_images(pipeline), done):
+                    done += images_done
                     progress(Progress("searching", done, total, failures))
         else:
             images.add_collection(target, done, partial(progress, Progress("searching", done, total)))
-            comparison.searched += len(target)
             done += len(target)
-    return comparison
+    return images
 
 
 def _make_answers(
-    request: SearchRequest, queries: Queries, images: NearestImages | None, *, by_file: bool
+    request: SearchRequest, queries: Queries, images: NearestImages, *, by_file: bool
 ) -> tuple[list[QueryMatches], bool]:
     """The answer to each usable query; and whether one is short though more images may be near enough.
 
@@ -269,8 +248,6 @@ def _make_answers(
     """
     least = -math.inf if request.min_similarity is None else request.min_similarity
     answers, short = list[QueryMatches](), False
-    if images is None:
-        return answers, short
     for query, rows, scores in zip(queries.usable, images.nearest.rows, images.nearest.scores, strict=True):
         seen: set[object] = set()
         matches: list[Match] = []

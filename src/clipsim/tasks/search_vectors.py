@@ -39,16 +39,21 @@ class Query:
 
 
 class NearestImages:
-    """The `count` nearest images of each query so far.
+    """The `count` nearest images of each query, among those that have been added.
 
     `nearest` has their rows, counted over all targets, and their cosines; `images` the name and the index of each row.
+    `searched` is the number of images that were compared, `failures` are those that could not be, and `notices` say
+    what the caller should know.
     """
 
     def __init__(self, queries: Sequence[Query], count: int) -> None:
         self.queries = queries
-        self.vectors = np.stack([query.vector for query in queries])
+        self.vectors = np.array([query.vector for query in queries], np.float32)
         self.nearest = Nearest(len(queries), count)
         self.images: dict[int, tuple[str, int | None]] = {}
+        self.searched = 0
+        self.failures: list[Failure] = []
+        self.notices: list[str] = []
 
     def add_sources(
         self, batches: Iterable[Sequence[Outcome]], first: int
@@ -67,7 +72,10 @@ class NearestImages:
                 if len(self.images) > 4 * self.nearest.rows.size:
                     self._forget()
             start += len(good)
-            yield len(batch), tuple(outcome for outcome in batch if isinstance(outcome, Failure))
+            failures = tuple(outcome for outcome in batch if isinstance(outcome, Failure))
+            self.searched += len(good)
+            self.failures += failures
+            yield len(batch), failures
 
     def add_collection(self, collection: EmbeddedCollection, first: int, check: Callable[[], None]) -> None:
         """Consider images whose vectors are in memory, their rows counted from `first`; call `check` before each block.
@@ -90,6 +98,44 @@ class NearestImages:
         for row in np.unique(self.nearest.rows[self.nearest.rows >= first]).tolist():
             source = collection.sources[row - first]
             self.images[row] = source.name, source.index
+        self.searched += len(collection)
+
+    def add_dataset(
+        self, dataset: Dataset, first: int, workers: int | None, chosen: NameFilter | None
+    ) -> tuple[Failure, ...]:
+        """Consider the images of a data set, their rows counted from `first`; by its index, where it has one.
+
+        With `chosen`, all images whose names it accepts are compared instead. Returns those whose vectors are not of
+        length 1, which only damage explains; they are left out.
+        """
+        index, notices = (None, []) if chosen is not None else open_index(dataset)
+        self.notices += notices
+        top = self.nearest.rows.shape[1]
+        with_images = any(query.image is not None for query in self.queries)
+        count = top + (SPARE_ANSWERS if with_images else 0)
+        while True:
+            if index is not None:
+                nearest, searched = index.find(self.vectors, count), len(dataset)
+            else:
+                threads = min(MAX_SCAN_THREADS, workers or usable_cores())
+                accept = None if chosen is None else chosen.accepts
+                nearest, searched = scan(dataset, self.vectors, count, workers=threads, accept=accept)
+            rows = np.unique(nearest.rows[nearest.rows >= 0]).tolist()
+            metadata = _read_metadata(dataset, rows, ["image_path", "sha256"] if with_images else ["image_path"])
+            if not (with_images and _leave_out(self.queries, nearest, metadata, top)):
+                break
+            count *= 4  # there are many copies of a query's image
+        for row, record in metadata.items():
+            self.images[first + row] = record["image_path"], dataset.first + row
+        failures = tuple(
+            Failure(record["image_path"], WRONG_LENGTH, dataset.first + row)
+            for row, record in _read_metadata(dataset, sorted(nearest.wrong), ["image_path"]).items()
+        )
+        nearest.rows[nearest.rows >= 0] += first
+        self.nearest.merge(nearest)
+        self.searched += searched - len(failures)
+        self.failures += failures
+        return failures
 
     def _forget(self) -> None:
         """Drop the images that are no longer among the nearest of any query."""
@@ -97,60 +143,18 @@ class NearestImages:
             del self.images[row]
 
 
-class DatasetSearch:
-    """A search in a data set of vectors, by its index where it has one; `notices` say what the caller should know.
-
-    `failures` are images whose vectors are not of length 1, which only damage explains; they are not searched.
-    With `chosen`, only among the images whose names it accepts, all of which are then compared.
-    """
-
-    def __init__(self, dataset: Dataset, workers: int | None, chosen: NameFilter | None = None) -> None:
-        self._dataset, self._chosen = dataset, chosen
-        self.failures: tuple[Failure, ...] = ()
-        self._workers = min(MAX_SCAN_THREADS, workers or usable_cores())
-        self._index, self.notices = (None, []) if chosen is not None else open_index(dataset)
-
-    def run(self, images: NearestImages, first: int) -> int:
-        """Consider the data set's images, their rows counted from `first`; how many vectors were searched."""
-        top = images.nearest.rows.shape[1]
-        with_images = any(query.image is not None for query in images.queries)
-        count = top + (SPARE_ANSWERS if with_images else 0)
-        while True:
-            nearest, searched = self._find(images.vectors, count)
-            described = self._describe(nearest, ["image_path", "sha256"] if with_images else ["image_path"])
-            if not (with_images and _leave_out(images.queries, nearest, described, top)):
-                break
-            count *= 4  # there are many copies of a query's image
-        start = self._dataset.first
-        images.images.update((first + row, (facts["image_path"], start + row)) for row, facts in described.items())
-        wrong = sorted(nearest.wrong)
-        self.failures = tuple(
-            Failure(self._dataset.locate(str(facts["image_path"])), WRONG_LENGTH, start + row)
-            for row, facts in zip(wrong, self._dataset.describe(wrong), strict=True)
-        )
-        nearest.rows[nearest.rows >= 0] += first
-        images.nearest.merge(nearest)
-        return searched - len(wrong)
-
-    def _find(self, vectors: Vectors, count: int) -> tuple[Nearest, int]:
-        dataset = self._dataset
-        if self._index is not None:
-            return self._index.find(vectors, count), len(dataset)
-        accept = None if self._chosen is None else self._chosen.accepts
-        return scan(dataset, vectors, count, workers=self._workers, accept=accept)
-
-    def _describe(self, nearest: Nearest, columns: Sequence[str]) -> dict[int, dict[str, Any]]:
-        rows = np.unique(nearest.rows[nearest.rows >= 0]).tolist()
-        described = self._dataset.describe(rows, columns)
-        located = ({**facts, "image_path": self._dataset.locate(str(facts["image_path"]))} for facts in described)
-        return dict(zip(rows, located, strict=True))
+def _read_metadata(dataset: Dataset, rows: Sequence[int], columns: Sequence[str]) -> dict[int, dict[str, Any]]:
+    """The metadata of some rows of a data set, by the row; names are paths from the current folder."""
+    records = dataset.describe(rows, columns)
+    located = ({**record, "image_path": dataset.locate(str(record["image_path"]))} for record in records)
+    return dict(zip(rows, located, strict=True))
 
 
-def _leave_out(queries: Sequence[Query], nearest: Nearest, described: dict[int, dict[str, Any]], top: int) -> bool:
+def _leave_out(queries: Sequence[Query], nearest: Nearest, metadata: dict[int, dict[str, Any]], top: int) -> bool:
     """Take images of the queries out of their own answers; whether some answer has become too short by it."""
     short = False
     for number, query in enumerate(queries):
-        own = [row >= 0 and _is_own(query, described[int(row)]) for row in nearest.rows[number]]
+        own = [row >= 0 and _is_own(query, metadata[int(row)]) for row in nearest.rows[number]]
         if any(own):
             short = short or (nearest.rows[number, -1] >= 0 and len(own) - sum(own) < top)
             nearest.remove(number, np.array(own))
@@ -168,10 +172,10 @@ def _own_images(queries: Sequence[Query], images: Sequence[ImageVector]) -> list
     ]
 
 
-def _is_own(query: Query, facts: dict[str, Any]) -> bool:
+def _is_own(query: Query, record: dict[str, Any]) -> bool:
     """Whether an image of a data set is the query's own."""
-    same_bytes = query.digest is not None and facts["sha256"] == query.digest.hex()
-    return same_bytes or _same_path(query, str(facts["image_path"]))
+    same_bytes = query.digest is not None and record["sha256"] == query.digest.hex()
+    return same_bytes or _same_path(query, str(record["image_path"]))
 
 
 def _same_path(query: Query, name: str) -> bool:
