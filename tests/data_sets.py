@@ -51,8 +51,7 @@ def write_data_set(
     (folder / INFO_FILE).write_text(facts.to_json())
     for shard, start in enumerate(range(0, len(vectors), shard_size)):
         part = slice(start, start + shard_size)
-        place, with_captions = LocalFolder(str(folder)), captions is not None
-        with ShardWriter(place, shard, dimensions=vectors.shape[1], dtype=dtype, with_captions=with_captions) as writer:
+        with ShardWriter(LocalFolder(str(folder)), shard, facts) as writer:
             writer.add(rows[part], vectors[part], None if captions is None else captions[part])
             writer.publish()
     finish(LocalFolder(str(folder)), facts)

@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / INFO_FILE).write_text(FACTS.to_json())
     row = 0
     for shard, count in enumerate((3, 0, 2)):
-        with ShardWriter(LocalFolder(str(tmp_path)), shard, dimensions=4, dtype="fp32", with_captions=False) as writer:
+        with ShardWriter(LocalFolder(str(tmp_path)), shard, FACTS) as writer:
             rows = [Row(f"{number}.jpg", width=number, height=1) for number in range(row, row + count)]
             writer.add(rows, np.repeat(np.arange(row, row + count, dtype=np.float32), 4).reshape(count, 4))
             writer.publish()

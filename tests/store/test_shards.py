@@ -30,7 +30,8 @@ def files_in(folder: Path) -> set[str]:
 def write_shard(folder: LocalFolder, shard: int, vectors: Vectors, *, dtype: str = "fp32", texts: bool = False) -> None:
     """A shard of these vectors, whose captions have the same ones."""
     rows = [Row(f"{number}.jpg", caption="x" if texts else None) for number in range(len(vectors))]
-    with ShardWriter(folder, shard, dimensions=vectors.shape[1], dtype=dtype, with_captions=texts) as writer:
+    model = replace(FACTS.model, embed_dim=vectors.shape[1])
+    with ShardWriter(folder, shard, replace(FACTS, model=model, dtype=dtype, with_captions=texts)) as writer:
         writer.add(rows[:1], vectors[:1], vectors[:1] if texts else None)
         writer.add(rows[1:], vectors[1:], vectors[1:] if texts else None)
         writer.add_failure("broken.jpg", "truncated")
@@ -82,7 +83,7 @@ def test_nothing_is_there_before_it_is_published(tmp_path: Path) -> None:
     before = {name: (tmp_path / name).read_bytes() for name in files_in(tmp_path)}
 
     def fail() -> None:
-        with ShardWriter(folder, 0, dimensions=2, dtype="fp32", with_captions=False) as writer:
+        with ShardWriter(folder, 0, replace(FACTS, model=replace(FACTS.model, embed_dim=2))) as writer:
             writer.add([Row("a.jpg")], np.ones((1, 2), np.float32))
             assert files_in(tmp_path) > set(before)
             raise ZeroDivisionError

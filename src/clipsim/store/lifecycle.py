@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice, zip_longest
 from pathlib import Path
@@ -35,40 +35,42 @@ START_AGAIN = ("give another folder, or ", Setting("overwrite"), " to start agai
 _SOURCES_NAME = re.compile(r"sources_([0-9]+)\.jsonl")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Plan:
     """The number of inputs, and the SHA-256 of their lines."""
 
-    sources: int = 0
-    digest: str = ""
+    sources: int
+    digest: str
 
 
-def write_plan(folder: Folder, records: Iterable[dict[str, Any]], shard_size: int, plan: Plan) -> Iterator[int]:
-    """Write the inputs of every shard, yield the number of inputs after each, and fill in `plan`."""
-    digest = hashlib.sha256()
-    shard = 0
-    for shard, lines in enumerate(_chunks(records, shard_size), start=1):
+OnInputs = Callable[[int], None]  # the number of inputs so far, after each shard
+
+
+def write_plan(folder: Folder, records: Iterable[dict[str, Any]], shard_size: int, on_inputs: OnInputs) -> Plan:
+    """Write the inputs of every shard."""
+    digest, sources, shards = hashlib.sha256(), 0, 0
+    for shards, lines in enumerate(_chunks(records, shard_size), start=1):
         content = "".join(lines).encode()
         digest.update(content)
-        plan.sources += len(lines)
-        name = sources_name(shard - 1)
+        name = sources_name(shards - 1)
         if folder.read(name) != content:
             folder.write(name, content)
-        yield plan.sources
-    plan.digest = digest.hexdigest()
+        sources += len(lines)
+        on_inputs(sources)
     for name in folder.list_names(STATE_FOLDER):  # of a plan that was interrupted
-        if (match := _SOURCES_NAME.fullmatch(name)) and int(match[1]) >= shard:
+        if (match := _SOURCES_NAME.fullmatch(name)) and int(match[1]) >= shards:
             folder.remove(f"{STATE_FOLDER}/{name}")
+    return Plan(sources, digest.hexdigest())
 
 
 def compare_plan(
-    folder: Folder, records: Iterable[dict[str, Any]], shard_size: int, recorded: Plan, plan: Plan
-) -> Iterator[int]:
-    """Compare the inputs with an existing plan; otherwise as `write_plan`. Files that were damaged are written again.
+    folder: Folder, records: Iterable[dict[str, Any]], shard_size: int, recorded: Plan, on_inputs: OnInputs
+) -> Plan:
+    """Compare the inputs with the `recorded` plan; otherwise as `write_plan`. Files that were damaged are re-created.
 
     Raises DatasetError for other inputs, naming the first difference.
     """
-    digest = hashlib.sha256()
+    digest, sources = hashlib.sha256(), 0
     difference = ""
     changed = []
     with folder.scratch() as scratch:
@@ -77,12 +79,12 @@ def compare_plan(
             digest.update(content)
             stored = folder.read(sources_name(shard))
             if stored != content:  # of other inputs, or damaged or missing; the digest of all decides
-                difference = difference or _difference(folder, stored, content, plan.sources)
+                difference = difference or _difference(folder, stored, content, sources)
                 changed.append(shard)
                 _keep(scratch / str(shard), content)
-            plan.sources += len(lines)
-            yield plan.sources
-        plan.digest = digest.hexdigest()
+            sources += len(lines)
+            on_inputs(sources)
+        plan = Plan(sources, digest.hexdigest())
         if plan.digest != recorded.digest:
             if difference:
                 raise DatasetError(difference, hint=START_AGAIN)
@@ -90,6 +92,7 @@ def compare_plan(
             raise DatasetError(f"{_other(folder)}{counts}", hint=START_AGAIN)
         for shard in changed:
             folder.publish(scratch / str(shard), sources_name(shard))
+    return plan
 
 
 def read_plan(folder: Folder, shard: int) -> list[dict[str, Any]]:

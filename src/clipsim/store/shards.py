@@ -255,23 +255,14 @@ def _problem(folder: Folder, name: str, recorded: FileInfo, sizes: dict[str, int
 class ShardWriter:
     """The files of one shard while they are written; a context manager that removes them unless they are published.
 
-    `dimensions` is the length of the vectors, `dtype` "fp16" or "fp32". `on_ready` is called when the files are
-    complete and verified, before they are moved into place. Every method raises DatasetError where the system
-    refuses to write.
+    `on_ready` is called when the files are complete and verified, before they are moved into place. Every method raises
+    DatasetError where the system refuses to write.
     """
 
     def __init__(
-        self,
-        folder: Folder,
-        shard: int,
-        *,
-        dimensions: int,
-        dtype: str,
-        with_captions: bool,
-        on_ready: Callable[[], None] = lambda: None,
+        self, folder: Folder, shard: int, info: DatasetInfo, on_ready: Callable[[], None] = lambda: None
     ) -> None:
-        self._folder, self._shard, self._on_ready = folder, shard, on_ready
-        self._dimensions, self._dtype, self._with_captions = dimensions, dtype, with_captions
+        self._folder, self._shard, self._info, self._on_ready = folder, shard, info, on_ready
         self._captions = 0
         self._failures: list[tuple[str, str]] = []
         self._retry = 0
@@ -281,13 +272,13 @@ class ShardWriter:
     def __enter__(self) -> Self:
         """Open the files."""
         scratch_path: Path = self._open.enter_context(self._folder.scratch())
-        dtype = numpy_dtype(self._dtype)
+        dimensions, dtype = self._info.dimensions, numpy_dtype(self._info.dtype)
         try:
             with self._errors():
-                self._images = ArrayFile(scratch_path / "img_emb.npy", self._dimensions, dtype)
+                self._images = ArrayFile(scratch_path / "img_emb.npy", dimensions, dtype)
                 self._texts = None
-                if self._with_captions:
-                    self._texts = ArrayFile(scratch_path / "text_emb.npy", self._dimensions, dtype)
+                if self._info.with_captions:
+                    self._texts = ArrayFile(scratch_path / "text_emb.npy", dimensions, dtype)
                 self._metadata = MetadataFile(scratch_path / "metadata.parquet")
         except BaseException:
             self._open.close()

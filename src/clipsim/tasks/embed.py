@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any
 
@@ -144,9 +145,7 @@ class _Embedding:
                 self._replaced, info = find_own(folder, info), None
             if info is not None:
                 self._check(info, self._expected(info))
-            plan = Plan()
-            for done in self._plan(chain((first,), records), info, plan):
-                self._report("listing the images", done)
+            plan = self._plan(chain((first,), records), info)
             self._notices += self._repeats.notices
             missing = failed = self._find_missing(info, plan)
             if missing or info is None:
@@ -187,14 +186,14 @@ class _Embedding:
             self._notices += runner.notices
         return info
 
-    def _plan(self, records: Iterable[dict[str, Any]], existing: DatasetInfo | None, plan: Plan) -> Iterator[int]:
+    def _plan(self, records: Iterable[dict[str, Any]], existing: DatasetInfo | None) -> Plan:
         """Write down which sources make up which shard, or compare them with what was written."""
-        size = self._request.shard_size
+        size, on_inputs = self._request.shard_size, partial(self._report, "listing the images")
         if existing is None:
-            return write_plan(self._folder, records, size, plan)
+            return write_plan(self._folder, records, size, on_inputs)
         if existing.base not in (None, current_folder()):
             records = map(self._check_base, records, repeat(existing.base))
-        return compare_plan(self._folder, records, size, Plan(existing.sources, existing.sources_digest), plan)
+        return compare_plan(self._folder, records, size, Plan(existing.sources, existing.sources_digest), on_inputs)
 
     def _check_base(self, record: dict[str, Any], base: str) -> dict[str, Any]:
         """Raise DatasetError for a relative name, which is another file's than it was in the folder `base`."""
@@ -357,14 +356,7 @@ class ShardWork:
         `on_error` is "raise".
         """
         self.start()
-        with ShardWriter(
-            self._folder,
-            self._shard,
-            dimensions=self._info.dimensions,
-            dtype=self._info.dtype,
-            with_captions=self._info.with_captions,
-            on_ready=on_ready,
-        ) as writer:
+        with ShardWriter(self._folder, self._shard, self._info, on_ready) as writer:
             for outcomes in self._embedder.embed_images(self._pipeline, keep=False):
                 start = len(self._sources) - self.left
                 self.left -= len(outcomes)
