@@ -228,8 +228,8 @@ def find_differences(
 ) -> list[str]:
     """How a data set differs from the request, a phrase each; engine and device, which only round, are ignored."""
     differences = []
-    if _model(stored) != _model(requested):
-        differences.append(f"model {_model(stored)} there, {_model(requested)} now")
+    if stored.model.full_name != requested.model.full_name:
+        differences.append(f"model {stored.model.full_name} there, {requested.model.full_name} now")
     elif stored.digest != requested.digest:
         differences.append("the files of the model have changed")
     for name, old, new in (
@@ -303,7 +303,3 @@ def _remove_scratch(folder: Folder) -> None:
     for name in folder.list_names(STATE_FOLDER):
         if name.startswith("tmp-"):
             folder.remove(f"{STATE_FOLDER}/{name}")
-
-
-def _model(info: VectorInfo) -> str:
-    return info.model.name + (f"/{info.model.pretrained}" if info.model.pretrained else "")

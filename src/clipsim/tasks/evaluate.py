@@ -21,7 +21,7 @@ from clipsim.statistics.classification import MAX_CONFUSION_LABELS
 from clipsim.statistics.paired_tests import Comparison, PairedRun, comparable_metrics, compare_runs
 from clipsim.statistics.retrieval import IMAGE_TO_TEXT, TEXT_TO_IMAGE
 from clipsim.tasks.evaluate_request import EvaluationRequest, check_ranks
-from clipsim.tasks.evaluate_runs import TASK_RUNS, Line, Measures, Run, TaskRun, make_gallery
+from clipsim.tasks.evaluate_runs import TASK_RUNS, Line, Measures, TaskRun, make_gallery
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model, nothing_usable
 
@@ -86,7 +86,7 @@ class _Evaluation:
         self._write_lines([_failure_line(failure) for failure in data.failures])
         runs = self._make_runs()
         for group in groups:
-            self._read(group, sources, [run for run in runs if run.run.embedder in group])
+            self._read(group, sources, [run for run in runs if run.embedder in group])
         errors = (*data.failures, *self._failed.values())
         kept = [number for number in range(len(sources)) if number not in self._failed]
         if not kept:
@@ -95,13 +95,13 @@ class _Evaluation:
         if request.baseline is not None and request.baseline.digest != record.digest:
             raise DataError("the baseline is of other images or labels, so that nothing can be compared")
         results, warnings = [], [*self._warnings()]
-        for task_run in runs:
-            with task_run.run.timed():
-                measures = task_run.finish(kept)
-            self._write_lines([self._name_line(line, task_run) for line in measures.lines])
-            result = make_run_result(task_run.run, measures)
+        for run in runs:
+            with run.timed():
+                measures = run.finish(kept)
+            self._write_lines([self._name_line(line, run) for line in measures.lines])
+            result = make_run_result(run, measures)
             warnings += [f"{printable(result.name)}: {notice}" for notice in result.warnings]
-            results.append(replace(result, warnings=(*task_run.run.embedder.notices, *result.warnings)))
+            results.append(replace(result, warnings=(*run.embedder.notices, *result.warnings)))
         return EvaluationResult(
             task=data.task,
             data=record,
@@ -120,28 +120,28 @@ class _Evaluation:
         return (*(notice if alone else f"{printable(name)}: {notice}" for name, notice in notices), *self._notices)
 
     def _make_runs(self) -> list[TaskRun]:
-        made = []
+        kind, runs = TASK_RUNS[self._data.task], list[TaskRun]()
         for embedder in self._embedders:
             work = Work()
             for chosen in self._request.template_sets:
                 name = embedder.spec.name + (f" [{chosen.name}]" if chosen.name else "")
-                made.append(TASK_RUNS[self._data.task](Run(name, embedder, chosen, work), self._data, self._request))
-        return made
+                runs.append(kind(name, embedder, chosen, work, self._data, self._request))
+        return runs
 
     def _read(self, group: Sequence[Embedder], sources: Sequence[Source], runs: Sequence[TaskRun]) -> None:
         """Read all images for the models of a group."""
-        work = [next(run.run.work for run in runs if run.run.embedder is embedder) for embedder in group]
+        work = [next(run.work for run in runs if run.embedder is embedder) for embedder in group]
         done = 0
         with SharedDecoding(group, sources, work) as batches:
             for run in runs:
-                with run.run.timed():
+                with run.timed():
                     run.prepare()
             for batch in batches:
                 failures = self._add_batch(done, batch)
                 lines = [(number, _failure_line(failure)) for number, failure in failures.items()]
                 for run in runs:
-                    column = group.index(run.run.embedder)
-                    with run.run.timed():
+                    column = group.index(run.embedder)
+                    with run.timed():
                         run_lines = run.add(done, [outcomes[column] for outcomes in batch])
                     lines += [(number, self._name_line(line, run)) for number, line in run_lines]
                 done += len(batch)
@@ -164,7 +164,7 @@ class _Evaluation:
     def _name_line(self, line: Line, run: TaskRun) -> Line:
         """The line with the run's name, where there are several."""
         alone = len(self._embedders) * len(self._request.template_sets) == 1
-        return line if alone else {"model": run.run.name, **line}
+        return line if alone else {"model": run.name, **line}
 
 
 def read_result_thumbnails(result: EvaluationResult) -> dict[str, bytes]:
@@ -218,7 +218,7 @@ def make_data_record(
     )
 
 
-def make_run_result(run: Run, measures: Measures) -> RunResult:
+def make_run_result(run: TaskRun, measures: Measures) -> RunResult:
     """The record of a run."""
     facts, measured = run.embedder.facts, measures.classification
     warnings = [*run.notices]

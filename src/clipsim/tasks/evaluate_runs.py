@@ -42,29 +42,6 @@ Line = dict[str, Any]
 NumberedLine = tuple[int, Line]  # the number of its image
 
 
-@dataclass(eq=False)
-class Run:
-    """One model with one set of templates; `work` is what its model did for images, `seconds` all else."""
-
-    name: str
-    embedder: Embedder
-    template_set: TemplateSet
-    work: Work
-    seconds: float = 0.0
-    notices: list[str] = field(default_factory=list)
-
-    @contextmanager
-    def timed(self) -> Iterator[None]:
-        """Add the time of what is done inside, without waiting for the model to be loaded."""
-        begun, waited = time.perf_counter(), self.embedder.seconds_loading
-        yield
-        self.seconds += time.perf_counter() - begun - (self.embedder.seconds_loading - waited)
-
-    def embed(self, texts: Sequence[str]) -> TextVectors:
-        """Texts → unit vectors, averaged over the run's templates."""
-        return make_text_vectors(self.embedder, texts, self.template_set.templates)
-
-
 @dataclass(frozen=True)
 class Measures:
     """What a run measures; `lines` are the images' lines that could not be given before."""
@@ -76,14 +53,33 @@ class Measures:
     lines: tuple[Line, ...] = ()
 
 
-@dataclass
+@dataclass(eq=False)
 class TaskRun(ABC):
-    """One run of a task: `prepare`, then `add` batches in order, then `finish` with the images that are kept."""
+    """A task for one model and one set of templates: `prepare`, `add` batches in order, `finish` with what is kept.
 
-    run: Run
+    `work` is what the model did for images, `seconds` the time of all else.
+    """
+
+    name: str
+    embedder: Embedder
+    template_set: TemplateSet
+    work: Work
     data: LabelledData
     request: EvaluationRequest
+    seconds: float = 0.0
+    notices: list[str] = field(default_factory=list)
     outcomes: dict[int, Any] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Add the time of what is done inside, without waiting for the model to be loaded."""
+        begun, waited = time.perf_counter(), self.embedder.seconds_loading
+        yield
+        self.seconds += time.perf_counter() - begun - (self.embedder.seconds_loading - waited)
+
+    def embed(self, texts: Sequence[str]) -> TextVectors:
+        """Texts → unit vectors, averaged over the run's templates."""
+        return make_text_vectors(self.embedder, texts, self.template_set.templates)
 
     def prepare(self) -> None:  # noqa: B027 (only some tasks compare every batch with the same texts)
         """Encode what every batch is compared with."""
@@ -102,17 +98,17 @@ class ClassifyRun(TaskRun):
 
     def prepare(self) -> None:
         """Encode the labels."""
-        texts = self.run.embed(self.data.labels)
+        texts = self.embed(self.data.labels)
         self.vectors = texts.vectors
         if alike := texts.name_alike(self.data.labels):
             notice = f"labels that are the same text to this model: {alike}; the first of them is chosen"
-            self.run.notices += [notice] if notice not in self.run.notices else []
+            self.notices += [notice] if notice not in self.notices else []
         self.numbers = {label: number for number, label in enumerate(self.data.labels)}
 
     def add(self, start: int, batch: Sequence[Outcome]) -> list[NumberedLine]:
         """Score a batch."""
         lines = []
-        for number, scores in enumerate(score_batch(self.run.embedder.facts, self.vectors, batch), start):
+        for number, scores in enumerate(score_batch(self.embedder.facts, self.vectors, batch), start):
             if isinstance(scores, ImageScores):
                 label = self.data.images[number].label
                 prediction = predict(
@@ -171,7 +167,7 @@ class RetrieveRun(TaskRun):
         captions = [self.data.images[number].captions for number in kept]
         distinct = list(dict.fromkeys(text for own in captions for text in own))
         gallery = make_gallery(captions)
-        vectors = self.run.embed(distinct).vectors[gallery.texts]
+        vectors = self.embed(distinct).vectors[gallery.texts]
         text_ranks = rank_right(vectors, images, gallery.right_images())
         image_ranks = rank_right(images, vectors, gallery.right_captions())
         sizes = {TEXT_TO_IMAGE: len(images), IMAGE_TO_TEXT: len(vectors)}
@@ -212,7 +208,7 @@ class PairsRun(TaskRun):
         texts = list(dict.fromkeys(text for number, _ in good for text in self.data.images[number].captions))
         if not texts:
             return []
-        vectors = dict(zip(texts, self.run.embed(texts).vectors, strict=True))
+        vectors = dict(zip(texts, self.embed(texts).vectors, strict=True))
         lines = []
         for number, outcome in good:
             image, captions = unit_rows(outcome.features), self.data.images[number].captions
