@@ -29,8 +29,8 @@ from clipsim.embedding.pipeline import (
     Prepared,
     decode_thumbnail,
     read_content,
+    read_stamp,
     read_thumbnails,
-    stamp_of,
 )
 from clipsim.engines.encoder import Pixels
 from clipsim.errors import ImageError, UsageError
@@ -292,14 +292,14 @@ def test_a_stream_that_is_too_long_for_memory_goes_to_a_file(monkeypatch: pytest
     """Decoders can map it into memory, and it is gone afterwards."""
     monkeypatch.setattr(content, "WHOLE_FILE_BYTES", 10)
     data = np.random.default_rng(0).bytes(5000)
-    with ExitStack() as held:
-        keys, file = read_content(io.BytesIO(data), len(data), False, held)
+    with ExitStack() as copies:
+        keys, file = read_content(io.BytesIO(data), False, copies)
         assert file.fileno() > 0
         assert file.read() == data
 
     assert keys.digest == keys.key == hashlib.sha256(data).digest()
     assert file.closed
-    assert stamp_of(io.BytesIO(data)) is None
+    assert read_stamp(io.BytesIO(data)) is None
 
 
 def rank(*sources: Source, rules: ThumbnailRules | None = ThumbnailRules()) -> RankResult:  # noqa: B008 (frozen)

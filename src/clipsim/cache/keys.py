@@ -49,7 +49,7 @@ def image_key(data: bytes, digest: bytes) -> bytes:
     """The key of an image file's vector: the SHA-256 of the file as it would be without its metadata.
 
     `digest` is the SHA-256 of all of `data`, and the result for files of other formats than JPEG, PNG and WebP, for
-    those without metadata, and for any whose structure leaves a doubt about what a decoder sees. What turns a picture
+    those without metadata, and for any whose structure leaves a doubt about what a decoder sees. What turns an image
     or decides its colours is kept: the orientation (of EXIF, else of XMP, as Pillow reads it) as a number, colour
     profiles and markers as they are.
     """
@@ -57,7 +57,7 @@ def image_key(data: bytes, digest: bytes) -> bytes:
         stripped = next((strip(data) for start, strip in _FORMATS.items() if data.startswith(start)), None)
         if stripped is None or not stripped.removed:
             return digest
-        variant = stripped.orientation(), stripped.pictures
+        variant = stripped.orientation(), stripped.frames
     except (_DoubtfulError, struct.error, LookupError):
         return digest
     key = hashlib.sha256()
@@ -67,18 +67,18 @@ def image_key(data: bytes, digest: bytes) -> bytes:
 
 
 class _DoubtfulError(Exception):
-    """A decoder may see another picture in the file than in what would be left of it."""
+    """A decoder may see another image in the file than in what would be left of it."""
 
 
 @dataclass
 class _Stripped:
-    """The parts of a file that are kept, and what the removed ones say of the picture; `pictures` is MPO's number."""
+    """The parts of a file that are kept, and what the removed ones say of it; `frames` counts the images in an MPO."""
 
     kept: list[bytes | memoryview] = field(default_factory=list)
     removed: bool = False
     exif: bytes | None = None
     xmp: bytes | None = None
-    pictures: int = 0
+    frames: int = 0
 
     def remove(self, *, exif: bytes | None = None, xmp: bytes | None = None) -> None:
         """Leave a part out, whose content matters where it is EXIF or XMP; only one of each is understood."""
@@ -89,7 +89,7 @@ class _Stripped:
         self.xmp = self.xmp if xmp is None else xmp
 
     def orientation(self) -> int:
-        """How the picture is turned, 1 to 8; 1 for numbers that mean nothing."""
+        """How the image is turned, 1 to 8; 1 for numbers that mean nothing."""
         value: int | None = None
         if self.exif is not None:
             order, tags = _read_directory(re.sub(rb"^(Exif\0\0){1,2}", b"", self.exif))
@@ -116,12 +116,12 @@ def _read_directory(data: bytes) -> tuple[str, dict[int, tuple[int, int, bytes]]
     (start,) = struct.unpack_from(f"{order}I", data, 4)
     (count,) = struct.unpack_from(f"{order}H", data, start)
     tags: dict[int, tuple[int, int, bytes]] = {}
-    for place in range(start + 2, start + 2 + 12 * count, 12):
-        tag, kind, number, value = struct.unpack_from(f"{order}HHI4s", data, place)
+    for offset in range(start + 2, start + 2 + 12 * count, 12):
+        tag, kind, number, value = struct.unpack_from(f"{order}HHI4s", data, offset)
         size = _TYPE_BYTES[kind] * number
         if size > 4:
-            (offset,) = struct.unpack(f"{order}I", value)
-            value = data[offset : offset + size]
+            (begin,) = struct.unpack(f"{order}I", value)
+            value = data[begin : begin + size]
         if tag in tags or len(value) < size:
             raise _DoubtfulError
         tags[tag] = kind, number, value[:size]
@@ -136,34 +136,34 @@ _XMP_START = b"http://ns.adobe.com/xap/1.0/\0"
 
 def _strip_jpeg(data: bytes) -> _Stripped:
     view, stripped = memoryview(data), _Stripped()
-    start, place, code, segments = 0, 2, 0, 0
+    start, offset, code, segments = 0, 2, 0, 0
     while code != _START_OF_SCAN:
         segments += 1
-        mark, code, length = struct.unpack_from(">BBH", data, place)
-        end = place + 2 + length
+        mark, code, length = struct.unpack_from(">BBH", data, offset)
+        end = offset + 2 + length
         sound = mark == 0xFF and 0xC0 <= code < 0xFF and not 0xD0 <= code <= 0xD9 and length >= 2 and end <= len(data)
         if not sound or segments > _MAX_PARTS:
             raise _DoubtfulError
-        body = data[place + 4 : end] if code >= 0xE0 else b""
-        pictures = body.startswith(b"MPF\0") and code == _APP2
-        if pictures or code in _JPEG_METADATA:
-            if pictures:
-                stripped.pictures = _count_pictures(body[4:], stripped.pictures)
+        body = data[offset + 4 : end] if code >= 0xE0 else b""
+        is_index = body.startswith(b"MPF\0") and code == _APP2
+        if is_index or code in _JPEG_METADATA:
+            if is_index:
+                stripped.frames = _count_frames(body[4:], stripped.frames)
             if code == _APP13:
                 _check_photoshop(body)
             stripped.remove(
                 exif=body if code == _APP1 and body.startswith(b"Exif\0\0") else None,
                 xmp=body[len(_XMP_START) :] if code == _APP1 and body.startswith(_XMP_START) else None,
             )
-            stripped.kept.append(view[start:place])
+            stripped.kept.append(view[start:offset])
             start = end
-        place = end
+        offset = end
     stripped.kept.append(view[start:])
     return stripped
 
 
-def _count_pictures(directory: bytes, before: int) -> int:
-    """The number of pictures in a file of several, whose directory holds where they begin: metadata moves them."""
+def _count_frames(directory: bytes, before: int) -> int:
+    """The number of images in a file of several, whose directory holds where they begin: metadata moves them."""
     order, tags = _read_directory(directory)
     kind, number, value = tags[_MPF_COUNT]
     count = int(struct.unpack(f"{order}I", value)[0]) if (kind, number) == (_LONG, 1) else 0
@@ -174,14 +174,14 @@ def _count_pictures(directory: bytes, before: int) -> int:
 
 def _check_photoshop(body: bytes) -> None:
     """Raise IndexError or _DoubtfulError for resources that a decoder may stumble over."""
-    place = 14
-    while body[place : place + 4] == b"8BIM":
-        place += 7 + body[place + 6]
-        place += place & 1
-        if place + 4 > len(body):
+    offset = 14
+    while body[offset : offset + 4] == b"8BIM":
+        offset += 7 + body[offset + 6]
+        offset += offset & 1
+        if offset + 4 > len(body):
             raise _DoubtfulError
-        place += 4 + int.from_bytes(body[place : place + 4], "big")
-        place += place & 1
+        offset += 4 + int.from_bytes(body[offset : offset + 4], "big")
+        offset += offset & 1
 
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -189,16 +189,16 @@ _XMP_KEYWORD = b"XML:com.adobe.xmp"
 
 
 def _strip_png(data: bytes) -> _Stripped:
-    """Also texts are kept whose keyword could be one that Pillow takes for a fact of the picture, or is compressed."""
+    """Also texts are kept whose keyword could be one that Pillow takes for a fact of the image, or is compressed."""
     view, stripped = memoryview(data), _Stripped()
-    start, place, kinds = 0, len(_PNG_START), [b""]
+    start, offset, kinds = 0, len(_PNG_START), [b""]
     while kinds[-1] != b"IEND":
-        length, kind = struct.unpack_from(">I4s", data, place)
-        end = place + 12 + length
+        length, kind = struct.unpack_from(">I4s", data, offset)
+        end = offset + 12 + length
         if end > len(data) or len(kinds) > _MAX_PARTS or (kind == b"IDAT" != kinds[-1] and b"IDAT" in kinds):
             raise _DoubtfulError
         kinds.append(kind)
-        body = view[place + 8 : end - 4]
+        body = view[offset + 8 : end - 4]
         keyword, _, text = bytes(body).partition(b"\0") if kind in (b"tEXt", b"zTXt", b"iTXt") else (b"", b"", b"")
         is_xmp = kind == b"iTXt" and keyword == _XMP_KEYWORD and text.startswith(b"\0")
         plain = kind == b"tEXt" or (kind == b"iTXt" and text.startswith(b"\0"))
@@ -206,12 +206,12 @@ def _strip_png(data: bytes) -> _Stripped:
         if names_fact and not is_xmp:
             raise _DoubtfulError
         if kind in (b"eXIf", b"tIME") or is_xmp or (plain and keyword[:1].isupper()):
-            if zlib.crc32(view[place + 4 : end - 4]).to_bytes(4, "big") != data[end - 4 : end]:
+            if zlib.crc32(view[offset + 4 : end - 4]).to_bytes(4, "big") != data[end - 4 : end]:
                 raise _DoubtfulError
             stripped.remove(exif=bytes(body) if kind == b"eXIf" else None, xmp=text if is_xmp else None)
-            stripped.kept.append(view[start:place])
+            stripped.kept.append(view[start:offset])
             start = end
-        place = end
+        offset = end
     stripped.kept.append(view[start:])
     return stripped
 
@@ -248,22 +248,22 @@ def _strip_webp(data: bytes) -> _Stripped:
 
 def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
     """Name and bytes, with header and padding, of each chunk of a WebP file that ends where it says."""
-    view, place = memoryview(data), 12
+    view, offset = memoryview(data), 12
     if data[8:12] != b"WEBP" or int.from_bytes(data[4:8], "little") + 8 != len(data):
         raise _DoubtfulError
-    while place < len(data):
-        name, length = struct.unpack_from("<4sI", data, place)
-        end = place + 8 + length + (length & 1)
+    while offset < len(data):
+        name, length = struct.unpack_from("<4sI", data, offset)
+        end = offset + 8 + length + (length & 1)
         if end > len(data):
             raise _DoubtfulError
-        yield name, view[place:end]
-        place = end
+        yield name, view[offset:end]
+        offset = end
 
 
 def _webp_header(chunk: bytes) -> bytes:
     """The flags, and width and height less one, that VP8X has for an image of the simple format; empty for others."""
     if chunk[:4] == b"VP8 " and chunk[11:14] == b"\x9d\x01\x2a":
-        width, height = (int.from_bytes(chunk[place : place + 2], "little") & 0x3FFF for place in (14, 16))
+        width, height = (int.from_bytes(chunk[offset : offset + 2], "little") & 0x3FFF for offset in (14, 16))
         alpha = 0
     elif chunk[:4] == b"VP8L" and chunk[8:9] == b"\x2f":
         bits = int.from_bytes(chunk[9:13], "little")

@@ -3,6 +3,6 @@
 - `embedder`: `Embedder`, which owns options, encoder and cache, and is the only way in for the rooms that follow
 - `deferred`: an encoder that is opened in the background when the first vector is missing
 - `pipeline`: sources, also those of a slow pipe → prepared pixels or cached vectors, by threads, ahead of the model
-- `encode`: prepared pixels and prompts → vectors, in batches, through the cache
-- `shared_decoding`: several models over the same sources, each picture decoded once
+- `encode`: prepared pixels and texts → vectors, in batches, through the cache
+- `shared_decoding`: several models over the same sources, each image decoded once
 """

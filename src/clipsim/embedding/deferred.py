@@ -33,7 +33,7 @@ class DeferredEncoder:
     model, and so does everything that encodes.
 
     Threads may share it. The model encodes for one thread at a time: its tokenizer and the memory of its device are not
-    made for more, and a batch takes all cores anyway. Pictures are prepared by all threads at once. A process that was
+    made for more, and a batch takes all cores anyway. Images are prepared by all threads at once. A process that was
     forked from the one that made it gets a UsageError: the threads of the model's libraries do not survive a fork.
     """
 
@@ -87,7 +87,7 @@ class DeferredEncoder:
     @property
     def facts(self) -> EncoderFacts:
         """What is known of the model, which is loaded where the cache does not know it."""
-        # those of the opened model have notices of how it runs; pictures are prepared as the files say
+        # those of the opened model have notices of how it runs; images are prepared as the files say
         facts = self._opened.facts if self._opened is not None else self._facts or self.load().facts
         facts = replace(facts, name=self.name, pretrained=self.pretrained)  # as the user and earlier runs name it
         if self._preprocessing is None:
@@ -157,7 +157,7 @@ class DeferredEncoder:
 
     @property
     def image_size(self) -> int:
-        """The longer side of the model's pictures, in pixels."""
+        """The longer side of the model's images, in pixels."""
         return max(self._preprocessing.size) if self._preprocessing else self.facts.image_size
 
     @property
@@ -167,7 +167,7 @@ class DeferredEncoder:
         return () if facts is None else facts.notices
 
     def prepare_image(self, image: Image.Image) -> Pixels:
-        """RGB picture → (h, w, 3) uint8; begins to open the model, which will be needed."""
+        """RGB image → (h, w, 3) uint8; begins to open the model, which will be needed."""
         self.start()
         return self._preprocessing.prepare(image) if self._preprocessing else self.load().prepare_image(image)
 

@@ -133,7 +133,7 @@ class Embedder:
         All of it is known once any fact of the model is.
         """
         chosen = () if self.model_was_chosen else (DEFAULT_NOTICE,)
-        found = (
+        notices = (
             *chosen,
             *self._files_notices,
             *self._deferred.known_notices,
@@ -141,7 +141,7 @@ class Embedder:
             *([self._device_notice] if self._device_notice else []),
             *self._cache_notices,
         )
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(notices))
 
     @property
     def model_notices(self) -> tuple[str, ...]:
@@ -164,16 +164,16 @@ class Embedder:
         """The SHA-256 of a file in hex, from the cache where the file has not changed since. Raises OSError."""
         return digest_file(path) if self._digests is None else self._digests.read([path])[path]
 
-    def embed_texts(self, prompts: Sequence[str], templates: Sequence[str] = ()) -> TextFeatures:
-        """M prompts in T templates (or none: T = 1) → (m, t, embed_dim) float32 features, not normalised.
+    def embed_texts(self, texts: Sequence[str], templates: Sequence[str] = ()) -> TextFeatures:
+        """M texts in T templates (or none: T = 1) → (m, t, embed_dim) float32 features, not normalised.
 
-        Where prompts are one text to the model, their features are equal.
+        Where texts are one text to the model, their features are equal.
 
-        Raises TextError for a prompt that is too long, unless the run truncates, or without a finite vector.
+        Raises TextError for a text that is too long, unless the run truncates, or without a finite vector.
         """
         blocks = embed_texts(
             self.encoder,
-            prompts,
+            texts,
             templates,
             batch_size=self.batch_size,
             truncate=self.run_options.truncate,

@@ -1,4 +1,4 @@
-"""Prepared inputs and prompts → feature vectors: in batches, through the cache, each failure in its place."""
+"""Prepared inputs and texts → feature vectors: in batches, through the cache, each failure in its place."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ZERO_LENGTH = "the model returns a vector of length zero for it"
 class ImageVector:
     """One input's feature vector: (embed_dim,) float32, finite, not normalised.
 
-    `digest` is the SHA-256 of its file, `size` the width and height of the picture, where they are known; `thumbnail`
+    `digest` is the SHA-256 of its file, `size` the width and height of the image, where they are known; `thumbnail`
     is a small image file, where the pipeline makes them; `index` is the position of the input, where it is known.
     """
 
@@ -42,9 +42,9 @@ Outcome = ImageVector | Failure
 
 @dataclass(frozen=True, eq=False)
 class TextFeatures:
-    """M prompts in T templates: `features` is (m, t, embed_dim) float32, not normalised.
+    """M texts in T templates: `features` is (m, t, embed_dim) float32, not normalised.
 
-    `identities` has one value a prompt; two are equal exactly if the model's tokenizer makes the same of both prompts
+    `identities` has one value a text; two are equal exactly if the model's tokenizer makes the same of both texts
     in every template. Their features are equal then.
     """
 
@@ -54,39 +54,38 @@ class TextFeatures:
 
 def embed_texts(
     encoder: TextEncoder,
-    prompts: Sequence[str],
+    texts: Sequence[str],
     templates: Sequence[str] = (),
     *,
     batch_size: int,
     truncate: bool = False,
     cache: EmbeddingCache | None = None,
 ) -> Iterator[TextFeatures]:
-    """Encode the prompts, each in every template, in blocks of k prompts; k · t is about a batch.
+    """Encode the texts, each in every template, in blocks of k texts; k · t is about a batch.
 
-    Raises TextError for a prompt that is too long (unless `truncate`) or whose features are not finite.
+    Raises TextError for a text that is too long (unless `truncate`) or whose features are not finite.
     """
-    prompts_per_block = max(1, batch_size // max(1, len(templates)))
-    rest = iter(prompts)
-    while block := list(islice(rest, prompts_per_block)):
-        filled = [text for prompt in block for text in fill_templates(prompt, templates)]
+    count = max(1, len(templates))
+    rest = iter(texts)
+    while block := list(islice(rest, max(1, batch_size // count))):
+        filled = [sentence for text in block for sentence in fill_templates(text, templates)]
         keys = [text_key(text, truncate=truncate) for text in filled]
         tokens = {} if cache is None else cache.texts.find_tokens(keys)
         vectors = {} if cache is None else cache.texts.find(list(set(tokens.values())))
         new = {key: text for key, text in zip(keys, filled, strict=True) if tokens.get(key) not in vectors}
         if new:
             _encode_texts(encoder, new, tokens, vectors, batch_size, truncate, cache)
-        count = max(1, len(templates))
         features = np.stack([vectors[tokens[key]] for key in keys]).reshape(len(block), count, -1)
         starts = range(0, len(keys), count)
         identities = tuple(b"".join(tokens[key] for key in keys[start : start + count]) for start in starts)
-        for prompt, own in zip(block, features, strict=True):
-            if cause := find_fault(own):
-                raise TextError(f"'{printable(prompt, MAX_QUOTED)}': {cause}; its weights may be damaged")
+        for text, in_templates in zip(block, features, strict=True):
+            if cause := find_fault(in_templates):
+                raise TextError(f"'{printable(text, MAX_QUOTED)}': {cause}; its weights may be damaged")
         yield TextFeatures(features, identities)
 
 
 def join_blocks(blocks: Iterable[TextFeatures]) -> TextFeatures:
-    """The features of all prompts; those that are one text to the model have the features of the first of them."""
+    """The features of all texts; those that are one text to the model have the features of the first of them."""
     parts = list(blocks)
     features = np.concatenate([part.features for part in parts])
     identities = tuple(identity for part in parts for identity in part.identities)
@@ -94,13 +93,13 @@ def join_blocks(blocks: Iterable[TextFeatures]) -> TextFeatures:
 
 
 def find_first(identities: Sequence[bytes]) -> list[int]:
-    """For each identity, the place of the first that is equal to it.
+    """For each identity, the index of the first that is equal to it.
 
     >>> find_first([b"a", b"b", b"a"])
     [0, 1, 0]
     """
-    places: dict[bytes, int] = {}
-    return [places.setdefault(identity, place) for place, identity in enumerate(identities)]
+    first: dict[bytes, int] = {}
+    return [first.setdefault(identity, index) for index, identity in enumerate(identities)]
 
 
 def _encode_texts(
@@ -113,16 +112,17 @@ def _encode_texts(
     cache: EmbeddingCache | None,
 ) -> None:
     """Add texts by their keys: the keys of their tokens to `tokens`, and to `vectors` one vector for equal tokens."""
-    given = list(texts.values())
-    for start in range(0, len(given), batch_size):
-        ids = encoder.tokenize(given[start : start + batch_size], truncate=truncate)
-        tokens |= dict(zip(list(texts)[start : start + batch_size], map(tokens_key, ids), strict=True))
-    wanted: dict[bytes, str] = {}
-    for key, text in texts.items():
-        wanted.setdefault(tokens[key], text)
+    items = list(texts.items())
+    for start in range(0, len(items), batch_size):
+        part = items[start : start + batch_size]
+        ids = encoder.tokenize([text for _, text in part], truncate=truncate)
+        tokens |= dict(zip((key for key, _ in part), map(tokens_key, ids), strict=True))
+    distinct: dict[bytes, str] = {}
+    for key, text in items:
+        distinct.setdefault(tokens[key], text)
     if cache is not None:
-        vectors |= cache.texts.find([key for key in wanted if key not in vectors])
-    missing = [(key, text) for key, text in wanted.items() if key not in vectors]
+        vectors |= cache.texts.find([key for key in distinct if key not in vectors])
+    missing = [(key, text) for key, text in distinct.items() if key not in vectors]
     for start in range(0, len(missing), batch_size):
         part = missing[start : start + batch_size]
         encoded = encoder.encode_texts([text for _, text in part], truncate=truncate)

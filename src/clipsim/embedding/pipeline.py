@@ -22,7 +22,7 @@ from clipsim.engines.choice import default_workers
 from clipsim.engines.encoder import Features, ImageEncoder, Pixels
 from clipsim.errors import ImageError
 from clipsim.files import CHUNK_BYTES, FileStamp, digest_stream
-from clipsim.images.limits import DecodingRules, check_file_size
+from clipsim.images.limits import DecodingRules, open_checked
 from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
 from clipsim.inputs.sources import Source, reading_error
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
 
-# A large JPEG is decoded at no less than this many times the side of the model's pictures.
+# A large JPEG is decoded at no less than this many times the side of the model's images, or of a thumbnail.
 DRAFT_OVERSAMPLING = 2
 POLL_SECONDS = 0.1
 
@@ -40,7 +40,7 @@ class Prepared:
     """One input: its pixels, or the vector that was cached for it, or what was wrong with it.
 
     `digest` is the SHA-256 of the file, None where the input has no file; `key` is that of its vector in the cache, and
-    `stamp` the file's stamp, where they may be kept. `size` is the upright picture's width and height, where the
+    `stamp` the file's stamp, where they may be kept. `size` is the upright image's width and height, where the
     pipeline measures; `thumbnail` is a small image file, where it makes them; `index` is the source's.
     """
 
@@ -62,7 +62,7 @@ class Pipeline:
     Iterating gives a `Prepared` for each source, in order; an error of the iterable of sources is raised after those
     before it. With `live`, sources are read by a separate thread, and a None is given about every tenth of a second
     while the next input is not ready, so that the consumer can continue with what it has. With `measure`, every file
-    is read and the size of every picture is found, even where its vector is cached. With `thumbnails`, every file is
+    is read and the size of every image is found, even where its vector is cached. With `thumbnails`, every file is
     decoded likewise, and its thumbnail is made of the bytes that were read for it. With `own_process`, Pillow's
     limits are set for the whole process.
     """
@@ -192,41 +192,39 @@ class Pipeline:
 
     def _prepare(self, source: Source) -> Prepared:
         try:
-            picture = source.decoded()
-            if picture is None:
+            image = source.decoded()
+            if image is None:
                 return self._prepare_file(source)
             from clipsim.images.decode import convert_image
 
-            picture = convert_image(picture)
-            pixels, small = self._encoder.prepare_image(picture), make_thumbnail(picture, self._thumbnails)
-            return Prepared(source.name, pixels, size=picture.size, thumbnail=small, index=source.index)
+            image = convert_image(image)
+            pixels, small = self._encoder.prepare_image(image), make_thumbnail(image, self._thumbnails)
+            return Prepared(source.name, pixels, size=image.size, thumbnail=small, index=source.index)
         except ImageError as error:
             return Prepared(source.name, error=error, index=source.index)
 
     def _prepare_file(self, source: Source) -> Prepared:
-        with source.open() as stream, ExitStack() as held:
-            begun, before = time.time_ns(), stamp_of(stream)
-            size = stream.seek(0, os.SEEK_END) if before is None else before.size
-            check_file_size(size)
-            file, content = read_content(stream, size, before is not None, held)
+        with open_checked(source) as stream, ExitStack() as copies:
+            begun, before = time.time_ns(), read_stamp(stream)
+            file, content = read_content(stream, before is not None, copies)
             cached = None if self._cache is None else self._cache.images.find([file.key]).get(file.key)
-            stamp = before if before is not None and before.is_settled(begun) and before == stamp_of(stream) else None
+            stamp = before if before is not None and before.is_settled(begun) and before == read_stamp(stream) else None
             if cached is not None:
-                small, shape = decode_thumbnail(content, self._thumbnails), self._size(content)
-                return Prepared(source.name, None, cached, None, *file, stamp, shape, small, source.index)
+                small, size = decode_thumbnail(content, self._thumbnails), self._read_size(content)
+                return Prepared(source.name, None, cached, None, *file, stamp, size, small, source.index)
             from clipsim.images.decode import decoded_file  # imports Pillow
 
             min_side = None if self._rules.exact else DRAFT_OVERSAMPLING * self._encoder.image_size
             with decoded_file(content, min_side) as image:
                 pixels = self._encoder.prepare_image(image)
                 small = make_thumbnail(image, self._thumbnails)
-            shape = self._size(content)
+            size = self._read_size(content)
             # a file that was read twice may not have been the same both times
-            if content is stream and (stamp is None or stamp != stamp_of(stream)):
-                return Prepared(source.name, pixels, None, None, file.digest, None, None, shape, small, source.index)
-        return Prepared(source.name, pixels, None, None, *file, stamp, shape, small, source.index)
+            if content is stream and (stamp is None or stamp != read_stamp(stream)):
+                return Prepared(source.name, pixels, None, None, file.digest, None, None, size, small, source.index)
+        return Prepared(source.name, pixels, None, None, *file, stamp, size, small, source.index)
 
-    def _size(self, content: BinaryIO) -> tuple[int, int] | None:
+    def _read_size(self, content: BinaryIO) -> tuple[int, int] | None:
         if not self._measure:
             return None
         from clipsim.images.decode import read_size
@@ -238,7 +236,7 @@ class Pipeline:
 WHOLE_FILE_BYTES = 32_000_000  # a file up to this size is read once, into memory
 
 
-def stamp_of(stream: BinaryIO) -> FileStamp | None:
+def read_stamp(stream: BinaryIO) -> FileStamp | None:
     """The stamp of an open file; None where the stream is not a file of its own."""
     try:
         return FileStamp.of(os.fstat(stream.fileno()))
@@ -246,23 +244,22 @@ def stamp_of(stream: BinaryIO) -> FileStamp | None:
         return None
 
 
-def read_content(stream: BinaryIO, size: int, is_file: bool, held: ExitStack) -> tuple[FileKeys, BinaryIO]:
-    """The SHA-256 and the cache's key of a stream of `size` bytes, and what to decode.
+def read_content(stream: BinaryIO, is_file: bool, copies: ExitStack) -> tuple[FileKeys, BinaryIO]:
+    """The SHA-256 and the cache's key of a stream, and what to decode.
 
-    What is too long for memory has its SHA-256 as its key, and is copied to a temporary file, which `held` closes, if
+    What is too long for memory has its SHA-256 as its key, and is copied to a temporary file, which `copies` closes, if
     the stream is no file of its own. Raises ImageError where it cannot be read.
     """
     try:
+        data = stream.read(WHOLE_FILE_BYTES + 1)
+        if len(data) <= WHOLE_FILE_BYTES:
+            digest = hashlib.sha256(data).digest()
+            return FileKeys(digest, image_key(data, digest)), io.BytesIO(data)
+        del data
         stream.seek(0)
-        if size <= WHOLE_FILE_BYTES:
-            data = stream.read(WHOLE_FILE_BYTES + 1)
-            if len(data) <= WHOLE_FILE_BYTES:
-                digest = hashlib.sha256(data).digest()
-                return FileKeys(digest, image_key(data, digest)), io.BytesIO(data)
-            stream.seek(0)
         content = stream
         if not is_file:
-            content = held.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (closed with the source)
+            content = copies.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (closed with the source)
             shutil.copyfileobj(stream, content, CHUNK_BYTES)
             content.seek(0)
         digest = bytes.fromhex(digest_stream(content))
@@ -272,20 +269,14 @@ def read_content(stream: BinaryIO, size: int, is_file: bool, held: ExitStack) ->
     return FileKeys(digest, digest), content
 
 
-OVERSAMPLING = 2  # a JPEG is decoded at no less than this many times the side of the thumbnail
-
-
 def decode_thumbnail(content: BinaryIO, rules: ThumbnailRules | None) -> bytes | None:
-    """The thumbnail of the picture in an open file; None without rules.
-
-    Raises ImageError for a picture that cannot be decoded.
-    """
+    """The thumbnail of the image in an open file; None without rules. Raises ImageError where it cannot be decoded."""
     if rules is None:
         return None
     from clipsim.images.decode import decoded_file  # imports Pillow
 
-    with decoded_file(content, OVERSAMPLING * rules.side, draft_pixels=0) as picture:
-        return make_thumbnail(picture, rules)
+    with decoded_file(content, DRAFT_OVERSAMPLING * rules.side, draft_pixels=0) as image:
+        return make_thumbnail(image, rules)
 
 
 def read_thumbnails(sources: Iterable[Source], rules: ThumbnailRules) -> dict[str, bytes]:
@@ -297,22 +288,19 @@ def read_thumbnails(sources: Iterable[Source], rules: ThumbnailRules) -> dict[st
 
     def read(source: Source) -> bytes | None:
         try:
-            picture = source.decoded()
-            if picture is not None:
+            if (image := source.decoded()) is not None:
                 from clipsim.images.decode import convert_image
 
-                return make_thumbnail(convert_image(picture), rules)
-            with source.open() as stream:
-                check_file_size(stream.seek(0, os.SEEK_END))
-                stream.seek(0)
+                return make_thumbnail(convert_image(image), rules)
+            with open_checked(source) as stream:
                 return decode_thumbnail(stream, rules)
         except ImageError:
             return None
 
-    wanted = {source.name: source for source in sources}
+    by_name = {source.name: source for source in sources}
     with ThreadPoolExecutor(default_workers(), "decode") as pool:
-        made = zip(wanted, pool.map(read, wanted.values()), strict=True)
-        return {name: thumbnail for name, thumbnail in made if thumbnail is not None}
+        thumbnails = zip(by_name, pool.map(read, by_name.values()), strict=True)
+        return {name: thumbnail for name, thumbnail in thumbnails if thumbnail is not None}
 
 
 Item = TypeVar("Item")

@@ -1,4 +1,4 @@
-"""Several sessions and the same sources → the vectors of each, every picture decoded once for models of one size."""
+"""Several sessions and the same sources → the vectors of each, every image decoded once for models of one size."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class Work:
 
 
 def group_sessions(sessions: Sequence[Embedder], sources: Sequence[Source]) -> list[list[Embedder]]:
-    """The sessions that can share their pictures: not fully cached, of one size, and decoded by the same rules.
+    """The sessions that can share their images: not fully cached, of one size, and decoded by the same rules.
 
     The size decides at which fraction a large JPEG is decoded, and so its vector; a session whose vectors are all in
     the cache would be computed again in the company of others.
     """
     groups: dict[object, list[Embedder]] = {}
-    for place, session in enumerate(sessions):
+    for index, session in enumerate(sessions):
         alone = len(sessions) == 1 or is_cached(session, sources)
-        key = place if alone else (session.encoder.image_size, session.decoding)
+        key = index if alone else (session.encoder.image_size, session.decoding)
         groups.setdefault(key, []).append(session)
     return list(groups.values())
 
@@ -56,11 +56,8 @@ def is_cached(session: Embedder, sources: Sequence[Source]) -> bool:
         return False
     rest = iter(sources)
     while block := list(islice(rest, BLOCK)):
-        stamps = {
-            source.name: FileStamp.of(found)
-            for source in block
-            if isinstance(source, FileSource) and (found := source.stat()) is not None
-        }
+        stat_results = {source.name: source.stat() for source in block if isinstance(source, FileSource)}
+        stamps = {name: FileStamp.of(result) for name, result in stat_results.items() if result is not None}
         files = session.cache.files.find(stamps)
         if len(files) < len({source.name for source in block}):
             return False
@@ -73,7 +70,7 @@ def is_cached(session: Embedder, sources: Sequence[Source]) -> bool:
 class SharedDecoding:
     """The outcomes of each source, one for each session, in batches and in order; a context manager.
 
-    A picture that fails for one of the sessions fails for all. `work`, one for each session, is added to. Pictures are
+    An image that fails for one of the sessions fails for all. `work`, one for each session, is added to. Images are
     decoded from the moment it is opened, while models are loaded. Batches, workers and the answer to failures are those
     of the first session.
     """
@@ -134,15 +131,15 @@ class _JointEncoder:
 
     @property
     def image_size(self) -> int:
-        """Pixels, of the side."""
+        """The input side in pixels."""
         return max(session.encoder.image_size for session in self._sessions)
 
     def prepare_image(self, image: Image.Image) -> Pixels:
-        """RGB picture → the pixels of each model, flat where there are several."""
+        """RGB image → the pixels of each model, flat where there are several."""
         prepared = [session.encoder.prepare_image(image) for session in self._sessions]
         if len(prepared) == 1:
             return prepared[0]
-        self._shapes = [pixels.shape for pixels in prepared]  # the same for every picture
+        self._shapes = [pixels.shape for pixels in prepared]  # the same for every image
         return np.concatenate([pixels.ravel() for pixels in prepared])
 
     def encode_images(self, pixels: Pixels) -> Features:

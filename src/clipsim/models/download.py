@@ -95,9 +95,9 @@ def remove_downloads(spec: ModelSpec) -> int:
 
     Raises UsageError for a model without a repository, ModelError where none of it is here or it cannot be deleted.
     """
-    shown = printable(spec.name)
+    name = printable(spec.name)
     if spec.repository is None:
-        raise UsageError(f"{shown} was not downloaded; only models from the Hub can be removed")
+        raise UsageError(f"{name} was not downloaded; only models from the Hub can be removed")
     from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
@@ -110,13 +110,13 @@ def remove_downloads(spec: ModelSpec) -> int:
             for revision in repository.revisions
         ]
         if not revisions:
-            raise ModelError(f"{shown} is not on this machine")
+            raise ModelError(f"{name} is not on this machine")
         strategy = cache_info.delete_revisions(*revisions)
         strategy.execute()
     except CacheNotFound as error:
-        raise ModelError(f"{shown} is not on this machine") from error
+        raise ModelError(f"{name} is not on this machine") from error
     except OSError as error:
-        raise ModelError(f"{shown}: cannot remove it: {error.strerror or error}") from error
+        raise ModelError(f"{name}: cannot remove it: {error.strerror or error}") from error
     return strategy.expected_freed_size
 
 

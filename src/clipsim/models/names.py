@@ -112,25 +112,25 @@ def _find_architecture(name: str, weights: str) -> ModelSpec:
 
 
 def _unknown(name: str) -> UnknownModelError:
-    shown = printable(name, 80)
+    label = printable(name, 80)
     tags = [info.name for info in list_models() if info.architecture == name]
     if tags:
         more = f" and {len(tags) - 4} more" if len(tags) > 4 else ""
         return UnknownModelError(
-            f"'{shown}' has several sets of weights",
-            hint=f"choose one: {', '.join(tags[:4])}{more} ('clipsim models --filter {shown}' lists them)",
+            f"'{label}' has several sets of weights",
+            hint=f"choose one: {', '.join(tags[:4])}{more} ('clipsim models --filter {label}' lists them)",
         )
     if name in read_catalogue()["architectures"]:
         return UnknownModelError(
-            f"'{shown}' is an architecture without published weights",
+            f"'{label}' is an architecture without published weights",
             hint=("give it your own with ", Setting("weights", "FILE")),
         )
     if os.sep in name.rstrip(os.sep) and Path(name).suffix in (".pt", ".pth", ".bin", ".safetensors"):
-        return UnknownModelError(f"{shown}: no such file or directory")
+        return UnknownModelError(f"{label}: no such file or directory")
     near = _near_names(name)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     return UnknownModelError(
-        f"no model, file or folder is called '{shown}'", hint=f"{hint}'clipsim models' lists the names"
+        f"no model, file or folder is called '{label}'", hint=f"{hint}'clipsim models' lists the names"
     )
 
 

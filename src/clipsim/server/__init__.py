@@ -1,5 +1,6 @@
 """The API over HTTP, and its page (extra `serve`).
 
+- `recent_vectors`: the vectors of recent requests, in memory
 - `served_models`: requests of many clients → records, in shared batches; `served_images` names what is searched
 - `settings`: `ServerSettings`, what is allowed, checked
 - `application`: loaded models → an ASGI application

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from clipsim.cache.vectors import ImageCache, RecentArrays, RecentCache
+from clipsim.cache.vectors import ImageCache
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome, embed_images, embed_texts
 from clipsim.embedding.pipeline import Pipeline, Prepared
@@ -24,6 +24,7 @@ from clipsim.errors import DatasetError, Failure, ImageError, ServerError, print
 from clipsim.inputs.sources import Source, number_sources
 from clipsim.results.search import SearchResult
 from clipsim.server.metrics import Metrics
+from clipsim.server.recent_vectors import RecentCache, RecentValues
 from clipsim.server.served_images import ServedImages
 from clipsim.tasks.progress import ProgressCallback, ignore_progress
 from clipsim.tasks.rank import TextVectors, join_vectors
@@ -223,7 +224,7 @@ class ServedModel:
 
     def __init__(self, embedder: Embedder, metrics: Metrics) -> None:
         self.embedder, self._metrics = embedder, metrics
-        self._texts: RecentArrays[tuple[tuple[str, ...], tuple[str, ...]], TextVectors] = RecentArrays(MAX_TEXT_BYTES)
+        self._texts: RecentValues[tuple[tuple[str, ...], tuple[str, ...]], TextVectors] = RecentValues(MAX_TEXT_BYTES)
         self._preparing = 0
         self._decoding = Slots(embedder.workers)
         self._running: tuple[Pipeline, ModelThread] | None = None  # once the model is loaded
@@ -369,7 +370,7 @@ class ServedModel:
             truncate=embedder.run_options.truncate,
         )
         vectors = join_vectors(blocks)
-        self._texts.put(key, vectors, 4 * sum(len(text) for texts in key for text in texts))
+        self._texts.put(key, vectors, vectors.vectors.nbytes + 4 * sum(len(text) for texts in key for text in texts))
         return vectors
 
 

@@ -273,11 +273,6 @@ class TextVectors:
     first: tuple[int, ...]
 
     @property
-    def nbytes(self) -> int:
-        """What the vectors take."""
-        return int(self.vectors.nbytes)
-
-    @property
     def distinct(self) -> list[int]:
         """The indices of the texts that are not the same text as an earlier one."""
         return [index for index, first in enumerate(self.first) if index == first]
