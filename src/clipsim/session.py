@@ -188,6 +188,7 @@ class Session:
         templates: Iterable[str] | str = (),
         top: int = 10,
         min_similarity: float | None = None,
+        thresholds: tasks.Thresholds | None = None,
         deduplicate: bool = True,
         include: Iterable[str] | str = (),
         exclude: Iterable[str] | str = (),
@@ -200,18 +201,16 @@ class Session:
             What is searched: folders that `embed` wrote, and images as `rank` takes them.
         texts, images
             The queries, at least one. An image of the queries is not in its own answer.
-        plus, minus
-            Texts that are added to and subtracted from every query.
-        weight
-            The factor of `plus` and `minus`; a query's own vector has length 1.
-        templates
+        plus, minus, weight
+            Texts that are added to and subtracted from every query, and their factor; a query's vector has length 1.
+        templates, deduplicate
             As for `rank`.
         top
             How many images are found for each query.
         min_similarity
             The least cosine of an image that is found, from -1 to 1.
-        deduplicate
-            Whether a repeated text is one query.
+        thresholds
+            The result of `threshold`, or its file: images below their text's are not found. All queries are texts then.
         include, exclude
             Patterns of the names of the images that are searched, and of those that are not.
 
@@ -225,11 +224,11 @@ class Session:
         Raises
         ------
         UsageError
-            There is no query, a value is out of range, or `plus` and `minus` cancel a query out.
+            There is no query, a value is out of range, `plus` and `minus` cancel one out or go with `thresholds`.
         NoInputError
             None of the images, or none of the queries, can be used.
-        TextError
-            A text is too long for the model.
+        TextError, DataError
+            As `rank` does.
         DatasetError
             A folder of vectors is damaged, or was made by another model.
         """
@@ -248,6 +247,7 @@ class Session:
             weight=weight,
             top=top,
             min_similarity=min_similarity,
+            thresholds=thresholds,
             chosen=chosen,
             deduplicate=deduplicate,
         )
@@ -281,10 +281,8 @@ class Session:
         ------
         UsageError
             `min_similarity` is not a cosine.
-        NoInputError
-            None of the images can be used.
-        DatasetError
-            A folder of vectors is damaged, or was made by another model.
+        NoInputError, DatasetError
+            As `search` does.
         """
         from clipsim.tasks import duplicates, same_files
         from clipsim.tasks.search_targets import find_targets
@@ -386,6 +384,8 @@ class Session:
         clipscore_prefix: bool = False,
         baseline: tasks.Result | None = None,
         seed: int = 0,
+        include: Iterable[str] | str = (),
+        exclude: Iterable[str] | str = (),
     ) -> clipsim.EvaluationResult:
         """Measure this model on labelled images.
 
@@ -424,6 +424,8 @@ class Session:
             clipscore_prefix=clipscore_prefix,
             baseline=baseline,
             seed=seed,
+            include=include,
+            exclude=exclude,
         )
         result = evaluate.run([self.embedder], request)
         issue_warnings(result.warnings)

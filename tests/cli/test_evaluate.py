@@ -242,3 +242,19 @@ def test_texts_are_encoded_once(clipsim: Clipsim, colour_model: FakeEncoder) -> 
 
     assert sum(colour_model.image_batches) == 12
     assert sum(colour_model.text_batches) == texts + 6
+
+
+def test_images_are_chosen_by_name(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path) -> None:
+    """The labels stay all; an evaluation without an image is an error; a page is not JSON."""
+    (tmp_path / "labels.csv").write_text("image,label\nred.png,red\ngreen.png,lime\nblue.png,blue\n")
+    asked = ("evaluate", tmp_path / "labels.csv", "--root", colours, "-q")
+    chosen = json.loads(clipsim(*asked, "--include", "*.png", "--exclude", "re*", "--json").out)
+    nothing = clipsim(*asked, "--include", "*.jpg")
+    contradiction = clipsim(*asked, "--json", "--format", "html")
+
+    assert [Path(name).stem for name in chosen["images"]] == ["green", "blue"]
+    assert chosen["data"]["labels"] == ["blue", "lime", "red"]
+    assert nothing.status == 1
+    assert "include and exclude rejected all of its images" in nothing.err
+    assert contradiction.status == 2
+    assert "--json and --format html contradict each other" in contradiction.err

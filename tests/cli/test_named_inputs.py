@@ -101,6 +101,18 @@ def test_a_list_for_threshold(clipsim: Clipsim, colour_model: FakeEncoder, colou
     assert clipsim("threshold", "red", "--positives", "-", "--negatives", "-", "--recall", "0.5").status == 2
 
 
+def test_a_list_of_positives(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path) -> None:
+    """Of a file, beside those that are named; standard input is read once."""
+    (tmp_path / "list").write_text(f"{colours}/red.png\n{colours}/none.png\n")
+    options = ("threshold", "red", "--recall", "0.5", "--json", "-q")
+    alone = clipsim(*options, "--from-file", tmp_path / "list")
+    both = clipsim(*options, "--positives", colours / "green.png", "--from-file", tmp_path / "list")
+
+    assert alone.status == both.status == 3
+    assert [json.loads(ended.out)["thresholds"][0]["n"] for ended in (alone, both)] == [1, 2]
+    assert clipsim(*options, "--positives", "-", "--from-file", "-").status == 2
+
+
 @pytest.mark.parametrize("host", ["", "localhost"])
 def test_file_addresses(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path, host: str) -> None:
     """Their percent-encoded bytes are decoded, in arguments, lists and tables; a `%` in a path stays one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -51,23 +52,23 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_auto_goes_by_the_environment(terminal: None, environment: dict[str, str], expected: str) -> None:
     """And shows nothing where it does not know, or where a program is in between."""
-    assert choose_preview(PreviewMode.auto, environment) is PreviewMode(expected)
+    assert choose_preview("auto", "table", environment=environment) == expected
 
 
 @pytest.mark.parametrize("mode", ["kitty", "iterm", "blocks"])
-def test_what_is_asked_for_is_shown(terminal: None, mode: str) -> None:
+def test_what_is_asked_for_is_shown(terminal: None, mode: PreviewMode) -> None:
     """In tmux too, but never where there is no terminal."""
-    assert choose_preview(PreviewMode(mode), {"TERM": "tmux-256color", "TMUX": "x"}) is PreviewMode(mode)
-    assert choose_preview(PreviewMode(mode), {"TERM": "dumb"}) is PreviewMode.off
-    assert choose_preview(PreviewMode.off, {"TERM": "xterm-kitty"}) is PreviewMode.off
+    assert choose_preview(mode, "table", environment={"TERM": "tmux-256color", "TMUX": "x"}) == mode
+    assert choose_preview(mode, "table", environment={"TERM": "dumb"}) == "off"
+    assert choose_preview("off", "table", environment={"TERM": "xterm-kitty"}) == "off"
 
 
 @pytest.mark.parametrize("mode", ["auto", "kitty", "iterm", "blocks"])
-def test_only_a_terminal_gets_pictures(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_terminal_gets_pictures(mode: PreviewMode, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pipe or a file gets the plain table."""
     monkeypatch.setattr(sys.stdout, "isatty", lambda: False, raising=False)
 
-    assert choose_preview(PreviewMode(mode), {"TERM": "xterm-kitty"}) is PreviewMode.off
+    assert choose_preview(mode, "table", environment={"TERM": "xterm-kitty"}) == "off"
 
 
 @pytest.mark.usefixtures("colour_model")
@@ -139,6 +140,36 @@ def test_a_search_shows_pictures(clipsim: Clipsim, terminal: None, colour_model:
     assert done.out.index("red.png") < done.out.index("1. 1.0000")
     plain = clipsim("search", colours, "-t", "red", "-l", "-q", "--preview", "kitty")
     assert "\x1b" not in plain.out
+
+
+def test_duplicates_show_images(
+    clipsim: Clipsim, terminal: None, colour_model: object, colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of each group, with how near they are to the best; not more than are held in memory."""
+    shutil.copy(colours / "red.png", colours / "copy.png")
+    done = clipsim("duplicates", colours, "-q", "--preview", "kitty")
+    monkeypatch.setattr("clipsim.cli.preview.MAX_PREVIEWS", 1)
+    plain = clipsim("duplicates", colours, "--exact-files", "--preview", "kitty")
+
+    assert done.status == 0
+    assert done.out.count("\x1b_Ga=T") == 2
+    assert "same bytes copy 40 × 24" in done.out
+    assert "\x1b_G" not in plain.out
+    assert "no images in the terminal for more than 1 images" in plain.err
+
+
+def test_an_evaluation_shows_images(
+    clipsim: Clipsim, terminal: None, colour_model: object, colours: Path, tmp_path: Path
+) -> None:
+    """Those whose label the model contradicts."""
+    (tmp_path / "labels.csv").write_text("image,label\nred.png,blue\ngreen.png,lime\nblue.png,red\n")
+    options = ("evaluate", tmp_path / "labels.csv", "--root", colours, "-q")
+    done = clipsim(*options, "--preview", "kitty")
+
+    assert done.status == 0
+    assert done.out.count("\x1b_Ga=T") == 2
+    assert "label blue" in done.out
+    assert "\x1b_G" not in clipsim(*options, "--preview", "kitty", "--json").out
 
 
 def test_pictures_of_one_pixel(clipsim: Clipsim, terminal: None, colour_model: object, tmp_path: Path) -> None:

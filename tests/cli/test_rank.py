@@ -318,3 +318,57 @@ def test_quiet_leaves_the_legend_out(clipsim: Clipsim, colours: Path) -> None:
     for _ in range(2):
         assert "cosine similarity" in clipsim("rank", colours, "-t", "red", "-t", "blue").out
     assert "cosine similarity" not in clipsim("rank", colours, "-t", "red", "-t", "blue", "-q").out
+
+
+class TestNames:
+    """`rank -l`: the names of images alone, in the order of the answer."""
+
+    @pytest.fixture(autouse=True)
+    def in_colours(self, colour_model: FakeEncoder, colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Start in the folder of coloured images."""
+        monkeypatch.chdir(colours)
+
+    @pytest.mark.parametrize(
+        ("options", "names"),
+        [
+            ([], ["blue.png", "green.png", "red.png"]),
+            (["--sort-by", "red"], ["red.png", "green.png", "blue.png"]),
+            (["--top-images", "1"], ["red.png", "blue.png"]),
+        ],
+    )
+    def test_the_order(self, clipsim: Clipsim, options: list[str], names: list[str]) -> None:
+        """As given, by a text, or the best of each text, each once; ended by line feeds or by NUL."""
+        asked = ("rank", "blue.png", "green.png", "red.png", "-t", "red", "-t", "blue", "-q", *options)
+
+        assert clipsim(*asked, "-l").out == "".join(f"{name}\n" for name in names)
+        assert clipsim(*asked, "-l", "-0").out == "".join(f"{name}\0" for name in names)
+
+    @pytest.mark.parametrize("options", [[], ["--sort-by", "red"]])
+    def test_with_thresholds(self, clipsim: Clipsim, options: list[str]) -> None:
+        """Only images with a best text."""
+        clipsim("threshold", "red", "--positives", "red.png", "--recall", "0.5", "-o", "t.json", "-q")
+        ended = clipsim("rank", ".", "-t", "red", "--thresholds", "t.json", "-l", "-q", *options)
+
+        assert (ended.status, ended.out) == (0, "./red.png\n")
+
+    def test_an_image_that_cannot_be_used(self, clipsim: Clipsim) -> None:
+        """Has no line, and the status says so."""
+        ended = clipsim("rank", "red.png", "none.png", "-t", "red", "-l", "-q")
+
+        assert (ended.status, ended.out) == (3, "red.png\n")
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["-l", "--json"], "--paths (-l) prints names alone"),
+            (["-l", "--format", "csv"], "--paths (-l) prints names alone"),
+            (["-0"], "--null (-0)"),
+            (["-l", "--top", "1"], "--top chooses texts"),
+        ],
+    )
+    def test_what_does_not_go_together(self, clipsim: Clipsim, options: list[str], message: str) -> None:
+        """One line, before a model is looked for."""
+        ended = clipsim("rank", "red.png", "-t", "red", *options)
+
+        assert (ended.status, ended.out) == (2, "")
+        assert message in ended.err

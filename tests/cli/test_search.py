@@ -87,6 +87,41 @@ def test_names_alone(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path)
     assert null.out == f"{colours / 'red.png'}\0{colours / 'blue.png'}\0"
 
 
+def test_names_with_a_line_feed(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path) -> None:
+    """A reader of lines would take one for two: it is left out with a warning, and printed before NUL."""
+    (colours / "red.png").rename(colours / "red\n.png")
+    for command in ("search", "rank"):
+        lines, null = (clipsim(command, colours, "-t", "red", "-q", *options) for options in (["-l"], ["-l0"]))
+
+        assert sorted(stems(lines.out)) == ["blue", "green"]
+        assert "names that hold a line feed are left out; --null (-0) prints them too" in lines.err
+        assert f"{colours}/red\n.png\0" in null.out
+        assert (lines.status, null.status, null.err) == (0, 0, "")
+
+
+def test_thresholds(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path) -> None:
+    """An image below its text's own is not listed; of another template, or with other queries, they are refused."""
+    file = tmp_path / "thresholds.json"
+    for text in ("red", "blue"):
+        found = clipsim("threshold", text, "--positives", colours / f"{text}.png", "--recall", "0.5", "-o", file, "-q")
+        assert found.status == 0, found.err
+    asked = ("search", colours, "-t", "red", "-t", "blue", "--thresholds", file, "-q")
+    result = json.loads(clipsim(*asked, "--json").out)
+    other = clipsim(*asked, "--template", "a {} thing")
+    unknown = clipsim("search", colours, "-t", "lime", "--thresholds", file, "-q")
+    image = clipsim(*asked, "--image", colours / "green.png")
+
+    assert [[Path(match["image"]).stem for match in query["results"]] for query in result["queries"]] == [
+        ["red"], ["blue"],
+    ]  # fmt: skip
+    assert stems(clipsim(*asked, "-l", "--top", "1").out) == ["red", "blue"]
+    assert other.status == unknown.status == 1
+    assert "the thresholds were found with other templates" in other.err
+    assert "the thresholds have none for the text 'lime'; they are of 'red', 'blue'" in unknown.err
+    assert image.status == 2
+    assert "a threshold is of a text alone" in image.err
+
+
 def test_places(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path) -> None:
     """Folders of vectors bring their model with them; a list of paths comes through a pipe; patterns choose."""
     pytest.importorskip("pyarrow")

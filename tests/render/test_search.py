@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from clipsim.errors import Failure
-from clipsim.render.json import format_duplicates_csv, format_json, format_lines, format_paths, format_search_csv
+from clipsim.render.json import format_duplicates_csv, format_json, format_lines, format_search_csv
 from clipsim.render.search import build_duplicates_table, build_index_table, build_search_tables
 from clipsim.results.base import ModelRecord
 from clipsim.results.datasets import IndexResult
@@ -77,12 +77,6 @@ def test_the_csv_of_a_search() -> None:
         ["a house", "", "1", NAMES[0], "0.5"], ["a house", "", "2", NAMES[1], "0.25"],
         ["a house", "", "3", NAMES[2], "0.1666667"], ["", "b.png", "1", NAMES[0], "0.5"],
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize(("null", "end"), [(False, "\n"), (True, "\0")])
-def test_names_alone(null: bool, end: str) -> None:
-    """Each once, as it is."""
-    assert "".join(format_paths(iter([*NAMES, NAMES[0]]), null=null)) == "".join(name + end for name in NAMES)
 
 
 def test_the_table_of_a_search() -> None:

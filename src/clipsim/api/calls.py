@@ -174,6 +174,7 @@ def search(
     templates: Iterable[str] | str = (),
     top: int = 10,
     min_similarity: float | None = None,
+    thresholds: tasks.Thresholds | None = None,
     deduplicate: bool = True,
     include: Iterable[str] | str = (),
     exclude: Iterable[str] | str = (),
@@ -194,7 +195,7 @@ def search(
 
     Parameters
     ----------
-    where, texts, images, plus, minus, weight, templates, top, min_similarity, deduplicate, include, exclude
+    where, texts, images, plus, minus, weight, templates, top, min_similarity, thresholds, deduplicate, include, exclude
         As for `Session.search`.
     model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`.
@@ -223,6 +224,7 @@ def search(
             templates=templates,
             top=top,
             min_similarity=min_similarity,
+            thresholds=thresholds,
             deduplicate=deduplicate,
             include=include,
             exclude=exclude,

@@ -38,6 +38,8 @@ def evaluate(
     clipscore_prefix: bool = False,
     baseline: tasks.Result | None = None,
     seed: int = 0,
+    include: Iterable[str] | str = (),
+    exclude: Iterable[str] | str = (),
     weights: str | os.PathLike[str] | None = None,
     device: str = "auto",
     precision: str | None = None,
@@ -85,6 +87,8 @@ def evaluate(
         An earlier result to compare with.
     seed
         Of what is drawn at random.
+    include, exclude
+        Patterns of the names of the images that are measured, and of those that are not. The labels stay all.
     weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`.
 
@@ -124,6 +128,8 @@ def evaluate(
         clipscore_prefix=clipscore_prefix,
         baseline=baseline,
         seed=seed,
+        include=include,
+        exclude=exclude,
     )
     one = models is None or isinstance(models, str | os.PathLike)
     names: list[Any] = [models] if one else list(as_list(models, "models"))

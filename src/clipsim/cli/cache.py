@@ -9,7 +9,7 @@ import typer
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import NOTHING_DONE
 from clipsim.cli.output import NoticePrinter, print_message, write
-from clipsim.cli.parameters import parse_age, parse_size
+from clipsim.cli.parameters import option, parse_age, parse_size
 from clipsim.cli.parsing import FastGroup
 from clipsim.errors import UsageError, printable
 from clipsim.models.settings import cache_folder
@@ -67,17 +67,15 @@ def clear_command() -> None:
 @cache_app.command("prune")
 def prune_command(
     older_than: Annotated[
-        str | None,
-        typer.Option(
-            metavar="AGE", help="Remove vectors that were not used for so long: 12h, 30d, 8w.", show_default=False
-        ),
+        str | None, option("--older-than", "AGE", None, "Remove vectors that were not used for so long: 12h, 30d, 8w.")
     ] = None,
     max_size: Annotated[
         str | None,
-        typer.Option(
-            metavar="SIZE",
-            help="Then remove the least recently used until the cache is no larger: 500MB, 2GB.",
-            show_default=False,
+        option(
+            "--max-size",
+            "SIZE",
+            None,
+            "Then remove the least recently used until the cache is no larger: 500MB, 2GB.",
         ),
     ] = None,
 ) -> None:

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
 from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED
-from clipsim.cli.output import Bar, NoticePrinter, print_message
-from clipsim.errors import pluralise, printable
+from clipsim.cli.output import Bar, NoticePrinter, print_message, progress_bar
+from clipsim.errors import UsageError, pluralise, printable
 from clipsim.inputs.paths import STANDARD_INPUT, read_path_list
 
 if TYPE_CHECKING:
+    from clipsim.cli.parameters import Run
+    from clipsim.embedding.embedder import Embedder
     from clipsim.errors import Failure
     from clipsim.inputs.paths import NameFilter
     from clipsim.inputs.sources import Source
+    from clipsim.results.base import Result
     from clipsim.tasks.progress import Progress, ProgressCallback
     from clipsim.tasks.search_targets import Targets
+
+Request = TypeVar("Request")
+Answer = TypeVar("Answer", bound="Result")
 
 
 def find_named_sources(
@@ -43,8 +49,11 @@ def find_named_sources(
 def find_named_targets(names: Sequence[str], from_file: str | None = None, chosen: NameFilter | None = None) -> Targets:
     """As `find_named_sources`, but a folder that `clipsim embed` wrote is a data set.
 
-    Where nothing of it exists, each name is reported and the run ends, before a model is looked for.
+    Where nothing of it exists, each name is reported and the run ends, before a model is looked for. Raises UsageError
+    where nothing is named.
     """
+    if not names and from_file is None:
+        raise UsageError("nothing to search: pass a folder, images, or a folder of vectors")
     from clipsim.tasks.rank import find_missing
     from clipsim.tasks.search_targets import find_targets
 
@@ -63,6 +72,25 @@ def find_named_targets(names: Sequence[str], from_file: str | None = None, chose
         report_failures(missing)
         end_with_failures(len(missing), 0)
     return targets
+
+
+def run_task(
+    task: Callable[[Embedder, Request, ProgressCallback], Answer],
+    request: Request,
+    run: Run,
+    notices: NoticePrinter,
+    model: str | None,
+) -> Answer:
+    """Open a model and run a task with it, with a progress bar, and the notices of its result."""
+    from clipsim.embedding.embedder import Embedder
+
+    options, run_options = run.model_options(model), run.run_options()
+    with progress_bar(quiet=run.quiet) as bar:
+        progress = report_progress(bar, notices)
+        with Embedder(options, run_options, own_process=True) as embedder:
+            result = task(embedder, request, progress)
+    notices.print(result.warnings)
+    return result
 
 
 def report_progress(bar: Bar, notices: NoticePrinter) -> ProgressCallback:

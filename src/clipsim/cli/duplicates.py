@@ -8,18 +8,26 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import (
     end_with_failures,
     find_named_targets,
     multiply_in_one_thread,
     report_progress,
+    run_task,
 )
-from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, table_width, write
-from clipsim.cli.parameters import Format
-from clipsim.cli.preview import MAX_PAGE_IMAGES, MaxPageImages, check_terminal
+from clipsim.cli.output import NamePrinter, NoticePrinter, print_table, progress_bar, table_width, write
+from clipsim.cli.parameters import OUTPUT, Format, flag
+from clipsim.cli.preview import (
+    MAX_PAGE_IMAGES,
+    MaxPageImages,
+    PreviewMode,
+    PreviewOption,
+    choose_preview,
+    limit_preview,
+    make_preview,
+    thumbnail_rules,
+)
 from clipsim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,33 +41,18 @@ def duplicates_command(
     include: shared.Include = None,
     exclude: shared.Exclude = None,
     min_similarity: Annotated[
-        float | None,
-        typer.Option(
-            metavar="S",
-            help="The least cosine of two images that are alike. [default: 0.94]",
-            show_default=False,
-            rich_help_panel=shared.OUTPUT,
-        ),
+        float | None, shared.min_similarity("The least cosine of two images that are alike. [default: 0.94]")
     ] = None,
     exact_files: Annotated[
-        bool,
-        typer.Option(
-            "--exact-files", help="Only files with the same bytes; no model is needed.", rich_help_panel=shared.OUTPUT
-        ),
+        bool, flag("--exact-files", OUTPUT, "Only files with the same bytes; no model is needed.")
     ] = False,
-    no_pixel_check: Annotated[
-        bool, typer.Option("--no-pixel-check", help="Skip the pixel comparison.", rich_help_panel=shared.OUTPUT)
-    ] = False,
-    output: shared.FormatOption = Format.table,
+    no_pixel_check: Annotated[bool, flag("--no-pixel-check", OUTPUT, "Skip the pixel comparison.")] = False,
+    output: shared.FormatOption = "table",
     as_json: shared.FormatJson = False,
-    paths: Annotated[
-        bool,
-        typer.Option(
-            "--paths", "-l", help="Print the names of the redundant copies alone.", rich_help_panel=shared.OUTPUT
-        ),
-    ] = False,
+    paths: Annotated[bool, flag("--paths -l", OUTPUT, "Print the names of the redundant copies alone.")] = False,
     null: shared.EndInNull = False,
     max_images: MaxPageImages = MAX_PAGE_IMAGES,
+    preview: PreviewOption = "off",
     *,
     run: shared.Run,
 ) -> None:
@@ -70,52 +63,75 @@ def duplicates_command(
     List the redundant copies: `clipsim duplicates photos/ -l`
     """
     output = shared.choose_format(output, as_json, paths, null)
-    if output is Format.html:
-        check_terminal()
-    where = where or []
-    if not where and from_file is None:
-        raise UsageError("nothing to search: pass a folder, images, or a folder of vectors")
+    preview = choose_preview(preview, output, paths)
+    where, notices = where or [], run.notices()
     shared.check_standard_input(*where, from_file)
     if exact_files and (min_similarity is not None or no_pixel_check):
         raise UsageError("--exact-files compares bytes; give it without --min-similarity and --no-pixel-check")
-    chosen = shared.choose_names(include, exclude)
-    notices = run.notices()
     multiply_in_one_thread()
     from clipsim.tasks import duplicates, same_files
     from clipsim.tasks.search_targets import recorded_model
 
     request = duplicates.DuplicatesRequest((), min_similarity, pixels=not no_pixel_check)
-    run_options = run.run_options()
-    request = replace(request, targets=find_named_targets(where, from_file, chosen))
-    with progress_bar(quiet=run.quiet) as bar:
-        progress = report_progress(bar, notices)
-        if exact_files:
-            result = same_files.run(request.targets, progress)
-        else:
-            from clipsim.embedding.embedder import Embedder
-
-            model = run.model if run.model or run.weights else recorded_model(where)
-            model_options = run.model_options(model)
-            with Embedder(model_options, run_options, own_process=True) as embedder:
-                result = duplicates.run(embedder, request, progress)
-    notices.print(result.warnings)
-    if output is Format.html:
-        _print_page(result, request.targets, max_images, notices)
+    request = replace(request, targets=find_named_targets(where, from_file, shared.choose_names(include, exclude)))
+    if exact_files:
+        with progress_bar(quiet=run.quiet) as bar:
+            result = same_files.run(request.targets, report_progress(bar, notices))
+        notices.print(result.warnings)
     else:
-        _print_result(result, output, paths=paths, null=null)
+        model = run.model if run.model or run.weights else recorded_model(where)
+        result = run_task(duplicates.run, request, run, notices, model)
+    if paths:
+        NamePrinter(null=null).print(result.redundant)
+    else:
+        preview = limit_preview(preview, sum(len(group.images) for group in result.groups), notices)
+        _print_result(result, output, preview, request.targets, max_images, notices)
     end_with_failures(len(result.errors), result.compared)
 
 
-def _print_page(result: DuplicatesResult, targets: Sequence[object], max_images: int, notices: NoticePrinter) -> None:
-    """The page of as many groups as it may hold images; these are decoded for it."""
-    from clipsim.images.thumbnails import ThumbnailRules
-    from clipsim.render.search_page import format_duplicates_page
-    from clipsim.tasks.search import read_shown_images
+def _print_result(
+    result: DuplicatesResult,
+    output: Format,
+    preview: PreviewMode,
+    targets: Sequence[object],
+    max_images: int,
+    notices: NoticePrinter,
+) -> None:
+    """Write the result; the images that a page or a preview shows are decoded for it."""
+    from clipsim.render import json as render
 
-    if not result.compared:
+    if output == "json":
+        write(render.format_json(result))
+    elif output == "jsonl":
+        write("".join(render.format_lines(result.groups, result.errors)))
+    elif output == "csv":
+        write("".join(render.format_duplicates_csv(result)))
+    elif not result.compared:
         return
-    images = accumulate(len(group.images) for group in result.groups)
-    groups = sum(1 for count in images if count <= max_images)
+    elif (rules := thumbnail_rules(output, preview)) is None:
+        from clipsim.render.search import build_duplicates_table
+
+        print_table(*build_duplicates_table(result, table_width(), whole_names=not sys.stdout.isatty()))
+    else:
+        from clipsim.tasks.search import read_shown_images
+
+        groups = _count_groups(result, max_images, notices) if output == "html" else len(result.groups)
+        names = [image.image for group in result.groups[:groups] for image in group.images]
+        thumbnails = read_shown_images(names, targets, rules)
+        if output == "html":
+            from clipsim.render.search_page import format_duplicates_page
+
+            for piece in format_duplicates_page(result, thumbnails, groups):
+                write(piece)
+        else:
+            from clipsim.render.preview import build_preview_duplicates
+
+            print_table(*build_preview_duplicates(result, thumbnails, make_preview(preview), table_width()))
+
+
+def _count_groups(result: DuplicatesResult, max_images: int, notices: NoticePrinter) -> int:
+    """The number of groups whose images a page may hold, with a notice where that is not all."""
+    groups = sum(1 for count in accumulate(len(group.images) for group in result.groups) if count <= max_images)
     if groups < len(result.groups):
         notices.print(
             [
@@ -123,26 +139,4 @@ def _print_page(result: DuplicatesResult, targets: Sequence[object], max_images:
                 "--max-images allows more"
             ]
         )
-    names = [image.image for group in result.groups[:groups] for image in group.images]
-    for piece in format_duplicates_page(result, read_shown_images(names, targets, ThumbnailRules()), groups):
-        write(piece)
-
-
-def _print_result(result: DuplicatesResult, output: Format, *, paths: bool, null: bool) -> None:
-    from clipsim.render import json as render
-
-    if paths:
-        names = [name for name in result.redundant if null or "\n" not in name]
-        if len(names) < len(result.redundant):
-            print_message("warning", "names that hold a line feed are left out; --null (-0) prints them too")
-        write("".join(render.format_paths(iter(names), null=null)))
-    elif output is Format.json:
-        write(render.format_json(result))
-    elif output is Format.jsonl:
-        write("".join(render.format_lines(result.groups, result.errors)))
-    elif output is Format.csv:
-        write("".join(render.format_duplicates_csv(result)))
-    elif result.compared:
-        from clipsim.render.search import build_duplicates_table
-
-        print_table(*build_duplicates_table(result, table_width(), whole_names=not sys.stdout.isatty()))
+    return groups

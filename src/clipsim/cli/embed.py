@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,8 +12,9 @@ from clipsim.cli import parameters as shared
 from clipsim.cli.collections import find_named_sources, multiply_in_one_thread, report_progress
 from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED
 from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, write
-from clipsim.cli.parameters import WholeFormat
+from clipsim.cli.parameters import OUTPUT, RUN, TEXTS, argument, flag, option
 from clipsim.errors import UsageError, pluralise, printable
+from clipsim.options import MAX_WORKERS
 
 if TYPE_CHECKING:
     from clipsim.inputs.paths import NameFilter
@@ -22,105 +22,62 @@ if TYPE_CHECKING:
     from clipsim.results.datasets import EmbedResult
 
 
-class Dtype(str, Enum):
-    """How vectors are stored."""
-
-    fp16 = "fp16"
-    fp32 = "fp32"
-
-
-class RunnerName(str, Enum):
-    """What makes the shards."""
-
-    local = "local"
-    ray = "ray"
-
-
 @shared.with_run_options("truncate", "workers", "no_cache")
 def embed_command(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="SOURCES",
-            help="Image files, folders, quoted globs, tar shards (.tar), tables (.csv, .tsv, .jsonl, .parquet), or "
+        argument(
+            "SOURCES",
+            "Image files, folders, quoted globs, tar shards (.tar), tables (.csv, .tsv, .jsonl, .parquet), or "
             "addresses of these; `-` reads paths from standard input.",
-            show_default=False,
         ),
     ] = None,
     output: Annotated[
         str,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="DIR",
-            help="The folder of the vectors, or its address in an object store. [required]",
+        option(
+            "--output -o",
+            "DIR",
+            OUTPUT,
+            "The folder of the vectors, or its address in an object store. [required]",
             show_default=False,
-            rich_help_panel=shared.OUTPUT,
         ),
     ] = "",
     from_file: shared.FromFile = None,
-    captions: Annotated[
-        bool, typer.Option("--captions", help="Embed the caption of each image too.", rich_help_panel=shared.TEXTS)
-    ] = False,
-    dtype: Annotated[Dtype, typer.Option(help="How vectors are stored.", rich_help_panel=shared.OUTPUT)] = Dtype.fp16,
+    captions: Annotated[bool, flag("--captions", TEXTS, "Embed the caption of each image too.")] = False,
+    dtype: Annotated[Literal["fp16", "fp32"], option("--dtype", None, OUTPUT, "How vectors are stored.")] = "fp16",
     shard_size: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            max=1_000_000,
-            metavar="N",
-            help="Inputs per shard, the unit of resuming.",
-            rich_help_panel=shared.OUTPUT,
-        ),
+        int, option("--shard-size", "N", OUTPUT, "Inputs per shard, the unit of resuming.", min=1, max=1_000_000)
     ] = 10_000,
     include: shared.Include = None,
     exclude: shared.Exclude = None,
     overwrite: Annotated[
-        bool,
-        typer.Option(
-            "--overwrite",
-            help="Start again; what DIR holds is removed when the first shard is ready.",
-            rich_help_panel=shared.OUTPUT,
-        ),
+        bool, flag("--overwrite", OUTPUT, "Start again; what DIR holds is removed when the first shard is ready.")
     ] = False,
     verify: Annotated[
-        bool,
-        typer.Option(
-            "--verify",
-            help="Read every file that DIR holds, and re-create what is damaged.",
-            rich_help_panel=shared.OUTPUT,
-        ),
+        bool, flag("--verify", OUTPUT, "Read every file that DIR holds, and re-create what is damaged.")
     ] = False,
     runner: Annotated[
-        RunnerName,
-        typer.Option(help="local: this process; ray: Ray Data, here or on a cluster.", rich_help_panel=shared.RUN),
-    ] = RunnerName.local,
+        Literal["local", "ray"],
+        option("--runner", None, RUN, "local: this process; ray: Ray Data, here or on a cluster."),
+    ] = "local",
     ray_address: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDR",
-            help="The Ray cluster. [default: one on this machine]",
-            show_default=False,
-            rich_help_panel=shared.RUN,
-        ),
+        str | None, option("--ray-address", "ADDR", RUN, "The Ray cluster. [default: one on this machine]")
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(
+        option(
+            "--workers",
+            "N",
+            RUN,
+            "Number of decoding threads; with --runner ray of encoders. [default: one per core, at most 8; one per "
+            "GPU]",
             min=1,
-            max=256,
-            metavar="N",
-            help="Number of decoding threads; with --runner ray of encoders. [default: one per core, at most 8; one "
-            "per GPU]",
-            show_default=False,
-            rich_help_panel=shared.RUN,
+            max=MAX_WORKERS,
         ),
     ] = None,
-    form: shared.WholeFormatOption = WholeFormat.table,
+    form: shared.WholeFormatOption = "table",
     as_json: shared.FormatJson = False,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Do not read vectors from the cache.", rich_help_panel=shared.RUN)
-    ] = False,
+    no_cache: Annotated[bool, flag("--no-cache", RUN, "Do not read vectors from the cache.")] = False,
     *,
     run: shared.Run,
 ) -> None:
@@ -137,7 +94,7 @@ def embed_command(
     notices = run.notices()
     chosen = shared.choose_names(include, exclude)
     named_sources = _find_sources(sources or (), from_file, chosen, captions=captions)
-    on_ray = runner is RunnerName.ray
+    on_ray = runner == "ray"
     model_options = run.model_options(run.model)
     run_options = replace(
         run.run_options(),
@@ -151,10 +108,10 @@ def embed_command(
         named_sources,
         output,
         captions=captions,
-        dtype=dtype.value,
+        dtype=dtype,
         shard_size=shard_size,
         overwrite=overwrite,
-        runner=runner.value,
+        runner=runner,
         ray_address=ray_address,
         actors=workers if on_ray else None,
         verify=verify,
@@ -164,7 +121,7 @@ def embed_command(
         with Embedder(model_options, run_options, own_process=True) as embedder:
             result = embed.run(embedder, request, report_progress(bar, notices))
     notices.print(result.warnings)
-    _print_result(result, as_json=as_json or form is WholeFormat.json)
+    _print_result(result, as_json=shared.choose_format(form, as_json) == "json")
 
 
 def _find_sources(
@@ -200,25 +157,20 @@ def _print_result(result: EmbedResult, *, as_json: bool) -> None:
         raise typer.Exit(SOME_SKIPPED)
 
 
-class Kind(str, Enum):
-    """How a folder of vectors is searched."""
-
-    auto = "auto"
-    exact = "exact"
-    ivf = "ivf"
-
-
 def index_command(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="A folder of vectors that `clipsim embed` wrote.")],
+    folder: Annotated[str, argument("DIR", "A folder of vectors that `clipsim embed` wrote.")],
     kind: Annotated[
-        Kind,
-        typer.Option(
-            help="ivf: lists of near vectors, of which a search reads a few; exact: none, a search compares all; "
-            "auto: ivf from a million vectors on."
+        Literal["auto", "exact", "ivf"],
+        option(
+            "--kind",
+            None,
+            None,
+            "ivf: lists of near vectors, of which a search reads a few; exact: none, a search compares all; auto: ivf "
+            "from a million vectors on.",
         ),
-    ] = Kind.auto,
-    remove: Annotated[bool, typer.Option("--remove", help="Remove the index instead.")] = False,
-    form: shared.WholeFormatOption = WholeFormat.table,
+    ] = "auto",
+    remove: Annotated[bool, flag("--remove", None, "Remove the index instead.")] = False,
+    form: shared.WholeFormatOption = "table",
     as_json: shared.FormatJson = False,
     quiet: shared.Quiet = False,
 ) -> None:
@@ -228,8 +180,8 @@ def index_command(
 
     Example: `clipsim index vectors/`
     """
-    as_json = as_json or form is WholeFormat.json
-    if remove and (as_json or kind is not Kind.auto):
+    as_json = shared.choose_format(form, as_json) == "json"
+    if remove and (as_json or kind != "auto"):
         raise UsageError("--remove goes without --kind, --format and --json")
     multiply_in_one_thread()
     from clipsim.tasks import index
@@ -240,7 +192,7 @@ def index_command(
         return
     notices = NoticePrinter(quiet=quiet)
     with progress_bar(quiet=quiet) as bar:
-        result = index.run(index.IndexRequest(folder, kind.value), report_progress(bar, notices))
+        result = index.run(index.IndexRequest(folder, kind), report_progress(bar, notices))
     notices.print(result.warnings)
     if as_json:
         from clipsim.render.json import format_json

@@ -5,129 +5,97 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import end_with_failures, report_progress
-from clipsim.cli.output import print_table, progress_bar, write
-from clipsim.cli.parameters import ReportFormat
-from clipsim.cli.preview import check_terminal
+from clipsim.cli.output import print_table, progress_bar, table_width, write
+from clipsim.cli.parameters import INPUTS, OUTPUT, TEXTS, Format, argument, flag, option
+from clipsim.cli.preview import PreviewMode, PreviewOption, choose_preview, make_preview, thumbnail_rules
 from clipsim.errors import DataError, UsageError, printable
 from clipsim.render.json import to_json
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from clipsim.results.evaluation import EvaluationResult
+    from clipsim.statistics.classification import Contradicted
     from clipsim.tasks.evaluate import WriteLines
     from clipsim.tasks.evaluate_runs import Line
-
-
-class Task(str, Enum):
-    """What is measured."""
-
-    auto = "auto"
-    classify = "classify"
-    retrieve = "retrieve"
-    pairs = "pairs"
 
 
 @shared.with_run_options("model")
 def evaluate_command(
     data: Annotated[
         str,
-        typer.Argument(
-            metavar="DATA",
-            help="A folder with a folder for each class, or a text file beside each image; a table (CSV, TSV, JSON "
-            "lines); COCO's captions or another JSON of images and captions.",
+        argument(
+            "DATA",
+            "A folder with a folder for each class, or a text file beside each image; a table (CSV, TSV, JSON lines); "
+            "COCO's captions or another JSON of images and captions.",
         ),
     ],
     task: Annotated[
-        Task, typer.Option(help="What to measure; auto goes by labels or captions.", rich_help_panel=shared.OUTPUT)
-    ] = Task.auto,
+        Literal["auto", "classify", "retrieve", "pairs"],
+        option("--task", None, OUTPUT, "What to measure; auto goes by labels or captions."),
+    ] = "auto",
     model: shared.Models = None,
     image_column: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column with the image paths.", rich_help_panel=shared.INPUTS)
+        str | None, option("--image-column", "COLUMN", INPUTS, "Column with the image paths.")
     ] = None,
-    label_column: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column with the labels.", rich_help_panel=shared.INPUTS)
-    ] = None,
+    label_column: Annotated[str | None, option("--label-column", "COLUMN", INPUTS, "Column with the labels.")] = None,
     caption_column: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column with the captions.", rich_help_panel=shared.INPUTS)
+        str | None, option("--caption-column", "COLUMN", INPUTS, "Column with the captions.")
     ] = None,
     root: Annotated[
         str | None,
-        typer.Option(
-            metavar="DIR",
-            help="The folder that the table's paths are relative to. [default: the table's own]",
-            rich_help_panel=shared.INPUTS,
+        option(
+            "--root", "DIR", INPUTS, "The folder that the table's paths are relative to. [default: the table's own]"
         ),
     ] = None,
+    include: shared.Include = None,
+    exclude: shared.Exclude = None,
     labels: Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE",
-            help="The text of each class: JSON, or a class, a tab or comma and a text a line.",
-            rich_help_panel=shared.TEXTS,
+        option(
+            "--labels", "FILE", TEXTS, "The text of each class: JSON, or a class, a tab or comma and a text a line."
         ),
     ] = None,
     template: shared.Templates = None,
     template_set: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME=TEMPLATE",
-            help="A template of a named set (repeatable). Sets are compared. A NAME alone is built in: plain, simple "
-            "or imagenet.",
-            show_default=False,
-            rich_help_panel=shared.TEXTS,
+        option(
+            "--template-set",
+            "NAME=TEMPLATE",
+            TEXTS,
+            "A template of a named set (repeatable). Sets are compared. A NAME alone is built in: plain, simple or "
+            "imagenet.",
         ),
     ] = None,
     none: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="The label of images that fit none of the labels.", rich_help_panel=shared.TEXTS
-        ),
+        str | None, option("--none", "NAME", TEXTS, "The label of images that fit none of the labels.")
     ] = None,
     min_similarity: Annotated[
         float | None,
-        typer.Option(
-            metavar="S",
-            help="With --none: reject images whose best cosine is below S. [default: fitted]",
-            rich_help_panel=shared.OUTPUT,
-        ),
+        shared.min_similarity("With --none: reject images whose best cosine is below S. [default: fitted]"),
     ] = None,
-    top_k: Annotated[
-        str | None,
-        typer.Option(metavar="K,…", help="Accuracies to measure. [default: 1,5]", rich_help_panel=shared.OUTPUT),
-    ] = None,
+    top_k: Annotated[str | None, option("--top-k", "K,…", OUTPUT, "Accuracies to measure. [default: 1,5]")] = None,
     recall_k: Annotated[
-        str | None,
-        typer.Option(metavar="K,…", help="Recalls to measure. [default: 1,5,10]", rich_help_panel=shared.OUTPUT),
+        str | None, option("--recall-k", "K,…", OUTPUT, "Recalls to measure. [default: 1,5,10]")
     ] = None,
     clipscore_prefix: Annotated[
-        bool,
-        typer.Option(
-            "--clipscore-prefix",
-            help="Put 'A photo depicts ' before each caption of pairs.",
-            rich_help_panel=shared.TEXTS,
-        ),
+        bool, flag("--clipscore-prefix", TEXTS, "Put 'A photo depicts ' before each caption of pairs.")
     ] = False,
     baseline: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="An earlier result (--json) to compare with.", rich_help_panel=shared.OUTPUT),
+        str | None, option("--baseline", "FILE", OUTPUT, "An earlier result (--json) to compare with.")
     ] = None,
     per_image: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write one JSON object per image, as they are processed.",
-            rich_help_panel=shared.OUTPUT,
-        ),
+        str | None, option("--per-image", "FILE", OUTPUT, "Write one JSON object per image, as they are processed.")
     ] = None,
     seed: shared.Seed = 0,
-    output: shared.ReportFormatOption = ReportFormat.table,
+    output: shared.ReportFormatOption = "table",
     as_json: shared.FormatJson = False,
+    preview: PreviewOption = "off",
     *,
     run: shared.Run,
 ) -> None:
@@ -137,8 +105,8 @@ def evaluate_command(
 
     Two models: `clipsim evaluate labels.csv -m ViT-B-32/openai -m ViT-B-16/openai`
     """
-    if output is ReportFormat.html and not as_json:
-        check_terminal()
+    form = shared.choose_format(output, as_json)
+    preview = choose_preview(preview, form)
     notices = run.notices()
     run_options = run.run_options()
     names: list[str | None] = [*model] if model else [None]
@@ -150,7 +118,7 @@ def evaluate_command(
     check_models(names, run.weights)
     request = EvaluationRequest.check(
         data,
-        task=task.value,
+        task=task,
         image_column=image_column,
         label_column=label_column,
         caption_column=caption_column,
@@ -165,6 +133,8 @@ def evaluate_command(
         clipscore_prefix=clipscore_prefix,
         baseline=baseline,
         seed=seed,
+        include=include or (),
+        exclude=exclude or (),
     )
     with ExitStack() as stack:
         bar = stack.enter_context(progress_bar(quiet=run.quiet))
@@ -174,20 +144,37 @@ def evaluate_command(
         write_lines = stack.enter_context(_per_image(per_image))
         result = evaluate.run(embedders, request, report_progress(bar, notices), write_lines)
     notices.print(result.warnings)
-    if as_json or output is ReportFormat.json:
+    _print_result(result, form, preview)
+    end_with_failures(len(result.errors), len(result.images))
+
+
+def _print_result(result: EvaluationResult, output: Format, preview: PreviewMode) -> None:
+    """Write the result; the images that a page or a preview shows are decoded once more for it."""
+    if output == "json":
         from clipsim.render.json import format_json
 
         write(format_json(result))
-    elif output is ReportFormat.html:
-        from clipsim.render.evaluation_page import format_evaluation_page
-
-        for piece in format_evaluation_page(result, evaluate.read_result_thumbnails(result)):
-            write(piece)
-    else:
+    elif (rules := thumbnail_rules(output, preview)) is None:
         from clipsim.render.evaluation_table import build_evaluation
 
         print_table(*build_evaluation(result, whole_names=not sys.stdout.isatty()))
-    end_with_failures(len(result.errors), len(result.images))
+    else:
+        from clipsim.tasks.evaluate import read_result_thumbnails
+
+        thumbnails = read_result_thumbnails(result, rules)
+        if output == "html":
+            from clipsim.render.evaluation_page import format_evaluation_page
+
+            for piece in format_evaluation_page(result, thumbnails):
+                write(piece)
+        else:
+            from clipsim.render.evaluation_table import build_evaluation
+            from clipsim.render.preview import build_preview_contradicted
+
+            def draw(images: Sequence[Contradicted]) -> RenderableType:
+                return build_preview_contradicted(images, thumbnails, make_preview(preview), table_width())
+
+            print_table(*build_evaluation(result, draw_contradicted=draw))
 
 
 @contextmanager

@@ -7,11 +7,10 @@ import shutil
 from importlib.util import find_spec
 from typing import Annotated
 
-import typer
-
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import word_option
 from clipsim.cli.output import NoticePrinter, print_message, progress_bar
+from clipsim.cli.parameters import flag
 from clipsim.cli.signals import clean_up_at_signal
 from clipsim.engines.onnx.exports import UNFINISHED, Export, exports_folder, find_export, list_exports
 from clipsim.errors import ClipsimError, ModelError, install_command, printable
@@ -24,10 +23,8 @@ NEEDED = ("onnx", "onnxruntime", "tokenizers")
 def export_command(
     name: shared.ModelName,
     weights: shared.Weights = None,
-    int8: Annotated[
-        bool, typer.Option("--int8", help="Quantise to 8 bits: faster and smaller, and other numbers.")
-    ] = False,
-    remove: Annotated[bool, typer.Option("--remove", help="Remove the export instead.")] = False,
+    int8: Annotated[bool, flag("--int8", None, "Quantise to 8 bits: faster and smaller, and other numbers.")] = False,
+    remove: Annotated[bool, flag("--remove", None, "Remove the export instead.")] = False,
 ) -> None:
     """Export a model for ONNX Runtime, which starts and runs faster on a CPU; it is checked against torch first.
 

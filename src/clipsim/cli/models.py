@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,6 +13,7 @@ from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import word_option
 from clipsim.cli.export import export_for_fast_starts
 from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, write
+from clipsim.cli.parameters import flag, option
 from clipsim.cli.parsing import FastCommand, FastGroup
 from clipsim.engines.onnx.exports import list_exports
 from clipsim.errors import ClipsimError, SettingsError, UsageError, printable
@@ -28,19 +28,11 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-class SortBy(str, Enum):
-    """What the list can be ordered by."""
-
-    top1 = "top1"
-    size = "size"
-    name = "name"
-
-
-# Unknown values go last.
-ORDERS: dict[SortBy, Callable[[ModelInfo], Any]] = {
-    SortBy.top1: lambda info: -(info.imagenet_top1 or 0),
-    SortBy.size: lambda info: info.download_bytes or float("inf"),
-    SortBy.name: lambda info: info.name.lower(),
+SortBy = Literal["top1", "size", "name"]
+ORDERS: dict[SortBy, Callable[[ModelInfo], Any]] = {  # unknown values go last
+    "top1": lambda info: -(info.imagenet_top1 or 0),
+    "size": lambda info: info.download_bytes or float("inf"),
+    "name": lambda info: info.name.lower(),
 }
 
 
@@ -53,12 +45,7 @@ def build_model_table(
     from rich.text import Text
 
     published = read_catalogue()["sources"]["imagenet_top1"]
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        padding=(0, 1),
-        header_style="bold",
-    )
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1), header_style="bold")
     table.add_column("model", overflow="fold")
     for heading in ("M", "MB", "px", "dim", "top-1"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -89,17 +76,15 @@ def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
-NoExport = Annotated[bool, typer.Option("--no-export", help="Do not export the model for ONNX Runtime.")]
+NoExport = Annotated[bool, flag("--no-export", None, "Do not export the model for ONNX Runtime.")]
 _YES_NO = {True: "yes", False: "no"}
 
 models_app = typer.Typer(cls=FastGroup, context_settings={"help_option_names": ["-h", "--help"]})
 
 
-Filter = Annotated[
-    str | None, typer.Option("--filter", metavar="TEXT", help="Only names that contain this text.", show_default=False)
-]
-Cached = Annotated[bool, typer.Option("--cached", help="Only models whose weights are on this machine.")]
-Order = Annotated[SortBy | None, typer.Option("--sort", help="Order by this; OpenCLIP's order unless given.")]
+Filter = Annotated[str | None, option("--filter", "TEXT", None, "Only names that contain this text.")]
+Cached = Annotated[bool, flag("--cached", None, "Only models whose weights are on this machine.")]
+Order = Annotated[SortBy | None, option("--sort", None, None, "Order by this; OpenCLIP's order unless given.")]
 
 
 @models_app.callback(invoke_without_command=True)
@@ -155,9 +140,9 @@ def _refuse_misplaced_options(context: typer.Context) -> None:
     options = {"text": "--filter", "cached": "--cached", "sort": "--sort"}
     if context.invoked_subcommand != "show":
         options["as_json"] = "--json"
-    for name, option in options.items():
+    for name, flags in options.items():
         if context.params.get(name):
-            raise UsageError(f"{option} goes with the list, not with 'clipsim models {context.invoked_subcommand}'")
+            raise UsageError(f"{flags} goes with the list, not with 'clipsim models {context.invoked_subcommand}'")
 
 
 def _default_or_warning() -> str:
@@ -303,7 +288,6 @@ def remove_command(name: shared.ModelName) -> None:
     Example: `clipsim models rm ViT-B-32/laion2b_s34b_b79k`
     """
     from clipsim.models.download import remove_downloads
-    from clipsim.models.names import find_model
 
     spec = find_model(name)
     freed = remove_downloads(spec)

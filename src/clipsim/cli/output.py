@@ -73,6 +73,26 @@ def write(text: str) -> None:
         sys.stdout.buffer.flush()
 
 
+class NamePrinter:
+    """Prints names alone, each once, ended by a line feed, or with `null` by NUL.
+
+    Names that hold a line feed are left out without `null`, with one warning: a reader would take them for two.
+    """
+
+    def __init__(self, *, null: bool) -> None:
+        self._end = "\0" if null else "\n"
+        self._warned = False
+
+    def print(self, names: Iterable[str]) -> None:
+        """Print names."""
+        names = list(dict.fromkeys(names))
+        whole = [name for name in names if self._end not in name]
+        write("".join(name + self._end for name in whole))
+        if len(whole) < len(names) and not self._warned:
+            self._warned = True
+            print_message("warning", "names that hold a line feed are left out; --null (-0) prints them too")
+
+
 def table_width() -> int:
     """The width of the terminal: `COLUMNS`, else standard output's, else standard error's."""
     from rich.console import Console

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from enum import Enum
 from functools import cache, wraps
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
@@ -71,287 +71,194 @@ def _matching(values: Iterable[str], incomplete: str) -> list[str]:
     return [value for value in values if value.lower().startswith(incomplete.lower())]
 
 
-class Format(str, Enum):
-    """What standard output carries."""
-
-    table = "table"
-    json = "json"
-    jsonl = "jsonl"
-    csv = "csv"
-    html = "html"
+def option(names: str, metavar: str | None, panel: str | None, text: str, **more: Any) -> Any:
+    """Declare an option by its names (`--text -t`) in a panel of --help; one that takes a choice has no metavar."""
+    return typer.Option(*names.split(), metavar=metavar, rich_help_panel=panel, help=text, **more)
 
 
-class ReportFormat(str, Enum):
-    """What standard output carries, of results that are measured as a whole."""
-
-    table = "table"
-    json = "json"
-    html = "html"
+def flag(names: str, panel: str | None, text: str) -> Any:
+    """Declare an option that takes no value."""
+    return option(names, None, panel, text)
 
 
-class WholeFormat(str, Enum):
-    """What standard output carries, of results that fill one table."""
-
-    table = "table"
-    json = "json"
-
-
-class Precision(str, Enum):
-    """What the model computes in."""
-
-    fp32 = "fp32"
-    fp16 = "fp16"
-    bf16 = "bf16"
-
-
-class OnError(str, Enum):
-    """What happens when an input cannot be used."""
-
-    skip = "skip"
-    fail = "fail"
+def argument(metavar: str, text: str, **more: Any) -> Any:
+    """Declare an argument."""
+    return typer.Argument(metavar=metavar, help=text, show_default=False, **more)
 
 
 # Inputs
 
 Images = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="IMAGES",
-        help="Image files, folders (searched for images), quoted globs, or addresses; `-` reads paths from standard "
-        "input.",
-        show_default=False,
+    argument(
+        "IMAGES",
+        "Image files, folders (searched for images), quoted globs, or addresses; `-` reads paths from standard input.",
     ),
 ]
 Where = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="WHERE",
-        help="Folders of images, images, quoted globs, or folders of vectors that `clipsim embed` wrote; `-` reads "
-        "paths from standard input.",
-        show_default=False,
+    argument(
+        "WHERE",
+        "Folders of images, images, quoted globs, or folders of vectors that `clipsim embed` wrote; `-` reads paths "
+        "from standard input.",
     ),
 ]
 FromFile = Annotated[
     str | None,
-    typer.Option(
-        "--from-file",
-        help="Read image paths from a file, one a line, or separated by NUL.",
-        metavar="FILE",
-        show_default=False,
-        rich_help_panel=INPUTS,
-    ),
+    option("--from-file", "FILE", INPUTS, "Read image paths from a file, one a line, or separated by NUL."),
 ]
 Include = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--include",
-        metavar="GLOB",
-        help="Only files matching this glob (repeatable).",
-        show_default=False,
-        rich_help_panel=INPUTS,
-    ),
+    list[str] | None, option("--include", "GLOB", INPUTS, "Only files matching this glob (repeatable).")
 ]
-Exclude = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--exclude",
-        metavar="GLOB",
-        help="No files matching this glob (repeatable).",
-        show_default=False,
-        rich_help_panel=INPUTS,
-    ),
-]
+Exclude = Annotated[list[str] | None, option("--exclude", "GLOB", INPUTS, "No files matching this glob (repeatable).")]
 
 # Texts
 
-Texts = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--text",
-        "-t",
-        metavar="TEXT",
-        help="A text to compare with (repeatable).",
-        show_default=False,
-        rich_help_panel=TEXTS,
-    ),
-]
+Texts = Annotated[list[str] | None, option("--text -t", "TEXT", TEXTS, "A text to compare images with (repeatable).")]
 TextFiles = Annotated[
     list[str] | None,
-    typer.Option(
-        "--text-file",
-        metavar="FILE",
-        help="A UTF-8 file with one text a line (repeatable); `-` is standard input.",
-        show_default=False,
-        rich_help_panel=TEXTS,
-    ),
+    option("--text-file", "FILE", TEXTS, "A UTF-8 file with one text a line (repeatable); `-` is standard input."),
 ]
 Templates = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
         "--template",
-        metavar="TEMPLATE",
-        help="Put each text in place of the `{}`, as in 'a photo of a {}.' (repeatable; several are averaged).",
-        show_default=False,
-        rich_help_panel=TEXTS,
+        "TEMPLATE",
+        TEXTS,
+        "Put each text in place of the `{}`, as in 'a photo of a {}.' (repeatable; several are averaged).",
     ),
 ]
-Truncate = Annotated[
-    bool, typer.Option("--truncate", help="Cut texts that are too long for the model.", rich_help_panel=TEXTS)
-]
+Truncate = Annotated[bool, flag("--truncate", TEXTS, "Cut texts that are too long for the model.")]
 
 # Model
 
-ModelName = Annotated[
-    str, typer.Argument(metavar="NAME", help="A name as --model takes it.", autocompletion=complete_model)
-]
+ModelName = Annotated[str, argument("NAME", "A name as --model takes it.", autocompletion=complete_model)]
 Model = Annotated[
     str | None,
-    typer.Option(
-        "--model",
-        "-m",
-        metavar="NAME",
-        help="A name from `clipsim models`, hf-hub:ORG/REPO, a model folder or a checkpoint file; CLIPSIM_MODEL sets "
-        "it too.",
+    option(
+        "--model -m",
+        "NAME",
+        MODEL,
+        "A name from `clipsim models`, hf-hub:ORG/REPO, a model folder or a checkpoint file; CLIPSIM_MODEL sets it "
+        "too.",
         autocompletion=complete_model,
-        show_default=False,
-        rich_help_panel=MODEL,
     ),
 ]
 Models = Annotated[
     list[str] | None,
-    typer.Option(
-        "--model",
-        "-m",
-        metavar="NAME",
-        help="A name as `rank --model` takes it (repeatable). CLIPSIM_MODEL sets one too.",
+    option(
+        "--model -m",
+        "NAME",
+        MODEL,
+        "A name as `rank --model` takes it (repeatable). CLIPSIM_MODEL sets one too.",
         autocompletion=complete_model,
-        show_default=False,
-        rich_help_panel=MODEL,
     ),
 ]
 Weights = Annotated[
-    str | None,
-    typer.Option(
-        help="An OpenCLIP state dict for the named architecture.",
-        metavar="FILE",
-        show_default=False,
-        rich_help_panel=MODEL,
-    ),
+    str | None, option("--weights", "FILE", MODEL, "An OpenCLIP state dict for the named architecture.")
 ]
 Preprocess = Annotated[
     str | None,
-    typer.Option(
-        metavar="tag|default|FILE",
-        help="How images are resized and normalised: as the published weights of the architecture, as OpenCLIP's "
-        "default, or by the settings in a JSON file. [default: the model's own]",
-        show_default=False,
-        rich_help_panel=MODEL,
+    option(
+        "--preprocess",
+        "tag|default|FILE",
+        MODEL,
+        "How images are resized and normalised: as the published weights of the architecture, as OpenCLIP's default, "
+        "or by the settings in a JSON file. [default: the model's own]",
     ),
 ]
 Device = Annotated[
     str,
-    typer.Option(
-        help="Where the model runs: auto (CUDA, else MPS, else the CPU), cpu, cuda, cuda:N or mps.",
+    option(
+        "--device",
+        "DEVICE",
+        MODEL,
+        "Where the model runs: auto (CUDA, else MPS, else the CPU), cpu, cuda, cuda:N or mps.",
         envvar="CLIPSIM_DEVICE",
-        metavar="DEVICE",
         autocompletion=complete_device,
-        rich_help_panel=MODEL,
     ),
 ]
-PrecisionOption = Annotated[
-    Precision | None,
-    typer.Option(
-        "--precision",
-        help="What the model computes in. [default: fp16 on CUDA, fp32 elsewhere]",
-        show_default=False,
-        rich_help_panel=MODEL,
-    ),
+Precision = Annotated[
+    Literal["fp32", "fp16", "bf16"] | None,
+    option("--precision", None, MODEL, "What the model computes in. [default: fp16 on CUDA, fp32 elsewhere]"),
 ]
 Engine = Annotated[
     str,
-    typer.Option(
-        help="What runs the model: auto, torch, onnx or onnx-int8. auto uses an fp32 export where there is one "
+    option(
+        "--engine",
+        "ENGINE",
+        MODEL,
+        "What runs the model: auto, torch, onnx or onnx-int8. auto uses an fp32 export where there is one "
         "(`clipsim models export`).",
-        metavar="ENGINE",
         autocompletion=complete_engine,
-        rich_help_panel=MODEL,
     ),
 ]
 
 # Output
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)]
-FormatJson = Annotated[bool, typer.Option("--json", help="Short for --format json.", rich_help_panel=OUTPUT)]
-FormatOption = Annotated[Format, typer.Option("--format", help="What to print.", rich_help_panel=OUTPUT)]
-ReportFormatOption = Annotated[ReportFormat, typer.Option("--format", help="What to print.", rich_help_panel=OUTPUT)]
-WholeFormatOption = Annotated[WholeFormat, typer.Option("--format", help="What to print.", rich_help_panel=OUTPUT)]
-NamesOnly = Annotated[
-    bool, typer.Option("--paths", "-l", help="Print the names of the images alone.", rich_help_panel=OUTPUT)
-]
-EndInNull = Annotated[
-    bool,
-    typer.Option("--null", "-0", help="With -l: end names in NUL, as `xargs -0` reads them.", rich_help_panel=OUTPUT),
-]
-MinSimilarity = Annotated[
-    float | None,
-    typer.Option(
-        metavar="S",
-        help="Only images with at least this cosine.",
-        show_default=False,
-        rich_help_panel=OUTPUT,
-    ),
-]
+Format = Literal["table", "json", "jsonl", "csv", "html"]
+ReportFormat = Literal["table", "json", "html"]  # of results that are measured as a whole
+WholeFormat = Literal["table", "json"]  # of results that fill one table
+
+_what_to_print = option("--format", None, OUTPUT, "What to print.")
+FormatOption = Annotated[Format, _what_to_print]
+ReportFormatOption = Annotated[ReportFormat, _what_to_print]
+WholeFormatOption = Annotated[WholeFormat, _what_to_print]
+AsJson = Annotated[bool, flag("--json", OUTPUT, "Print JSON.")]
+FormatJson = Annotated[bool, flag("--json", OUTPUT, "Short for --format json.")]
+NamesOnly = Annotated[bool, flag("--paths -l", OUTPUT, "Print the names of the images alone.")]
+EndInNull = Annotated[bool, flag("--null -0", OUTPUT, "With -l: end names in NUL, as `xargs -0` reads them.")]
 Thresholds = Annotated[
     str | None,
-    typer.Option(
-        help="A file of `clipsim threshold`: the best text of an image is one that passes, or none.",
-        metavar="FILE",
-        show_default=False,
-        rich_help_panel=OUTPUT,
+    option(
+        "--thresholds",
+        "FILE",
+        OUTPUT,
+        "A file of `clipsim threshold`: an image shows a text only where it reaches the text's threshold.",
     ),
 ]
+
+
+def min_similarity(text: str) -> Any:
+    """Declare `--min-similarity`, whose cosine is another one in each command."""
+    return option("--min-similarity", "S", OUTPUT, text)
+
 
 # Run
 
 BatchSize = Annotated[
     int | None,
-    typer.Option(
+    option(
+        "--batch-size",
+        "N",
+        RUN,
+        "Images or texts per step of the model. [default: 32, on a GPU 128]",
         min=1,
         max=MAX_BATCH_SIZE,
-        metavar="N",
-        help="Images or texts per step of the model. [default: 32, on a GPU 128]",
-        show_default=False,
-        rich_help_panel=RUN,
     ),
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(
+    option(
+        "--workers",
+        "N",
+        RUN,
+        "Number of decoding threads. [default: one per core, at most 8]",
         min=1,
         max=MAX_WORKERS,
-        metavar="N",
-        help="Number of decoding threads. [default: one per core, at most 8]",
-        show_default=False,
-        rich_help_panel=RUN,
     ),
 ]
-OnErrorOption = Annotated[
-    OnError,
-    typer.Option("--on-error", help="Skip an input that cannot be used, or fail at the first.", rich_help_panel=RUN),
+OnError = Annotated[
+    Literal["skip", "fail"],
+    option("--on-error", None, RUN, "Skip an input that cannot be used, or fail at the first."),
 ]
 Exact = Annotated[
     bool,
-    typer.Option(
-        "--exact",
-        help="Decode JPEGs of more than 4 megapixels in full: slower, nearly the same numbers.",
-        rich_help_panel=RUN,
-    ),
+    flag("--exact", RUN, "Decode JPEGs of more than 4 megapixels in full: slower, nearly the same numbers."),
 ]
-NoCache = Annotated[
-    bool, typer.Option("--no-cache", help="Neither read nor keep vectors in the cache.", rich_help_panel=RUN)
-]
-Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Random seed (bootstrap intervals).", rich_help_panel=RUN)]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notices and no progress bar.", rich_help_panel=RUN)]
+NoCache = Annotated[bool, flag("--no-cache", RUN, "Neither read nor keep vectors in the cache.")]
+Seed = Annotated[int, option("--seed", "N", RUN, "Random seed (bootstrap intervals).", min=0)]
+Quiet = Annotated[bool, flag("--quiet -q", RUN, "No notices and no progress bar.")]
 
 
 @dataclass(frozen=True)
@@ -362,11 +269,11 @@ class Run:
     weights: Weights = None
     preprocess: Preprocess = None
     device: Device = "auto"
-    precision: PrecisionOption = None
+    precision: Precision = None
     engine: Engine = "auto"
     batch_size: BatchSize = None
     workers: Workers = None
-    on_error: OnErrorOption = OnError.skip
+    on_error: OnError = "skip"
     exact: Exact = False
     no_cache: NoCache = False
     truncate: Truncate = False
@@ -374,8 +281,7 @@ class Run:
 
     def model_options(self, model: str | None) -> ModelOptions:
         """The options with another model than `--model`. Raises UsageError for what contradicts itself."""
-        precision = None if self.precision is None else self.precision.value
-        return ModelOptions(model, self.weights, self.device, precision, self.engine, self.preprocess)
+        return ModelOptions(model, self.weights, self.device, self.precision, self.engine, self.preprocess)
 
     def run_options(self) -> RunOptions:
         """How inputs are read, batched and kept."""
@@ -384,7 +290,7 @@ class Run:
             workers=self.workers,
             exact=self.exact,
             truncate=self.truncate,
-            on_error=self.on_error.value,
+            on_error=self.on_error,
             cache=not self.no_cache,
         )
 
@@ -438,14 +344,19 @@ def _run_hints() -> dict[str, Any]:
 
 
 def choose_format(output: Format, as_json: bool, paths: bool = False, null: bool = False) -> Format:
-    """The format that options ask for together. Raises UsageError where they contradict each other."""
-    if as_json and output not in (Format.json, Format.table):
-        raise UsageError(f"--json and --format {output.value} contradict each other; give one")
-    if paths and (as_json or output is not Format.table):
+    """The format that options ask for together.
+
+    Raises UsageError where they contradict each other, and where a page would be written to a terminal.
+    """
+    if as_json and output not in ("json", "table"):
+        raise UsageError(f"--json and --format {output} contradict each other; give one")
+    if paths and (as_json or output != "table"):
         raise UsageError("--paths (-l) prints names alone; give it without --format and --json")
     if null and not paths:
         raise UsageError("--null (-0) ends the names that --paths (-l) prints; give both")
-    return Format.json if as_json else output
+    if output == "html" and sys.stdout.isatty():
+        raise UsageError("a page is for a browser, not for the terminal; write it to a file: --format html > page.html")
+    return "json" if as_json else output
 
 
 def check_standard_input(*names: str | None, what: str = "") -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from enum import Enum
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -15,30 +14,25 @@ from clipsim.cli.output import mark_write_errors
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 
 
-class FastCommand(TyperCommand):
+class _Fast:
+    """What is faster, or reported otherwise, in both classes below."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """The parameters, the help option included, with the fast conversion."""
+        return _speed_up(super().get_params(ctx))  # type: ignore[misc]
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help. Raises WriteError."""
+        with mark_write_errors():
+            super().format_help(ctx, formatter)  # type: ignore[misc]
+
+
+class FastCommand(_Fast, TyperCommand):
     """As `TyperCommand`, but text, words and whole numbers are converted without pydantic."""
 
-    def get_params(self, ctx: Any) -> Any:
-        """The parameters, the help option included, with the fast conversion."""
-        return _speed_up(super().get_params(ctx))
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print the help. Raises WriteError."""
-        with mark_write_errors():
-            super().format_help(ctx, formatter)
-
-
-class FastGroup(TyperGroup):
+class FastGroup(_Fast, TyperGroup):
     """As `TyperGroup`, likewise."""
-
-    def get_params(self, ctx: Any) -> Any:
-        """The parameters, the help option included, with the fast conversion."""
-        return _speed_up(super().get_params(ctx))
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print the help. Raises WriteError."""
-        with mark_write_errors():
-            super().format_help(ctx, formatter)
 
 
 def _speed_up(parameters: Any) -> Any:
@@ -95,18 +89,15 @@ def _convert(annotation: Any, value: Any, parameter: Any) -> tuple[bool, Any]:
         return True, value
     if annotation is float and isinstance(value, str) and _NUMBER.fullmatch(value):
         return True, float(value)
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        if isinstance(value, annotation):
-            return True, value
-        words = {member.value: member for member in annotation}
-        return value in words, words.get(value)
+    if get_origin(annotation) is Literal:
+        return value in get_args(annotation), value
     return False, None
 
 
 def _explain(annotation: Any, value: Any, parameter: Any, error: typer.BadParameter) -> str:
     """What is wrong with a value, in plain words."""
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return f"{value!r} is not one of {', '.join(member.value for member in annotation)}."
+    if get_origin(annotation) is Literal:
+        return f"{value!r} is not one of {', '.join(get_args(annotation))}."
     if annotation is int:
         info = parameter.type_descriptor.parameter_info
         low = "" if info.min is None else f" from {info.min:,}"

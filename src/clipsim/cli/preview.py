@@ -5,111 +5,99 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
-from clipsim.cli.parameters import OUTPUT
+from clipsim.cli.output import NoticePrinter
+from clipsim.cli.parameters import OUTPUT, Format, option
 from clipsim.errors import UsageError
 
 if TYPE_CHECKING:
     from clipsim.images.thumbnails import ThumbnailRules
     from clipsim.render.preview import Preview
 
-
 MAX_PREVIEWS = 1000  # images in a table of images; their files are held in memory
 _ITERM_PROGRAMS = ("iTerm.app", "WezTerm", "mintty", "rio")
 _KONSOLE_WITH_ITERM = 220400  # KONSOLE_VERSION from which Konsole knows iTerm2's protocol
 
 
-class PreviewMode(str, Enum):
-    """How images are shown in the terminal."""
-
-    auto = "auto"
-    kitty = "kitty"
-    iterm = "iterm"
-    blocks = "blocks"
-    off = "off"
-
-
+PreviewMode = Literal["auto", "kitty", "iterm", "blocks", "off"]
 PreviewOption = Annotated[
     PreviewMode,
-    typer.Option(
+    option(
         "--preview",
-        help="Show images in the terminal: by the protocol of kitty or iterm, as blocks of colour, or with auto as "
+        None,
+        OUTPUT,
+        "Show images in the terminal's table: by the protocol of kitty or iterm, as blocks of colour, or with auto as "
         "the environment says that the terminal can.",
-        rich_help_panel=OUTPUT,
     ),
 ]
 
 
-def choose_preview(mode: PreviewMode, environment: Mapping[str, str] = os.environ) -> PreviewMode:
-    """What a mode stands for here: kitty, iterm, blocks or off. Images are shown on a terminal only."""
-    if mode is PreviewMode.off or not sys.stdout.isatty() or environment.get("TERM") == "dumb":
-        return PreviewMode.off
-    chosen = _guess(environment) if mode is PreviewMode.auto else mode
+def choose_preview(
+    mode: PreviewMode, output: Format, paths: bool = False, environment: Mapping[str, str] = os.environ
+) -> PreviewMode:
+    """What a mode stands for here: kitty, iterm, blocks or off. Images are shown in a table on a terminal only."""
+    if output != "table" or paths or not sys.stdout.isatty() or environment.get("TERM") == "dumb":
+        return "off"
+    chosen = _guess(environment) if mode == "auto" else mode
     drawn = "utf" in sys.stdout.encoding.lower() and not environment.get("NO_COLOR")
-    return chosen if chosen is not PreviewMode.blocks or drawn else PreviewMode.off
+    return chosen if chosen != "blocks" or drawn else "off"
+
+
+def limit_preview(mode: PreviewMode, images: int, notices: NoticePrinter) -> PreviewMode:
+    """The mode, or off with a notice for more images than are held in memory."""
+    if mode == "off" or images <= MAX_PREVIEWS:
+        return mode
+    notices.print([f"no images in the terminal for more than {MAX_PREVIEWS:,} images"])
+    return "off"
 
 
 def _guess(environment: Mapping[str, str]) -> PreviewMode:
     """By the terminal's name. A program in between, which may not pass images on, gets none."""
     term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
     if "TMUX" in environment or "STY" in environment or term.startswith(("tmux", "screen")):
-        return PreviewMode.off
+        return "off"
     if program in _ITERM_PROGRAMS or environment.get("LC_TERMINAL") == "iTerm2":
-        return PreviewMode.iterm
+        return "iterm"
     if term in ("xterm-kitty", "xterm-ghostty") or program == "ghostty":
-        return PreviewMode.kitty
+        return "kitty"
     if "KITTY_WINDOW_ID" in environment and not program and term.startswith("xterm"):  # others may have inherited it
-        return PreviewMode.kitty
+        return "kitty"
     konsole = environment.get("KONSOLE_VERSION", "")
     if konsole.isascii() and konsole.isdigit() and int(konsole) >= _KONSOLE_WITH_ITERM:
-        return PreviewMode.iterm
+        return "iterm"
     if environment.get("COLORTERM") in ("truecolor", "24bit"):
-        return PreviewMode.blocks
-    return PreviewMode.off
+        return "blocks"
+    return "off"
 
 
-def preview_rules(mode: PreviewMode) -> ThumbnailRules:
-    """The thumbnails that a mode draws."""
+def thumbnail_rules(output: Format, mode: PreviewMode) -> ThumbnailRules | None:
+    """The thumbnails that a page or a mode shows; None where there are none."""
     from clipsim.images.thumbnails import ThumbnailRules
     from clipsim.render.preview import HalfBlocks, InlineImage
 
-    if mode is PreviewMode.blocks:
-        return ThumbnailRules(HalfBlocks.side, "ppm")
-    return ThumbnailRules(InlineImage.side, "png")
+    if output == "html":
+        return ThumbnailRules()
+    if mode == "off":
+        return None
+    return ThumbnailRules(HalfBlocks.side, "ppm") if mode == "blocks" else ThumbnailRules(InlineImage.side, "png")
 
 
 def make_preview(mode: PreviewMode) -> Preview:
     """What draws a thumbnail of those rules."""
     from clipsim.render.preview import HalfBlocks, InlineImage
 
-    if mode is PreviewMode.blocks:
+    if mode == "blocks":
         return HalfBlocks
-    return lambda png: InlineImage(png, mode.value)
+    return lambda png: InlineImage(png, mode)
 
 
 MAX_PAGE_IMAGES = 10_000
 MAX_SCORES = 1_000_000  # of a page; a browser opens as many in some ten seconds
 
 MaxPageImages = Annotated[
-    int,
-    typer.Option(
-        "--max-images",
-        min=1,
-        metavar="N",
-        help="The most images that a page of --format html may hold.",
-        rich_help_panel=OUTPUT,
-    ),
+    int, option("--max-images", "N", OUTPUT, "The most images that a page of --format html may hold.", min=1)
 ]
-
-
-def check_terminal() -> None:
-    """Raise UsageError where the page would be written to a terminal."""
-    if sys.stdout.isatty():
-        raise UsageError("a page is for a browser, not for the terminal; write it to a file: --format html > page.html")
 
 
 def check_page(images: int, scores_per_image: int, max_images: int) -> None:

@@ -10,30 +10,25 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import end_with_failures, find_named_sources, report_failures, report_progress
-from clipsim.cli.output import legend_is_due, progress_bar
-from clipsim.cli.parameters import Format, OnError
+from clipsim.cli.output import NamePrinter, legend_is_due, progress_bar
+from clipsim.cli.parameters import OUTPUT, option
 from clipsim.cli.preview import (
     MAX_PAGE_IMAGES,
-    MAX_PREVIEWS,
     MaxPageImages,
-    PreviewMode,
     PreviewOption,
     check_page,
-    check_terminal,
     choose_preview,
-    preview_rules,
+    limit_preview,
+    thumbnail_rules,
 )
-from clipsim.cli.rank_output import print_json_lines, print_result
+from clipsim.cli.rank_output import passing_names, print_json_lines, print_result
 from clipsim.errors import Failure, ImageError, UsageError
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.inputs.texts import read_texts
 
 if TYPE_CHECKING:
-    from clipsim.images.thumbnails import ThumbnailRules
     from clipsim.inputs.paths import NameFilter
     from clipsim.inputs.sources import Source
 
@@ -50,40 +45,20 @@ def rank_command(
     from_file: shared.FromFile = None,
     include: shared.Include = None,
     exclude: shared.Exclude = None,
-    output: shared.FormatOption = Format.table,
+    output: shared.FormatOption = "table",
     as_json: shared.FormatJson = False,
-    top: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Keep only the K best texts of each image.",
-            metavar="K",
-            show_default=False,
-            rich_help_panel=shared.OUTPUT,
-        ),
-    ] = None,
+    paths: shared.NamesOnly = False,
+    null: shared.EndInNull = False,
+    top: Annotated[int | None, option("--top", "K", OUTPUT, "Keep only the K best texts of each image.", min=1)] = None,
     top_images: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Show only the N best images of each text.",
-            metavar="N",
-            show_default=False,
-            rich_help_panel=shared.OUTPUT,
-        ),
+        int | None, option("--top-images", "N", OUTPUT, "Show only the N best images of each text.", min=1)
     ] = None,
     sort_by: Annotated[
-        str | None,
-        typer.Option(
-            help="Order the images by this text, best first.",
-            metavar="TEXT",
-            show_default=False,
-            rich_help_panel=shared.OUTPUT,
-        ),
+        str | None, option("--sort-by", "TEXT", OUTPUT, "Order the images by this text, best first.")
     ] = None,
     thresholds: shared.Thresholds = None,
     max_images: MaxPageImages = MAX_PAGE_IMAGES,
-    preview: PreviewOption = PreviewMode.off,
+    preview: PreviewOption = "off",
     *,
     run: shared.Run,
 ) -> None:
@@ -95,15 +70,15 @@ def rank_command(
     """
     if top is not None and top_images is not None:
         raise UsageError("--top and --top-images contradict each other; give one")
+    if top is not None and paths:
+        raise UsageError("--top chooses texts, and --paths (-l) prints the names of images; give one")
     for word in ("true", "false"):
         if word in (images or ()) and not os.path.lexists(word):
             raise UsageError(f"'{word}' is not an image; flags such as --json take no value")
-    output = shared.choose_format(output, as_json)
+    output = shared.choose_format(output, as_json, paths, null)
     shared.check_standard_input(*(images or ()), *(text_file or ()), from_file, what="for images or for texts")
     chosen = shared.choose_names(include, exclude)
-    if output is Format.html:
-        check_terminal()
-    preview = choose_preview(preview) if output is Format.table else PreviewMode.off
+    preview = choose_preview(preview, output, paths)
     notices = run.notices()
     found = _find_sources(images or (), from_file, chosen)
     texts = list(chain(text or (), *map(read_texts, text_file or ())))
@@ -115,7 +90,7 @@ def rank_command(
     from clipsim.inputs.sources import number_sources
     from clipsim.tasks import rank
 
-    streamed = output is Format.jsonl and sort_by is None and top_images is None
+    streamed = (output == "jsonl" or paths) and sort_by is None and top_images is None
     repeats = Repeats()
     sources: Iterable[Source] = number_sources(repeats.leave_out(found))
     request = rank.RankRequest.check(
@@ -124,26 +99,25 @@ def rank_command(
         template or (),
         sort_by,
         thresholds,
-        notices=[TOP_IN_JSON] if (top or top_images) and output is Format.json else (),
+        notices=[TOP_IN_JSON] if (top or top_images) and output == "json" else (),
     )
     if not streamed:
         sources = list(sources)
-        for_people = output in (Format.table, Format.html)
-        missing = rank.find_missing(sources) if for_people and run.on_error is OnError.skip else ()
+        for_people = output in ("table", "html")
+        missing = rank.find_missing(sources) if for_people and run.on_error == "skip" else ()
         if len(missing) == len(sources):  # known before a model is loaded
             report_failures(missing)
             end_with_failures(len(missing), 0)
-        if output is Format.html:
+        if output == "html":
             check_page(len(sources), min(top or len(request.texts), len(request.texts)), max_images)
-        if preview is not PreviewMode.off and len(sources) > MAX_PREVIEWS:
-            notices.print([f"no images in the terminal for more than {MAX_PREVIEWS:,} images"])
-            preview = PreviewMode.off
+        preview = limit_preview(preview, len(sources), notices)
         request = replace(
             request,
             sources=sources,
-            thumbnails=_choose_thumbnails(output, preview),
+            thumbnails=thumbnail_rules(output, preview),
             notices=(*request.notices, *repeats.notices),
         )
+    names = NamePrinter(null=null)
     with progress_bar(quiet=run.quiet or (streamed and sys.stdout.isatty())) as bar:
         progress = report_progress(bar, notices)
         with Embedder(model_options, run_options, own_process=True) as embedder:
@@ -156,7 +130,10 @@ def rank_command(
                 with closing(rank.stream(embedder, request, progress, live=True)) as batches:
                     for batch in batches:
                         notices.print(embedder.notices)  # all of them are known since the model has been used
-                        print_json_lines(batch.outcomes, batch.texts.texts, top)
+                        if paths:
+                            names.print(passing_names(batch.outcomes))
+                        else:
+                            print_json_lines(batch.outcomes, batch.texts.texts, top)
                         unusable = sum(isinstance(outcome, Failure) for outcome in batch.outcomes)
                         failed += unusable
                         scored += len(batch.outcomes) - unusable
@@ -165,7 +142,11 @@ def rank_command(
                 result = rank.run(embedder, request, progress)
                 failed, scored = len(result.errors), len(result.scores)
                 notices.print(result.warnings)
-    if result is not None:
+    if result is not None and paths:
+        rows = range(len(result.texts))
+        best = [image for row in rows for image in result.top_images(row, top_images)] if top_images else result.scores
+        names.print(passing_names(best))
+    elif result is not None:
         print_result(
             result,
             output,
@@ -194,12 +175,3 @@ def _can_be_counted(images: Sequence[str], from_file: str | None) -> bool:
     return not any(name == STANDARD_INPUT or "://" in name for name in images) and (
         from_file is None or os.path.isfile(from_file)  # noqa: PTH113 (a Path raises for a name that is too long)
     )
-
-
-def _choose_thumbnails(output: Format, preview: PreviewMode) -> ThumbnailRules | None:
-    """The thumbnails to make while decoding, if any."""
-    from clipsim.images.thumbnails import ThumbnailRules
-
-    if output is Format.html:
-        return ThumbnailRules()
-    return None if preview is PreviewMode.off else preview_rules(preview)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from clipsim.cli.output import print_table, table_width, write
 from clipsim.cli.parameters import Format
 from clipsim.cli.preview import PreviewMode, make_preview
+from clipsim.errors import Failure
 
 if TYPE_CHECKING:
     from clipsim.render.table import TableParts
     from clipsim.results.rank import RankResult
     from clipsim.tasks.rank import RankOutcome
+
+
+def passing_names(outcomes: Iterable[RankOutcome]) -> Iterator[str]:
+    """The names of the images with a best text, which without thresholds all have that could be used."""
+    return (outcome.image for outcome in outcomes if not isinstance(outcome, Failure) and outcome.best is not None)
 
 
 def print_json_lines(outcomes: Iterable[RankOutcome], texts: Sequence[str], top: int | None) -> None:
@@ -39,11 +45,11 @@ def print_result(
     `top` are the K best texts of each image, or `top_images` the N best images of each text; `preview` is how a table
     shows the images themselves, and `legend` whether it is explained.
     """
-    if output is Format.json:
+    if output == "json":
         from clipsim.render.json import format_json
 
         write(format_json(result))
-    elif output is Format.jsonl:
+    elif output == "jsonl":
         if top_images is None:
             print_json_lines([*result.scores, *result.errors], result.texts, top)
         else:
@@ -51,7 +57,7 @@ def print_result(
 
             write(format_top_images_lines(result, top_images))
             print_json_lines(result.errors, result.texts, None)
-    elif output is Format.csv:
+    elif output == "csv":
         if top_images is None:
             from clipsim.render.json import csv_header, format_csv
 
@@ -62,7 +68,7 @@ def print_result(
             from clipsim.render.json import format_top_images_csv
 
             write(format_top_images_csv(result, top_images))
-    elif result.scores and output is Format.html:
+    elif result.scores and output == "html":
         for piece in _draw_page(result, top, top_images, sort_by):
             write(piece)
     elif result.scores:
@@ -81,7 +87,7 @@ def _draw_page(result: RankResult, top: int | None, top_images: int | None, sort
 
 def _draw_table(result: RankResult, top: int | None, top_images: int | None, preview: PreviewMode) -> TableParts:
     width, whole = table_width(), not sys.stdout.isatty()
-    if preview is not PreviewMode.off:
+    if preview != "off":
         from clipsim.render.preview import build_preview_table, build_preview_top_images
 
         drawing = make_preview(preview)

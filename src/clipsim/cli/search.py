@@ -10,27 +10,20 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from clipsim.cli import parameters as shared
-from clipsim.cli.collections import (
-    end_with_failures,
-    find_named_targets,
-    multiply_in_one_thread,
-    report_progress,
-)
-from clipsim.cli.output import print_table, progress_bar, table_width, write
-from clipsim.cli.parameters import Format
+from clipsim.cli.collections import end_with_failures, find_named_targets, multiply_in_one_thread, run_task
+from clipsim.cli.output import NamePrinter, print_table, table_width, write
+from clipsim.cli.parameters import INPUTS, OUTPUT, TEXTS, Format, option
 from clipsim.cli.preview import (
     MAX_PAGE_IMAGES,
     MaxPageImages,
     PreviewMode,
     PreviewOption,
     check_page,
-    check_terminal,
     choose_preview,
+    limit_preview,
     make_preview,
-    preview_rules,
+    thumbnail_rules,
 )
 from clipsim.errors import UsageError, printable
 from clipsim.inputs.texts import read_texts
@@ -43,62 +36,31 @@ if TYPE_CHECKING:
 @shared.with_run_options()
 def search_command(
     where: shared.Where = None,
-    text: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--text",
-            "-t",
-            metavar="TEXT",
-            help="A text to search for (repeatable).",
-            show_default=False,
-            rich_help_panel=shared.TEXTS,
-        ),
-    ] = None,
+    text: shared.Texts = None,
     text_file: shared.TextFiles = None,
     image: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FILE",
-            help="Find images similar to this one (repeatable).",
-            show_default=False,
-            rich_help_panel=shared.INPUTS,
-        ),
+        list[str] | None, option("--image", "FILE", INPUTS, "Find images similar to this one (repeatable).")
     ] = None,
     plus: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TEXT",
-            help="A text that is added to every query (repeatable).",
-            show_default=False,
-            rich_help_panel=shared.TEXTS,
-        ),
+        list[str] | None, option("--plus", "TEXT", TEXTS, "A text that is added to every query (repeatable).")
     ] = None,
     minus: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TEXT",
-            help="A text that is subtracted from every query (repeatable).",
-            show_default=False,
-            rich_help_panel=shared.TEXTS,
-        ),
+        list[str] | None, option("--minus", "TEXT", TEXTS, "A text that is subtracted from every query (repeatable).")
     ] = None,
-    weight: Annotated[
-        float, typer.Option(metavar="W", help="How much --plus and --minus count.", rich_help_panel=shared.TEXTS)
-    ] = 1.0,
-    top: Annotated[
-        int, typer.Option(min=1, metavar="N", help="The N best images of each query.", rich_help_panel=shared.OUTPUT)
-    ] = 10,
-    min_similarity: shared.MinSimilarity = None,
+    weight: Annotated[float, option("--weight", "W", TEXTS, "How much --plus and --minus count.")] = 1.0,
+    top: Annotated[int, option("--top", "N", OUTPUT, "The N best images of each query.", min=1)] = 10,
+    min_similarity: Annotated[float | None, shared.min_similarity("Only images with at least this cosine.")] = None,
+    thresholds: shared.Thresholds = None,
     template: shared.Templates = None,
     from_file: shared.FromFile = None,
     include: shared.Include = None,
     exclude: shared.Exclude = None,
-    output: shared.FormatOption = Format.table,
+    output: shared.FormatOption = "table",
     as_json: shared.FormatJson = False,
     paths: shared.NamesOnly = False,
     null: shared.EndInNull = False,
     max_images: MaxPageImages = MAX_PAGE_IMAGES,
-    preview: PreviewOption = PreviewMode.off,
+    preview: PreviewOption = "off",
     *,
     run: shared.Run,
 ) -> None:
@@ -109,19 +71,12 @@ def search_command(
     Like an image, but at night: `clipsim search photos/ --image house.jpg --plus night`
     """
     output = shared.choose_format(output, as_json, paths, null)
-    if output is Format.html:
-        check_terminal()
-    preview = choose_preview(preview) if output is Format.table and not paths else PreviewMode.off
-    where = where or []
-    if not where and from_file is None:
-        raise UsageError("nothing to search: pass a folder, images, or a folder of vectors")
+    where, notices = where or [], run.notices()
     shared.check_standard_input(*where, *(text_file or ()), from_file, what="for images or for texts")
-    notices = run.notices()
     texts = list(chain(text or (), *map(read_texts, text_file or ())))
     if not (texts or image):
         raise UsageError("nothing to search for; give --text TEXT, --text-file FILE or --image FILE")
     multiply_in_one_thread()
-    from clipsim.embedding.embedder import Embedder
     from clipsim.tasks import search
     from clipsim.tasks.search_targets import recorded_model
 
@@ -135,22 +90,20 @@ def search_command(
         weight=weight,
         top=top,
         min_similarity=min_similarity,
+        thresholds=thresholds,
         chosen=shared.choose_names(include, exclude),
     )
-    if output is Format.html:
-        check_page(top * (len(request.texts) + len(request.images)), 1, max_images)
+    most = top * (len(request.texts) + len(request.images))
+    if output == "html":
+        check_page(most, 1, max_images)
+    preview = limit_preview(choose_preview(preview, output, paths), most, notices)
     request = replace(request, targets=find_named_targets(where, from_file, request.chosen))
     model = run.model if run.model or run.weights else recorded_model(where)
-    model_options, run_options = run.model_options(model), run.run_options()
-    with progress_bar(quiet=run.quiet) as bar:
-        progress = report_progress(bar, notices)
-        with Embedder(model_options, run_options, own_process=True) as embedder:
-            result = search.run(embedder, request, progress)
-    notices.print(result.warnings)
-    if output is Format.html or preview is not PreviewMode.off:
-        _print_images(result, request.targets, preview)
+    result = run_task(search.run, request, run, notices, model)
+    if paths:
+        NamePrinter(null=null).print(match.image for query in result.queries for match in query.results)
     else:
-        _print_result(result, output, paths=paths, null=null)
+        _print_result(result, output, preview, request.targets)
     end_with_failures(len(result.errors), result.searched if result.queries else 0)
 
 
@@ -169,40 +122,34 @@ def _find_query_image(name: str) -> Source:
     return UrlSource(path) if is_url(path) else FileSource(path)
 
 
-def _print_images(result: SearchResult, targets: Sequence[object], preview: PreviewMode) -> None:
-    """A page, or with a preview tables with images; the images that are shown are decoded for it."""
-    from clipsim.images.thumbnails import ThumbnailRules
-    from clipsim.tasks.search import read_shown_images
-
-    if not (result.searched and result.queries):
-        return
-    names = [match.image for query in result.queries for match in query.results]
-    if preview is not PreviewMode.off:
-        from clipsim.render.preview import build_preview_search
-
-        thumbnails = read_shown_images(names, targets, preview_rules(preview))
-        print_table(*build_preview_search(result, thumbnails, make_preview(preview), table_width()))
-        return
-    from clipsim.render.search_page import format_search_page
-
-    names += [query.image for query in result.queries if query.image is not None]
-    for piece in format_search_page(result, read_shown_images(names, targets, ThumbnailRules())):
-        write(piece)
-
-
-def _print_result(result: SearchResult, output: Format, *, paths: bool, null: bool) -> None:
+def _print_result(result: SearchResult, output: Format, preview: PreviewMode, targets: Sequence[object]) -> None:
+    """Write the result; the images that a page or a preview shows are decoded for it."""
     from clipsim.render import json as render
 
-    if paths:
-        names = (match.image for query in result.queries for match in query.results)
-        write("".join(render.format_paths(names, null=null)))
-    elif output is Format.json:
+    if output == "json":
         write(render.format_json(result))
-    elif output is Format.jsonl:
+    elif output == "jsonl":
         write("".join(render.format_lines(result.queries, result.errors)))
-    elif output is Format.csv:
+    elif output == "csv":
         write("".join(render.format_search_csv(result)))
-    elif result.searched and result.queries:
+    elif not (result.searched and result.queries):
+        return
+    elif (rules := thumbnail_rules(output, preview)) is None:
         from clipsim.render.search import build_search_tables
 
         print_table(*build_search_tables(result, table_width(), whole_names=not sys.stdout.isatty()))
+    else:
+        from clipsim.tasks.search import read_shown_images
+
+        names = [match.image for query in result.queries for match in query.results]
+        if output == "html":
+            from clipsim.render.search_page import format_search_page
+
+            names += [query.image for query in result.queries if query.image is not None]
+            for piece in format_search_page(result, read_shown_images(names, targets, rules)):
+                write(piece)
+        else:
+            from clipsim.render.preview import build_preview_search
+
+            thumbnails = read_shown_images(names, targets, rules)
+            print_table(*build_preview_search(result, thumbnails, make_preview(preview), table_width()))

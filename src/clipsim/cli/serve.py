@@ -10,12 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import find_named_targets, report_progress
 from clipsim.cli.output import messages, print_message, progress_bar
-from clipsim.cli.parameters import parse_size
+from clipsim.cli.parameters import MODEL, argument, option, parse_size
 from clipsim.cli.signals import clean_up_at_signal, stop_at_first_signal
 from clipsim.errors import MissingPackageError, UsageError, install_command, pluralise, printable
 from clipsim.models.names import join_name
@@ -28,42 +26,26 @@ MAX_SHOWN_FAILURES = 20
 
 @shared.with_run_options("model", "on_error")
 def serve_command(
-    paths: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="PATHS",
-            help="Images and folders that clients may search.",
-            show_default=False,
-        ),
-    ] = None,
-    host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, metavar="PORT", help="The port; 0 for any free one.")] = 8080,
+    paths: Annotated[list[str] | None, argument("PATHS", "Images and folders that clients may search.")] = None,
+    host: Annotated[str, option("--host", "HOST", None, "The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, option("--port", "PORT", None, "The port; 0 for any free one.", min=0, max=65_535)] = 8080,
     model: Annotated[
         list[str] | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="NAME",
-            help="A model that requests may choose (repeatable). The first is the default.",
-            show_default=False,
-            rich_help_panel=shared.MODEL,
-        ),
+        option("--model -m", "NAME", MODEL, "A model that requests may choose (repeatable). The first is the default."),
     ] = None,
     token_file: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="A file with the token that requests must carry.", show_default=False),
+        str | None, option("--token-file", "FILE", None, "A file with the token that requests must carry.")
     ] = None,
     allow_host: Annotated[
-        list[str] | None,
-        typer.Option(metavar="HOST", help="Another name of this server (repeatable).", show_default=False),
+        list[str] | None, option("--allow-host", "HOST", None, "Another name of this server (repeatable).")
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option(metavar="ORIGIN", help="A site whose pages may call, as https://example.org.", show_default=False),
+        option("--allow-origin", "ORIGIN", None, "A site whose pages may call, as https://example.org."),
     ] = None,
-    max_body: Annotated[str, typer.Option(metavar="SIZE", help="The largest body of a request.")] = "32MB",
-    max_images: Annotated[int, typer.Option(min=1, metavar="N", help="The most images of a request.")] = 32,
-    queue: Annotated[int, typer.Option(min=1, metavar="N", help="The most requests that are not answered yet.")] = 256,
+    max_body: Annotated[str, option("--max-body", "SIZE", None, "The largest body of a request.")] = "32MB",
+    max_images: Annotated[int, option("--max-images", "N", None, "The most images of a request.", min=1)] = 32,
+    queue: Annotated[int, option("--queue", "N", None, "The most requests that are not answered yet.", min=1)] = 256,
     *,
     run: shared.Run,
 ) -> None:

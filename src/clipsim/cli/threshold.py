@@ -5,64 +5,49 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import typer
-
 from clipsim.cli import parameters as shared
-from clipsim.cli.collections import end_with_failures, find_named_sources, report_progress
-from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, write
-from clipsim.cli.parameters import WholeFormat
+from clipsim.cli.collections import end_with_failures, find_named_sources, run_task
+from clipsim.cli.output import NoticePrinter, print_message, print_table, write
+from clipsim.cli.parameters import INPUTS, OUTPUT, argument, option
 from clipsim.errors import UsageError, printable
 
 
 @shared.with_run_options()
 def threshold_command(
-    text: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="TEXT...", help="Texts to find thresholds for."),
-    ] = None,
+    text: Annotated[list[str] | None, argument("TEXT...", "Texts to find thresholds for.")] = None,
     positives: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="PATH",
-            help="Images that show it: a file, folder, quoted glob or address (repeatable); `-` reads paths from "
-            "standard input.",
-            rich_help_panel=shared.INPUTS,
+        option(
+            "--positives",
+            "PATH",
+            INPUTS,
+            "Images that show it: a file, folder, quoted glob or address (repeatable); `-` reads paths from standard "
+            "input.",
         ),
     ] = None,
     negatives: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATH", help="Images that do not show it (repeatable).", rich_help_panel=shared.INPUTS),
+        list[str] | None, option("--negatives", "PATH", INPUTS, "Images that do not show it (repeatable).")
+    ] = None,
+    from_file: Annotated[
+        str | None,
+        option("--from-file", "FILE", INPUTS, "Read paths of positives from a file, one a line, or separated by NUL."),
     ] = None,
     include: shared.Include = None,
     exclude: shared.Exclude = None,
     recall: Annotated[
         float | None,
-        typer.Option(
-            metavar="SHARE",
-            help="The share of new positives that are to pass, such as 0.9.",
-            rich_help_panel=shared.OUTPUT,
-        ),
+        option("--recall", "SHARE", OUTPUT, "The share of new positives that are to pass, such as 0.9."),
     ] = None,
     false_alarms: Annotated[
         float | None,
-        typer.Option(
-            metavar="SHARE",
-            help="The share of new negatives that may pass, such as 0.05.",
-            rich_help_panel=shared.OUTPUT,
-        ),
+        option("--false-alarms", "SHARE", OUTPUT, "The share of new negatives that may pass, such as 0.05."),
     ] = None,
     save: Annotated[
         str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Write the thresholds to a file for `rank --thresholds`, or add them.",
-            rich_help_panel=shared.OUTPUT,
-        ),
+        option("--output -o", "FILE", OUTPUT, "Write the thresholds to a file for --thresholds, or add them."),
     ] = None,
     template: shared.Templates = None,
-    output: shared.WholeFormatOption = WholeFormat.table,
+    output: shared.WholeFormatOption = "table",
     as_json: shared.FormatJson = False,
     *,
     run: shared.Run,
@@ -73,31 +58,25 @@ def threshold_command(
     """
     if not text:
         raise UsageError("no TEXT to find a threshold for")
-    if not positives:
+    if not positives and from_file is None:
         raise UsageError("no positives; give images that show the text: --positives PATH")
-    shared.check_standard_input(*positives, *(negatives or ()), what="for positives or for negatives")
+    positives, negatives = positives or [], negatives or []
+    shared.check_standard_input(*positives, *negatives, from_file, what="for positives or for negatives")
     chosen = shared.choose_names(include, exclude)
-    notices = run.notices()
-    model_options, run_options = run.model_options(run.model), run.run_options()
-    from clipsim.embedding.embedder import Embedder  # with NumPy
     from clipsim.inputs.sources import number_sources
     from clipsim.tasks import threshold
 
-    shown = list(number_sources(find_named_sources(positives, None, chosen)))
+    shown = list(number_sources(find_named_sources(positives, from_file, chosen)))
     request = threshold.ThresholdRequest.check(
         text,
         shown,
-        number_sources(find_named_sources(negatives or (), None, chosen), len(shown)),
+        number_sources(find_named_sources(negatives, None, chosen), len(shown)),
         templates=template or (),
         recall=recall,
         false_alarms=false_alarms,
     )
-    with progress_bar(quiet=run.quiet) as bar:
-        bar.step("loading the model")
-        with Embedder(model_options, run_options, own_process=True) as embedder:
-            result = threshold.run(embedder, request, report_progress(bar, notices))
-    notices.print(result.warnings)
-    if as_json or output is WholeFormat.json:
+    result = run_task(threshold.run, request, run, run.notices(), run.model)
+    if shared.choose_format(output, as_json) == "json":
         from clipsim.render.json import format_json
 
         write(format_json(result))
@@ -112,14 +91,11 @@ def threshold_command(
     end_with_failures(len(result.errors), len(request.positives) + len(request.negatives) - len(result.errors))
 
 
-RESULT_HELP = "A result of `clipsim rank --json` or `clipsim evaluate --json`."
-
-
 def compare_command(
-    a: Annotated[str, typer.Argument(metavar="A.json", help=RESULT_HELP)],
-    b: Annotated[str, typer.Argument(metavar="B.json", help="The result to compare with.")],
+    a: Annotated[str, argument("A.json", "A result of `clipsim rank --json` or `clipsim evaluate --json`.")],
+    b: Annotated[str, argument("B.json", "The result to compare with.")],
     seed: shared.Seed = 0,
-    output: shared.WholeFormatOption = WholeFormat.table,
+    output: shared.WholeFormatOption = "table",
     as_json: shared.FormatJson = False,
     quiet: shared.Quiet = False,
 ) -> None:
@@ -131,7 +107,7 @@ def compare_command(
 
     result = run(a, b, seed=seed)
     NoticePrinter(quiet=quiet).print(result.warnings)
-    if as_json or output is WholeFormat.json:
+    if shared.choose_format(output, as_json) == "json":
         from clipsim.render.json import format_json
 
         write(format_json(result))

@@ -22,6 +22,7 @@ from clipsim.inputs.labelled_layouts import (
     read_json,
     read_labelled_rows,
 )
+from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.rows import IMAGE_COLUMNS, choose_column, read_table
 from clipsim.inputs.texts import is_text, parse_json, read_text
 
@@ -50,8 +51,8 @@ class LabelledData:
 class LabelledRequest:
     """Which labelled data to read, and how; checked before anything is opened.
 
-    `none` is the label of images that fit no label; `labels` is a file that gives the text of each label. Raises
-    UsageError for what contradicts itself.
+    `none` is the label of images that fit no label; `labels` is a file that gives the text of each label; of the images
+    only those are taken whose names `chosen` accepts. Raises UsageError for what contradicts itself.
     """
 
     path: str
@@ -60,6 +61,7 @@ class LabelledRequest:
     root: str | None = None
     labels: str | None = None
     none: str | None = None
+    chosen: NameFilter = field(default_factory=NameFilter)
 
     def __post_init__(self) -> None:
         """Check the combination."""
@@ -113,7 +115,10 @@ def read_labelled(request: LabelledRequest) -> LabelledData:
         reading = read_json(path, request.columns, request.wants, request.root)
     else:
         reading = _read_table(path, request)
-    reading = merge_names(reading)
+    chosen = tuple(image for image in reading.images if request.chosen.accepts(image.path))
+    if reading.images and not chosen:
+        raise DataError(f"{printable(request.path)}: include and exclude rejected all of its images")
+    reading = merge_names(replace(reading, images=chosen))
     if not reading.images:
         first = next(iter(reading.failures), None)
         why = "" if first is None else f"; the first row that cannot be used: {first.image}: {first.error}"

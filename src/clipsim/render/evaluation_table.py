@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from rich.console import RenderableType
 from rich.text import Text
 
 from clipsim.errors import pluralise, printable
 from clipsim.render.parts import FigureTable, heading, remark, shown_name, title
 from clipsim.results.changes import Change, CompareResult, RankChange, RunChange
 from clipsim.results.evaluation import EvaluationResult, RunResult, ThresholdResult
+from clipsim.statistics.classification import Contradicted
 from clipsim.statistics.conformal import RECALL
 from clipsim.statistics.estimates import Estimate
 from clipsim.statistics.paired_tests import Comparison
@@ -23,6 +25,7 @@ MAX_CHANGES = 20
 ABSENT = "–"
 SHARES = ("top", "mean_class_recall", "text_to_image_recall@", "image_to_text_recall@")
 Part = Text | FigureTable
+DrawContradicted = Callable[[Sequence[Contradicted]], RenderableType]
 Rows = tuple[list[str], list[list[str]]]  # the headings, and the cells of each row
 
 
@@ -79,9 +82,15 @@ def format_p(value: float | None) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def build_evaluation(result: EvaluationResult, *, whole_names: bool = False) -> list[Part]:
-    """All tables of a result; long lists are cut, and a line says so. Names are shortened unless `whole_names`."""
-    parts: list[Part] = [
+def build_evaluation(
+    result: EvaluationResult, *, whole_names: bool = False, draw_contradicted: DrawContradicted | None = None
+) -> list[RenderableType]:
+    """All tables of a result; long lists are cut, and a line says so.
+
+    Names are shortened unless `whole_names`. `draw_contradicted` draws the images whose label is contradicted most, in
+    place of a table of their names.
+    """
+    parts: list[RenderableType] = [
         Text(describe_data(result), style="bold"),
         FigureTable(*list_figures(result)),
         remark(explain_figures(result)),
@@ -92,7 +101,7 @@ def build_evaluation(result: EvaluationResult, *, whole_names: bool = False) -> 
     if result.task == "classify":
         parts += _labels(result, whole_names)
         for run in result.results:
-            parts += _confusions(run, whole_names, named=len(result.results) > 1)
+            parts += _confusions(run, whole_names, draw_contradicted, named=len(result.results) > 1)
     return parts
 
 
@@ -229,7 +238,9 @@ def _labels(result: EvaluationResult, whole: bool) -> list[Part]:
     return parts
 
 
-def _confusions(run: RunResult, whole: bool, *, named: bool) -> Iterator[Part]:
+def _confusions(
+    run: RunResult, whole: bool, draw_contradicted: DrawContradicted | None, *, named: bool
+) -> Iterator[RenderableType]:
     of = f" ({printable(run.name)})" if named else ""
     if run.confused:
         yield heading(f"Taken for each other most{of}")
@@ -243,6 +254,9 @@ def _confusions(run: RunResult, whole: bool, *, named: bool) -> Iterator[Part]:
         )
     if run.contradicted:
         yield heading(f"Images whose label is contradicted most{of}")
+        if draw_contradicted is not None:
+            yield draw_contradicted(run.contradicted[:MAX_CONTRADICTED])
+            return
         yield FigureTable(
             ["image", "label", "taken for", "cosine", "of the label"],
             [

@@ -133,12 +133,6 @@ def format_search_csv(result: SearchResult) -> Iterator[str]:
             yield csv_line((query.text, query.image, *(fields[name] for name in SEARCH_CSV_FIELDS[2:])))
 
 
-def format_paths(names: Iterator[str], *, null: bool = False) -> Iterator[str]:
-    """Names, each once, in order, each ended by a line feed or by NUL."""
-    for name in dict.fromkeys(names):
-        yield name + ("\0" if null else "\n")
-
-
 def format_duplicates_csv(result: DuplicatesResult) -> Iterator[str]:
     """A header, and a line an image; groups are numbered from 1."""
     yield csv_line(DUPLICATES_CSV_FIELDS)

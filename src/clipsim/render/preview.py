@@ -22,8 +22,16 @@ from rich.table import Table
 from rich.text import Text
 
 from clipsim.errors import printable
+from clipsim.render.evaluation_table import format_value
 from clipsim.render.parts import shorten, shorten_all, strip_common_folder
-from clipsim.render.search import SEARCH_REMARK, search_title
+from clipsim.render.search import (
+    DUPLICATES_REMARK,
+    SEARCH_REMARK,
+    describe_kinship,
+    describe_size,
+    duplicates_title,
+    search_title,
+)
 from clipsim.render.table import (
     BEST_STYLE,
     NONE,
@@ -35,7 +43,8 @@ from clipsim.render.table import (
     stands_out,
 )
 from clipsim.results.rank import ImageScores, RankResult
-from clipsim.results.search import SearchResult
+from clipsim.results.search import DuplicatesResult, SearchResult
+from clipsim.statistics.classification import Contradicted
 
 COLUMNS, ROWS = 16, 8  # cells of an image; a cell is taken to be twice as high as wide
 CHUNK = 4096  # bytes of base64 in one escape of kitty's protocol, which allows no more
@@ -181,6 +190,40 @@ def build_preview_search(
         )
         yield _table(entries, preview, width) if query.results else Text("none", style="dim")
     yield SEARCH_REMARK
+
+
+def build_preview_duplicates(
+    result: DuplicatesResult, thumbnails: Mapping[str, bytes], preview: Preview, width: int
+) -> Iterator[RenderableType]:
+    """Title, a table of images a group, and a sentence that explains it; `thumbnails` are by name."""
+    yield duplicates_title(result)
+    for number, group in enumerate(result.groups, start=1):
+        yield Text(f"group {number:,}", style="bold")
+        entries = []
+        for index, image in enumerate(group.images):
+            facts = " ".join(filter(None, (*describe_kinship(group, index), describe_size(image))))
+            entries.append((thumbnails.get(image.image), image.image, [Text(facts)]))
+        yield _table(entries, preview, width)
+    if result.groups:
+        yield DUPLICATES_REMARK
+
+
+def build_preview_contradicted(
+    images: Iterable[Contradicted], thumbnails: Mapping[str, bytes], preview: Preview, width: int
+) -> Table:
+    """The images whose label the model contradicts, with the cosines of the label that it takes and of their own."""
+    entries = (
+        (
+            thumbnails.get(error.image),
+            error.image,
+            [
+                Text(f"taken for {shorten(error.best, width // 2)} {format_value('cosine', error.similarity)}"),
+                Text(f"label {shorten(error.label, width // 2)} {format_value('cosine', error.label_similarity)}"),
+            ],
+        )
+        for error in images
+    )
+    return _table(entries, preview, width)
 
 
 def _fit_texts(texts: Sequence[str], width: int) -> list[str]:

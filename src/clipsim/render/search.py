@@ -11,7 +11,7 @@ from rich.text import Text
 from clipsim.errors import pluralise, printable
 from clipsim.render.parts import empty_table, remark, shorten_all, title
 from clipsim.results.datasets import EmbedResult, IndexResult
-from clipsim.results.search import DuplicatesResult, QueryMatches, SearchResult
+from clipsim.results.search import DuplicateGroup, DuplicateImage, DuplicatesResult, QueryMatches, SearchResult
 
 MIN_NAME_WIDTH = 16  # cells; names are not shortened below this
 FIXED_WIDTH = 18  # cells that similarity and the space between columns take
@@ -57,28 +57,48 @@ def build_duplicates_table(
     result: DuplicatesResult, width: int, *, whole_names: bool = False
 ) -> Iterator[RenderableType]:
     """Title, a table of all groups, and a sentence that explains it."""
-    over = [] if result.min_similarity is None else [f"over {result.min_similarity:g}"]
-    groups = pluralise(len(result.groups), "group")
-    yield title(result.model, *over, pluralise(result.compared, "image"), groups)
+    yield duplicates_title(result)
     if not result.groups:
         return
     table = empty_table(["similarity", "", "pixels", "image"], right=[0, 2])
     images = [image for group in result.groups for image in group.images]
-    sizes = ["" if image.width is None else f"{image.width} × {image.height}" for image in images]
+    sizes = list(map(describe_size, images))
     room = width - FIXED_WIDTH - KIND - max(map(len, ["pixels", *sizes]))
     cells = zip(sizes, _fit([image.image for image in images], room, whole_names), strict=True)
     for group in result.groups:
-        for index, image in enumerate(group.images):
-            cosine = "same bytes" if group.same_bytes else f"{image.similarity:.4f}"
-            kind = "" if index == 0 else "alike" if image.copy_of is None else "copy"
+        for index in range(len(group.images)):
             size, name = next(cells)
-            table.add_row("" if index == 0 else cosine, kind, size, Text(name, style="bold" if index == 0 else ""))
+            style = "bold" if index == 0 else ""
+            table.add_row(*describe_kinship(group, index), size, Text(name, style=style))
         table.add_section()
     yield table
-    yield remark(
-        "In each group the best image first; the similarity is the cosine with it. --paths prints the copies that "
-        "may go; what is only alike may differ in details."
-    )
+    yield DUPLICATES_REMARK
+
+
+def duplicates_title(result: DuplicatesResult) -> Text:
+    """The model, the least cosine, and how many images were compared and groups found."""
+    over = [] if result.min_similarity is None else [f"over {result.min_similarity:g}"]
+    return title(result.model, *over, pluralise(result.compared, "image"), pluralise(len(result.groups), "group"))
+
+
+def describe_kinship(group: DuplicateGroup, index: int) -> tuple[str, str]:
+    """How near an image of a group is to the best one, and whether it is a copy or alike; blank for the best one."""
+    image = group.images[index]
+    if index == 0:
+        return "", ""
+    cosine = "same bytes" if group.same_bytes else f"{image.similarity:.4f}"
+    return cosine, "alike" if image.copy_of is None else "copy"
+
+
+def describe_size(image: DuplicateImage) -> str:
+    """Width and height in pixels, where they are known."""
+    return "" if image.width is None else f"{image.width} × {image.height}"
+
+
+DUPLICATES_REMARK = remark(
+    "In each group the best image first; the similarity is the cosine with it. --paths prints the copies that may go; "
+    "what is only alike may differ in details."
+)
 
 
 def build_embed_table(result: EmbedResult) -> Table:

@@ -167,10 +167,10 @@ class _Evaluation:
         return line if alone else {"model": run.name, **line}
 
 
-def read_result_thumbnails(result: EvaluationResult) -> dict[str, bytes]:
+def read_result_thumbnails(result: EvaluationResult, rules: ThumbnailRules) -> dict[str, bytes]:
     """Small image files of those images that a result shows, by name; the images are read once more for them."""
     contradicted = [wrong.image for run in result.results for wrong in run.contradicted]
-    return read_thumbnails(map(_make_source, contradicted), ThumbnailRules())
+    return read_thumbnails(map(_make_source, contradicted), rules)
 
 
 def _failure_line(failure: Failure) -> Line:

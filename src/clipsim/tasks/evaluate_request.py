@@ -10,6 +10,7 @@ from clipsim.errors import Setting, UsageError
 from clipsim.inputs.labelled import LabelledRequest
 from clipsim.inputs.labelled_layouts import Columns
 from clipsim.inputs.lists import as_list, check_list
+from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.texts import PLACEHOLDER, check_templates
 from clipsim.options import as_whole, check_cosine, check_flag, check_path
 from clipsim.results.loaded import LoadedEvaluation
@@ -53,6 +54,8 @@ class EvaluationRequest:
         clipscore_prefix: bool = False,
         baseline: Result | None = None,
         seed: int = 0,
+        include: Iterable[str] | str = (),
+        exclude: Iterable[str] | str = (),
     ) -> EvaluationRequest:
         """Check the options, and read the baseline.
 
@@ -93,6 +96,7 @@ class EvaluationRequest:
                 None if root is None else check_path("root", root),
                 None if labels is None else check_path("labels", labels),
                 none,
+                NameFilter.of(include, exclude),
             ),
             find_template_sets(CLIPSCORE_TEMPLATE if clipscore_prefix else templates, template_sets),
             check_cosine("min_similarity", min_similarity),

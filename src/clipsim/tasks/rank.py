@@ -13,7 +13,7 @@ import numpy as np
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome, TextFeatures, find_first
 from clipsim.engines.encoder import EncoderFacts
-from clipsim.errors import DataError, Failure, NoInputError, UsageError, printable
+from clipsim.errors import Failure, NoInputError, UsageError, printable
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.sources import FileSource, Source, is_missing
 from clipsim.inputs.texts import MAX_QUOTED, check_templates, clean_texts
@@ -94,9 +94,7 @@ class RankRequest:
         if thresholds is not None:
             from clipsim.tasks.saved_files import read_thresholds  # with the records of all commands
 
-            saved = read_thresholds(thresholds)
-            if unknown := [text for text in cleaned if text not in saved.thresholds]:
-                raise DataError(_no_threshold(unknown[0], list(saved.thresholds)))
+            saved = read_thresholds(thresholds, cleaned)
         if isinstance(sources, Sequence) and not sources:
             raise NoInputError(NO_IMAGES)
         return cls(
@@ -110,12 +108,6 @@ class RankRequest:
             thumbnails,
             (*text_notices, *notices),
         )
-
-
-def _no_threshold(text: str, texts: Sequence[str]) -> str:
-    names = ", ".join(f"'{printable(name, MAX_QUOTED)}'" for name in texts[:3])
-    more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
-    return f"the thresholds have none for the text '{printable(text, MAX_QUOTED)}'; they are of {names}{more}"
 
 
 @dataclass(frozen=True, eq=False)

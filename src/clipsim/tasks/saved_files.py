@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from clipsim.engines.encoder import EncoderFacts
 from clipsim.errors import DataError, UsageError, printable
-from clipsim.inputs.texts import parse_json, read_text
+from clipsim.inputs.texts import MAX_QUOTED, parse_json, read_text
 from clipsim.results.evaluation import EvaluationResult, ThresholdResult
 from clipsim.results.loaded import (
     LoadedEvaluation,
@@ -41,9 +41,16 @@ def read_baseline(result: Result) -> LoadedEvaluation:
     return parse_evaluation(*_read(result, "the baseline"))
 
 
-def read_thresholds(thresholds: Thresholds) -> LoadedThresholds:
-    """Thresholds that `threshold` found. Raises DataError for what is none."""
-    return parse_thresholds(*_read(thresholds, "the thresholds"))
+def read_thresholds(thresholds: Thresholds, texts: Iterable[str] = ()) -> LoadedThresholds:
+    """Thresholds that `threshold` found. Raises DataError for what is none, and where one of the texts has none."""
+    saved = parse_thresholds(*_read(thresholds, "the thresholds"))
+    if unknown := next((text for text in texts if text not in saved.thresholds), None):
+        known = list(saved.thresholds)
+        names = ", ".join(f"'{printable(name, MAX_QUOTED)}'" for name in known[:3])
+        more = f" and {len(known) - 3} more" if len(known) > 3 else ""
+        text = printable(unknown, MAX_QUOTED)
+        raise DataError(f"the thresholds have none for the text '{text}'; they are of {names}{more}")
+    return saved
 
 
 def check_conditions(saved: LoadedThresholds, facts: EncoderFacts, templates: tuple[str, ...]) -> None:

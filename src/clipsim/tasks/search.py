@@ -14,17 +14,19 @@ import numpy as np
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import Outcome
 from clipsim.embedding.pipeline import Pipeline, read_thumbnails
-from clipsim.errors import Failure, UsageError, printable
+from clipsim.errors import Failure, UsageError, printable, round_significant
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.expand import identify_name
 from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.inputs.texts import MAX_QUOTED, check_templates, clean_texts
 from clipsim.options import as_number, as_whole, check_cosine, check_flag
+from clipsim.results.loaded import LoadedThresholds
 from clipsim.results.search import Match, QueryMatches, SearchResult
 from clipsim.store.dataset import Dataset
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model
+from clipsim.tasks.saved_files import Thresholds, check_conditions, read_thresholds
 from clipsim.tasks.search_targets import EmbeddedCollection, Target, Targets, check_models
 from clipsim.tasks.search_vectors import NearestImages, Query
 from clipsim.vectors.nearest import combine_vectors
@@ -39,7 +41,7 @@ class SearchRequest:
 
     `targets` are searched; of data sets only the images whose names `chosen` accepts. Each of `texts` and `images` is a
     query; `plus` and `minus` are added to and subtracted from every one with the `weight`. The `top` best images of
-    each are found, and of these the ones of at least `min_similarity`.
+    each are found, and of these the ones of at least `min_similarity` and the text's own of the `thresholds`.
     """
 
     targets: Sequence[Target | EmbeddedCollection]
@@ -53,6 +55,7 @@ class SearchRequest:
     min_similarity: float | None = None
     chosen: NameFilter | None = None
     notices: tuple[str, ...] = ()
+    thresholds: LoadedThresholds | None = None
 
     @classmethod
     def check(
@@ -67,13 +70,15 @@ class SearchRequest:
         weight: float = 1.0,
         top: int = DEFAULT_TOP,
         min_similarity: float | None = None,
+        thresholds: Thresholds | None = None,
         chosen: NameFilter | None = None,
         deduplicate: bool = True,
     ) -> SearchRequest:
-        """Strip the texts, and with `deduplicate` drop repeated ones.
+        """Strip the texts, and with `deduplicate` drop repeated ones; read the thresholds.
 
-        Raises UsageError for no query, an empty text or one that is not a string, a template without `{}`, and numbers
-        out of range.
+        Raises UsageError for no query, an empty text or one that is not a string, a template without `{}`, numbers out
+        of range, and thresholds with queries that are not texts alone; DataError for thresholds that cannot be read, or
+        lack one of the texts.
         """
         check_flag("deduplicate", deduplicate)
         cleaned, notices = [], []
@@ -88,6 +93,8 @@ class SearchRequest:
             raise UsageError("not a number", parameter="weight", value=weight)
         if (count := as_whole(top)) is None or count < 1:
             raise UsageError("not a positive integer", parameter="top", value=top)
+        if thresholds is not None and (images or cleaned[1] or cleaned[2]):
+            raise UsageError("a threshold is of a text alone, not of an image, nor of a text with plus or minus")
         return cls(
             targets,
             cleaned[0],
@@ -100,6 +107,7 @@ class SearchRequest:
             check_cosine("min_similarity", min_similarity),
             chosen,
             tuple(notices),
+            None if thresholds is None else read_thresholds(thresholds, cleaned[0]),
         )
 
 
@@ -120,8 +128,9 @@ def run(embedder: Embedder, request: SearchRequest, progress: ProgressCallback =
 
     Sources are embedded, or their vectors found in the cache; data sets of vectors are read.
 
-    Raises DatasetError for a data set of another model, TextError for a text that is too long, UsageError where
-    `plus` and `minus` cancel a query out, and with `on_error="raise"` ImageError for the first unusable image.
+    Raises DatasetError for a data set and DataError for thresholds of another model, TextError for a text that is too
+    long, UsageError where `plus` and `minus` cancel a query out, and with `on_error="raise"` ImageError for the first
+    unusable image.
     """
     notices = check_models(request.targets, embedder)
     if isinstance(request.targets, Targets):
@@ -135,6 +144,8 @@ def run(embedder: Embedder, request: SearchRequest, progress: ProgressCallback =
         ]
         if pipelines:
             pipelines[0].start()  # images are decoded while the model is loaded for the queries
+        if request.thresholds is not None:
+            check_conditions(request.thresholds, embedder.facts, request.templates)
         texts = (*request.texts, *request.plus, *request.minus)
         vectors = np.zeros((0, embedder.facts.embed_dim), np.float32)
         if texts:
@@ -246,24 +257,33 @@ def _make_answers(
 
     An image is in an answer once, `by_file` also where its file is among several targets.
     """
-    least = -math.inf if request.min_similarity is None else request.min_similarity
     answers, short = list[QueryMatches](), False
     for query, rows, scores in zip(queries.usable, images.nearest.rows, images.nearest.scores, strict=True):
+        least = _least_similarity(request, query)
         seen: set[object] = set()
         matches: list[Match] = []
         for row, score in zip(rows.tolist(), scores.tolist(), strict=True):
-            if row < 0 or score < least or len(matches) == request.top:
+            if row < 0 or round_significant(score) < least or len(matches) == request.top:
                 break
             name, index = images.images[row]
             identity = (identify_name(name) or name) if by_file else row
             if identity not in seen:
                 seen.add(identity)
                 matches.append(Match(len(matches) + 1, name, min(1.0, max(-1.0, score)), index))
-        short = short or (len(matches) < request.top and rows[-1] >= 0 and scores[-1] >= least)
+        if len(matches) < request.top and rows[-1] >= 0:
+            short = short or round_significant(float(scores[-1])) >= least
         answers.append(
             QueryMatches(query.text, query.image, request.plus, request.minus, tuple(matches), request.weight)
         )
     return answers, short
+
+
+def _least_similarity(request: SearchRequest, query: Query) -> float:
+    """The cosine that a query's images must reach, judged by the significant digits that results show."""
+    least = -math.inf if request.min_similarity is None else request.min_similarity
+    if request.thresholds is None or query.text is None:
+        return least
+    return max(least, request.thresholds.thresholds[query.text])
 
 
 def read_shown_images(names: Iterable[str], targets: Sequence[object], rules: ThumbnailRules) -> dict[str, bytes]:
