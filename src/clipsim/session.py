@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar, Union
 
 import numpy as np
@@ -238,7 +237,7 @@ class Session:
         names = NameFilter.of(include, exclude)
         chosen = names if names.include or names.exclude else None
         request = search.SearchRequest.check(
-            (),
+            find_targets(where, chosen),
             texts,
             make_sources(images),
             plus=plus,
@@ -251,7 +250,6 @@ class Session:
             chosen=chosen,
             deduplicate=deduplicate,
         )
-        request = replace(request, targets=find_targets(where, chosen))
         result = search.run(self.embedder, request)
         return finish(result, result.searched if result.queries else 0)
 
@@ -288,7 +286,7 @@ class Session:
         from clipsim.tasks.search_targets import find_targets
 
         check_flag("exact_files", exact_files)
-        request = replace(duplicates.DuplicatesRequest((), min_similarity, pixels), targets=find_targets(where))
+        request = duplicates.DuplicatesRequest(find_targets(where), min_similarity, pixels)
         result = same_files.run(request.targets) if exact_files else duplicates.run(self.embedder, request)
         return finish(result, result.compared)
 

@@ -21,7 +21,7 @@ from clipsim.files import digest_file
 from clipsim.inputs.expand import Repeats, from_record, to_record
 from clipsim.inputs.sources import Source
 from clipsim.inputs.urls import as_path, is_url
-from clipsim.options import as_whole, check_flag, check_path
+from clipsim.options import as_whole, check_flag
 from clipsim.results.datasets import EmbedResult
 from clipsim.store.folders import DigestFile, Folder, LocalFolder, open_folder
 from clipsim.store.layout import INFO_FILE, DatasetInfo, VectorInfo, current_folder, import_parquet
@@ -80,8 +80,9 @@ class EmbedRequest:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if not check_path("output", self.output):
+        if not self.output:
             raise UsageError("empty", parameter="output", hint="name a folder")
+        object.__setattr__(self, "output", as_path(self.output))
         for name, value, choices in (("dtype", self.dtype, DTYPES), ("runner", self.runner, RUNNERS)):
             if not isinstance(value, str) or value not in choices:
                 raise UsageError(f"not {' or '.join(map(repr, choices))}", parameter=name, value=value)
@@ -124,7 +125,7 @@ class _Embedding:
 
     def __init__(self, embedder: Embedder, request: EmbedRequest, progress: ProgressCallback) -> None:
         self._embedder, self._progress = embedder, progress
-        self._request = replace(request, output=as_path(os.fspath(request.output)))
+        self._request = request
         self._repeats = Repeats()
         self._folder = open_folder(self._request.output)
         self._notices: list[str] = []

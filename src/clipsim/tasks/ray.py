@@ -79,7 +79,7 @@ class RayRunner:
 
     def __init__(self, embedder: Embedder, folder: Folder, request: EmbedRequest) -> None:
         run = replace(embedder.run_options, cache=False)  # the cache is on the machine that asks
-        self._options = WorkerOptions(embedder.model_options, run, os.fspath(request.output), str(Path.cwd()))
+        self._options = WorkerOptions(embedder.model_options, run, request.output, str(Path.cwd()))
         self._folder, self._address, self._encoders = folder, request.ray_address, request.actors
         self._ray = _import_ray()
         self._share: Share | None = None
