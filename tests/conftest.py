@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_encoder import FakeEncoder
+from forked_processes import COMMAND_LINE, run_forked
 from PIL import Image
 
 from clipsim.engines.choice import EnginePlan, guess_device
@@ -130,6 +131,13 @@ def photo() -> Image.Image:
     return coarse.resize((180, 120), Image.Resampling.BICUBIC)
 
 
+def environment_of(home: Path, env: dict[str, str] | None = None) -> dict[str, str]:
+    """The environment of a user who has set nothing: a home of its own, offline."""
+    home.mkdir(exist_ok=True)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("CLIPSIM_", "HF_", "XDG_"))}
+    return clean | {"HOME": str(home), "HF_HUB_OFFLINE": "1", "COLUMNS": "120", **(env or {})}
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Run `clipsim …` as its user does, in a home of its own and offline; arguments, then options of subprocess.run."""
@@ -137,11 +145,18 @@ def run(tmp_path: Path) -> Run:
     def run_clipsim(
         *arguments: str | Path, env: dict[str, str] | None = None, input: bytes | None = None, cwd: Path | None = None
     ) -> subprocess.CompletedProcess[bytes]:
-        home = tmp_path / "home"
-        home.mkdir(exist_ok=True)
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("CLIPSIM_", "HF_", "XDG_"))}
-        clean |= {"HOME": str(home), "HF_HUB_OFFLINE": "1", "COLUMNS": "120", **(env or {})}
         command: Sequence[str | Path] = [sys.executable, "-m", "clipsim", *arguments]
-        return subprocess.run(command, env=clean, input=input or b"", cwd=cwd, capture_output=True, timeout=300)
+        environment = environment_of(tmp_path / "home", env)
+        return subprocess.run(command, env=environment, input=input or b"", cwd=cwd, capture_output=True, timeout=300)
+
+    return run_clipsim
+
+
+@pytest.fixture
+def run_model(tmp_path: Path) -> Run:
+    """As `run`, in a process that is forked with torch imported, for commands that need a model."""
+
+    def run_clipsim(*arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+        return run_forked(COMMAND_LINE, arguments, tmp_path, environment_of(tmp_path / "home"))
 
     return run_clipsim

@@ -1,4 +1,4 @@
-"""Every family of models by the installed command line: the cosines of plain OpenCLIP calls, and no traceback."""
+"""Every family of models by the command line: the cosines of plain OpenCLIP calls, and no traceback."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def paths(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def rank(run: Run, paths: list[Path], model: Path, notice: str | None = None) -> dict[str, Any]:
+def rank(run_model: Run, paths: list[Path], model: Path, notice: str | None = None) -> dict[str, Any]:
     """The JSON object of a run that must end well and say nothing, or one notice with these words."""
-    done = run("rank", *paths, *TEXT_OPTIONS, "-m", model, "--device", "cpu", "--json", "--no-cache")
+    done = run_model("rank", *paths, *TEXT_OPTIONS, "-m", model, "--device", "cpu", "--json", "--no-cache")
 
     said = done.stderr.decode().splitlines()
     assert len(said) == (notice is not None), said
@@ -80,19 +80,19 @@ def check(result: dict[str, Any], expected: NDArray[np.float32]) -> None:
 
 
 @pytest.mark.parametrize("family", ["vit", "resnet", "coca", "siglip", *TIMM_TOWERS, "hugging face text"])
-def test_a_folder_of_each_family(tmp_path: Path, run: Run, paths: list[Path], family: str) -> None:
+def test_a_folder_of_each_family(tmp_path: Path, run_model: Run, paths: list[Path], family: str) -> None:
     """Status 0, nothing on standard error, and OpenCLIP's cosines."""
     folder = write_family(tmp_path / "model", family)
-    result = rank(run, paths, folder)
+    result = rank(run_model, paths, folder)
 
     check(result, openclip_cosines(folder, [Image.open(path) for path in paths], TEXTS))
     assert result["model"]["head"] == ("sigmoid" if family == "siglip" else "softmax")
 
 
-def test_a_checkpoint_of_openais(tmp_path: Path, run: Run, paths: list[Path]) -> None:
+def test_a_checkpoint_of_openais(tmp_path: Path, run_model: Run, paths: list[Path]) -> None:
     """A file in OpenAI's layout is what OpenCLIP's `load_openai_model` makes of it."""
     torch.save(state_of(random_model("vit")), tmp_path / "model.pt")
-    result = rank(run, paths, tmp_path / "model.pt", "it is taken for OpenAI's")
+    result = rank(run_model, paths, tmp_path / "model.pt", "it is taken for OpenAI's")
 
     model = open_clip.load_openai_model(str(tmp_path / "model.pt"), precision="fp32", device="cpu").eval()
     preprocess = open_clip.image_transform(model.visual.image_size, is_train=False)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import transformers
+from conftest import Run
 from PIL import Image
 from transformers_folders import TEXTS, reference, write_clip
 
@@ -172,15 +171,13 @@ def test_a_damaged_file_is_named(folder: Path, content: str) -> None:
         clipsim.open(str(folder))
 
 
-def test_the_command_follows_or_refuses_in_one_line(
-    folder: Path, pictures: list[Image.Image], run: Callable[..., subprocess.CompletedProcess[bytes]]
-) -> None:
+def test_the_command_follows_or_refuses_in_one_line(folder: Path, pictures: list[Image.Image], run_model: Run) -> None:
     """Status 0 with transformers' cosines, or status 1 with the setting and no traceback."""
     pictures[1].save(folder / "a.png")
     texts = [part for text in TEXTS for part in ("-t", text)]
     for settings, status in ((USUAL | FOLLOWED["mean and std"], 0), (REFUSED["nearest"][0], 1)):
         write_processor(folder, settings)
-        done = run("rank", folder / "a.png", *texts, "-m", folder, "--json", "--no-cache")
+        done = run_model("rank", folder / "a.png", *texts, "-m", folder, "--json", "--no-cache")
 
         assert done.returncode == status
         if status:

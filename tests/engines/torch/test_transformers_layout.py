@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from conftest import Run
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers_folders import TEXT, TEXTS, VISION, reference, write_clip
@@ -42,9 +41,7 @@ def test_a_folder_gives_the_numbers_of_transformers(
 
 
 @as_transformers_5
-def test_the_command_line_reads_such_a_folder(
-    tmp_path: Path, pictures: list[Image.Image], run: Callable[..., subprocess.CompletedProcess[bytes]]
-) -> None:
+def test_the_command_line_reads_such_a_folder(tmp_path: Path, pictures: list[Image.Image], run_model: Run) -> None:
     """The installed command gives the same numbers, and so does a path to the weights in the folder."""
     folder = write_clip(tmp_path / "clip")
     names = []
@@ -52,7 +49,7 @@ def test_the_command_line_reads_such_a_folder(
         names.append(str(tmp_path / f"{number}.png"))
         picture.save(names[-1])
     texts = [part for text in TEXTS for part in ("-t", text)]
-    done = run("rank", *names, *texts, "-m", folder / "model.safetensors", "--json")
+    done = run_model("rank", *names, *texts, "-m", folder / "model.safetensors", "--json")
 
     assert done.returncode == 0, done.stderr
     assert np.array(json.loads(done.stdout)["similarity"]) == pytest.approx(reference(folder, pictures), abs=1e-5)
