@@ -4,7 +4,6 @@
 - `rank`, `embed`, `search`, `duplicates`, `evaluate`, `threshold`, `models`, `export`, `cache`, `serve`, `doctor`: the
   commands; `index` is in `embed`, `compare` in `threshold`
 - `parameters`: options that several commands share
-- `rank_output`: what of a ranking is printed
 - `collections`: what the commands over many images share
 - `preview`: how images are shown in the terminal, and what an HTML page can hold
 - `parsing`: Typer's commands, without the imports that make them slow

@@ -11,7 +11,7 @@ from clipsim.cli.exit_status import NOTHING_DONE
 from clipsim.cli.output import NoticePrinter, print_message, write
 from clipsim.cli.parameters import option, parse_age, parse_size
 from clipsim.cli.parsing import FastGroup
-from clipsim.errors import UsageError, printable
+from clipsim.errors import UsageError, pluralise, printable
 from clipsim.models.settings import cache_folder
 from clipsim.render.json import to_json
 
@@ -46,9 +46,9 @@ def info_command(as_json: shared.AsJson = False) -> None:
         return
     write(
         f"{printable(found.path)}\n"
-        f"{found.bytes / 1e6:,.1f} MB; {_count(found.vectors, 'vector')} in {_count(found.spaces, 'set')} "
+        f"{found.bytes / 1e6:,.1f} MB; {pluralise(found.vectors, 'vector')} in {pluralise(found.spaces, 'set')} "
         "(the texts or images of a model, in one precision); "
-        f"{_count(found.files, 'known file')}\n"
+        f"{pluralise(found.files, 'known file')}\n"
     )
 
 
@@ -61,7 +61,7 @@ def clear_command() -> None:
     from clipsim.cache.maintenance import clear
 
     removed = clear(_open())
-    print_message("note", f"{_count(removed, 'vector')} removed")
+    print_message("note", f"{pluralise(removed, 'vector')} removed")
 
 
 @cache_app.command("prune")
@@ -72,10 +72,7 @@ def prune_command(
     max_size: Annotated[
         str | None,
         option(
-            "--max-size",
-            "SIZE",
-            None,
-            "Then remove the least recently used until the cache is no larger: 500MB, 2GB.",
+            "--max-size", "SIZE", None, "Then remove the least recently used until the cache is no larger: 500MB, 2GB."
         ),
     ] = None,
 ) -> None:
@@ -92,7 +89,7 @@ def prune_command(
     database = _open()
     removed = prune(database, older_than=age, max_bytes=size)
     left = size_on_disk(database.path)
-    print_message("note", f"{_count(removed, 'vector')} removed; {left / 1e6:,.1f} MB left")
+    print_message("note", f"{pluralise(removed, 'vector')} removed; {left / 1e6:,.1f} MB left")
 
 
 def _open() -> Database:
@@ -104,7 +101,3 @@ def _open() -> Database:
     if not database.usable:
         raise typer.Exit(NOTHING_DONE)
     return database
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

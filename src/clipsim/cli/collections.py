@@ -30,11 +30,7 @@ Answer = TypeVar("Answer", bound="Result")
 
 
 def find_named_sources(
-    names: Sequence[str],
-    from_file: str | None = None,
-    chosen: NameFilter | None = None,
-    *,
-    captions: bool = False,
+    names: Sequence[str], from_file: str | None = None, chosen: NameFilter | None = None, *, captions: bool = False
 ) -> Iterator[Source]:
     """The sources that arguments name, lazily; `-` is a list of paths on standard input, `from_file` one in a file."""
     from clipsim.inputs.expand import find_sources

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -38,47 +38,45 @@ def doctor_command(as_json: shared.AsJson = False) -> None:
 
         report = examine()
     if as_json:
-        write(to_json(report.to_dict()) + "\n")
+        write(to_json(report) + "\n")
     else:
         print_table(_draw(report))
-    if not report.passed:
+    if not report["passed"]:
         print_message("error", "a check failed; the report above says which")
         raise typer.Exit(NOTHING_DONE)
 
 
-def _draw(report: Report) -> Table:
+def _draw(report: dict[str, Any]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    chosen = "chosen by you" if report.default_chosen else "the bundled one, as none was chosen"
+    chosen = "chosen by you" if report["default_chosen"] else "the bundled one, as none was chosen"
     table = Table.grid(padding=(0, 2))
-    _section(table, "system", report.system.items())
-    _section(table, "packages", ((name, found or "not installed") for name, found in report.packages.items()))
-    runs = {
-        "device": report.device,
-        "precision": report.precision,
-        "default model": f"{report.default_model} ({chosen})",
+    sections: dict[str, Mapping[str, str]] = {
+        "system": report["system"],
+        "packages": {name: number or "not installed" for name, number in report["packages"].items()},
+        "runs on": {
+            "device": report["device"],
+            "precision": report["precision"],
+            "default model": f"{report['default_model']} ({chosen})",
+        },
+        "folders": report["folders"],
+        "environment": report["environment"],
+        "models here": {model["name"]: f"{model['bytes'] / 1e6:,.1f} MB" for model in report["models"]},
     }
-    _section(table, "runs on", runs.items())
-    _section(table, "folders", report.folders.items())
-    _section(table, "environment", report.environment.items())
-    _section(table, "models here", ((model.name, f"{model.bytes / 1e6:,.1f} MB") for model in report.models))
+    for title, rows in sections.items():
+        table.add_row(Text(title, style="bold"), "")
+        for name, value in rows.items():
+            table.add_row(Text(f"  {name}"), Text(printable(value)))
     table.add_row(Text("checks", style="bold"), "")
-    for check in report.checks:
-        found = check.error or f"within {check.difference:.0e} of the known cosines"
-        mark = Text("ok  " if check.passed else "FAILED  ", style="green" if check.passed else "bold red")
-        table.add_row(Text(f"  {check.device} {check.precision}"), mark.append(printable(found, 200), style="default"))
-    for problem in report.problems:
+    for check in report["checks"]:
+        outcome = check["error"] or f"within {check['difference']:.0e} of the known cosines"
+        mark = Text("ok  ", style="green") if check["passed"] else Text("FAILED  ", style="bold red")
+        mark.append(printable(outcome, 200), style="default")
+        table.add_row(Text(f"  {check['device']} {check['precision']}"), mark)
+    for problem in report["problems"]:
         table.add_row(Text("  problem", style="bold red"), Text(problem))
     return table
-
-
-def _section(table: Table, title: str, rows: Iterable[tuple[str, str]]) -> None:
-    from rich.text import Text
-
-    table.add_row(Text(title, style="bold"), "")
-    for name, value in rows:
-        table.add_row(Text(f"  {name}"), Text(printable(value)))
 
 
 SCHEMA = "clipsim.doctor/1"
@@ -101,50 +99,11 @@ class Check:
     error: str | None
 
 
-@dataclass(frozen=True)
-class FoundModel:
-    """A model whose weights are on this machine."""
+def examine() -> dict[str, Any]:
+    """The JSON object of the schema `clipsim.doctor/1`: what a bug report needs, and the checks.
 
-    name: str
-    path: str
-    bytes: int
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a bug report needs."""
-
-    system: dict[str, str]
-    packages: dict[str, str | None]
-    device: str
-    precision: str
-    default_model: str
-    default_chosen: bool
-    folders: dict[str, str]
-    environment: dict[str, str]
-    models: tuple[FoundModel, ...]
-    checks: tuple[Check, ...]
-    problems: tuple[str, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether there is no problem and every check passed."""
-        return not self.problems and all(check.passed for check in self.checks)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON object of the schema `clipsim.doctor/1`."""
-        return {
-            "schema": SCHEMA,
-            "passed": self.passed,
-            **vars(self),
-            "models": [vars(model) for model in self.models],
-            "checks": [vars(check) for check in self.checks],
-            "problems": list(self.problems),
-        }
-
-
-def examine() -> Report:
-    """Gather the report and run the checks; this takes as long as loading torch and a small model."""
+    This takes as long as loading torch and a small model.
+    """
     from clipsim.engines.torch.encoder import choose_device, choose_precision, describe_devices
 
     problems = []
@@ -156,33 +115,37 @@ def examine() -> Report:
         problems.append(f"default model: {error}")
     devices = describe_devices()
     device = choose_device("auto")
-    return Report(
-        system={
+    checks = [check_machine(device, precision) for device in devices for precision in TOLERANCE]
+    here = {info.name: path for info in list_models() if (path := find_weights(info)) is not None}
+    return {
+        "schema": SCHEMA,
+        "passed": not problems and all(check.passed for check in checks),
+        "system": {
             "python": platform.python_version(),
             "platform": platform.platform(),
             "processors": str(os.cpu_count()),
             **{f"device {key}": value for key, value in devices.items()},
         },
-        packages={package: _version(package) for package in PACKAGES},
-        device=str(device),
-        precision=choose_precision(None, device)[0],
-        default_model=name,
-        default_chosen=chosen,
-        folders={
+        "packages": {package: _version(package) for package in PACKAGES},
+        "device": str(device),
+        "precision": choose_precision(None, device)[0],
+        "default_model": name,
+        "default_chosen": chosen,
+        "folders": {
             "settings": str(settings_path()),
             "weights": str(hub_cache()),
             "vectors": str(cache_folder()),
             "bundled model": str(BUNDLED_PATH),
         },
-        environment={
+        "environment": {
             key: re.sub(r"//[^/@]*@", "//…@", value)  # a password in an address must not be reported
             for key, value in sorted(os.environ.items())
             if key.startswith(("CLIPSIM_", "HF_H", "HF_E")) or key in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
         },
-        models=tuple(_found_models()),
-        checks=tuple(check_machine(device, precision) for device in devices for precision in TOLERANCE),
-        problems=tuple(problems),
-    )
+        "models": [{"name": name, "path": str(path), "bytes": path.stat().st_size} for name, path in here.items()],
+        "checks": [vars(check) for check in checks],
+        "problems": problems,
+    }
 
 
 def check_machine(device: str, precision: str) -> Check:
@@ -234,10 +197,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _found_models() -> Iterator[FoundModel]:
-    for facts in list_models():
-        path = find_weights(facts)
-        if path is not None:
-            yield FoundModel(facts.name, str(path), path.stat().st_size)

@@ -39,7 +39,10 @@ def evaluate_command(
         Literal["auto", "classify", "retrieve", "pairs"],
         option("--task", None, OUTPUT, "What to measure; auto goes by labels or captions."),
     ] = "auto",
-    model: shared.Models = None,
+    model: Annotated[
+        list[str] | None,
+        shared.model_option("A name as `rank --model` takes it (repeatable). CLIPSIM_MODEL sets one too."),
+    ] = None,
     image_column: Annotated[
         str | None, option("--image-column", "COLUMN", INPUTS, "Column with the image paths.")
     ] = None,

@@ -166,10 +166,7 @@ def _record(info: ModelInfo, default: str) -> dict[str, Any]:
 
 @models_app.command("show", cls=FastCommand)
 def show_command(
-    context: typer.Context,
-    name: shared.ModelName,
-    weights: shared.Weights = None,
-    as_json: shared.AsJson = False,
+    context: typer.Context, name: shared.ModelName, weights: shared.Weights = None, as_json: shared.AsJson = False
 ) -> None:
     """Show the facts of one model.
 

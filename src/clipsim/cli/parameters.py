@@ -104,8 +104,7 @@ Where = Annotated[
     ),
 ]
 FromFile = Annotated[
-    str | None,
-    option("--from-file", "FILE", INPUTS, "Read image paths from a file, one a line, or separated by NUL."),
+    str | None, option("--from-file", "FILE", INPUTS, "Read image paths from a file, one a line, or separated by NUL.")
 ]
 Include = Annotated[
     list[str] | None, option("--include", "GLOB", INPUTS, "Only files matching this glob (repeatable).")
@@ -133,25 +132,17 @@ Truncate = Annotated[bool, flag("--truncate", TEXTS, "Cut texts that are too lon
 # Model
 
 ModelName = Annotated[str, argument("NAME", "A name as --model takes it.", autocompletion=complete_model)]
+
+
+def model_option(text: str) -> Any:
+    """Declare `--model`, which some commands take several times."""
+    return option("--model -m", "NAME", MODEL, text, autocompletion=complete_model)
+
+
 Model = Annotated[
     str | None,
-    option(
-        "--model -m",
-        "NAME",
-        MODEL,
-        "A name from `clipsim models`, hf-hub:ORG/REPO, a model folder or a checkpoint file; CLIPSIM_MODEL sets it "
-        "too.",
-        autocompletion=complete_model,
-    ),
-]
-Models = Annotated[
-    list[str] | None,
-    option(
-        "--model -m",
-        "NAME",
-        MODEL,
-        "A name as `rank --model` takes it (repeatable). CLIPSIM_MODEL sets one too.",
-        autocompletion=complete_model,
+    model_option(
+        "A name from `clipsim models`, hf-hub:ORG/REPO, a model folder or a checkpoint file; CLIPSIM_MODEL sets it too."
     ),
 ]
 Weights = Annotated[
@@ -240,21 +231,14 @@ BatchSize = Annotated[
 Workers = Annotated[
     int | None,
     option(
-        "--workers",
-        "N",
-        RUN,
-        "Number of decoding threads. [default: one per core, at most 8]",
-        min=1,
-        max=MAX_WORKERS,
+        "--workers", "N", RUN, "Number of decoding threads. [default: one per core, at most 8]", min=1, max=MAX_WORKERS
     ),
 ]
 OnError = Annotated[
-    Literal["skip", "fail"],
-    option("--on-error", None, RUN, "Skip an input that cannot be used, or fail at the first."),
+    Literal["skip", "fail"], option("--on-error", None, RUN, "Skip an input that cannot be used, or fail at the first.")
 ]
 Exact = Annotated[
-    bool,
-    flag("--exact", RUN, "Decode JPEGs of more than 4 megapixels in full: slower, nearly the same numbers."),
+    bool, flag("--exact", RUN, "Decode JPEGs of more than 4 megapixels in full: slower, nearly the same numbers.")
 ]
 NoCache = Annotated[bool, flag("--no-cache", RUN, "Neither read nor keep vectors in the cache.")]
 Seed = Annotated[int, option("--seed", "N", RUN, "Random seed (bootstrap intervals).", min=0)]

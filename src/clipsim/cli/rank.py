@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Annotated
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import end_with_failures, find_named_sources, report_failures, report_progress
-from clipsim.cli.output import NamePrinter, legend_is_due, progress_bar
-from clipsim.cli.parameters import OUTPUT, option
+from clipsim.cli.output import NamePrinter, legend_is_due, print_table, progress_bar, table_width, write
+from clipsim.cli.parameters import OUTPUT, Format, option
 from clipsim.cli.preview import (
     MAX_PAGE_IMAGES,
     MaxPageImages,
+    PreviewMode,
     PreviewOption,
     check_page,
     choose_preview,
     limit_preview,
+    make_preview,
     thumbnail_rules,
 )
-from clipsim.cli.rank_output import passing_names, print_json_lines, print_result
 from clipsim.errors import Failure, ImageError, UsageError
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.inputs.texts import read_texts
@@ -31,6 +32,9 @@ from clipsim.inputs.texts import read_texts
 if TYPE_CHECKING:
     from clipsim.inputs.paths import NameFilter
     from clipsim.inputs.sources import Source
+    from clipsim.render.table import TableParts
+    from clipsim.results.rank import RankResult
+    from clipsim.tasks.rank import RankOutcome
 
 
 TOP_IN_JSON = "--top and --top-images do not apply to --format json, whose matrices are whole"
@@ -131,9 +135,9 @@ def rank_command(
                     for batch in batches:
                         notices.print(embedder.notices)  # all of them are known since the model has been used
                         if paths:
-                            names.print(passing_names(batch.outcomes))
+                            names.print(_passing_names(batch.outcomes))
                         else:
-                            print_json_lines(batch.outcomes, batch.texts.texts, top)
+                            _print_json_lines(batch.outcomes, batch.texts.texts, top)
                         unusable = sum(isinstance(outcome, Failure) for outcome in batch.outcomes)
                         failed += unusable
                         scored += len(batch.outcomes) - unusable
@@ -145,17 +149,9 @@ def rank_command(
     if result is not None and paths:
         rows = range(len(result.texts))
         best = [image for row in rows for image in result.top_images(row, top_images)] if top_images else result.scores
-        names.print(passing_names(best))
+        names.print(_passing_names(best))
     elif result is not None:
-        print_result(
-            result,
-            output,
-            top=top,
-            top_images=top_images,
-            preview=preview,
-            sort_by=sort_by,
-            legend=not run.quiet and legend_is_due(),
-        )
+        _print_result(result, output, top, top_images, preview, sort_by, quiet=run.quiet)
     end_with_failures(failed, scored)
 
 
@@ -175,3 +171,68 @@ def _can_be_counted(images: Sequence[str], from_file: str | None) -> bool:
     return not any(name == STANDARD_INPUT or "://" in name for name in images) and (
         from_file is None or os.path.isfile(from_file)  # noqa: PTH113 (a Path raises for a name that is too long)
     )
+
+
+def _passing_names(outcomes: Iterable[RankOutcome]) -> Iterator[str]:
+    """The names of the images with a best text, which without thresholds all have that could be used."""
+    return (outcome.image for outcome in outcomes if not isinstance(outcome, Failure) and outcome.best is not None)
+
+
+def _print_json_lines(outcomes: Iterable[RankOutcome], texts: Sequence[str], top: int | None) -> None:
+    from clipsim.render.json import format_json_line
+
+    for outcome in outcomes:  # line by line: a pipe takes a short line whole or, when the run is killed, not at all
+        write(format_json_line(outcome, texts, top))
+
+
+def _print_result(
+    result: RankResult,
+    output: Format,
+    top: int | None,
+    top_images: int | None,
+    preview: PreviewMode,
+    sort_by: str | None,
+    *,
+    quiet: bool,
+) -> None:
+    """Write the whole result; without a single score, only the formats for programs write anything."""
+    from clipsim.render import json as render
+
+    if output == "json":
+        write(render.format_json(result))
+    elif output == "jsonl" and top_images is not None:
+        write(render.format_top_images_lines(result, top_images))
+        _print_json_lines(result.errors, result.texts, None)
+    elif output == "jsonl":
+        _print_json_lines([*result.scores, *result.errors], result.texts, top)
+    elif output == "csv" and top_images is not None:
+        write(render.format_top_images_csv(result, top_images))
+    elif output == "csv":
+        write(render.csv_header())
+        for scores in result.scores:
+            write(render.format_csv(scores, result.texts, top))
+    elif result.scores and output == "html":
+        from clipsim.render.rank_page import format_rank_page, format_top_images_page
+
+        order = f"best for: {sort_by}" if sort_by else "as given"
+        page = format_rank_page(result, top, given_order=order)
+        for piece in page if top_images is None else format_top_images_page(result, top_images):
+            write(piece)
+    elif result.scores:
+        with_legend = not quiet and legend_is_due()
+        print_table(*_draw_table(result, top, top_images, preview)[: None if with_legend else 2])
+
+
+def _draw_table(result: RankResult, top: int | None, top_images: int | None, preview: PreviewMode) -> TableParts:
+    width, whole = table_width(), not sys.stdout.isatty()
+    if preview == "off":
+        from clipsim.render.table import build_table, build_top_images_table
+
+        if top_images is None:
+            return build_table(result, width, top, whole_names=whole)
+        return build_top_images_table(result, top_images, width, whole_names=whole)
+    from clipsim.render.preview import build_preview_table, build_preview_top_images
+
+    if top_images is None:
+        return build_preview_table(result, make_preview(preview), width, top)
+    return build_preview_top_images(result, make_preview(preview), top_images, width)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import find_named_targets, report_progress
 from clipsim.cli.output import messages, print_message, progress_bar
-from clipsim.cli.parameters import MODEL, argument, option, parse_size
+from clipsim.cli.parameters import argument, option, parse_size
 from clipsim.cli.signals import clean_up_at_signal, stop_at_first_signal
 from clipsim.errors import MissingPackageError, UsageError, install_command, pluralise, printable
 from clipsim.models.names import join_name
@@ -31,7 +31,7 @@ def serve_command(
     port: Annotated[int, option("--port", "PORT", None, "The port; 0 for any free one.", min=0, max=65_535)] = 8080,
     model: Annotated[
         list[str] | None,
-        option("--model -m", "NAME", MODEL, "A model that requests may choose (repeatable). The first is the default."),
+        shared.model_option("A model that requests may choose (repeatable). The first is the default."),
     ] = None,
     token_file: Annotated[
         str | None, option("--token-file", "FILE", None, "A file with the token that requests must carry.")

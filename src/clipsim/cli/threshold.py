@@ -35,8 +35,7 @@ def threshold_command(
     include: shared.Include = None,
     exclude: shared.Exclude = None,
     recall: Annotated[
-        float | None,
-        option("--recall", "SHARE", OUTPUT, "The share of new positives that are to pass, such as 0.9."),
+        float | None, option("--recall", "SHARE", OUTPUT, "The share of new positives that are to pass, such as 0.9.")
     ] = None,
     false_alarms: Annotated[
         float | None,
