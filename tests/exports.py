@@ -58,9 +58,11 @@ def write_fake_export(folder: Path) -> tuple[ModelSpec, ModelFiles, Export]:
         (draft / name).write_bytes(random.bytes(60))
     written = sorted(draft.iterdir())
     export = Export(
-        folder=draft, engine="onnx", identity=identity, name="model", kind="checkpoint", embed_dim=4, image_size=8,
-        logit_scale=10.0, logit_bias=None, head="softmax", preprocessing={"size": [8, 8]}, token_rules={"own": True},
-        texts_shorten=True, notices=[], images=Agreement(8, 0.9999, 1.0, 1.0), texts=Agreement(8, 0.9999, 1.0, 1.0),
+        folder=draft, engine="onnx", identity=identity, name="model", kind="checkpoint",
+        facts={"embed_dim": 4, "image_size": 8, "logit_scale": 10.0, "logit_bias": None, "head": "softmax",
+               "preprocessing": {"size": [8, 8]}, "notices": []},
+        token_rules={"own": True}, texts_shorten=True,
+        images=Agreement(8, 0.9999, 1.0, 1.0), texts=Agreement(8, 0.9999, 1.0, 1.0),
         cosines=Difference(0.0, 0.0),
         source=describe_source(files.weights, digest_file(files.weights), 0),
         files={path.name: path.stat().st_size for path in written},

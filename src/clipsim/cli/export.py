@@ -76,7 +76,7 @@ def _export(spec: ModelSpec, files: ModelFiles, *, int8: bool) -> Export:
         from clipsim.engines.onnx.export import export_model
 
         export = export_model(spec, files, exports_folder(), int8=int8, on_step=bar.step)
-    NoticePrinter().print((*explain_model(spec, files), *export.notices))
+    NoticePrinter().print((*explain_model(spec, files), *export.facts["notices"]))
     return export
 
 

@@ -212,7 +212,7 @@ def test_an_export_of_other_weights_stays_with_a_notice(copied: ExportedModel, t
     assert find_export(spec, find_files(spec), "onnx", on_notice=notices.append) is None
     assert "have changed since it was made" in notices[0]
     assert export.folder.exists()
-    assert np.isfinite(export.logit_scale)
+    assert np.isfinite(export.facts["logit_scale"])
 
 
 def with_digest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:

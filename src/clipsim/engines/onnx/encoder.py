@@ -38,27 +38,17 @@ class OnnxEncoder:
 
             self._runtime: Any = onnxruntime
             self._rules = TokenRules(**export.token_rules)
-            self.facts = EncoderFacts(
-                name=spec.reported_name,
-                pretrained=spec.reported_tag,
-                embed_dim=export.embed_dim,
-                image_size=export.image_size,
-                logit_scale=export.logit_scale,
-                logit_bias=export.logit_bias,
-                head=export.head,
-                preprocessing=Preprocessing.from_dict(export.preprocessing),
-                device="cpu",
-                precision=export.precision,
-                engine=export.engine,
-                notices=tuple(export.notices),
-            )
+            preprocessing = Preprocessing.from_dict(export.facts["preprocessing"])
+            facts = export.facts | {"preprocessing": preprocessing, "notices": tuple(export.facts["notices"])}
+            facts |= {"device": "cpu", "precision": export.precision, "engine": export.engine}
+            self.facts = EncoderFacts(name=spec.reported_name, pretrained=spec.reported_tag, **facts)
         except ImportError as error:
             raise ModelError(
                 "needs onnxruntime", parameter="engine", value=export.engine, hint=install_command("onnx")
             ) from error
         except (KeyError, TypeError) as error:
             raise self._damaged(error) from error
-        self.image_size = export.image_size
+        self.image_size = self.facts.image_size
 
     def prepare_image(self, image: Image.Image) -> NDArray[np.uint8]:
         """RGB image → (h, w, 3) uint8: the model's own resize and crop."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from clipsim.engines.onnx.encoder import OnnxEncoder
 from clipsim.engines.onnx.exports import (
     DAMAGED,
+    FACTS,
     INFO_FILE,
     TOKENIZER_FILE,
     UNFINISHED,
@@ -25,7 +26,6 @@ from clipsim.engines.onnx.exports import (
     Difference,
     Export,
     describe_source,
-    now,
 )
 from clipsim.engines.onnx.tokenizer import PlainTokenizer, TokenRules
 from clipsim.engines.torch.encoder import ClipEncoder
@@ -93,15 +93,9 @@ def export_model(
                 identity=identity,
                 name=spec.name,
                 kind=spec.kind,
-                embed_dim=facts.embed_dim,
-                image_size=facts.image_size,
-                logit_scale=facts.logit_scale,
-                logit_bias=facts.logit_bias,
-                head=facts.head,
-                preprocessing=asdict(facts.preprocessing),
+                facts={name: value for name, value in asdict(facts).items() if name in FACTS},
                 token_rules=asdict(rules),
                 texts_shorten=shortens,
-                notices=list(facts.notices),
                 images=Agreement(0, 0, 0, 0),
                 texts=Agreement(0, 0, 0, 0),
                 cosines=Difference(0, 0),
@@ -109,7 +103,7 @@ def export_model(
                 files={path.name: path.stat().st_size for path in written},
                 digests={path.name: digest_file(path) for path in written},
                 versions={name: package_version(name) for name in PACKAGES},
-                made=now(),
+                made=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             )
             on_step("comparing it with torch")
             export = _check(encoder, spec, export)
@@ -244,13 +238,14 @@ def finish_graph(raw: Path, target: Path, *, int8: bool) -> None:
 
     Exceptions of onnx and ONNX Runtime are not translated.
     """
+    graphs = [raw]
     if int8:
-        small = target.with_suffix(".int8.onnx")
-        _quantise(raw, small)
-        _remove(raw)
-        raw = small
-    _optimise(raw, target)
-    _remove(raw)
+        graphs.append(target.with_suffix(".int8.onnx"))
+        _quantise(*graphs)
+    _optimise(graphs[-1], target)
+    for path in graphs:
+        for file in (path, path.with_name(f"{path.name}.data")):
+            file.unlink(missing_ok=True)
 
 
 def _quantise(source: Path, target: Path) -> None:
@@ -280,8 +275,3 @@ def _optimise(source: Path, target: Path) -> None:
     for name, value in (("file_name", f"{target.name}.data"), ("min_size_in_bytes", str(LARGE_TENSOR_BYTES))):
         options.add_session_config_entry(f"session.optimized_model_external_initializers_{name}", value)
     onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
-
-
-def _remove(path: Path) -> None:
-    for file in (path, path.with_name(f"{path.name}.data")):
-        file.unlink(missing_ok=True)

@@ -109,11 +109,6 @@ def missing_export(spec: ModelSpec, engine: str) -> ModelError:
     )
 
 
-def now() -> str:
-    """The time in UTC, to the second."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
 def _folders(base: Path) -> list[Path]:
     try:
         return sorted(path for path in base.iterdir() if path.name.rpartition("-onnx")[1] and path.name[0] != ".")
@@ -156,6 +151,8 @@ def _find_recorded(path: Path, exports: list[Export]) -> str | None:
 SCHEMA = "clipsim.export/2"
 INFO_FILE = "export.json"
 VERIFIED_FILE = "verified.json"
+# What an export states of the `EncoderFacts` of its model, as JSON; the others are of the run.
+FACTS = ("embed_dim", "image_size", "logit_scale", "logit_bias", "head", "preprocessing", "notices")
 
 
 @dataclass(frozen=True)
@@ -185,7 +182,7 @@ class Difference:
 class Export:
     """An export: what a run needs to know to use it, and what `clipsim models show` prints.
 
-    `preprocessing` and `token_rules` are the fields of `Preprocessing` and `TokenRules`. With `texts_shorten`, the text
+    `facts` are the `FACTS` of the model, and `token_rules` the fields of `TokenRules`. With `texts_shorten`, the text
     tower takes rows of tokens that are cut behind the longest text. `source` identifies the weights file that was read
     (see `exports.describe_source`). `files` maps the names of the files beside `INFO_FILE` to their sizes in bytes,
     `digests` to their SHA-256.
@@ -196,15 +193,9 @@ class Export:
     identity: str
     name: str
     kind: str
-    embed_dim: int
-    image_size: int
-    logit_scale: float
-    logit_bias: float | None
-    head: str
-    preprocessing: dict[str, Any]
+    facts: dict[str, Any]
     token_rules: dict[str, Any]
     texts_shorten: bool
-    notices: list[str]
     images: Agreement
     texts: Agreement
     cosines: Difference
@@ -238,7 +229,8 @@ class Export:
         try:
             images, texts = Agreement(**fields.pop("images")), Agreement(**fields.pop("texts"))
             cosines = Difference(**fields.pop("cosines"))
-            export = cls(folder=folder, images=images, texts=texts, cosines=cosines, **fields)
+            facts = {name: fields.pop(name) for name in FACTS}
+            export = cls(folder=folder, facts=facts, images=images, texts=texts, cosines=cosines, **fields)
             wrong = [name for name, size in export.files.items() if size_of(folder / name) != size]
             source = isinstance(export.source["path"], str) and isinstance(export.source["stamp"] or {}, dict)
             if export.files.keys() != export.digests.keys() or not source:
@@ -288,7 +280,7 @@ class Export:
 
     def to_dict(self) -> dict[str, Any]:
         """The content of `INFO_FILE`: all fields but the folder, and a digest of them."""
-        fields = {key: value for key, value in asdict(self).items() if key != "folder"}
+        fields = {key: value for key, value in asdict(self).items() if key not in ("folder", "facts")} | self.facts
         return {"schema": SCHEMA, **fields, "digest": _digest_fields(fields)}
 
 
