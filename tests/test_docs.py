@@ -82,22 +82,21 @@ def test_commands_run_and_print_what_is_shown(page: Path, tmp_path: Path, shared
             assert without_digits(done.stdout) == without_digits(shown), command
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)
-def test_python_examples_print_what_their_comments_say(page: Path, tmp_path: Path, shared_cache: Path) -> None:
-    """Each block runs by itself, in one process; `print(…)  # …` prints what the comment says."""
-    examples = blocks(page, "python")
+def test_python_examples_print_what_their_comments_say(tmp_path: Path, shared_cache: Path) -> None:
+    """Each block of every page runs by itself, all in one process; `print(…)  # …` prints what the comment says."""
+    examples = [(page.name, example) for page in PAGES for example in blocks(page, "python")]
     script = ""
-    for example in examples:
-        script += f"exec(compile({example!r}, 'example', 'exec'), {{'__name__': '__main__'}})\n"
+    for name, example in examples:
+        script += f"exec(compile({example!r}, {name!r}, 'exec'), {{'__name__': '__main__'}})\n"
         script += f"print('{END_OF_EXAMPLE}')\n"
     (tmp_path / "examples.py").write_text(script, encoding="utf-8")
     done = run_shell(f"python {tmp_path}/examples.py", tmp_path, shared_cache)
 
     assert done.returncode == 0, done.stderr
     printed = done.stdout.split(f"{END_OF_EXAMPLE}\n")[:-1]
-    for example, lines in zip(examples, printed, strict=True):
-        assert lines.splitlines() == re.findall(r"print\(.*\)  # (.*)$", example, re.MULTILINE)
-    assert len(examples) == page.read_text(encoding="utf-8").count("```python")
+    for (name, example), lines in zip(examples, printed, strict=True):
+        assert lines.splitlines() == re.findall(r"print\(.*\)  # (.*)$", example, re.MULTILINE), name
+    assert len(examples) == sum(page.read_text(encoding="utf-8").count("```python") for page in PAGES)
 
 
 def all_commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
