@@ -14,7 +14,7 @@ from clipsim.store.dataset import Dataset
 from clipsim.store.folders import LocalFolder
 from clipsim.store.layout import INFO_FILE, DatasetInfo
 from clipsim.store.lifecycle import finish
-from clipsim.store.shards import Row, ShardWriter
+from clipsim.store.shards import Row, open_shard
 from clipsim.vectors.similarity import Vectors, unit_rows
 
 FACTS = DatasetInfo(
@@ -51,7 +51,7 @@ def write_data_set(
     (folder / INFO_FILE).write_text(facts.to_json())
     for shard, start in enumerate(range(0, len(vectors), shard_size)):
         part = slice(start, start + shard_size)
-        with ShardWriter(LocalFolder(str(folder)), shard, facts) as writer:
+        with open_shard(LocalFolder(str(folder)), shard, facts) as writer:
             writer.add(rows[part], vectors[part], None if captions is None else captions[part])
             writer.publish()
     finish(LocalFolder(str(folder)), facts)

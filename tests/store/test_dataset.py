@@ -18,7 +18,7 @@ from clipsim.store.dataset import Dataset, scan
 from clipsim.store.folders import LocalFolder
 from clipsim.store.layout import INFO_FILE, DatasetInfo, import_parquet, is_dataset, to_sealed_json
 from clipsim.store.lifecycle import finish
-from clipsim.store.shards import Row, ShardWriter
+from clipsim.store.shards import Row, open_shard
 
 pytest.importorskip("pyarrow")
 
@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / INFO_FILE).write_text(FACTS.to_json())
     row = 0
     for shard, count in enumerate((3, 0, 2)):
-        with ShardWriter(LocalFolder(str(tmp_path)), shard, FACTS) as writer:
+        with open_shard(LocalFolder(str(tmp_path)), shard, FACTS) as writer:
             rows = [Row(f"{number}.jpg", width=number, height=1) for number in range(row, row + count)]
             writer.add(rows, np.repeat(np.arange(row, row + count, dtype=np.float32), 4).reshape(count, 4))
             writer.publish()

@@ -15,7 +15,7 @@ from data_sets import FACTS
 from clipsim.errors import DatasetError
 from clipsim.files import digest_file
 from clipsim.store.folders import LocalFolder
-from clipsim.store.shards import ArrayFile, MetadataFile, Row, ShardWriter, find_missing, read_record
+from clipsim.store.shards import ArrayFile, MetadataFile, Row, find_missing, open_shard, read_record
 from clipsim.vectors.similarity import Vectors
 
 pytest.importorskip("pyarrow")
@@ -31,7 +31,7 @@ def write_shard(folder: LocalFolder, shard: int, vectors: Vectors, *, dtype: str
     """A shard of these vectors, whose captions have the same ones."""
     rows = [Row(f"{number}.jpg", caption="x" if texts else None) for number in range(len(vectors))]
     model = replace(FACTS.model, embed_dim=vectors.shape[1])
-    with ShardWriter(folder, shard, replace(FACTS, model=model, dtype=dtype, with_captions=texts)) as writer:
+    with open_shard(folder, shard, replace(FACTS, model=model, dtype=dtype, with_captions=texts)) as writer:
         writer.add(rows[:1], vectors[:1], vectors[:1] if texts else None)
         writer.add(rows[1:], vectors[1:], vectors[1:] if texts else None)
         writer.add_failure("broken.jpg", "truncated")
@@ -83,7 +83,7 @@ def test_nothing_is_there_before_it_is_published(tmp_path: Path) -> None:
     before = {name: (tmp_path / name).read_bytes() for name in files_in(tmp_path)}
 
     def fail() -> None:
-        with ShardWriter(folder, 0, replace(FACTS, model=replace(FACTS.model, embed_dim=2))) as writer:
+        with open_shard(folder, 0, replace(FACTS, model=replace(FACTS.model, embed_dim=2))) as writer:
             writer.add([Row("a.jpg")], np.ones((1, 2), np.float32))
             assert files_in(tmp_path) > set(before)
             raise ZeroDivisionError

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,8 +30,6 @@ from clipsim.store.layout import (
 )
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from clipsim.vectors.similarity import Vectors
 
 
@@ -252,48 +249,45 @@ def _problem(folder: Folder, name: str, recorded: FileInfo, sizes: dict[str, int
     return ""
 
 
-class ShardWriter:
-    """The files of one shard while they are written; a context manager that removes them unless they are published.
+@contextmanager
+def open_shard(
+    folder: Folder, shard: int, info: DatasetInfo, on_ready: Callable[[], None] = lambda: None
+) -> Iterator[ShardWriter]:
+    """The files of a shard, which are removed at the end unless they have been published.
 
-    `on_ready` is called when the files are complete and verified, before they are moved into place. Every method raises
-    DatasetError where the system refuses to write.
+    `on_ready` is called when the files are complete and verified, before they are moved into place.
     """
+    with folder.scratch() as scratch:
+        writer = ShardWriter(folder, shard, info, scratch, on_ready)
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+
+class ShardWriter:
+    """The files of one shard while they are written. Raises DatasetError where the system refuses to write."""
 
     def __init__(
-        self, folder: Folder, shard: int, info: DatasetInfo, on_ready: Callable[[], None] = lambda: None
+        self, folder: Folder, shard: int, info: DatasetInfo, scratch: Path, on_ready: Callable[[], None]
     ) -> None:
-        self._folder, self._shard, self._info, self._on_ready = folder, shard, info, on_ready
+        self._folder, self._shard, self._on_ready = folder, shard, on_ready
         self._captions = 0
         self._failures: list[tuple[str, str]] = []
         self._retry = 0
-        self._files: list[ArrayFile | MetadataFile] = []
-        self._open = ExitStack()
+        dtype = numpy_dtype(info.dtype)
+        with self._errors():
+            self._images = ArrayFile(scratch / "img_emb.npy", info.dimensions, dtype)
+            self._texts = ArrayFile(scratch / "text_emb.npy", info.dimensions, dtype) if info.with_captions else None
+            self._metadata = MetadataFile(scratch / "metadata.parquet")
+        captions = [] if self._texts is None else [self._texts]
+        self._files: list[ArrayFile | MetadataFile] = [self._images, *captions, self._metadata]
 
-    def __enter__(self) -> Self:
-        """Open the files."""
-        scratch_path: Path = self._open.enter_context(self._folder.scratch())
-        dimensions, dtype = self._info.dimensions, numpy_dtype(self._info.dtype)
-        try:
-            with self._errors():
-                self._images = ArrayFile(scratch_path / "img_emb.npy", dimensions, dtype)
-                self._texts = None
-                if self._info.with_captions:
-                    self._texts = ArrayFile(scratch_path / "text_emb.npy", dimensions, dtype)
-                self._metadata = MetadataFile(scratch_path / "metadata.parquet")
-        except BaseException:
-            self._open.close()
-            raise
-        self._files = [self._images, *([self._texts] if self._texts else []), self._metadata]
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the files, and remove those that were not published."""
+    def close(self) -> None:
+        """Close the files."""
         for file in self._files:
             with suppress(OSError, ValueError):
                 file.close()
-        self._open.close()
 
     def add(self, rows: Sequence[Row], images: Vectors, texts: Vectors | None = None) -> None:
         """Append k images: their rows, (k, d) unit vectors, and with captions the (k, d) vectors of the captions."""
@@ -337,8 +331,6 @@ class ShardWriter:
         try:
             yield
         except DatasetError as error:
-            if str(error).startswith(self._folder.label):
-                raise
             raise DatasetError(f"{self._folder.label}: shard {self._shard}: {error}") from error
         except (OSError, ValueError) as error:  # of which pyarrow's errors are
             cause = getattr(error, "strerror", None) or printable(str(error), 160)

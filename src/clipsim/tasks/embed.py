@@ -39,7 +39,7 @@ from clipsim.store.lifecycle import (
     start_again,
     write_plan,
 )
-from clipsim.store.shards import Row, ShardWriter, find_missing
+from clipsim.store.shards import Row, ShardWriter, find_missing, open_shard
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model
 from clipsim.vectors.similarity import Vectors, unit_rows
@@ -357,7 +357,7 @@ class ShardWork:
         `on_error` is "raise".
         """
         self.start()
-        with ShardWriter(self._folder, self._shard, self._info, on_ready) as writer:
+        with open_shard(self._folder, self._shard, self._info, on_ready) as writer:
             for outcomes in self._embedder.embed_images(self._pipeline, keep=False):
                 start = len(self._sources) - self.left
                 self.left -= len(outcomes)

@@ -86,28 +86,29 @@ class SearchRequest:
             kept, text_notices = clean_texts(unchecked, name, deduplicate=deduplicate or name != "texts")
             cleaned.append(tuple(kept))
             notices += text_notices
+        queries, added, subtracted = cleaned
         images = tuple(images)
-        if not (cleaned[0] or images):
+        if not (queries or images):
             raise UsageError("no query; give at least one text or image")
         if (factor := as_number(weight)) is None:
             raise UsageError("not a number", parameter="weight", value=weight)
         if (count := as_whole(top)) is None or count < 1:
             raise UsageError("not a positive integer", parameter="top", value=top)
-        if thresholds is not None and (images or cleaned[1] or cleaned[2]):
+        if thresholds is not None and (images or added or subtracted):
             raise UsageError("a threshold is of a text alone, not of an image, nor of a text with plus or minus")
         return cls(
             targets,
-            cleaned[0],
+            queries,
             images,
-            cleaned[1],
-            cleaned[2],
+            added,
+            subtracted,
             check_templates(templates),
             factor,
             count,
             check_cosine("min_similarity", min_similarity),
             chosen,
             tuple(notices),
-            None if thresholds is None else read_thresholds(thresholds, cleaned[0]),
+            None if thresholds is None else read_thresholds(thresholds, queries),
         )
 
 
