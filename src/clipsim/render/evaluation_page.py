@@ -14,8 +14,8 @@ from clipsim.render.evaluation_table import (
     list_comparisons,
     list_figures,
 )
-from clipsim.render.page import HEAT_LEVELS, data_uri, render_page, split_name
-from clipsim.render.rank_page import Tile
+from clipsim.render.page import HEAT_LEVELS, render_page
+from clipsim.render.rank_page import Tile, make_tile
 from clipsim.results.evaluation import EvaluationResult, RunResult
 from clipsim.statistics.classification import Contradicted
 
@@ -109,10 +109,5 @@ def _list_matrix(run: RunResult) -> list[dict[str, Any]]:
 
 def _make_tile(error: Contradicted, thumbnails: Mapping[str, bytes]) -> Tile:
     label_cosine = "" if error.label_similarity is None else f"({format_value('cosine', error.label_similarity)})"
-    return Tile(
-        split_name(error.image),
-        data_uri(thumbnails.get(error.image)),
-        similarity=None,
-        heat=0,
-        note=(error.best, f"({format_value('cosine', error.similarity)}), labelled", error.label, label_cosine),
-    )
+    note = (error.best, f"({format_value('cosine', error.similarity)}), labelled", error.label, label_cosine)
+    return make_tile(error.image, thumbnails.get(error.image), note=note)

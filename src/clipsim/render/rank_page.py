@@ -126,9 +126,30 @@ class Tile:
     source: str | None
     similarity: str | None
     heat: int
-    share: str | None = None
-    bar: int | None = None
-    note: tuple[str, ...] = ()
+    share: str | None
+    bar: int | None
+    note: tuple[str, ...]
+
+
+def make_tile(
+    name: str,
+    thumbnail: bytes | None,
+    similarity: float | None = None,
+    low: float = 0.0,
+    high: float = 0.0,
+    probability: float | None = None,
+    note: tuple[str, ...] = (),
+) -> Tile:
+    """The tile of an image; `low` and `high` are the ends of the colour scale."""
+    return Tile(
+        split_name(name),
+        data_uri(thumbnail),
+        None if similarity is None else f"{similarity:.4f}",
+        0 if similarity is None else heat_level(similarity, low, high),
+        None if probability is None else f"{probability:.1%}",
+        None if probability is None else round(HEAT_LEVELS * probability),
+        note,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,18 +166,13 @@ def format_top_images_page(result: RankResult, count: int) -> Iterator[str]:
     """The page in pieces: for each text, its `count` best images, best first."""
     overview = Overview.of(result)
 
-    def tiles_of(row: int) -> Iterator[Tile]:
-        for image in result.top_images(row, count):
-            score = image.score(result.texts, row)
-            share = score.probability
-            yield Tile(
-                split_name(image.image),
-                data_uri(image.thumbnail),
-                f"{score.similarity:.4f}",
-                heat_level(score.similarity, overview.low, overview.high),
-                None if share is None else f"{share:.1%}",
-                None if share is None else round(HEAT_LEVELS * share),
-            )
+    def group_of(row: int, text: str) -> Group:
+        pairs = [(image, image.score(result.texts, row)) for image in result.top_images(row, count)]
+        tiles = [
+            make_tile(image.image, image.thumbnail, score.similarity, overview.low, overview.high, score.probability)
+            for image, score in pairs
+        ]
+        return Group(text, tiles)
 
     number, texts = pluralise(min(count, len(result.images)), "image"), pluralise(len(result.texts), "text")
     return render_gallery(
@@ -168,7 +184,7 @@ def format_top_images_page(result: RankResult, count: int) -> Iterator[str]:
         has_shares=result.probabilities is not None,
         low=overview.low,
         high=overview.high,
-        groups=(Group(text, list(tiles_of(row))) for row, text in enumerate(result.texts)),
+        groups=(group_of(row, text) for row, text in enumerate(result.texts)),
     )
 
 

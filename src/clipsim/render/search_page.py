@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from clipsim.errors import pluralise
-from clipsim.render.page import data_uri, heat_level, list_run_facts, split_name
-from clipsim.render.rank_page import Group, Tile, render_gallery
+from clipsim.render.page import data_uri, list_run_facts
+from clipsim.render.rank_page import Group, make_tile, render_gallery
 from clipsim.results.search import DuplicateGroup, DuplicatesResult, QueryMatches, SearchResult
 
 
@@ -17,13 +17,7 @@ def format_search_page(result: SearchResult, thumbnails: Mapping[str, bytes]) ->
 
     def group_of(query: QueryMatches) -> Group:
         tiles = [
-            Tile(
-                split_name(match.image),
-                data_uri(thumbnails.get(match.image)),
-                f"{match.similarity:.4f}",
-                heat_level(match.similarity, low, high),
-            )
-            for match in query.results
+            make_tile(match.image, thumbnails.get(match.image), match.similarity, low, high) for match in query.results
         ]
         source = None if query.image is None else data_uri(thumbnails.get(query.image))
         return Group(query.label, tiles, "" if tiles else "none: no image is near enough", source)
@@ -49,25 +43,18 @@ def format_duplicates_page(
     With `groups`, only the first so many are shown, which the page says.
     """
     groups_shown = result.groups[:groups]
-    cosines = [image.similarity for group in groups_shown if not group.same_bytes for image in group.images[1:]] or [
-        1.0
-    ]
+    alike = [image for group in groups_shown if not group.same_bytes for image in group.images[1:]]
+    cosines = [image.similarity for image in alike] or [1.0]
     low, high = min(cosines), max(cosines)
 
     def group_of(number: int, group: DuplicateGroup) -> Group:
         tiles = []
         for index, image in enumerate(group.images):
-            scored = index > 0 and not group.same_bytes
+            similarity = image.similarity if index > 0 and not group.same_bytes else None
             size = () if image.width is None else (f"{image.width} × {image.height}",)
-            tiles.append(
-                Tile(
-                    split_name(image.image),
-                    data_uri(thumbnails.get(image.image)),
-                    f"{image.similarity:.4f}" if scored else None,
-                    heat_level(image.similarity, low, high) if scored else 0,
-                    note=(*size, *(() if index == 0 else ("alike" if image.copy_of is None else "copy",))),
-                )
-            )
+            kind = () if index == 0 else ("alike" if image.copy_of is None else "copy",)
+            thumbnail = thumbnails.get(image.image)
+            tiles.append(make_tile(image.image, thumbnail, similarity, low, high, note=(*size, *kind)))
         return Group(f"{number:,}. {'The same bytes' if group.same_bytes else 'Alike'}", tiles)
 
     left_out = len(result.groups) - len(groups_shown)
@@ -79,8 +66,7 @@ def format_duplicates_page(
         warnings=result.warnings,
         errors=result.errors,
         explanation="In each group the best image comes first; a score is the cosine similarity with it. "
-        "What is only "
-        "alike may differ in details." + cut,
+        "What is only alike may differ in details." + cut,
         low=low,
         high=high,
         groups=(group_of(number, group) for number, group in enumerate(groups_shown, start=1)),
