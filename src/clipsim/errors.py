@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -284,6 +284,16 @@ def pluralise(number: int, noun: str, plural: str | None = None) -> str:
     ('1 image', '12,345 texts', '2 queries')
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def quote_some(names: Sequence[str], most: int = 3, width: int = 40) -> str:
+    """The first few names in quotes, escaped and shortened, and the number of the others.
+
+    >>> quote_some(["cat", "dog"]), quote_some("abcde", most=2)
+    ("'cat', 'dog'", "'a', 'b' and 3 more")
+    """
+    quoted = ", ".join(f"'{printable(name, width)}'" for name in names[:most])
+    return quoted + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def round_significant(value: float) -> float:

@@ -26,7 +26,13 @@ SPEC = find_model("clipsim-mini")
 def defer(open_model: Callable[[], Encoder], preprocessing: Preprocessing | None = None) -> DeferredEncoder:
     """An encoder on the CPU."""
     return DeferredEncoder(
-        SPEC, open_model, engine="torch", device="cpu", precision="fp32", preprocessing=preprocessing
+        open_model,
+        name=SPEC.reported_name,
+        pretrained=SPEC.reported_tag,
+        engine="torch",
+        device="cpu",
+        precision="fp32",
+        preprocessing=preprocessing,
     )
 
 

@@ -14,7 +14,6 @@ from clipsim.cache.vectors import VectorNamespace
 from clipsim.engines.encoder import Encoder, EncoderFacts, Features, Pixels, Tokens
 from clipsim.engines.preprocessing import Preprocessing
 from clipsim.errors import UsageError
-from clipsim.models.names import ModelSpec
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -29,8 +28,8 @@ _TORCH_PROCESSES: set[int] = set()  # this one, and those it was forked from, if
 class DeferredEncoder:
     """An `engines.Encoder` whose facts may be known before its model is loaded, if it ever is.
 
-    `device` and `precision` are what the model will run in. Asking for `facts` that are not in the cache opens the
-    model, and so does everything that encodes.
+    `name` and `pretrained` are what results call the model; `device` and `precision` are what it will run in. Asking
+    for `facts` that are not in the cache opens the model, and so does everything that encodes.
 
     Threads may share it. The model encodes for one thread at a time: its tokenizer and the memory of its device are not
     made for more, and a batch takes all cores anyway. Images are prepared by all threads at once. A process that was
@@ -39,15 +38,16 @@ class DeferredEncoder:
 
     def __init__(
         self,
-        spec: ModelSpec,
         open_model: Callable[[], Encoder],
         *,
+        name: str,
+        pretrained: str | None,
         engine: str,
         device: str,
         precision: str,
         preprocessing: Preprocessing | None,
     ) -> None:
-        self.name, self.pretrained = spec.reported_name, spec.reported_tag
+        self.name, self.pretrained = name, pretrained
         self.engine, self.device, self.precision = engine, device, precision
         self._open_model, self._preprocessing = open_model, preprocessing
         self._namespace: VectorNamespace | None = None

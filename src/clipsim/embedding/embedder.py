@@ -70,6 +70,7 @@ class Embedder:
         self.spec, self.model_was_chosen = choose_model(
             self.model_options.model, self.model_options.weights, self.model_options.preprocess
         )
+        name, tag = self.spec.reported_name, self.spec.reported_tag
         self._files = find_files(self.spec)
         # not among the cached facts: they depend on the folder of the files, and on what the user chose
         self._files_notices = explain_model(self.spec, self._files)
@@ -94,8 +95,9 @@ class Embedder:
             self.workers = self.run_options.workers or default_workers()
             self._device_notice = explain_device(self.model_options.device, self.device)
             self._deferred = DeferredEncoder(
-                self.spec,
                 self._open_model,
+                name=name,
+                pretrained=tag,
                 engine=self._plan.engine,
                 device=self.device,
                 precision=self.precision,

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from clipsim.errors import DataError, Failure, Setting, UsageError, printable
+from clipsim.errors import DataError, Failure, Setting, UsageError, printable, quote_some
 from clipsim.inputs.captions import CAPTION_COLUMNS, find_metadata
 from clipsim.inputs.expand import identify_name
 from clipsim.inputs.labelled_layouts import (
@@ -29,7 +29,6 @@ from clipsim.inputs.texts import is_text, parse_json, read_text
 TASKS = ("auto", "classify", "retrieve", "pairs")
 CLASSIFY, RETRIEVE = "classify", "retrieve"
 _SPLITS = frozenset(("train", "training", "val", "valid", "validation", "dev", "test"))
-MAX_NAMED = 3  # labels that a notice names
 
 
 @dataclass(frozen=True)
@@ -203,12 +202,9 @@ def _with_labels(request: LabelledRequest, reading: Reading) -> LabelledData:
 def _notices(empty: Sequence[str], labels: Sequence[str]) -> list[str]:
     notices = []
     if empty:
-        quoted = ", ".join(f"'{printable(label, 40)}'" for label in empty[:MAX_NAMED])
-        more = f" and {len(empty) - MAX_NAMED} more" if len(empty) > MAX_NAMED else ""
-        notices.append(f"no image has the label {quoted}{more}; it can still be predicted")
+        notices.append(f"no image has the label {quote_some(empty)}; it can still be predicted")
     if 2 * sum(map(looks_like_id, labels)) > len(labels):
-        quoted = ", ".join(f"'{printable(label, 40)}'" for label in labels[:MAX_NAMED])
-        notices.append(f"the labels look like ids: {quoted}; map them to words with labels=FILE")
+        notices.append(f"the labels look like ids: {quote_some(labels[:3])}; map them to words with labels=FILE")
     if {label.lower() for label in labels} <= _SPLITS:
         notices.append("the labels look like the splits of a data set; give one of the folders instead")
     return notices
@@ -253,9 +249,8 @@ def merge_labels(labels: Iterable[str]) -> tuple[list[str], list[str]]:
     """
     counts = Counter(label.strip() for label in labels)
     several = [label for label, count in counts.items() if count > 1]
-    quoted = ", ".join(f"'{printable(label, 40)}'" for label in several[:3])
-    more = f" and {len(several) - 3} more" if len(several) > 3 else ""
-    return list(counts), [f"several classes have the label {quoted}{more}, and count as one"] if several else []
+    notice = f"several classes have the label {quote_some(several)}, and count as one"
+    return list(counts), [notice] if several else []
 
 
 def looks_like_id(label: str) -> bool:

@@ -13,7 +13,7 @@ from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from clipsim.errors import DataError, ImageError, TransientError, printable, requires
+from clipsim.errors import DataError, ImageError, TransientError, printable, quote_some, requires
 from clipsim.inputs.paths import has_image_suffix
 from clipsim.inputs.urls import file_suffix, is_url, open_location
 
@@ -29,7 +29,6 @@ _LINE_ENDS = ("\n", "\r")
 _TOO_LONG = f"the line exceeds the limit of {MAX_LINE_LENGTH:,} characters"
 _BATCH_ROWS = 1024  # of Parquet, that are in memory at once
 _MAX_BROKEN_START = 1000  # lines of JSON before the first object
-_MAX_SHOWN_COLUMNS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +117,7 @@ def check_columns(columns: Sequence[str], names: Sequence[str]) -> None:
 
 def name_columns(columns: Sequence[str]) -> str:
     """Columns as a message names them: the first dozen, escaped."""
-    listed = ", ".join(f"'{printable(column, 30)}'" for column in columns[:_MAX_SHOWN_COLUMNS])
-    more = len(columns) - _MAX_SHOWN_COLUMNS
-    return (listed or "none") + (f" and {more} more" if more > 0 else "")
+    return quote_some(columns, most=12, width=30) or "none"
 
 
 _Opened = tuple[tuple[str, ...], Callable[[Sequence[str]], Iterator[Row]]]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from clipsim.errors import DataError, TextError, UsageError, printable
+from clipsim.errors import DataError, TextError, UsageError, printable, quote_some
 from clipsim.inputs.lists import as_list
 
 PLACEHOLDER = "{}"
@@ -80,15 +80,9 @@ def clean_texts(texts: object, name: str = "texts", *, deduplicate: bool = True)
         cleaned.append(stripped)
     counts = Counter(cleaned) if deduplicate else Counter[str]()
     repeated = [text for text, count in counts.items() if count > 1]
-    notices = [f"blanks removed around: {_quote(changed)}"] if changed else []
-    notices += [f"given more than once, counted once: {_quote(repeated)}"] if repeated else []
+    notices = [f"blanks removed around: {quote_some(changed, width=MAX_QUOTED)}"] if changed else []
+    notices += [f"given more than once, counted once: {quote_some(repeated, width=MAX_QUOTED)}"] if repeated else []
     return list(counts) if deduplicate else cleaned, notices
-
-
-def _quote(texts: Sequence[str]) -> str:
-    """The first three texts, and the number of the others."""
-    quoted = ", ".join(f"'{printable(text, MAX_QUOTED)}'" for text in texts[:3])
-    return quoted + (f" and {len(texts) - 3} more" if len(texts) > 3 else "")
 
 
 def _as_unicode(text: str) -> str:

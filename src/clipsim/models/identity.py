@@ -25,12 +25,13 @@ def identify_model(spec: ModelSpec, files: ModelFiles, read_digests: DigestFiles
 
     `read_digests` gives the digests of files; cached ones avoid reading gigabytes of weights again. Raises OSError.
     """
+    open_clip = package_version("open_clip_torch")
     tokenizer, text_model = _list_files(files.tokenizer), _list_files(files.text_model)
     configs = [] if files.config is None else [files.config]
     digests = read_digests([files.weights, *configs, *(tokenizer or ()), *(text_model or ())])
     description = {
         "rules": ENCODING_RULES,
-        "open_clip": package_version("open_clip_torch"),
+        "open_clip": open_clip,
         "kind": spec.kind,
         # identify a configuration that is part of open_clip itself
         "architecture": spec.architecture,
