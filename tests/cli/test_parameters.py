@@ -55,8 +55,9 @@ def test_what_was_chosen_becomes_the_records() -> None:
     """One place makes them."""
     run = Run(model="a", device="cpu", precision="fp32", batch_size=4, on_error="fail", no_cache=True)
 
-    assert (run.model_options("b").model, run.model_options("b").precision) == ("b", "fp32")
-    assert (run.run_options().batch_size, run.run_options().on_error, run.run_options().cache) == (4, "fail", False)
+    models, options = run.options("a", "b")
+    assert [(model.model, model.precision) for model in models] == [("a", "fp32"), ("b", "fp32")]
+    assert (options.batch_size, options.on_error, options.cache) == (4, "fail", False)
 
 
 def test_formats_that_contradict() -> None:

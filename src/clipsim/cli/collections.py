@@ -80,7 +80,7 @@ def run_task(
     """Open a model and run a task with it, with a progress bar, and the notices of its result."""
     from clipsim.embedding.embedder import Embedder
 
-    options, run_options = run.model_options(model), run.run_options()
+    (options,), run_options = run.options(model)
     with progress_bar(quiet=run.quiet) as bar:
         progress = report_progress(bar, notices)
         with Embedder(options, run_options, own_process=True) as embedder:

@@ -95,9 +95,9 @@ def embed_command(
     chosen = shared.choose_names(include, exclude)
     named_sources = _find_sources(sources or (), from_file, chosen, captions=captions)
     on_ray = runner == "ray"
-    model_options = run.model_options(run.model)
+    (model_options,), run_options = run.options(run.model)
     run_options = replace(
-        run.run_options(),
+        run_options,
         workers=None if on_ray else workers,
         cache=on_ray or not no_cache,  # a session without a cache loads the model, which only workers need then
     )

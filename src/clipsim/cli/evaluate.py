@@ -111,9 +111,8 @@ def evaluate_command(
     form = shared.choose_format(output, as_json)
     preview = choose_preview(preview, form)
     notices = run.notices()
-    run_options = run.run_options()
     names: list[str | None] = [*model] if model else [None]
-    options = [run.model_options(name) for name in names]
+    options, run_options = run.options(*names)
     from clipsim.embedding.embedder import Embedder  # with NumPy
     from clipsim.tasks import evaluate
     from clipsim.tasks.evaluate_request import EvaluationRequest, check_models

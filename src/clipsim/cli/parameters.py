@@ -263,13 +263,16 @@ class Run:
     truncate: Truncate = False
     quiet: Quiet = False
 
-    def model_options(self, model: str | None) -> ModelOptions:
-        """The options with another model than `--model`. Raises UsageError for what contradicts itself."""
-        return ModelOptions(model, self.weights, self.device, self.precision, self.engine, self.preprocess)
+    def options(self, *models: str | None) -> tuple[list[ModelOptions], RunOptions]:
+        """The options of each model, and how inputs are read, batched and kept.
 
-    def run_options(self) -> RunOptions:
-        """How inputs are read, batched and kept."""
-        return RunOptions(
+        Raises UsageError for what contradicts itself.
+        """
+        of_models = [
+            ModelOptions(model, self.weights, self.device, self.precision, self.engine, self.preprocess)
+            for model in models
+        ]
+        return of_models, RunOptions(
             batch_size=self.batch_size,
             workers=self.workers,
             exact=self.exact,

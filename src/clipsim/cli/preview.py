@@ -73,13 +73,14 @@ def _guess(environment: Mapping[str, str]) -> PreviewMode:
 
 def thumbnail_rules(output: Format, mode: PreviewMode) -> ThumbnailRules | None:
     """The thumbnails that a page or a mode shows; None where there are none."""
+    if output != "html" and mode == "off":
+        return None
     from clipsim.images.thumbnails import ThumbnailRules
-    from clipsim.render.preview import HalfBlocks, InlineImage
 
     if output == "html":
         return ThumbnailRules()
-    if mode == "off":
-        return None
+    from clipsim.render.preview import HalfBlocks, InlineImage  # with the records of all results
+
     return ThumbnailRules(HalfBlocks.side, "ppm") if mode == "blocks" else ThumbnailRules(InlineImage.side, "png")
 
 

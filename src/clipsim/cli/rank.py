@@ -84,19 +84,19 @@ def rank_command(
     chosen = shared.choose_names(include, exclude)
     preview = choose_preview(preview, output, paths)
     notices = run.notices()
-    found = _find_sources(images or (), from_file, chosen)
+    from clipsim.inputs.expand import Repeats
+    from clipsim.inputs.sources import number_sources
+
+    repeats = Repeats()
+    sources: Iterable[Source] = number_sources(repeats.leave_out(_find_sources(images or (), from_file, chosen)))
     texts = list(chain(text or (), *map(read_texts, text_file or ())))
     if not texts:
         raise UsageError("no texts to compare with; give --text TEXT or --text-file FILE")
-    model_options, run_options = run.model_options(run.model), run.run_options()
+    (model_options,), run_options = run.options(run.model)
     from clipsim.embedding.embedder import Embedder  # with NumPy, which help does without
-    from clipsim.inputs.expand import Repeats
-    from clipsim.inputs.sources import number_sources
     from clipsim.tasks import rank
 
     streamed = (output == "jsonl" or paths) and sort_by is None and top_images is None
-    repeats = Repeats()
-    sources: Iterable[Source] = number_sources(repeats.leave_out(found))
     request = rank.RankRequest.check(
         sources,
         texts,
@@ -107,6 +107,7 @@ def rank_command(
     )
     if not streamed:
         sources = list(sources)
+        request = replace(request, sources=sources, notices=(*request.notices, *repeats.notices))
         for_people = output in ("table", "html")
         missing = rank.find_missing(sources) if for_people and run.on_error == "skip" else ()
         if len(missing) == len(sources):  # known before a model is loaded
@@ -115,12 +116,7 @@ def rank_command(
         if output == "html":
             check_page(len(sources), min(top or len(request.texts), len(request.texts)), max_images)
         preview = limit_preview(preview, len(sources), notices)
-        request = replace(
-            request,
-            sources=sources,
-            thumbnails=thumbnail_rules(output, preview),
-            notices=(*request.notices, *repeats.notices),
-        )
+        request = replace(request, thumbnails=thumbnail_rules(output, preview))
     names = NamePrinter(null=null)
     with progress_bar(quiet=run.quiet or (streamed and sys.stdout.isatty())) as bar:
         progress = report_progress(bar, notices)
@@ -145,7 +141,8 @@ def rank_command(
             else:
                 result = rank.run(embedder, request, progress)
                 failed, scored = len(result.errors), len(result.scores)
-                notices.print(result.warnings)
+    if result is not None:
+        notices.print(result.warnings)
     if result is not None and paths:
         rows = range(len(result.texts))
         best = [image for row in rows for image in result.top_images(row, top_images)] if top_images else result.scores

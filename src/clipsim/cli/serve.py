@@ -82,13 +82,12 @@ def serve_command(
         if run.weights is not None and len(model or ()) > 1:
             raise UsageError("--weights goes with one --model")
         images = ServedImages(find_named_targets(paths), paths) if paths else None
-        run_options = run.run_options()
         embedders = {}
         names: list[str | None] = [*model] if model else [None]
+        options, run_options = run.options(*names)
         alone = len(names) == 1  # what makes a start faster is for processes with one model
-        for name in names:
-            options = run.model_options(name)
-            embedder = stack.enter_context(Embedder(options, run_options, own_process=alone))
+        for name, model_options in zip(names, options, strict=True):
+            embedder = stack.enter_context(Embedder(model_options, run_options, own_process=alone))
             embedders[name or join_name(embedder.spec.reported_name, embedder.spec.reported_tag)] = embedder
             notices.print(embedder.notices)
         service = Service(list(embedders.items()), settings)
