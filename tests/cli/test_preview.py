@@ -153,7 +153,7 @@ def test_duplicates_show_images(
 
     assert done.status == 0
     assert done.out.count("\x1b_Ga=T") == 2
-    assert "same bytes copy 40 × 24" in done.out
+    assert "same bytes · copy · 40 × 24" in done.out
     assert "\x1b_G" not in plain.out
     assert "no images in the terminal for more than 1 images" in plain.err
 

@@ -10,7 +10,7 @@ from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import NOTHING_DONE
 from clipsim.cli.output import NoticePrinter, print_message, write
 from clipsim.cli.parameters import option, parse_age, parse_size
-from clipsim.cli.parsing import FastGroup
+from clipsim.cli.parsing import FastCommand, FastGroup
 from clipsim.errors import UsageError, pluralise, printable
 from clipsim.models.settings import cache_folder
 from clipsim.render.json import to_json
@@ -32,7 +32,7 @@ def _cache() -> None:
     """
 
 
-@cache_app.command("info")
+@cache_app.command("info", cls=FastCommand)
 def info_command(as_json: shared.AsJson = False) -> None:
     """Show where the cache is and what it holds.
 
@@ -52,7 +52,7 @@ def info_command(as_json: shared.AsJson = False) -> None:
     )
 
 
-@cache_app.command("clear")
+@cache_app.command("clear", cls=FastCommand)
 def clear_command() -> None:
     """Remove all vectors.
 
@@ -64,7 +64,7 @@ def clear_command() -> None:
     print_message("note", f"{pluralise(removed, 'vector')} removed")
 
 
-@cache_app.command("prune")
+@cache_app.command("prune", cls=FastCommand)
 def prune_command(
     older_than: Annotated[
         str | None, option("--older-than", "AGE", None, "Remove vectors that were not used for so long: 12h, 30d, 8w.")

@@ -37,7 +37,9 @@ def evaluate_command(
     ],
     task: Annotated[
         Literal["auto", "classify", "retrieve", "pairs"],
-        option("--task", None, OUTPUT, "What to measure; auto goes by labels or captions."),
+        option(
+            "--task", "TASK", OUTPUT, "What to measure: classify, retrieve or pairs; auto goes by labels or captions."
+        ),
     ] = "auto",
     model: Annotated[
         list[str] | None,

@@ -191,10 +191,15 @@ Format = Literal["table", "json", "jsonl", "csv", "html"]
 ReportFormat = Literal["table", "json", "html"]  # of results that are measured as a whole
 WholeFormat = Literal["table", "json"]  # of results that fill one table
 
-_what_to_print = option("--format", None, OUTPUT, "What to print.")
-FormatOption = Annotated[Format, _what_to_print]
-ReportFormatOption = Annotated[ReportFormat, _what_to_print]
-WholeFormatOption = Annotated[WholeFormat, _what_to_print]
+
+def format_option(words: str) -> Any:
+    """Declare `--format`, of which each command has some."""
+    return option("--format", "FORMAT", OUTPUT, f"What to print: {words}.")
+
+
+FormatOption = Annotated[Format, format_option("table, json, jsonl, csv or html")]
+ReportFormatOption = Annotated[ReportFormat, format_option("table, json or html")]
+WholeFormatOption = Annotated[WholeFormat, format_option("table or json")]
 AsJson = Annotated[bool, flag("--json", OUTPUT, "Print JSON.")]
 FormatJson = Annotated[bool, flag("--json", OUTPUT, "Short for --format json.")]
 NamesOnly = Annotated[bool, flag("--paths -l", OUTPUT, "Print the names of the images alone.")]

@@ -25,10 +25,10 @@ PreviewOption = Annotated[
     PreviewMode,
     option(
         "--preview",
-        None,
+        "MODE",
         OUTPUT,
-        "Show images in the terminal's table: by the protocol of kitty or iterm, as blocks of colour, or with auto as "
-        "the environment says that the terminal can.",
+        "Show images in the terminal's table, by the protocol of kitty or iterm or as blocks of colour; auto: as the "
+        "environment says that the terminal can.",
     ),
 ]
 

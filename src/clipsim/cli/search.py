@@ -71,6 +71,7 @@ def search_command(
     Like an image, but at night: `clipsim search photos/ --image house.jpg --plus night`
     """
     output = shared.choose_format(output, as_json, paths, null)
+    preview = choose_preview(preview, output, paths)
     where, notices = where or [], run.notices()
     shared.check_standard_input(*where, *(text_file or ()), from_file, what="for images or for texts")
     texts = list(chain(text or (), *map(read_texts, text_file or ())))
@@ -93,16 +94,15 @@ def search_command(
         thresholds=thresholds,
         chosen=shared.choose_names(include, exclude),
     )
-    most = top * (len(request.texts) + len(request.images))
     if output == "html":
-        check_page(most, 1, max_images)
-    preview = limit_preview(choose_preview(preview, output, paths), most, notices)
+        check_page(top * (len(request.texts) + len(request.images)), 1, max_images)
     request = replace(request, targets=find_named_targets(where, from_file, request.chosen))
     model = run.model if run.model or run.weights else recorded_model(where)
     result = run_task(search.run, request, run, notices, model)
     if paths:
         NamePrinter(null=null).print(match.image for query in result.queries for match in query.results)
     else:
+        preview = limit_preview(preview, sum(len(query.results) for query in result.queries), notices)
         _print_result(result, output, preview, request.targets)
     end_with_failures(len(result.errors), result.searched if result.queries else 0)
 

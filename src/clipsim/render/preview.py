@@ -201,7 +201,7 @@ def build_preview_duplicates(
         yield Text(f"group {number:,}", style="bold")
         entries = []
         for index, image in enumerate(group.images):
-            facts = " ".join(filter(None, (*describe_kinship(group, index), describe_size(image))))
+            facts = " · ".join(filter(None, (*describe_kinship(group, index), describe_size(image))))
             entries.append((thumbnails.get(image.image), image.image, [Text(facts)]))
         yield _table(entries, preview, width)
     if result.groups:
