@@ -311,7 +311,10 @@ def test_the_page_loads_nothing_from_elsewhere(client: Any) -> None:
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert "/v1/rank" in client.get("/docs").text
-    assert list(client.get("/openapi.json").json()["paths"]["/v1/thumbnails/{number}"]) == ["get"]
+    paths = client.get("/openapi.json").json()["paths"]
+    assert list(paths["/v1/thumbnails/{number}"]) == ["get"]
+    search = paths["/v1/search"]["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    assert client.post("/v1/search", json={"what": 1}).json()["error"]["message"].endswith(", ".join(search))
     assert "http" not in client.get("/docs").text
     assert client.get("/../application.py").status_code == 404
 

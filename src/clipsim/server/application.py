@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from inspect import getdoc
 from pathlib import Path
@@ -25,13 +25,14 @@ from clipsim.render.json import format_json, to_json
 from clipsim.render.page import format_routes_page
 from clipsim.server.answers import RequestError, answer_error, json_response
 from clipsim.server.bodies import (
-    EMBEDDINGS,
-    RANK,
-    SEARCH,
+    EMBEDDINGS_FIELDS,
+    RANK_FIELDS,
+    SEARCH_FIELDS,
     check_answer,
     check_fields,
     check_matches,
     check_work,
+    describe_body,
     parse_body,
     read_body,
     split_inputs,
@@ -52,11 +53,6 @@ PAGE = Path(__file__).parent / "page"
 PAGE_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 MAX_TOP = 1_000
 WORKERS = 2  # threads that parse bodies and write answers; as many make thumbnails
-RANK_FIELDS = ("images", "texts", "templates", "model")
-EMBEDDINGS_FIELDS = ("input", "model", "encoding_format", "dimensions", "user")
-SEARCH_FIELDS = (
-    "texts", "images", "plus", "minus", "templates", "weight", "top", "min_similarity", "model",
-)  # fmt: skip
 Made = TypeVar("Made")
 
 
@@ -205,7 +201,7 @@ class Service:
             raise RequestError(404, "there is no such image")
         return Response(content, media_type="image/webp")
 
-    async def _read(self, request: Request, fields: Sequence[str]) -> dict[str, Any]:
+    async def _read(self, request: Request, fields: Iterable[str]) -> dict[str, Any]:
         """The fields of a body, all of which are known."""
         header, content = await read_body(request)
         body = await self._work(lambda: parse_body(header, content, self.settings.max_images))
@@ -261,7 +257,11 @@ def _charge(request: Request, amount: int) -> None:
 
 def make_application(service: Service) -> ASGIApp:
     """The routes of a service behind its guard."""
-    bodies = {"/v1/rank": RANK, "/v1/embeddings": EMBEDDINGS, "/v1/search": SEARCH}
+    bodies = {
+        "/v1/rank": describe_body(RANK_FIELDS, ["images", "texts"], files=True),
+        "/v1/embeddings": describe_body(EMBEDDINGS_FIELDS, ["input"]),
+        "/v1/search": describe_body(SEARCH_FIELDS, []),
+    }
     routes = [
         Route("/v1/rank", service.rank, methods=["POST"]),
         Route("/v1/embeddings", service.embeddings, methods=["POST"]),

@@ -194,7 +194,7 @@ def _read_disposition(headers: bytes) -> tuple[str, str | None]:
     raise RequestError(400, "a part of the form has no Content-Disposition with a name")
 
 
-def check_fields(body: dict[str, Any], known: Sequence[str]) -> None:
+def check_fields(body: dict[str, Any], known: Iterable[str]) -> None:
     """Raise RequestError for a field that the route does not have: what it asks for would not be done."""
     if unknown := [name for name in body if name not in known]:
         raise RequestError(422, f"unknown field '{unknown[0][:40]}'; the fields are {', '.join(known)}")
@@ -336,49 +336,43 @@ def split_inputs(value: object, most: int) -> tuple[list[BytesSource], list[str]
     return images, check_texts(texts, "input"), positions
 
 
-def _list(what: str) -> dict[str, Any]:
-    return {"type": "array", "items": {"type": "string"}, "description": what}
-
-
-def _body(fields: dict[str, Any], required: list[str], *, files: bool = False) -> dict[str, Any]:
+def describe_body(fields: dict[str, Any], required: list[str], *, files: bool = False) -> dict[str, Any]:
+    """What the API's schema says of a body; with `files`, its images may be those of a form."""
     schema = {"type": "object", "properties": fields, "required": required}
     content = {"application/json": {"schema": schema}}
     if files:
         images = {"type": "array", "items": {"type": "string", "format": "binary"}}
-        form = {"type": "object", "properties": {**fields, "images": images}, "required": required}
-        content["multipart/form-data"] = {"schema": form}
+        content["multipart/form-data"] = {"schema": {**schema, "properties": {**fields, "images": images}}}
     return {"requestBody": {"required": True, "content": content}}
 
 
-_IMAGES = _list("image files as data: URIs")
-_MODEL = {"type": ["string", "null"], "description": "one of /v1/models; the default where it is null"}
-_TEMPLATES = _list("such as 'a photo of a {}.'; the vectors of several are averaged")
-RANK = _body(
-    {"images": _IMAGES, "texts": _list("what to compare with"), "templates": _TEMPLATES, "model": _MODEL},
-    ["images", "texts"],
-    files=True,
-)
-EMBEDDINGS = _body(
-    {
-        "input": {
-            "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
-            "description": "texts, and image files as data: URIs",
-        },
-        "model": _MODEL,
-        "encoding_format": {"type": "string", "enum": ["float", "base64"]},
+def _list(what: str) -> dict[str, Any]:
+    return {"type": "array", "items": {"type": "string"}, "description": what}
+
+
+# The fields of each route, as the schema describes them.
+_SHARED: dict[str, Any] = {
+    "images": _list("image files as data: URIs"),
+    "templates": _list("such as 'a photo of a {}.'; the vectors of several are averaged"),
+    "model": {"type": ["string", "null"], "description": "one of /v1/models; the default where it is null"},
+}
+RANK_FIELDS: dict[str, Any] = {"texts": _list("what to compare with"), **_SHARED}
+EMBEDDINGS_FIELDS: dict[str, Any] = {
+    "input": {
+        "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+        "description": "texts, and image files as data: URIs",
     },
-    ["input"],
-)
-SEARCH = _body(
-    {
-        "texts": _list("each is a query"),
-        "images": _IMAGES,
-        "plus": _list("added to every query"),
-        "minus": _list("subtracted from every query"),
-        "templates": _TEMPLATES,
-        "weight": {"type": "number", "default": 1},
-        "top": {"type": "integer", "default": 10},
-        "min_similarity": {"type": ["number", "null"]},
-    },
-    [],
-)
+    "model": _SHARED["model"],
+    "encoding_format": {"type": "string", "enum": ["float", "base64"]},
+    "dimensions": {"type": "integer", "description": "those that the model's vectors have"},
+    "user": {"type": "string", "description": "is not used"},
+}
+SEARCH_FIELDS: dict[str, Any] = {
+    "texts": _list("each is a query"),
+    "plus": _list("added to every query"),
+    "minus": _list("subtracted from every query"),
+    **_SHARED,
+    "weight": {"type": "number", "default": 1},
+    "top": {"type": "integer", "default": 10},
+    "min_similarity": {"type": ["number", "null"]},
+}

@@ -20,22 +20,13 @@ class Metrics:
         self.seconds = Histogram(
             "clipsim_request_seconds", "Seconds from a request to its answer.", ["route"], registry=self._registry
         )
-        self._batches = Histogram(
+        self.batches = Histogram(
             "clipsim_batch_images", "Images in a batch of the model.", buckets=BATCHES, registry=self._registry
         )
-        self._cached = Counter("clipsim_cache_hits", "Images whose vector was cached.", registry=self._registry)
-        self._computed = Counter("clipsim_cache_misses", "Images whose vector was not.", registry=self._registry)
+        self.cached = Counter("clipsim_cache_hits", "Images whose vector was cached.", registry=self._registry)
+        self.computed = Counter("clipsim_cache_misses", "Images whose vector was not.", registry=self._registry)
         queue = Gauge("clipsim_queue_requests", "Requests that wait for the model.", registry=self._registry)
         queue.set_function(waiting)
-
-    def count_batch(self, images: int) -> None:
-        """Count a batch of the model."""
-        self._batches.observe(images)
-
-    def count_lookup(self, cached: int, images: int) -> None:
-        """Count the images of a request, so many of them cached."""
-        self._cached.inc(cached)
-        self._computed.inc(images - cached)
 
     def text(self) -> bytes:
         """All counts, as Prometheus reads them."""

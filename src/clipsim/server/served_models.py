@@ -241,7 +241,7 @@ class ServedModel:
             self._fill(images, progress)
         cache = None if self.embedder.cache is None else RecentCache(self.embedder.cache, MAX_IMAGE_BYTES)
         thread = ModelThread(
-            self.embedder, on_batch=self._metrics.count_batch, expected=lambda: self._preparing, cache=cache
+            self.embedder, on_batch=self._metrics.batches.observe, expected=lambda: self._preparing, cache=cache
         )
         self._running = self.embedder.open_pipeline((), cache=cache), thread
 
@@ -342,7 +342,9 @@ class ServedModel:
         if not sources:
             return []
         prepared = await self._prepare(sources)
-        self._metrics.count_lookup(sum(one.features is not None for one in prepared), len(prepared))
+        cached = sum(one.features is not None for one in prepared)
+        self._metrics.cached.inc(cached)
+        self._metrics.computed.inc(len(prepared) - cached)
         outcomes: list[Outcome] = await asyncio.wrap_future(self._find_running()[1].embed(prepared))
         good = []
         for index, outcome in enumerate(outcomes):
