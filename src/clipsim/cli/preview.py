@@ -75,11 +75,11 @@ def thumbnail_rules(output: Format, mode: PreviewMode) -> ThumbnailRules | None:
     """The thumbnails that a page or a mode shows; None where there are none."""
     if output != "html" and mode == "off":
         return None
-    from clipsim.images.thumbnails import ThumbnailRules
+    from clipsim.images.thumbnails import ThumbnailRules  # with Pillow
 
     if output == "html":
         return ThumbnailRules()
-    from clipsim.render.preview import HalfBlocks, InlineImage  # with the records of all results
+    from clipsim.render.preview import HalfBlocks, InlineImage
 
     return ThumbnailRules(HalfBlocks.side, "ppm") if mode == "blocks" else ThumbnailRules(InlineImage.side, "png")
 
