@@ -36,27 +36,27 @@ Distance = Callable[[int, int], float]
 
 
 @dataclass(frozen=True)
-class FileNow:
-    """A file as it is now: what names it, how it is seen, and the facts of its image where it is one."""
+class FileState:
+    """A file as it is now: what names it, how it is seen, and the header of its image where it is one."""
 
     identity: object
     names: int  # hard links
     is_link: bool
     bytes: int
     modified: int
-    facts: ImageHeader | None
+    header: ImageHeader | None
 
     def rank(self) -> tuple[float, ...]:
         """What orders the files of a group, the best first: pixels, lossless, what RGB lacks, bytes, age."""
-        facts = self.facts
-        if facts is None:
+        header = self.header
+        if header is None:
             return (0, 0, 0, -self.bytes, self.modified)
-        more = facts.frames + facts.alpha + facts.deep
-        return (-facts.pixels, facts.loss, -more, -self.bytes, self.modified)
+        more = header.frames + header.alpha + header.deep
+        return (-header.pixels, header.loss, -more, -self.bytes, self.modified)
 
 
 @dataclass(frozen=True)
-class Arranged:
+class ArrangedGroup:
     """The rows of a group, the best first.
 
     `copy_of` has for each row that is a copy by content the row of the kept one. Of these, `removable` are files whose
@@ -71,14 +71,14 @@ class Arranged:
 
 def arrange(
     rows: Sequence[int], sources: Sequence[Source], digests: Sequence[bytes | None], distance: Distance | None
-) -> Arranged:
+) -> ArrangedGroup:
     """Look at the files of a group, and decide.
 
     `digests` are those of the files that were compared: a file with other content now is neither kept nor removable.
     `distance` tells how far two images are apart, infinite for those that are surely different; without it only
     files of the same bytes are copies.
     """
-    existing = {row: file for row in rows if (file := _look(sources[row])) is not None}
+    existing = {row: file for row in rows if (file := _inspect_file(sources[row])) is not None}
     ranked = sorted(existing, key=lambda row: (*existing[row].rank(), row))
     kept: list[int] = []
     copy_of: dict[int, int] = {}
@@ -113,29 +113,29 @@ def arrange(
     listed = Counter(existing[row].identity for row in possible)
     removable = frozenset(row for row in possible if listed[existing[row].identity] >= existing[row].names)
     gone = [row for row in rows if row not in existing]
-    return Arranged([*ranked, *gone], copy_of, removable, sum(not same for same in unchanged.values()))
+    return ArrangedGroup([*ranked, *gone], copy_of, removable, sum(not same for same in unchanged.values()))
 
 
-def _look(source: Source) -> FileNow | None:
+def _inspect_file(source: Source) -> FileState | None:
     """The file of a source; None for what is not a regular file on this machine, or is not there any more."""
     if not isinstance(source, FileSource):
         return None
     stat_result = source.stat()
     if stat_result is None or not stat.S_ISREG(stat_result.st_mode):
         return None
-    facts = None
+    header = None
     with suppress(ImageError):
-        facts = read_header(source)
+        header = read_header(source)
     try:
         is_link = os.path.islink(source.name)  # noqa: PTH114 (a Path raises for odd names)
         identity = identify_stat(source.name, stat_result, hard_links=True)
     except (OSError, ValueError):
         return None
-    return FileNow(identity, stat_result.st_nlink, is_link, stat_result.st_size, stat_result.st_mtime_ns, facts)
+    return FileState(identity, stat_result.st_nlink, is_link, stat_result.st_size, stat_result.st_mtime_ns, header)
 
 
-def _are_copies(kept: FileNow, file: FileNow, kept_source: Source, source: Source) -> bool:
-    if kept.facts is None or file.facts is None or not could_be_copies(kept.facts, file.facts):
+def _are_copies(kept: FileState, file: FileState, kept_source: Source, source: Source) -> bool:
+    if kept.header is None or file.header is None or not could_be_copies(kept.header, file.header):
         return False
     with suppress(ImageError):
         return is_copy(kept_source, source)
@@ -197,14 +197,14 @@ def run(
                 notices.append(
                     f"pixel check skipped for {pluralise(len(check.missing), 'image')} that could not be read"
                 )
-            described = DescribedGroups(collection, request.targets, groups.members(), check)
+            records = GroupRecords(collection, request.targets, groups.members(), check)
         return DuplicatesResult(
             model=describe_model(embedder.facts),
             min_similarity=threshold,
-            compared=len(collection) - described.repeated,
-            groups=described.groups,
+            compared=len(collection) - records.repeated,
+            groups=records.groups,
             errors=tuple(collection.errors),
-            warnings=tuple(dict.fromkeys((*embedder.notices, *notices, *described.notices))),
+            warnings=tuple(dict.fromkeys((*embedder.notices, *notices, *records.notices))),
         )
 
 
@@ -260,7 +260,7 @@ def find_copies(digests: Sequence[bytes | None]) -> list[list[int]]:
     return [copies for copies in rows.values() if len(copies) > 1]
 
 
-class DescribedGroups:
+class GroupRecords:
     """The records of groups of rows: those of the same bytes first, in each the best image first.
 
     A file that is in a group under two names is there once; a group that has one image then is none. `repeated` is
@@ -298,7 +298,7 @@ class DescribedGroups:
             return False
         return repeats.is_repeated(("row", identify(source) or source.name))
 
-    def _describe(self, rows: Sequence[int]) -> tuple[DuplicateGroup, Arranged]:
+    def _describe(self, rows: Sequence[int]) -> tuple[DuplicateGroup, ArrangedGroup]:
         collection = self._collection
         distance = None if self._check is None else self._check.distance
         arranged = arrange(rows, collection.sources, collection.digests, distance)

@@ -14,7 +14,7 @@ from clipsim.files import digest_stream
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.results.search import DuplicatesResult
 from clipsim.store.dataset import Dataset
-from clipsim.tasks.duplicates import DescribedGroups, find_copies
+from clipsim.tasks.duplicates import GroupRecords, find_copies
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.search_targets import Collection, Target
 
@@ -46,14 +46,14 @@ def run(targets: Sequence[Target], progress: ProgressCallback = ignore_progress)
                     failures.append(Failure(collection.sources[row].name, digest, collection.sources[row].index))
             collection.errors += failures
             progress(Progress("reading", begin + len(part), len(rows), tuple(failures)))
-    described = DescribedGroups(collection, targets, find_copies(collection.digests), None)
+    records = GroupRecords(collection, targets, find_copies(collection.digests), None)
     return DuplicatesResult(
         model=None,
         min_similarity=None,
-        compared=len(collection) - len(collection.errors) - described.repeated,
-        groups=described.groups,
+        compared=len(collection) - len(collection.errors) - records.repeated,
+        groups=records.groups,
         errors=tuple(collection.errors),
-        warnings=tuple(described.notices),
+        warnings=tuple(records.notices),
     )
 
 
