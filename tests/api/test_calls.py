@@ -17,9 +17,9 @@ import clipsim
 from clipsim.errors import ClipsimWarning, Failure, ImageError, NoInputError, UsageError
 from clipsim.inputs import sources
 from clipsim.inputs.arguments import make_sources
-from clipsim.inputs.sources import FileSource, PillowSource
+from clipsim.inputs.sources import FileSource, PillowSource, find_missing
 from clipsim.results.rank import ImageScores
-from clipsim.tasks.rank import RankRequest, find_missing, run, stream
+from clipsim.tasks.rank import RankRequest, run, stream
 
 pytestmark = pytest.mark.usefixtures("machine")
 

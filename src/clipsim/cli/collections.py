@@ -50,7 +50,7 @@ def find_named_targets(names: Sequence[str], from_file: str | None = None, chose
     """
     if not names and from_file is None:
         raise UsageError("nothing to search: pass a folder, images, or a folder of vectors")
-    from clipsim.tasks.rank import find_missing
+    from clipsim.inputs.sources import find_missing
     from clipsim.tasks.search_targets import find_targets
 
     def expand() -> Iterator[object]:

@@ -85,7 +85,7 @@ def rank_command(
     preview = choose_preview(preview, output, paths)
     notices = run.notices()
     from clipsim.inputs.expand import Repeats
-    from clipsim.inputs.sources import number_sources
+    from clipsim.inputs.sources import find_missing, number_sources
 
     repeats = Repeats()
     sources: Iterable[Source] = number_sources(repeats.leave_out(_find_sources(images or (), from_file, chosen)))
@@ -109,7 +109,7 @@ def rank_command(
         sources = list(sources)
         request = replace(request, sources=sources, notices=(*request.notices, *repeats.notices))
         for_people = output in ("table", "html")
-        missing = rank.find_missing(sources) if for_people and run.on_error == "skip" else ()
+        missing = find_missing(sources) if for_people and run.on_error == "skip" else ()
         if len(missing) == len(sources):  # known before a model is loaded
             report_failures(missing)
             end_with_failures(len(missing), 0)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from clipsim.errors import ImageError, TransientError
+from clipsim.errors import Failure, ImageError, TransientError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -115,15 +115,18 @@ def number_sources(sources: Iterable[Source], first: int = 0) -> Iterator[Source
         yield replace(source, index=index)
 
 
-def is_missing(path: str) -> bool:
-    """True where there is no such file; False also where that cannot be found out."""
-    try:
-        os.lstat(path)
-    except FileNotFoundError:
-        return True
-    except (OSError, ValueError):
-        return False
-    return False
+def find_missing(sources: Iterable[Source]) -> tuple[Failure, ...]:
+    """The sources that are files and do not exist, without opening any; not where that cannot be found out."""
+    missing = []
+    for source in sources:
+        if isinstance(source, FileSource):
+            try:
+                os.lstat(source.name)
+            except FileNotFoundError:
+                missing.append(Failure(source.name, "no such file", source.index))
+            except (OSError, ValueError):
+                continue
+    return tuple(missing)
 
 
 def reading_error(verb: str, error: BaseException) -> ImageError:

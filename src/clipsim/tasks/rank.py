@@ -15,7 +15,7 @@ from clipsim.embedding.encode import ImageVector, Outcome, TextFeatures, find_fi
 from clipsim.engines.encoder import EncoderFacts
 from clipsim.errors import Failure, NoInputError, UsageError, printable
 from clipsim.images.thumbnails import ThumbnailRules
-from clipsim.inputs.sources import FileSource, Source, is_missing
+from clipsim.inputs.sources import Source
 from clipsim.inputs.texts import MAX_QUOTED, check_templates, clean_texts
 from clipsim.options import OnError, check_flag, check_on_error
 from clipsim.results.base import ModelRecord
@@ -288,15 +288,6 @@ def nothing_usable(failures: Sequence[Failure]) -> str:
         return NOTHING_USABLE
     more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
     return f"{NOTHING_USABLE}: {printable(failures[0].image)}: {failures[0].error}{more}"
-
-
-def find_missing(sources: Iterable[Source]) -> tuple[Failure, ...]:
-    """The sources that are files and do not exist, without opening any."""
-    return tuple(
-        Failure(source.name, "no such file", source.index)
-        for source in sources
-        if isinstance(source, FileSource) and is_missing(source.name)
-    )
 
 
 def score_batch(
