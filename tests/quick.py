@@ -1,6 +1,6 @@
 """pytest plugin for `make test-quick`: a test ends as skipped at the moment it imports torch or starts a process.
 
-What always does so is not even collected, nor are the files that compare large pictures for many seconds.
+What always does so is not even collected, nor are the files that compare images, or read large files, for many seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ SLOW = [
         "tests/process",
         "tests/training",
         "training",
+        "tests/images/test_containers.py",
         "tests/images/test_copies.py",
+        "tests/tasks/test_duplicates.py",
         "tests/vectors/test_pixels.py",
     )
 ]
