@@ -199,17 +199,14 @@ class NewerSchemaError(Exception):
 def prepare(connection: sqlite3.Connection) -> None:
     """Create the tables of a new file, or of one of an earlier version, in place of those it has.
 
-    Raises NewerSchemaError for a file of a later version, sqlite3.DatabaseError for one that is damaged.
+    Other processes may be doing the same. Raises NewerSchemaError for a file of a later version, sqlite3.DatabaseError
+    for one that is damaged.
     """
     version = _read_version(connection)
     if version > VERSION:
         raise NewerSchemaError
-    if version < VERSION:
-        _create_tables(connection)
-
-
-def _create_tables(connection: sqlite3.Connection) -> None:
-    """Create the tables while other processes may be doing the same."""
+    if version == VERSION:
+        return
     connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     for attempt in range(100):  # the busy timeout does not cover the change to WAL
         try:

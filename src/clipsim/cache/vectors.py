@@ -63,13 +63,13 @@ class VectorNamespace:
         lengths: set[int] = set()
 
         def is_sound(key: object, vector: object, used: object) -> bool:
-            if not (key in wanted and isinstance(vector, bytes) and isinstance(used, int)):
+            if not (key in part and isinstance(vector, bytes) and isinstance(used, int)):
                 return False
             lengths.add(len(vector))
             return len(lengths) == 1 and len(vector) > 0 and len(vector) % 4 == 0
 
-        for wanted in _parts(keys):
-            for key, vector, used in self._select("vectors", "key", "vector, used", wanted, is_sound):
+        for part in _parts(keys):
+            for key, vector, used in self._select("vectors", "key", "vector, used", part, is_sound):
                 vectors[key] = np.frombuffer(vector, np.float32)
                 if used < now:
                     with self._lock:
@@ -80,11 +80,11 @@ class VectorNamespace:
         """The keys of the tokens (`keys.tokens_key`) of those texts that are known."""
 
         def is_sound(text: object, tokens: object) -> bool:
-            return text in wanted and isinstance(tokens, bytes) and len(tokens) == KEY_BYTES
+            return text in part and isinstance(tokens, bytes) and len(tokens) == KEY_BYTES
 
         tokens: dict[bytes, bytes] = {}
-        for wanted in _parts(texts):
-            tokens.update(self._select("texts", "text", "tokens", wanted, is_sound))
+        for part in _parts(texts):
+            tokens.update(self._select("texts", "text", "tokens", part, is_sound))
         return tokens
 
     def add(

@@ -296,7 +296,7 @@ def recall_device(database: Database | None) -> str | None:
     """The device that "auto" stood for in an earlier run on this hardware; None where none is known."""
     if database is None:
         return None
-    name = database.read_notes([_note()]).get(_note(), "")
+    name = database.read_notes([_device_note()]).get(_device_note(), "")
     try:
         check_device(name)
     except UsageError:
@@ -307,8 +307,8 @@ def recall_device(database: Database | None) -> str | None:
 def remember_device(database: Database | None, device: str) -> None:
     """Store the device that "auto" stands for now."""
     if database is not None:
-        database.write_notes({_note(): device})
+        database.write_notes({_device_note(): device})
 
 
-def _note() -> str:
+def _device_note() -> str:
     return f"auto: {package_version('torch')} {describe_gpus()}"

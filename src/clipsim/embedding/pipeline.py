@@ -98,7 +98,7 @@ class Pipeline:
         if self._feed is not None and not self._started:
             self._feed.wait(POLL_SECONDS)
         self._started = True
-        while len(self._waiting) < max(self._batch_size, self._workers) and self._take():
+        while len(self._waiting) < max(self._batch_size, self._workers) and self._fill_queue():
             pass
 
     def submit(self, source: Source) -> Future[Prepared]:
@@ -144,13 +144,13 @@ class Pipeline:
 
         return bool(wait([first], POLL_SECONDS).done)
 
-    def _take(self) -> bool:
+    def _fill_queue(self) -> bool:
         """Put some more inputs into the queue; whether there were any."""
-        taken = self._next_sources()
-        if not taken:
+        sources = self._next_sources()
+        if not sources:
             return False
-        files, vectors = self._find_cached(taken)
-        for source in taken:
+        files, vectors = self._find_cached(sources)
+        for source in sources:
             file = files.get(source.name)
             if file is not None and (features := vectors.get(file.key)) is not None:
                 self._waiting.append(Prepared(source.name, features=features, digest=file.digest, index=source.index))
@@ -160,15 +160,15 @@ class Pipeline:
 
     def _next_sources(self) -> list[Source]:
         """The sources that follow, up to a batch of them; an error of their iterable is kept for later."""
-        taken: list[Source] = []
+        sources: list[Source] = []
         try:
             if self._feed is not None:
                 return self._feed.take(self._batch_size)
             for source in islice(self._sources, self._batch_size):
-                taken.append(source)
+                sources.append(source)
         except Exception as error:
             self._source_error = error
-        return taken
+        return sources
 
     def _find_cached(self, sources: list[Source]) -> tuple[dict[str, FileKeys], dict[bytes, Features]]:
         """What is known of files that have not changed since they were read, and the vectors of those."""
@@ -332,12 +332,12 @@ class BackgroundReader(Generic[Item]):
     def take(self, count: int) -> list[Item]:
         """The next items, at most `count`, without waiting; raises the error of the iterable after its last item."""
         with self._changed:
-            taken = [self._read.popleft() for _ in range(min(count, len(self._read)))]
+            items = [self._read.popleft() for _ in range(min(count, len(self._read)))]
             self._changed.notify_all()
-            if not taken and self._error is not None:
+            if not items and self._error is not None:
                 error, self._error = self._error, None
                 raise error
-            return taken
+            return items
 
     def close(self) -> None:
         """Drop what was read; the thread ends at its next item."""

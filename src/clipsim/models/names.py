@@ -105,8 +105,8 @@ def _find_architecture(name: str, weights: str) -> ModelSpec:
     try:
         os.stat(weights)  # noqa: PTH116
     except (OSError, ValueError) as error:
-        said = "no such file" if isinstance(error, FileNotFoundError) else getattr(error, "strerror", None) or error
-        raise UnknownModelError(str(said), parameter="weights", value=weights) from error
+        cause = "no such file" if isinstance(error, FileNotFoundError) else getattr(error, "strerror", None) or error
+        raise UnknownModelError(str(cause), parameter="weights", value=weights) from error
     openais = architecture != name  # RN50 is what OpenCLIP calls its own, too
     return ModelSpec(architecture, "weights", architecture, None, path=Path(weights), named_by_openai=openais)
 
