@@ -109,7 +109,7 @@ def test_64_clients_at_once_get_the_numbers_of_rank(client: Any, ranked: Any) ->
         (b'{"images": ["data:image/png;base64,AAAA"], "texts": ["a"]}', 422),
         (b'{"images": [], "texts": ["a"]}', 422),
         (b'{"model": "another"}', 404),
-        (b'{"model": ["another"]}', 404),
+        (b'{"model": ["another"]}', 422),
         (b"x" * 33_000_000, 413),
     ],
     ids=lambda value: str(value[:30]) if isinstance(value, bytes) else str(value),

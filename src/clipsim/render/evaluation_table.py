@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from clipsim.errors import pluralise, printable
-from clipsim.render.parts import FigureTable, heading, remark, shown_name, title
+from clipsim.render.parts import FigureTable, fit_name, heading, remark, title
 from clipsim.results.changes import Change, CompareResult, RankChange, RunChange
 from clipsim.results.evaluation import EvaluationResult, RunResult, ThresholdResult
 from clipsim.statistics.classification import Contradicted
@@ -228,7 +228,7 @@ def _labels(result: EvaluationResult, whole: bool) -> list[Part]:
     for records in seen[:MAX_LABELS]:
         recalls = [format_value("top", record.recall) for record in records]
         precision = [format_value("top", records[0].precision)] if len(runs) == 1 else []
-        rows.append([shown_name(records[0].label, whole=whole), f"{records[0].n:,}", *recalls, *precision])
+        rows.append([fit_name(records[0].label, whole=whole), f"{records[0].n:,}", *recalls, *precision])
     headings = ["recall", "precision"] if len(runs) == 1 else [f"recall {printable(run.name)}" for run in runs]
     parts: list[Part] = [heading("Labels, the worst first"), FigureTable(["label", "images", *headings], rows)]
     if len(seen) > MAX_LABELS:
@@ -247,7 +247,7 @@ def _confusions(
         yield FigureTable(
             ["label", "taken for", "images"],
             [
-                [shown_name(error.label, whole=whole), shown_name(error.best, whole=whole), f"{error.n:,}"]
+                [fit_name(error.label, whole=whole), fit_name(error.best, whole=whole), f"{error.n:,}"]
                 for error in run.confused[:MAX_PAIRS]
             ],
             numbers_from=2,
@@ -261,9 +261,9 @@ def _confusions(
             ["image", "label", "taken for", "cosine", "of the label"],
             [
                 [
-                    shown_name(error.image, whole=whole),
-                    shown_name(error.label, whole=whole),
-                    shown_name(error.best, whole=whole),
+                    fit_name(error.image, whole=whole),
+                    fit_name(error.label, whole=whole),
+                    fit_name(error.best, whole=whole),
                     format_value("cosine", error.similarity),
                     format_value("cosine", error.label_similarity),
                 ]
@@ -326,12 +326,12 @@ def _ranking(change: RankChange, whole: bool) -> list[Part]:
         )
     )
     if change.best:
-        parts += _changes("image", change.best, whole, lambda value: shown_name(str(value), whole=whole))
+        parts += _changes("image", change.best, whole, lambda value: fit_name(str(value), whole=whole))
     return parts
 
 
 def _changes(what: str, changes: Sequence[Change], whole: bool, show: Callable[[Any], str]) -> list[Part]:
-    rows = [[shown_name(change.name, whole=whole), show(change.a), show(change.b)] for change in changes[:MAX_CHANGES]]
+    rows = [[fit_name(change.name, whole=whole), show(change.a), show(change.b)] for change in changes[:MAX_CHANGES]]
     parts: list[Part] = [FigureTable([what, "a", "b"], rows)]
     if len(changes) > MAX_CHANGES:
         parts.append(remark(f"… and {len(changes) - MAX_CHANGES:,} more; --json has them all."))
@@ -347,7 +347,7 @@ def build_thresholds(result: ThresholdResult, *, whole_names: bool = False) -> l
     guarantee, n = result.thresholds[0].guarantee, result.thresholds[0].n
     rows = [
         [
-            shown_name(threshold.text, whole=whole_names),
+            fit_name(threshold.text, whole=whole_names),
             f"{threshold.threshold:.7g}",
             f"{100 * threshold.expected:.1f} % ({100 * threshold.low:.1f} to {100 * threshold.high:.1f})",
             format_estimate("top", threshold.recall),

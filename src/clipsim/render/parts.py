@@ -26,11 +26,11 @@ MAX_TITLE_PART = 64
 def title(model: ModelRecord | None, *parts: str) -> Text:
     """The model's name and what else stands in the first line of a table; the engine only where it is not torch."""
     names = [] if model is None else [model.name, *([model.pretrained] if model.pretrained else [])]
-    shown = [printable(part, MAX_TITLE_PART) for part in [*names, *parts] if part != "torch"]
-    return Text(" · ".join(shown), style="bold")
+    escaped = [printable(part, MAX_TITLE_PART) for part in [*names, *parts] if part != "torch"]
+    return Text(" · ".join(escaped), style="bold")
 
 
-def shown_name(name: str, *, whole: bool) -> str:
+def fit_name(name: str, *, whole: bool) -> str:
     """A name, escaped; shortened unless `whole`."""
     return printable(name) if whole else shorten(name, NAME)
 

@@ -189,8 +189,8 @@ def _read_disposition(headers: bytes) -> tuple[str, str | None]:
             kind, options = parse_options_header(value.strip())
             if kind == b"form-data" and b"name" in options:
                 filename = options.get(b"filename")
-                shown = None if filename is None else filename.decode("utf-8", "replace")
-                return options[b"name"].decode("utf-8", "replace"), shown
+                text = None if filename is None else filename.decode("utf-8", "replace")
+                return options[b"name"].decode("utf-8", "replace"), text
     raise RequestError(400, "a part of the form has no Content-Disposition with a name")
 
 

@@ -145,8 +145,7 @@ class Guard:
             raise RequestError(403, "pages of that Origin may not call this server")
         if self._settings.token is None or scope["path"] in self._open_paths or scope["method"] == "OPTIONS":
             return
-        given = headers.get("authorization", "")
-        scheme, _, token = given.partition(" ")
+        scheme, _, token = headers.get("authorization", "").partition(" ")
         right = hmac.compare_digest(token.strip().encode(), self._settings.token.encode())
         if scheme.lower() != "bearer" or not right:
             raise RequestError(401, "give the token: Authorization: Bearer …", {"WWW-Authenticate": "Bearer"})
@@ -184,7 +183,7 @@ class _Exchange:
         """Return once the client has closed its connection, or has its answer."""
         await self._complete.wait()  # before, whoever reads the body is told
         while not self._gone.is_set():
-            self._note(await self._receive())
+            self._record(await self._receive())
 
     async def receive(self) -> Message:
         """The next part of the body. Raises RequestError where it is too long or too slow."""
@@ -200,7 +199,7 @@ class _Exchange:
             message = await asyncio.wait_for(self._receive(), max(0.0, self._end - time.monotonic()))
         except asyncio.TimeoutError as error:
             raise RequestError(408, f"the body took more than {self._settings.body_seconds:g} s") from error
-        self._note(message)
+        self._record(message)
         if self._taken > self._settings.max_body:
             raise self._too_large()
         self.charge(BODY_FACTOR * len(message.get("body", b"")))
@@ -224,22 +223,22 @@ class _Exchange:
                 headers.add_vary_header("Origin")
             if not complete:
                 headers["Connection"] = "close"
-            await self._pass(message)
+            await self._forward(message)
             return
         body, more = message.get("body", b""), message.get("more_body", False)
         last = max(0, len(body) - 1) // PIECE_BYTES * PIECE_BYTES
         for start in range(0, last, PIECE_BYTES):
             piece = body[start : start + PIECE_BYTES]
-            await self._pass({"type": "http.response.body", "body": piece, "more_body": True})
+            await self._forward({"type": "http.response.body", "body": piece, "more_body": True})
         body = body[last:]
         if not complete and not more:
-            await self._pass({"type": "http.response.body", "body": body, "more_body": True})
+            await self._forward({"type": "http.response.body", "body": body, "more_body": True})
             await self._drain()
             body = b""
         self.answered = self.answered or not more
-        await self._pass({"type": "http.response.body", "body": body, "more_body": more})
+        await self._forward({"type": "http.response.body", "body": body, "more_body": more})
 
-    async def _pass(self, message: Message) -> None:
+    async def _forward(self, message: Message) -> None:
         """Send; a client that does not read its answer must not keep its place in the queue."""
         now = time.monotonic()
         self._answer_end = max(self._answer_end or now + self._settings.body_seconds, now)
@@ -254,9 +253,10 @@ class _Exchange:
         end = time.monotonic() + LINGER_SECONDS
         with suppress(asyncio.TimeoutError):
             while not self._complete.is_set() and (left := end - time.monotonic()) > 0:
-                self._note(await asyncio.wait_for(self._receive(), left))
+                self._record(await asyncio.wait_for(self._receive(), left))
 
-    def _note(self, message: Message) -> None:
+    def _record(self, message: Message) -> None:
+        """Count the bytes of a message, and note the end of the body or of the connection."""
         self._taken += len(message.get("body", b""))
         if message["type"] == "http.disconnect":
             self._gone.set()
@@ -335,7 +335,7 @@ class TimedProtocol(H11Protocol):
             self.flow.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no longer."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
         super().connection_lost(exc)

@@ -117,11 +117,11 @@ class ServedImages:
 
     def _unused(self, public: str) -> str:
         """The name itself, or the first of "name (2)", "name (3)", … that no other image has."""
-        number, tried = 1, public
-        while tried in self._numbers:
+        number, name = 1, public
+        while name in self._numbers:
             number += 1
-            tried = f"{public} ({number})"
-        return tried
+            name = f"{public} ({number})"
+        return name
 
 
 def _path_of(source: Source) -> str | None:

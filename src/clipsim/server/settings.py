@@ -53,8 +53,8 @@ class ServerSettings:
         name, _, port = header.lower().rpartition(":")
         if not port.isdigit():
             name = header.lower()
-        own = f"[{self.host}]" if ":" in self.host else self.host
-        return name in {own.lower(), *LOOPBACK_NAMES, *(host.lower() for host in self.hosts)}
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return name in {host.lower(), *LOOPBACK_NAMES, *map(str.lower, self.hosts)}
 
     def is_known_origin(self, origin: str, host: str) -> bool:
         """Whether a page of that origin may call: this server's own, or one that was allowed."""
