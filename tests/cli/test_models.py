@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from cli.conftest import Clipsim, Ended
@@ -206,7 +207,7 @@ def test_what_is_here_is_exported_for_fast_starts(
     exported = []
 
     class Exported(str):
-        notices = ()
+        facts: ClassVar = {"notices": ()}
 
     def export(spec: ModelSpec, files: ModelFiles, folder: Path, **_: object) -> Exported:
         exported.append(spec.name)

@@ -158,27 +158,26 @@ def _print_result(result: EvaluationResult, output: Format, preview: PreviewMode
         from clipsim.render.json import format_json
 
         write(format_json(result))
-    elif (rules := thumbnail_rules(output, preview)) is None:
-        from clipsim.render.evaluation_table import build_evaluation
-
-        print_table(*build_evaluation(result, whole_names=not sys.stdout.isatty()))
-    else:
+        return
+    rules, thumbnails = thumbnail_rules(output, preview), dict[str, bytes]()
+    if rules is not None:
         from clipsim.tasks.evaluate import read_result_thumbnails
 
         thumbnails = read_result_thumbnails(result, rules)
-        if output == "html":
-            from clipsim.render.evaluation_page import format_evaluation_page
+    if output == "html":
+        from clipsim.render.evaluation_page import format_evaluation_page
 
-            for piece in format_evaluation_page(result, thumbnails):
-                write(piece)
-        else:
-            from clipsim.render.evaluation_table import build_evaluation
-            from clipsim.render.preview import build_preview_contradicted
+        for piece in format_evaluation_page(result, thumbnails):
+            write(piece)
+        return
+    from clipsim.render.evaluation_table import build_evaluation
+    from clipsim.render.preview import build_preview_contradicted
 
-            def draw(images: Sequence[Contradicted]) -> RenderableType:
-                return build_preview_contradicted(images, thumbnails, make_preview(preview), table_width())
+    def draw(images: Sequence[Contradicted]) -> RenderableType:
+        return build_preview_contradicted(images, thumbnails, make_preview(preview), table_width())
 
-            print_table(*build_evaluation(result, draw_contradicted=draw))
+    whole_names = not sys.stdout.isatty()
+    print_table(*build_evaluation(result, whole_names=whole_names, draw_contradicted=None if rules is None else draw))
 
 
 @contextmanager

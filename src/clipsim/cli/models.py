@@ -76,12 +76,9 @@ def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
-NoExport = Annotated[bool, flag("--no-export", None, "Do not export the model for ONNX Runtime.")]
-_YES_NO = {True: "yes", False: "no"}
-
 models_app = typer.Typer(cls=FastGroup, context_settings={"help_option_names": ["-h", "--help"]})
 
-
+NoExport = Annotated[bool, flag("--no-export", None, "Do not export the model for ONNX Runtime.")]
 Filter = Annotated[str | None, option("--filter", "TEXT", None, "Only names that contain this text.")]
 Cached = Annotated[bool, flag("--cached", None, "Only models whose weights are on this machine.")]
 Order = Annotated[SortBy | None, option("--sort", None, None, "Order by this; OpenCLIP's order unless given.")]
@@ -101,8 +98,8 @@ def models_command(
     """
     if context.invoked_subcommand is not None:
         _refuse_misplaced_options(context)
-        return
-    _list_models(text, cached, sort, as_json)
+    else:
+        list_command(text, cached, sort, as_json)
 
 
 @models_app.command("list", cls=FastCommand)
@@ -113,10 +110,6 @@ def list_command(
 
     Example: `clipsim models list --cached`
     """
-    _list_models(text, cached, sort, as_json)
-
-
-def _list_models(text: str | None, cached: bool, sort: SortBy | None, as_json: bool) -> None:
     here = {info.name: find_weights(info) is not None for info in list_models()}
     chosen = [
         info
@@ -187,12 +180,10 @@ def show_command(
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for key, value in record.items():
         if key not in ("exports", "warnings") and value not in (None, [], ""):
-            shown = (
-                ", ".join(value)
-                if isinstance(value, list)
-                else (_YES_NO[value] if isinstance(value, bool) else str(value))
-            )
-            table.add_row(Text(key, style="bold"), Text(printable(shown)))
+            if isinstance(value, bool):
+                value = "yes" if value else "no"
+            words = ", ".join(value) if isinstance(value, list) else str(value)
+            table.add_row(Text(key, style="bold"), Text(printable(words)))
     if info and info.imagenet_top1 is not None:
         table.add_row(Text("source", style="bold"), Text(read_catalogue()["sources"]["imagenet_top1"]))
     for export in exports:

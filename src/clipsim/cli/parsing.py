@@ -82,9 +82,8 @@ def _convert(annotation: Any, value: Any, parameter: Any) -> tuple[bool, Any]:
     if annotation is bool:
         return isinstance(value, bool), value
     if annotation is int and isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
-        number, low, high = int(value), parameter.type_descriptor.parameter_info.min, None
-        high = parameter.type_descriptor.parameter_info.max
-        return (low is None or number >= low) and (high is None or number <= high), number
+        number, info = int(value), parameter.type_descriptor.parameter_info
+        return (info.min is None or number >= info.min) and (info.max is None or number <= info.max), number
     if annotation in (int, float) and type(value) is annotation:  # a default
         return True, value
     if annotation is float and isinstance(value, str) and _NUMBER.fullmatch(value):
