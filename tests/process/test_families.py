@@ -10,44 +10,14 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from checkpoints import TEXT, draw_pictures, openclip_cosines, random_model, state_of, write_folder, write_model
+from checkpoints import draw_pictures, openclip_cosines, random_model, state_of
 from conftest import Run
+from families import FAMILIES, write_family
 from numpy.typing import NDArray
 from PIL import Image
-from vocabularies import write_hugging_face_text, write_siglip
 
 TEXTS = ["maze", "a photo of a cat", "two words & more, isn't it?"]
 TEXT_OPTIONS = [argument for text in TEXTS for argument in ("-t", text)]
-
-
-def timm_tower(name: str, size: int, pool: str, projection: str | None, **more: Any) -> dict[str, Any]:
-    """A `model_cfg` with an image tower of timm's."""
-    vision = {"image_size": size, "timm_model_name": name, "timm_model_pretrained": False}
-    return {
-        "embed_dim": 32,
-        "vision_cfg": vision | {"timm_pool": pool, "timm_proj": projection},
-        "text_cfg": TEXT,
-        **more,
-    }
-
-
-# Pool, projection and text side as in OpenCLIP's configurations of each family.
-TIMM_TOWERS = {
-    "convnext": timm_tower("convnext_atto", 64, "", "linear"),
-    "timm vit": timm_tower("test_vit", 160, "", "linear"),
-    "eva": timm_tower("eva02_tiny_patch14_224", 224, "token", None, custom_text=True),
-    "mobileclip": timm_tower("fastvit_mci0", 64, "avg", None, custom_text=True)
-    | {"text_cfg": TEXT | {"no_causal_mask": True}},
-}
-
-
-def write_family(folder: Path, family: str) -> Path:
-    """The folder of a small random model."""
-    if family == "siglip":
-        return write_siglip(folder)
-    if family == "hugging face text":
-        return write_hugging_face_text(folder)
-    return write_model(folder, TIMM_TOWERS[family], {}) if family in TIMM_TOWERS else write_folder(folder, family)
 
 
 @pytest.fixture
@@ -79,7 +49,7 @@ def check(result: dict[str, Any], expected: NDArray[np.float32]) -> None:
     assert result["engine"] == "torch"
 
 
-@pytest.mark.parametrize("family", ["vit", "resnet", "coca", "siglip", *TIMM_TOWERS, "hugging face text"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_folder_of_each_family(tmp_path: Path, run_model: Run, paths: list[Path], family: str) -> None:
     """Status 0, nothing on standard error, and OpenCLIP's cosines."""
     folder = write_family(tmp_path / "model", family)

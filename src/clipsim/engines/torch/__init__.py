@@ -5,6 +5,8 @@
 - `checkpoints`: a checkpoint file → its tensors, without running code from the file
 - `layouts`: tensors as OpenAI and transformers name them → OpenCLIP's names and configuration
 - `openai_towers`: OpenCLIP's towers → towers with OpenAI's layout, for code that walks them by hand
+- `packed`: a tower on a CPU → the same tower, its linear layers multiplied by oneDNN where that is faster
+- `trials`: whether it is, for a shape of layers on this machine
 - `tokenizer`: texts → token ids; the same tokenizer as a file for exports
 - `graphs`: towers → ONNX graphs
 - `imports`: open_clip, imported without the packages that a model does not need

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from clipsim.engines.choice import default_precision
 from clipsim.engines.encoder import EncoderFacts
 from clipsim.engines.torch.build import build_model, prepare_as_transformers
+from clipsim.engines.torch.packed import PackableTower
 from clipsim.engines.torch.tokenizer import Tokenizer
 from clipsim.errors import DeviceError, Setting, WeightsError, pluralise, printable
 from clipsim.models.files import ModelFiles
@@ -127,7 +128,7 @@ class ClipEncoder:
 class Towers:
     """A model whose towers are cast and moved to the device one by one: a run may need only one of them.
 
-    Threads may share it: encoding reads the model and changes nothing of it; a lock holds while a tower is moved.
+    Threads may share it: a lock holds while a tower is moved, and while the layers of one are packed on a CPU.
     """
 
     def __init__(self, model: Any, device: torch.device, dtype: torch.dtype) -> None:
@@ -137,6 +138,11 @@ class Towers:
         # the feature at the end token of a causal tower does not depend on the padding behind it
         causal = type(model) is open_clip.CLIP and model.text_pool_type == "argmax" and model.attn_mask is not None
         self._short_text = ShortTextTower(model, "argmax", getattr(model, "text_eos_id", None)) if causal else None
+        self._packable = (
+            [PackableTower(model, self._run_image_tower), PackableTower(model, self._run_text_tower)]
+            if device.type == "cpu"
+            else []
+        )
 
     def encode_images(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) normalised pixels → (n, embed_dim) features."""
@@ -144,8 +150,8 @@ class Towers:
             if "image" not in self._placed:
                 self.model.visual.to(self.device, self.dtype)
                 self._placed.add("image")
-        features: Tensor = self.model.encode_image(images.to(self.dtype).contiguous())
-        return features
+        encode = self._packable[0] if self._packable else self._run_image_tower
+        return encode(images.to(self.dtype).contiguous())
 
     def encode_texts(self, tokens: Tensor) -> Tensor:
         """(n, context_length) token ids → (n, embed_dim) features; a causal tower gets no padding."""
@@ -153,11 +159,22 @@ class Towers:
             if "text" not in self._placed:
                 self._place_text()
         tokens = tokens.to(self.device)
-        features: Tensor
-        if self._short_text is None:
-            features = self.model.encode_text(tokens)
-        else:
-            features = self._short_text(tokens[:, : int(tokens.argmax(dim=-1).max()) + 1])
+        if self._short_text is not None:
+            tokens = tokens[:, : int(tokens.argmax(dim=-1).max()) + 1]
+        encode = self._packable[1] if self._packable else self._run_text_tower
+        return encode(tokens)
+
+    def keep_plain(self) -> None:
+        """Make all layers those of PyTorch, for good: for code that reads them, as exports do."""
+        for tower in self._packable:
+            tower.keep_plain()
+
+    def _run_image_tower(self, images: Tensor) -> Tensor:
+        features: Tensor = self.model.encode_image(images)
+        return features
+
+    def _run_text_tower(self, tokens: Tensor) -> Tensor:
+        features: Tensor = self.model.encode_text(tokens) if self._short_text is None else self._short_text(tokens)
         return features
 
     def _place_text(self) -> None:

@@ -87,6 +87,7 @@ def write_graph(tower: nn.Module, example: Tensor, axes: tuple[int, ...], target
 
 def write_towers(encoder: ClipEncoder, image: Path, text: Path) -> bool:
     """Write both towers as ONNX graphs; return whether the text tower takes rows shorter than the context."""
+    encoder.towers.keep_plain()
     pixels = torch.zeros((2, *encoder.facts.preprocessing.size, 3), dtype=torch.uint8)
     write_graph(ImageTower(encoder.towers.model, encoder.facts.preprocessing), pixels, (0,), image)
     tower, shortens = text_tower(encoder.towers.model, padded_with_zeros=encoder.tokenizer.is_openclips)

@@ -1,0 +1,286 @@
+"""A model's tower → the same tower on a CPU, its linear layers multiplied by oneDNN with weights packed once.
+
+PyTorch's own `linear` multiplies fp32 matrices by MKL, which is slow on some processors; oneDNN, which PyTorch carries,
+is faster there, and faster again with weights in its own layout.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize, scaled_dot_product_attention
+
+from clipsim.engines.torch.trials import FAILURES, Trials, multiply, pack_weight
+
+# Rows (tokens of all inputs) that a layer must multiply for packing to pay: packing and its check take as long as the
+# packed layers save in about 300 rows, the first trial of a machine included in about 500 (ViT-B-32, two cores).
+ROWS_WORTH_PACKING = 512
+MIN_BATCH_TO_LOOK_AHEAD = 4  # inputs; a smaller batch is not split to learn what its tower does
+# How long the difference of the unit vectors of a packed and a plain tower may be.
+TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 0.05, torch.float16: 0.01}
+
+
+class PackedLinear(nn.Linear):
+    """A linear layer whose `weight` is packed, with the GELU behind it where there is one.
+
+    OpenCLIP asks whether a projection is an `nn.Linear`, and reads the dtype of weights.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, gelu: nn.GELU | None = None) -> None:
+        nn.Module.__init__(self)
+        self.__dict__["weight"] = weight  # not a parameter: a packed matrix can be neither cast nor saved
+        self.bias = bias  # type: ignore[assignment]
+        self.out_features, self.in_features = weight.shape
+        self.activation, self.form = ("none", "") if gelu is None else ("gelu", gelu.approximate)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(…, in_features) → (…, out_features)."""
+        return multiply(input, self.weight, self.bias, self.activation, self.form)
+
+
+class PackedAttention(nn.Module):
+    """The function of an `nn.MultiheadAttention` that attends to its own input; the weights are packed."""
+
+    def __init__(self, attention: nn.MultiheadAttention, into: Tensor, out: Tensor) -> None:
+        super().__init__()
+        self.into = PackedLinear(into, attention.in_proj_bias)
+        self.out = PackedLinear(out, attention.out_proj.bias)
+        self.num_heads, self.batch_first = attention.num_heads, attention.batch_first
+
+    def forward(
+        self, query: Tensor, key: Tensor, value: Tensor, *, need_weights: bool, attn_mask: Tensor | None = None
+    ) -> tuple[Tensor, None]:
+        """The attended values, and no weights. The three inputs are one tensor."""
+        if not (query is key is value) or need_weights:
+            raise RuntimeError("packed attention is self-attention, without its weights")
+        x = query if self.batch_first else query.transpose(0, 1)
+        batch, length = x.shape[:2]
+        q, k, v = self.into(x).view(batch, length, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4).unbind()
+        if attn_mask is not None and attn_mask.dim() == 3:  # a mask for each input and head
+            attn_mask = attn_mask.view(batch, self.num_heads, length, length)
+        mixed: Tensor = self.out(scaled_dot_product_attention(q, k, v, attn_mask).transpose(1, 2).flatten(2))
+        return (mixed if self.batch_first else mixed.transpose(0, 1)), None
+
+
+@dataclass
+class Use:
+    """How a layer was called: how often, with how many rows in all, and whether each call allows it to be packed."""
+
+    calls: int = 0
+    rows: int = 0
+    usual: bool = True
+
+
+@dataclass
+class Observation:
+    """What the plain layers of a tower were seen to do.
+
+    `elements` counts the numbers of the inputs that the tower has encoded; `uses` has its layers, and `followers` the
+    GELUs that took the very tensor that a linear layer had returned.
+    """
+
+    elements: int = 0
+    uses: dict[nn.Module, Use] = field(default_factory=dict)
+    followers: dict[nn.Module, nn.Linear] = field(default_factory=dict)
+
+    @contextmanager
+    def watch(self, model: nn.Module) -> Iterator[None]:
+        """Count the calls of the model's layers meanwhile."""
+        returned: tuple[nn.Linear | None, Callable[[], Tensor | None]] = (None, lambda: None)
+
+        def use(layer: nn.Module, x: Tensor, usual: bool = True) -> None:
+            seen = self.uses.setdefault(layer, Use())
+            seen.calls += 1
+            seen.rows += x.numel() // x.shape[-1]
+            seen.usual = seen.usual and usual
+
+        def after_linear(layer: nn.Linear, _: tuple[Any, ...], output: Tensor) -> None:
+            nonlocal returned
+            use(layer, output)
+            returned = (layer, weakref.ref(output))
+
+        def before_gelu(layer: nn.GELU, args: tuple[Any, ...]) -> None:
+            source, output = returned
+            first = self.followers.setdefault(layer, source) if source is not None else None
+            use(layer, args[0], args[0] is output() and first is source)
+
+        def before_attention(layer: nn.MultiheadAttention, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            mask = kwargs.get("attn_mask")
+            usual = (
+                len(args) == 3
+                and args[0] is args[1] is args[2]
+                and args[0].dim() == 3
+                and kwargs.get("need_weights") is False
+                and kwargs.keys() <= {"need_weights", "attn_mask"}
+                and (mask is None or mask.is_floating_point())
+            )
+            use(layer, args[0] if args else kwargs["query"], usual)
+
+        handles = []
+        for layer in model.modules():
+            if type(layer) is nn.Linear:
+                handles.append(layer.register_forward_hook(after_linear))
+            elif type(layer) is nn.GELU:
+                handles.append(layer.register_forward_pre_hook(before_gelu))
+            elif type(layer) is nn.MultiheadAttention:
+                handles.append(layer.register_forward_pre_hook(before_attention, with_kwargs=True))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def fused(self, layer: nn.Module) -> nn.GELU | None:
+        """The GELU that every result of this layer went into, and nothing else."""
+        for gelu, source in self.followers.items():
+            use = self.uses[gelu]
+            if source is layer and isinstance(gelu, nn.GELU) and use.usual and use.calls == self.uses[layer].calls:
+                return gelu
+        return None
+
+
+def matrices_of(layer: nn.Module) -> list[tuple[nn.Module, str]]:
+    """The matrices of a layer that can be packed, each as its owner and attribute; none where they cannot."""
+    if type(layer) is nn.Linear:
+        return [(layer, "weight")]
+    if type(layer) is nn.MultiheadAttention:
+        plain = layer.in_proj_weight is not None and layer.bias_k is None and not layer.add_zero_attn
+        return [(layer, "in_proj_weight"), (layer.out_proj, "weight")] if plain else []
+    return []
+
+
+class Packing:
+    """The layers of a model that are replaced by packed ones, and how to put them back."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._parents: dict[nn.Module, list[tuple[nn.Module, str]]] = {}
+        for parent in model.modules():
+            for name, child in parent._modules.items():
+                if child is not None:
+                    self._parents.setdefault(child, []).append((parent, name))
+        self._plain: list[nn.Module] = []
+        self._matrices: list[tuple[nn.Module, str, Tensor]] = []
+
+    def pack(self, layer: nn.Module, rows: int, gelu: nn.GELU | None = None) -> None:
+        """Replace a layer, and the GELU behind it. Its plain matrices are released."""
+        owned = matrices_of(layer)
+        packed = [pack_weight(getattr(owner, name), rows) for owner, name in owned]
+        if isinstance(layer, nn.MultiheadAttention):
+            self._replace(layer, PackedAttention(layer, *packed))
+        elif isinstance(layer, nn.Linear):
+            self._replace(layer, PackedLinear(packed[0], layer.bias, gelu))
+        if gelu is not None:
+            self._replace(gelu, nn.Identity())
+        for (owner, name), matrix in zip(owned, packed, strict=True):
+            self._matrices.append((owner, name, matrix))
+            setattr(owner, name, None)
+
+    def undo(self) -> None:
+        """Put the plain layers back, with the very numbers that they had."""
+        for owner, name, matrix in self._matrices:
+            setattr(owner, name, nn.Parameter(matrix.to_dense(), requires_grad=False))
+        for plain in self._plain:
+            self._replace(plain, plain)
+        self._matrices, self._plain = [], []
+
+    def _replace(self, plain: nn.Module, new: nn.Module) -> None:
+        if new is not plain:
+            self._plain.append(plain)
+        for parent, name in self._parents[plain]:
+            setattr(parent, name, new)
+
+
+class PackableTower:
+    """Encodes with a tower of a model, whose layers are packed once that pays; threads may share it.
+
+    `encode` runs the tower on a CPU. Its plain layers are watched until they have multiplied enough. Then they encode a
+    first input, which the packed layers must reproduce; where they do not, the plain ones are put back for good.
+    """
+
+    def __init__(self, model: nn.Module, encode: Callable[[Tensor], Tensor]) -> None:
+        self._model, self._encode = model, encode
+        self._settled = not torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        self._observation = Observation()
+        self._packing: Packing | None = None
+        self._lock = threading.Lock()  # of the model's layers, until it is settled which they are
+
+    def __call__(self, batch: Tensor) -> Tensor:
+        """(n, …) inputs → (n, embed_dim) features."""
+        if not self._settled:
+            with self._lock:
+                if not self._settled:
+                    return self._encode_unsettled(batch)
+        return self._encode(batch)
+
+    def keep_plain(self) -> None:
+        """Put the plain layers back, for good: for code that reads them."""
+        with self._lock:
+            self._settled = True
+            if self._packing is not None:
+                self._packing.undo()
+
+    def _encode_unsettled(self, batch: Tensor) -> Tensor:
+        seen = self._observation
+        # a batch of a few is not split to learn what the tower does
+        if not (self._pays(batch) if seen.elements else len(batch) >= MIN_BATCH_TO_LOOK_AHEAD):
+            return self._watched(batch)
+        first = self._watched(batch[:1])
+        if self._pays(batch):
+            features = self._pack(batch, first)
+            self._settled = True
+            if features is not None:
+                return features
+        return torch.cat([first, self._watched(batch[1:])]) if len(batch) > 1 else first
+
+    def _pack(self, batch: Tensor, first: Tensor) -> Tensor | None:
+        """Pack the layers and encode; None, with plain layers, where that gains nothing or gives another vector."""
+        seen, trials = self._observation, Trials()
+        layers = [layer for layer, use in seen.uses.items() if use.usual and is_faster(layer, trials)]
+        trials.save()
+        if not layers:
+            return None
+        self._packing, correct = Packing(self._model), False
+        try:
+            for layer in layers:
+                rows = round(seen.uses[layer].rows * batch.numel() / seen.elements)
+                self._packing.pack(layer, rows, seen.fused(layer))
+            features = self._encode(batch)
+            correct = _distance(features[:1], first) <= TOLERANCES[first.dtype]
+        except FAILURES:
+            return None
+        finally:
+            if not correct:
+                self._packing.undo()
+        return features if correct else None
+
+    def _watched(self, batch: Tensor) -> Tensor:
+        with self._observation.watch(self._model):
+            features = self._encode(batch)
+        self._observation.elements += batch.numel()
+        return features
+
+    def _pays(self, batch: Tensor) -> bool:
+        """Whether the tower has multiplied enough, this batch included, for packing to pay."""
+        seen = self._observation
+        layers = {layer: sum(getattr(*matrix).numel() for matrix in matrices_of(layer)) for layer in seen.uses}
+        multiplied = sum(seen.uses[layer].rows * size for layer, size in layers.items())
+        expected = multiplied * (1 + batch.numel() / seen.elements)
+        return bool(expected >= ROWS_WORTH_PACKING * sum(layers.values()))
+
+
+def is_faster(layer: nn.Module, trials: Trials) -> bool:
+    """Whether oneDNN multiplies all matrices of the layer faster."""
+    matrices: list[Tensor] = [getattr(*matrix) for matrix in matrices_of(layer)]
+    return bool(matrices) and all(trials.is_faster((*matrix.shape,), matrix.dtype) for matrix in matrices)
+
+
+def _distance(features: Tensor, expected: Tensor) -> float:
+    """The length of the difference of two (1, d) features, both scaled to length 1."""
+    return float((normalize(features.float()) - normalize(expected.float())).norm())
