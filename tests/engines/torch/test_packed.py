@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -195,6 +196,29 @@ def test_the_plain_weights_are_released(tmp_path: Path, pictures: list[Image.Ima
     encoder.encode_images(pixels_of(encoder, pictures))
 
     assert [weight() for weight in weights] == [None, None]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_memory_of_a_mapped_file_is_released(tmp_path: Path) -> None:
+    """The pages of a released tensor leave the process, and its file has its content; other memory keeps it."""
+
+    def resident_kilobytes() -> int:
+        regions = Path("/proc/self/smaps").read_text(encoding="utf-8").partition(f"{tmp_path / 'numbers'}\n")[2]
+        return int(regions.partition("Rss:")[2].split()[0])
+
+    torch.arange(1 << 20, dtype=torch.float32).numpy().tofile(tmp_path / "numbers")
+    mapped = torch.from_file(str(tmp_path / "numbers"), size=1 << 20)
+    own = torch.ones(1 << 20)
+    assert mapped.sum() > 0
+    assert resident_kilobytes() == 4096
+
+    files = packed.MappedFiles()
+    files.release(mapped)
+    files.release(own)
+
+    assert resident_kilobytes() == 0
+    assert (own == 1).all()
+    assert (mapped == torch.arange(1 << 20)).all()
 
 
 @pytest.mark.usefixtures("eager")

@@ -6,11 +6,14 @@ is faster there, and faster again with weights in its own layout.
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -156,6 +159,32 @@ def matrices_of(layer: nn.Module) -> list[tuple[nn.Module, str]]:
     return []
 
 
+class MappedFiles:
+    """Where files are mapped into the memory of this process; nowhere on systems other than Linux.
+
+    A mapped checkpoint takes memory as a whole until all its tensors are gone. Pages of it that nothing reads any more
+    can be dropped from the process before; where they are read after all, the system maps the file's content again.
+    """
+
+    def __init__(self) -> None:
+        self._ranges: list[tuple[int, int]] = []
+        with suppress(OSError, ValueError):
+            for line in Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines():
+                bounds, *_, name = line.split(maxsplit=5)
+                if name.startswith("/"):
+                    start, end = bounds.split("-")
+                    self._ranges.append((int(start, 16), int(end, 16)))
+
+    def release(self, tensor: Tensor) -> None:
+        """Drop the whole pages of a tensor, if they are a file's. It may not have been changed since it was mapped."""
+        start, end = tensor.data_ptr(), tensor.data_ptr() + tensor.numel() * tensor.element_size()
+        first, last = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE, end // mmap.PAGESIZE * mmap.PAGESIZE
+        if last > first and any(low <= start and end <= high for low, high in self._ranges):
+            advise = ctypes.CDLL(None).madvise
+            advise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+            advise(first, last - first, mmap.MADV_DONTNEED)
+
+
 class Packing:
     """The layers of a model that are replaced by packed ones, and how to put them back."""
 
@@ -167,11 +196,13 @@ class Packing:
                     self._parents.setdefault(child, []).append((parent, name))
         self._plain: list[nn.Module] = []
         self._matrices: list[tuple[nn.Module, str, Tensor]] = []
+        self._files = MappedFiles()
 
     def pack(self, layer: nn.Module, rows: int, gelu: nn.GELU | None = None) -> None:
         """Replace a layer, and the GELU behind it. Its plain matrices are released."""
         owned = matrices_of(layer)
-        packed = [pack_weight(getattr(owner, name), rows) for owner, name in owned]
+        plain: list[Tensor] = [getattr(owner, name) for owner, name in owned]
+        packed = [pack_weight(matrix, rows) for matrix in plain]
         if isinstance(layer, nn.MultiheadAttention):
             self._replace(layer, PackedAttention(layer, *packed))
         elif isinstance(layer, nn.Linear):
@@ -181,6 +212,8 @@ class Packing:
         for (owner, name), matrix in zip(owned, packed, strict=True):
             self._matrices.append((owner, name, matrix))
             setattr(owner, name, None)
+        for matrix in plain:
+            self._files.release(matrix)
 
     def undo(self) -> None:
         """Put the plain layers back, with the very numbers that they had."""
