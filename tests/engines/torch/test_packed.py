@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 import onnx
+import open_clip
 import pytest
 import torch
 from checkpoints import open_path, openclip_cosines, write_folder
 from families import FAMILIES, write_family
 from numpy.typing import NDArray
 from PIL import Image
+from timm.layers import activations
 from torch import Tensor, nn
-from torch.nn.functional import gelu, linear
+from torch.nn.functional import gelu, linear, silu
 
 import clipsim
 from clipsim.engines.torch import packed, trials
@@ -47,7 +49,7 @@ def pixels_of(encoder: ClipEncoder, pictures: list[Image.Image]) -> NDArray[np.u
 
 
 def test_the_private_operators_are_those_of_these_layers() -> None:
-    """OneDNN multiplies, adds the bias and applies either GELU; its layout gives the very matrix back."""
+    """OneDNN multiplies, adds the bias and applies a GELU or SiLU; its layout gives the very matrix back."""
     random = torch.Generator().manual_seed(1)
     x, weight, bias = (torch.randn(size, generator=random) for size in ((3, 5, 40), (24, 40), (24,)))
     matrix = trials.pack_weight(weight, 15)
@@ -57,6 +59,8 @@ def test_the_private_operators_are_those_of_these_layers() -> None:
     for form in ("none", "tanh"):
         expected = gelu(linear(x, weight, bias), approximate=form)
         torch.testing.assert_close(trials.multiply(x, matrix, bias, "gelu", form), expected, rtol=0, atol=1e-5)
+    expected = silu(linear(x, weight, bias))
+    torch.testing.assert_close(trials.multiply(x, matrix, bias, "swish"), expected, rtol=0, atol=1e-5)
     assert torch.equal(matrix.to_dense(), weight)
     assert (matrix.dtype, matrix.shape, matrix.device) == (weight.dtype, weight.shape, weight.device)
 
@@ -80,14 +84,46 @@ def test_packed_numbers_are_openclips(tmp_path: Path, pictures: list[Image.Image
 
 
 @pytest.mark.usefixtures("eager")
-def test_a_gelu_is_computed_with_its_layer(tmp_path: Path, pictures: list[Image.Image]) -> None:
-    """As OpenCLIP's blocks have it; QuickGELU, which oneDNN does not have, stays a module of its own."""
-    for family, expected in (("vit", 2), ("quickgelu", 0)):
-        encoder = open_path(write_folder(tmp_path / family, family), device="cpu")
-        encoder.encode_images(pixels_of(encoder, pictures))
-        layers = [layer for layer in packed_layers(encoder.towers.model) if isinstance(layer, PackedLinear)]
+@pytest.mark.parametrize(
+    "activation",
+    [
+        nn.GELU(), nn.GELU("tanh"), open_clip.transformer.QuickGELU(), activations.GELU(), activations.GELUTanh(),
+        activations.QuickGELU(),
+    ],
+    ids=lambda layer: f"{type(layer).__module__} {layer}",
+)  # fmt: skip
+def test_activations_are_computed_with_the_layer_before_them(activation: nn.Module) -> None:
+    """PyTorch's, OpenCLIP's and timm's, to 1e-6; a module that computes nothing is in their place."""
+    torch.manual_seed(3)
+    model, x = nn.Sequential(nn.Linear(8, 64), activation, nn.Linear(64, 16)), torch.randn(6, 5, 8)
+    tower = PackableTower(model, model)
+    with torch.inference_mode():
+        expected = model(x)
+        torch.testing.assert_close(tower(x), expected, rtol=0, atol=1e-6)
 
-        assert sum(layer.activation == "gelu" for layer in layers) == expected
+    assert [type(layer) for layer in model] == [PackedLinear, nn.Identity, PackedLinear]
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("family", ["vit", "quickgelu", "timm vit"])
+def test_a_tower_has_no_activation_left(tmp_path: Path, pictures: list[Image.Image], family: str) -> None:
+    """Every block's is computed by its layer."""
+    encoder = open_path(write_family(tmp_path / "model", family), device="cpu")
+    encoder.encode_images(pixels_of(encoder, pictures))
+
+    assert not any(packed.find_activation(layer) for layer in encoder.towers.model.visual.modules())
+
+
+@pytest.mark.usefixtures("eager")
+def test_scaled_weights_come_back_to_the_last_digit(tmp_path: Path, pictures: list[Image.Image]) -> None:
+    """QuickGELU is computed from scaled weights."""
+    encoder = open_path(write_folder(tmp_path, "quickgelu"), device="cpu")
+    before = {name: tensor.clone() for name, tensor in encoder.towers.model.state_dict().items()}
+    encoder.encode_images(pixels_of(encoder, pictures))
+    encoder.towers.keep_plain()
+
+    for name, tensor in encoder.towers.model.state_dict().items():
+        torch.testing.assert_close(tensor, before[name], rtol=2e-7, atol=0)
 
 
 def test_a_gelu_is_not_joined_with_a_layer_whose_result_goes_elsewhere() -> None:
@@ -106,8 +142,8 @@ def test_a_gelu_is_not_joined_with_a_layer_whose_result_goes_elsewhere() -> None
     with torch.no_grad(), observation.watch(model):
         model(torch.ones(3, 4))
 
-    assert observation.fused(model.layer) is None
-    assert observation.fused(model.own) is model.other
+    assert observation.follower(model.layer) is None
+    assert observation.follower(model.own) is model.other
     assert observation.uses[model.layer].rows == 6
 
 

@@ -30,22 +30,49 @@ MIN_BATCH_TO_LOOK_AHEAD = 4  # inputs; a smaller batch is not split to learn wha
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 0.05, torch.float16: 0.01}
 
 
-class PackedLinear(nn.Linear):
-    """A linear layer whose `weight` is packed, with the GELU behind it where there is one.
+@dataclass(frozen=True)
+class Activation:
+    """A function that oneDNN applies to what it multiplied: of `scale` times that, and then divided by it."""
 
-    OpenCLIP asks whether a projection is an `nn.Linear`, and reads the dtype of weights.
+    name: str = "none"
+    form: str = ""
+    scale: float = 1.0
+
+
+# By the full names of modules: timm may not be imported. swish(x) is x sigmoid(x), QuickGELU(x) x sigmoid(1.702 x).
+_ACTIVATIONS = {
+    "timm.layers.activations.GELU": Activation("gelu", "none"),
+    "timm.layers.activations.GELUTanh": Activation("gelu", "tanh"),
+    "timm.layers.activations.QuickGELU": Activation("swish", scale=1.702),
+    "open_clip.transformer.QuickGELU": Activation("swish", scale=1.702),
+}
+
+
+def find_activation(layer: nn.Module) -> Activation | None:
+    """What oneDNN can apply in the place of a module; None where it has no such function."""
+    if type(layer) is nn.GELU:
+        return Activation("gelu", layer.approximate)
+    return _ACTIVATIONS.get(f"{type(layer).__module__}.{type(layer).__qualname__}")
+
+
+class PackedLinear(nn.Linear):
+    """A linear layer whose `weight` is packed, with the activation behind it where there is one.
+
+    Weight and bias are multiplied by the activation's scale. OpenCLIP asks whether a projection is an `nn.Linear`, and
+    reads the dtype of weights.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, gelu: nn.GELU | None = None) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, activation: Activation = Activation()) -> None:
         nn.Module.__init__(self)
         self.__dict__["weight"] = weight  # not a parameter: a packed matrix can be neither cast nor saved
         self.bias = bias  # type: ignore[assignment]
         self.out_features, self.in_features = weight.shape
-        self.activation, self.form = ("none", "") if gelu is None else ("gelu", gelu.approximate)
+        self.activation = activation
 
     def forward(self, input: Tensor) -> Tensor:
         """(…, in_features) → (…, out_features)."""
-        return multiply(input, self.weight, self.bias, self.activation, self.form)
+        output = multiply(input, self.weight, self.bias, self.activation.name, self.activation.form)
+        return output if self.activation.scale == 1 else output.mul_(1 / self.activation.scale)
 
 
 class PackedAttention(nn.Module):
@@ -86,7 +113,7 @@ class Observation:
     """What the plain layers of a tower were seen to do.
 
     `elements` counts the numbers of the inputs that the tower has encoded; `uses` has its layers, and `followers` the
-    GELUs that took the very tensor that a linear layer had returned.
+    activations that took the very tensor that a linear layer had returned.
     """
 
     elements: int = 0
@@ -109,7 +136,7 @@ class Observation:
             use(layer, output)
             returned = (layer, weakref.ref(output))
 
-        def before_gelu(layer: nn.GELU, args: tuple[Any, ...]) -> None:
+        def before_activation(layer: nn.Module, args: tuple[Any, ...]) -> None:
             source, output = returned
             first = self.followers.setdefault(layer, source) if source is not None else None
             use(layer, args[0], args[0] is output() and first is source)
@@ -130,22 +157,22 @@ class Observation:
         for layer in model.modules():
             if type(layer) is nn.Linear:
                 handles.append(layer.register_forward_hook(after_linear))
-            elif type(layer) is nn.GELU:
-                handles.append(layer.register_forward_pre_hook(before_gelu))
             elif type(layer) is nn.MultiheadAttention:
                 handles.append(layer.register_forward_pre_hook(before_attention, with_kwargs=True))
+            elif find_activation(layer) is not None:
+                handles.append(layer.register_forward_pre_hook(before_activation))
         try:
             yield
         finally:
             for handle in handles:
                 handle.remove()
 
-    def fused(self, layer: nn.Module) -> nn.GELU | None:
-        """The GELU that every result of this layer went into, and nothing else."""
-        for gelu, source in self.followers.items():
-            use = self.uses[gelu]
-            if source is layer and isinstance(gelu, nn.GELU) and use.usual and use.calls == self.uses[layer].calls:
-                return gelu
+    def follower(self, layer: nn.Module) -> nn.Module | None:
+        """The activation that every result of this linear layer went into, and nothing else."""
+        for activation, source in self.followers.items():
+            use = self.uses[activation]
+            if source is layer and use.usual and use.calls == self.uses[layer].calls:
+                return activation
         return None
 
 
@@ -195,32 +222,38 @@ class Packing:
                 if child is not None:
                     self._parents.setdefault(child, []).append((parent, name))
         self._plain: list[nn.Module] = []
-        self._matrices: list[tuple[nn.Module, str, Tensor]] = []
+        self._matrices: list[tuple[nn.Module, str, Tensor, float]] = []  # packed, and what they were multiplied by
         self._files = MappedFiles()
 
-    def pack(self, layer: nn.Module, rows: int, gelu: nn.GELU | None = None) -> None:
-        """Replace a layer, and the GELU behind it. Its plain matrices are released."""
+    def pack(self, layer: nn.Module, rows: int, follower: nn.Module | None = None) -> None:
+        """Replace a layer, and the activation behind it. Its plain matrices are released."""
         owned = matrices_of(layer)
         plain: list[Tensor] = [getattr(owner, name) for owner, name in owned]
-        packed = [pack_weight(matrix, rows) for matrix in plain]
+        activation = (find_activation(follower) if follower is not None else None) or Activation()
+        if activation.scale != 1 and plain[0].dtype != torch.float32:  # scaled weights would be rounded too far
+            follower, activation = None, Activation()
+        scale = activation.scale
+        packed = [pack_weight(matrix if scale == 1 else matrix * scale, rows) for matrix in plain]
         if isinstance(layer, nn.MultiheadAttention):
             self._replace(layer, PackedAttention(layer, *packed))
         elif isinstance(layer, nn.Linear):
-            self._replace(layer, PackedLinear(packed[0], layer.bias, gelu))
-        if gelu is not None:
-            self._replace(gelu, nn.Identity())
+            bias = layer.bias if scale == 1 or layer.bias is None else layer.bias * scale
+            self._replace(layer, PackedLinear(packed[0], bias, activation))
+        if follower is not None:
+            self._replace(follower, nn.Identity())
         for (owner, name), matrix in zip(owned, packed, strict=True):
-            self._matrices.append((owner, name, matrix))
+            self._matrices.append((owner, name, matrix, scale))
             setattr(owner, name, None)
         for matrix in plain:
             self._files.release(matrix)
 
     def undo(self) -> None:
-        """Put the plain layers back, with the very numbers that they had."""
-        for owner, name, matrix in self._matrices:
-            setattr(owner, name, nn.Parameter(matrix.to_dense(), requires_grad=False))
-        for plain in self._plain:
-            self._replace(plain, plain)
+        """Put the plain layers back, with the very numbers that they had; scaled ones may differ in the last digit."""
+        for owner, name, matrix, scale in self._matrices:
+            plain = matrix.to_dense() if scale == 1 else matrix.to_dense() / scale
+            setattr(owner, name, nn.Parameter(plain, requires_grad=False))
+        for layer in self._plain:
+            self._replace(layer, layer)
         self._matrices, self._plain = [], []
 
     def _replace(self, plain: nn.Module, new: nn.Module) -> None:
@@ -283,7 +316,7 @@ class PackableTower:
         try:
             for layer in layers:
                 rows = round(seen.uses[layer].rows * batch.numel() / seen.elements)
-                self._packing.pack(layer, rows, seen.fused(layer))
+                self._packing.pack(layer, rows, seen.follower(layer))
             features = self._encode(batch)
             correct = _distance(features[:1], first) <= TOLERANCES[first.dtype]
         except FAILURES:

@@ -25,7 +25,8 @@ FAILURES = (AttributeError, RuntimeError, TypeError)
 
 
 def multiply(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str = "none", form: str = "") -> Tensor:
-    """(…, in) → (…, out) by oneDNN, with a weight that `pack_weight` made, and "none" or "gelu" of the result.
+    """(…, in) → (…, out) by oneDNN, with a weight that `pack_weight` made, and a function of the result: "none",
+    "gelu", whose form is "none" or "tanh", or "swish".
 
     The operator is private to PyTorch, whose compiler uses it on CPUs.
     """
