@@ -60,7 +60,8 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _clipsim(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
     """Rank images against texts with CLIP models.

@@ -87,8 +87,9 @@ def report_usage(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     message = error.format_message().rstrip(".?").replace("\n", " ")
     message = message[:1].lower() + message[1:]
+    meant: str | None = getattr(error, "hint", None)  # of `parsing`, and escaped
     hint = "" if context is None else f"; '{context.command_path} --help' lists the options"
-    print_message("error", printable(message) + hint)
+    print_message("error", printable(message) + (f"; did you mean: {meant}" if meant else hint))
     return WRONG_USAGE
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from clipsim.cli.output import mark_write_errors
+from clipsim.errors import printable
 
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 
@@ -26,13 +29,51 @@ class _Fast:
         with mark_write_errors():
             super().format_help(ctx, formatter)  # type: ignore[misc]
 
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Read the arguments; the error for an option that does not exist has the command that was meant as `hint`."""
+        arguments = list(args)
+        try:
+            return super().parse_args(ctx, args)  # type: ignore[misc]
+        except typer.TyperException as raised:
+            error: Any = raised
+            if hasattr(error, "possibilities"):
+                from clipsim.cli.first_words import suggest_option
+
+                names = [name for parameter in self.get_params(ctx) for name in parameter.opts if name.startswith("-")]
+                error.possibilities = None
+                error.hint = suggest_option(ctx.command_path, arguments, error.option_name, names)
+            raise
+
 
 class FastCommand(_Fast, TyperCommand):
     """As `TyperCommand`, but text, words and whole numbers are converted without pydantic."""
 
 
 class FastGroup(_Fast, TyperGroup):
-    """As `TyperGroup`, likewise."""
+    """As `TyperGroup`, likewise; the outermost one knows `help` and `version` too."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Read the arguments: `help COMMAND` is `COMMAND --help`."""
+        if ctx.parent is None and args[:1] == ["help"]:
+            args = [*args[1:], "--help"]
+        elif ctx.parent is None and args == ["version"]:
+            args = ["--version"]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is named; the error for one that does not exist has the one that was meant as `hint`."""
+        try:
+            return super().resolve_command(ctx, args)
+        except typer.TyperException as raised:
+            error: Any = raised
+            error.message = f"no command is called {args[0]!r}"
+            if ctx.parent is None:
+                from clipsim.cli.first_words import suggest_command
+
+                error.hint = suggest_command(args, self.commands)
+            elif near := get_close_matches(args[0].lower(), self.commands, 1, 0.6):
+                error.hint = f"{ctx.command_path} {printable(shlex.join([*near, *args[1:]]))}"
+            raise
 
 
 def _speed_up(parameters: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import end_with_failures, find_named_sources, report_failures, report_progress
+from clipsim.cli.first_words import missing_texts
 from clipsim.cli.output import NamePrinter, legend_is_due, print_table, progress_bar, table_width, write
 from clipsim.cli.parameters import OUTPUT, Format, option
 from clipsim.cli.preview import (
@@ -91,7 +92,7 @@ def rank_command(
     sources: Iterable[Source] = number_sources(repeats.leave_out(_find_sources(images or (), from_file, chosen)))
     texts = list(chain(text or (), *map(read_texts, text_file or ())))
     if not texts:
-        raise UsageError("no texts to compare with; give --text TEXT or --text-file FILE")
+        raise missing_texts("rank", images or (), "no texts to compare with", "give --text TEXT or --text-file FILE")
     (model_options,), run_options = run.options(run.model)
     from clipsim.embedding.embedder import Embedder  # with NumPy, which help does without
     from clipsim.tasks import rank
@@ -155,7 +156,10 @@ def rank_command(
 def _find_sources(images: Sequence[str], from_file: str | None, chosen: NameFilter | None) -> Iterator[Source]:
     """The sources, lazily: a list on a pipe may never end."""
     if not images and from_file is None:
-        raise UsageError("no images to rank; give files, folders or quoted globs, or - to read paths from a pipe")
+        raise UsageError(
+            "no images to rank",
+            hint="give files, folders or quoted globs, or - to read paths from a pipe; . is the current folder",
+        )
     sources = find_named_sources(images, from_file, chosen)
     first = next(sources, None)
     if first is None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import end_with_failures, find_named_targets, multiply_in_one_thread, run_task
+from clipsim.cli.first_words import missing_texts, split_text
 from clipsim.cli.output import NamePrinter, print_table, table_width, write
 from clipsim.cli.parameters import INPUTS, OUTPUT, TEXTS, Format, option
 from clipsim.cli.preview import (
@@ -76,7 +77,15 @@ def search_command(
     shared.check_standard_input(*where, *(text_file or ()), from_file, what="for images or for texts")
     texts = list(chain(text or (), *map(read_texts, text_file or ())))
     if not (texts or image):
-        raise UsageError("nothing to search for; give --text TEXT, --text-file FILE or --image FILE")
+        where, query = split_text(where)
+        if query is None:
+            raise missing_texts(
+                "search", where, "nothing to search for", "give a text, --text-file FILE or --image FILE"
+            )
+        texts = [query]
+    if not where and from_file is None:
+        where = ["."]
+        notices.print(["searching the current folder"])
     multiply_in_one_thread()
     from clipsim.tasks import search
     from clipsim.tasks.search_targets import recorded_model

@@ -135,12 +135,16 @@ def _unknown(name: str) -> UnknownModelError:
 
 
 def _near_names(name: str) -> list[str]:
-    """Up to three names that resemble one: those that contain it, the most accurate first, else those spelt alike."""
+    """The name in the right case, else up to three that contain it, the most accurate first, else those spelt alike."""
     lowered = name.lower().replace(":", "/")
+    names = {alias.lower(): alias for info in list_models() for alias in (info.name, *info.aliases)}
+    names |= {alias: alias for alias in HUB_NAMES}
+    if lowered in names:
+        return [names[lowered]]
+    if same := [info.name for info in list_models() if info.architecture.lower() == lowered]:
+        return same[:1]
     containing = [info for info in list_models() if len(lowered) > 2 and lowered in info.name.lower()]
     containing.sort(key=lambda info: -(info.imagenet_top1 or 0))
     if containing:
         return [info.name for info in containing[:3]]
-    names = {alias.lower(): alias for info in list_models() for alias in (info.name, *info.aliases)}
-    names |= {alias: alias for alias in HUB_NAMES}
     return [names[match] for match in difflib.get_close_matches(lowered, names, n=3, cutoff=0.6)]

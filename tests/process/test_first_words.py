@@ -1,0 +1,104 @@
+"""Tests of what people type first: it runs, or is answered with a command that does."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from process.programs import CLIPSIM, COLOURS
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with `images`, in which there are five."""
+    (tmp_path / "images").mkdir()
+    for name in ("red", "green", "blue", "white", "lime"):
+        Image.new("RGB", (40, 24), name).save(tmp_path / "images" / f"{name}.png")
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a folder."""
+    environment = os.environ | COLOURS | {"CLIPSIM_CACHE_DIR": str(folder / "cache")}
+    return subprocess.run(
+        [*CLIPSIM, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "suggested"),
+    [
+        ("red", "search red"),
+        ("'light blue'", "search 'light blue'"),
+        ("-t red", "search -t red"),
+        ("images -t red", "search images -t red"),
+        ("images 'light blue' --top 1", "search images 'light blue' --top 1"),
+        ("images red blue", "rank images -t red -t blue"),
+        ("images -t red -t blue --sort-by red", "rank images -t red -t blue --sort-by red"),
+        ("rank images red blue", "rank images -t red -t blue"),
+        ("rank images --sort-by blue red blue", "rank images -t red -t blue --sort-by blue"),
+        ("rank images/blue.png images/green.png images/lime.png images/red.png images/white.png red",
+         "rank 'images/*.png' -t red"),
+        ("rank images --txt red", "rank images --text red"),
+        ("rank images --prompt=red", "rank images --text=red"),
+        ("search images -k 3 -t red", "search images --top 3 -t red"),
+        ("search red blue", "search -t red -t blue"),
+        ("find images -t red", "search images -t red"),
+        ("find images", "search images TEXT"),
+        ("classify images red blue", "rank images -t red -t blue"),
+        ("Rank images -t red", "rank images -t red"),
+        ("duplicate images", "duplicates images"),
+        ("models lst", "models list"),
+        ("rank images -t red -m CLIPSIM-Mini", None),
+    ],
+)  # fmt: skip
+def test_the_command_that_was_meant(folder: Path, typed: str, suggested: str | None) -> None:
+    """One line, which ends in a command that runs."""
+    answered = run(folder, *shlex.split(typed))
+
+    assert (answered.returncode in (1, 2), answered.stdout, answered.stderr.count("\n")) == (True, "", 1)
+    if suggested is None:  # the name alone
+        assert "did you mean clipsim-mini? " in answered.stderr
+        return
+    line = answered.stderr.partition("did you mean: ")[2]
+    assert line == f"clipsim {suggested}\n"
+    meant = run(folder, *shlex.split(line)[1:])
+    assert meant.returncode == 0, meant.stderr
+    assert meant.stdout
+
+
+@pytest.mark.parametrize(
+    ("typed", "first", "note"),
+    [
+        ("search red", "images/red.png", True),
+        ("search -t red", "images/red.png", True),
+        ("search images red", "images/red.png", False),
+        ("search 'images/*.png' red", "images/red.png", False),
+        ("search red images --plus red", "images/red.png", False),
+    ],
+)
+def test_a_search_as_one_types_it(folder: Path, typed: str, first: str, note: bool) -> None:
+    """The one argument that names nothing is the text; without a folder it is the current one, as a note says."""
+    ended = run(folder, *shlex.split(typed), "--paths", "--top", "1")
+
+    assert (ended.returncode, Path(ended.stdout.strip())) == (0, Path(first))
+    assert ("note: searching the current folder" in ended.stderr) == note
+
+
+def test_a_slip_in_a_path_is_not_a_text(folder: Path) -> None:
+    """What is written like a path is one, also where nothing is there."""
+    for slip in ("imagse/", "red.jpgg/x", "imgs/red.png", "rde.png"):
+        ended = run(folder, "search", slip)
+        assert (ended.returncode, "nothing to search for; give a text" in ended.stderr) == (2, True)
+
+
+def test_help_and_version(folder: Path) -> None:
+    """As other commands have them."""
+    assert run(folder, "help").stdout == run(folder, "--help").stdout
+    assert run(folder, "help", "models", "show").stdout == run(folder, "models", "show", "--help").stdout
+    assert run(folder, "version").stdout == run(folder, "-V").stdout == run(folder, "--version").stdout
+    assert run(folder, "help", "no-such").returncode == 2
