@@ -45,6 +45,8 @@ class Profiler:
         """What sys.setprofile calls."""
         if event != "call" or frame.f_code.co_name.startswith("<") or (room := find_room(frame)) is None:
             return
+        if not frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+            return  # the body of a class, run when its module is imported
         if frame.f_code.co_flags & inspect.CO_GENERATOR and frame.f_lasti > FIRST_INSTRUCTIONS:
             return  # a generator that goes on
         name = f"{room}.{frame.f_code.co_name}"
