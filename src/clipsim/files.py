@@ -1,10 +1,12 @@
-"""A path → the SHA-256 of its file and its `FileStamp`; names that are not UTF-8; atomic writes."""
+"""A path → the SHA-256 of its file and its `FileStamp`; names that are not UTF-8; atomic writes and safe copies."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,8 @@ _FILE_ADDRESS = "file://"
 _SURROGATES = re.compile("[\udc80-\udcff]")  # how Python carries bytes that are not UTF-8
 # A file may change twice within one tick of the clock that stamps it. FAT's ticks are 2 s.
 CLOCK_TICK = 2_000_000_000  # nanoseconds
+# What `os.link` raises on file systems without hard links, such as FAT, and for a file that has too many.
+_NO_HARD_LINK = frozenset((errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK))
 
 
 def escape_name(name: str) -> str:
@@ -92,3 +96,77 @@ def digest_file(path: Path) -> str:
 def digest_files(paths: Iterable[Path]) -> dict[Path, str]:
     """The SHA-256 of each file's content, in hex. Raises OSError."""
     return {path: digest_file(path) for path in paths}
+
+
+def sync_folder(folder: str) -> None:
+    """Make renames in a folder outlast a power failure, where the system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder or ".", os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def rename_new(source: str, target: str) -> None:
+    """Rename a file within a file system, never over another one.
+
+    At every moment the file has one of both names, or both. Raises FileExistsError where the target exists, OSError
+    with `errno.EXDEV` for another file system.
+    """
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINK:
+            raise
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # an empty file claims the name
+        try:
+            os.replace(source, target)
+        except OSError:
+            os.unlink(target)
+            raise
+    else:
+        sync_folder(os.path.dirname(target))
+        os.unlink(source)
+
+
+def copy_new(source: str, draft: str) -> str:
+    """Copy a file's content, mode and times to a new file; the SHA-256 of the content. Nothing is left on OSError.
+
+    Raises FileExistsError where the draft exists.
+    """
+    digest = hashlib.sha256()
+    with open(source, "rb", buffering=0) as file, open(draft, "xb", buffering=0) as copy:
+        try:
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
+                write_all(copy.fileno(), chunk)
+            shutil.copystat(source, draft)
+            os.fsync(copy.fileno())
+        except OSError:
+            os.unlink(draft)
+            raise
+    return digest.hexdigest()
+
+
+def write_new(draft: str, content: bytes) -> None:
+    """Write a new file, on the disk when this returns. Nothing is left on OSError.
+
+    Raises FileExistsError where the draft exists.
+    """
+    with open(draft, "xb", buffering=0) as file:
+        try:
+            write_all(file.fileno(), content)
+            os.fsync(file.fileno())
+        except OSError:
+            os.unlink(draft)
+            raise
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """Write every byte to a descriptor. Raises OSError."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -25,6 +25,8 @@ from clipsim.cli.parsing import FastCommand, FastGroup
 from clipsim.cli.rank import rank_command
 from clipsim.cli.search import search_command
 from clipsim.cli.serve import serve_command
+from clipsim.cli.sort import sort_command
+from clipsim.cli.tag import tag_command, undo_command
 from clipsim.cli.threshold import compare_command, threshold_command
 
 app = typer.Typer(
@@ -43,6 +45,9 @@ app.command("compare", cls=FastCommand)(compare_command)
 app.command("search", cls=FastCommand)(search_command)
 app.command("index", cls=FastCommand)(index_command)
 app.command("duplicates", cls=FastCommand)(duplicates_command)
+app.command("sort", cls=FastCommand)(sort_command)
+app.command("tag", cls=FastCommand)(tag_command)
+app.command("undo", cls=FastCommand)(undo_command)
 app.command("serve", cls=FastCommand)(serve_command)
 app.command("doctor", cls=FastCommand)(doctor_command)
 models_app.command("export", cls=FastCommand)(export_command)

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from clipsim.inputs.paths import NameFilter
     from clipsim.inputs.sources import Source
     from clipsim.results.base import Result
+    from clipsim.tasks.file_plans import FilePlan
     from clipsim.tasks.progress import Progress, ProgressCallback
     from clipsim.tasks.search_targets import Targets
 
 Request = TypeVar("Request")
-Answer = TypeVar("Answer", bound="Result")
+Answer = TypeVar("Answer", bound="Result | FilePlan")
 
 
 def find_named_sources(

@@ -17,7 +17,8 @@ from clipsim.cli.collections import (
     run_task,
 )
 from clipsim.cli.output import NamePrinter, NoticePrinter, print_table, progress_bar, table_width, write
-from clipsim.cli.parameters import OUTPUT, Format, flag
+from clipsim.cli.parameters import OUTPUT, Format, flag, option
+from clipsim.cli.plans import Yes, check_yes, choose_folder, finish_plan
 from clipsim.cli.preview import (
     MAX_PAGE_IMAGES,
     MaxPageImages,
@@ -47,12 +48,28 @@ def duplicates_command(
         bool, flag("--exact-files", OUTPUT, "Only files with the same bytes; no model is needed.")
     ] = False,
     no_pixel_check: Annotated[bool, flag("--no-pixel-check", OUTPUT, "Skip the pixel comparison.")] = False,
+    keep: Annotated[
+        list[str] | None,
+        option(
+            "--keep",
+            "RULE",
+            OUTPUT,
+            "Which copy stays: best, largest, oldest, newest, or a glob of names (repeatable, in order).",
+        ),
+    ] = None,
+    move_to: Annotated[
+        str | None, option("--move-to", "DIR", OUTPUT, "Move the redundant copies into a folder.")
+    ] = None,
+    link: Annotated[
+        bool, flag("--link", OUTPUT, "Replace copies of the same bytes by hard links to the image that stays.")
+    ] = False,
     output: shared.FormatOption = "table",
     as_json: shared.FormatJson = False,
     paths: Annotated[bool, flag("--paths -l", OUTPUT, "Print the names of the redundant copies alone.")] = False,
     null: shared.EndInNull = False,
     max_images: MaxPageImages = MAX_PAGE_IMAGES,
     preview: PreviewOption = "off",
+    yes: Yes = False,
     *,
     run: shared.Run,
 ) -> None:
@@ -63,6 +80,10 @@ def duplicates_command(
     List the redundant copies: `clipsim duplicates photos/ -l`
     """
     output = shared.choose_format(output, as_json, paths, null)
+    if move_to is not None and link:
+        raise UsageError("--move-to and --link contradict each other; give one")
+    chosen = link or choose_folder(move_to=move_to)
+    check_yes(chosen, yes, output, paths=paths)
     preview = choose_preview(preview, output, paths)
     where, notices = where or [], run.notices()
     shared.check_standard_input(*where, from_file)
@@ -72,15 +93,20 @@ def duplicates_command(
     from clipsim.tasks import duplicates, same_files
     from clipsim.tasks.search_targets import recorded_model
 
-    request = duplicates.DuplicatesRequest((), min_similarity, pixels=not no_pixel_check)
+    request = duplicates.DuplicatesRequest((), min_similarity, not no_pixel_check, tuple(keep or ()))
     request = replace(request, targets=find_named_targets(where, from_file, shared.choose_names(include, exclude)))
     if exact_files:
         with progress_bar(quiet=run.quiet) as bar:
-            result = same_files.run(request.targets, report_progress(bar, notices))
+            result = same_files.run(request.targets, report_progress(bar, notices), keep=request.keep)
         notices.print(result.warnings)
     else:
         model = run.model if run.model or run.weights else recorded_model(where)
         result = run_task(duplicates.run, request, run, notices, model)
+    if chosen:
+        from clipsim.tasks.placements import plan_duplicates
+
+        finish_plan(plan_duplicates(result, move_to), as_json=output == "json", yes=yes, run=run, notices=notices)
+        return
     if paths:
         NamePrinter(null=null).print(result.redundant)
     else:

@@ -15,6 +15,7 @@ from clipsim.cli.collections import end_with_failures, find_named_sources, repor
 from clipsim.cli.first_words import missing_texts
 from clipsim.cli.output import NamePrinter, legend_is_due, print_table, progress_bar, table_width, write
 from clipsim.cli.parameters import OUTPUT, Format, option
+from clipsim.cli.plans import CopyTo, LinkTo, Yes, check_yes, choose_folder, finish_plan
 from clipsim.cli.preview import (
     MAX_PAGE_IMAGES,
     MaxPageImages,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from clipsim.inputs.sources import Source
     from clipsim.render.table import TableParts
     from clipsim.results.rank import RankResult
-    from clipsim.tasks.rank import RankOutcome
+    from clipsim.tasks.rank import RankOutcome, RankRequest
 
 
 TOP_IN_JSON = "--top and --top-images do not apply to --format json, whose matrices are whole"
@@ -64,6 +65,9 @@ def rank_command(
     thresholds: shared.Thresholds = None,
     max_images: MaxPageImages = MAX_PAGE_IMAGES,
     preview: PreviewOption = "off",
+    copy_to: CopyTo = None,
+    link_to: LinkTo = None,
+    yes: Yes = False,
     *,
     run: shared.Run,
 ) -> None:
@@ -81,6 +85,8 @@ def rank_command(
         if word in (images or ()) and not os.path.lexists(word):
             raise UsageError(f"'{word}' is not an image; flags such as --json take no value")
     output = shared.choose_format(output, as_json, paths, null)
+    folder = choose_folder(copy_to, link_to)
+    check_yes(folder, yes, output, paths=paths)
     shared.check_standard_input(*(images or ()), *(text_file or ()), from_file, what="for images or for texts")
     chosen = shared.choose_names(include, exclude)
     preview = choose_preview(preview, output, paths)
@@ -104,7 +110,7 @@ def rank_command(
         template or (),
         sort_by,
         thresholds,
-        notices=[TOP_IN_JSON] if (top or top_images) and output == "json" else (),
+        notices=[TOP_IN_JSON] if (top or top_images) and output == "json" and not folder else (),
     )
     if not streamed:
         sources = list(sources)
@@ -144,6 +150,12 @@ def rank_command(
                 failed, scored = len(result.errors), len(result.scores)
     if result is not None:
         notices.print(result.warnings)
+    if result is not None and folder is not None:
+        from clipsim.tasks.placements import plan_ranked
+
+        plan = plan_ranked(result, request.sources, *folder, top_images)
+        finish_plan(plan, as_json=output == "json", yes=yes, run=run, notices=notices)
+        return
     if result is not None and paths:
         rows = range(len(result.texts))
         best = [image for row in rows for image in result.top_images(row, top_images)] if top_images else result.scores
@@ -151,6 +163,34 @@ def rank_command(
     elif result is not None:
         _print_result(result, output, top, top_images, preview, sort_by, quiet=run.quiet)
     end_with_failures(failed, scored)
+
+
+def request_ranking(
+    images: list[str] | None,
+    text: list[str] | None,
+    text_file: list[str] | None,
+    template: list[str] | None,
+    from_file: str | None,
+    chosen: NameFilter | None,
+    thresholds: str | None,
+) -> RankRequest:
+    """The ranking of a whole list of images that a plan rests on; where none of them exists, the run ends."""
+    shared.check_standard_input(*(images or ()), *(text_file or ()), from_file, what="for images or for labels")
+    found = _find_sources(images or (), from_file, chosen)
+    texts = list(chain(text or (), *map(read_texts, text_file or ())))
+    if not texts:
+        raise UsageError("no labels; give --text LABEL or --text-file FILE")
+    from clipsim.inputs.expand import Repeats
+    from clipsim.inputs.sources import number_sources
+    from clipsim.tasks import rank
+
+    repeats = Repeats()
+    sources = list(number_sources(repeats.leave_out(found)))
+    missing = rank.find_missing(sources)
+    if len(missing) == len(sources):
+        report_failures(missing)
+        end_with_failures(len(missing), 0)
+    return rank.RankRequest.check(sources, texts, template or (), thresholds=thresholds, notices=repeats.notices)
 
 
 def _find_sources(images: Sequence[str], from_file: str | None, chosen: NameFilter | None) -> Iterator[Source]:

@@ -15,6 +15,7 @@ from clipsim.cli.collections import end_with_failures, find_named_targets, multi
 from clipsim.cli.first_words import missing_texts, split_text
 from clipsim.cli.output import NamePrinter, print_table, table_width, write
 from clipsim.cli.parameters import INPUTS, OUTPUT, TEXTS, Format, option
+from clipsim.cli.plans import CopyTo, LinkTo, Yes, check_yes, choose_folder, finish_plan
 from clipsim.cli.preview import (
     MAX_PAGE_IMAGES,
     MaxPageImages,
@@ -62,6 +63,9 @@ def search_command(
     null: shared.EndInNull = False,
     max_images: MaxPageImages = MAX_PAGE_IMAGES,
     preview: PreviewOption = "off",
+    copy_to: CopyTo = None,
+    link_to: LinkTo = None,
+    yes: Yes = False,
     *,
     run: shared.Run,
 ) -> None:
@@ -72,6 +76,8 @@ def search_command(
     Like an image, but at night: `clipsim search photos/ --image house.jpg --plus night`
     """
     output = shared.choose_format(output, as_json, paths, null)
+    folder = choose_folder(copy_to, link_to)
+    check_yes(folder, yes, output, paths=paths)
     preview = choose_preview(preview, output, paths)
     where, notices = where or [], run.notices()
     shared.check_standard_input(*where, *(text_file or ()), from_file, what="for images or for texts")
@@ -108,6 +114,12 @@ def search_command(
     request = replace(request, targets=find_named_targets(where, from_file, request.chosen))
     model = run.model if run.model or run.weights else recorded_model(where)
     result = run_task(search.run, request, run, notices, model)
+    if folder is not None:
+        from clipsim.tasks.placements import plan_matches
+
+        plan = plan_matches(result, request.targets, *folder)
+        finish_plan(plan, as_json=output == "json", yes=yes, run=run, notices=notices)
+        return
     if paths:
         NamePrinter(null=null).print(match.image for query in result.queries for match in query.results)
     else:

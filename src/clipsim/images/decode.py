@@ -15,7 +15,7 @@ from clipsim.errors import ClipsimError, ImageError, first_line, install_command
 from clipsim.images.colour import to_rgb, upright, upright_size
 from clipsim.images.containers import HeaderFile, check_container, check_cost, strip_metadata_segments
 from clipsim.images.limits import MemoryBudget, max_pixels, open_checked
-from clipsim.inputs.sources import FileSource, reading_error
+from clipsim.inputs.sources import FileSource, Source, reading_error
 
 # Pillow's raster decoders (MPO comes with JPEG). EPS is excluded because Pillow starts Ghostscript for it; the others
 # because they do not store photos.
@@ -104,6 +104,16 @@ def read_size(file: BinaryIO) -> tuple[int, int]:
     Raises ImageError for what no decoder opens.
     """
     return upright_size(open_image(file))
+
+
+def read_xmp(source: Source) -> bytes | None:
+    """The XMP data that an image file holds itself; None where it has none.
+
+    Raises ImageError for what no decoder opens.
+    """
+    with open_checked(source) as file:
+        data = open_image(file).info.get("xmp")
+    return data if isinstance(data, bytes) else None
 
 
 def open_image(file: BinaryIO) -> Image.Image:

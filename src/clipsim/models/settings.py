@@ -80,6 +80,14 @@ def cache_folder() -> Path:
     return (shared if shared.is_absolute() else Path.home() / ".cache") / "clipsim"
 
 
+def state_folder() -> Path:
+    """The folder for what must last although nobody made it by hand, such as journals: the system's usual one."""
+    if sys.platform in ("darwin", "win32"):
+        return settings_path().parent
+    shared = Path(os.environ.get("XDG_STATE_HOME", ""))
+    return (shared if shared.is_absolute() else Path.home() / ".local" / "state") / "clipsim"
+
+
 def choose_model(name: str | None, weights: str | None = None, preprocess: str | None = None) -> tuple[ModelSpec, bool]:
     """The model of that name, or the default one; and whether the user chose it.
 

@@ -5,5 +5,6 @@
 - `table`: the table of a ranking; `search`: those of `search`, `duplicates`, `embed` and `index`
 - `evaluation_table`: those of `evaluate`, `threshold` and `compare`, and the wording of figures
 - `rank_page`, `search_page`, `evaluation_page`: HTML pages with images, made by `page` from `templates`
+- `plans`: what a command is going to do with files, or has done
 - `preview`: images in the terminal, and tables with them
 """

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from clipsim.errors import UNSAFE, Failure, plain_number
 
 if TYPE_CHECKING:
+    from clipsim.results.plans import PlanResult
     from clipsim.results.rank import ImageScores, RankResult, Score
     from clipsim.results.search import DuplicatesResult, SearchResult
 
 CSV_FIELDS = ("image", "text", "similarity", "probability")
 SEARCH_CSV_FIELDS = ("text", "query_image", "rank", "image", "similarity")
+EXIFTOOL_FIELDS = ("SourceFile", "XMP-dc:Subject", "XMP-lr:HierarchicalSubject")
+KEYWORD_SEPARATOR = ", "  # as `exiftool -sep ', '` reads it
 DUPLICATES_CSV_FIELDS = ("group", "same_bytes", "image", "similarity", "width", "height", "copy_of", "removable")
 
 
@@ -142,3 +145,11 @@ def format_duplicates_csv(result: DuplicatesResult) -> Iterator[str]:
             yield csv_line(
                 (number, str(group.same_bytes).lower(), *(fields[name] for name in DUPLICATES_CSV_FIELDS[2:]))
             )
+
+
+def format_exiftool(result: PlanResult) -> Iterator[str]:
+    """The keywords of each image as `exiftool -csv=-` reads them."""
+    yield csv_line(EXIFTOOL_FIELDS)
+    for step in result.steps:
+        keywords = KEYWORD_SEPARATOR.join(step.labels)
+        yield csv_line((step.source, keywords, keywords))

@@ -3,6 +3,7 @@
 - `base`: `ModelRecord`, and `Result`, which every result is
 - `rank`: `RankResult` and what it consists of
 - `search`: `SearchResult` and `DuplicatesResult`
+- `plans`: `PlanResult`, what a command does with files
 - `datasets`: `EmbedResult` and `IndexResult`
 - `evaluation`: `EvaluationResult` and `ThresholdResult`
 - `loaded`: the JSON of an earlier result → its record, checked

@@ -97,7 +97,7 @@ class DuplicateImage:
     rows of data sets.
     `copy_of` names the better image that it is a copy of by content, not only alike; None where there is none.
     `removable` says that its file may go: when it was looked at, the better one was there, under a name of another
-    file, and removing this one frees its space.
+    file, and removing this one frees its space. `digest` is the SHA-256 of its file when it was compared.
     """
 
     image: str
@@ -107,10 +107,13 @@ class DuplicateImage:
     index: int | None = field(default=None, compare=False)
     copy_of: str | None = None
     removable: bool = False
+    digest: str | None = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """An element of "images"; numbers have seven significant digits."""
-        return {**vars(self), "similarity": round_significant(self.similarity)}
+        values = {**vars(self), "similarity": round_significant(self.similarity)}
+        del values["digest"]
+        return values
 
 
 @dataclass(frozen=True, repr=False)

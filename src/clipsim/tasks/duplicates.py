@@ -24,6 +24,7 @@ from clipsim.inputs.sources import FileSource, Source
 from clipsim.models.catalogue import BUNDLED
 from clipsim.options import check_cosine, check_flag
 from clipsim.results.search import DuplicateGroup, DuplicateImage, DuplicatesResult
+from clipsim.tasks.keep_rules import KeepRules
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model
 from clipsim.tasks.search_targets import Collection, EmbeddedCollection, Target, Targets, check_models
@@ -70,16 +71,20 @@ class ArrangedGroup:
 
 
 def arrange(
-    rows: Sequence[int], sources: Sequence[Source], digests: Sequence[bytes | None], distance: Distance | None
+    rows: Sequence[int],
+    sources: Sequence[Source],
+    digests: Sequence[bytes | None],
+    distance: Distance | None,
+    keep: KeepRules,
 ) -> ArrangedGroup:
-    """Look at the files of a group, and decide.
+    """Look at the files of a group, and decide which are kept: those that come first by `keep`.
 
     `digests` are those of the files that were compared: a file with other content now is neither kept nor removable.
     `distance` tells how far two images are apart, infinite for those that are surely different; without it only
     files of the same bytes are copies.
     """
     existing = {row: file for row in rows if (file := _inspect_file(sources[row])) is not None}
-    ranked = sorted(existing, key=lambda row: (*existing[row].rank(), row))
+    ranked = sorted(existing, key=lambda row: (*keep(sources[row].name, existing[row]), row))
     kept: list[int] = []
     copy_of: dict[int, int] = {}
     unchanged: dict[int, bool] = {}
@@ -161,18 +166,21 @@ OTHER_MODEL = (
 class DuplicatesRequest:
     """What to compare, and what makes two images alike.
 
-    That is a cosine over `min_similarity` (None: the default), and with `pixels` their pixels too.
+    That is a cosine over `min_similarity` (None: the default), and with `pixels` their pixels too. `keep` are the rules
+    of `KeepRules`.
 
-    Raises UsageError for a `min_similarity` that is not a cosine.
+    Raises UsageError for a `min_similarity` that is not a cosine, and for a malformed rule.
     """
 
     targets: Sequence[Target]
     min_similarity: float | None = None
     pixels: bool = True
+    keep: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the values."""
         check_flag("pixels", self.pixels)
+        KeepRules(self.keep)
         object.__setattr__(self, "min_similarity", check_cosine("min_similarity", self.min_similarity))
 
 
@@ -197,7 +205,7 @@ def run(
                 notices.append(
                     f"pixel check skipped for {pluralise(len(check.missing), 'image')} that could not be read"
                 )
-            records = GroupRecords(collection, request.targets, groups.members(), check)
+            records = GroupRecords(collection, request.targets, groups.members(), check, request.keep)
         return DuplicatesResult(
             model=describe_model(embedder.facts),
             min_similarity=threshold,
@@ -273,8 +281,9 @@ class GroupRecords:
         targets: Sequence[Target],
         groups: Sequence[Sequence[int]],
         check: PixelCheck | None,
+        keep: Sequence[str] = (),
     ) -> None:
-        self._collection, self._check = collection, check
+        self._collection, self._check, self._keep = collection, check, KeepRules(keep)
         repeats = targets.repeats if isinstance(targets, Targets) else Repeats()
         before, changed, described = repeats.count, 0, []
         for members in groups:
@@ -291,6 +300,8 @@ class GroupRecords:
                 f"{changed:,} images of groups are not what they were when they were compared, and are no longer "
                 "taken for copies; embed them again"
             )
+        if self.groups:
+            self.notices += self._keep.notices
 
     def _is_repeated(self, repeats: Repeats, row: int) -> bool:
         source = self._collection.sources[row]
@@ -301,11 +312,11 @@ class GroupRecords:
     def _describe(self, rows: Sequence[int]) -> tuple[DuplicateGroup, ArrangedGroup]:
         collection = self._collection
         distance = None if self._check is None else self._check.distance
-        arranged = arrange(rows, collection.sources, collection.digests, distance)
+        arranged = arrange(rows, collection.sources, collection.digests, distance, self._keep)
         sizes = {row: self._size_of(row) for row in rows}
         area = {row: size[0] * size[1] if size else 0 for row, size in sizes.items()}
         copies = {*arranged.copy_of, *arranged.copy_of.values()}  # first, then what is only alike, also what is gone
-        ordered = sorted(arranged.rows, key=lambda row: (row not in copies, -area[row]))
+        ordered = sorted(arranged.rows, key=lambda row: (row not in copies, 0 if self._keep.given else -area[row]))
         digests = {collection.digests[row] for row in ordered}
         same = len(digests) == 1 and None not in digests
         images = tuple(
@@ -317,6 +328,7 @@ class GroupRecords:
                 source.index,
                 copy_of=collection.sources[arranged.copy_of[row]].name if row in arranged.copy_of else None,
                 removable=row in arranged.removable,
+                digest=digest.hex() if (digest := collection.digests[row]) is not None else None,
             )
             for row, source, cosine, (width, height) in (
                 (row, collection.sources[row], cosine, sizes[row] or (None, None))

@@ -21,8 +21,10 @@ from clipsim.tasks.search_targets import Collection, Target
 FILES_PER_STEP = 1024  # of progress
 
 
-def run(targets: Sequence[Target], progress: ProgressCallback = ignore_progress) -> DuplicatesResult:
-    """Find groups of files with the same bytes.
+def run(
+    targets: Sequence[Target], progress: ProgressCallback = ignore_progress, *, keep: Sequence[str] = ()
+) -> DuplicatesResult:
+    """Find groups of files with the same bytes; `keep` are the rules of `KeepRules`.
 
     Only files are read whose size another one has; data sets know the digests of theirs.
     """
@@ -46,7 +48,7 @@ def run(targets: Sequence[Target], progress: ProgressCallback = ignore_progress)
                     failures.append(Failure(collection.sources[row].name, digest, collection.sources[row].index))
             collection.errors += failures
             progress(Progress("reading", begin + len(part), len(rows), tuple(failures)))
-    records = GroupRecords(collection, targets, find_copies(collection.digests), None)
+    records = GroupRecords(collection, targets, find_copies(collection.digests), None, keep)
     return DuplicatesResult(
         model=None,
         min_similarity=None,
