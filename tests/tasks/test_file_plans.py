@@ -210,6 +210,36 @@ def test_names_that_are_not_utf8(tree: Path) -> None:
     assert number_name(long, 10).endswith("é (10).jpeg")
 
 
+@pytest.mark.parametrize("action", ["copy", "link", "move"])
+def test_sidecars_go_with_their_images(tree: Path, action: Literal["copy", "link", "move"]) -> None:
+    """Under the name that the image gets, never over another one; whose they are not sure to be, they stay."""
+    for name in ("one/a.jpg.xmp", "one/a.xmp", "two/a.jpg.xmp", "two/a.xmp"):
+        (tree / name).write_text(name)
+    (tree / "two" / "a.png").touch()
+    planned = plan(action, "one/a.jpg", "two/a.jpg")
+    assert {step.source: step.target for step in planned.result.steps} == {
+        "one/a.jpg": "to/a.jpg",
+        "one/a.jpg.xmp": "to/a.jpg.xmp",
+        "one/a.xmp": "to/a.xmp",
+        "two/a.jpg": "to/a (2).jpg",
+        "two/a.jpg.xmp": "to/a (2).jpg.xmp",
+    }
+    assert carry_out(planned).errors == ()
+    assert (tree / "to" / "a (2).jpg.xmp").read_text() == "two/a.jpg.xmp"
+    assert (tree / "two" / "a.xmp").exists()
+
+
+@pytest.mark.parametrize("taken", ["a.jpg.xmp", "a.xmp"])
+def test_a_name_is_free_for_the_sidecars_too(tree: Path, taken: str) -> None:
+    """Else the image gets another."""
+    (tree / "one" / "a.jpg.xmp").write_text("its own")
+    (tree / "one" / "a.xmp").write_text("its own")
+    (tree / "to").mkdir()
+    (tree / "to" / taken).write_text("another's")
+    steps = plan("move", "one/a.jpg").result.steps
+    assert [step.target for step in steps] == ["to/a (2).jpg", "to/a (2).jpg.xmp", "to/a (2).xmp"]
+
+
 def test_many_files_of_one_name() -> None:
     """Each name is offered once."""
     names = TargetNames()

@@ -221,4 +221,4 @@ def test_a_folder_that_is_gone_is_made_again(tree: Path) -> None:
     journal = carry_out(PLANS["move"]())
     shutil.rmtree(tree / "photos")
     assert undo.run(str(journal)).errors == ()
-    assert sorted(path.name for path in (tree / "photos").iterdir()) == ["a.jpg", "b.jpg"]
+    assert sorted(path.name for path in (tree / "photos").iterdir()) == ["a.jpg", "a.jpg.xmp", "b.jpg"]

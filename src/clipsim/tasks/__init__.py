@@ -4,8 +4,8 @@
 - `rank`: texts and images → scores
 - `search`: queries → the nearest images; `search_targets` is what is searched, `search_vectors` how
 - `duplicates`: groups of images that are alike; `same_files` compares bytes alone
-- `sort`, `tag`: images and labels → a plan for files; `xmp` adds keywords to a sidecar; `placements` plans what the
-  answers of other commands say, `keep_rules` which copy stays
+- `sort`, `tag`: images and labels → a plan for files; `xmp` adds keywords to one of the `sidecars`
+- `placements`: the answers of other commands → a plan; `keep_rules` say which copy stays
 - `file_plans`: a plan, and its steps carried out; `journals` records them, `undo` takes them back
 - `embed`: a data set of vectors, made in this process or by `ray`
 - `index`: the index of a data set, and what it finds

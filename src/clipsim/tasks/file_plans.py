@@ -26,6 +26,7 @@ from clipsim.results.plans import Action, FileStep, PlanResult
 from clipsim.results.search import DuplicatesResult
 from clipsim.tasks.journals import Entry, Journal, new_token
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
+from clipsim.tasks.sidecars import ImageFolders, rename_sidecar
 
 Answer: TypeAlias = ModelResult | DuplicatesResult
 MAX_NAME_BYTES = 255  # of usual file systems
@@ -90,23 +91,23 @@ def make_plan(
 ) -> FilePlan:
     """Choose a name for each file that no other file has or gets.
 
-    `answer` is what chose the images: its model, errors and warnings are those of the plan. A file that is in its
-    folder already, or whose copy or link is there, is `left` too. One without a file of its own is an error, and so is
-    a symbolic link that would be moved.
+    `answer` is what chose the images: its model, errors and warnings are those of the plan. An image's XMP sidecars go
+    with it. A file that is in its folder already, or whose copy or link is there, is `left` too. One without a file of
+    its own is an error, and so is a symbolic link that would be moved.
     """
     operations, left, failures = list[Operation](), list(left), list[Failure]()
-    names = TargetNames()
+    names, folders = TargetNames(), ImageFolders()
     for placement in placements:
         source = placement.source
         try:
-            operation = _place(action, placement, look_at(source, moves=action == "move"), names)
+            stamp = look_at(source, moves=action == "move")
         except ImageError as error:
             failures.append(Failure(source.name, str(error), source.index))
             continue
-        if operation is None:
+        planned = _place(action, placement, stamp, names, folders.find_sidecars(source.name))
+        operations += planned
+        if not planned:
             left.append(source.name)
-        else:
-            operations.append(operation)
     return finish_plan(command, operations, answer, left, failures)
 
 
@@ -143,22 +144,33 @@ def look_at(source: Source, *, moves: bool = False) -> FileStamp:
     return FileStamp.of(stat_result)
 
 
-def _place(action: Action, placement: Placement, stamp: FileStamp, names: TargetNames) -> Operation | None:
-    """The operation that gives a file its name; None where it has it, or has its copy or link there."""
-    name = placement.source.name
-    if _real_folder(name) == os.path.realpath(placement.folder):
-        names.reserve(placement.folder, os.path.basename(name))
-        return None
-    link = _link_text(name, placement.folder) if action == "link" else None
-    for target in names.candidates(placement.folder, os.path.basename(name)):
-        if not os.path.lexists(target):
+def _place(
+    action: Action, placement: Placement, stamp: FileStamp, names: TargetNames, sidecars: Sequence[str]
+) -> list[Operation]:
+    """What gives a file and its sidecars their names; nothing where it has its name, or its copy or link is there."""
+    name, folder = placement.source.name, placement.folder
+    if _real_folder(name) == os.path.realpath(folder):
+        names.reserve(folder, os.path.basename(name))
+        return []
+    link = _link_text(name, folder) if action == "link" else None
+    for target in names.candidates(folder, os.path.basename(name)):
+        if os.path.lexists(target):
+            if _holds_already(action, target, name, stamp, link):
+                return []
+            continue
+        beside = {sidecar: rename_sidecar(sidecar, name, target) for sidecar in sidecars}
+        if not any(os.path.lexists(new) for new in beside.values()) and names.reserve_all(folder, beside.values()):
             break
-        if _holds_already(action, target, name, stamp, link):
-            return None
     step = FileStep(
         action, name, target, placement.labels, placement.similarity, placement.probability, placement.keeper
     )
-    return Operation(step, stamp, placement.digest, placement.keeper_digest, link)
+    operations = [Operation(step, stamp, placement.digest, placement.keeper_digest, link)]
+    for sidecar, new in beside.items():
+        with suppress(ImageError):  # one that is no file of its own stays where it is
+            stamp = look_at(FileSource(sidecar), moves=action == "move")
+            link = _link_text(sidecar, folder) if action == "link" else None
+            operations.append(Operation(FileStep(action, sidecar, new), stamp, link=link))
+    return operations
 
 
 def _holds_already(action: Action, target: str, name: str, stamp: FileStamp, link: str | None) -> bool:
@@ -198,6 +210,10 @@ class TargetNames:
             return False
         taken.add(name.casefold())
         return True
+
+    def reserve_all(self, folder: str, paths: Iterable[str]) -> bool:
+        """Take the names of several paths in a folder; False where one of them is taken."""
+        return all(self.reserve(folder, os.path.basename(path)) for path in paths)
 
     def candidates(self, folder: str, name: str) -> Iterator[str]:
         """Paths in the folder, the name itself first, then with a number after its stem; each is then taken."""

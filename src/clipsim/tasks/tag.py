@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.errors import ClipsimError, DataError, Failure, ImageError, printable
 from clipsim.images.decode import read_xmp
-from clipsim.inputs.paths import SUFFIXES
 from clipsim.inputs.sources import Source, open_regular
 from clipsim.results.plans import FileStep
 from clipsim.tasks import rank
 from clipsim.tasks.file_plans import FilePlan, Operation, finish_plan, look_at
 from clipsim.tasks.progress import ProgressCallback, ignore_progress
 from clipsim.tasks.rank import RankRequest
+from clipsim.tasks.sidecars import ImageFolders
 from clipsim.tasks.sort import check_probabilities, check_probability, fitting_labels
 from clipsim.tasks.xmp import EMPTY, MAX_BYTES, add_keywords
-
-RAW_SUFFIXES = frozenset(
-    (
-        ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".nef",
-        ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
-    )
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -111,43 +103,3 @@ def _make(source: Source, keywords: tuple[str, ...]) -> bytes:
         if embedded := read_xmp(source):
             return add_keywords(embedded, keywords)
     return add_keywords(EMPTY, keywords)
-
-
-@dataclass
-class ImageFolders:
-    """The names in folders of images, which decide whose sidecar `IMG.xmp` is."""
-
-    _names: dict[str, dict[str, list[str]]] = field(default_factory=dict)
-
-    def find_sidecars(self, image: str) -> list[str]:
-        """The sidecars that an image has: `IMG.JPG.xmp`, as digiKam and darktable name it, and `IMG.xmp`, its own."""
-        sidecars = []
-        for base in [image, os.path.splitext(image)[0]] if self._owns_stem(image) else [image]:
-            names = (base + end for end in (".xmp", ".XMP"))
-            sidecars += [name for name in names if os.path.lexists(name)][:1]
-        return list(dict.fromkeys(sidecars))
-
-    def name_sidecar(self, image: str) -> str:
-        """The name of a new sidecar: `IMG.xmp` of a raw file, which Lightroom reads too; else `IMG.JPG.xmp`."""
-        stem, suffix = os.path.splitext(image)
-        return f"{stem}.xmp" if suffix.lower() in RAW_SUFFIXES and self._owns_stem(image) else f"{image}.xmp"
-
-    def _owns_stem(self, image: str) -> bool:
-        """Whether `IMG.xmp` is of this image: the only raw file of that stem, or the only image where none is raw."""
-        folder, name = os.path.split(image)
-        if folder not in self._names:
-            self._names[folder] = _list_images(folder)
-        images = self._names[folder].get(os.path.splitext(name)[0], [])
-        raw = [other for other in images if os.path.splitext(other)[1].lower() in RAW_SUFFIXES]
-        return (raw or images) in ([], [name])
-
-
-def _list_images(folder: str) -> dict[str, list[str]]:
-    """The image files of a folder by their stems."""
-    stems: defaultdict[str, list[str]] = defaultdict(list)
-    with suppress(OSError):
-        for name in os.listdir(folder or "."):
-            stem, suffix = os.path.splitext(name)
-            if suffix.lower() in SUFFIXES | RAW_SUFFIXES:
-                stems[stem].append(name)
-    return stems
