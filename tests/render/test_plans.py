@@ -61,9 +61,9 @@ def test_the_copy_that_stays_is_shown() -> None:
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({}, "3 files to move; 1 image left as they are. Nothing was changed; --yes carries it out."),
+        ({}, "3 files to move; 1 image left as it is. Nothing was changed; --yes carries it out."),
         ({"left": ()}, "3 files to move. Nothing was changed; --yes carries it out."),
-        ({"steps": ()}, "Nothing to do; 1 image left as they are."),
+        ({"steps": ()}, "Nothing to do; 1 image left as it is."),
         ({"applied": True, "steps": (replace(STEPS[0], done=True), STEPS[1])}, "1 of 2 files moved; 1 image left"),
         ({"command": "undo", "steps": (replace(STEPS[0], done=True),), "applied": True}, "1 of 1 step taken back."),
         ({"steps": (replace(STEPS[0], action="hardlink"),), "left": ()}, "1 file to replace by hard links. Nothing"),

@@ -6,14 +6,14 @@ import pytest
 
 from clipsim.errors import UsageError
 from clipsim.images.copies import ImageHeader
-from clipsim.tasks.duplicates import FileNow
+from clipsim.tasks.duplicates import FileState
 from clipsim.tasks.keep_rules import KeepRules
 
 
-def file(pixels: int, loss: int, size: int, modified: int) -> FileNow:
+def file(pixels: int, loss: int, size: int, modified: int) -> FileState:
     """A file with so many pixels and bytes, of that age."""
     header = ImageHeader((pixels, 1), loss, False, False, False)
-    return FileNow((pixels, size), 1, False, size, modified, header)
+    return FileState((pixels, size), 1, False, size, modified, header)
 
 
 FILES = {

@@ -176,21 +176,21 @@ def request_ranking(
 ) -> RankRequest:
     """The ranking of a whole list of images that a plan rests on; where none of them exists, the run ends."""
     shared.check_standard_input(*(images or ()), *(text_file or ()), from_file, what="for images or for labels")
-    found = _find_sources(images or (), from_file, chosen)
-    texts = list(chain(text or (), *map(read_texts, text_file or ())))
-    if not texts:
-        raise UsageError("no labels; give --text LABEL or --text-file FILE")
     from clipsim.inputs.expand import Repeats
-    from clipsim.inputs.sources import number_sources
-    from clipsim.tasks import rank
+    from clipsim.inputs.sources import find_missing, number_sources
 
     repeats = Repeats()
-    sources = list(number_sources(repeats.leave_out(found)))
-    missing = rank.find_missing(sources)
+    sources = list(number_sources(repeats.leave_out(_find_sources(images or (), from_file, chosen))))
+    labels = list(chain(text or (), *map(read_texts, text_file or ())))
+    if not labels:
+        raise UsageError("no labels; give --text LABEL or --text-file FILE")
+    missing = find_missing(sources)
     if len(missing) == len(sources):
         report_failures(missing)
         end_with_failures(len(missing), 0)
-    return rank.RankRequest.check(sources, texts, template or (), thresholds=thresholds, notices=repeats.notices)
+    from clipsim.tasks.rank import RankRequest
+
+    return RankRequest.check(sources, labels, template or (), thresholds=thresholds, notices=repeats.notices)
 
 
 def _find_sources(images: Sequence[str], from_file: str | None, chosen: NameFilter | None) -> Iterator[Source]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import end_with_failures, report_failures, report_progress, run_task
 from clipsim.cli.output import NoticePrinter, print_table, progress_bar, write
-from clipsim.cli.parameters import OUTPUT, flag, option
+from clipsim.cli.parameters import OUTPUT, flag
 from clipsim.cli.plans import MinProbability, Yes, finish_plan, print_plan_result
 from clipsim.cli.rank import request_ranking
 from clipsim.errors import UsageError, printable
@@ -26,7 +26,7 @@ def tag_command(
     min_probability: MinProbability = None,
     xmp: Annotated[bool, flag("--xmp", OUTPUT, "Write the keywords into XMP sidecars beside the images.")] = False,
     output: Annotated[
-        Literal["table", "json", "exiftool"], option("--format", None, OUTPUT, "What to print; exiftool is its CSV.")
+        Literal["table", "json", "exiftool"], shared.format_option("table, json or exiftool, the CSV that it reads")
     ] = "table",
     as_json: shared.FormatJson = False,
     yes: Yes = False,

@@ -52,7 +52,8 @@ def _describe(step: FileStep) -> dict[str, str]:
 
 def summarise_plan(result: PlanResult) -> str:
     """One line below the table: what is going to happen, or has happened."""
-    left = f"; {pluralise(len(result.left), 'image')} left as they are" if result.left else ""
+    are = "it is" if len(result.left) == 1 else "they are"
+    left = f"; {pluralise(len(result.left), 'image')} left as {are}" if result.left else ""
     if not result.steps:
         return f"Nothing to do{left}."
     if result.command == "undo":

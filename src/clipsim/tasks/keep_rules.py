@@ -9,9 +9,9 @@ from clipsim.errors import UsageError, printable
 from clipsim.inputs.paths import NameFilter
 
 if TYPE_CHECKING:
-    from clipsim.tasks.duplicates import FileNow
+    from clipsim.tasks.duplicates import FileState
 
-Order = Callable[[str, "FileNow"], tuple[float, ...]]
+Order = Callable[[str, "FileState"], tuple[float, ...]]
 _NAMED: dict[str, Order] = {
     "best": lambda _, file: file.rank(),
     "largest": lambda _, file: (-file.bytes,),
@@ -37,11 +37,11 @@ class KeepRules:
                 raise UsageError(error.message, parameter="keep", value=rule) from error
         self._rules = (*rules, "best")
 
-    def __call__(self, name: str, file: FileNow) -> tuple[float, ...]:
+    def __call__(self, name: str, file: FileState) -> tuple[float, ...]:
         """What orders a file of a group; the file that is kept has the least."""
         return tuple(value for rule in self._rules for value in self._apply(rule, name, file))
 
-    def _apply(self, rule: str, name: str, file: FileNow) -> tuple[float, ...]:
+    def _apply(self, rule: str, name: str, file: FileState) -> tuple[float, ...]:
         if rule in _NAMED:
             return _NAMED[rule](name, file)
         matches = self._patterns[rule].accepts(name)
