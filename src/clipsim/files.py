@@ -143,7 +143,8 @@ def copy_new(source: str, draft: str) -> str:
             while chunk := file.read(CHUNK_BYTES):
                 digest.update(chunk)
                 write_all(copy.fileno(), chunk)
-            shutil.copystat(source, draft)
+            with suppress(PermissionError):  # of file systems without modes, such as FAT
+                shutil.copystat(source, draft)
             os.fsync(copy.fileno())
         except OSError:
             os.unlink(draft)

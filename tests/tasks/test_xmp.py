@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from clipsim.errors import DataError
-from clipsim.tasks.xmp import EMPTY, MAX_BYTES, RDF, add_keywords
+from clipsim.tasks.xmp import EMPTY, MAX_BYTES, MAX_ELEMENTS, RDF, add_keywords
 
 DC = "http://purl.org/dc/elements/1.1/"
 LR = "http://ns.adobe.com/lightroom/1.0/"
@@ -105,6 +105,7 @@ REFUSED = {
     "a keyword that is an attribute": (wrap("/>", ' dc:subject="cat"'), "a way that is not known"),
     "a keyword without a list": (wrap("><dc:subject>cat</dc:subject></rdf:Description>"), "a way that is not known"),
     "two lists": (wrap(">" + "<dc:subject><rdf:Bag/></dc:subject>" * 2 + "</rdf:Description>"), "a way that is"),
+    "too many elements": (wrap(">" + "<a/>" * MAX_ELEMENTS + "</rdf:Description>"), "too many elements"),
     "too much": (EMPTY + b" " * MAX_BYTES, "too large"),
 }
 

@@ -12,6 +12,7 @@ from xml.sax.saxutils import escape
 from clipsim.errors import DataError
 
 MAX_BYTES = 16_000_000  # of a sidecar; darktable's with long histories have less than one
+MAX_ELEMENTS = 200_000
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 PROPERTIES = {  # the lists that hold keywords
     "http://purl.org/dc/elements/1.1/ subject": "dc",
@@ -40,7 +41,7 @@ class _Element:
     closed: bool  # by its own start tag
     inside_end: int = 0
     end: int = 0
-    text: str = ""
+    text: list[str] = field(default_factory=list)
     children: list[_Element] = field(default_factory=list)
 
 
@@ -68,7 +69,7 @@ def _insert(content: bytes, keywords: Sequence[str]) -> bytes:
         arrays = [child for child in lists[0].children if child.name in _ARRAYS]
         if len(lists) > 1 or len(arrays) != 1:
             raise DataError("its keywords are kept in a way that is not known")
-        present = {item.text.strip() for item in arrays[0].children}
+        present = {"".join(item.text).strip() for item in arrays[0].children}
         if missing := [keyword for keyword in keywords if keyword not in present]:
             edits.append(_extend(content, arrays[0], missing))
     if new:
@@ -146,9 +147,13 @@ def _parse(content: bytes) -> _Element:
     """The tree of a document, with the offsets of its elements. Raises DataError."""
     parser = expat.ParserCreate(namespace_separator=" ")
     top = _Element("", 0, 0, False)
-    stack = [top]
+    stack, count = [top], 0
 
     def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal count
+        count += 1
+        if count > MAX_ELEMENTS:
+            raise DataError("too many elements for XMP")
         at = parser.CurrentByteIndex
         match = _TAG.match(content, at)
         if match is None or set(attributes) & set(PROPERTIES):
@@ -163,7 +168,7 @@ def _parse(content: bytes) -> _Element:
         element.end = element.inside if element.closed else content.index(b">", element.inside_end) + 1
 
     def text(data: str) -> None:
-        stack[-1].text += data
+        stack[-1].text.append(data)
 
     def declare(_: str, encoding: str | None, __: int) -> None:
         if (encoding or "utf-8").lower() not in ("utf-8", "utf8", "us-ascii"):
