@@ -260,10 +260,10 @@ def apply(
             cause = str(error) if isinstance(error, ImageError) else error.strerror or str(error)
             failures.append(Failure(step.source, printable(cause)))
             if on_error != "skip" or (isinstance(error, OSError) and error.errno in _FATAL):
-                done = f"{number - 1:,} of {pluralise(len(plan.operations), 'step')} carried out"
+                done = f"{sum(step.done for step in steps):,} of {pluralise(len(plan.operations), 'step')} carried out"
                 raise ImageError(
                     f"{printable(step.source)}: {printable(cause)}; {done}",
-                    hint=f"'clipsim undo {printable(str(journal.path))}' undoes them",
+                    hint=journal.hint,
                 ) from error
         steps.append(step)
         errors += failures

@@ -107,6 +107,11 @@ class Journal:
         """Write a line to the disk. Raises DataError where that fails; the journal is then as it was."""
         self._append(entry.to_line())
 
+    @property
+    def hint(self) -> str:
+        """How to take back what was done."""
+        return f"'clipsim undo {printable(str(self.path))}' undoes what was done"
+
     def _append(self, line: bytes) -> None:
         try:
             write_all(self._descriptor, line)
@@ -114,7 +119,8 @@ class Journal:
         except OSError as error:
             with suppress(OSError):
                 os.ftruncate(self._descriptor, self._length)
-            raise DataError(f"{printable(str(self.path))}: cannot write the journal ({error.strerror})") from error
+            message = f"{printable(str(self.path))}: cannot write the journal ({error.strerror})"
+            raise DataError(message, hint=self.hint) from error
         self._length += len(line)
 
 
