@@ -129,7 +129,11 @@ def rename_new(source: str, target: str) -> None:
             raise
     else:
         sync_folder(os.path.dirname(target))
-        os.unlink(source)
+        try:
+            os.unlink(source)
+        except OSError:
+            os.unlink(target)
+            raise
 
 
 def copy_new(source: str, draft: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from file_trees import contents, snapshot
+from file_trees import across_file_systems, contents, snapshot
 
 from clipsim.errors import Failure, ImageError
 from clipsim.files import digest_file
@@ -196,6 +196,28 @@ def test_other_failures_are_skipped_or_end_the_run(tree: Path) -> None:
     result = carry_out(planned, progress=lambda step: reported.extend(step.failures))
     assert result.done == 3
     assert list(result.errors) == reported
+
+
+@pytest.mark.parametrize("other_system", [True, False])
+def test_a_move_whose_original_cannot_be_removed(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, other_system: bool
+) -> None:
+    """Changes nothing but that its folder is made."""
+    planned = plan("move", "one/a.jpg", "one/b.jpg")
+    original, before = os.unlink, snapshot(tree / "one")
+    if other_system:
+        across_file_systems(monkeypatch, tree / "to")
+
+    def unlink(path: str) -> None:
+        if "/one/" in path:
+            raise OSError(errno.EACCES, "Permission denied")
+        original(path)
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    result = carry_out(planned)
+    assert [failure.error for failure in result.errors] == ["Permission denied"] * 2
+    assert snapshot(tree / "one") == before
+    assert list((tree / "to").iterdir()) == []
 
 
 def test_names_that_are_not_utf8(tree: Path) -> None:

@@ -248,7 +248,7 @@ def apply(
     result. Raises ImageError for a full disk, and for the first failure where `on_error` is not "skip"; DataError where
     the journal cannot be written.
     """
-    steps, errors = [], list(plan.result.errors)
+    steps, errors = list[FileStep](), list(plan.result.errors)
     folders = FolderMaker(journal)
     for number, operation in enumerate(plan.operations, start=1):
         failures = []
@@ -402,7 +402,7 @@ def replace_file(draft: str, target: str) -> None:
 
 @contextmanager
 def discarded_on_error(draft: str) -> Iterator[None]:
-    """Remove a draft that does not get its name."""
+    """Remove a draft that does not get its name, or a copy whose original cannot be removed."""
     try:
         yield
     except (OSError, ImageError):
@@ -430,7 +430,7 @@ def move_file(source: str, target: str, draft: str, digest: str) -> None:
         before = FileStamp.of(os.stat(source))
         copy_file(source, target, draft, digest)
         sync_folder(os.path.dirname(target))
-        if FileStamp.of(os.stat(source)) != before:
-            os.unlink(target)
-            raise ImageError(CHANGED) from error
-        os.unlink(source)
+        with discarded_on_error(target):
+            if FileStamp.of(os.stat(source)) != before:
+                raise ImageError(CHANGED) from error
+            os.unlink(source)
