@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import socket
@@ -21,6 +22,8 @@ from numpy.typing import NDArray
 from pictures import saved
 from PIL import Image
 
+from clipsim.server.bodies import parse_body
+from clipsim.server.served_models import call_in_loop
 from clipsim.tasks.search_targets import find_targets
 
 Serve = Callable[..., Any]
@@ -327,3 +330,45 @@ def test_only_allowed_origins_get_permission(serve: Serve) -> None:
 
     assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (204, "https://example.org")
     assert (other.status_code, "access-control-allow-origin" in other.headers) == (403, False)
+
+
+def test_a_batch_is_answered_in_one_step(serve: Serve, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model's thread wakes the event loop once for all requests of a batch, which takes the interpreter from it."""
+    client = serve()
+    rank(client, "red")  # the texts have their vectors
+    (encoder,) = machine.encoders
+    wakers: list[str] = []
+
+    def call(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+        wakers.append(threading.current_thread().name)
+        call_in_loop(loop, function)
+
+    monkeypatch.setattr("clipsim.server.served_models.call_in_loop", call)
+    slow_down(monkeypatch, 0.05)
+    encoder.image_batches.clear()
+    with ThreadPoolExecutor(40) as pool:
+        list(pool.map(lambda name: rank(client, name), COLOURS * 20))
+
+    assert max(encoder.image_batches) > 1
+    assert wakers.count("model") == len(encoder.image_batches)
+
+
+def test_only_large_bodies_go_to_a_thread(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small one is parsed where it comes in, in less time than the way to a thread takes."""
+    client = serve()
+    threads: list[str] = []
+
+    def parse(*given: Any) -> Any:
+        threads.append(threading.current_thread().name.partition("_")[0])
+        return parse_body(*given)
+
+    monkeypatch.setattr("clipsim.server.application.parse_body", parse)
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8))
+    answers = [
+        client.post("/v1/rank", files=[("images", ("a.png", content))], data={"texts": ["red"]})
+        for content in (PNGS["red"], saved(noise, "PNG"))
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert threads[0] != "requests"
+    assert threads[1] == "requests"

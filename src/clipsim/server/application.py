@@ -52,7 +52,11 @@ from clipsim.vectors.similarity import unit_rows
 PAGE = Path(__file__).parent / "page"
 PAGE_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 MAX_TOP = 1_000
-WORKERS = 2  # threads that parse bodies and write answers; as many make thumbnails
+WORKERS = 2  # threads that parse large bodies and write large answers; as many make thumbnails
+# A body and an answer that are smaller are parsed and written in the event loop: they take less than a millisecond or
+# two, and the way to a thread and back takes a quarter of one.
+SMALL_BODY_BYTES = 262_144
+SMALL_ANSWER_NUMBERS = 2_048
 Made = TypeVar("Made")
 
 
@@ -88,7 +92,7 @@ class Service:
 
     async def rank(self, request: Request) -> Response:
         """Images and texts → `clipsim.rank/1`, as `clipsim rank --json` prints it."""
-        body = await self._read(request, RANK_FIELDS)
+        body, small = await self._read(request, RANK_FIELDS)
         model = self.find(body.get("model"))
 
         def check() -> RankRequest:
@@ -100,15 +104,18 @@ class Service:
             check_answer(len(texts), len(images))
             return RankRequest.check(images, texts, templates)
 
-        ranking = await self._work(check)
+        ranking = await self._work(check, here=small)
         sources = list(ranking.sources)
         _charge(request, len(sources) * model.image_bytes)
         outcomes, prompts = await model.embed(sources, ranking.texts, ranking.templates)
-        return await self._answer(request, lambda: format_json(score(model.embedder, ranking, prompts, outcomes)))
+        scores = len(ranking.texts) * len(sources)
+        return await self._answer(
+            request, lambda: format_json(score(model.embedder, ranking, prompts, outcomes)), numbers=scores
+        )
 
     async def embeddings(self, request: Request) -> Response:
         """Texts and images → unit vectors, in the shape of OpenAI's API."""
-        body = await self._read(request, EMBEDDINGS_FIELDS)
+        body, small = await self._read(request, EMBEDDINGS_FIELDS)
         model = self.find(body.get("model"))
         dimensions = model.embedder.facts.embed_dim
         if take_number(body, "dimensions", dimensions) != dimensions:
@@ -124,7 +131,7 @@ class Service:
             check_work(texts, ())
             return images, tuple(clean_texts(texts)[0]), positions, texts
 
-        images, distinct, positions, texts = await self._work(check)
+        images, distinct, positions, texts = await self._work(check, here=small)
         _charge(request, len(images) * model.image_bytes)
         outcomes, prompts = await model.embed(images, distinct)
         rows = {text: row for row, text in enumerate(distinct)}
@@ -146,11 +153,11 @@ class Service:
             head = f'"object": "list", "model": {name}, "usage": {usage}, "warnings": {warnings}'
             return f'{{{head}, "data": [{", ".join(data)}]}}'
 
-        return await self._answer(request, write)
+        return await self._answer(request, write, numbers=len(positions) * dimensions)
 
     async def search(self, request: Request) -> Response:
         """Texts and images → `clipsim.search/1` among the images that are served."""
-        body = await self._read(request, SEARCH_FIELDS)
+        body, small = await self._read(request, SEARCH_FIELDS)
         model = self.find(body.get("model"))
         collection = model.collection
         if collection is None:
@@ -177,7 +184,7 @@ class Service:
                 min_similarity=take_number(body, "min_similarity", None),
             )
 
-        search = await self._work(check)
+        search = await self._work(check, here=small)
         _charge(request, len(search.images) * model.image_bytes)
         result = await model.search(search)
 
@@ -188,7 +195,8 @@ class Service:
                     match["thumbnail"] = f"/v1/thumbnails/{self.images.number(match['image'])}"
             return to_json(record)
 
-        return await self._answer(request, write)
+        matches = sum(len(query.results) for query in result.queries)
+        return await self._answer(request, write, numbers=matches)
 
     async def thumbnail(self, request: Request) -> Response:
         """A small image of the served ones, by its number in an answer of /v1/search."""
@@ -201,20 +209,26 @@ class Service:
             raise RequestError(404, "there is no such image")
         return Response(content, media_type="image/webp")
 
-    async def _read(self, request: Request, fields: Iterable[str]) -> dict[str, Any]:
-        """The fields of a body, all of which are known."""
+    async def _read(self, request: Request, fields: Iterable[str]) -> tuple[dict[str, Any], bool]:
+        """The fields of a body, all of which are known, and whether it is a small one."""
         header, content = await read_body(request)
-        body = await self._work(lambda: parse_body(header, content, self.settings.max_images))
+        small = len(content) <= SMALL_BODY_BYTES
+        body = await self._work(lambda: parse_body(header, content, self.settings.max_images), here=small)
         check_fields(body, fields)
-        return body
+        return body, small
 
-    async def _answer(self, request: Request, write: Callable[[], str]) -> Response:
-        content = await self._work(lambda: write().encode())
+    async def _answer(self, request: Request, write: Callable[[], str], *, numbers: int) -> Response:
+        """What `write` gives, which has about so many numbers."""
+        content = await self._work(lambda: write().encode(), here=numbers <= SMALL_ANSWER_NUMBERS)
         _charge(request, len(content))
         return Response(content, media_type="application/json")
 
-    async def _work(self, function: Callable[[], Made], pool: ThreadPoolExecutor | None = None) -> Made:
-        """Run a function in a thread, unless the request is cancelled before its turn."""
+    async def _work(
+        self, function: Callable[[], Made], pool: ThreadPoolExecutor | None = None, *, here: bool = False
+    ) -> Made:
+        """Run a function, in a thread unless `here`, and unless the request is cancelled before its turn."""
+        if here:
+            return function()
         pool = pool or self._workers
         return await self._slots[pool].run(lambda: pool.submit(function))
 

@@ -7,10 +7,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future, InvalidStateError
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -60,38 +61,61 @@ class Slots:
         """Submit, once a thread is free, and wait for the result."""
         await self._free.acquire()
         loop = asyncio.get_running_loop()
-
-        def release(_: object) -> None:
-            with suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(self._free.release)
-
+        answer: asyncio.Future[Answer] = loop.create_future()
         try:
             future = submit()
         except BaseException:
             self._free.release()
             raise
-        future.add_done_callback(release)  # not when the caller goes: the thread is busy until it ends
-        return await asyncio.wrap_future(future)
+
+        def settle() -> None:  # not when the caller goes: the thread is busy until it ends
+            self._free.release()
+            if not answer.done():
+                settle_future(answer, CancelledError() if future.cancelled() else future.exception() or future.result())
+
+        future.add_done_callback(lambda _: call_in_loop(loop, settle))
+        try:
+            return await answer
+        finally:
+            future.cancel()
+
+
+def call_in_loop(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    """Call a function in the thread of an event loop, unless it is closed."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(function)
+
+
+def settle_future(future: asyncio.Future[Any], outcome: Any) -> None:
+    """Give a future its result or, where the outcome is one, its error, unless it was cancelled."""
+    if future.done():
+        return
+    if isinstance(outcome, CancelledError):
+        future.cancel()
+    elif isinstance(outcome, BaseException):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
 
 
 @dataclass(eq=False)
 class _Job:
     """Images to encode, or a function to call, and what is computed of it."""
 
+    future: asyncio.Future[Any]
     prepared: Sequence[Prepared] = ()
     function: Callable[[Check], Any] | None = None
-    future: Future[Any] = field(default_factory=Future)
 
 
 class ModelThread:
-    """The thread that runs an embedder's model; requests wait in its queue.
+    """The thread that runs an embedder's model; requests of one event loop wait in its queue.
 
     Requests that wait together share batches. `on_batch` is told the number of images of each batch; `expected`
     returns how many requests are being prepared: a batch that is not full waits only where there are any. New vectors
     of images are kept in `cache`.
 
-    A future that is cancelled takes its work with it: what waits leaves the queue, and what has begun ends with the
-    batch that is being computed.
+    Cancelling a call takes its work with it: what waits leaves the queue, and what has begun ends with the batch that
+    is being computed.
     """
 
     def __init__(
@@ -114,13 +138,15 @@ class ModelThread:
         """The number of requests that wait."""
         return len(self._queue)
 
-    def embed(self, prepared: Sequence[Prepared]) -> Future[list[Outcome]]:
+    async def embed(self, prepared: Sequence[Prepared]) -> list[Outcome]:
         """The vectors of one request's images, in order."""
-        return self._put(_Job(prepared))
+        outcomes: list[Outcome] = await self._put(_Job(asyncio.get_running_loop().create_future(), prepared))
+        return outcomes
 
-    def call(self, function: Callable[[Check], Answer]) -> Future[Answer]:
+    async def call(self, function: Callable[[Check], Answer]) -> Answer:
         """Run a function in the thread; it calls what it is given before each step, which ends it once cancelled."""
-        return self._put(_Job(function=function))
+        answer: Answer = await self._put(_Job(asyncio.get_running_loop().create_future(), function=function))
+        return answer
 
     def close(self, *, wait: bool = True) -> None:
         """Drop what waits; with `wait`, return once the batch that is being computed has ended."""
@@ -128,38 +154,39 @@ class ModelThread:
             self._closed = True
             waiting, self._queue = self._queue, deque()
             self._changed.notify_all()
-        for job in waiting:
-            job.future.cancel()
+        self._settle(waiting, [CancelledError()] * len(waiting))
         if wait:
             self._thread.join(CLOSE_SECONDS)
 
-    def _put(self, job: _Job) -> Future[Any]:
+    async def _put(self, job: _Job) -> Any:
         with self._changed:
             self._queue.append(job)
             self._changed.notify()
-        job.future.add_done_callback(lambda future: self._drop(job) if future.cancelled() else None)
-        return job.future
-
-    def _drop(self, job: _Job) -> None:
-        """Take a job that was cancelled out of the queue."""
-        with self._changed:
-            if job in self._queue:
+        try:
+            return await job.future
+        except asyncio.CancelledError:
+            with self._changed, suppress(ValueError):  # it has been taken
                 self._queue.remove(job)
+            raise
 
     def _run(self) -> None:
         while jobs := self._take():
+            outcomes: Sequence[Any]
             try:
-                if jobs[0].function is not None:
-                    self._call(jobs[0], jobs[0].function)
-                else:
-                    self._encode(jobs)
-            except CancelledError:
-                for job in jobs:
-                    job.future.cancel()
+                outcomes = self._encode(jobs) if jobs[0].function is None else [self._call(jobs[0], jobs[0].function)]
             except BaseException as error:  # raised where the answer is waited for
-                for job in jobs:
-                    with suppress(InvalidStateError):  # answered before, or cancelled
-                        job.future.set_exception(error)
+                outcomes = [error] * len(jobs)
+            self._settle(jobs, outcomes)
+
+    def _settle(self, jobs: Sequence[_Job], outcomes: Sequence[Any]) -> None:
+        """Answer jobs. The event loop is woken once for all: each time, it may take the interpreter from the model."""
+
+        def settle() -> None:
+            for job, outcome in zip(jobs, outcomes, strict=True):
+                settle_future(job.future, outcome)
+
+        if jobs:
+            call_in_loop(jobs[0].future.get_loop(), settle)
 
     def _take(self) -> list[_Job]:
         """The next job; with images, the others that fill its batch. None once it is closed."""
@@ -184,35 +211,29 @@ class ModelThread:
                 self._changed.wait(left)
             return taken
 
-    def _call(self, job: _Job, function: Callable[[Check], Any]) -> None:
+    def _call(self, job: _Job, function: Callable[[Check], Any]) -> Any:
         def check() -> None:
             if job.future.cancelled() or self._closed:
                 raise CancelledError
 
-        answer = function(check)
-        with suppress(InvalidStateError):  # cancelled just now
-            job.future.set_result(answer)
+        return function(check)
 
-    def _encode(self, jobs: Sequence[_Job]) -> None:
-        """Encode the images of some jobs, in batches in order, and answer each."""
-        jobs = [job for job in jobs if not job.future.cancelled()]
-        prepared = [one for job in jobs for one in job.prepared]
+    def _encode(self, jobs: Sequence[_Job]) -> list[list[Outcome]]:
+        """The vectors of the images of each job, encoded in batches in order; none of a job that was cancelled."""
+        parts = [() if job.future.cancelled() else job.prepared for job in jobs]
+        prepared = [one for part in parts for one in part]
         outcomes: list[Outcome] = []
         size = self._embedder.batch_size
         for start in range(0, len(prepared), size):
             if self._closed or all(job.future.cancelled() for job in jobs):
                 raise CancelledError
-            part = prepared[start : start + size]
-            for batch in embed_images(self._embedder.encoder, part, batch_size=size, cache=self._cache):
-                outcomes += batch
-            encoded = sum(one.pixels is not None for one in part)
-            if encoded:
+            batch = prepared[start : start + size]
+            for vectors in embed_images(self._embedder.encoder, batch, batch_size=size, cache=self._cache):
+                outcomes += vectors
+            if encoded := sum(one.pixels is not None for one in batch):
                 self._on_batch(encoded)
-        start = 0
-        for job in jobs:
-            with suppress(InvalidStateError):  # cancelled just now
-                job.future.set_result(outcomes[start : start + len(job.prepared)])
-            start += len(job.prepared)
+        rest = iter(outcomes)
+        return [list(islice(rest, len(part))) for part in parts]
 
 
 class ServedModel:
@@ -308,7 +329,7 @@ class ServedModel:
             result = find(self.embedder, request, queries, lambda _: check(), notices=self._notices)
             return self._images.rename(result, [] if self.collection is None else self.collection.errors)
 
-        return await asyncio.wrap_future(self._find_running()[1].call(compute))
+        return await self._find_running()[1].call(compute)
 
     def close(self, *, wait: bool = True) -> None:
         """Close the cache and remove what is temporary; with `wait`, once the batch that is computed has ended."""
@@ -345,7 +366,7 @@ class ServedModel:
         cached = sum(one.features is not None for one in prepared)
         self._metrics.cached.inc(cached)
         self._metrics.computed.inc(len(prepared) - cached)
-        outcomes: list[Outcome] = await asyncio.wrap_future(self._find_running()[1].embed(prepared))
+        outcomes = await self._find_running()[1].embed(prepared)
         good = []
         for index, outcome in enumerate(outcomes):
             if isinstance(outcome, Failure):
@@ -359,7 +380,7 @@ class ServedModel:
         key = (texts, templates)
         if (vectors := self._texts.get(key)) is not None:
             return vectors
-        return await asyncio.wrap_future(self._find_running()[1].call(lambda check: self._compute_texts(key, check)))
+        return await self._find_running()[1].call(lambda check: self._compute_texts(key, check))
 
     def _compute_texts(self, key: tuple[tuple[str, ...], tuple[str, ...]], check: Check) -> TextVectors:
         if (vectors := self._texts.get(key)) is not None:  # by a request just before
