@@ -31,6 +31,12 @@ _OTHER_COMMANDS = {
     "dedupe": "duplicates",
     "dupes": "duplicates",
     "dups": "duplicates",
+    "organize": "sort",
+    "organise": "sort",
+    "move": "sort",
+    "keywords": "tag",
+    "revert": "undo",
+    "restore": "undo",
     "encode": "embed",
     "embeddings": "embed",
     "test": "evaluate",
@@ -75,6 +81,8 @@ _OTHER_OPTIONS = {
     "-j": "--workers",
     "--silent": "--quiet",
     "--print0": "--null",
+    "-y": "--yes",
+    "--apply": "--yes",
 }
 _QUERY_OPTIONS = ("-t", "--text", "--text-file", "--image")
 _RANK_OPTIONS = ("--sort-by", "--top-images")  # which search lacks
@@ -102,7 +110,7 @@ def missing_texts(command: str, words: Sequence[str], message: str, remedy: str)
     texts = [word for word in words if not names_input(word)]
     if not texts:
         return UsageError(message, hint=remedy)
-    paths = [word for word in words if word not in texts] or (["."] if command == "rank" else [])
+    paths = [word for word in words if word not in texts] or ([] if command == "search" else ["."])
     meant = _suggest([command, *_shorten(paths), *_as_options(texts), *_without(sys.argv[2:], words)])
     return UsageError(message, hint=f"did you mean: {meant}")
 

@@ -166,6 +166,7 @@ def rank_command(
 
 
 def request_ranking(
+    command: str,
     images: list[str] | None,
     text: list[str] | None,
     text_file: list[str] | None,
@@ -183,7 +184,7 @@ def request_ranking(
     sources = list(number_sources(repeats.leave_out(_find_sources(images or (), from_file, chosen))))
     labels = list(chain(text or (), *map(read_texts, text_file or ())))
     if not labels:
-        raise UsageError("no labels; give --text LABEL or --text-file FILE")
+        raise missing_texts(command, images or (), "no labels", "give --text LABEL or --text-file FILE")
     missing = find_missing(sources)
     if len(missing) == len(sources):
         report_failures(missing)

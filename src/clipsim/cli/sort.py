@@ -39,7 +39,7 @@ def sort_command(
     as_json = as_json or output == "json"
     notices = run.notices()
     names = shared.choose_names(include, exclude)
-    ranking = request_ranking(images, text, text_file, template, from_file, names, thresholds)
+    ranking = request_ranking("sort", images, text, text_file, template, from_file, names, thresholds)
     from clipsim.tasks import sort
 
     request = sort.SortRequest(ranking, *chosen, min_probability)

@@ -45,7 +45,7 @@ def tag_command(
         raise UsageError("--format exiftool prints keywords and changes nothing; give it without --yes and --json")
     notices = run.notices()
     names = shared.choose_names(include, exclude)
-    ranking = request_ranking(images, text, text_file, template, from_file, names, thresholds)
+    ranking = request_ranking("tag", images, text, text_file, template, from_file, names, thresholds)
     if not xmp:
         _check_separator(ranking.texts)
     from clipsim.tasks import tag
