@@ -221,6 +221,7 @@ def call_everything(value: Any, session: clipsim.Session) -> dict[str, Callable[
         "where": lambda: session.search(value, "red"),
         "plus": lambda: session.search("red.png", "red", plus=value),
         "minus": lambda: session.search("red.png", "red", minus=value),
+        "plus_images": lambda: session.search("red.png", "red", plus_images=value),
         "include": lambda: session.search("red.png", "red", include=value),
         "positives": lambda: session.threshold("red", value, recall=0.5),
         "negatives": lambda: session.threshold("red", "red.png", value, recall=0.5),

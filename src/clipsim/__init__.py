@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from clipsim.results.rank import RankResult as RankResult
     from clipsim.results.search import DuplicatesResult as DuplicatesResult
     from clipsim.results.search import SearchResult as SearchResult
-    from clipsim.session import ImageInput as ImageInput
-    from clipsim.session import ImageInputs as ImageInputs
     from clipsim.session import Session as Session
+    from clipsim.tasks.arguments import ImageInput as ImageInput
+    from clipsim.tasks.arguments import ImageInputs as ImageInputs
 
 _MODULES = {
     "available_models": "clipsim.compat",
@@ -53,8 +53,8 @@ _MODULES = {
     "threshold": "clipsim.api.evaluation",
     "compare": "clipsim.api.evaluation",
     "Session": "clipsim.session",
-    "ImageInput": "clipsim.session",
-    "ImageInputs": "clipsim.session",
+    "ImageInput": "clipsim.tasks.arguments",
+    "ImageInputs": "clipsim.tasks.arguments",
     "ClipsimError": "clipsim.errors",
     "ClipsimWarning": "clipsim.errors",
     "RankResult": "clipsim.results.rank",

@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar, Union
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, TypeVar
 
 import clipsim
 from clipsim import tasks
 from clipsim.embedding.embedder import Embedder
 from clipsim.errors import NoInputError, issue_warnings
-from clipsim.inputs.arguments import make_sources
+from clipsim.inputs.arguments import make_sources, make_weighted_sources
 from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.sources import Source
 from clipsim.options import ModelOptions, OnError, RunOptions, check_flag, check_path
 from clipsim.results.rank import RankResult
 from clipsim.tasks import rank as rank_task
+from clipsim.tasks.arguments import ImageInputs, WeightedImages, WeightedTexts
 from clipsim.tasks.rank import NOTHING_USABLE, RankRequest, nothing_usable
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-else:
-    Image = object  # a PIL image, in whose place type hints have any object: Pillow is not imported for them
-
-ImageInput: TypeAlias = Union[  # noqa: UP007 (which evaluates where one of them is `object`)
-    str, os.PathLike[str], bytes, BinaryIO, NDArray[np.uint8], Image, Source, Mapping[str, object]
-]
-ImageInputs: TypeAlias = Iterable[ImageInput] | ImageInput
 
 
 class Session:
@@ -181,11 +169,14 @@ class Session:
         texts: Iterable[str] | str = (),
         *,
         images: ImageInputs = (),
-        plus: Iterable[str] | str = (),
-        minus: Iterable[str] | str = (),
+        plus: WeightedTexts = (),
+        minus: WeightedTexts = (),
+        plus_images: WeightedImages = (),
+        minus_images: WeightedImages = (),
         weight: float = 1.0,
         templates: Iterable[str] | str = (),
         top: int = 10,
+        skip: int = 0,
         min_similarity: float | None = None,
         thresholds: tasks.Thresholds | None = None,
         deduplicate: bool = True,
@@ -199,13 +190,16 @@ class Session:
         where
             What is searched: folders that `embed` wrote, and images as `rank` takes them.
         texts, images
-            The queries, at least one. An image of the queries is not in its own answer.
-        plus, minus, weight
-            Texts that are added to and subtracted from every query, and their factor; a query's vector has length 1.
+            The queries, at least one. An image of the queries that is among those searched comes first in its answer.
+        plus, minus, plus_images, minus_images
+            Texts and images that are added to and subtracted from every query, whose vector has length 1 again; a
+            mapping has a weight for each text, or for each path of an image.
+        weight
+            The weight of those that have none of their own.
         templates, deduplicate
             As for `rank`.
-        top
-            How many images are found for each query.
+        top, skip
+            How many images are found for each query, after so many nearer ones are left out.
         min_similarity
             The least cosine of an image that is found, from -1 to 1.
         thresholds
@@ -242,9 +236,12 @@ class Session:
             make_sources(images),
             plus=plus,
             minus=minus,
+            plus_images=make_weighted_sources(plus_images, "plus_images"),
+            minus_images=make_weighted_sources(minus_images, "minus_images"),
             templates=templates,
             weight=weight,
             top=top,
+            skip=skip,
             min_similarity=min_similarity,
             thresholds=thresholds,
             chosen=chosen,

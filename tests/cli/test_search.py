@@ -56,15 +56,39 @@ def test_every_kind_of_query(clipsim: Clipsim, colour_model: FakeEncoder, colour
         (None, str(colours / "blue.png"), ["green"], ["red"]),
     ]  # fmt: skip
     assert [[Path(match["image"]).stem for match in query["results"]] for query in result["queries"]] == [
-        ["red"], ["green"], ["green"], ["green"],
+        ["red"], ["green"], ["green"], ["blue"],
     ]  # fmt: skip
+    assert [match["same"] for match in result["queries"][3]["results"]] == ["file"]
     assert all(query["results"][0]["rank"] == 1 for query in result["queries"])
+
+
+def test_additions_with_weights(
+    clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number and a colon before a text or a file; a file with such a name is itself."""
+    monkeypatch.chdir(colours)
+    Path("2:green.png").write_bytes(Path("green.png").read_bytes())
+    ended = clipsim(
+        "search", ".", "red", "--plus", "0.5:lime", "--plus", "navy", "--minus", "1:5:30 pm", "--minus", "16 :9",
+        "--plus-image", ".25:blue.png", "--minus-image", "2:green.png", "--weight", "3", "--json",
+    )  # fmt: skip
+    (query,) = json.loads(ended.out)["queries"]
+    label = clipsim("search", ".", "red", "--plus", "0.5:lime", "--minus-image", "blue.png", "-q").out.splitlines()[1]
+
+    assert [(added["text"], added["image"], added["weight"]) for added in query["additions"]] == [
+        ("lime", None, 0.5), ("navy", None, 3.0), (None, "blue.png", 0.25), ("5:30 pm", None, -1.0),
+        ("16 :9", None, -3.0), (None, "2:green.png", -3.0),
+    ]  # fmt: skip
+    assert label == "red + 0.5 × lime − blue.png"
+    assert [match["rank"] for match in query["results"]] == [1, 2, 3, 4]
+    rest = clipsim("search", ".", "red", "--plus", "0.5:lime", "--skip", "3", "--top", "1", "--format", "csv")
+    assert rest.out.splitlines()[1].startswith("red,,4,")
 
 
 @pytest.mark.parametrize(
     ("options", "lines"),
     [
-        (["--format", "csv"], ["text,query_image,rank,image,similarity", "red,,1,"]),
+        (["--format", "csv"], ["text,query_image,rank,image,similarity,same,copies", "red,,1,"]),
         (["--format", "jsonl"], ['{"text": "red", "image": null, ']),
     ],
 )
@@ -173,6 +197,10 @@ def test_inputs_that_cannot_be_used(clipsim: Clipsim, colour_model: FakeEncoder,
         (["search", "x", "-t", "a", "--top", "0"], 2, "0"),
         (["search", "x", "-t", "a", "--weight", "much"], 2, "number"),
         (["search", "x", "-t", "a", "--weight", "nan"], 2, "--weight nan: not a number"),
+        (["search", "x", "-t", "a", "--plus", "2:b", "--plus", "b"], 2, "--plus names a text more than once"),
+        (["search", "x", "-t", "a", "--plus-image", "{tmp}"], 2, "--plus-image takes one image"),
+        (["search", "{tmp}/colours", "-t", "a", "--minus-image", "2:none.png", "-q"], 1, "none.png: no such file"),
+        (["search", "x", "-t", "a", "--skip", "-1"], 2, "'-1' is not a whole number from 0"),
         (["search", "x", "-t", "a", "--min-similarity", "2"], 2, "from -1 to 1"),
         (["search", "x", "-t", "a", "--include", ""], 2, "a pattern"),
         (["search", "{tmp}/colours", "-t", "blue", "--minus", "blue", "-q"], 2, "nothing is left of the query 'blue'"),

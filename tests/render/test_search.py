@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 
@@ -14,15 +15,25 @@ from clipsim.render.json import format_duplicates_csv, format_json, format_lines
 from clipsim.render.search import build_duplicates_table, build_index_table, build_search_tables
 from clipsim.results.base import ModelRecord
 from clipsim.results.datasets import IndexResult
-from clipsim.results.search import DuplicateGroup, DuplicateImage, DuplicatesResult, Match, QueryMatches, SearchResult
+from clipsim.results.search import (
+    AddedQuery,
+    DuplicateGroup,
+    DuplicateImage,
+    DuplicatesResult,
+    Match,
+    QueryMatches,
+    SearchResult,
+)
 
 MODEL = ModelRecord("ViT-B-32", "openai", 512, 224, 100.0, None, "softmax")
 NAMES = ("a.png", 'odd "name",\n\x1b[31m.png', "caf\udce9.png")
 FOUND = tuple(Match(rank, name, 0.5 / rank) for rank, name in enumerate(NAMES, start=1))
+ADDITIONS = (AddedQuery("night", None, 1.0), AddedQuery("people", None, -1.0))
 ANSWERS = SearchResult(
     model=MODEL, device="cpu", precision="fp32", engine="onnx", searched=92,
-    queries=(QueryMatches("a house", None, ("night",), ("people",), FOUND),
-     QueryMatches(None, "b.png", ("night",), ("people",), FOUND[:1]), QueryMatches("none", None, (), (), ())),
+    queries=(QueryMatches("a house", None, ("night",), ("people",), FOUND, 1.0, ADDITIONS),
+     QueryMatches(None, "b.png", ("night",), ("people",), FOUND[:1], 1.0, ADDITIONS),
+     QueryMatches("none", None, (), (), ())),
     errors=(Failure("bad.png", "an empty file"),), warnings=("a notice",),
 )  # fmt: skip
 GROUPS = DuplicatesResult(
@@ -53,7 +64,10 @@ def test_the_json_of_a_search_is_the_schema() -> None:
     assert (record["schema"], record["searched"]) == ("clipsim.search/1", 92)
     assert record["queries"][0] == {
         "text": "a house", "image": None, "plus": ["night"], "minus": ["people"], "weight": 1.0,
-        "results": [{"rank": rank, "image": name, "similarity": round(0.5 / rank, 7), "index": None}
+        "additions": [{"text": "night", "image": None, "weight": 1.0},
+                      {"text": "people", "image": None, "weight": -1.0}],
+        "results": [{"rank": rank, "image": name, "similarity": round(0.5 / rank, 7), "index": None,
+                     "same": None, "copies": None}
                     for rank, name in enumerate(NAMES, start=1)],
     }  # fmt: skip
     assert record["errors"] == [{"path": "bad.png", "error": "an empty file", "index": None}]
@@ -72,10 +86,10 @@ def test_the_csv_of_a_search() -> None:
     """A match a line, which a reader of CSV gives back."""
     rows = list(csv.reader(io.StringIO("".join(format_search_csv(ANSWERS)))))
 
-    assert rows[0] == ["text", "query_image", "rank", "image", "similarity"]
+    assert rows[0] == ["text", "query_image", "rank", "image", "similarity", "same", "copies"]
     assert rows[1:] == [
-        ["a house", "", "1", NAMES[0], "0.5"], ["a house", "", "2", NAMES[1], "0.25"],
-        ["a house", "", "3", NAMES[2], "0.1666667"], ["", "b.png", "1", NAMES[0], "0.5"],
+        ["a house", "", "1", NAMES[0], "0.5", "", ""], ["a house", "", "2", NAMES[1], "0.25", "", ""],
+        ["a house", "", "3", NAMES[2], "0.1666667", "", ""], ["", "b.png", "1", NAMES[0], "0.5", "", ""],
     ]  # fmt: skip
 
 
@@ -256,3 +270,21 @@ def test_one_thing_is_not_many() -> None:
 
     assert drawn([*build_search_tables(found, 80)])[0].endswith(" · 1 image")
     assert drawn([*build_duplicates_table(alike, 80)])[0] == "1 image · 0 groups"
+
+
+def test_what_an_image_is_stands_beside_its_cosine() -> None:
+    """The query's own file, another one of the same bytes, one of several copies; in a table of 80 columns."""
+    results = (
+        Match(1, "b.png", 1.0, same="file", copies=12), Match(2, "c.png", 1.0, same="bytes"),
+        Match(3, f"{'long-' * 20}.png", 0.5, copies=1),
+    )  # fmt: skip
+    result = dataclasses.replace(ANSWERS, queries=(QueryMatches(None, "b.png", (), (), results),))
+    lines = drawn(list(build_search_tables(result, 80)), 80)
+
+    assert [line.split() for line in lines[4:6]] == [
+        ["1", "1.0000", "same", "file,", "1", "of", "12", "b.png"], ["2", "1.0000", "same", "bytes", "c.png"],
+    ]  # fmt: skip
+    assert lines[6].split()[:2] == ["3", "0.5000"]
+    assert "long-" in lines[6]
+    assert max(map(len, lines)) <= 80
+    assert len(lines) == 8

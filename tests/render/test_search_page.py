@@ -7,7 +7,15 @@ from pages import HOSTILE_NAMES, parse_page
 from clipsim.errors import Failure, printable
 from clipsim.render.search_page import format_duplicates_page, format_search_page
 from clipsim.results.base import ModelRecord
-from clipsim.results.search import DuplicateGroup, DuplicateImage, DuplicatesResult, Match, QueryMatches, SearchResult
+from clipsim.results.search import (
+    AddedQuery,
+    DuplicateGroup,
+    DuplicateImage,
+    DuplicatesResult,
+    Match,
+    QueryMatches,
+    SearchResult,
+)
 
 MODEL = ModelRecord("ViT-B-32", "openai", 512, 224, 100.0, None, "softmax")
 
@@ -33,7 +41,8 @@ def matches(*names: str) -> tuple[Match, ...]:
 
 def test_a_group_for_each_query() -> None:
     """Rank, similarity and name of each image, with its thumbnail; the whole query as the heading."""
-    house = QueryMatches("a house", None, ("night",), ("people",), matches("a/x.png", "b.png"))
+    additions = (AddedQuery("night", None, 1.0), AddedQuery("people", None, -1.0))
+    house = QueryMatches("a house", None, ("night",), ("people",), matches("a/x.png", "b.png"), 1.0, additions)
     page = parse_page(format_search_page(make_search(house, QueryMatches("sea", None, (), (), ())), {"b.png": b"RIFF"}))
     first, second = page.find("section", class_="group")
 
@@ -50,9 +59,11 @@ def test_a_group_for_each_query() -> None:
 
 
 def test_the_image_of_a_query_is_shown() -> None:
-    """Beside its name."""
-    query = QueryMatches(None, "house.png", (), (), matches("a.png"))
+    """Beside its name; where it is among the images searched, that is said under it."""
+    query = QueryMatches(None, "house.png", (), (), (Match(1, "house.png", 1.0, same="file"), *matches("a.png")))
     page = parse_page(format_search_page(make_search(query), {"house.png": b"RIFF"}))
+
+    assert [entry.text.count("same file") for entry in page.find("section", class_="group")[0].find("li")] == [1, 0]
 
     (heading,) = page.find("section", class_="group")[0].find("h2")
     assert heading.text == "house.png"

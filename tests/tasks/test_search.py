@@ -75,7 +75,7 @@ def names_below(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("place", ["folder", "vectors", "both"])
 def test_texts_and_images_with_plus_and_minus(machine: Machine, pictures: Path, tmp_path: Path, place: str) -> None:
-    """Each query's best pictures are those of a plain computation; an image of the query is not in its own answer."""
+    """Each query's best pictures are those of a plain computation; an image of the query comes first."""
     pytest.importorskip("pyarrow")
     paths = names_below(pictures)
     where: list[Path] = [pictures]
@@ -100,14 +100,18 @@ def test_texts_and_images_with_plus_and_minus(machine: Machine, pictures: Path, 
         assert_matches(query, expected(paths, vector(*TEXTS[colour]) + change, 5))
     for query, own in zip(result.queries[2:], (paths[3], paths[30]), strict=True):
         others = [path for path in paths if path != own]
-        assert_matches(query, expected(others, vector_of(own) + change, 5))
+        first, rest = query.results[0], expected(others, vector_of(own) + change, 4)
+        assert (first.image, first.same, first.rank) == (own, "file", 1)
+        assert first.similarity == pytest.approx(expected([own], vector_of(own) + change, 1)[0][1], abs=1e-4)
+        assert_matches(query, [(own, first.similarity), *rest])
+        assert {match.same for match in query.results[1:]} == {None}
 
 
 @pytest.mark.parametrize("place", ["folder", "vectors"])
-def test_copies_of_a_querys_image_are_the_query(
+def test_copies_of_a_querys_image_come_first(
     machine: Machine, pictures: Path, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same bytes by any name, and the same file by another path, are left out; there are many of them."""
+    """The same file, also by another path, then the same bytes by any name; there are many of them."""
     pytest.importorskip("pyarrow")
     own = pictures / "half0" / "00.png"
     for number in range(12):
@@ -120,8 +124,14 @@ def test_copies_of_a_querys_image_are_the_query(
         where = tmp_path / "vectors" if place == "vectors" else pictures
         (answer,) = session.search(where, images="half0/00.png", top=30).queries
         (red, _) = session.search(where, "red", images="half0/00.png", top=60).queries
+        (second,) = session.search(where, images="half0/00.png", top=20, skip=10).queries
 
-    assert_matches(answer, expected(others, vector_of(own), 30))
+    assert [match.same for match in answer.results] == ["file", *["bytes"] * 12, *[None] * 17]
+    assert answer.results[0].image == str(own)
+    assert [match.image for match in answer.results[13:]] == [name for name, _ in expected(others, vector_of(own), 17)]
+    assert [(match.rank, match.image) for match in second.results] == [
+        (match.rank, match.image) for match in answer.results[10:]
+    ]
     assert len(red.results) == 52
 
 
@@ -136,8 +146,51 @@ def test_a_picture_that_has_changed_since_is_known_by_its_path(
         Image.open(own).point(lambda value: min(255, value + 1)).save(own)
         (answer,) = session.search(tmp_path / "vectors", images=os.path.relpath(own), top=60).queries
 
-    assert len(answer.results) == 39
-    assert str(own) not in [match.image for match in answer.results]
+    assert len(answer.results) == 40
+    assert (answer.results[0].image, answer.results[0].same) == (str(own), "file")
+    assert {match.same for match in answer.results[1:]} == {None}
+
+
+def test_each_addition_has_its_weight(machine: Machine, pictures: Path) -> None:
+    """Texts and images, added and subtracted; those without a weight have that of all."""
+    paths = names_below(pictures)
+    with clipsim.open() as session:
+        result = session.search(
+            pictures, "red", plus={"blue": 0.25}, minus=["white"], plus_images={paths[3]: 2}, minus_images=paths[30],
+            weight=0.5, top=40,
+        )  # fmt: skip
+        with pytest.raises(ImageError, match=r"none\.png: no such file"):
+            session.search(pictures, "red", plus_images="none.png")
+        for wrong in ({"plus": {"a": "much"}}, {"minus_images": {paths[0]: float("nan")}}, {"skip": -1}):
+            with pytest.raises(UsageError, match="|".join(wrong)):
+                session.search(pictures, "red", **wrong)
+    target = vector(1, 0, 0) + 0.25 * vector(0, 0, 1) - 0.5 * vector(1, 1, 1)
+    target = target + 2 * vector_of(paths[3]) - 0.5 * vector_of(paths[30])
+    (query,) = result.queries
+
+    assert_matches(query, expected(paths, target, 40))
+    assert query.to_dict()["additions"] == [
+        {"text": "blue", "image": None, "weight": 0.25}, {"text": None, "image": paths[3], "weight": 2.0},
+        {"text": "white", "image": None, "weight": -0.5}, {"text": None, "image": paths[30], "weight": -0.5},
+    ]  # fmt: skip
+    assert query.label == f"red + 0.25 × blue + 2 × {paths[3]} − 0.5 × white − 0.5 × {paths[30]}"
+
+
+@pytest.mark.parametrize("place", ["folder", "vectors"])
+def test_the_rest_of_an_answer(machine: Machine, pictures: Path, tmp_path: Path, place: str) -> None:
+    """What is skipped and what is shown are together the answer without skipping; its ranks go on."""
+    pytest.importorskip("pyarrow")
+    with clipsim.open() as session:
+        if place == "vectors":
+            session.embed(pictures, tmp_path / "vectors", dtype="fp32")
+        where = tmp_path / "vectors" if place == "vectors" else pictures
+        (whole,) = session.search(where, "red", top=40).queries
+        (rest,) = session.search(where, "red", top=15, skip=30).queries
+        (none,) = session.search(where, "red", skip=40).queries
+
+    assert rest.results == whole.results[30:]
+    assert rest.results[0].rank == 31
+    assert none.results == ()
 
 
 def test_templates_are_averaged(machine: Machine, pictures: Path) -> None:
@@ -307,7 +360,8 @@ def test_the_request_says_what_it_changed() -> None:
     """Blanks and repetitions, of all texts."""
     request = SearchRequest.check((), ["a", "a "], [FileSource("x")], plus=" b", minus=("c", "c"))
 
-    assert (request.texts, request.plus, request.minus) == (("a",), ("b",), ("c",))
+    assert request.texts == ("a",)
+    assert [(added.text, added.weight) for added in request.additions] == [("b", 1.0), ("c", -1.0)]
     assert len(request.notices) == 4
 
 

@@ -12,7 +12,8 @@ from clipsim.errors import issue_warnings
 from clipsim.inputs.sources import Source
 from clipsim.options import ModelOptions, OnError, RunOptions, make_options
 from clipsim.results.rank import RankResult
-from clipsim.session import ImageInputs, Session
+from clipsim.session import Session
+from clipsim.tasks.arguments import ImageInputs, WeightedImages, WeightedTexts
 
 
 def open(
@@ -168,11 +169,14 @@ def search(
     texts: Iterable[str] | str = (),
     *,
     images: ImageInputs = (),
-    plus: Iterable[str] | str = (),
-    minus: Iterable[str] | str = (),
+    plus: WeightedTexts = (),
+    minus: WeightedTexts = (),
+    plus_images: WeightedImages = (),
+    minus_images: WeightedImages = (),
     weight: float = 1.0,
     templates: Iterable[str] | str = (),
     top: int = 10,
+    skip: int = 0,
     min_similarity: float | None = None,
     thresholds: tasks.Thresholds | None = None,
     deduplicate: bool = True,
@@ -195,7 +199,9 @@ def search(
 
     Parameters
     ----------
-    where, texts, images, plus, minus, weight, templates, top, min_similarity, thresholds, deduplicate, include, exclude
+    where, texts, images, plus, minus, plus_images, minus_images, weight, templates, top, skip, min_similarity
+        As for `Session.search`.
+    thresholds, deduplicate, include, exclude
         As for `Session.search`.
     model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`.
@@ -220,9 +226,12 @@ def search(
             images=images,
             plus=plus,
             minus=minus,
+            plus_images=plus_images,
+            minus_images=minus_images,
             weight=weight,
             templates=templates,
             top=top,
+            skip=skip,
             min_similarity=min_similarity,
             thresholds=thresholds,
             deduplicate=deduplicate,

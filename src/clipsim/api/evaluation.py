@@ -14,7 +14,7 @@ from clipsim.embedding.embedder import Embedder
 from clipsim.errors import issue_warnings
 from clipsim.inputs.lists import as_list
 from clipsim.options import OnError, make_options
-from clipsim.session import ImageInputs
+from clipsim.tasks.arguments import ImageInputs
 
 ModelNames = Iterable[str | os.PathLike[str] | None] | str | os.PathLike[str] | None
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated
@@ -44,13 +45,28 @@ def search_command(
         list[str] | None, option("--image", "FILE", INPUTS, "Find images similar to this one (repeatable).")
     ] = None,
     plus: Annotated[
-        list[str] | None, option("--plus", "TEXT", TEXTS, "A text that is added to every query (repeatable).")
+        list[str] | None,
+        option(
+            "--plus", "[W:]TEXT", TEXTS, "A text that is added to every query, with a weight if given (repeatable)."
+        ),
     ] = None,
     minus: Annotated[
-        list[str] | None, option("--minus", "TEXT", TEXTS, "A text that is subtracted from every query (repeatable).")
+        list[str] | None,
+        option("--minus", "[W:]TEXT", TEXTS, "A text that is subtracted from every query, likewise (repeatable)."),
     ] = None,
-    weight: Annotated[float, option("--weight", "W", TEXTS, "How much --plus and --minus count.")] = 1.0,
+    plus_image: Annotated[
+        list[str] | None,
+        option("--plus-image", "[W:]FILE", INPUTS, "An image that is added to every query, likewise (repeatable)."),
+    ] = None,
+    minus_image: Annotated[
+        list[str] | None,
+        option("--minus-image", "[W:]FILE", INPUTS, "An image that is subtracted, likewise (repeatable)."),
+    ] = None,
+    weight: Annotated[
+        float, option("--weight", "W", TEXTS, "The weight of what is added or subtracted without one of its own.")
+    ] = 1.0,
     top: Annotated[int, option("--top", "N", OUTPUT, "The N best images of each query.", min=1)] = 10,
+    skip: Annotated[int, option("--skip", "N", OUTPUT, "Leave out the N best: --skip 10 is the next page.", min=0)] = 0,
     min_similarity: Annotated[float | None, shared.min_similarity("Only images with at least this cosine.")] = None,
     thresholds: shared.Thresholds = None,
     template: shared.Templates = None,
@@ -99,12 +115,15 @@ def search_command(
     request = search.SearchRequest.check(
         (),
         texts,
-        map(_find_query_image, image or ()),
-        plus=plus or (),
-        minus=minus or (),
+        [_find_image(name, "--image") for name in image or ()],
+        plus=_split_weights(plus, "--plus"),
+        minus=_split_weights(minus, "--minus"),
+        plus_images=_find_weighted_images(plus_image, "--plus-image"),
+        minus_images=_find_weighted_images(minus_image, "--minus-image"),
         templates=template or (),
         weight=weight,
         top=top,
+        skip=skip,
         min_similarity=min_similarity,
         thresholds=thresholds,
         chosen=shared.choose_names(include, exclude),
@@ -128,8 +147,40 @@ def search_command(
     end_with_failures(len(result.errors), result.searched if result.queries else 0)
 
 
-def _find_query_image(name: str) -> Source:
-    """The image of an --image. Raises UsageError for what stands for several images."""
+_WEIGHT = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+):(?=\s*\S)")
+
+
+def _split_weights(texts: Iterable[str] | None, name: str) -> dict[str, float | None] | list[str]:
+    """Texts with the weights that they begin with; a list where none does. Raises UsageError for one named twice.
+
+    >>> _split_weights(["0.5:snow", "night", "1:5:30 pm"], "--plus")
+    {'snow': 0.5, 'night': None, '5:30 pm': 1.0}
+    """
+    pairs = [_split_weight(text) for text in texts or ()]
+    if all(weight is None for _, weight in pairs):
+        return [text for text, _ in pairs]
+    weights = dict(pairs)
+    if len(weights) < len(pairs):
+        raise UsageError(f"{name} names a text more than once; give each one weight")
+    return weights
+
+
+def _split_weight(text: str) -> tuple[str, float | None]:
+    found = _WEIGHT.match(text)
+    return (text, None) if found is None else (text[found.end() :], float(found[1]))
+
+
+def _find_weighted_images(names: Iterable[str] | None, option_name: str) -> list[tuple[Source, float | None]]:
+    """The images of an option with their weights; a file that is named like one with a weight is itself."""
+    images = []
+    for name in names or ():
+        path, weight = (name, None) if os.path.lexists(name) else _split_weight(name)
+        images.append((_find_image(path, option_name), weight))
+    return images
+
+
+def _find_image(name: str, option_name: str) -> Source:
+    """The one image that an option names. Raises UsageError for what stands for several images."""
     from clipsim.inputs.sources import FileSource
     from clipsim.inputs.urls import UrlSource, as_path, is_table, is_tar, is_url
 
@@ -139,7 +190,9 @@ def _find_query_image(name: str) -> Source:
     if kind is None and glob.has_magic(path) and not os.path.lexists(path):
         kind = "a pattern"
     if kind is not None:
-        raise UsageError(f"--image takes one image, and {printable(name)} is {kind}; repeat --image for several")
+        raise UsageError(
+            f"{option_name} takes one image, and {printable(name)} is {kind}; repeat {option_name} for several"
+        )
     return UrlSource(path) if is_url(path) else FileSource(path)
 
 

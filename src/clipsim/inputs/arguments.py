@@ -45,6 +45,20 @@ def make_sources(images: object, name: str = "images", *, first: int = 0) -> Ite
             index += 1
 
 
+def make_weighted_sources(images: object, name: str) -> Iterator[tuple[Source, float | None]]:
+    """Images as `make_sources` takes them, or a mapping of paths to weights → sources with their weights.
+
+    The weight of an image that has none of its own is None. Raises as `make_sources` does.
+    """
+    if isinstance(images, Mapping) and images and all(isinstance(weight, float | int) for weight in images.values()):
+        for image, weight in images.items():
+            for source in make_sources(image, name):
+                yield source, weight
+    else:
+        for source in make_sources(images, name):
+            yield source, None
+
+
 def list_arguments(images: object, name: str = "images") -> Iterable[object]:
     """One image, or an iterable of images → an iterable of images.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clipsim.results.search import DuplicatesResult, SearchResult
 
 CSV_FIELDS = ("image", "text", "similarity", "probability")
-SEARCH_CSV_FIELDS = ("text", "query_image", "rank", "image", "similarity")
+SEARCH_CSV_FIELDS = ("text", "query_image", "rank", "image", "similarity", "same", "copies")
 EXIFTOOL_FIELDS = ("SourceFile", "XMP-dc:Subject", "XMP-lr:HierarchicalSubject")
 KEYWORD_SEPARATOR = ", "  # as `exiftool -sep ', '` reads it
 DUPLICATES_CSV_FIELDS = ("group", "same_bytes", "image", "similarity", "width", "height", "copy_of", "removable")

@@ -28,6 +28,7 @@ from clipsim.render.search import (
     DUPLICATES_REMARK,
     SEARCH_REMARK,
     describe_kinship,
+    describe_match,
     describe_size,
     duplicates_title,
     search_title,
@@ -185,7 +186,11 @@ def build_preview_search(
     for query in result.queries:
         yield Text(printable(query.label, width), style="bold")
         entries = (
-            (thumbnails.get(match.image), match.image, [Text(f"{match.rank}. {match.similarity:.4f}")])
+            (
+                thumbnails.get(match.image),
+                match.image,
+                [Text(" · ".join(filter(None, (f"{match.rank}. {match.similarity:.4f}", describe_match(match)))))],
+            )
             for match in query.results
         )
         yield _table(entries, preview, width) if query.results else Text("none", style="dim")

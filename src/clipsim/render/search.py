@@ -11,7 +11,14 @@ from rich.text import Text
 from clipsim.errors import pluralise, printable
 from clipsim.render.parts import empty_table, remark, shorten_all, title
 from clipsim.results.datasets import EmbedResult, IndexResult
-from clipsim.results.search import DuplicateGroup, DuplicateImage, DuplicatesResult, QueryMatches, SearchResult
+from clipsim.results.search import (
+    DuplicateGroup,
+    DuplicateImage,
+    DuplicatesResult,
+    Match,
+    QueryMatches,
+    SearchResult,
+)
 
 MIN_NAME_WIDTH = 16  # cells; names are not shortened below this
 FIXED_WIDTH = 18  # cells that similarity and the space between columns take
@@ -39,14 +46,23 @@ SEARCH_REMARK = remark("The cosine similarity of each image and the query; compa
 
 
 def _build_matches(query: QueryMatches, width: int, whole_names: bool) -> Table:
-    table = empty_table(["rank", "similarity", "image"], right=[0, 1])
+    notes = list(map(describe_match, query.results))
+    noted = max(map(len, notes), default=0)
+    table = empty_table(["rank", "similarity", *([""] if noted else []), "image"], right=[0, 1])
     names = [match.image for match in query.results]
-    room = width - FIXED_WIDTH - max(len("rank"), len(str(len(names))))
-    for match, name in zip(query.results, _fit(names, room, whole_names), strict=True):
-        table.add_row(str(match.rank), f"{match.similarity:.4f}", Text(name))
+    ranks = max((len(str(match.rank)) for match in query.results), default=0)
+    room = width - FIXED_WIDTH - max(len("rank"), ranks) - (noted + 2 if noted else 0)
+    for match, note, name in zip(query.results, notes, _fit(names, room, whole_names), strict=True):
+        table.add_row(str(match.rank), f"{match.similarity:.4f}", *([note] if noted else []), Text(name))
     if not query.results:
         table.add_row("", "", Text("none", style="dim"))
     return table
+
+
+def describe_match(match: Match) -> str:
+    """What stands beside the cosine of an image: that it is the query's own, how many copies it is one of."""
+    same = "" if match.same is None else f"same {match.same}"
+    return ", ".join(filter(None, (same, f"1 of {match.copies:,}" if (match.copies or 1) > 1 else "")))
 
 
 def _fit(names: Sequence[str], room: int, whole_names: bool) -> list[str]:

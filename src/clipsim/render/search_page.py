@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from clipsim.errors import pluralise
 from clipsim.render.page import data_uri, list_run_facts
 from clipsim.render.rank_page import Group, make_tile, render_gallery
+from clipsim.render.search import describe_match
 from clipsim.results.search import DuplicateGroup, DuplicatesResult, QueryMatches, SearchResult
 
 
@@ -17,7 +18,15 @@ def format_search_page(result: SearchResult, thumbnails: Mapping[str, bytes]) ->
 
     def group_of(query: QueryMatches) -> Group:
         tiles = [
-            make_tile(match.image, thumbnails.get(match.image), match.similarity, low, high) for match in query.results
+            make_tile(
+                match.image,
+                thumbnails.get(match.image),
+                match.similarity,
+                low,
+                high,
+                note=tuple(filter(None, [describe_match(match)])),
+            )
+            for match in query.results
         ]
         source = None if query.image is None else data_uri(thumbnails.get(query.image))
         return Group(query.label, tiles, "" if tiles else "none: no image is near enough", source)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from clipsim.errors import Failure, round_significant
 from clipsim.results.base import ModelRecord, ModelResult, Result, plain_fields
@@ -14,25 +14,42 @@ class Match:
     """One image that was found: `rank` counts from 1, `similarity` is the cosine with the query.
 
     `index` is its position among all that were searched, from 0: inputs with folders and patterns expanded, and the
-    rows of data sets.
+    rows of data sets. `same` is "file" where it is the file of the query's image, "bytes" where it is another file with
+    the same content, else None. `copies` is the number of images that it stands for, itself included, where a search
+    shows one of several copies; else None.
     """
 
     rank: int
     image: str
     similarity: float
     index: int | None = field(default=None, compare=False)
+    same: Literal["file", "bytes"] | None = None
+    copies: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """An element of "results"; numbers have seven significant digits."""
         return {**vars(self), "similarity": round_significant(self.similarity)}
 
 
+@dataclass(frozen=True)
+class AddedQuery:
+    """A text, or the name of an image, whose vector was added to a query `weight` times; below 0 it was subtracted."""
+
+    text: str | None
+    image: str | None
+    weight: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """An element of "additions"."""
+        return plain_fields(self)
+
+
 @dataclass(frozen=True, repr=False)
 class QueryMatches:
     """One query and its matches, best first.
 
-    The query is a `text` or the name of an `image`; the texts in `plus` and `minus` were added and subtracted,
-    each `weight` times.
+    The query is a `text` or the name of an `image`. `additions` are the texts and images that were added and
+    subtracted; `plus` and `minus` the texts among them, `weight` the weight of those without one of their own.
     """
 
     text: str | None
@@ -41,6 +58,7 @@ class QueryMatches:
     minus: tuple[str, ...]
     results: tuple[Match, ...]
     weight: float = 1.0
+    additions: tuple[AddedQuery, ...] = ()
 
     def __repr__(self) -> str:
         """Short, whatever the number of matches."""
@@ -50,14 +68,16 @@ class QueryMatches:
     def label(self) -> str:
         """The query in one line, as it was typed.
 
-        >>> QueryMatches("a house", None, ("night",), ("people",), ()).label
-        'a house + night − people'
-        >>> QueryMatches("a house", None, ("night",), (), (), 0.5).label
-        'a house + 0.5 × night'
+        >>> added = AddedQuery("night", None, 1.0), AddedQuery(None, "sea.jpg", -0.5)
+        >>> QueryMatches("a house", None, ("night",), (), (), additions=added).label
+        'a house + night − 0.5 × sea.jpg'
         """
-        times = "" if self.weight == 1 else f"{self.weight:g} × "
         words = [self.text if self.text is not None else str(self.image)]
-        words += [f"+ {times}{text}" for text in self.plus] + [f"− {times}{text}" for text in self.minus]
+        for added in self.additions:
+            times = "" if abs(added.weight) == 1 else f"{abs(added.weight):g} × "
+            words.append(
+                f"{'−' if added.weight < 0 else '+'} {times}{added.image if added.text is None else added.text}"
+            )
         return " ".join(words)
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,6 +88,7 @@ class QueryMatches:
             "plus": list(self.plus),
             "minus": list(self.minus),
             "weight": self.weight,
+            "additions": [added.to_dict() for added in self.additions],
             "results": [match.to_dict() for match in self.results],
         }
 

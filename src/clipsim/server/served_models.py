@@ -321,8 +321,7 @@ class ServedModel:
 
     async def search(self, request: SearchRequest) -> SearchResult:
         """What `tasks.search.run` gives for a request, with the names that clients know. Raises as `embed` does."""
-        texts = (*request.texts, *request.plus, *request.minus)
-        outcomes, prompts = await self.embed(request.images, texts, request.templates)
+        outcomes, prompts = await self.embed(request.all_images, request.all_texts, request.templates)
 
         def compute(check: Check) -> SearchResult:
             queries = make_queries(request, prompts.vectors, outcomes)

@@ -1,6 +1,6 @@
 """One module a command: a request → its result; nothing is parsed and nothing printed.
 
-- `progress`: how far any of them is
+- `progress`: how far any of them is; `arguments` what a Python caller may pass
 - `rank`: texts and images → scores
 - `search`: queries → the nearest images; `search_targets` is what is searched, `search_vectors` how
 - `duplicates`: groups of images that are alike; `same_files` compares bytes alone

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import Outcome
 from clipsim.embedding.pipeline import Pipeline, read_thumbnails
-from clipsim.errors import Failure, UsageError, printable, round_significant
+from clipsim.errors import Failure, ImageError, UsageError, printable, round_significant
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.expand import identify_name
 from clipsim.inputs.paths import NameFilter
@@ -22,7 +23,7 @@ from clipsim.inputs.sources import FileSource, Source
 from clipsim.inputs.texts import MAX_QUOTED, check_templates, clean_texts
 from clipsim.options import as_number, as_whole, check_cosine, check_flag
 from clipsim.results.loaded import LoadedThresholds
-from clipsim.results.search import Match, QueryMatches, SearchResult
+from clipsim.results.search import AddedQuery, Match, QueryMatches, SearchResult
 from clipsim.store.dataset import Dataset
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model
@@ -34,24 +35,36 @@ from clipsim.vectors.similarity import Vectors, mean_of_templates, unit_rows
 
 DEFAULT_TOP = 10
 
+TextWeights: TypeAlias = Mapping[str, float] | Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Addition:
+    """A text or an image whose vector is added to every query `weight` times; below 0 it is subtracted."""
+
+    text: str | None
+    image: Source | None
+    weight: float
+
 
 @dataclass(frozen=True)
 class SearchRequest:
     """The arguments of a search, checked before a model is opened.
 
     `targets` are searched; of data sets only the images whose names `chosen` accepts. Each of `texts` and `images` is a
-    query; `plus` and `minus` are added to and subtracted from every one with the `weight`. The `top` best images of
-    each are found, and of these the ones of at least `min_similarity` and the text's own of the `thresholds`.
+    query; the `additions` are added to every one. The `top` best images of each are found after the first `skip`, and
+    of these the ones of at least `min_similarity` and the text's own of the `thresholds`. `weight` is the one of the
+    additions that have none of their own.
     """
 
     targets: Sequence[Target | EmbeddedCollection]
     texts: tuple[str, ...]
     images: tuple[Source, ...] = ()
-    plus: tuple[str, ...] = ()
-    minus: tuple[str, ...] = ()
+    additions: tuple[Addition, ...] = ()
     templates: tuple[str, ...] = ()
     weight: float = 1.0
     top: int = DEFAULT_TOP
+    skip: int = 0
     min_similarity: float | None = None
     chosen: NameFilter | None = None
     notices: tuple[str, ...] = ()
@@ -64,11 +77,14 @@ class SearchRequest:
         texts: Iterable[str] | str = (),
         images: Iterable[Source] = (),
         *,
-        plus: Iterable[str] | str = (),
-        minus: Iterable[str] | str = (),
+        plus: Iterable[str] | TextWeights | str = (),
+        minus: Iterable[str] | TextWeights | str = (),
+        plus_images: Iterable[tuple[Source, float | None]] = (),
+        minus_images: Iterable[tuple[Source, float | None]] = (),
         templates: Iterable[str] | str = (),
         weight: float = 1.0,
         top: int = DEFAULT_TOP,
+        skip: int = 0,
         min_similarity: float | None = None,
         thresholds: Thresholds | None = None,
         chosen: NameFilter | None = None,
@@ -76,17 +92,12 @@ class SearchRequest:
     ) -> SearchRequest:
         """Strip the texts, and with `deduplicate` drop repeated ones; read the thresholds.
 
-        Raises UsageError for no query, an empty text or one that is not a string, a template without `{}`, numbers out
-        of range, and thresholds with queries that are not texts alone; DataError for thresholds that cannot be read, or
-        lack one of the texts.
+        `plus` and `minus` are texts, or texts with their weights. Raises UsageError for no query, an empty text or one
+        that is not a string, a template without `{}`, numbers out of range, and thresholds with queries that are not
+        texts alone; DataError for thresholds that cannot be read, or lack one of the texts.
         """
         check_flag("deduplicate", deduplicate)
-        cleaned, notices = [], []
-        for name, unchecked in (("texts", texts), ("plus", plus), ("minus", minus)):
-            kept, text_notices = clean_texts(unchecked, name, deduplicate=deduplicate or name != "texts")
-            cleaned.append(tuple(kept))
-            notices += text_notices
-        queries, added, subtracted = cleaned
+        queries, notices = clean_texts(texts, deduplicate=deduplicate)
         images = tuple(images)
         if not (queries or images):
             raise UsageError("no query; give at least one text or image")
@@ -94,22 +105,68 @@ class SearchRequest:
             raise UsageError("not a number", parameter="weight", value=weight)
         if (count := as_whole(top)) is None or count < 1:
             raise UsageError("not a positive integer", parameter="top", value=top)
-        if thresholds is not None and (images or added or subtracted):
+        if (left_out := as_whole(skip)) is None or left_out < 0:
+            raise UsageError("not a positive integer or 0", parameter="skip", value=skip)
+        additions: list[Addition] = []
+        for sign, name, added_texts, added_images in (
+            (1, "plus", plus, plus_images), (-1, "minus", minus, minus_images)
+        ):  # fmt: skip
+            weighted, text_notices = _weigh_texts(added_texts, name, factor)
+            notices += text_notices
+            additions += [Addition(text, None, sign * own_weight) for text, own_weight in weighted.items()]
+            for image, image_weight in added_images:
+                own_weight = _check_weight(f"{name}_images", factor if image_weight is None else image_weight)
+                additions.append(Addition(None, image, sign * own_weight))
+        if thresholds is not None and (images or additions):
             raise UsageError("a threshold is of a text alone, not of an image, nor of a text with plus or minus")
         return cls(
             targets,
-            queries,
+            tuple(queries),
             images,
-            added,
-            subtracted,
+            tuple(additions),
             check_templates(templates),
             factor,
             count,
+            left_out,
             check_cosine("min_similarity", min_similarity),
             chosen,
             tuple(notices),
             None if thresholds is None else read_thresholds(thresholds, queries),
         )
+
+    @property
+    def all_texts(self) -> tuple[str, ...]:
+        """The texts whose vectors are needed: those of the queries, then those that are added."""
+        return (*self.texts, *(added.text for added in self.additions if added.text is not None))
+
+    @property
+    def all_images(self) -> tuple[Source, ...]:
+        """The images whose vectors are needed: those of the queries, then those that are added."""
+        return (*self.images, *(added.image for added in self.additions if added.image is not None))
+
+
+def _weigh_texts(
+    texts: Iterable[str] | TextWeights | str, name: str, default: float
+) -> tuple[dict[str, float], list[str]]:
+    """Texts, each once, with their weights; and notices of what was changed."""
+    if not (isinstance(texts, Mapping) and texts and all(map(_is_weight, texts.values()))):
+        kept, notices = clean_texts(texts, name)  # which refuses other mappings
+        return dict.fromkeys(kept, default), notices
+    kept, notices = clean_texts(list(texts), name)
+    weights = {
+        text.strip(): default if weight is None else _check_weight(name, weight) for text, weight in texts.items()
+    }
+    return {text: weights[text] for text in kept}, notices
+
+
+def _is_weight(value: object) -> bool:
+    return isinstance(value, float | int | None)
+
+
+def _check_weight(name: str, weight: object) -> float:
+    if (number := as_number(weight)) is None:
+        raise UsageError("a weight is a number", parameter=name, value=weight)
+    return number
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,8 +187,8 @@ def run(embedder: Embedder, request: SearchRequest, progress: ProgressCallback =
     Sources are embedded, or their vectors found in the cache; data sets of vectors are read.
 
     Raises DatasetError for a data set and DataError for thresholds of another model, TextError for a text that is too
-    long, UsageError where `plus` and `minus` cancel a query out, and with `on_error="raise"` ImageError for the first
-    unusable image.
+    long, UsageError where the additions cancel a query out, and ImageError for an unusable image among them, with
+    `on_error="raise"` for the first unusable image of all.
     """
     notices = check_models(request.targets, embedder)
     if isinstance(request.targets, Targets):
@@ -147,41 +204,54 @@ def run(embedder: Embedder, request: SearchRequest, progress: ProgressCallback =
             pipelines[0].start()  # images are decoded while the model is loaded for the queries
         if request.thresholds is not None:
             check_conditions(request.thresholds, embedder.facts, request.templates)
-        texts = (*request.texts, *request.plus, *request.minus)
         vectors = np.zeros((0, embedder.facts.embed_dim), np.float32)
-        if texts:
-            vectors = mean_of_templates(embedder.embed_texts(texts, request.templates).features)
+        if request.all_texts:
+            vectors = mean_of_templates(embedder.embed_texts(request.all_texts, request.templates).features)
         outcomes: list[Outcome] = []
-        if request.images:
-            with closing(embedder.open_pipeline(request.images)) as pipeline:
+        if request.all_images:
+            with closing(embedder.open_pipeline(request.all_images)) as pipeline:
                 outcomes = [outcome for batch in embedder.embed_images(pipeline) for outcome in batch]
         queries = make_queries(request, vectors, outcomes)
         return find(embedder, request, queries, progress, notices=notices, pipelines=pipelines)
 
 
 def make_queries(request: SearchRequest, vectors: Vectors, outcomes: Sequence[Outcome]) -> Queries:
-    """The vectors of a request's texts, of `plus` and of `minus`, in this order, and its images' → its queries.
+    """The vectors of a request's `all_texts` and the outcomes of its `all_images` → its queries.
 
-    Raises UsageError where `plus` and `minus` cancel a query out.
+    Raises UsageError where the additions cancel a query out, ImageError where an image among them cannot be used.
     """
     usable = [Query(text, None, vector) for text, vector in zip(request.texts, vectors, strict=False)]
     failures, unusable = [], []
-    for number, (source, outcome) in enumerate(zip(request.images, outcomes, strict=True), len(request.texts)):
+    for number, (source, outcome) in enumerate(zip(request.images, outcomes, strict=False), len(request.texts)):
         if isinstance(outcome, Failure):
             failures.append(Failure(outcome.image, outcome.error))  # `index` is among what is searched
             unusable.append(number)
         else:
             path = os.path.abspath(source.name) if isinstance(source, FileSource) else None  # noqa: PTH100
             usable.append(Query(None, source.name, unit_rows(outcome.features[None])[0], path, outcome.digest))
-    if usable:
-        plus, minus = np.split(vectors[len(request.texts) :], [len(request.plus)])
-        combined = combine_vectors(np.stack([query.vector for query in usable]), plus, minus, request.weight)
+    if usable and request.additions:
+        added = _vectors_of_additions(request, vectors, outcomes)
+        weights = [added.weight for added in request.additions]
+        combined = combine_vectors(np.stack([query.vector for query in usable]), added, weights)
         for query, vector in zip(usable, combined, strict=True):
             if np.isnan(vector).any():
                 name = printable(str(query.text or query.image), MAX_QUOTED)
                 raise UsageError(f"nothing is left of the query '{name}': plus and minus cancel it out")
-        usable = [replace(query, vector=vector) for query, vector in zip(usable, combined, strict=True)]
+        usable = [replace(query, vector=vector, combined=True) for query, vector in zip(usable, combined, strict=True)]
     return Queries(tuple(usable), tuple(failures), tuple(unusable))
+
+
+def _vectors_of_additions(request: SearchRequest, vectors: Vectors, outcomes: Sequence[Outcome]) -> Vectors:
+    texts, images = iter(vectors[len(request.texts) :]), iter(outcomes[len(request.images) :])
+    added = []
+    for addition in request.additions:
+        if addition.image is None:
+            added.append(next(texts))
+        elif isinstance(outcome := next(images), Failure):
+            raise ImageError(f"{printable(outcome.image)}: {outcome.error}")
+        else:
+            added.append(unit_rows(outcome.features[None])[0])
+    return np.stack(added)
 
 
 def find(
@@ -200,7 +270,8 @@ def find(
     """
     with_datasets = any(isinstance(target, Dataset) for target in request.targets)
     total = sum(map(len, request.targets))
-    count = request.top * (len(request.targets) if with_datasets else 1)  # a file may be in each of the targets
+    count = request.skip + request.top
+    count *= len(request.targets) if with_datasets else 1  # a file may be in each of the targets
     progress(Progress("searching", 0, total, queries.failures))
     while True:
         images = _compare(embedder, request, queries, min(count, max(1, total)), progress, pipelines)
@@ -210,7 +281,7 @@ def find(
         count, progress, pipelines = 4 * count, ignore_progress, ()  # files that are in several targets took the room
     if embedder.run_options.on_error == "nan":  # images that cannot be used keep their places
         for number, failure in zip(queries.unusable, queries.failures, strict=True):
-            answers.insert(number, QueryMatches(None, failure.image, request.plus, request.minus, (), request.weight))
+            answers.insert(number, _make_answer(request, None, failure.image, ()))
     facts = embedder.facts
     return SearchResult(
         model=describe_model(facts),
@@ -258,25 +329,38 @@ def _make_answers(
 
     An image is in an answer once, `by_file` also where its file is among several targets.
     """
-    answers, short = list[QueryMatches](), False
-    for query, rows, scores in zip(queries.usable, images.nearest.rows, images.nearest.scores, strict=True):
+    answers, short, wanted = list[QueryMatches](), False, request.skip + request.top
+    for number, query in enumerate(queries.usable):
+        rows, scores = images.nearest.rows[number], images.nearest.scores[number]
         least = _least_similarity(request, query)
+        own = sorted(images.own[number], key=lambda match: (match.same != "file", -match.similarity, match.row))
+        near = [
+            (row, score, None)
+            for row, score in zip(rows.tolist(), scores.tolist(), strict=True)
+            if row >= 0 and round_significant(score) >= least
+        ]
         seen: set[object] = set()
         matches: list[Match] = []
-        for row, score in zip(rows.tolist(), scores.tolist(), strict=True):
-            if row < 0 or round_significant(score) < least or len(matches) == request.top:
-                break
+        for row, score, same in (*map(astuple, own), *near):
             name, index = images.images[row]
             identity = (identify_name(name) or name) if by_file else row
-            if identity not in seen:
+            if identity not in seen and len(matches) < wanted:
                 seen.add(identity)
-                matches.append(Match(len(matches) + 1, name, min(1.0, max(-1.0, score)), index))
-        if len(matches) < request.top and rows[-1] >= 0:
+                matches.append(Match(len(matches) + 1, name, min(1.0, max(-1.0, score)), index, same))
+        if len(matches) < wanted and rows[-1] >= 0:
             short = short or round_significant(float(scores[-1])) >= least
-        answers.append(
-            QueryMatches(query.text, query.image, request.plus, request.minus, tuple(matches), request.weight)
-        )
+        answers.append(_make_answer(request, query.text, query.image, matches[request.skip :]))
     return answers, short
+
+
+def _make_answer(request: SearchRequest, text: str | None, image: str | None, matches: Iterable[Match]) -> QueryMatches:
+    additions = tuple(
+        AddedQuery(added.text, None if added.image is None else added.image.name, added.weight)
+        for added in request.additions
+    )
+    plus = tuple(added.text for added in additions if added.text is not None and added.weight >= 0)
+    minus = tuple(added.text for added in additions if added.text is not None and added.weight < 0)
+    return QueryMatches(text, image, plus, minus, tuple(matches), request.weight, additions)
 
 
 def _least_similarity(request: SearchRequest, query: Query) -> float:

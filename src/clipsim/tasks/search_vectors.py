@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from clipsim.embedding.encode import ImageVector, Outcome
 from clipsim.engines.choice import usable_cores
 from clipsim.errors import Failure
+from clipsim.inputs.expand import identify_name
 from clipsim.inputs.paths import NameFilter
 from clipsim.store.dataset import Dataset, scan
 from clipsim.store.index import open_index
@@ -24,24 +24,38 @@ from clipsim.vectors.similarity import Vectors, unit_rows
 MAX_SCAN_THREADS = 8
 COMPARED_ROWS = 65_536  # of a collection, at a time
 WRONG_LENGTH = f"its vector in the data set is not of length 1; {REMEDY}"
-SPARE_ANSWERS = 4  # that are found beyond those asked for, since an image of a query is left out of its own answer
+SPARE_ANSWERS = 4  # that are found beyond those asked for, since an image of a query is not among its nearest
 
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """One query: its `text` or the name of its `image`, and its unit vector; `path` and `digest` are its file's."""
+    """One query: its `text` or the name of its `image`, and its unit vector; `path` and `digest` are its file's.
+
+    With `combined`, the vector is not that of the text or the image alone.
+    """
 
     text: str | None
     image: str | None
     vector: Vectors
     path: str | None = None
     digest: bytes | None = None
+    combined: bool = False
+
+
+@dataclass(frozen=True)
+class OwnImage:
+    """A row that is the image of a query itself: the same file, or another one with the same bytes."""
+
+    row: int
+    similarity: float
+    same: Literal["file", "bytes"]
 
 
 class NearestImages:
     """The `count` nearest images of each query, among those that have been added.
 
     `nearest` has their rows, counted over all targets, and their cosines; `images` the name and the index of each row.
+    Images of the queries are not among the nearest of their own query: `own` has them, a list a query.
     `searched` is the number of images that were compared, `failures` are those that could not be, and `notices` say
     what the caller should know.
     """
@@ -51,6 +65,7 @@ class NearestImages:
         self.vectors = np.array([query.vector for query in queries], np.float32)
         self.nearest = Nearest(len(queries), count)
         self.images: dict[int, tuple[str, int | None]] = {}
+        self.own: list[list[OwnImage]] = [[] for _ in queries]
         self.searched = 0
         self.failures: list[Failure] = []
         self.notices: list[str] = []
@@ -67,7 +82,10 @@ class NearestImages:
             good = [outcome for outcome in batch if isinstance(outcome, ImageVector)]
             if good:
                 features = unit_rows(np.stack([outcome.features for outcome in good]))
-                add_vectors(self.nearest, self.vectors, features, start, _own_images(self.queries, good))
+                own = _own_images(self.queries, good)
+                add_vectors(self.nearest, self.vectors, features, start, own)
+                for number, row in own:
+                    self._add_own(number, start + row, features[row], good[row].image)
                 self.images.update((row, (outcome.image, outcome.index)) for row, outcome in enumerate(good, start))
                 if len(self.images) > 4 * self.nearest.rows.size:
                     self._forget()
@@ -78,24 +96,17 @@ class NearestImages:
             yield len(batch), failures
 
     def add_collection(self, collection: EmbeddedCollection, first: int, check: Callable[[], None]) -> None:
-        """Consider images whose vectors are in memory, their rows counted from `first`; call `check` before each block.
-
-        An image with the content of a query's is left out of its answer.
-        """
-        digests = {query.digest for query in self.queries if query.digest is not None}
-        same = [row for row, digest in enumerate(collection.digests) if digest in digests] if digests else []
+        """Consider images with vectors in memory, their rows counted from `first`; call `check` before each block."""
+        own_rows = _find_own_rows(self.queries, collection)
         for start in range(0, len(collection), COMPARED_ROWS):
             check()
             end = min(start + COMPARED_ROWS, len(collection))
-            own = [
-                (number, row - start)
-                for row in same[bisect_left(same, start) : bisect_left(same, end)]
-                for number, query in enumerate(self.queries)
-                if collection.digests[row] == query.digest
-            ]
+            own = [(number, row - start) for number, row in own_rows if start <= row < end]
             rows = collection.vectors.take(np.arange(start, end))
             add_vectors(self.nearest, self.vectors, rows, first + start, own)
-        for row in np.unique(self.nearest.rows[self.nearest.rows >= first]).tolist():
+            for number, row in own:
+                self._add_own(number, first + start + row, rows[row], collection.sources[start + row].name)
+        for row in self._kept_rows(first):
             source = collection.sources[row - first]
             self.images[row] = source.name, source.index
         self.searched += len(collection)
@@ -122,7 +133,11 @@ class NearestImages:
                 nearest, searched = scan(dataset, self.vectors, count, workers=threads, accept=accept)
             rows = np.unique(nearest.rows[nearest.rows >= 0]).tolist()
             metadata = _read_metadata(dataset, rows, ["image_path", "sha256"] if with_images else ["image_path"])
-            if not (with_images and _leave_out(self.queries, nearest, metadata, top)):
+            if not with_images:
+                break
+            own, short = _leave_out(self.queries, nearest, metadata, top)
+            if not short:
+                self._add_own_rows(dataset, own, metadata, first, chosen)
                 break
             count *= 4  # there are many copies of a query's image
         for row, record in metadata.items():
@@ -137,9 +152,42 @@ class NearestImages:
         self.failures += failures
         return failures
 
+    def _add_own(self, number: int, row: int, vector: Vectors, name: str) -> None:
+        same: Literal["file", "bytes"] = "file" if _is_file(self.queries[number], name) else "bytes"
+        self.own[number].append(OwnImage(row, float(vector @ self.vectors[number]), same))
+
+    def _add_own_rows(
+        self,
+        dataset: Dataset,
+        own: set[tuple[int, int]],
+        metadata: dict[int, dict[str, Any]],
+        first: int,
+        chosen: NameFilter | None,
+    ) -> None:
+        """Add the images of queries that are rows of a data set; of combined queries also those that are not near."""
+        combined = [(number, query) for number, query in enumerate(self.queries) if query.image and query.combined]
+        for shard, start in zip(dataset.shards, dataset.starts, strict=False) if combined else ():
+            columns = dataset.columns(shard, ["image_path", "sha256"])
+            for row, (name, digest) in enumerate(zip(*columns.values(), strict=True), start):
+                if chosen is None or chosen.accepts(name):
+                    record = {"image_path": dataset.locate(name), "sha256": digest}
+                    numbers = [number for number, query in combined if _is_own(query, record)]
+                    own.update((number, row) for number in numbers)
+                    metadata.update({row: record} if numbers else {})
+        ordered = sorted(own)
+        for (number, row), vector in zip(ordered, dataset.vectors([row for _, row in ordered]), strict=True):
+            self._add_own(number, first + row, vector, metadata[row]["image_path"])
+
+    def _kept_rows(self, first: int = 0) -> list[int]:
+        """The rows from `first` on that are among the nearest, or the own, of a query."""
+        own = [match.row for matches in self.own for match in matches]
+        rows = np.unique([*self.nearest.rows.flat, *own])
+        kept: list[int] = rows[rows >= first].tolist()
+        return kept
+
     def _forget(self) -> None:
         """Drop the images that are no longer among the nearest of any query."""
-        for row in self.images.keys() - set(self.nearest.rows.flat):
+        for row in self.images.keys() - set(self._kept_rows()):
             del self.images[row]
 
 
@@ -150,15 +198,33 @@ def _read_metadata(dataset: Dataset, rows: Sequence[int], columns: Sequence[str]
     return dict(zip(rows, located, strict=True))
 
 
-def _leave_out(queries: Sequence[Query], nearest: Nearest, metadata: dict[int, dict[str, Any]], top: int) -> bool:
-    """Take images of the queries out of their own answers; whether some answer has become too short by it."""
-    short = False
+def _leave_out(
+    queries: Sequence[Query], nearest: Nearest, metadata: dict[int, dict[str, Any]], top: int
+) -> tuple[set[tuple[int, int]], bool]:
+    """Take images of the queries out of their nearest rows.
+
+    Returns the pairs of a query and such a row, and whether some query has too few rows left.
+    """
+    pairs, short = set[tuple[int, int]](), False
     for number, query in enumerate(queries):
         own = [row >= 0 and _is_own(query, metadata[int(row)]) for row in nearest.rows[number]]
         if any(own):
+            pairs.update((number, int(row)) for row in nearest.rows[number][own])
             short = short or (nearest.rows[number, -1] >= 0 and len(own) - sum(own) < top)
             nearest.remove(number, np.array(own))
-    return short
+    return pairs, short
+
+
+def _find_own_rows(queries: Sequence[Query], collection: EmbeddedCollection) -> list[tuple[int, int]]:
+    """The pairs of a query and a row of a collection that is its own image."""
+    with_files = [(number, query) for number, query in enumerate(queries) if query.path or query.digest]
+    by_path = any(query.path for _, query in with_files)
+    return [
+        (number, row)
+        for row, (source, digest) in enumerate(zip(collection.sources, collection.digests, strict=True))
+        for number, query in with_files
+        if (query.digest is not None and query.digest == digest) or (by_path and _same_path(query, source.name))
+    ]
 
 
 def _own_images(queries: Sequence[Query], images: Sequence[ImageVector]) -> list[tuple[int, int]]:
@@ -180,3 +246,8 @@ def _is_own(query: Query, record: dict[str, Any]) -> bool:
 
 def _same_path(query: Query, name: str) -> bool:
     return query.path is not None and query.path == os.path.abspath(name)  # noqa: PTH100
+
+
+def _is_file(query: Query, name: str) -> bool:
+    """Whether a name leads to the file of a query's image, also by another path."""
+    return _same_path(query, name) or (query.path is not None and identify_name(query.path) == identify_name(name))

@@ -156,19 +156,18 @@ def _best(scores: NDArray[np.float32], rows: NDArray[np.intp], count: int) -> ND
 MIN_SUM_LENGTH = 1e-3  # of a sum of unit vectors; a shorter one is what rounding left of vectors that cancel out
 
 
-def combine_vectors(queries: Vectors, plus: Vectors, minus: Vectors, weight: float) -> Vectors:
-    """(m, d), (p, d) and (q, d) unit vectors → (m, d): each query + weight · Σ plus - weight · Σ minus, normalised.
+def combine_vectors(queries: Vectors, others: Vectors, weights: Sequence[float]) -> Vectors:
+    """(m, d) and (k, d) unit vectors → (m, d): each query + Σ weight · other, normalised.
 
     Rows whose sum has no direction, because its parts cancel out, are NaN.
 
-    >>> combine_vectors(np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32)[:1], np.zeros((0, 2), np.float32), 1.0)
+    >>> combine_vectors(np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32)[:1], [1.0])
     array([[1.        , 0.        ],
            [0.70710677, 0.70710677]], dtype=float32)
     """
-    if not (len(plus) or len(minus)):
+    if not len(others):
         return queries
-    change = weight * (plus.astype(np.float64).sum(axis=0) - minus.astype(np.float64).sum(axis=0))
-    sums: NDArray[Any] = queries.astype(np.float64) + change
+    sums: NDArray[Any] = queries.astype(np.float64) + np.asarray(weights, np.float64) @ others.astype(np.float64)
     combined = unit_rows(sums)
     combined[np.linalg.norm(sums, axis=1) < MIN_SUM_LENGTH] = np.nan
     return combined
