@@ -16,7 +16,9 @@ from clipsim.errors import printable
 from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
 from clipsim.render.evaluation_page import format_evaluation_page
 from clipsim.render.rank_page import MATRIX_TEXTS, format_rank_page, format_top_images_page
+from clipsim.render.search_page import format_duplicates_page
 from clipsim.results.rank import ImageScores, RankResult
+from clipsim.results.search import DuplicateGroup, DuplicateImage, DuplicatesResult
 
 WIDTHS = (1600, 400)  # a wide screen and a telephone
 PATIENCE = 120_000  # milliseconds after which a page that hangs fails its test
@@ -263,3 +265,98 @@ def test_paper_shows_everything(open_page: Open) -> None:
     )
     assert len(heights) == 2 * len(LONG)
     assert min(heights) > 5
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[str]:
+    """The paths of three images and of a file that no browser shows, beside the page."""
+    paths = []
+    for name in ("100% a#b?.png", "caf\udce9.png", "it's.png"):
+        paths.append(str(tmp_path / name))
+        Image.new("RGB", (300, 200), "red").save(paths[-1])
+    paths.append(str(tmp_path / "scan.tiff"))
+    Image.new("RGB", (30, 20), "red").save(paths[-1])
+    return paths
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["relative", "whole"])
+def test_a_thumbnail_opens_its_file(open_page: Open, photos: list[str], tmp_path: Path, beside: bool) -> None:
+    """By click and by keyboard, at full size, within the page's policy; the arrow keys go on, Escape ends it."""
+    result = with_thumbnails(make_result(photos, ["maze", "cat"]))
+    watched = open_page(format_rank_page(result, page_folder=tmp_path if beside else None))
+    page = watched.page
+    large = page.locator("dialog img")
+    page.locator("a.file").first.click()
+    large.wait_for()
+    assert large.evaluate("image => image.naturalWidth") == 300
+    for _ in photos[1:3]:
+        page.keyboard.press("ArrowRight")
+        large.wait_for()
+        assert large.evaluate("image => image.decode().then(() => image.naturalWidth)") == 300
+    assert page.locator("dialog .name").inner_text() == photos[2]
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("The browser cannot show this file.").wait_for()
+
+    page.keyboard.press("Escape")
+    page.locator("dialog").wait_for(state="hidden")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')").endswith("scan.tiff")
+    assert watched.complaints == []
+    assert {url for url in watched.requests if not url.startswith(("data:", "file:"))} == set()
+
+
+def test_without_javascript_a_thumbnail_is_a_link(open_page: Open, photos: list[str], tmp_path: Path) -> None:
+    """To the file itself."""
+    result = with_thumbnails(make_result(photos, ["maze", "cat"]))
+    watched = open_page(format_rank_page(result, page_folder=tmp_path), java_script_enabled=False)
+    watched.page.locator("a.file").first.click()
+    watched.page.wait_for_url("**/100%25%20a%23b%3F.png")
+
+
+def make_groups(photos: list[str]) -> DuplicatesResult:
+    """Two groups that share their best image; the second image of the first is a copy."""
+    best, copy, alike, _ = photos
+    groups = (
+        DuplicateGroup(True, (DuplicateImage(best, 1.0, 3, 2), DuplicateImage(copy, 1.0, 3, 2, None, best, True))),
+        DuplicateGroup(False, (DuplicateImage(best, 1.0, 3, 2), DuplicateImage(alike, 0.9, 3, 2))),
+    )
+    return DuplicatesResult(model=None, min_similarity=0.9, compared=4, groups=groups)
+
+
+def test_images_to_remove_are_ticked(open_page: Open, photos: list[str]) -> None:
+    """The list quotes their paths; one image of a group stays, also where two groups share an image."""
+    watched = open_page(format_duplicates_page(make_groups(photos), {}))
+    page = watched.page
+    paths, message = page.locator("#removal-list"), page.locator("#removal-message")
+    best, copy, again, alike = page.locator(".pick input").all()
+    folder = Path(photos[0]).parent
+    assert page.locator("#removal").is_visible()
+    assert paths.input_value() == ""
+
+    page.locator("#removal-copies").click()
+    assert [box.is_checked() for box in (best, copy, again, alike)] == [False, True, False, False]
+    assert paths.input_value() == rf"$'{folder}/caf\351.png'"
+    again.click()  # would leave nothing of the first group
+    assert not best.is_checked()
+    assert not again.is_checked()
+    assert "one image of “1. The same bytes” has to stay" in message.inner_text()
+    alike.check()
+    assert message.inner_text() == ""
+    assert paths.input_value().split(" \\\n") == [
+        rf"$'{folder}/caf\351.png'",
+        "'" + f"{folder}/it's.png".replace("'", "'\"'\"'") + "'",
+    ]
+    assert page.locator("#removal-count").inner_text() == "2 images"
+    page.locator("#removal-none").click()
+    assert paths.input_value() == ""
+    assert watched.complaints == []
+
+
+def test_without_files_or_javascript_nothing_can_be_ticked(open_page: Open, photos: list[str]) -> None:
+    """The page is whole without it."""
+    gone = open_page(format_duplicates_page(make_groups([f"{name}.gone" for name in photos]), {}))
+    assert gone.page.locator("#removal").is_hidden()
+    assert gone.complaints == []
+    plain = open_page(format_duplicates_page(make_groups(photos), {}), java_script_enabled=False)
+    assert plain.page.locator("#removal").is_hidden()
+    assert plain.page.locator(".pick").count() == 0
+    assert len(plain.names()) == 4

@@ -31,7 +31,7 @@ def test_the_policy_allows_the_page_itself_and_nothing_else() -> None:
         (style,), (script,) = page.find("style"), page.find("script")
 
         assert policy.attributes["content"] == (
-            f"default-src 'none'; img-src data:; style-src {hash_of(style)}; script-src {hash_of(script)}; "
+            f"default-src 'none'; img-src data: file:; style-src {hash_of(style)}; script-src {hash_of(script)}; "
             "base-uri 'none'; form-action 'none'"
         )
 

@@ -137,7 +137,7 @@ def test_what_it_was_computed_with_is_in_the_page() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("images", "sections"), [(0, 0), (1, 1), (50, 1), (51, 2), (120, 3)])
+@pytest.mark.parametrize(("images", "sections"), [(1, 1), (50, 1), (51, 2), (120, 3)])
 def test_rows_are_in_sections(images: int, sections: int) -> None:
     """Which a browser lays out only when they are in sight."""
     page = page_of(make_result([f"{number}.png" for number in range(images)], ["maze", "cat"]))
@@ -145,7 +145,7 @@ def test_rows_are_in_sections(images: int, sections: int) -> None:
     bodies = page.find("tbody")
     assert len(bodies) == sections
     assert sum(len(body.find("tr")) for body in bodies) == images
-    assert page.find("h1")[0].text == f"{images} image{'' if images == 1 else 's'} against 2 texts"
+    assert page.find("h1")[0].text == f"{images} image{'' if images == 1 else 's'} against 'maze', 'cat'"
 
 
 def test_an_image_without_a_text_that_reaches_its_threshold() -> None:
@@ -178,7 +178,7 @@ def test_the_best_images_of_each_text() -> None:
         assert [entry.find("b")[0].text for entry in entries] == [f"{image.similarity[row]:.4f}" for image in expected]
         assert [entry.find("p")[0].find("span")[0].text for entry in entries] == ["1", "2"]
         assert entries[0].find("span", class_="share")[0].text == "50.0%"
-    assert page.find("h1")[0].text == "The best 2 images of 3 for 2 texts"
+    assert page.find("h1")[0].text == "The best 2 images of 3 for 'maze', 'cat'"
 
 
 def test_fewer_images_than_asked_for() -> None:
@@ -186,4 +186,13 @@ def test_fewer_images_than_asked_for() -> None:
     page = parse_page(format_top_images_page(make_result(["a.png"], ["maze"]), 9))
 
     assert len(page.find("section", class_="group")[0].find("li")) == 1
-    assert page.find("h1")[0].text == "The best 1 image of 1 for 1 text"
+    assert page.find("h1")[0].text == "The best 1 image of 1 for 'maze'"
+
+
+def test_a_page_without_images_says_so() -> None:
+    """Not a table of nothing."""
+    page = page_of(make_result([], ["maze", "cat"]))
+
+    assert page.find("main")[0].find("p")[0].text == "No image could be used."
+    assert not page.find("table")
+    assert not page.find("form")

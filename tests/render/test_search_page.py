@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pages import HOSTILE_NAMES, parse_page
 
 from clipsim.errors import Failure, printable
@@ -46,7 +48,7 @@ def test_a_group_for_each_query() -> None:
     page = parse_page(format_search_page(make_search(house, QueryMatches("sea", None, (), (), ())), {"b.png": b"RIFF"}))
     first, second = page.find("section", class_="group")
 
-    assert page.find("h1")[0].text == "2 queries in 1,200 images"
+    assert page.find("h1")[0].text == "'a house + night − people', 'sea' in 1,200 images"
     assert first.find("h2")[0].text == "a house + night − people"
     entries = first.find("li")
     assert [entry.find("bdi")[0].text for entry in entries] == ["a/x.png", "b.png"]
@@ -54,7 +56,7 @@ def test_a_group_for_each_query() -> None:
     assert [entry.find("p")[0].has("class_", "h20") for entry in entries] == [True, False]
     assert [len(entry.find("img")) for entry in entries] == [0, 1]
     assert not second.find("li")
-    assert "none: no image is near enough" in second.text
+    assert "None of 1,200 images is near enough to this query." in second.text
     assert page.find("ul", class_="notes")[0].text.strip() == "a notice"
 
 
@@ -150,4 +152,35 @@ def test_a_page_without_groups_says_so() -> None:
     page = parse_page(format_duplicates_page(nothing, {}))
 
     assert page.find("h1")[0].text == "0 groups of duplicates in 1 image"
-    assert page.find("main")[0].find("p")[0].text == "none"
+    assert page.find("main")[0].find("p")[0].text == "No two images are alike; 1 image compared."
+
+
+def test_files_may_be_removed_and_copies_are_marked(tmp_path: Path) -> None:
+    """Only what is a file on this machine has a path; without JavaScript nothing of it is shown."""
+    files = [tmp_path / "a.png", tmp_path / "b.png"]
+    for file in files:
+        file.touch()
+    group = DuplicateGroup(
+        False,
+        (
+            DuplicateImage(str(files[0]), 1.0, 4, 3),
+            DuplicateImage(str(files[1]), 0.9, 4, 3, copy_of=str(files[0]), removable=True),
+            DuplicateImage("gone.png", 0.9, 4, 3),
+        ),
+    )
+    result = DuplicatesResult(model=MODEL, min_similarity=0.9, compared=9, groups=(group,))
+    page = parse_page(format_duplicates_page(result, {}, page_folder=tmp_path))
+
+    tiles = page.find("li")[-3:]
+    assert [tile.attributes.get("data-path") for tile in tiles] == [*map(str, files), None]
+    assert ["data-copy" in tile.attributes for tile in tiles] == [False, True, False]
+    assert [link.attributes["href"] for link in page.find("a", class_="file")] == ["a.png", "b.png"]
+    assert "hidden" in page.find("section", id="removal")[0].attributes
+
+
+def test_a_search_of_nothing_says_so() -> None:
+    """Neither queries nor bytes without duplicates are an empty page."""
+    assert "No query could be used." in parse_page(format_search_page(make_search(), {})).text
+    nothing = DuplicatesResult(model=None, min_similarity=None, compared=2, groups=())
+    page = parse_page(format_duplicates_page(nothing, {}))
+    assert page.find("main")[0].find("p")[0].text == "No two images have the same bytes; 2 images compared."

@@ -6,5 +6,6 @@
 - `evaluation_table`: those of `evaluate`, `threshold` and `compare`, and the wording of figures
 - `rank_page`, `search_page`, `evaluation_page`: HTML pages with images, made by `page` from `templates`
 - `plans`: what a command is going to do with files, or has done
+- `file_links`: the addresses of images' files for pages, and their paths as a shell reads them
 - `preview`: images in the terminal, and tables with them
 """

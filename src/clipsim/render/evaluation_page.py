@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from clipsim.render.evaluation_table import (
@@ -22,8 +23,13 @@ from clipsim.statistics.classification import Contradicted
 MATRIX_LABELS = 60  # a confusion matrix of more is left to JSON
 
 
-def format_evaluation_page(result: EvaluationResult, thumbnails: Mapping[str, bytes]) -> Iterator[str]:
-    """The page in pieces; `thumbnails` are small image files by the names of images."""
+def format_evaluation_page(
+    result: EvaluationResult, thumbnails: Mapping[str, bytes], *, page_folder: Path | None = None
+) -> Iterator[str]:
+    """The page in pieces; `thumbnails` are small image files by the names of images.
+
+    `page_folder` is where the page will be, if that is known.
+    """
     runs = result.results
     return render_page(
         "evaluation.html",
@@ -38,7 +44,7 @@ def format_evaluation_page(result: EvaluationResult, thumbnails: Mapping[str, by
         tests=explain_tests(result.comparisons) if result.comparisons else None,
         labels=_list_labels(runs) if result.task == "classify" else [],
         label_headings=["recall", "precision"] if len(runs) == 1 else [f"recall, {run.name}" for run in runs],
-        runs=[_describe_run(run, thumbnails) for run in runs] if result.task == "classify" else [],
+        runs=[_describe_run(run, thumbnails, page_folder) for run in runs] if result.task == "classify" else [],
         matrix_labels=MATRIX_LABELS,
     )
 
@@ -77,14 +83,14 @@ def _list_labels(runs: Sequence[RunResult]) -> list[dict[str, Any]]:
     return rows
 
 
-def _describe_run(run: RunResult, thumbnails: Mapping[str, bytes]) -> dict[str, Any]:
+def _describe_run(run: RunResult, thumbnails: Mapping[str, bytes], page_folder: Path | None) -> dict[str, Any]:
     """A run's confusion matrix, where there is room for it, and its contradicted images."""
     return {
         "name": run.name,
         "labels": [record.label for record in run.per_class],
         "matrix": _list_matrix(run) if len(run.per_class) <= MATRIX_LABELS else [],
         "confused": run.confused,
-        "contradicted": [_make_tile(error, thumbnails) for error in run.contradicted],
+        "contradicted": [_make_tile(error, thumbnails, page_folder) for error in run.contradicted],
     }
 
 
@@ -107,7 +113,7 @@ def _list_matrix(run: RunResult) -> list[dict[str, Any]]:
     return rows
 
 
-def _make_tile(error: Contradicted, thumbnails: Mapping[str, bytes]) -> Tile:
+def _make_tile(error: Contradicted, thumbnails: Mapping[str, bytes], page_folder: Path | None) -> Tile:
     label_cosine = "" if error.label_similarity is None else f"({format_value('cosine', error.label_similarity)})"
     note = (error.best, f"({format_value('cosine', error.similarity)}), labelled", error.label, label_cosine)
-    return make_tile(error.image, thumbnails.get(error.image), note=note)
+    return make_tile(error.image, thumbnails.get(error.image), note=note, page_folder=page_folder)

@@ -1,7 +1,7 @@
-"""A template of this package and its values → one HTML page that loads nothing, in pieces.
+"""A template of this package and its values → one HTML page that loads nothing by itself, in pieces.
 
 Every string that a template shows passes `printable` and is escaped for HTML. The policy of the page allows its own
-style and script by their hashes, images from `data:` URIs, and nothing else.
+style and script by their hashes, images from `data:` URIs and from files of this machine, and nothing else.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 HEAT_LEVELS = 20  # steps of the colour scale
+SCRIPTS = ("page.js", "enlarge.js", "picks.js")
 PIECE = 256  # fragments of a template that are joined before they are given
 
 
@@ -29,7 +30,7 @@ def render_page(template: str, **values: Any) -> Iterator[str]:
     """The page of a template in pieces, in memory that does not grow with the number of rows."""
     environment = _environment()
     style = environment.get_template("page.css").render(levels=HEAT_LEVELS)
-    script = environment.get_template("page.js").render()
+    script = "".join(environment.get_template(name).render() for name in SCRIPTS)
     stream = environment.get_template(template).stream(
         style=style,
         script=script,
@@ -100,7 +101,7 @@ def _make_safe(value: Any) -> Any:
 def _policy(*inline: str) -> str:
     style, script = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii") for text in inline)
     return (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
+        f"default-src 'none'; img-src data: file:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
         "base-uri 'none'; form-action 'none'"
     )
 

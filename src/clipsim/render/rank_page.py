@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from clipsim.errors import pluralise
+from clipsim.errors import pluralise, quote_some
+from clipsim.render.file_links import file_address
 from clipsim.render.page import HEAT_LEVELS, data_uri, heat_level, list_run_facts, render_page, split_name
 from clipsim.render.table import NONE, explain, stands_out
 from clipsim.results.rank import ImageScores, Overview, RankResult
@@ -32,30 +34,33 @@ class _Cell:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One image: its name, the address of its thumbnail, its best text, and its scores, some of them folded away."""
+    """One image: its name, the addresses of its thumbnail and its file, its best text and its scores."""
 
     name: tuple[str, str]
     source: str | None
+    link: str | None
     best: int | str
     shown: list[_Cell]
     more: list[_Cell]
 
 
-def format_rank_page(result: RankResult, top: int | None = None, *, given_order: str = "as given") -> Iterator[str]:
+def format_rank_page(
+    result: RankResult, top: int | None = None, *, given_order: str = "as given", page_folder: Path | None = None
+) -> Iterator[str]:
     """The page in pieces, with all scores, or with `top` the best few of each image.
 
-    `given_order` says in which order the images are.
+    `given_order` says in which order the images are, `page_folder` where the page will be, if that is known.
     """
     overview = Overview.of(result)
     matrix = top is None and len(result.texts) <= MATRIX_TEXTS
-    rows = (_make_row(result, image, overview, matrix, top) for image in result.scores)
+    rows = (_make_row(result, image, overview, matrix, top, page_folder) for image in result.scores)
     mark = " ★ marks an image's best text." if len(result.texts) > 1 else ""
     if result.thresholds is not None:
         mark = f" ★ marks an image's best text of those that reach their thresholds; {NONE} means that none does."
     chosen = f" Only the best {pluralise(top, 'text')} of each image are shown." if top else ""
     return render_page(
         "rank.html",
-        title=f"{pluralise(len(result.scores), 'image')} against {pluralise(len(result.texts), 'text')}",
+        title=f"{pluralise(len(result.scores), 'image')} against {quote_some(result.texts)}",
         facts=list_rank_facts(result),
         warnings=result.warnings,
         errors=result.errors,
@@ -69,6 +74,7 @@ def format_rank_page(result: RankResult, top: int | None = None, *, given_order:
         given_order=given_order,
         none_label=None if result.thresholds is None else NONE,
         matrix=matrix,
+        empty=not result.scores,
         sections=iter(lambda: list(islice(rows, SECTION_ROWS)), []),
     )
 
@@ -80,12 +86,15 @@ def list_rank_facts(result: RankResult) -> list[tuple[str, str]]:
     return facts + ([("template" if len(result.templates) == 1 else "templates", templates)] if templates else [])
 
 
-def _make_row(result: RankResult, image: ImageScores, overview: Overview, matrix: bool, top: int | None) -> _Row:
+def _make_row(
+    result: RankResult, image: ImageScores, overview: Overview, matrix: bool, top: int | None, page_folder: Path | None
+) -> _Row:
     order = range(len(result.texts)) if matrix else image.order(top)
     cells = [_make_cell(result, image, index, overview) for index in order]
     listed = len(cells) if matrix or len(cells) <= LISTED_TEXTS + 1 else LISTED_TEXTS
     best = NONE if image.best is None else image.best
-    return _Row(split_name(image.image), data_uri(image.thumbnail), best, cells[:listed], cells[listed:])
+    link = file_address(image.image, page_folder)
+    return _Row(split_name(image.image), data_uri(image.thumbnail), link, best, cells[:listed], cells[listed:])
 
 
 def _make_cell(result: RankResult, image: ImageScores, index: int, overview: Overview) -> _Cell:
@@ -120,15 +129,21 @@ def _list_bests(result: RankResult, overview: Overview) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One image of a group; `heat` and `bar` are steps of scales, `note` the parts of a line under the name."""
+    """One image of a group; `heat` and `bar` are steps of scales, `note` the parts of a line under the name.
+
+    `path` is that of a file that the reader may choose to remove, as a shell reads it.
+    """
 
     name: tuple[str, str]
     source: str | None
+    link: str | None
     similarity: str | None
     heat: int
     share: str | None
     bar: int | None
     note: tuple[str, ...]
+    path: str | None = None
+    is_copy: bool = False
 
 
 def make_tile(
@@ -139,11 +154,13 @@ def make_tile(
     high: float = 0.0,
     probability: float | None = None,
     note: tuple[str, ...] = (),
+    page_folder: Path | None = None,
 ) -> Tile:
     """The tile of an image; `low` and `high` are the ends of the colour scale."""
     return Tile(
         split_name(name),
         data_uri(thumbnail),
+        file_address(name, page_folder),
         None if similarity is None else f"{similarity:.4f}",
         0 if similarity is None else heat_level(similarity, low, high),
         None if probability is None else f"{probability:.1%}",
@@ -154,29 +171,38 @@ def make_tile(
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The title of a group, its images in order, a sentence about it, and the address of the query's image."""
+    """The title of a group, its images in order, a sentence about it, and the addresses of the query's image."""
 
     title: str
     tiles: list[Tile]
     note: str = ""
     source: str | None = None
+    link: str | None = None
 
 
-def format_top_images_page(result: RankResult, count: int) -> Iterator[str]:
+def format_top_images_page(result: RankResult, count: int, *, page_folder: Path | None = None) -> Iterator[str]:
     """The page in pieces: for each text, its `count` best images, best first."""
     overview = Overview.of(result)
 
     def group_of(row: int, text: str) -> Group:
         pairs = [(image, image.score(result.texts, row)) for image in result.top_images(row, count)]
         tiles = [
-            make_tile(image.image, image.thumbnail, score.similarity, overview.low, overview.high, score.probability)
+            make_tile(
+                image.image,
+                image.thumbnail,
+                score.similarity,
+                overview.low,
+                overview.high,
+                score.probability,
+                page_folder=page_folder,
+            )
             for image, score in pairs
         ]
         return Group(text, tiles)
 
-    number, texts = pluralise(min(count, len(result.images)), "image"), pluralise(len(result.texts), "text")
+    number = pluralise(min(count, len(result.images)), "image")
     return render_gallery(
-        title=f"The best {number} of {len(result.images):,} for {texts}",
+        title=f"The best {number} of {len(result.images):,} for {quote_some(result.texts)}",
         facts=list_rank_facts(result),
         warnings=result.warnings,
         errors=result.errors,
@@ -184,13 +210,20 @@ def format_top_images_page(result: RankResult, count: int) -> Iterator[str]:
         has_shares=result.probabilities is not None,
         low=overview.low,
         high=overview.high,
+        empty="No text could be used.",
         groups=(group_of(row, text) for row, text in enumerate(result.texts)),
     )
 
 
 def render_gallery(
-    *, groups: Iterator[Group], low: float, high: float, has_shares: bool = False, **values: Any
+    *,
+    groups: Iterator[Group],
+    low: float,
+    high: float,
+    template: str = "gallery.html",
+    empty: str,
+    **values: Any,
 ) -> Iterator[str]:
-    """A page of groups; `low` and `high` are the ends of its colour scale."""
-    scale = {"low": f"{low:.4f}", "high": f"{high:.4f}", "levels": HEAT_LEVELS, "has_shares": has_shares}
-    return render_page("gallery.html", groups=groups, **scale, **values)
+    """A page of groups; `low` and `high` are the ends of its colour scale, `empty` says why there is no group."""
+    scale = {"low": f"{low:.4f}", "high": f"{high:.4f}", "levels": HEAT_LEVELS}
+    return render_page(template, groups=groups, empty=empty, **scale, **values)
