@@ -1,11 +1,14 @@
-"""Images and texts as Python names them → `Session`, with a method for each task."""
+"""Images and texts as Python names them → `Session`, with a method for each task.
+
+- `ends`: a task's result → what a method returns
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from typing import Any, TypeVar
+from typing import Any
 
 import clipsim
 from clipsim import tasks
@@ -16,9 +19,10 @@ from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.sources import Source
 from clipsim.options import ModelOptions, OnError, RunOptions, check_flag, check_path
 from clipsim.results.rank import RankResult
+from clipsim.session.ends import finish
 from clipsim.tasks import rank as rank_task
 from clipsim.tasks.arguments import ImageInputs, WeightedImages, WeightedTexts
-from clipsim.tasks.rank import NOTHING_USABLE, RankRequest, nothing_usable
+from clipsim.tasks.rank import NOTHING_USABLE, RankRequest
 
 
 class Session:
@@ -482,14 +486,3 @@ class Session:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the options."""
         return type(self), (self.embedder.model_options, self.embedder.run_options)
-
-
-ResultT = TypeVar("ResultT", bound="RankResult | clipsim.SearchResult | clipsim.DuplicatesResult")
-
-
-def finish(result: ResultT, used: int) -> ResultT:
-    """Issue a result's warnings, and give it back. Raises NoInputError where none of the inputs was `used`."""
-    if not used:
-        raise NoInputError(nothing_usable(result.errors), result.errors)
-    issue_warnings(result.warnings)
-    return result
