@@ -11,7 +11,7 @@ import pytest
 from clipsim.errors import SettingsError, UnknownModelError, UsageError
 from clipsim.models.catalogue import BUNDLED
 from clipsim.models.names import find_model
-from clipsim.models.settings import cache_folder, choose_model, default_model, save_default, settings_path
+from clipsim.models.settings import cache_folder, choose_model, default_model, save_default, settings_path, state_folder
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -78,7 +78,12 @@ def test_weights_need_the_name_of_an_architecture(home: Path, monkeypatch: pytes
             ".config/clipsim/settings.json",
             ".cache/clipsim",
         ),
-        ("linux", {"XDG_CONFIG_HOME": "{}/a", "XDG_CACHE_HOME": "{}/b"}, "a/clipsim/settings.json", "b/clipsim"),
+        (
+            "linux",
+            {"XDG_CONFIG_HOME": "{}/a", "XDG_CACHE_HOME": "{}/b", "XDG_STATE_HOME": "{}/c"},
+            "a/clipsim/settings.json",
+            "b/clipsim",
+        ),
         ("darwin", {}, "Library/Application Support/clipsim/settings.json", "Library/Caches/clipsim"),
         ("win32", {}, "clipsim/settings.json", "AppData/Local/clipsim/cache"),
         ("win32", {"APPDATA": "{}/a", "LOCALAPPDATA": "{}/b"}, "a/clipsim/settings.json", "b/clipsim/cache"),
@@ -93,13 +98,15 @@ def test_settings_and_caches_are_in_the_systems_usual_folders(
     cache: str,
 ) -> None:
     """Linux has the XDG folders, where they are absolute; macOS and Windows have their own."""
-    for name in ("CLIPSIM_CACHE_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "APPDATA", "LOCALAPPDATA"):
+    for name in ("CLIPSIM_CACHE_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "APPDATA", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value.format(home))
     monkeypatch.setattr(sys, "platform", platform)
+    state = "c/clipsim" if "{}/c" in variables.values() else ".local/state/clipsim"
     assert settings_path() == home / settings
     assert cache_folder() == home / cache
+    assert state_folder() == (home / state if platform == "linux" else settings_path().parent)
     monkeypatch.setenv("CLIPSIM_CACHE_DIR", str(home / "own"))
     assert cache_folder() == home / "own"
 

@@ -20,7 +20,7 @@ from clipsim.models.catalogue import BUNDLED, BUNDLED_PATH, find_model_info, lis
 from clipsim.models.download import hub_cache
 from clipsim.models.files import explain_model, find_files, find_weights
 from clipsim.models.names import ModelSpec, find_model
-from clipsim.models.settings import cache_folder, default_model, settings_path
+from clipsim.models.settings import cache_folder, default_model, settings_path, state_folder
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.render.json import to_json
 
@@ -135,6 +135,7 @@ def examine() -> dict[str, Any]:
             "settings": str(settings_path()),
             "weights": str(hub_cache()),
             "vectors": str(cache_folder()),
+            "journals": str(state_folder() / "journals"),
             "bundled model": str(BUNDLED_PATH),
         },
         "environment": {
