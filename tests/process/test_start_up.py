@@ -70,7 +70,17 @@ def test_a_warm_run_loads_no_model_and_no_pydantic() -> None:
     loaded = modules_of(command)
     assert {"torch", "open_clip"} <= loaded
     assert loaded & {"torch._dynamo", "timm", "transformers"} == set()
-    assert modules_of(command) & {*HEAVY, "PIL", "pydantic", "pydantic_core", "rich"} == set()
+    assert modules_of(command) & {*HEAVY, "PIL", "pydantic", "pydantic_core", "rich", "importlib.metadata"} == set()
+
+
+def test_the_interpreter_ends_without_collecting_what_was_imported() -> None:
+    """At the end of a process, modules are not searched for garbage."""
+    count = "import atexit, gc, sys; atexit.register(lambda: print(gc.get_freeze_count(), file=sys.stderr)); "
+    done = subprocess.run(
+        [sys.executable, "-c", count + CLIPSIM.format(["clipsim", "--version"])], capture_output=True, timeout=60
+    )
+
+    assert int(done.stderr) > 1_000
 
 
 @pytest.mark.parametrize("setting", [None, "ACTIVE"])

@@ -15,12 +15,14 @@
 
 def main() -> None:
     """Run the command line; an interrupt during its imports ends it as quietly as a later one."""
+    import atexit
     import gc
 
     from clipsim.cli.signals import catch_signals
 
     catch_signals()
     gc.set_threshold(50_000)  # imports make a million objects that stay: looking through them takes 7 % of a start
+    atexit.register(gc.freeze)  # nor does the interpreter look through them as it ends: 15 % of a run on cached vectors
     from clipsim.cli.app import run
 
     run()

@@ -7,7 +7,6 @@ import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -194,6 +193,8 @@ def _check_default(name: str) -> None:
 
 
 def _version(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version  # too slow for the start of every command
+
     try:
         return version(package)
     except PackageNotFoundError:
