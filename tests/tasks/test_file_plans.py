@@ -198,6 +198,20 @@ def test_other_failures_are_skipped_or_end_the_run(tree: Path) -> None:
     assert list(result.errors) == reported
 
 
+def test_a_damaged_sector_costs_its_file_alone(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unlike a disk that cannot be written to."""
+
+    def read(path: Path) -> str:
+        if path.name == "b.jpg":
+            raise OSError(errno.EIO, "Input/output error")
+        return digest_file(path)
+
+    monkeypatch.setattr(file_plans, "digest_file", read)
+    result = carry_out(plan("move", *NAMES))
+    assert [failure.error for failure in result.errors] == ["cannot read it: Input/output error"]
+    assert result.done == 3
+
+
 @pytest.mark.parametrize("other_system", [True, False])
 def test_a_move_whose_original_cannot_be_removed(
     tree: Path, monkeypatch: pytest.MonkeyPatch, other_system: bool

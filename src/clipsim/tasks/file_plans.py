@@ -319,14 +319,14 @@ def _make_entry(operation: Operation, target: str) -> Entry:
     source = os.path.abspath(step.source)
     try:
         stat_result = os.stat(source)
-    except OSError as error:
-        raise ImageError(CHANGED if error.errno == errno.ENOENT else f"cannot read it: {error.strerror}") from error
-    if operation.stamp is None or not _is_same(FileStamp.of(stat_result), operation.stamp):
-        raise ImageError(CHANGED)
-    if step.action != "link":
-        digest = digest_file(Path(source))
-        if digest != (operation.digest or digest):
+        if operation.stamp is None or not _is_same(FileStamp.of(stat_result), operation.stamp):
             raise ImageError(CHANGED)
+        if step.action != "link":
+            digest = digest_file(Path(source))
+    except OSError as error:  # of this file alone, so that the run goes on
+        raise ImageError(CHANGED if error.errno == errno.ENOENT else f"cannot read it: {error.strerror}") from error
+    if digest and digest != (operation.digest or digest):
+        raise ImageError(CHANGED)
     if step.keeper is not None:
         _check_keeper(step.keeper, stat_result, operation.keeper_digest)
     return Entry(
