@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import Machine
+from made_results import make_result
 from PIL import Image
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.errors import UsageError
 from clipsim.inputs.sources import BytesSource, FileSource, number_sources
 from clipsim.options import ModelOptions, RunOptions
+from clipsim.results.rank import ImageScores
 from clipsim.tasks.file_plans import FilePlan
 from clipsim.tasks.progress import Progress
 from clipsim.tasks.rank import RankRequest
-from clipsim.tasks.sort import SortRequest, name_folders, run
+from clipsim.tasks.sort import SortRequest, fitting_labels, name_folders, run
 
 
 @pytest.fixture
@@ -82,6 +86,27 @@ def test_failures_of_the_plan_are_not_those_of_the_ranking(embedder: Embedder, s
     plan = run(embedder, SortRequest(RankRequest.check(sources, ["red", "blue"]), "copy", "to"), reported.append)
     assert [failure for step in reported for failure in step.failures] == [plan.result.errors[0]]
     assert plan.failures == plan.result.errors[1:]
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "min_probability", "expected"),
+    [
+        (None, None, [0]),
+        ((0.2, 0.2, 0.7), None, [0, 2]),  # in float32, 0.7 is less
+        ((0.81, 0.1, 0.7), None, [2, 1]),
+        (None, 0.2, [0, 2]),
+        ((0.81, 0.1, 0.7), 0.2, [2]),
+        ((0.9, 0.9, 0.9), None, []),
+        (None, 0.9, []),
+    ],
+)
+def test_the_labels_of_an_image(
+    thresholds: tuple[float, ...] | None, min_probability: float | None, expected: list[int]
+) -> None:
+    """Best first: those that reach their thresholds, as `rank` judges, and are likely enough; else the best alone."""
+    image = ImageScores("a.jpg", np.array([0.8, 0.1, 0.7], np.float32), np.array([0.6, 0.1, 0.3]), 0)
+    result = replace(make_result(["a.jpg"], ["x", "y", "z"]), scores=(image,), thresholds=thresholds)
+    assert fitting_labels(result, image, min_probability) == expected
 
 
 def test_labels_become_names_of_folders() -> None:

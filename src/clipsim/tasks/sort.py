@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clipsim.embedding.embedder import Embedder
-from clipsim.errors import UsageError
+from clipsim.errors import UsageError, round_significant
 from clipsim.options import as_number
 from clipsim.results.plans import Action
 from clipsim.results.rank import ImageScores, RankResult
@@ -66,7 +66,7 @@ def fitting_labels(result: RankResult, image: ImageScores, min_probability: floa
     limits = result.thresholds
     labels = image.order(None if limits is not None or min_probability is not None else 1)
     if limits is not None:
-        labels = [label for label in labels if float(image.similarity[label]) >= limits[label]]
+        labels = [label for label in labels if round_significant(float(image.similarity[label])) >= limits[label]]
     if min_probability is not None and image.probabilities is not None:
         labels = [label for label in labels if float(image.probabilities[label]) >= min_probability]
     return labels
