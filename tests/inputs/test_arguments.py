@@ -176,4 +176,4 @@ def test_every_form_of_a_picture_has_the_same_scores(colours: Path) -> None:
     assert [str(failure.image) for failure in result.errors] == ["image 7"]
     assert np.ptp(result.similarity, axis=1).max() < 1e-6
     assert result.similarity.shape == (2, len(forms))
-    assert [hit.image for hit in found.queries[0].results] == ["image 2"]
+    assert [(hit.image, hit.same) for hit in found.queries[0].results] == [("image 1", "bytes"), ("image 2", None)]

@@ -33,6 +33,29 @@ def test_a_folder_is_walked_in_order(tree: Path) -> None:
     assert list(find_images(["tree"])) == expected
 
 
+def test_folders_of_the_system_are_searched_only_if_named(tmp_path: Path) -> None:
+    """Thumbnails of a NAS, recycle bins and packages of JavaScript, in folders and below `**`, in any case."""
+    left_out = (
+        "@eaDir",
+        ".git",
+        "node_modules",
+        ".thumbnails",
+        "#recycle",
+        "$Recycle.Bin",
+        "System Volume Information",
+    )
+    for name in (*left_out, "kept"):
+        (tmp_path / "tree" / name).mkdir(parents=True)
+        (tmp_path / "tree" / name / "a.png").touch()
+    kept = [str(tmp_path / "tree" / "kept" / "a.png")]
+
+    assert list(find_images([str(tmp_path / "tree")])) == kept
+    assert list(find_images([str(tmp_path / "tree" / "**" / "*.png")])) == kept
+    for name in left_out:
+        named = str(tmp_path / "tree" / name)
+        assert list(find_images([named])) == list(find_listed_images([named])) == [f"{named}/a.png"]
+
+
 def test_a_quoted_glob_is_expanded_and_sorted(tree: Path) -> None:
     """`*` stays in its folder, `**` reaches below; folders among the matches are left out."""
     assert list(find_images(["tree/*.[pJ]*"])) == ["tree/a.png", "tree/b.JPG", "tree/z-dangling.png"]
@@ -181,7 +204,7 @@ def test_a_folder_that_cannot_be_listed_for_now_ends_the_run(
         ("*.jpg", "a.jpg", True),
         ("*.jpg", "/data/photos/a.jpg", True),
         ("*.jpg", "a.jpg.png", False),
-        ("*.jpg", "a.JPG", False),
+        ("*.jpg", "a.JPG", True),
         ("thumbs", "photos/thumbs/a.jpg", True),
         ("thumbs", "photos/thumbs2/a.jpg", False),
         ("2024/*.jpg", "photos/2024/a.jpg", True),
@@ -203,6 +226,22 @@ def test_a_folder_that_cannot_be_listed_for_now_ends_the_run(
         ("a**b", "a/x/b", True),
         ("[\\d]", "d", True),
         ("[\\d]", "1", False),
+        ("*.jpg", "photos/A.JPG", True),
+        ("*.JPG", "photos/a.jpg", True),
+        ("Thumbs", "photos/thumbs/a.jpg", True),
+        ("*.{jpg,png}", "a.PNG", True),
+        ("*.{jpg,png}", "a.gif", False),
+        ("{2019,2020}/**", "photos/2020/may/a.jpg", True),
+        ("{2019,2020}/**", "photos/2021/may/a.jpg", False),
+        ("2019/**", "photos/2019/a.jpg", True),
+        ("*/raw/*", "photos/may/raw/a.jpg", True),
+        ("*/raw/*", "photos/may/raw/deep/a.jpg", False),
+        ("{a}.jpg", "{a}.jpg", True),
+        ("{a,b.jpg", "{a,b.jpg", True),
+        ("a{,1}.jpg", "a.jpg", True),
+        ("a{,1}.jpg", "a1.jpg", True),
+        ("{a,{b,c}d}.jpg", "cd.jpg", True),
+        ("{a,{b,c}d}.jpg", "c.jpg", False),
     ],
 )
 def test_a_pattern(pattern: str, name: str, matches: bool) -> None:
@@ -218,7 +257,8 @@ def test_exclusion_wins() -> None:
     assert [name for name in ("a.jpg", "b.jpg", "c.png", "d.gif") if chosen.accepts(name)] == ["a.jpg", "c.png"]
 
 
-@pytest.mark.parametrize(("pattern", "cause"), [("", "empty"), ("/", "empty"), ("//", "empty"), ("[z-a]", "not a")])
+@pytest.mark.parametrize(("pattern", "cause"), [("", "empty"), ("/", "empty"), ("//", "empty"), ("[z-a]", "not a"),
+                                                  ("{a,b}" * 12, "more than 1,000")])  # fmt: skip
 def test_what_is_no_pattern(pattern: str, cause: str) -> None:
     """A pattern that says nothing is a mistake, not one that matches nothing or everything."""
     with pytest.raises(UsageError, match=cause):

@@ -282,7 +282,7 @@ def test_what_an_image_is_stands_beside_its_cosine() -> None:
     lines = drawn(list(build_search_tables(result, 80)), 80)
 
     assert [line.split() for line in lines[4:6]] == [
-        ["1", "1.0000", "same", "file,", "1", "of", "12", "b.png"], ["2", "1.0000", "same", "bytes", "c.png"],
+        ["1", "1.0000", "same", "file,", "12", "copies", "b.png"], ["2", "1.0000", "same", "bytes", "c.png"],
     ]  # fmt: skip
     assert lines[6].split()[:2] == ["3", "0.5000"]
     assert "long-" in lines[6]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -375,3 +376,28 @@ def test_records_are_values(machine: Machine, pictures: Path) -> None:
     assert repr(first) == "SearchResult(model='clipsim-mini/bundled', searched=40, queries=1, errors=0)"
     assert repr(first.queries[0]) == "QueryMatches('red', results=10)"
     assert first.to_dict()["schema"] == "clipsim.search/1"
+
+
+@pytest.mark.parametrize("place", ["folder", "vectors"])
+def test_only_images_of_a_time(machine: Machine, pictures: Path, tmp_path: Path, place: str) -> None:
+    """By the dates of the files, of a folder and of a data set, with names too."""
+    pytest.importorskip("pyarrow")
+    paths = names_below(pictures)
+    for number, path in enumerate(paths):
+        time = datetime(2000 + number, 6, 1).timestamp()
+        os.utime(path, (time, time))
+    with clipsim.open() as session:
+        if place == "vectors":
+            session.embed(pictures, tmp_path / "vectors", dtype="fp32", shard_size=9)
+        where = tmp_path / "vectors" if place == "vectors" else pictures
+        result = session.search(where, "red", after="2010", before="2030-06", top=40)
+        half = session.search(where, "red", after="2010", before="2030-06", include="half0", top=40)
+        own = session.search(where, images=paths[5], plus="blue", after="2010", top=40)
+        with pytest.raises(NoInputError):
+            session.search(where, "red", after="2050")
+
+    assert result.searched == 20
+    assert_matches(result.queries[0], expected(paths[10:30], vector(1, 0, 0), 40))
+    assert half.searched == 10
+    assert {match.same for match in own.queries[0].results} == {None}
+    assert own.searched == 30

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from datetime import date
 
 import clipsim
 from clipsim import tasks
@@ -182,6 +183,8 @@ def search(
     deduplicate: bool = True,
     include: Iterable[str] | str = (),
     exclude: Iterable[str] | str = (),
+    after: str | date | None = None,
+    before: str | date | None = None,
     model: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,
     device: str = "auto",
@@ -201,7 +204,7 @@ def search(
     ----------
     where, texts, images, plus, minus, plus_images, minus_images, weight, templates, top, skip, min_similarity
         As for `Session.search`.
-    thresholds, deduplicate, include, exclude
+    thresholds, deduplicate, include, exclude, after, before
         As for `Session.search`.
     model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`.
@@ -237,6 +240,8 @@ def search(
             deduplicate=deduplicate,
             include=include,
             exclude=exclude,
+            after=after,
+            before=before,
         )
 
 

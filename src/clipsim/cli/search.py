@@ -56,11 +56,18 @@ def search_command(
     ] = None,
     plus_image: Annotated[
         list[str] | None,
-        option("--plus-image", "[W:]FILE", INPUTS, "An image that is added to every query, likewise (repeatable)."),
+        option(
+            "--plus-image",
+            "[W:]FILE",
+            INPUTS,
+            "An image that is added to every query, with a weight if given (repeatable).",
+        ),
     ] = None,
     minus_image: Annotated[
         list[str] | None,
-        option("--minus-image", "[W:]FILE", INPUTS, "An image that is subtracted, likewise (repeatable)."),
+        option(
+            "--minus-image", "[W:]FILE", INPUTS, "An image that is subtracted from every query, likewise (repeatable)."
+        ),
     ] = None,
     weight: Annotated[
         float, option("--weight", "W", TEXTS, "The weight of what is added or subtracted without one of its own.")
@@ -73,6 +80,11 @@ def search_command(
     from_file: shared.FromFile = None,
     include: shared.Include = None,
     exclude: shared.Exclude = None,
+    after: Annotated[
+        str | None,
+        option("--after", "DATE", INPUTS, "Only images taken from the beginning of DATE on: 2019, 2019-06, …"),
+    ] = None,
+    before: Annotated[str | None, option("--before", "DATE", INPUTS, "Only images taken before DATE begins.")] = None,
     output: shared.FormatOption = "table",
     as_json: shared.FormatJson = False,
     paths: shared.NamesOnly = False,
@@ -127,6 +139,8 @@ def search_command(
         min_similarity=min_similarity,
         thresholds=thresholds,
         chosen=shared.choose_names(include, exclude),
+        after=after,
+        before=before,
     )
     if output == "html":
         check_page(top * (len(request.texts) + len(request.images)), 1, max_images)

@@ -4,6 +4,7 @@
 - `limits`: the most pixels and bytes, the memory that threads share, and the rules of decoding in the cache's key
 - `containers`: refuses JPEG, PNG and TIFF files that would take a decoder too much time or memory
 - `colour`: any mode → RGB, upright
+- `dates`: when an image was taken, and ranges of dates
 - `thumbnails`: an image → a small image file, for pages and terminals
 - `copies`: two files → whether one is a copy of the other by content, and which is better
 - `grey_copies`: a source → a small grey copy, to compare images by their pixels

@@ -30,6 +30,7 @@ BYTES_PER_PIXEL = 12
 _BYTES_PER_PIXEL = {"JPEG2000": 22, "WEBP": 20, "AVIF": 18, "HEIF": 18, "progressive": 16}
 DRAFT_PIXELS = 4_000_000  # a larger JPEG may be decoded at a fraction of its size
 PILLOW_BLOCK_BYTES = 1 << 26  # of Pillow's memory; the C library returns freed blocks of more than 32 MiB to the system
+_EXIF, _DATE_TIME_ORIGINAL = 0x8769, 0x9003  # tags
 _RAISE = "CLIPSIM_MAX_PIXELS raises it"
 _loading = threading.Lock()
 _memory = MemoryBudget(MEMORY_BUDGET)
@@ -114,6 +115,22 @@ def read_xmp(source: Source) -> bytes | None:
     with open_checked(source) as file:
         data = open_image(file).info.get("xmp")
     return data if isinstance(data, bytes) else None
+
+
+def read_exif_date(source: Source) -> str | None:
+    """EXIF's DateTimeOriginal of an image file, as it is written there; None where it has none.
+
+    Raises ImageError for what no decoder opens.
+    """
+    with open_checked(source) as file:
+        image = open_image(file)
+        if image.format == "PNG" and "exif" not in image.info:
+            return None  # Pillow would decode all pixels to look behind them
+        try:
+            date = image.getexif().get_ifd(_EXIF).get(_DATE_TIME_ORIGINAL)
+        except Exception as error:  # Pillow raises anything for a damaged directory
+            raise ImageError(_damage(error)) from error
+    return date if isinstance(date, str) else None
 
 
 def open_image(file: BinaryIO) -> Image.Image:

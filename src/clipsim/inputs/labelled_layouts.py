@@ -11,7 +11,7 @@ from typing import Any
 
 from clipsim.errors import DataError, Failure, UsageError, printable
 from clipsim.inputs.captions import CAPTION_COLUMNS, CAPTION_SUFFIX, read_value
-from clipsim.inputs.paths import find_listed_images
+from clipsim.inputs.paths import find_listed_images, is_left_out
 from clipsim.inputs.rows import (
     IMAGE_COLUMNS,
     Row,
@@ -61,7 +61,7 @@ def _class_folders(folder: str) -> dict[str, list[str]]:
         raise DataError(f"{printable(folder)}: cannot read the folder: {error.strerror or error}") from error
     classes = {}
     for entry in entries:
-        if entry.name.startswith("."):
+        if is_left_out(entry.name):
             continue
         if not is_text(entry.name) or not _as_words(entry.name):
             raise DataError(f"{printable(entry.path)}: the folder's name is not a label; rename it")

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -26,19 +27,27 @@ SUFFIXES = frozenset(
         ".tga", ".qoi", ".mpo", ".pcx", ".sgi", ".dds", ".heic", ".heif",
     )
 )  # fmt: skip
+# Folders of systems and programs, in lower case, that are searched only if they are named themselves.
+SYSTEM_FOLDERS = frozenset(
+    (
+        "@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin",
+        "system volume information", "lost+found", "node_modules", "__macosx", "__pycache__",
+    )
+)  # fmt: skip
 STANDARD_INPUT = "-"
 CHUNK_BYTES = 1 << 16
+MAX_BRACES = 1000  # patterns that one with braces may stand for
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def find_images(inputs: Iterable[str]) -> Iterator[str]:
     """Expand the inputs into the paths to open, lazily and in the order given.
 
-    A directory is walked recursively: files with an image suffix, sorted by name, without hidden ones, and without
-    following links to directories. A name that does not exist and contains `*`, `?` or `[` is a pattern (`**` matches
-    any directories, without following links) and gives the matching files, sorted. Any other name is returned
-    unchanged, so that opening it reports the error; so are a directory without images, one that cannot be read, and a
-    pattern without a match.
+    A directory is walked recursively: files with an image suffix, sorted by name, without hidden ones, without the
+    `SYSTEM_FOLDERS` in it, and without following links to directories. A name that does not exist and contains `*`,
+    `?` or `[` is a pattern (`**` matches any directories, likewise) and gives the matching files, sorted. Any other
+    name is returned unchanged, so that opening it reports the error; so are a directory without images, one that cannot
+    be read, and a pattern without a match.
     """
     for name in inputs:
         if _is_folder(name):
@@ -103,19 +112,28 @@ def _walk(folder: str) -> Iterator[str]:
 
 
 def _list_folder(folder: str) -> list[os.DirEntry[str]] | None:
-    """What is in a folder, sorted, without hidden entries; None where it cannot be listed.
+    """What is in a folder, sorted, without hidden entries and system folders; None where it cannot be listed.
 
     Raises TransientError where it cannot be listed now, such as with too many open files: a run that went on would
     leave its images out.
     """
     try:
         with os.scandir(folder) as entries:
-            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+            return sorted((entry for entry in entries if not is_left_out(entry.name)), key=lambda entry: entry.name)
     except OSError as error:
         cause = reading_error("list", error)
         if isinstance(cause, TransientError):
             raise TransientError(f"{printable(folder)}: {cause}") from error
         return None
+
+
+def is_left_out(name: str) -> bool:
+    """Whether an entry of a folder is hidden, or a folder of the system or of another program.
+
+    >>> is_left_out(".git"), is_left_out("@eaDir"), is_left_out("photos")
+    (True, True, False)
+    """
+    return name.startswith(".") or name.lower() in SYSTEM_FOLDERS
 
 
 def has_image_suffix(name: str) -> bool:
@@ -198,14 +216,15 @@ class NameFilter:
     """Names that match one of `include` (or all, where there are none) and none of `exclude`.
 
     The patterns are those of .gitignore: one without `/` matches any part of a name, a folder too; one with `/` matches
-    the name or its end, from a folder on. `*` and `?` do not match `/`, `**` does; `[abc]` and `[!abc]` are sets.
-    Raises UsageError for an empty or malformed pattern.
+    the name or its end, from a folder on. `*` and `?` do not match `/`, `**` does; `[abc]` and `[!abc]` are sets,
+    `{jpg,png}` is either, as in a shell. Capital and small letters are the same. Raises UsageError for an empty or
+    malformed pattern.
 
     >>> NameFilter(include=("*.jpg",), exclude=("thumbs",)).accepts("photos/2024/a.jpg")
     True
     >>> NameFilter(include=("*.jpg",), exclude=("thumbs",)).accepts("photos/thumbs/a.jpg")
     False
-    >>> NameFilter(include=("2024/**/*.jpg",)).accepts("photos/2024/may/trip/a.jpg")
+    >>> NameFilter(include=("2024/**/*.{jpg,jpeg}",)).accepts("photos/2024/may/trip/A.JPEG")
     True
     """
 
@@ -244,9 +263,49 @@ def _compile(patterns: Sequence[str]) -> re.Pattern[str] | None:
     if not patterns:
         return None
     try:
-        return re.compile("|".join(f"(?:{_translate(pattern)})" for pattern in patterns), re.DOTALL)
+        parts = [_translate(part) for pattern in patterns for part in expand_braces(pattern)]
+        return re.compile("|".join(f"(?:{part})" for part in parts), re.DOTALL | re.IGNORECASE)
     except re.error as error:
         raise UsageError(f"not a pattern of names: {error}: {printable(' '.join(patterns), 80)}") from error
+
+
+def expand_braces(pattern: str) -> list[str]:
+    """The patterns that one with braces stands for, as in a shell; braces without a comma are characters.
+
+    Raises UsageError for more than `MAX_BRACES` patterns.
+
+    >>> expand_braces("*.{jp{g,eg},png}"), expand_braces("{a}{")
+    (['*.jpg', '*.jpeg', '*.png'], ['{a}{'])
+    """
+    expanded, waiting = [], [pattern]
+    while waiting:
+        part = waiting.pop(0)
+        braces = _find_braces(part)
+        if braces is None:
+            expanded.append(part)
+        else:
+            start, commas, end = braces
+            edges = [start, *commas, end]
+            waiting[:0] = [part[:start] + part[left + 1 : right] + part[end + 1 :] for left, right in pairwise(edges)]
+        if len(expanded) + len(waiting) > MAX_BRACES:
+            raise UsageError(f"a pattern of more than {MAX_BRACES:,} patterns: {printable(pattern, 80)}")
+    return expanded
+
+
+def _find_braces(pattern: str) -> tuple[int, list[int], int] | None:
+    """Where the first braces with a comma in them begin, are divided and end."""
+    opened: list[tuple[int, list[int]]] = []
+    first = None
+    for position, character in enumerate(pattern):
+        if character == "{":
+            opened.append((position, []))
+        elif character == "," and opened:
+            opened[-1][1].append(position)
+        elif character == "}" and opened:
+            start, commas = opened.pop()
+            if commas and (first is None or start < first[0]):
+                first = start, commas, position
+    return first
 
 
 def _translate(pattern: str) -> str:

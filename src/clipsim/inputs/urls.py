@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import unquote_to_bytes
 
 from clipsim.errors import ImageError, MissingPackageError, TransientError, UsageError, first_line, printable, requires
-from clipsim.inputs.paths import has_image_suffix
+from clipsim.inputs.paths import has_image_suffix, is_left_out
 from clipsim.inputs.sources import Source, open_regular, reading_error
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*::)*[A-Za-z][A-Za-z0-9+.-]+://")
@@ -241,9 +241,9 @@ def read_timeout() -> float:
 
 
 def _is_listed(name: str, folder: str) -> bool:
-    """Whether a file below a folder is taken: an image, with no hidden part in its name."""
+    """Whether a file below a folder is taken: an image, with no hidden part or system folder in its name."""
     below = name[len(folder.rstrip("/")) :]
-    return has_image_suffix(name) and not any(part.startswith(".") for part in below.split("/"))
+    return has_image_suffix(name) and not any(map(is_left_out, below.split("/")))
 
 
 def file_suffix(name: str) -> str:

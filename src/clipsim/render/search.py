@@ -62,7 +62,7 @@ def _build_matches(query: QueryMatches, width: int, whole_names: bool) -> Table:
 def describe_match(match: Match) -> str:
     """What stands beside the cosine of an image: that it is the query's own, how many copies it is one of."""
     same = "" if match.same is None else f"same {match.same}"
-    return ", ".join(filter(None, (same, f"1 of {match.copies:,}" if (match.copies or 1) > 1 else "")))
+    return ", ".join(filter(None, (same, f"{match.copies:,} copies" if (match.copies or 1) > 1 else "")))
 
 
 def _fit(names: Sequence[str], room: int, whole_names: bool) -> list[str]:

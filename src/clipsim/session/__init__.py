@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from datetime import date
 from typing import Any
 
 import clipsim
@@ -186,6 +187,8 @@ class Session:
         deduplicate: bool = True,
         include: Iterable[str] | str = (),
         exclude: Iterable[str] | str = (),
+        after: str | date | None = None,
+        before: str | date | None = None,
     ) -> clipsim.SearchResult:
         """Find the images that are nearest to each text and each image.
 
@@ -210,6 +213,9 @@ class Session:
             The result of `threshold`, or its file: images below their text's are not found. All queries are texts then.
         include, exclude
             Patterns of the names of the images that are searched, and of those that are not.
+        after, before
+            Only images taken from `after` on, and before `before` begins: dates, or "2019", "2019-06", "2019-06-15",
+            "2019-06-15 14:30". An image without EXIF's DateTimeOriginal has the time of its file.
 
         Returns
         -------
@@ -249,6 +255,8 @@ class Session:
             min_similarity=min_similarity,
             thresholds=thresholds,
             chosen=chosen,
+            after=after,
+            before=before,
             deduplicate=deduplicate,
         )
         result = search.run(self.embedder, request)

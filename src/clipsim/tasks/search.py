@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import astuple, dataclass, replace
+from datetime import date
 from functools import partial
 from typing import TypeAlias
 
@@ -15,7 +16,9 @@ import numpy as np
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import Outcome
 from clipsim.embedding.pipeline import Pipeline, read_thumbnails
-from clipsim.errors import Failure, ImageError, UsageError, printable, round_significant
+from clipsim.engines.choice import default_workers
+from clipsim.errors import Failure, ImageError, NoInputError, UsageError, printable, round_significant
+from clipsim.images.dates import DateRange
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.expand import identify_name
 from clipsim.inputs.paths import NameFilter
@@ -51,7 +54,8 @@ class Addition:
 class SearchRequest:
     """The arguments of a search, checked before a model is opened.
 
-    `targets` are searched; of data sets only the images whose names `chosen` accepts. Each of `texts` and `images` is a
+    `targets` are searched; of data sets only the images whose names `chosen` accepts, and of all only those that were
+    taken within `dates`. Each of `texts` and `images` is a
     query; the `additions` are added to every one. The `top` best images of each are found after the first `skip`, and
     of these the ones of at least `min_similarity` and the text's own of the `thresholds`. `weight` is the one of the
     additions that have none of their own.
@@ -67,6 +71,7 @@ class SearchRequest:
     skip: int = 0
     min_similarity: float | None = None
     chosen: NameFilter | None = None
+    dates: DateRange | None = None
     notices: tuple[str, ...] = ()
     thresholds: LoadedThresholds | None = None
 
@@ -88,6 +93,8 @@ class SearchRequest:
         min_similarity: float | None = None,
         thresholds: Thresholds | None = None,
         chosen: NameFilter | None = None,
+        after: str | date | None = None,
+        before: str | date | None = None,
         deduplicate: bool = True,
     ) -> SearchRequest:
         """Strip the texts, and with `deduplicate` drop repeated ones; read the thresholds.
@@ -130,9 +137,17 @@ class SearchRequest:
             left_out,
             check_cosine("min_similarity", min_similarity),
             chosen,
+            DateRange.of(after, before),
             tuple(notices),
             None if thresholds is None else read_thresholds(thresholds, queries),
         )
+
+    def accept_row(self, dataset: Dataset) -> Callable[[str], bool] | None:
+        """What says by its name in the data set whether an image is searched; None where all are."""
+        chosen, dates = self.chosen, self.dates
+        if dates is None:
+            return None if chosen is None else chosen.accepts
+        return lambda name: (chosen is None or chosen.accepts(name)) and dates.accepts(FileSource(dataset.locate(name)))
 
     @property
     def all_texts(self) -> tuple[str, ...]:
@@ -193,6 +208,15 @@ def run(embedder: Embedder, request: SearchRequest, progress: ProgressCallback =
     notices = check_models(request.targets, embedder)
     if isinstance(request.targets, Targets):
         notices += request.targets.repeats.notices
+    if request.dates is not None:
+        workers = embedder.run_options.workers or default_workers()
+        targets = [
+            list(request.dates.choose(target, workers)) if isinstance(target, list) else target
+            for target in request.targets
+        ]
+        if not any(map(len, targets)):
+            raise NoInputError("none of the images was taken at that time")
+        request = replace(request, targets=targets)
     progress(Progress("loading the model", 0, None, notices=(*embedder.notices, *request.notices, *notices)))
     with ExitStack() as stack:
         pipelines = [
@@ -308,7 +332,7 @@ def _compare(
     opened, done, total = iter(pipelines), 0, sum(map(len, request.targets))
     for target in request.targets if queries.usable else ():
         if isinstance(target, Dataset):
-            failures = images.add_dataset(target, done, embedder.run_options.workers, request.chosen)
+            failures = images.add_dataset(target, done, embedder.run_options.workers, request.accept_row(target))
             done += len(target)
             progress(Progress("searching", done, total, failures))
         elif isinstance(target, list):

@@ -13,8 +13,7 @@ from clipsim.embedding.encode import ImageVector, Outcome
 from clipsim.engines.choice import usable_cores
 from clipsim.errors import Failure
 from clipsim.inputs.expand import identify_name
-from clipsim.inputs.paths import NameFilter
-from clipsim.store.dataset import Dataset, scan
+from clipsim.store.dataset import Accept, Dataset, scan
 from clipsim.store.index import open_index
 from clipsim.store.layout import REMEDY
 from clipsim.tasks.search_targets import EmbeddedCollection
@@ -112,14 +111,14 @@ class NearestImages:
         self.searched += len(collection)
 
     def add_dataset(
-        self, dataset: Dataset, first: int, workers: int | None, chosen: NameFilter | None
+        self, dataset: Dataset, first: int, workers: int | None, accept: Accept | None
     ) -> tuple[Failure, ...]:
         """Consider the images of a data set, their rows counted from `first`; by its index, where it has one.
 
-        With `chosen`, all images whose names it accepts are compared instead. Returns those whose vectors are not of
+        With `accept`, all images whose names it takes are compared instead. Returns those whose vectors are not of
         length 1, which only damage explains; they are left out.
         """
-        index, notices = (None, []) if chosen is not None else open_index(dataset)
+        index, notices = (None, []) if accept is not None else open_index(dataset)
         self.notices += notices
         top = self.nearest.rows.shape[1]
         with_images = any(query.image is not None for query in self.queries)
@@ -129,7 +128,6 @@ class NearestImages:
                 nearest, searched = index.find(self.vectors, count), len(dataset)
             else:
                 threads = min(MAX_SCAN_THREADS, workers or usable_cores())
-                accept = None if chosen is None else chosen.accepts
                 nearest, searched = scan(dataset, self.vectors, count, workers=threads, accept=accept)
             rows = np.unique(nearest.rows[nearest.rows >= 0]).tolist()
             metadata = _read_metadata(dataset, rows, ["image_path", "sha256"] if with_images else ["image_path"])
@@ -137,7 +135,7 @@ class NearestImages:
                 break
             own, short = _leave_out(self.queries, nearest, metadata, top)
             if not short:
-                self._add_own_rows(dataset, own, metadata, first, chosen)
+                self._add_own_rows(dataset, own, metadata, first, accept)
                 break
             count *= 4  # there are many copies of a query's image
         for row, record in metadata.items():
@@ -162,14 +160,14 @@ class NearestImages:
         own: set[tuple[int, int]],
         metadata: dict[int, dict[str, Any]],
         first: int,
-        chosen: NameFilter | None,
+        accept: Accept | None,
     ) -> None:
         """Add the images of queries that are rows of a data set; of combined queries also those that are not near."""
         combined = [(number, query) for number, query in enumerate(self.queries) if query.image and query.combined]
         for shard, start in zip(dataset.shards, dataset.starts, strict=False) if combined else ():
             columns = dataset.columns(shard, ["image_path", "sha256"])
             for row, (name, digest) in enumerate(zip(*columns.values(), strict=True), start):
-                if chosen is None or chosen.accepts(name):
+                if accept is None or accept(name):
                     record = {"image_path": dataset.locate(name), "sha256": digest}
                     numbers = [number for number, query in combined if _is_own(query, record)]
                     own.update((number, row) for number in numbers)
