@@ -23,7 +23,8 @@ def folder(tmp_path: Path) -> Path:
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command in a folder."""
-    environment = os.environ | COLOURS | {"CLIPSIM_CACHE_DIR": str(folder / "cache")}
+    own = {"CLIPSIM_CACHE_DIR": str(folder / "cache"), "XDG_STATE_HOME": str(folder / "state")}
+    environment = os.environ | COLOURS | own
     return subprocess.run(
         [*CLIPSIM, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
