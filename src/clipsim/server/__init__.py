@@ -2,6 +2,7 @@
 
 - `recent_vectors`: the vectors of recent requests, in memory
 - `served_models`: requests of many clients → records, in shared batches; `served_images` names what is searched
+- `following`: what is in the served folders now → the collections that are searched
 - `settings`: `ServerSettings`, what is allowed, checked
 - `application`: loaded models → an ASGI application
 - `guard`: what every request passes: host, origin, token, limits in number, bytes and time, and its client's leaving;

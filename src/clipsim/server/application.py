@@ -189,10 +189,11 @@ class Service:
         result = await model.search(search)
 
         def write() -> str:
-            record = result.to_dict()
+            record = result.to_dict() | {"indexed": len(collection), "indexing": model.indexing}
             for query in record["queries"]:
                 for match in query["results"]:
-                    match["thumbnail"] = f"/v1/thumbnails/{self.images.number(match['image'])}"
+                    number = self.images.number(match["image"])
+                    match |= {"thumbnail": f"/v1/thumbnails/{number}", "file": f"/v1/images/{number}"}
             return to_json(record)
 
         matches = sum(len(query.results) for query in result.queries)
@@ -200,14 +201,27 @@ class Service:
 
     async def thumbnail(self, request: Request) -> Response:
         """A small image of the served ones, by its number in an answer of /v1/search."""
+        return Response(await self._read_image(request, self.images.thumbnail), media_type="image/webp")
+
+    async def image(self, request: Request) -> Response:
+        """The file of one of the served images, by its number in an answer of /v1/search.
+
+        What browsers do not show, or is larger than 32 MB, comes as a WebP image of at most 1,024 pixels.
+        """
+        kind, content = await self._read_image(request, self.images.read)
+        _charge(request, len(content))
+        return Response(content, media_type=kind)
+
+    async def _read_image(self, request: Request, read: Callable[[int], Made | None]) -> Made:
+        """What a function reads of the image whose number is in the address."""
         self.find(None)
         number = request.path_params["number"]
-        content = None
+        image = None
         if number.isascii() and number.isdecimal() and len(number) < 19:
-            content = await self._work(lambda: self.images.thumbnail(int(number)), self._thumbnails)
-        if content is None:
+            image = await self._work(lambda: read(int(number)), self._thumbnails)
+        if image is None:
             raise RequestError(404, "there is no such image")
-        return Response(content, media_type="image/webp")
+        return image
 
     async def _read(self, request: Request, fields: Iterable[str]) -> tuple[dict[str, Any], bool]:
         """The fields of a body, all of which are known, and whether it is a small one."""
@@ -245,7 +259,12 @@ class Service:
                 entry |= {"device": facts.device, "precision": facts.precision, "engine": facts.engine}
             entries.append(entry)
         searched = {name: len(model.collection) for name, model in self.models.items() if model.collection is not None}
-        search = {"images": max(searched.values()), "model": next(iter(searched))} if searched else None
+        indexing = max(model.indexing for model in self.models.values())
+        search = (
+            {"images": max(searched.values()), "indexing": indexing, "model": next(iter(searched))}
+            if searched
+            else None
+        )
         limits = {"max_images": self.settings.max_images, "max_body": self.settings.max_body}
         return json_response({"object": "list", "data": entries, "limits": limits, "search": search})
 
@@ -282,6 +301,7 @@ def make_application(service: Service) -> ASGIApp:
         Route("/v1/search", service.search, methods=["POST"]),
         Route("/v1/models", service.list_models),
         Route("/v1/thumbnails/{number}", service.thumbnail),
+        Route("/v1/images/{number}", service.image),
         Route("/health", service.health),
         Route("/ready", service.ready),
         Route("/metrics", service.count),

@@ -22,7 +22,7 @@ from clipsim.server.metrics import Metrics
 from clipsim.server.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
-COUNTED_PATHS = "/v1/thumbnails/"  # GETs that are bounded as POSTs are
+COUNTED_PATHS = ("/v1/thumbnails/", "/v1/images/")  # GETs that are bounded as POSTs are
 BODY_FACTOR = 3  # bytes that a byte of a body takes: as it came, decoded, and as a string or an image's file
 MIN_HELD_BYTES = 512_000_000  # that may wait at least, whatever the largest body is
 PIECE_BYTES = 65_536  # of an answer that are written at a time
@@ -215,6 +215,7 @@ class _Exchange:
             headers.setdefault("X-Content-Type-Options", "nosniff")
             headers.setdefault("Content-Security-Policy", POLICY)
             headers.setdefault("Referrer-Policy", "no-referrer")
+            headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
             headers.setdefault("Cache-Control", "no-store")
             if (origin := self.headers.get("origin")) in self._settings.origins:
                 headers["Access-Control-Allow-Origin"] = str(origin)

@@ -19,6 +19,7 @@ import uvicorn
 
 from clipsim.errors import DatasetError, ServerError, printable
 from clipsim.server.application import Service, make_application
+from clipsim.server.following import follow_folders
 from clipsim.server.guard import TimedProtocol
 from clipsim.server.served_images import ServedImages
 from clipsim.tasks.progress import ProgressCallback, ignore_progress
@@ -89,7 +90,11 @@ class Server:
 
     async def _serve(self) -> None:
         asyncio.get_running_loop().set_exception_handler(self._note_failure)
-        await self._server.serve(sockets=[self._socket])
+        following = asyncio.create_task(follow_folders(self._images, list(self._service.models.values())))
+        try:
+            await self._server.serve(sockets=[self._socket])
+        finally:
+            following.cancel()
 
     def _note_failure(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Tell what the event loop cannot do, such as accept a connection with no descriptor free: a line a minute."""

@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from urllib.parse import urlsplit
 
 from clipsim.embedding.pipeline import read_thumbnails
-from clipsim.errors import Failure
-from clipsim.images.thumbnails import ThumbnailRules
-from clipsim.inputs.sources import FailedSource, FileSource, Source
+from clipsim.errors import Failure, ImageError
+from clipsim.files import FileStamp
+from clipsim.images.limits import open_checked
+from clipsim.images.thumbnails import MAX_SIDE, ThumbnailRules
+from clipsim.inputs.expand import Repeats, find_sources
+from clipsim.inputs.sources import FailedSource, FileSource, Source, number_sources
 from clipsim.inputs.tars import TarMember
 from clipsim.inputs.urls import is_url
 from clipsim.results.search import SearchResult
+from clipsim.server.following import Listing
 from clipsim.store.layout import is_dataset
 from clipsim.tasks.search_targets import Target
 
@@ -22,6 +27,15 @@ from clipsim.tasks.search_targets import Target
 
 
 THUMBNAIL = ThumbnailRules(192)
+LARGE = ThumbnailRules(MAX_SIDE)  # of an image that browsers do not show, or whose file is too large
+MAX_FILE_BYTES = 32_000_000  # of a file that is sent as it is
+MEDIA_TYPES = {
+    b"\xff\xd8\xff": "image/jpeg",
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"GIF87a": "image/gif",
+    b"GIF89a": "image/gif",
+    b"BM": "image/bmp",
+}
 LEAVES = "a link that leaves the served folder"
 MAX_ERRORS = 100  # unusable images that an answer lists
 
@@ -31,7 +45,7 @@ class ServedImages:
 
     `folders` are those named at the start: an image's name is relative to its folder, after the folder's own name
     where there are several. Other images are named from the folder that they have in common. A file within a folder
-    that is a link to one outside of all of them is not served.
+    that is a link to one outside of all of them is not served. `stamps` are those of the files when they were listed.
     """
 
     def __init__(self, targets: Sequence[Target], folders: Sequence[str] = ()) -> None:
@@ -44,6 +58,21 @@ class ServedImages:
         self.targets = [
             [self._checked(source) for source in target] if isinstance(target, list) else target for target in targets
         ]
+        sources = [source for target in self.targets if isinstance(target, list) for source in target]
+        self.stamps = {source.name: _stamp_of(source) for source in sources}
+        self._followed = [name for name in folders if os.path.abspath(name) in roots]
+        self._others = [source for source in sources if (path := _path_of(source)) is None or not self._root_of(path)]
+
+    def list_again(self) -> Listing:
+        """What is in the folders now, and the other images that were named; data sets stay as they are."""
+        listed = Repeats().leave_out(chain(find_sources(self._followed), self._others))
+        sources = {source.name: source for source in number_sources(listed)}
+        stamps = {name: _stamp_of(source) for name, source in sources.items()}
+        return Listing(sources, stamps)
+
+    def check(self, sources: Sequence[Source]) -> list[Source]:
+        """The sources, with a FailedSource in place of each that leaves the served folders."""
+        return [self._checked(source) for source in sources]
 
     def name(self, sources: Sequence[Source]) -> None:
         """Give names and numbers to sources that do not have them yet."""
@@ -82,11 +111,32 @@ class ServedImages:
 
     def thumbnail(self, number: int) -> bytes | None:
         """A small WebP file of an image; None where there is none, or none that is on this machine."""
+        source = self._find(number)
+        return None if source is None else next(iter(read_thumbnails([source], THUMBNAIL).values()), None)
+
+    def read(self, number: int) -> tuple[str, bytes] | None:
+        """The media type and the content of an image that browsers show; of another, or a large one, a WebP file.
+
+        None where there is no such image, or none on this machine that can be read.
+        """
+        source = self._find(number)
+        if source is None:
+            return None
+        try:
+            with open_checked(source) as stream:
+                content = stream.read(MAX_FILE_BYTES + 1)
+        except (ImageError, OSError):
+            return None
+        if len(content) <= MAX_FILE_BYTES and (kind := _find_media_type(content)) is not None:
+            return kind, content
+        small = next(iter(read_thumbnails([source], LARGE).values()), None)
+        return None if small is None else ("image/webp", small)
+
+    def _find(self, number: int) -> Source | None:
+        """The image of a number, unless its file is not on this machine or has left the served folders."""
         source = self._sources[number] if 0 <= number < len(self._sources) else None
         path = None if source is None else _path_of(source)
-        if source is None or path is None or self._leaves(path):
-            return None
-        return next(iter(read_thumbnails([source], THUMBNAIL).values()), None)
+        return None if path is None or self._leaves(path) else source
 
     def _checked(self, source: Source) -> Source:
         path = _path_of(source)
@@ -122,6 +172,24 @@ class ServedImages:
             number += 1
             name = f"{public} ({number})"
         return name
+
+
+def _stamp_of(source: Source) -> FileStamp | None:
+    record = source.stat()
+    return None if record is None else FileStamp.of(record)
+
+
+def _find_media_type(content: bytes) -> str | None:
+    r"""The media type of an image that browsers show, by its content; None for anything else.
+
+    >>> _find_media_type(b"\xff\xd8\xff\xe0"), _find_media_type(b"RIFF0000WEBPVP8 "), _find_media_type(b"<svg>")
+    ('image/jpeg', 'image/webp', None)
+    """
+    if content.startswith(b"RIFF"):
+        return "image/webp" if content[8:12] == b"WEBP" else None
+    if content[4:8] == b"ftyp":
+        return "image/avif" if content[8:12] in (b"avif", b"avis") else None
+    return next((kind for start, kind in MEDIA_TYPES.items() if content.startswith(start)), None)
 
 
 def _path_of(source: Source) -> str | None:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +24,7 @@ from clipsim.engines.encoder import Encoder, Features, Tokens
 from clipsim.errors import DatasetError, Failure, ImageError, ServerError, printable
 from clipsim.inputs.sources import Source, number_sources
 from clipsim.results.search import SearchResult
+from clipsim.server.following import FRESH_GROUP, MAX_FRESH, Listing, Stamps, update_collection
 from clipsim.server.metrics import Metrics
 from clipsim.server.recent_vectors import RecentCache, RecentValues
 from clipsim.server.served_images import ServedImages
@@ -239,7 +240,8 @@ class ModelThread:
 class ServedModel:
     """A loaded model that answers the requests of many clients at once, each as it would be answered alone.
 
-    `collection` is what clients may search, `unsearchable` why there is none. What a caller no longer waits for is
+    `collection` is what clients may search, `unsearchable` why there is none; `indexing` counts the images that are
+    there and cannot be searched yet. What a caller no longer waits for is
     not done: cancelling a call takes its work out of all queues. What requests send is kept in memory alone.
     """
 
@@ -251,7 +253,9 @@ class ServedModel:
         self._running: tuple[Pipeline, ModelThread] | None = None  # once the model is loaded
         self.collection: EmbeddedCollection | None = None
         self.unsearchable = "no images to search; start the server with PATHS"
+        self.indexing = 0
         self._images = ServedImages([])
+        self._stamps: Stamps = {}  # of the files that the collection was made of
         self._notices: list[str] = []
 
     def load(self, images: ServedImages, progress: ProgressCallback = ignore_progress) -> None:
@@ -275,7 +279,33 @@ class ServedModel:
         collection = EmbeddedCollection(self.embedder.facts.embed_dim)
         collection.fill(self.embedder, images.targets, progress)
         images.name(collection.sources)
-        self.collection = collection
+        self.collection, self._stamps = collection, images.stamps
+
+    async def follow(self, listing: Listing, pool: Executor) -> None:
+        """Bring the collection up to date, with at most `MAX_FRESH` new or changed images at a time.
+
+        They are encoded a few at a time, between requests. `pool` is for work that takes long.
+        """
+        if self._running is None or self.collection is None or self._stamps == listing.stamps:
+            return
+        loop, old, images, before = asyncio.get_running_loop(), self.collection, self._images, self._stamps
+        waiting = listing.find_fresh(before)
+        fresh = await loop.run_in_executor(pool, images.check, waiting[:MAX_FRESH])
+        self.indexing = len(waiting)
+        outcomes: list[Outcome] = []
+        for start in range(0, len(fresh), FRESH_GROUP):
+            prepared = await self._decode(fresh[start : start + FRESH_GROUP])
+            outcomes += await self._running[1].call(partial(self._encode_served, prepared))
+        now = listing.stamps_after(before, fresh)
+        collection = await loop.run_in_executor(pool, update_collection, old, before, listing, now, outcomes)
+        images.name(collection.sources)
+        self.collection, self._stamps, self.indexing = collection, now, len(waiting) - len(fresh)
+
+    def _encode_served(self, prepared: Sequence[Prepared], _: Check) -> list[Outcome]:
+        """The vectors of served images, which are kept in the cache on disk."""
+        embedder = self.embedder
+        batches = embed_images(embedder.encoder, prepared, batch_size=embedder.batch_size, cache=embedder.cache)
+        return [outcome for batch in batches for outcome in batch]
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -340,19 +370,21 @@ class ServedModel:
             self.collection.close()
         self.embedder.close()
 
-    async def _prepare(self, sources: Sequence[Source]) -> list[Prepared]:
+    async def _decode(self, sources: Sequence[Source]) -> list[Prepared]:
         pipeline, _ = self._find_running()
-        self._preparing += 1
-        futures = [
-            asyncio.ensure_future(self._decoding.run(partial(pipeline.submit, source)))
-            for source in number_sources(sources)
-        ]
+        futures = [asyncio.ensure_future(self._decoding.run(partial(pipeline.submit, source))) for source in sources]
         try:
-            prepared = await asyncio.gather(*futures)
+            return await asyncio.gather(*futures)
         finally:
-            self._preparing -= 1
             for future in futures:
                 future.cancel()
+
+    async def _prepare(self, sources: Sequence[Source]) -> list[Prepared]:
+        self._preparing += 1
+        try:
+            prepared = await self._decode(list(number_sources(sources)))
+        finally:
+            self._preparing -= 1
         for index, one in enumerate(prepared):
             if one.error is not None:
                 raise BadImageError(one.name, index, str(one.error))
