@@ -111,7 +111,7 @@ def test_a_page_is_not_written_to_a_terminal(clipsim: Clipsim, monkeypatch: pyte
     done = clipsim("rank", ".", *TEXTS, "--format", "html")
 
     assert (done.status, done.out) == (2, "")
-    assert "--format html > page.html" in done.err
+    assert "-o page.html, or --open" in done.err
 
 
 def test_the_cache_is_no_reason_for_a_page_without_pictures(clipsim: Clipsim) -> None:

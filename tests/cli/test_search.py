@@ -308,8 +308,8 @@ def test_an_empty_page_shows_the_query(clipsim: Clipsim, colour_model: FakeEncod
 
     assert (page.status, copies.status) == (0, 0)
     assert '<bdi class="name">red</bdi>' in page.out
-    assert "none: no image is near enough" in page.out
-    assert '<p class="legend">none</p>' in copies.out
+    assert "is near enough to this query" in page.out
+    assert "No two images are alike" in copies.out
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@
 - `preview`: how images are shown in the terminal, and what an HTML page can hold
 - `parsing`: Typer's commands, without the imports that make them slow
 - `first_words`: the command that was meant by one that does not exist, or has its texts without an option
+- `output_file`: `-o` and `--open`
 - `output`, `exit_status`, `signals`: what terminals, pipes and shells get
 """
 

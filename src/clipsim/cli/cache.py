@@ -9,6 +9,7 @@ import typer
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import NOTHING_DONE
 from clipsim.cli.output import NoticePrinter, print_message, write
+from clipsim.cli.output_file import with_output_file
 from clipsim.cli.parameters import option, parse_age, parse_size
 from clipsim.cli.parsing import FastCommand, FastGroup
 from clipsim.errors import UsageError, pluralise, printable
@@ -33,6 +34,7 @@ def _cache() -> None:
 
 
 @cache_app.command("info", cls=FastCommand)
+@with_output_file
 def info_command(as_json: shared.AsJson = False) -> None:
     """Show where the cache is and what it holds.
 

@@ -14,6 +14,7 @@ import typer
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import NOTHING_DONE
 from clipsim.cli.output import print_message, print_table, progress_bar, write
+from clipsim.cli.output_file import with_output_file
 from clipsim.errors import ClipsimError, printable
 from clipsim.models.catalogue import BUNDLED, BUNDLED_PATH, find_model_info, list_models
 from clipsim.models.download import hub_cache
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+@with_output_file
 def doctor_command(as_json: shared.AsJson = False) -> None:
     """Report what clipsim runs on, and check the bundled model against known answers.
 

@@ -16,7 +16,8 @@ from clipsim.cli.collections import (
     report_progress,
     run_task,
 )
-from clipsim.cli.output import NamePrinter, NoticePrinter, print_table, progress_bar, table_width, write
+from clipsim.cli.output import NamePrinter, NoticePrinter, page_folder, print_table, progress_bar, table_width, write
+from clipsim.cli.output_file import with_output_file
 from clipsim.cli.parameters import OUTPUT, Format, flag, option
 from clipsim.cli.plans import Yes, check_yes, choose_folder, finish_plan
 from clipsim.cli.preview import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from clipsim.results.search import DuplicatesResult
 
 
+@with_output_file
 @shared.with_run_options("truncate")
 def duplicates_command(
     where: shared.Where = None,
@@ -147,7 +149,7 @@ def _print_result(
         if output == "html":
             from clipsim.render.search_page import format_duplicates_page
 
-            for piece in format_duplicates_page(result, thumbnails, groups):
+            for piece in format_duplicates_page(result, thumbnails, groups, page_folder=page_folder()):
                 write(piece)
         else:
             from clipsim.render.preview import build_preview_duplicates

@@ -12,6 +12,7 @@ from clipsim.cli import parameters as shared
 from clipsim.cli.collections import find_named_sources, multiply_in_one_thread, report_progress
 from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED
 from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, write
+from clipsim.cli.output_file import with_output_file
 from clipsim.cli.parameters import OUTPUT, RUN, TEXTS, argument, flag, option
 from clipsim.errors import UsageError, pluralise, printable
 from clipsim.options import MAX_WORKERS
@@ -157,6 +158,7 @@ def _print_result(result: EmbedResult, *, as_json: bool) -> None:
         raise typer.Exit(SOME_SKIPPED)
 
 
+@with_output_file
 def index_command(
     folder: Annotated[str, argument("DIR", "A folder of vectors that `clipsim embed` wrote.")],
     kind: Annotated[

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import end_with_failures, report_progress
-from clipsim.cli.output import print_table, progress_bar, table_width, write
+from clipsim.cli.output import page_folder, print_table, progress_bar, table_width, write
+from clipsim.cli.output_file import with_output_file
 from clipsim.cli.parameters import INPUTS, OUTPUT, TEXTS, Format, argument, flag, option
 from clipsim.cli.preview import PreviewMode, PreviewOption, choose_preview, make_preview, thumbnail_rules
 from clipsim.errors import DataError, UsageError, printable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from clipsim.tasks.evaluate_runs import Line
 
 
+@with_output_file
 @shared.with_run_options("model")
 def evaluate_command(
     data: Annotated[
@@ -167,7 +169,7 @@ def _print_result(result: EvaluationResult, output: Format, preview: PreviewMode
     if output == "html":
         from clipsim.render.evaluation_page import format_evaluation_page
 
-        for piece in format_evaluation_page(result, thumbnails):
+        for piece in format_evaluation_page(result, thumbnails, page_folder=page_folder()):
             write(piece)
         return
     from clipsim.render.evaluation_table import build_evaluation

@@ -13,6 +13,7 @@ from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import word_option
 from clipsim.cli.export import export_for_fast_starts
 from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, write
+from clipsim.cli.output_file import with_output_file
 from clipsim.cli.parameters import flag, option
 from clipsim.cli.parsing import FastCommand, FastGroup
 from clipsim.engines.onnx.exports import list_exports
@@ -85,6 +86,7 @@ Order = Annotated[SortBy | None, option("--sort", None, None, "Order by this; Op
 
 
 @models_app.callback(invoke_without_command=True)
+@with_output_file
 def models_command(
     context: typer.Context,
     text: Filter = None,
@@ -99,10 +101,11 @@ def models_command(
     if context.invoked_subcommand is not None:
         _refuse_misplaced_options(context)
     else:
-        list_command(text, cached, sort, as_json)
+        list_command(text=text, cached=cached, sort=sort, as_json=as_json)
 
 
 @models_app.command("list", cls=FastCommand)
+@with_output_file
 def list_command(
     text: Filter = None, cached: Cached = False, sort: Order = None, as_json: shared.AsJson = False
 ) -> None:
@@ -158,6 +161,7 @@ def _record(info: ModelInfo, default: str) -> dict[str, Any]:
 
 
 @models_app.command("show", cls=FastCommand)
+@with_output_file
 def show_command(
     context: typer.Context, name: shared.ModelName, weights: shared.Weights = None, as_json: shared.AsJson = False
 ) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipsim.errors import printable
@@ -62,6 +63,17 @@ class NoticePrinter:
             if notice not in self._printed and not self._quiet:
                 print_message("note", notice)
             self._printed.add(notice)
+
+
+class ResultFile(io.TextIOWrapper):
+    """A file in place of standard output; `page_folder` is where a page in it will be, if the user has named it."""
+
+    page_folder: Path | None = None
+
+
+def page_folder() -> Path | None:
+    """The folder of the page that is written, where it is known."""
+    return sys.stdout.page_folder if isinstance(sys.stdout, ResultFile) else None
 
 
 def write(text: str) -> None:

@@ -316,7 +316,7 @@ def with_run_options(*without: str) -> Callable[[Callable[..., None]], Callable[
             chosen = {name: values.pop(name) for name in shared if name in values}
             command(**values, run=Run(**chosen))
 
-        parameters = sorted((*own, *added), key=_panel)  # the order of the groups in --help
+        parameters = sorted((*own, *added), key=panel_of)  # the order of the groups in --help
         call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return call
@@ -324,9 +324,10 @@ def with_run_options(*without: str) -> Callable[[Callable[..., None]], Callable[
     return add
 
 
-def _panel(parameter: inspect.Parameter) -> int:
+def panel_of(parameter: inspect.Parameter) -> int:
     """Where the group of a parameter stands; arguments come first."""
-    panel = getattr(parameter.annotation.__metadata__[0], "rich_help_panel", None)
+    metadata = getattr(parameter.annotation, "__metadata__", (None,))  # Typer's context has none
+    panel = getattr(metadata[0], "rich_help_panel", None)
     return 0 if panel is None else 1 + PANELS.index(panel)
 
 
@@ -347,7 +348,7 @@ def choose_format(output: Format, as_json: bool, paths: bool = False, null: bool
     if null and not paths:
         raise UsageError("--null (-0) ends the names that --paths (-l) prints; give both")
     if output == "html" and sys.stdout.isatty():
-        raise UsageError("a page is for a browser, not for the terminal; write it to a file: --format html > page.html")
+        raise UsageError("a page is for a browser, not for the terminal; write it to a file: -o page.html, or --open")
     return "json" if as_json else output
 
 

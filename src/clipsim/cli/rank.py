@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import end_with_failures, find_named_sources, report_failures, report_progress
 from clipsim.cli.first_words import missing_texts
-from clipsim.cli.output import NamePrinter, legend_is_due, print_table, progress_bar, table_width, write
+from clipsim.cli.output import NamePrinter, legend_is_due, page_folder, print_table, progress_bar, table_width, write
+from clipsim.cli.output_file import with_output_file
 from clipsim.cli.parameters import OUTPUT, Format, option
 from clipsim.cli.plans import CopyTo, LinkTo, Yes, check_yes, choose_folder, finish_plan
 from clipsim.cli.preview import (
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 TOP_IN_JSON = "--top and --top-images do not apply to --format json, whose matrices are whole"
 
 
+@with_output_file
 @shared.with_run_options()
 def rank_command(
     images: shared.Images = None,
@@ -257,8 +259,12 @@ def _print_result(
         from clipsim.render.rank_page import format_rank_page, format_top_images_page
 
         order = f"best for: {sort_by}" if sort_by else "as given"
-        page = format_rank_page(result, top, given_order=order)
-        for piece in page if top_images is None else format_top_images_page(result, top_images):
+        folder = page_folder()
+        if top_images is None:
+            page = format_rank_page(result, top, given_order=order, page_folder=folder)
+        else:
+            page = format_top_images_page(result, top_images, page_folder=folder)
+        for piece in page:
             write(piece)
     elif result.scores:
         with_legend = not quiet and legend_is_due()

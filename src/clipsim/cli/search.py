@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import end_with_failures, find_named_targets, multiply_in_one_thread, run_task
 from clipsim.cli.first_words import missing_texts, split_text
-from clipsim.cli.output import NamePrinter, print_table, table_width, write
+from clipsim.cli.output import NamePrinter, page_folder, print_table, table_width, write
+from clipsim.cli.output_file import with_output_file
 from clipsim.cli.parameters import INPUTS, OUTPUT, TEXTS, Format, option
 from clipsim.cli.plans import CopyTo, LinkTo, Yes, check_yes, choose_folder, finish_plan
 from clipsim.cli.preview import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from clipsim.results.search import SearchResult
 
 
+@with_output_file
 @shared.with_run_options()
 def search_command(
     where: shared.Where = None,
@@ -234,7 +236,9 @@ def _print_result(result: SearchResult, output: Format, preview: PreviewMode, ta
             from clipsim.render.search_page import format_search_page
 
             names += [query.image for query in result.queries if query.image is not None]
-            for piece in format_search_page(result, read_shown_images(names, targets, rules)):
+            for piece in format_search_page(
+                result, read_shown_images(names, targets, rules), page_folder=page_folder()
+            ):
                 write(piece)
         else:
             from clipsim.render.preview import build_preview_search

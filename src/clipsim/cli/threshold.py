@@ -8,6 +8,7 @@ from typing import Annotated
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import end_with_failures, find_named_sources, run_task
 from clipsim.cli.output import NoticePrinter, print_message, print_table, write
+from clipsim.cli.output_file import with_output_file
 from clipsim.cli.parameters import INPUTS, OUTPUT, argument, option
 from clipsim.errors import UsageError, printable
 
@@ -90,6 +91,7 @@ def threshold_command(
     end_with_failures(len(result.errors), len(request.positives) + len(request.negatives) - len(result.errors))
 
 
+@with_output_file
 def compare_command(
     a: Annotated[str, argument("A.json", "A result of `clipsim rank --json` or `clipsim evaluate --json`.")],
     b: Annotated[str, argument("B.json", "The result to compare with.")],
