@@ -23,7 +23,8 @@ from clipsim.options import ModelOptions, RunOptions
 from clipsim.tasks.evaluate_request import EvaluationRequest
 
 ALIASES = {"ImageInput", "ImageInputs", "__version__"}
-CALLS = ("rank", "search", "duplicates", "embed", "evaluate", "threshold")  # methods of a session, and functions
+# methods of a session, and functions
+CALLS = ("rank", "search", "duplicates", "overview", "embed", "evaluate", "threshold")
 
 
 def callables_of(kind: type) -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -112,6 +113,7 @@ def results(machine: Machine, tmp_path: Path) -> dict[str, Any]:
             "rank one": session.rank(photos, "red"),
             "search": session.search(photos, ["red", "blue"]),
             "duplicates": session.duplicates(photos),
+            "overview": session.overview(photos, texts=["red", "blue"]),
             "embed": session.embed(photos, tmp_path / "vectors"),
             "evaluate": session.evaluate(photos, none="blue", min_similarity=0.5),
             "evaluate plainly": session.evaluate(photos),
@@ -170,7 +172,7 @@ def test_results_are_frozen_values(results: dict[str, Any]) -> None:
 
 def test_a_failure_is_a_value_of_its_own(results: dict[str, Any]) -> None:
     """The list of errors of a JSON object is not made of the records themselves."""
-    for name in ("rank", "search", "duplicates", "evaluate", "threshold"):
+    for name in ("rank", "search", "duplicates", "overview", "evaluate", "threshold"):
         (failure,) = results[name].errors
         results[name].to_dict()["errors"][0]["path"] = "another"
         assert isinstance(failure, Failure)

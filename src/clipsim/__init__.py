@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from clipsim.api.calls import duplicates as duplicates
     from clipsim.api.calls import embed as embed
     from clipsim.api.calls import open as open
+    from clipsim.api.calls import overview as overview
     from clipsim.api.calls import rank as rank
     from clipsim.api.calls import search as search
     from clipsim.api.evaluation import compare as compare
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from clipsim.results.datasets import EmbedResult as EmbedResult
     from clipsim.results.evaluation import EvaluationResult as EvaluationResult
     from clipsim.results.evaluation import ThresholdResult as ThresholdResult
+    from clipsim.results.overview import OverviewResult as OverviewResult
     from clipsim.results.rank import RankResult as RankResult
     from clipsim.results.search import DuplicatesResult as DuplicatesResult
     from clipsim.results.search import SearchResult as SearchResult
@@ -48,6 +50,7 @@ _MODULES = {
     "rank": "clipsim.api.calls",
     "search": "clipsim.api.calls",
     "duplicates": "clipsim.api.calls",
+    "overview": "clipsim.api.calls",
     "embed": "clipsim.api.calls",
     "evaluate": "clipsim.api.evaluation",
     "threshold": "clipsim.api.evaluation",
@@ -58,6 +61,7 @@ _MODULES = {
     "ClipsimError": "clipsim.errors",
     "ClipsimWarning": "clipsim.errors",
     "RankResult": "clipsim.results.rank",
+    "OverviewResult": "clipsim.results.overview",
     "EmbedResult": "clipsim.results.datasets",
     "SearchResult": "clipsim.results.search",
     "DuplicatesResult": "clipsim.results.search",
@@ -75,6 +79,7 @@ __all__ = [
     "EvaluationResult",
     "ImageInput",
     "ImageInputs",
+    "OverviewResult",
     "RankResult",
     "SearchResult",
     "Session",
@@ -87,6 +92,7 @@ __all__ = [
     "evaluate",
     "load",
     "open",
+    "overview",
     "rank",
     "search",
     "threshold",

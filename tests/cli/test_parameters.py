@@ -17,7 +17,7 @@ from clipsim.cli.parameters import (
 from clipsim.errors import UsageError
 
 COMMANDS = command_line().commands
-WITH_A_MODEL = ("rank", "search", "embed", "duplicates", "evaluate", "threshold", "serve")
+WITH_A_MODEL = ("rank", "search", "embed", "duplicates", "overview", "evaluate", "threshold", "serve")
 
 
 @pytest.mark.parametrize("name", WITH_A_MODEL)
@@ -35,15 +35,15 @@ def test_groups_of_help(clipsim: Clipsim, name: str) -> None:
     [
         ("--preprocess", WITH_A_MODEL),
         ("--quiet", WITH_A_MODEL),
-        ("--include", ("rank", "search", "embed", "duplicates", "threshold", "evaluate")),
-        ("--exclude", ("rank", "search", "embed", "duplicates", "threshold", "evaluate")),
-        ("--from-file", ("rank", "search", "embed", "duplicates", "threshold")),
+        ("--include", ("rank", "search", "embed", "duplicates", "overview", "threshold", "evaluate")),
+        ("--exclude", ("rank", "search", "embed", "duplicates", "overview", "threshold", "evaluate")),
+        ("--from-file", ("rank", "search", "embed", "duplicates", "overview", "threshold")),
         ("--min-similarity", ("search", "duplicates", "evaluate")),
         ("--thresholds", ("rank", "search")),
-        ("--preview", ("rank", "search", "duplicates", "evaluate")),
-        ("--paths", ("rank", "search", "duplicates")),
-        ("-l", ("rank", "search", "duplicates")),
-        ("-0", ("rank", "search", "duplicates")),
+        ("--preview", ("rank", "search", "duplicates", "overview", "evaluate")),
+        ("--paths", ("rank", "search", "duplicates", "overview")),
+        ("-l", ("rank", "search", "duplicates", "overview")),
+        ("-0", ("rank", "search", "duplicates", "overview")),
     ],
 )
 def test_the_same_word_in_every_command(option: str, commands: tuple[str, ...]) -> None:

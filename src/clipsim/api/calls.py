@@ -290,6 +290,56 @@ def duplicates(
         return session.duplicates(where, min_similarity=min_similarity, pixels=pixels, exact_files=exact_files)
 
 
+def overview(
+    where: ImageInputs,
+    *,
+    groups: int | None = None,
+    texts: Iterable[str] | str = (),
+    templates: Iterable[str] | str = (),
+    seed: int = 0,
+    include: Iterable[str] | str = (),
+    exclude: Iterable[str] | str = (),
+    model: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    engine: str = "auto",
+    preprocess: str | os.PathLike[str] | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    exact: bool = False,
+    truncate: bool = False,
+    on_error: OnError = "skip",
+    cache: bool = True,
+) -> clipsim.OverviewResult:
+    """Say what a collection of images holds, with a model that is opened and closed again.
+
+    Parameters
+    ----------
+    where, groups, texts, templates, seed, include, exclude
+        As for `Session.overview`.
+    model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+        As for `clipsim.open`.
+
+    Returns
+    -------
+    OverviewResult
+        Groups of images that are alike, the largest first, with typical images and the words that fit them.
+
+    Raises
+    ------
+    ClipsimError
+        As `Session.overview` and `clipsim.open` do.
+    """
+    options = make_options(
+        model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+    )
+    with OneCall(*options) as session:
+        return session.overview(
+            where, groups=groups, texts=texts, templates=templates, seed=seed, include=include, exclude=exclude
+        )
+
+
 def embed(
     images: Iterable[str | os.PathLike[str] | Source] | str | os.PathLike[str],
     output: str | os.PathLike[str],

@@ -21,6 +21,7 @@ from clipsim.cli.exit_status import discard_output, exit_status
 from clipsim.cli.export import export_command
 from clipsim.cli.models import models_app, remove_command
 from clipsim.cli.output import open_missing_streams, write
+from clipsim.cli.overview import overview_command
 from clipsim.cli.parsing import FastCommand, FastGroup
 from clipsim.cli.rank import rank_command
 from clipsim.cli.search import search_command
@@ -48,6 +49,7 @@ app.command("duplicates", cls=FastCommand)(duplicates_command)
 app.command("sort", cls=FastCommand)(sort_command)
 app.command("tag", cls=FastCommand)(tag_command)
 app.command("undo", cls=FastCommand)(undo_command)
+app.command("overview", cls=FastCommand)(overview_command)
 app.command("serve", cls=FastCommand)(serve_command)
 app.command("doctor", cls=FastCommand)(doctor_command)
 models_app.command("export", cls=FastCommand)(export_command)

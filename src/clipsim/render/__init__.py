@@ -7,5 +7,6 @@
 - `rank_page`, `search_page`, `evaluation_page`: HTML pages with images, made by `page` from `templates`
 - `plans`: what a command is going to do with files, or has done
 - `file_links`: the addresses of images' files for pages, and their paths as a shell reads them
+- `overview`, `overview_page`: the groups of an overview, as a table and as a page
 - `preview`: images in the terminal, and tables with them
 """

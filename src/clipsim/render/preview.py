@@ -21,8 +21,9 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from clipsim.errors import printable
+from clipsim.errors import pluralise, printable
 from clipsim.render.evaluation_table import format_value
+from clipsim.render.overview import list_words, overview_remark, overview_title
 from clipsim.render.parts import shorten, shorten_all, strip_common_folder
 from clipsim.render.search import (
     DUPLICATES_REMARK,
@@ -43,6 +44,7 @@ from clipsim.render.table import (
     frame,
     stands_out,
 )
+from clipsim.results.overview import OverviewResult
 from clipsim.results.rank import ImageScores, RankResult
 from clipsim.results.search import DuplicatesResult, SearchResult
 from clipsim.statistics.classification import Contradicted
@@ -211,6 +213,21 @@ def build_preview_duplicates(
         yield _table(entries, preview, width)
     if result.groups:
         yield DUPLICATES_REMARK
+
+
+def build_preview_overview(
+    result: OverviewResult, thumbnails: Mapping[str, bytes], preview: Preview, width: int
+) -> Iterator[RenderableType]:
+    """Title, a table of typical images a group, and a sentence that explains it; `thumbnails` are by name."""
+    yield overview_title(result)
+    for number, group in enumerate(result.groups, start=1):
+        heading = f"{number:,}. {group.share:.1%}, {pluralise(group.size, 'image')}: {list_words(group)}"
+        yield Text(shorten(heading, width), style="bold")
+        entries = (
+            (thumbnails.get(image.image), image.image, [Text(f"{image.similarity:.4f}")]) for image in group.images
+        )
+        yield _table(entries, preview, width)
+    yield overview_remark(result)
 
 
 def build_preview_contradicted(

@@ -4,6 +4,7 @@
 - `rank`: `RankResult` and what it consists of
 - `search`: `SearchResult` and `DuplicatesResult`
 - `plans`: `PlanResult`, what a command does with files
+- `overview`: `OverviewResult`
 - `datasets`: `EmbedResult` and `IndexResult`
 - `evaluation`: `EvaluationResult` and `ThresholdResult`
 - `loaded`: the JSON of an earlier result → its record, checked

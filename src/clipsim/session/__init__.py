@@ -1,6 +1,7 @@
 """Images and texts as Python names them → `Session`, with a method for each task.
 
 - `ends`: a task's result → what a method returns
+- `overview`: the method of that name
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from clipsim.inputs.sources import Source
 from clipsim.options import ModelOptions, OnError, RunOptions, check_flag, check_path
 from clipsim.results.rank import RankResult
 from clipsim.session.ends import finish
+from clipsim.session.overview import OverviewMethod
 from clipsim.tasks import rank as rank_task
 from clipsim.tasks.arguments import ImageInputs, WeightedImages, WeightedTexts
 from clipsim.tasks.rank import NOTHING_USABLE, RankRequest
 
 
-class Session:
+class Session(OverviewMethod):
     """A model that stays loaded, with a method for each task; `clipsim.open` makes one.
 
     A context manager, which closes the cache of vectors. Threads may share it. It pickles as its options, and the copy

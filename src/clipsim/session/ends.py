@@ -9,7 +9,9 @@ from clipsim.errors import NoInputError, issue_warnings
 from clipsim.results.rank import RankResult
 from clipsim.tasks.rank import nothing_usable
 
-ResultT = TypeVar("ResultT", bound="RankResult | clipsim.SearchResult | clipsim.DuplicatesResult")
+ResultT = TypeVar(
+    "ResultT", bound="RankResult | clipsim.SearchResult | clipsim.DuplicatesResult | clipsim.OverviewResult"
+)
 
 
 def finish(result: ResultT, used: int) -> ResultT:

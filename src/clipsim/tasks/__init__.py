@@ -7,6 +7,7 @@
 - `sort`, `tag`: images and labels → a plan for files; `xmp` adds keywords to one of the `sidecars`
 - `placements`: the answers of other commands → a plan; `keep_rules` say which copy stays
 - `file_plans`: a plan, and its steps carried out; `journals` records them, `undo` takes them back
+- `overview`: groups of images, and the words of `vocabulary` that fit them
 - `embed`: a data set of vectors, made in this process or by `ray`
 - `index`: the index of a data set, and what it finds
 - `evaluate`: labelled or captioned images → figures; `evaluate_request` is the request, `evaluate_runs` measures

@@ -3,5 +3,6 @@
 - `similarity`: feature vectors → cosines, probabilities and the best text of each image
 - `nearest`: the vectors to search for, and the nearest ones among many
 - `pairs`: the pairs of vectors that are near each other, and the groups that pairs connect
+- `groups`: groups of vectors that point the same way, and which are typical of each
 - `pixels`: how well small grey images fit into each other
 """
