@@ -36,9 +36,10 @@ PNGS = {f"{colour}.png": make_png(colour) for colour in ("red", "lime", "blue")}
 
 @dataclass
 class Server:
-    """Where a server answers."""
+    """Where a server answers, and the folder that it serves."""
 
     address: str
+    folder: Path
 
     def rank(self, images: Sequence[bytes], texts: Sequence[str]) -> dict[str, Any]:
         """Its own answer to a request without the page."""
@@ -66,7 +67,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         for line in program.process.stderr:
             lines.append(line.decode())
             if (found := re.search(r"http://\S+", lines[-1])) is not None:
-                yield Server(found[0])
+                yield Server(found[0], folder / "images")
                 return
         pytest.fail("the server ended: " + "".join(lines))
 
@@ -120,7 +121,7 @@ def open_page(browser: Any, server: Server) -> Iterator[Open]:
     """Open the page in a fresh context; `token` is one that was given before."""
     contexts = []
 
-    def open_in_context(view: str = "", token: str | None = TOKEN, **options: Any) -> Opened:
+    def open_in_context(view: str = "#rank", token: str | None = TOKEN, **options: Any) -> Opened:
         context = browser.new_context(**options)
         contexts.append(context)
         if token is not None:
@@ -288,3 +289,128 @@ def test_a_token_is_asked_for(open_page: Open) -> None:
     assert not field.is_visible()
     assert opened.page.evaluate("localStorage.length") == 0
     assert TOKEN not in opened.page.url
+
+
+def search(opened: Opened, text: str) -> None:
+    """Type a text to search for, and wait for its results."""
+    opened.page.locator("#query").fill(text)
+    opened.page.keyboard.press("Enter")
+    opened.page.locator("#search-status", has_text="The best").wait_for()
+    opened.page.locator(".gallery img").nth(2).wait_for()
+
+
+def found_names(opened: Opened) -> list[str]:
+    """The images that were found, best first."""
+    names: list[str] = opened.page.locator(".gallery .name").all_text_contents()
+    return names
+
+
+def test_the_page_begins_with_the_search(open_page: Open) -> None:
+    """Where there is a folder; a link that names a view decides otherwise."""
+    opened = open_page("")
+    opened.page.locator("#search-heading", has_text="Search 3 images").wait_for()
+    assert opened.page.locator("#search").is_visible()
+    assert opened.page.locator("#rank").is_hidden()
+    opened.page.get_by_role("link", name="Rank images").click()
+    opened.page.locator("#rank").wait_for()
+    assert opened.page.locator("#search").is_hidden()
+
+
+def test_the_address_keeps_the_search(open_page: Open, server: Server) -> None:
+    """A reload, the way back and another browser show the same query with the same results."""
+    opened = open_page("#search")
+    page = opened.page
+    search(opened, "red & 100% #1?")
+    page.locator("#refine summary").click()
+    page.locator("#top").fill("2")
+    page.locator("#minus").fill("blue\nlime")
+    page.locator("#query").fill("blue")
+    page.keyboard.press("Enter")
+    page.locator("#search-status", has_text="The best 2 of 3 images").wait_for()
+    names, address = found_names(opened), page.url
+    assert len(names) == 2
+
+    page.reload()
+    page.locator("#search-status", has_text="The best 2 of 3 images").wait_for()
+    assert (found_names(opened), page.url) == (names, address)
+    page.go_back()
+    page.locator("#search-status", has_text="The best 3 of 3 images").wait_for()
+    assert page.locator("#query").input_value() == "red & 100% #1?"
+    assert (page.locator("#top").input_value(), page.locator("#minus").input_value()) == ("12", "")
+    page.go_forward()
+    page.locator("#search-status", has_text="The best 2 of 3 images").wait_for()
+
+    other = open_page(address.removeprefix(server.address))
+    other.page.locator("#search-status", has_text="The best 2 of 3 images").wait_for()
+    assert found_names(other) == names
+    assert other.page.locator("#minus").input_value() == "blue\nlime"
+    assert not any("blue" in url for url in other.requests)
+    assert other.faults == opened.faults == []
+
+
+def test_the_address_keeps_the_texts(open_page: Open) -> None:
+    """Of a ranking, with its template."""
+    opened = open_page()
+    opened.page.locator("#model option").first.wait_for(state="attached")
+    opened.page.locator("summary", has_text="Template").click()
+    opened.page.locator("#template").fill("a photo of a {}.")
+    opened.type_texts([*TEXTS, HOSTILE[0]])
+    opened.page.reload()
+    opened.page.locator("#texts .name").nth(3).wait_for()
+    assert opened.page.locator("#texts .name").all_text_contents() == [*TEXTS, HOSTILE[0]]
+    assert opened.page.locator("#template").input_value() == "a photo of a {}."
+    assert opened.faults == []
+
+
+def test_an_image_opens_at_full_size(open_page: Open) -> None:
+    """By click and by keyboard; the arrow keys go on, Escape gives the focus back."""
+    opened = open_page("#search")
+    search(opened, "red")
+    page, names = opened.page, found_names(opened)
+    large = page.locator("#large-image")
+    page.locator(".gallery .open").first.click()
+    large.wait_for()
+    assert large.evaluate("image => image.decode().then(() => [image.naturalWidth, image.naturalHeight])") == [60, 40]
+    assert page.locator("#large-name").inner_text() == names[0]
+    page.keyboard.press("ArrowRight")
+    page.locator("#large-name", has_text=names[1]).wait_for()
+    large.wait_for()
+    page.keyboard.press("Escape")
+    page.locator("#large").wait_for(state="hidden")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == f"Open {names[0]}"
+    page.keyboard.press("Enter")
+    large.wait_for()
+    assert opened.faults == []
+
+
+@pytest.mark.parametrize("allowed", [True, False], ids=["clipboard", "selection"])
+def test_a_path_is_copied(open_page: Open, server: Server, allowed: bool) -> None:
+    """As the server names it; also where the browser has no clipboard for the page."""
+    opened = open_page("#search", permissions=["clipboard-read", "clipboard-write"])
+    page = opened.page
+    if not allowed:
+        page.evaluate("void (navigator.clipboard.writeText = () => Promise.reject(new Error('not allowed')))")
+    search(opened, "red")
+    page.locator(".gallery li").first.get_by_role("button", name="copy path").click()
+    page.get_by_text("copied", exact=True).wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == found_names(opened)[0]
+
+
+def test_a_new_image_is_found(open_page: Open, server: Server) -> None:
+    """Without a restart; the page says how many are searched."""
+    opened = open_page("#search")
+    search(opened, "red")
+
+    def search_until(heading: str) -> list[str]:
+        while heading not in opened.page.locator("#search-heading").inner_text():
+            opened.page.locator("#search-form button", has_text="Search").click()
+            opened.page.locator("#search-status", has_text="The best").wait_for()
+        return found_names(opened)
+
+    new = server.folder / "new one.png"
+    try:
+        new.write_bytes(make_png("red"))
+        assert "new one.png" in search_until("Search 4 images")
+    finally:
+        new.unlink()
+    assert "new one.png" not in search_until("Search 3 images")

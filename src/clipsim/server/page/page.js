@@ -1,10 +1,12 @@
 // The page: what a person drops, types and chooses → a Ranking and its Matrix, or a search.
 
+import { readAddress, writeAddress } from "./address.js";
+import { startLarge } from "./large.js";
 import { Matrix, formatSimilarity, make } from "./matrix.js";
 import { filesOf } from "./dropped.js";
 import { Ranking } from "./ranking.js";
 import { ask, setToken } from "./requests.js";
-import { setQueryImage, startSearch } from "./search.js";
+import { hasQuery, keepAddress, searchFor, setQueryImage, startSearch } from "./search.js";
 
 const find = (id) => document.getElementById(id);
 const plural = (count, one) => `${count.toLocaleString()} ${one}${count === 1 ? "" : "s"}`;
@@ -28,6 +30,7 @@ const ranking = new Ranking({
     if (what === "texts") {
       problem("");
       drawTexts();
+      if (begun && !find("rank").hidden) keepRanking();
     }
     requestDraw();
   },
@@ -41,6 +44,8 @@ const matrix = new Matrix(find("scores"), {
   remove: (id) => removeImage(id),
 });
 
+let searchable = new Set(); // the models that search the folder
+let begun = false; // before, the address is not read yet
 let drawing = false;
 function requestDraw() {
   if (drawing) return;
@@ -162,7 +167,12 @@ function listen() {
     addTexts(lines);
   });
   find("template").addEventListener("change", ({ target }) => ranking.setTemplate(target.value.trim()));
-  find("model").addEventListener("change", ({ target }) => ranking.setModel(target.value));
+  find("model").addEventListener("change", ({ target }) => {
+    ranking.setModel(target.value);
+    if (find("search").hidden) keepRanking();
+    else if (hasQuery()) find("search-form").requestSubmit();
+    else keepAddress();
+  });
   find("tools").addEventListener("submit", (event) => event.preventDefault());
   find("tools").addEventListener("input", requestDraw);
   find("retry").addEventListener("click", () => {
@@ -195,31 +205,75 @@ function listen() {
     event.preventDefault();
     addFiles(await filesOf(event.dataTransfer));
   });
-  window.addEventListener("hashchange", chooseView);
+  window.addEventListener("hashchange", followAddress);
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "visible" && !find("views").hidden) countImages().catch(() => {});
+  });
 }
 
-function chooseView() {
-  const searching = window.location.hash === "#search" && !find("views").hidden;
+/** Put the texts, the template and the model into the address. */
+function keepRanking() {
+  writeAddress("rank", { text: ranking.texts, template: [ranking.template], model: [find("model").value] });
+}
+
+/** Show what the address says: a view, its query, its model. Where there is a folder, searching it comes first. */
+function followAddress() {
+  const { view, values } = readAddress();
+  const searching = !find("views").hidden && view !== "rank";
   find("rank").hidden = searching;
   find("search").hidden = !searching;
   for (const link of find("views").children) {
     if (link.hash === (searching ? "#search" : "#rank")) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  const model = values.get("model");
+  if ([...find("model").options].some((option) => option.value === model)) find("model").value = model;
+  ranking.setModel(find("model").value);
+  if (searching && values.has("q")) {
+    searchFor(values);
+  } else if (searching) {
+    keepAddress();
+  } else {
+    if (values.has("text") || values.has("template")) {
+      find("template").value = values.get("template") ?? "";
+      ranking.setTemplate(find("template").value);
+      ranking.setTexts(values.getAll("text"));
+    }
+    keepRanking();
+  }
+}
+
+/** Say how many images the server searches; `indexing` are there and cannot be searched yet. */
+function describeImages({ images, indexing }) {
+  const more = indexing > 0 ? `, ${indexing.toLocaleString()} more are being read` : "";
+  find("search-heading").textContent = `Search ${plural(images, "image")}${more}`;
+}
+
+async function countImages() {
+  const { search } = await (await ask("v1/models", { report })).json();
+  if (search) describeImages(search);
 }
 
 /** Ask which models there are and what may be sent, then begin. */
 async function begin() {
   try {
-    const { data, limits, search } = await (await ask("v1/models", { report })).json();
-    find("model").replaceChildren(...data.map((model) => new Option(model.id, model.id, false, model.default === true)));
-    find("model").disabled = data.length === 1;
+    let facts = await (await ask("v1/models", { report })).json();
+    find("model").replaceChildren(...facts.data.map(({ id, default: first }) => new Option(id, id, first, first)));
+    find("model").disabled = facts.data.length === 1;
+    if (facts.data.some((model) => !model.loaded)) {
+      await ask("ready", { report });
+      facts = await (await ask("v1/models", { report })).json();
+    }
+    const { data, limits, search } = facts;
     ranking.limits = limits ?? ranking.limits;
-    ranking.setModel(find("model").value);
     find("views").hidden = !search;
-    if (search) find("search").dataset.model = search.model;
-    if (search) find("search-heading").textContent = `Search ${plural(search.images, "image")}`;
-    chooseView();
+    if (search) {
+      find("search").dataset.model = search.model;
+      searchable = new Set(data.filter((model) => model.search).map((model) => model.id));
+      describeImages(search);
+    }
+    begun = true;
+    followAddress();
   } catch (error) {
     problem(error.message, begin);
   }
@@ -227,5 +281,11 @@ async function begin() {
 
 drawTexts();
 listen();
-startSearch({ report, problem });
+startLarge();
+startSearch({
+  report,
+  problem,
+  model: () => (searchable.has(find("model").value) ? find("model").value : find("search").dataset.model),
+  answered: ({ indexed, indexing }) => describeImages({ images: indexed, indexing }),
+});
 begin();

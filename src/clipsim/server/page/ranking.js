@@ -51,6 +51,12 @@ export class Ranking {
     if (all.length > this.texts.length) this._ask(() => { this.texts = all; });
   }
 
+  /** Rank by these texts and no others. */
+  setTexts(texts) {
+    const distinct = [...new Set(texts.map((text) => text.trim()).filter((text) => text !== ""))];
+    if (distinct.join("\n") !== this.texts.join("\n")) this._ask(() => { this.texts = distinct; });
+  }
+
   removeText(text) {
     this._ask(() => { this.texts = this.texts.filter((other) => other !== text); });
   }

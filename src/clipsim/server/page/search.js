@@ -1,5 +1,7 @@
 // A query → the images of the served folder that fit it best.
 
+import { writeAddress } from "./address.js";
+import { makeCopyButton, openLarge, setResults } from "./large.js";
 import { formatSimilarity, make, makeImage } from "./matrix.js";
 import { ask, RequestError } from "./requests.js";
 
@@ -8,11 +10,19 @@ const linesOf = (id) => find(id).value.split("\n").map((line) => line.trim()).fi
 
 let image = null; // the query's, a File
 let run = new AbortController();
+let chooseModel = () => null;
+let searched = () => {};
 
-/** Make the form search; `problem(message)` shows what went wrong, "" that nothing did. */
-export function startSearch({ report, problem }) {
+/**
+ * Make the form search; `problem(message)` shows what went wrong, "" that nothing did. `model()` is that of the next
+ * search, and `answered(record)` is called with each answer.
+ */
+export function startSearch({ report, problem, model, answered }) {
+  chooseModel = model;
+  searched = answered;
   find("search-form").addEventListener("submit", (event) => {
     event.preventDefault();
+    keepAddress({ step: true });
     search(report, problem);
   });
   find("query-file").addEventListener("change", ({ target }) => {
@@ -33,6 +43,28 @@ export function setQueryImage(file) {
   if (file === null) return;
   shown.firstElementChild.replaceWith(makeImage(file));
   shown.children[1].textContent = file.name;
+}
+
+/** Whether there is something to search for. */
+export const hasQuery = () => find("query").value.trim() !== "" || image !== null;
+
+/** Put the form into the address; an image of the query is not in it. */
+export function keepAddress({ step = false } = {}) {
+  const values = { q: [find("query").value.trim()], plus: linesOf("plus"), minus: linesOf("minus") };
+  for (const id of ["weight", "top", "least"]) {
+    values[id] = find(id).value === find(id).defaultValue ? [] : [find(id).value];
+  }
+  writeAddress("search", { ...values, model: [find("model").value] }, { step });
+}
+
+/** Fill the form from the values of an address, and search for them. */
+export function searchFor(values) {
+  find("query").value = values.get("q") ?? "";
+  for (const id of ["plus", "minus"]) find(id).value = values.getAll(id).join("\n");
+  for (const id of ["weight", "top", "least"]) find(id).value = values.get(id) ?? find(id).defaultValue;
+  find("refine").open = ["plus", "minus", "weight", "top", "least"].some((id) => values.has(id));
+  keepAddress();
+  if (hasQuery()) find("search-form").requestSubmit();
 }
 
 async function search(report, problem) {
@@ -56,11 +88,13 @@ async function search(report, problem) {
       minus: linesOf("minus"),
       weight: find("weight").valueAsNumber,
       top: find("top").valueAsNumber,
-      model: find("search").dataset.model,
+      model: chooseModel(),
     };
     if (find("least").value !== "") query.min_similarity = find("least").valueAsNumber;
     const answer = await ask("v1/search", { body: JSON.stringify(query), signal, report });
-    show(await answer.json(), image?.name, signal);
+    const record = await answer.json();
+    searched(record);
+    show(record, image?.name, signal);
   } catch (error) {
     if (signal.aborted) return;
     status.textContent = "";
@@ -69,11 +103,12 @@ async function search(report, problem) {
 }
 
 function show(record, name, signal) {
-  const { searched, queries, model } = record;
+  const { indexed, queries, model } = record;
   const count = Math.max(...queries.map((query) => query.results.length));
   find("search-status").textContent = count === 0
-    ? `No image of ${searched.toLocaleString()} fits; a lower least similarity may find some.`
-    : `The best ${count.toLocaleString()} of ${searched.toLocaleString()} images, by ${model.name}. Numbers are cosine similarities.`;
+    ? `No image of ${indexed.toLocaleString()} fits; a lower least similarity may find some.`
+    : `The best ${count.toLocaleString()} of ${indexed.toLocaleString()} images, by ${model.name}. Numbers are cosine similarities.`;
+  setResults(queries.flatMap((query) => query.results));
   const all = queries.flatMap((query) => query.results.map((result) => result.similarity));
   const [low, high] = [Math.min(...all), Math.max(...all)];
   find("results").replaceChildren(...queries.map((query) => {
@@ -92,7 +127,12 @@ function makeResult(result, low, high, signal) {
   score.append(make("span", "rank", String(result.rank)), make("b", "", formatSimilarity(result.similarity)));
   score.style.setProperty("--h", String((result.similarity - low) / (high - low || 1)));
   const blank = make("span", "no-image");
-  item.append(blank, make("span", "name", result.image), score);
+  const open = make("button", "open");
+  open.type = "button";
+  open.setAttribute("aria-label", `Open ${result.image}`);
+  open.append(blank);
+  open.addEventListener("click", () => openLarge(result, open));
+  item.append(open, make("span", "name", result.image), makeCopyButton("link", () => result.image), score);
   if (result.thumbnail) {
     // not as the address of an image, which would be asked for without the token
     ask(result.thumbnail.replace(/^\//, ""), { signal }).then((answer) => answer.blob())
