@@ -85,6 +85,16 @@ def test_additions_with_weights(
     assert rest.out.splitlines()[1].startswith("red,,4,")
 
 
+def test_one_of_several_copies(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path) -> None:
+    """Their number stands beside the cosine, and in the JSON."""
+    (colours / "again.png").write_bytes((colours / "red.png").read_bytes())
+    table = clipsim("search", colours, "red", "--unique", "-q")
+    (query,) = json.loads(clipsim("search", colours, "red", "--unique", "--json").out)["queries"]
+
+    assert [line.split()[2:-1] for line in table.out.splitlines()[4:7]] == [["2", "copies"], [], []]
+    assert [match["copies"] for match in query["results"]] == [2, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("options", "lines"),
     [

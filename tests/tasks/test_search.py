@@ -401,3 +401,46 @@ def test_only_images_of_a_time(machine: Machine, pictures: Path, tmp_path: Path,
     assert half.searched == 10
     assert {match.same for match in own.queries[0].results} == {None}
     assert own.searched == 30
+
+
+def make_pattern(seed: int) -> Image.Image:
+    """An image of 96 × 64 pixels of coloured squares; all of them have the same squares, in another order."""
+    order = np.random.default_rng(seed).permutation(24)
+    squares = np.random.default_rng(7).integers(0, 256, (24, 3), np.uint8)[order].reshape(4, 6, 3)
+    return Image.fromarray(squares).resize((96, 64), Image.Resampling.NEAREST)
+
+
+@pytest.mark.parametrize("place", ["folder", "vectors", "both"])
+def test_one_of_several_copies(machine: Machine, tmp_path: Path, place: str) -> None:
+    """The first stands for those of the same bytes, reduced and encoded again; not for those of the same colours."""
+    pytest.importorskip("pyarrow")
+    folder = tmp_path / "patterns"
+    folder.mkdir()
+    for seed in range(3):
+        make_pattern(seed).save(folder / f"{seed}.png")
+    (folder / "0-same.png").write_bytes((folder / "0.png").read_bytes())
+    make_pattern(0).save(folder / "0-again.jpg", quality=92)
+    make_pattern(0).resize((72, 48), Image.Resampling.BOX).save(folder / "0-small.png")
+    make_pattern(1).resize((72, 48), Image.Resampling.BOX).save(folder / "1-small.png")
+    with clipsim.open() as session:
+        where: list[Path] = [folder]
+        if place != "folder":
+            session.embed(folder, tmp_path / "vectors", dtype="fp32", shard_size=3)
+            where = [tmp_path / "vectors"] + ([folder] if place == "both" else [])
+        plain = session.search(where, "red", top=20).queries[0]
+        result = session.search(where, ["red", "blue"], unique=True)
+        own = session.search(where, images=folder / "0.png", unique=True, exclude="*-again.jpg").queries[0]
+        rest = session.search(where, "red", unique=True, skip=1, top=1).queries[0]
+        groups = session.duplicates(where).groups
+
+    assert len(plain.results) == 7
+    assert {match.copies for match in plain.results} == {None}
+    for query in result.queries:
+        assert sorted((Path(match.image).stem[0], match.copies) for match in query.results) == [
+            ("0", 4), ("1", 2), ("2", 1),
+        ]  # fmt: skip
+        assert [match.rank for match in query.results] == [1, 2, 3]
+    assert (own.results[0].image, own.results[0].same, own.results[0].copies) == (str(folder / "0.png"), "file", 3)
+    assert len(own.results) == 3
+    assert rest.results == result.queries[0].results[1:2]
+    assert sorted(len(group.images) for group in groups) == [2, 4]

@@ -185,6 +185,7 @@ def search(
     exclude: Iterable[str] | str = (),
     after: str | date | None = None,
     before: str | date | None = None,
+    unique: bool = False,
     model: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,
     device: str = "auto",
@@ -204,7 +205,7 @@ def search(
     ----------
     where, texts, images, plus, minus, plus_images, minus_images, weight, templates, top, skip, min_similarity
         As for `Session.search`.
-    thresholds, deduplicate, include, exclude, after, before
+    thresholds, deduplicate, include, exclude, after, before, unique
         As for `Session.search`.
     model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`.
@@ -242,6 +243,7 @@ def search(
             exclude=exclude,
             after=after,
             before=before,
+            unique=unique,
         )
 
 

@@ -16,7 +16,7 @@ from clipsim.cli.collections import end_with_failures, find_named_targets, multi
 from clipsim.cli.first_words import missing_texts, split_text
 from clipsim.cli.output import NamePrinter, page_folder, print_table, table_width, write
 from clipsim.cli.output_file import with_output_file
-from clipsim.cli.parameters import INPUTS, OUTPUT, TEXTS, Format, option
+from clipsim.cli.parameters import INPUTS, OUTPUT, TEXTS, Format, flag, option
 from clipsim.cli.plans import CopyTo, LinkTo, Yes, check_yes, choose_folder, finish_plan
 from clipsim.cli.preview import (
     MAX_PAGE_IMAGES,
@@ -76,6 +76,9 @@ def search_command(
     ] = 1.0,
     top: Annotated[int, option("--top", "N", OUTPUT, "The N best images of each query.", min=1)] = 10,
     skip: Annotated[int, option("--skip", "N", OUTPUT, "Leave out the N best: --skip 10 is the next page.", min=0)] = 0,
+    unique: Annotated[
+        bool, flag("--unique", OUTPUT, "One of several copies, by the rule of `clipsim duplicates`, with their number.")
+    ] = False,
     min_similarity: Annotated[float | None, shared.min_similarity("Only images with at least this cosine.")] = None,
     thresholds: shared.Thresholds = None,
     template: shared.Templates = None,
@@ -143,6 +146,7 @@ def search_command(
         chosen=shared.choose_names(include, exclude),
         after=after,
         before=before,
+        unique=unique,
     )
     if output == "html":
         check_page(top * (len(request.texts) + len(request.images)), 1, max_images)

@@ -191,6 +191,7 @@ class Session(OverviewMethod):
         exclude: Iterable[str] | str = (),
         after: str | date | None = None,
         before: str | date | None = None,
+        unique: bool = False,
     ) -> clipsim.SearchResult:
         """Find the images that are nearest to each text and each image.
 
@@ -200,11 +201,9 @@ class Session(OverviewMethod):
             What is searched: folders that `embed` wrote, and images as `rank` takes them.
         texts, images
             The queries, at least one. An image of the queries that is among those searched comes first in its answer.
-        plus, minus, plus_images, minus_images
+        plus, minus, plus_images, minus_images, weight
             Texts and images that are added to and subtracted from every query, whose vector has length 1 again; a
-            mapping has a weight for each text, or for each path of an image.
-        weight
-            The weight of those that have none of their own.
+            mapping has a weight for each text, or for each path of an image, in place of `weight`.
         templates, deduplicate
             As for `rank`.
         top, skip
@@ -218,6 +217,8 @@ class Session(OverviewMethod):
         after, before
             Only images taken from `after` on, and before `before` begins: dates, or "2019", "2019-06", "2019-06-15",
             "2019-06-15 14:30". An image without EXIF's DateTimeOriginal has the time of its file.
+        unique
+            Whether one of several copies is found, with their number; `duplicates` says what is alike.
 
         Returns
         -------
@@ -259,6 +260,7 @@ class Session(OverviewMethod):
             chosen=chosen,
             after=after,
             before=before,
+            unique=unique,
             deduplicate=deduplicate,
         )
         result = search.run(self.embedder, request)

@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 from dataclasses import astuple, dataclass, replace
 from datetime import date
 from functools import partial
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from clipsim.inputs.expand import identify_name
 from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.inputs.texts import MAX_QUOTED, check_templates, clean_texts
+from clipsim.models.catalogue import BUNDLED
 from clipsim.options import as_number, as_whole, check_cosine, check_flag
 from clipsim.results.loaded import LoadedThresholds
 from clipsim.results.search import AddedQuery, Match, QueryMatches, SearchResult
@@ -31,6 +32,7 @@ from clipsim.store.dataset import Dataset
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model
 from clipsim.tasks.saved_files import Thresholds, check_conditions, read_thresholds
+from clipsim.tasks.search_copies import OTHER_MODEL, Copies
 from clipsim.tasks.search_targets import EmbeddedCollection, Target, Targets, check_models
 from clipsim.tasks.search_vectors import NearestImages, Query
 from clipsim.vectors.nearest import combine_vectors
@@ -55,7 +57,7 @@ class SearchRequest:
     """The arguments of a search, checked before a model is opened.
 
     `targets` are searched; of data sets only the images whose names `chosen` accepts, and of all only those that were
-    taken within `dates`. Each of `texts` and `images` is a
+    taken within `dates`; with `unique`, one of several copies. Each of `texts` and `images` is a
     query; the `additions` are added to every one. The `top` best images of each are found after the first `skip`, and
     of these the ones of at least `min_similarity` and the text's own of the `thresholds`. `weight` is the one of the
     additions that have none of their own.
@@ -72,6 +74,7 @@ class SearchRequest:
     min_similarity: float | None = None
     chosen: NameFilter | None = None
     dates: DateRange | None = None
+    unique: bool = False
     notices: tuple[str, ...] = ()
     thresholds: LoadedThresholds | None = None
 
@@ -95,6 +98,7 @@ class SearchRequest:
         chosen: NameFilter | None = None,
         after: str | date | None = None,
         before: str | date | None = None,
+        unique: bool = False,
         deduplicate: bool = True,
     ) -> SearchRequest:
         """Strip the texts, and with `deduplicate` drop repeated ones; read the thresholds.
@@ -104,6 +108,7 @@ class SearchRequest:
         texts alone; DataError for thresholds that cannot be read, or lack one of the texts.
         """
         check_flag("deduplicate", deduplicate)
+        check_flag("unique", unique)
         queries, notices = clean_texts(texts, deduplicate=deduplicate)
         images = tuple(images)
         if not (queries or images):
@@ -138,6 +143,7 @@ class SearchRequest:
             check_cosine("min_similarity", min_similarity),
             chosen,
             DateRange.of(after, before),
+            unique,
             tuple(notices),
             None if thresholds is None else read_thresholds(thresholds, queries),
         )
@@ -208,6 +214,8 @@ def run(embedder: Embedder, request: SearchRequest, progress: ProgressCallback =
     notices = check_models(request.targets, embedder)
     if isinstance(request.targets, Targets):
         notices += request.targets.repeats.notices
+    if request.unique and embedder.spec.name != BUNDLED:
+        notices.append(OTHER_MODEL)
     if request.dates is not None:
         workers = embedder.run_options.workers or default_workers()
         targets = [
@@ -222,7 +230,7 @@ def run(embedder: Embedder, request: SearchRequest, progress: ProgressCallback =
         pipelines = [
             stack.enter_context(closing(embedder.open_pipeline(target)))
             for target in request.targets
-            if isinstance(target, list)
+            if isinstance(target, list) and not request.unique
         ]
         if pipelines:
             pipelines[0].start()  # images are decoded while the model is loaded for the queries
@@ -236,7 +244,14 @@ def run(embedder: Embedder, request: SearchRequest, progress: ProgressCallback =
             with closing(embedder.open_pipeline(request.all_images)) as pipeline:
                 outcomes = [outcome for batch in embedder.embed_images(pipeline) for outcome in batch]
         queries = make_queries(request, vectors, outcomes)
-        return find(embedder, request, queries, progress, notices=notices, pipelines=pipelines)
+        if not request.unique:
+            return find(embedder, request, queries, progress, notices=notices, pipelines=pipelines)
+        collection = stack.enter_context(closing(EmbeddedCollection(embedder.facts.embed_dim)))
+        collection.fill(embedder, cast("Sequence[Target]", request.targets), progress, request.accept_row)
+        copies = stack.enter_context(closing(Copies(collection)))
+        request = replace(request, targets=[collection])
+        result = find(embedder, request, queries, progress, notices=notices, copies=copies)
+        return replace(result, errors=(*result.errors, *collection.errors))
 
 
 def make_queries(request: SearchRequest, vectors: Vectors, outcomes: Sequence[Outcome]) -> Queries:
@@ -286,11 +301,12 @@ def find(
     *,
     notices: Iterable[str] = (),
     pipelines: Iterable[Pipeline] = (),
+    copies: Copies | None = None,
 ) -> SearchResult:
     """The result of a search whose queries have been embedded already. Raises as `run` does.
 
     `notices` are what the caller should know of the targets; `pipelines` those of the sources among the targets that
-    have been opened.
+    have been opened. With `copies`, of which the one target is the collection, an answer has one of several copies.
     """
     with_datasets = any(isinstance(target, Dataset) for target in request.targets)
     total = sum(map(len, request.targets))
@@ -299,7 +315,7 @@ def find(
     progress(Progress("searching", 0, total, queries.failures))
     while True:
         images = _compare(embedder, request, queries, min(count, max(1, total)), progress, pipelines)
-        answers, short = _make_answers(request, queries, images, by_file=with_datasets)
+        answers, short = _make_answers(request, queries, images, copies, by_file=with_datasets)
         if not short or count >= total:
             break
         count, progress, pipelines = 4 * count, ignore_progress, ()  # files that are in several targets took the room
@@ -347,11 +363,12 @@ def _compare(
 
 
 def _make_answers(
-    request: SearchRequest, queries: Queries, images: NearestImages, *, by_file: bool
+    request: SearchRequest, queries: Queries, images: NearestImages, copies: Copies | None, *, by_file: bool
 ) -> tuple[list[QueryMatches], bool]:
     """The answer to each usable query; and whether one is short though more images may be near enough.
 
-    An image is in an answer once, `by_file` also where its file is among several targets.
+    An image is in an answer once, `by_file` also where its file is among several targets, and with `copies` also where
+    it has some.
     """
     answers, short, wanted = list[QueryMatches](), False, request.skip + request.top
     for number, query in enumerate(queries.usable):
@@ -368,9 +385,11 @@ def _make_answers(
         for row, score, same in (*map(astuple, own), *near):
             name, index = images.images[row]
             identity = (identify_name(name) or name) if by_file else row
-            if identity not in seen and len(matches) < wanted:
-                seen.add(identity)
-                matches.append(Match(len(matches) + 1, name, min(1.0, max(-1.0, score)), index, same))
+            if identity in seen or len(matches) == wanted:
+                continue
+            seen |= {identity} if copies is None else copies.find(row)
+            count = None if copies is None else copies.count(row)
+            matches.append(Match(len(matches) + 1, name, min(1.0, max(-1.0, score)), index, same, count))
         if len(matches) < wanted and rows[-1] >= 0:
             short = short or round_significant(float(scores[-1])) >= least
         answers.append(_make_answer(request, query.text, query.image, matches[request.skip :]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.sources import FailedSource, FileSource, Source
 from clipsim.inputs.urls import as_path
 from clipsim.models.names import join_name
-from clipsim.store.dataset import Dataset
+from clipsim.store.dataset import Accept, Dataset
 from clipsim.store.layout import DatasetInfo, is_dataset, read_dataset_info
 from clipsim.store.vector_table import VectorTable
 from clipsim.tasks.progress import Progress, ProgressCallback
@@ -171,14 +171,19 @@ class EmbeddedCollection(Collection):
         super().__init__()
         self.vectors = VectorTable(embed_dim)
 
-    def fill(self, embedder: Embedder, targets: Sequence[Target], progress: ProgressCallback) -> None:
-        """Embed sources, and take the vectors of data sets as they are."""
+    def fill(
+        self,
+        embedder: Embedder,
+        targets: Sequence[Target],
+        progress: ProgressCallback,
+        accept: Callable[[Dataset], Accept | None] = lambda _: None,
+    ) -> None:
+        """Embed sources, and take the vectors of data sets as they are, of the rows whose names `accept` takes."""
         total, done = sum(map(len, targets)), 0
         for target in targets:
             if isinstance(target, Dataset):
                 target.require_unit_rows()
-                self.vectors.add_dataset(target)
-                self.add_dataset(target)
+                self._add_rows(target, accept(target))
                 done += len(target)
                 progress(Progress("reading", done, total))
                 continue
@@ -189,6 +194,20 @@ class EmbeddedCollection(Collection):
                     start += len(batch)
                     done += len(batch)
                     progress(Progress("embedding", done, total, tuple(failures)))
+
+    def _add_rows(self, dataset: Dataset, accept: Accept | None) -> None:
+        """Append the rows of a data set, or those whose names `accept` takes."""
+        if accept is None:
+            self.vectors.add_dataset(dataset)
+            self.add_dataset(dataset)
+            return
+        whole = Collection()
+        whole.add_dataset(dataset)
+        names = (name for shard in dataset.shards for name in dataset.names(shard))
+        rows = [row for row, name in enumerate(names) if accept(name)]
+        self.vectors.add(dataset.vectors(rows))
+        for row in rows:
+            self.add(whole.sources[row], whole.digests[row], whole.sizes[row])
 
     def _add_batch(self, sources: Sequence[Source], outcomes: Sequence[Outcome]) -> list[Failure]:
         """Append what could be used; the failures."""
