@@ -67,7 +67,7 @@ def test_a_plan_is_carried_out_and_undone(clipsim: Clipsim, tree: Path, option: 
     done = clipsim(*SORT, option, "to", "--yes", "-q")
     assert (done.status, done.err) == (0, "")
     (journal,) = journals(tree)
-    assert f"Journal, for 'clipsim undo': {journal}\n" in done.out
+    assert f"To undo: clipsim undo {journal} --yes\n" in done.out
     assert done.out.splitlines()[-1].startswith("4 of 4 files ")
     assert sorted(path.name for path in (tree / "to").rglob("*.png")) == [
         "blue.png",
@@ -78,11 +78,16 @@ def test_a_plan_is_carried_out_and_undone(clipsim: Clipsim, tree: Path, option: 
     again = clipsim(*SORT, option, "to", "--yes", "-q")
     assert (again.status == 0) == (option != "--move-to")  # where no image is left
 
-    undone = clipsim("undo", str(journal), "--json")
+    after = snapshot(tree)
+    planned = clipsim("undo", str(journal), "--json")
+    assert (planned.status, snapshot(tree)) == (0, after)
+    assert clipsim("undo", str(journal)).out.splitlines()[-1].endswith("Nothing was changed; --yes carries it out.")
+    undone = clipsim("undo", str(journal), "--json", "--yes")
     assert undone.status == 0
     assert {step["done"] for step in json.loads(undone.out)["steps"]} == {True}
+    assert [{**step, "done": True} for step in json.loads(planned.out)["steps"]] == json.loads(undone.out)["steps"]
     assert snapshot(tree) == before
-    assert clipsim("undo", str(journal)).out.splitlines()[-1] == "Nothing to do."
+    assert clipsim("undo", str(journal), "--yes").out.splitlines()[-1] == "Nothing to do."
 
 
 def test_json_of_what_was_done(clipsim: Clipsim, tree: Path) -> None:
@@ -91,7 +96,7 @@ def test_json_of_what_was_done(clipsim: Clipsim, tree: Path) -> None:
     result = json.loads(done.out)
     assert result["applied"] is True
     assert result["journal"] == str(journals(tree)[0])
-    assert f"note: journal: {journals(tree)[0]}" in done.err
+    assert f"note: to undo: clipsim undo {journals(tree)[0]} --yes" in done.err
     assert {step["done"] for step in result["steps"]} == {True}
 
 
@@ -157,10 +162,10 @@ def test_contradictions_are_wrong_usage(clipsim: Clipsim, arguments: tuple[str, 
 
 def test_what_is_not_a_journal(clipsim: Clipsim, tree: Path) -> None:
     """Is one line."""
-    done = clipsim("undo", "photos/red.png")
+    done = clipsim("undo", "photos/red.png", "--yes")
     assert (done.status, done.out) == (1, "")
     assert "not a journal of clipsim" in done.err
-    done = clipsim("undo", "gone.jsonl")
+    done = clipsim("undo", "gone.jsonl", "--yes")
     assert "cannot read the journal" in done.err
 
 
@@ -168,7 +173,7 @@ def test_an_undo_that_is_not_whole(clipsim: Clipsim, tree: Path) -> None:
     """Names what is left, with status 3."""
     clipsim(*SORT, "--move-to", "to", "--yes")
     (tree / "to" / "blue" / "blue.png").write_bytes(b"edited")
-    done = clipsim("undo", journals(tree)[0])
+    done = clipsim("undo", journals(tree)[0], "--yes")
     assert done.status == 3
     assert "blue.png: neither of its names has the file that was moved" in done.err
 
@@ -204,11 +209,11 @@ def test_copies_are_moved_or_linked(clipsim: Clipsim, tree: Path, exact_files: b
     plan = plan_of(clipsim, "duplicates", "photos", "--keep", "more", "--move-to", "extra", "--yes", *extra)
     assert [(step["source"], step["keeper"]) for step in plan["steps"]] == [("photos/red.png", "photos/more/red.png")]
     assert (tree / "extra" / "red.png").exists()
-    assert clipsim("undo", plan["journal"]).status == 0
+    assert clipsim("undo", plan["journal"], "--yes").status == 0
     assert snapshot(tree) == before
     plan = plan_of(clipsim, "duplicates", "photos", "--keep", "photos/red.png", "--link", "--yes", *extra)
     assert (tree / "photos" / "more" / "red.png").samefile(tree / "photos" / "red.png")
-    assert clipsim("undo", plan["journal"]).status == 0
+    assert clipsim("undo", plan["journal"], "--yes").status == 0
     assert snapshot(tree) == before
     done = clipsim("duplicates", "photos", "--keep", "nowhere/*", "--move-to", "extra", *extra)
     assert "note: keep: no file of a group matches 'nowhere/*'" in done.err

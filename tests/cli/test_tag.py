@@ -51,7 +51,7 @@ def test_sidecars_are_planned_written_and_undone(clipsim: Clipsim, photos: Path)
     assert (photos / "blue.xmp").read_bytes() == add_keywords(add_keywords(EMPTY, ["sea"]), ["blue & navy"])
     again = clipsim(*TAG, "--xmp", "--yes", "-q")
     assert again.out.splitlines()[-1] == "Nothing to do; 3 images left as they are."
-    assert clipsim("undo", result["journal"]).status == 0
+    assert clipsim("undo", result["journal"], "--yes").status == 0
     assert snapshot(photos) == before
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from clipsim.cli.collections import end_with_failures, report_failures, report_progress
 from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, write
 from clipsim.cli.parameters import OUTPUT, RUN, Format, Run, flag, option
-from clipsim.errors import ImageError, UsageError, printable
+from clipsim.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
     from clipsim.results.plans import Action, PlanResult
@@ -67,11 +67,10 @@ def _carry_out(plan: FilePlan, as_json: bool, run: Run, notices: NoticePrinter) 
     from clipsim.tasks.journals import Journal
 
     with Journal(plan.result.command) as journal:
-        path = printable(str(journal.path))
         if not as_json:  # before anything happens, so that it is known whatever ends the run
-            write(f"Journal, for 'clipsim undo': {path}\n")
+            write(f"To undo: {journal.undo_command}\n")
         elif not run.quiet:
-            print_message("note", f"journal: {path}")
+            print_message("note", f"to undo: {journal.undo_command}")
         with progress_bar(quiet=run.quiet) as bar:
             return apply(plan, journal, run.on_error, report_progress(bar, notices))
 

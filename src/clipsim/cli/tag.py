@@ -76,21 +76,27 @@ def undo_command(
     journal: Annotated[str, shared.argument("JOURNAL", "The journal whose name the command printed.")],
     output: shared.WholeFormatOption = "table",
     as_json: shared.FormatJson = False,
+    yes: Yes = False,
     quiet: shared.Quiet = False,
 ) -> None:
-    """Take back what sort, tag, duplicates, rank or search did to files, as far as their journal records it.
+    """Take back what sort, tag, duplicates, rank or search did to files. Without --yes, only the plan is printed.
 
     Example: `clipsim undo ~/.local/state/clipsim/journals/2026-05-01T120000-sort-1f2e.jsonl`
     """
     as_json = as_json or output == "json"
     from clipsim.tasks import undo
+    from clipsim.tasks.progress import ignore_progress
 
+    notices = NoticePrinter(quiet=quiet)
     with progress_bar(quiet=quiet) as bar:
-        result = undo.run(journal, report_progress(bar, NoticePrinter(quiet=quiet)))
+        result = undo.plan(journal, report_progress(bar, notices) if not yes else ignore_progress)
     if not as_json:
         from clipsim.render.plans import build_plan_table
 
         print_table(*build_plan_table(result))
+    if yes:
+        with progress_bar(quiet=quiet) as bar:
+            result = undo.run(journal, report_progress(bar, notices))
     print_plan_result(result, as_json=as_json)
     if result.errors:
-        end_with_failures(len(result.errors), result.done)
+        end_with_failures(len(result.errors), result.done if result.applied else len(result.steps))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("action", "image", "to", "kept", "label", "probability", "similarity")
 FIGURES = ("probability", "similarity")
+UNCHANGED = "Nothing was changed; --yes carries it out."
 _ACTIONS = {  # what is going to happen to files, and what has happened
     "copy": ("to copy", "copied"),
     "link": ("to link to", "linked to"),
@@ -57,11 +58,13 @@ def summarise_plan(result: PlanResult) -> str:
     if not result.steps:
         return f"Nothing to do{left}."
     if result.command == "undo":
-        return f"{result.done:,} of {_count(result)} taken back."
+        if result.applied:
+            return f"{result.done:,} of {_count(result)} taken back."
+        return f"{_count(result)} to take back. {UNCHANGED}"
     planned, done = _ACTIONS[result.steps[0].action]
     if result.applied:
         return f"{result.done:,} of {_count(result)} {done}{left}."
-    return f"{_count(result)} {planned}{left}. Nothing was changed; --yes carries it out."
+    return f"{_count(result)} {planned}{left}. {UNCHANGED}"
 
 
 def _count(result: PlanResult) -> str:

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import secrets
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -110,7 +111,12 @@ class Journal:
     @property
     def hint(self) -> str:
         """How to take back what was done."""
-        return f"'clipsim undo {printable(str(self.path))}' undoes what was done"
+        return f"'{self.undo_command}' undoes what was done"
+
+    @property
+    def undo_command(self) -> str:
+        """The command that takes back what was done, as a shell reads it."""
+        return f"clipsim undo {printable(shlex.quote(str(self.path)))} --yes"
 
     def _append(self, line: bytes) -> None:
         try:

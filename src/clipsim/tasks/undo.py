@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,29 @@ from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 Change = Callable[[], None]
 
 
+def plan(path: str, progress: ProgressCallback = ignore_progress) -> PlanResult:
+    """What `run` would take back now; the files are read, and nothing is changed.
+
+    A step that cannot be taken back is an error of the result. Raises DataError for a file that is not a journal.
+    """
+    entries = read_journal(Path(path))
+    steps, errors, leaving = list[FileStep](), list[Failure](), set[str]()
+    for number, entry in enumerate(reversed(entries), start=1):
+        failures = []
+        leaving |= {entry.draft(entry.source), entry.draft(entry.target)} if entry.token else set()
+        try:
+            change = _undo_folder(entry, leaving) if entry.action == "mkdir" else _UNDO[entry.action](entry)
+            if change is not None:
+                steps.append(_describe(entry))
+                if entry.action != "hardlink" and entry.before is None:
+                    leaving.add(entry.target)
+        except (ImageError, OSError) as error:
+            failures.append(_fail(entry, error))
+        errors += failures
+        progress(Progress("reading", number, len(entries), tuple(failures)))
+    return PlanResult(command="undo", model=None, steps=tuple(steps), journal=path, errors=tuple(errors))
+
+
 def run(path: str, progress: ProgressCallback = ignore_progress) -> PlanResult:
     """Take back what a journal records; steps that were not carried out, or were taken back before, are none.
 
@@ -31,8 +54,7 @@ def run(path: str, progress: ProgressCallback = ignore_progress) -> PlanResult:
     entries = read_journal(Path(path))
     steps, errors = [], list[Failure]()
     for number, entry in enumerate(reversed(entries), start=1):
-        step = FileStep(entry.action, entry.source, None if entry.action == "mkdir" else entry.target)
-        failures = []
+        step, failures = _describe(entry), []
         try:
             _remove_drafts(entry)
             change = _UNDO[entry.action](entry)
@@ -40,12 +62,20 @@ def run(path: str, progress: ProgressCallback = ignore_progress) -> PlanResult:
                 change()
                 steps.append(replace(step, done=True))
         except (ImageError, OSError) as error:
-            cause = str(error) if isinstance(error, ImageError) else error.strerror or str(error)
-            failures.append(Failure(entry.target, printable(cause)))
+            failures.append(_fail(entry, error))
             steps.append(step)
         errors += failures
         progress(Progress("undoing", number, len(entries), tuple(failures)))
     return PlanResult(command="undo", model=None, steps=tuple(steps), applied=True, journal=path, errors=tuple(errors))
+
+
+def _describe(entry: Entry) -> FileStep:
+    return FileStep(entry.action, entry.source, None if entry.action == "mkdir" else entry.target)
+
+
+def _fail(entry: Entry, error: ImageError | OSError) -> Failure:
+    cause = str(error) if isinstance(error, ImageError) else error.strerror or str(error)
+    return Failure(entry.target, printable(cause))
 
 
 def _remove_drafts(entry: Entry) -> None:
@@ -56,10 +86,10 @@ def _remove_drafts(entry: Entry) -> None:
                 os.unlink(path)
 
 
-def _undo_folder(entry: Entry) -> Change | None:
-    """Remove a folder that was made, unless it holds anything."""
+def _undo_folder(entry: Entry, leaving: Container[str] = ()) -> Change | None:
+    """Remove a folder that was made, unless it holds anything but what is `leaving` it."""
     try:
-        if os.listdir(entry.target):
+        if any(os.path.join(entry.target, name) not in leaving for name in os.listdir(entry.target)):
             return None
     except OSError:
         return None
