@@ -69,6 +69,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "regex": ("engines/torch", "engines/onnx", "compat"),
     "ftfy": ("engines/torch", "engines/onnx"),
     "pillow_heif": ("images",),
+    "rawpy": ("images",),
     "pyarrow": ("inputs", "store"),
     "fsspec": ("inputs", "store"),
     "aiohttp": ("inputs",),

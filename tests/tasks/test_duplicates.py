@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from confusable_pictures import draw_form
 from PIL import Image
+from raw_files import make_dng
 
 import clipsim
 from clipsim.errors import NoInputError, UsageError
@@ -287,3 +288,19 @@ def test_hard_links_free_nothing(machine: Machine, pictures: Path) -> None:
     assert {"5.png", "5hard.png"} in [{Path(image.image).name for image in group.images} for group in result.groups]
     assert listed & {"5.png", "5hard.png", "7.png", "7copy.png"} == set()
     assert {"6copy.png", "6hard.png"} <= listed
+
+
+def test_a_raw_file_and_its_jpeg_are_one_image(machine: Machine, tmp_path: Path) -> None:
+    """They are no duplicates of each other; a RAW file that is alone is compared by its preview."""
+    pytest.importorskip("rawpy")
+    (tmp_path / "shot.dng").write_bytes(make_dng(draw(1)))
+    (tmp_path / "alone.dng").write_bytes(make_dng(draw(2)))
+    draw(1).save(tmp_path / "shot.jpg")
+    draw(2).save(tmp_path / "other.jpg")
+    with clipsim.open("clipsim-mini") as session:
+        result = session.duplicates(tmp_path)
+
+    assert result.compared == 3
+    assert {name for _, names in groups_of(result) for name in names} == {"alone.dng", "other.jpg"}
+    assert "1 RAW file left to the JPEG or HEIC beside it, which is compared instead" in result.warnings
+    assert result.redundant == ()  # a preview does not show all that a RAW file holds

@@ -83,7 +83,7 @@ def _draw(report: dict[str, Any]) -> Table:
 SCHEMA = "clipsim.doctor/1"
 PACKAGES = (
     "clipsim", "torch", "torchvision", "open_clip_torch", "timm", "huggingface_hub", "safetensors", "Pillow", "numpy",
-    "typer", "rich", "pillow-heif", "transformers", "onnxruntime", "tokenizers", "onnx",
+    "typer", "rich", "pillow-heif", "rawpy", "transformers", "onnxruntime", "tokenizers", "onnx",
 )  # fmt: skip
 # The greatest difference from a known cosine: fp32 differs by the order of sums, the others by their rounding.
 TOLERANCE = {"fp32": 1e-4, "fp16": 5e-3, "bf16": 3e-2}

@@ -3,6 +3,7 @@
 - `decode`: opens, checks and decodes a file of any supported format; start here
 - `limits`: the most pixels and bytes, the memory that threads share, and the rules of decoding in the cache's key
 - `containers`: refuses JPEG, PNG and TIFF files that would take a decoder too much time or memory
+- `raw`: a RAW file → the preview in it
 - `colour`: any mode → RGB, upright
 - `dates`: when an image was taken, and ranges of dates
 - `thumbnails`: an image → a small image file, for pages and terminals

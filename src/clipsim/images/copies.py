@@ -16,6 +16,7 @@ from clipsim.errors import ClipsimError, ImageError
 from clipsim.images.colour import upright, upright_size
 from clipsim.images.decode import decoded_file, open_image
 from clipsim.images.limits import open_checked
+from clipsim.images.raw import is_raw
 from clipsim.inputs.sources import Source
 
 # The greatest differences of a lossy image from the kept one, encoded as that was: of grey values averaged over any
@@ -50,7 +51,7 @@ class ImageHeader:
 
     `loss` is 0 for a lossless format, 1 for a lossy one, 2 for a palette of many colours. `frames` says whether there
     is more than one, or a film behind the image, `alpha` whether pixels may be transparent, `deep` whether they have
-    more than 8 bits.
+    more than 8 bits, as those of a RAW file do.
     """
 
     size: tuple[int, int]
@@ -73,10 +74,13 @@ def read_header(source: Source) -> ImageHeader:
         stream.seek(0)
         head = stream.read(64)
         stream.seek(0)
+        raw = is_raw(stream, head)
         image = open_image(stream)
         try:
-            deep = image.mode[0] in "IF" or any(
-                "16" in str(tile[3]) or "32" in str(tile[3]) for tile in vars(image)["tile"]
+            deep = (
+                raw
+                or image.mode[0] in "IF"
+                or any("16" in str(tile[3]) or "32" in str(tile[3]) for tile in vars(image)["tile"])
             )
             deep |= image.format == "PPM" and vars(image)["tile"][0][3][-1] in range(256, 65_536)
             palette = image.palette

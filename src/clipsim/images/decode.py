@@ -15,6 +15,7 @@ from clipsim.errors import ClipsimError, ImageError, first_line, install_command
 from clipsim.images.colour import to_rgb, upright, upright_size
 from clipsim.images.containers import HeaderFile, check_container, check_cost, strip_metadata_segments
 from clipsim.images.limits import MemoryBudget, max_pixels, open_checked
+from clipsim.images.raw import is_raw, open_preview
 from clipsim.inputs.sources import FileSource, Source, reading_error
 
 # Pillow's raster decoders (MPO comes with JPEG). EPS is excluded because Pillow starts Ghostscript for it; the others
@@ -137,6 +138,9 @@ def open_image(file: BinaryIO) -> Image.Image:
     """The image in an open file, as its header describes it, not decoded. Raises ImageError as `read_size` does."""
     head = _read_head(file)
     try:
+        if is_raw(file, head):
+            file = open_preview(file)
+            head = _read_head(file)
         return _open_limited(file, head, _formats_for(head))
     except ClipsimError:
         raise
@@ -147,6 +151,9 @@ def open_image(file: BinaryIO) -> Image.Image:
 
 
 def _decode(file: BinaryIO, head: bytes, min_side: int | None, draft_pixels: int, stack: ExitStack) -> Image.Image:
+    if is_raw(file, head):
+        file = open_preview(file)
+        head = _read_head(file)
     formats = _formats_for(head)
     check_container(file, head)
     image = _open_limited(file, head, formats)

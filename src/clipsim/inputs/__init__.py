@@ -2,6 +2,7 @@
 
 - `sources`: `Source`, which is opened and decoded
 - `paths`: files, folders, globs and lists of paths → one path an image; include and exclude patterns
+- `raw`: which files are RAW files, and what shows the same shot
 - `arguments`: the images of a Python call → sources
 - `expand`: what `clipsim embed` takes (paths, addresses, tar shards, tables) → sources; sources ↔ plain records
 - `tars`, `urls`: the members of a tar, and what fsspec opens

@@ -13,6 +13,7 @@ from clipsim.errors import DataError, UsageError
 from clipsim.inputs.captions import CAPTION_COLUMNS, MAX_TEXT_BYTES, find_caption
 from clipsim.inputs.lists import check_list
 from clipsim.inputs.paths import NameFilter, find_images, find_listed_images
+from clipsim.inputs.raw import describe_unopened
 from clipsim.inputs.rows import IMAGE_COLUMNS, Row, check_columns, choose_column, name_columns, read_table
 from clipsim.inputs.sources import FailedSource, FileSource, Source
 from clipsim.inputs.tars import TarMember
@@ -30,8 +31,8 @@ def find_sources(
     Names are what `find_images` takes, or with `listed` what `find_listed_images` does, and addresses, of which folders
     and patterns are expanded likewise. A `.tar` gives its members, a `.csv`, `.tsv`, `.jsonl`, `.ndjson` or `.parquet`
     its rows. Sources whose names `chosen` does not accept are left out; failures stay. With `captions`, files have
-    theirs, from `x.txt` beside `x.jpg` or the table of their folder. Raises MissingPackageError where an extra is
-    needed.
+    theirs, from `x.txt` beside `x.jpg` or the table of their folder. The RAW files of a folder or pattern that cannot
+    be opened here are one failure, under its name. Raises MissingPackageError where an extra is needed.
     """
     beside = None
     if captions:
@@ -40,12 +41,15 @@ def find_sources(
         beside = CaptionsBeside()
     for name in names:
         find_paths = find_listed_images if listed else find_images
-        locations = find_urls(name) if is_url(name) else find_paths([as_path(name)])
+        unopened: list[str] = []
+        locations = find_urls(name) if is_url(name) else find_paths([as_path(name)], unopened)
         root = "" if is_url(name) else as_path(name)
         for location in locations:
             for source in _open_collection(location, beside, root):
                 if chosen is None or isinstance(source, FailedSource) or chosen.accepts(source.name):
                     yield source
+        if unopened := [path for path in unopened if chosen is None or chosen.accepts(path)]:
+            yield FailedSource(name, describe_unopened(unopened))
 
 
 def make_collection(inputs: object, chosen: NameFilter | None = None, *, captions: bool = False) -> Iterator[Source]:

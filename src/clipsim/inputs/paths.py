@@ -17,6 +17,7 @@ from typing import BinaryIO, cast
 
 from clipsim.errors import ImageError, TransientError, UsageError, printable
 from clipsim.inputs.lists import as_list
+from clipsim.inputs.raw import RAW_SUFFIXES, can_open_raw, has_raw_suffix
 from clipsim.inputs.sources import reading_error
 
 # The files that a directory is searched for; a file that the user names is opened whatever its suffix.
@@ -40,7 +41,7 @@ MAX_BRACES = 1000  # patterns that one with braces may stand for
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def find_images(inputs: Iterable[str]) -> Iterator[str]:
+def find_images(inputs: Iterable[str], unopened: list[str] | None = None) -> Iterator[str]:
     """Expand the inputs into the paths to open, lazily and in the order given.
 
     A directory is walked recursively: files with an image suffix, sorted by name, without hidden ones, without the
@@ -48,21 +49,33 @@ def find_images(inputs: Iterable[str]) -> Iterator[str]:
     `?` or `[` is a pattern (`**` matches any directories, likewise) and gives the matching files, sorted. Any other
     name is returned unchanged, so that opening it reports the error; so are a directory without images, one that cannot
     be read, and a pattern without a match.
+
+    RAW files that are not named themselves are left out where they cannot be opened here, and added to `unopened`.
     """
+    unopened = [] if unopened is None else unopened
     for name in inputs:
         if _is_folder(name):
-            yield from _or_itself(_walk(name), name)
+            yield from _or_itself(_walk(name, unopened), name, unopened)
         elif glob.has_magic(name) and not os.path.lexists(name):
             matches = sorted({match for match in _expand(name) if not _is_folder(match)})
-            yield from _or_itself(iter(matches), name)
+            yield from _or_itself(_leave_out_raw(matches, unopened), name, unopened)
         else:
             yield name
 
 
-def find_listed_images(names: Iterable[str]) -> Iterator[str]:
+def find_listed_images(names: Iterable[str], unopened: list[str] | None = None) -> Iterator[str]:
     """As `find_images`, for the names in a list: directories are walked, but no name is a pattern."""
+    unopened = [] if unopened is None else unopened
     for name in names:
-        yield from _or_itself(_walk(name), name) if _is_folder(name) else (name,)
+        yield from _or_itself(_walk(name, unopened), name, unopened) if _is_folder(name) else (name,)
+
+
+def _leave_out_raw(names: Iterable[str], unopened: list[str]) -> Iterator[str]:
+    for name in names:
+        if has_raw_suffix(name) and not can_open_raw():
+            unopened.append(name)
+        else:
+            yield name
 
 
 def _is_folder(name: str) -> bool:
@@ -90,25 +103,31 @@ def _folders_below(folder: str) -> Iterator[str]:
             yield from _folders_below(path)
 
 
-def _or_itself(paths: Iterator[str], name: str) -> Iterator[str]:
+def _or_itself(paths: Iterator[str], name: str, unopened: Sequence[str]) -> Iterator[str]:
+    before = len(unopened)
     first = next(paths, None)
     if first is None:
-        yield name
+        if len(unopened) == before:
+            yield name
     else:
         yield first
         yield from paths
 
 
-def _walk(folder: str) -> Iterator[str]:
+def _walk(folder: str, unopened: list[str]) -> Iterator[str]:
     entries = _list_folder(folder)
     if entries is None:
         yield folder  # opening it reports the error
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path)
-        elif has_image_suffix(entry.name) and not (entry.is_symlink() and _is_folder(entry.path)):
+            yield from _walk(entry.path, unopened)
+        elif entry.is_symlink() and _is_folder(entry.path):
+            continue
+        elif has_image_suffix(entry.name):
             yield entry.path
+        elif has_raw_suffix(entry.name):
+            unopened.append(entry.path)
 
 
 def _list_folder(folder: str) -> list[os.DirEntry[str]] | None:
@@ -138,7 +157,8 @@ def is_left_out(name: str) -> bool:
 
 def has_image_suffix(name: str) -> bool:
     """Whether a file in a folder is taken for an image."""
-    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (a million times; a Path costs more)
+    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 (a million times; a Path costs more)
+    return suffix in SUFFIXES or (suffix in RAW_SUFFIXES and can_open_raw())
 
 
 def read_path_list(source: str) -> Iterator[str]:

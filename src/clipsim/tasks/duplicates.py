@@ -20,6 +20,7 @@ from clipsim.files import digest_stream
 from clipsim.images.copies import ImageHeader, could_be_copies, is_copy, read_header
 from clipsim.images.grey_copies import GreyCopy, make_grey_copy, measure_source
 from clipsim.inputs.expand import Repeats, identify, identify_stat
+from clipsim.inputs.raw import merge_shots
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.models.catalogue import BUNDLED
 from clipsim.options import check_cosine, check_flag
@@ -196,9 +197,12 @@ def run(
     notices = check_models(request.targets, embedder)
     if request.min_similarity is None and embedder.spec.name != BUNDLED:
         notices.append(OTHER_MODEL)
+    targets = [merge_shots(target) if isinstance(target, list) else target for target in request.targets]
+    if merged := sum(map(len, request.targets)) - sum(map(len, targets)):
+        notices.append(f"{pluralise(merged, 'RAW file')} left to the JPEG or HEIC beside it, which is compared instead")
     progress(Progress("loading the model", 0, None, notices=(*embedder.notices, *notices)))
     with closing(EmbeddedCollection(embedder.facts.embed_dim)) as collection:
-        collection.fill(embedder, request.targets, progress)
+        collection.fill(embedder, targets, progress)
         with closing(PixelCheck(collection.sources, default_workers())) as check:
             groups = _group(collection, threshold, check, request.pixels, progress)
             if check.missing and request.pixels:
