@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import end_with_failures, find_named_targets, multiply_in_one_thread, run_task
-from clipsim.cli.output import NamePrinter, print_table, table_width, write
+from clipsim.cli.output import NamePrinter, page_folder, print_table, table_width, write
+from clipsim.cli.output_file import with_output_file
 from clipsim.cli.parameters import OUTPUT, RUN, Format, option
 from clipsim.cli.preview import PreviewMode, PreviewOption, choose_preview, limit_preview, make_preview, thumbnail_rules
 from clipsim.inputs.texts import read_texts
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from clipsim.results.overview import OverviewResult
 
 
+@with_output_file
 @shared.with_run_options()
 def overview_command(
     where: shared.Where = None,
@@ -97,7 +99,7 @@ def _print_result(result: OverviewResult, output: Format, preview: PreviewMode, 
         if output == "html":
             from clipsim.render.overview_page import format_overview_page
 
-            for piece in format_overview_page(result, thumbnails):
+            for piece in format_overview_page(result, thumbnails, page_folder=page_folder()):
                 write(piece)
         else:
             from clipsim.render.preview import build_preview_overview

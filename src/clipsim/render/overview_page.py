@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from clipsim.errors import pluralise
 from clipsim.render.overview import explain_overview
@@ -11,14 +12,20 @@ from clipsim.render.rank_page import Group, make_tile, render_gallery
 from clipsim.results.overview import GroupWord, ImageGroup, OverviewResult
 
 
-def format_overview_page(result: OverviewResult, thumbnails: Mapping[str, bytes]) -> Iterator[str]:
-    """The page in pieces; `thumbnails` are small image files by the names of images."""
+def format_overview_page(
+    result: OverviewResult, thumbnails: Mapping[str, bytes], *, page_folder: Path | None = None
+) -> Iterator[str]:
+    """The page in pieces; `thumbnails` are small image files by the names of images.
+
+    `page_folder` is where the page will be, if that is known.
+    """
     cosines = [image.similarity for group in result.groups for image in group.images] or [0.0]
     low, high = min(cosines), max(cosines)
 
     def group_of(number: int, group: ImageGroup) -> Group:
         tiles = [
-            make_tile(image.image, thumbnails.get(image.image), image.similarity, low, high) for image in group.images
+            make_tile(image.image, thumbnails.get(image.image), image.similarity, low, high, page_folder=page_folder)
+            for image in group.images
         ]
         words = " · ".join(map(_describe_word, group.words)) or "no word fits it better than the rest"
         return Group(
