@@ -1,8 +1,9 @@
-"""`clipsim embed`, the hand-written loop and the model alone on the same pictures, in turn → pictures a second.
+"""`clipsim embed`, the hand-written loop, decoding alone and the model alone on the same pictures → pictures a second.
 
-`python -m benchmarks.embed [--pictures N] [--size 640x480] [--runs N] [--growth]`. Each side runs as a fresh process,
-in turn; its clock starts when the model is loaded, and the figures are medians. `--growth` compares the peak memory of
-embedding 2,000 and 20,000 small pictures with the bundled model instead.
+`python -m benchmarks.embed [--pictures N] [--size 640x480] [--runs N] [--sides SIDE …] [--growth]`. Each side runs as a
+fresh process, in turn; its clock starts when the model has run, and the figures are medians. Decoding and the model
+share the cores: embedding cannot take less than both together where each alone keeps all cores busy. `--growth`
+compares the peak memory of embedding 2,000 and 20,000 small pictures with the bundled model instead.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 from benchmarks.bench import BATCH, HERE
 from benchmarks.make_inputs import ARCHITECTURE, make_elsewhere, make_pictures, make_weights
 
-SIDES = ("by hand", "model alone, torch", "embed, torch", "model alone, onnx", "embed, onnx")
+SIDES = ("by hand", "decoding alone", "model alone, torch", "embed, torch", "model alone, onnx", "embed, onnx")
 
 
 class Clock:
@@ -59,6 +60,50 @@ def run_by_hand(weights: str, paths: list[str], output: Path) -> tuple[dict[str,
     return clock.stop(), vectors
 
 
+def run_decoding_alone(paths: list[str]) -> tuple[dict[str, float], dict[str, float]]:
+    """The pipeline with nothing behind it. Seconds, and those of one thread for each step of a few pictures, in ms."""
+    from clipsim.embedding.pipeline import Pipeline
+    from clipsim.engines.preprocessing import Preprocessing
+    from clipsim.images.decode import configure_pillow, decoded_file
+    from clipsim.images.limits import DecodingRules
+    from clipsim.inputs.expand import find_sources
+
+    preprocessing = Preprocessing.of(224, {})
+
+    class Preparing:
+        """What a pipeline needs of a model."""
+
+        image_size = 224
+
+        def prepare_image(self, image: Any) -> Any:
+            return preprocessing.prepare(image)
+
+        def encode_images(self, pixels: Any) -> Any:
+            raise NotImplementedError
+
+    def pipeline(part: list[str]) -> Pipeline:
+        return Pipeline(Preparing(), find_sources(part), rules=DecodingRules(), batch_size=BATCH, own_process=True)
+
+    for _ in pipeline(paths[:8]):
+        pass
+    clock = Clock()
+    for _ in pipeline(paths):
+        pass
+    seconds = clock.stop()
+    configure_pillow()
+    steps = {"decode": 0.0, "resize": 0.0}
+    few = paths[:32]
+    for path in few:
+        with Path(path).open("rb") as file:
+            begun = time.thread_time()
+            with decoded_file(file, 2 * 224) as image:
+                decoded = time.thread_time()
+                preprocessing.prepare(image)
+                steps["resize"] += time.thread_time() - decoded
+                steps["decode"] += decoded - begun
+    return seconds, {step: 1000 * spent / len(few) for step, spent in steps.items()}
+
+
 def run_model_alone(weights: str, paths: list[str], engine: str) -> tuple[dict[str, float], Any]:
     """The encoder on pixels that are prepared already. Seconds, and the unit vectors."""
     import clipsim
@@ -67,11 +112,18 @@ def run_model_alone(weights: str, paths: list[str], engine: str) -> tuple[dict[s
 
     with clipsim.open(ARCHITECTURE, weights=weights, device="cpu", engine=engine, cache=False) as session:
         pixels = np.stack([session.embedder.encoder.prepare_image(load_image(path)) for path in paths])
-        session.embedder.encoder.encode_images(pixels[:BATCH])
+        warm_up(session.embedder.encoder)
         clock = Clock()
         features = [session.embedder.encoder.encode_images(pixels[n : n + BATCH]) for n in range(0, len(pixels), BATCH)]
         seconds = clock.stop()
     return seconds, unit_rows(np.concatenate(features))
+
+
+def warm_up(encoder: Any) -> None:
+    """Encode some batches: a CPU's layers are packed once that pays."""
+    height, width = encoder.facts.preprocessing.size
+    for _ in range(2):
+        encoder.encode_images(np.zeros((BATCH, height, width, 3), np.uint8))
 
 
 def run_embed(weights: str, paths: list[str], output: Path, engine: str) -> tuple[dict[str, float], Any]:
@@ -84,7 +136,7 @@ def run_embed(weights: str, paths: list[str], output: Path, engine: str) -> tupl
 
     model = ModelOptions(ARCHITECTURE, weights, device="cpu", engine=engine)
     with Embedder(model, RunOptions(batch_size=BATCH, cache=False), own_process=True) as embedder:
-        embedder.load_model()
+        warm_up(embedder.encoder)
         clock = Clock()
         run(embedder, EmbedRequest(find_sources(paths), str(output / "out"), dtype="fp32"))
         seconds = clock.stop()
@@ -97,14 +149,18 @@ def run_side(side: str, weights: str, folder: str, count: int) -> None:
     paths = [str(path) for path in sorted(Path(folder).glob("*.jpg"))[:count]]
     with tempfile.TemporaryDirectory() as output:
         engine = side.rpartition(", ")[2]
-        if side == "by hand":
+        steps: dict[str, float] = {}
+        vectors: Any = []
+        if side == "decoding alone":
+            seconds, steps = run_decoding_alone(paths)
+        elif side == "by hand":
             seconds, vectors = run_by_hand(weights, paths, Path(output))
         elif side.startswith("model"):
             seconds, vectors = run_model_alone(weights, paths, engine)
         else:
             seconds, vectors = run_embed(weights, paths, Path(output), engine)
         rates = {kind: len(paths) / value for kind, value in seconds.items()}
-        print(json.dumps({**rates, "sample": np.asarray(vectors[:8], float).tolist()}))
+        print(json.dumps({**rates, "steps": steps, "sample": np.asarray(vectors[:8], float).tolist()}))
 
 
 def compare(options: argparse.Namespace) -> dict[str, tuple[float, float]]:
@@ -113,13 +169,14 @@ def compare(options: argparse.Namespace) -> dict[str, tuple[float, float]]:
     make_elsewhere(f"make_weights(Path({str(inputs)!r}))")
     weights, environment = make_weights(inputs), os.environ | {"CLIPSIM_CACHE_DIR": str(inputs / "cache")}
     exported = all(map(find_spec, ("onnxruntime", "onnx", "tokenizers")))
-    if exported:
+    if exported and any("onnx" in side for side in options.sides):
         export = ["models", "export", ARCHITECTURE, "--weights", str(weights)]
         subprocess.run([sys.executable, "-m", "clipsim", *export], check=True, cwd=HERE.parent, env=environment)
     size = tuple(map(int, options.size.split("x")))
     make_elsewhere(f"make_pictures(Path({str(inputs)!r}), {options.pictures}, {size})")
     folder = str(inputs / f"{size[0]}x{size[1]}")
-    rates: dict[str, list[tuple[float, float]]] = {side: [] for side in SIDES if exported or "onnx" not in side}
+    sides = [side for side in options.sides if exported or "onnx" not in side]
+    rates: dict[str, list[tuple[float, float]]] = {side: [] for side in sides}
     reference: Any = None
     for _ in range(options.runs):
         for side, found in rates.items():
@@ -128,6 +185,9 @@ def compare(options: argparse.Namespace) -> dict[str, tuple[float, float]]:
             done = subprocess.run(command, check=True, cwd=HERE.parent, env=environment, stdout=subprocess.PIPE)
             result = json.loads(done.stdout)
             found.append((result["wall"], result["cpu"]))
+            if steps := ", ".join(f"{step} {spent:.1f} ms" for step, spent in result["steps"].items()):
+                print(f"{side}: {steps} of one thread a picture")
+                continue
             sample = np.array(result["sample"])
             reference = sample if reference is None else reference
             if (difference := float(np.abs(sample - reference).max())) > 1e-3:
@@ -168,6 +228,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=256)
     parser.add_argument("--size", default="640x480")
     parser.add_argument("--runs", type=int, default=3, help="of each side")
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES, metavar="SIDE", help="some of the sides")
     parser.add_argument("--growth", action="store_true", help="measure memory instead")
     parser.add_argument("--inputs", type=Path, default=HERE / "inputs", help="where weights and pictures are kept")
     parser.add_argument("--side", help=argparse.SUPPRESS)
@@ -184,8 +245,16 @@ def main() -> None:
         return
     rates = compare(options)
     for side, (wall, cpu) in rates.items():
-        times = f"{wall / rates['by hand'][0]:.2f} × by hand"
-        print(f"{side:20} {wall:7.1f} pictures a second ({times}), {cpu:6.1f} a core's second")
+        times = f" ({wall / rates['by hand'][0]:.2f} × by hand)" if "by hand" in rates else ""
+        print(f"{side:20} {wall:7.1f} pictures a second{times}, {cpu:6.1f} a core's second")
+    for engine in ("torch", "onnx"):
+        parts = [rates.get(side) for side in (f"embed, {engine}", "decoding alone", f"model alone, {engine}")]
+        for kind, (whole, *alone) in zip(
+            ("second", "core's second"), zip(*filter(None, parts), strict=True), strict=False
+        ):
+            if len(alone) == 2:
+                both = 1 / sum(1 / rate for rate in alone)
+                print(f"{engine}, a {kind}: {whole / min(alone):.2f} of the slower part, {whole / both:.2f} of both")
 
 
 if __name__ == "__main__":

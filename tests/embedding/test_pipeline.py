@@ -17,7 +17,7 @@ import pytest
 from conftest import Machine
 from fake_encoder import FakeEncoder
 from pictures import saved
-from PIL import Image
+from PIL import Image, ImageFile
 
 import clipsim
 from clipsim.embedding import pipeline as content
@@ -382,6 +382,34 @@ def test_a_thumbnail_is_decoded_no_larger_than_it_needs(monkeypatch: pytest.Monk
     decode_thumbnail(io.BytesIO(saved(Image.new("RGB", (1600, 1640), "red"), "JPEG")), ThumbnailRules())
 
     assert sizes == [(200, 205)]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_pixels_thumbnail_and_size_come_from_one_decoding(
+    encoder: FakeEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    """Of a page's image, and of one whose size is measured."""
+    sources = []
+    for name in ("red", "green", "blue"):
+        Image.new("RGB", (320, 240), name).save(tmp_path / f"{name}.{suffix}")
+        sources.append(FileSource(str(tmp_path / f"{name}.{suffix}")))
+    loaded: list[tuple[int, int]] = []
+    load = ImageFile.ImageFile.load
+
+    def count(image: ImageFile.ImageFile) -> object:
+        if image.tile:  # a second call gives what was decoded
+            loaded.append(image.size)
+        return load(image)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", count)
+    pipeline = Pipeline(
+        encoder, sources, rules=DecodingRules(), batch_size=4, workers=2, measure=True, thumbnails=ThumbnailRules()
+    )
+    prepared = [one for one in pipeline if one is not None]
+
+    assert [one.size for one in prepared] == [(320, 240)] * 3
+    assert all(one.pixels is not None and one.thumbnail for one in prepared)
+    assert loaded == [(320, 240)] * 3
 
 
 def test_thumbnails_of_a_few_files(colours: Path) -> None:

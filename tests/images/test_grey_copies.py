@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from clipsim.errors import ImageError
 from clipsim.images.grey_copies import make_grey_copy, measure_source
@@ -52,3 +52,20 @@ def test_what_cannot_be_opened(source: FileSource) -> None:
     for call in (lambda: make_grey_copy(source, 96), lambda: measure_source(source)):
         with pytest.raises(ImageError):
             call()
+
+
+def test_a_png_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its size is that of the image that the copy was made of; what its orientation is does not decode it again."""
+    Image.new("RGB", (32, 24), "red").save(tmp_path / "a.png")
+    decoded: list[tuple[int, int]] = []
+    load = ImageFile.ImageFile.load
+
+    def count(image: ImageFile.ImageFile) -> object:
+        if image.tile:  # a second call gives what was decoded
+            decoded.append(image.size)
+        return load(image)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", count)
+
+    assert make_grey_copy(FileSource(str(tmp_path / "a.png")), 8).size == (32, 24)
+    assert decoded == [(32, 24)]

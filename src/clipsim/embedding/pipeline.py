@@ -29,6 +29,8 @@ from clipsim.inputs.sources import Source, reading_error
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
+    from PIL.Image import Image
+
 
 # A large JPEG is decoded at no less than this many times the side of the model's images, or of a thumbnail.
 DRAFT_OVERSAMPLING = 2
@@ -218,19 +220,18 @@ class Pipeline:
             with decoded_file(content, min_side) as image:
                 pixels = self._encoder.prepare_image(image)
                 small = make_thumbnail(image, self._thumbnails)
-            size = self._read_size(content)
+                size = self._read_size(content, image)
             # a file that was read twice may not have been the same both times
             if content is stream and (stamp is None or stamp != read_stamp(stream)):
                 return Prepared(source.name, pixels, None, None, file.digest, None, None, size, small, source.index)
         return Prepared(source.name, pixels, None, None, *file, stamp, size, small, source.index)
 
-    def _read_size(self, content: BinaryIO) -> tuple[int, int] | None:
+    def _read_size(self, content: BinaryIO, decoded: Image | None = None) -> tuple[int, int] | None:
         if not self._measure:
             return None
         from clipsim.images.decode import read_size
 
-        content.seek(0)
-        return read_size(content)
+        return read_size(content, decoded)
 
 
 WHOLE_FILE_BYTES = 32_000_000  # a file up to this size is read once, into memory

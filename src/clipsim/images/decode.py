@@ -45,8 +45,9 @@ def _forget_threads() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_threads)
+_JPEG = b"\xff\xd8"
 _SIGNATURES = (
-    (b"\xff\xd8", "JPEG"), (b"\x89PNG", "PNG"), (b"GIF8", "GIF"), (b"RIFF", "WebP"), (b"BM", "BMP"),
+    (_JPEG, "JPEG"), (b"\x89PNG", "PNG"), (b"GIF8", "GIF"), (b"RIFF", "WebP"), (b"BM", "BMP"),
     (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"), (b"II+\0", "TIFF"), (b"MM\0+", "TIFF"),
 )  # fmt: skip
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
@@ -100,11 +101,16 @@ def decoded_file(
         yield image
 
 
-def read_size(file: BinaryIO) -> tuple[int, int]:
-    """Width and height in pixels of the upright image in an open file, without decoding it.
+def read_size(file: BinaryIO, decoded: Image.Image | None = None) -> tuple[int, int]:
+    """Width and height in pixels of the upright image in an open file, read from its beginning.
 
-    Raises ImageError for what no decoder opens.
+    A PNG is decoded for it, whose orientation may follow its pixels, unless the image that `decoded_file` gave for
+    the file is at hand. Raises ImageError for what no decoder opens.
     """
+    file.seek(0)
+    if decoded is not None and file.read(len(_JPEG)) != _JPEG:  # only a JPEG may be decoded at a fraction of its size
+        return decoded.size
+    file.seek(0)
     return upright_size(open_image(file))
 
 

@@ -36,11 +36,8 @@ def make_grey_copy(source: Source, side: int) -> GreyCopy:
     if (image := source.decoded()) is not None:
         image = convert_image(image)
         return GreyCopy(_shrink(image, side), _mean_colour(image), image.size)
-    with open_checked(source) as stream:
-        with decoded_file(stream, DRAFT_OVERSAMPLING * side) as decoded:
-            grey, colour = _shrink(decoded, side), _mean_colour(decoded)
-        stream.seek(0)
-        return GreyCopy(grey, colour, read_size(stream))
+    with open_checked(source) as stream, decoded_file(stream, DRAFT_OVERSAMPLING * side) as decoded:
+        return GreyCopy(_shrink(decoded, side), _mean_colour(decoded), read_size(stream, decoded))
 
 
 def measure_source(source: Source) -> tuple[int, int]:
