@@ -97,3 +97,39 @@ def test_what_typer_cannot_read_is_one_line(clipsim: Clipsim, arguments: tuple[s
     assert ended.status == 2
     assert "Usage" in ended.out + ended.err if not arguments else ended.err.startswith("clipsim: error: ")
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.usefixtures("colour_model")
+def test_ignored_inputs_are_named_once(clipsim: Clipsim, colours: Path) -> None:
+    """They do not change the status; an earlier run has named them, until they change; skipping names them always."""
+    (colours / "broken.png").write_bytes(b"x")
+    asked = ("search", colours, "-t", "red", "--on-error")
+    skipping, first, second = (clipsim(*asked, mode, "-q") for mode in ("skip", "ignore", "ignore"))
+    uncached = clipsim(*asked, "ignore", "-q", "--no-cache")
+    (colours / "broken.png").write_bytes(b"xx")
+    changed = clipsim("rank", colours, "-t", "red", "-t", "blue", "--on-error", "ignore", "--format", "jsonl", "-q")
+    again = clipsim(*asked, "skip", "-q")
+    named, counted = f"clipsim: skipped: {colours / 'broken.png'}: ", "clipsim: warning: 1 of 4 inputs skipped\n"
+
+    assert [ended.status for ended in (skipping, first, second, uncached, changed, again)] == [3, 0, 0, 0, 0, 3]
+    assert [ended.err.count(named) for ended in (skipping, first, second, uncached, changed, again)] == [
+        1,
+        1,
+        0,
+        1,
+        1,
+        1,
+    ]
+    assert second.err == counted
+    assert first.out == second.out == skipping.out
+
+
+@pytest.mark.usefixtures("colour_model")
+def test_where_all_is_ignored_nothing_is_done(clipsim: Clipsim, tmp_path: Path) -> None:
+    """Status 1, with a line of why there may be none above."""
+    (tmp_path / "broken.png").write_bytes(b"x")
+    first, second = (clipsim("duplicates", tmp_path, "--on-error", "ignore", "-q") for _ in range(2))
+
+    assert (first.status, second.status) == (1, 1)
+    assert "broken.png: " in first.err
+    assert "an earlier run has named 1 input of these; --on-error skip names all of them" in second.err

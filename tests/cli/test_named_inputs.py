@@ -498,3 +498,29 @@ def test_a_timeout_that_is_no_number(clipsim: Clipsim, monkeypatch: pytest.Monke
     monkeypatch.setenv("CLIPSIM_TIMEOUT", "soon")
     ended = clipsim("rank", "http://127.0.0.1:9/a.png", "-t", "red", "-t", "blue")
     assert "CLIPSIM_TIMEOUT is a number of seconds, not 'soon'" in ended.err
+
+
+def test_an_image_of_a_query_at_an_address(
+    clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one in a file: the same bytes come first, the page shows it, additions may be addresses too."""
+    pytest.importorskip("aiohttp")
+    monkeypatch.chdir(colours)
+    with web_server(colours) as host:
+        ended = clipsim("search", ".", "--image", f"{host}/red.png", "--json")
+        missing = clipsim("search", ".", "-t", "red", "--image", f"{host}/none.png", "-q")
+        added = clipsim(
+            "search", ".", "red", "--plus-image", f"2:{host}/blue.png", "--minus-image", f"{host}/red.png", "-l"
+        )
+        page = clipsim("search", ".", "--image", f"{host}/red.png", "--format", "html", "-q")
+    (query,) = json.loads(ended.out)["queries"]
+
+    assert (ended.status, query["image"]) == (0, f"{host}/red.png")
+    assert sorted((Path(match["image"]).name, match["same"]) for match in query["results"]) == [
+        ("blue.png", None), ("green.png", None), ("red.png", "bytes"),
+    ]  # fmt: skip
+    assert query["results"][0]["same"] == "bytes"
+    assert missing.status == 3
+    assert f"clipsim: skipped: {host}/none.png: no such file" in missing.err
+    assert added.out.splitlines()[0] == "./blue.png"
+    assert page.out.count('<img src="data:image/webp') == 4

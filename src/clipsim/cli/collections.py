@@ -101,7 +101,8 @@ def report_progress(bar: Bar, notices: NoticePrinter) -> ProgressCallback:
             stage, done = progress.stage, progress.done if progress.total is not None else 0
             bar.step(stage, progress.total, done)
         notices.print(progress.notices)
-        report_failures(progress.failures)
+        failures = progress.failures
+        report_failures(failures if notices.skipped is None else notices.skipped.choose_new(failures))
         bar.advance(progress.done - done)
         done = progress.done
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Progress
 
+    from clipsim.cache.skipped import SkippedFiles
+
 
 SECONDS_PER_DAY = 86_400
 DEFAULT_WIDTH = 160  # cells, where neither standard output nor standard error is a terminal
@@ -51,10 +53,14 @@ def print_message(kind: str, message: str) -> None:
 
 
 class NoticePrinter:
-    """Prints notices as they become known, each of them once; none with `quiet`."""
+    """Prints notices as they become known, each of them once; none with `quiet`.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    `skipped` are the inputs that earlier runs have skipped, where they are not named again.
+    """
+
+    def __init__(self, *, quiet: bool = False, skipped: SkippedFiles | None = None) -> None:
         self._quiet = quiet
+        self.skipped = skipped
         self._printed: set[str] = set()
 
     def print(self, notices: Iterable[str]) -> None:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from functools import cache, wraps
+from functools import cache, cached_property, wraps
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from clipsim.cli.output import NoticePrinter
-from clipsim.errors import UsageError, printable
+from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED
+from clipsim.cli.output import NoticePrinter, print_message
+from clipsim.errors import UsageError, pluralise, printable
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.models.catalogue import OPENAI_NAMES, list_models
 from clipsim.options import ENGINES, MAX_BATCH_SIZE, MAX_WORKERS, ModelOptions, RunOptions
 
 if TYPE_CHECKING:
+    from clipsim.cache.skipped import SkippedFiles
     from clipsim.inputs.paths import NameFilter
 
 PANELS = INPUTS, TEXTS, MODEL, OUTPUT, RUN = "Inputs", "Texts", "Model", "Output", "Run"  # the groups of --help
@@ -240,7 +243,13 @@ Workers = Annotated[
     ),
 ]
 OnError = Annotated[
-    Literal["skip", "fail"], option("--on-error", None, RUN, "Skip an input that cannot be used, or fail at the first.")
+    Literal["skip", "fail", "ignore"],
+    option(
+        "--on-error",
+        None,
+        RUN,
+        "Skip an input that cannot be used (status 3), fail at the first, or ignore it (status 0, named only once).",
+    ),
 ]
 Exact = Annotated[
     bool, flag("--exact", RUN, "Decode JPEGs of more than 4 megapixels in full: slower, nearly the same numbers.")
@@ -282,13 +291,44 @@ class Run:
             workers=self.workers,
             exact=self.exact,
             truncate=self.truncate,
-            on_error=self.on_error,
+            on_error=self.library_on_error,
             cache=not self.no_cache,
         )
 
+    @property
+    def library_on_error(self) -> Literal["skip", "fail"]:
+        """What the library does with an input that cannot be used: what is ignored is skipped."""
+        return "skip" if self.on_error == "ignore" else self.on_error
+
+    @cached_property
+    def skipped(self) -> SkippedFiles | None:
+        """The inputs that earlier runs have skipped, where those are not named again."""
+        if self.on_error != "ignore":
+            return None
+        from clipsim.cache.skipped import SkippedFiles
+        from clipsim.models.settings import cache_folder
+
+        return SkippedFiles(None if self.no_cache else cache_folder())
+
     def notices(self) -> NoticePrinter:
-        """What prints notices, unless `--quiet`."""
-        return NoticePrinter(quiet=self.quiet)
+        """What prints notices, unless `--quiet`, and inputs that are skipped."""
+        return NoticePrinter(quiet=self.quiet, skipped=self.skipped)
+
+    @contextmanager
+    def ignoring_failures(self) -> Iterator[None]:
+        """With `--on-error ignore`: inputs that are skipped do not change the exit status."""
+        status = 0
+        try:
+            yield
+        except typer.Exit as end:
+            status = end.exit_code
+            if self.skipped is None:
+                raise
+        if status == NOTHING_DONE and self.skipped is not None and self.skipped.known:
+            inputs = pluralise(self.skipped.known, "input")
+            print_message("note", f"an earlier run has named {inputs} of these; --on-error skip names all of them")
+        if status not in (0, SOME_SKIPPED):
+            raise typer.Exit(status)
 
 
 def with_run_options(*without: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -314,7 +354,9 @@ def with_run_options(*without: str) -> Callable[[Callable[..., None]], Callable[
         @wraps(command)
         def call(**values: Any) -> None:
             chosen = {name: values.pop(name) for name in shared if name in values}
-            command(**values, run=Run(**chosen))
+            run = Run(**chosen)
+            with run.ignoring_failures():
+                command(**values, run=run)
 
         parameters = sorted((*own, *added), key=panel_of)  # the order of the groups in --help
         call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -62,17 +62,20 @@ class FastGroup(_Fast, TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that is named; the error for one that does not exist has the one that was meant as `hint`."""
+        word, *rest = args  # which the attempt to read them consumes
         try:
             return super().resolve_command(ctx, args)
         except typer.TyperException as raised:
             error: Any = raised
-            error.message = f"no command is called {args[0]!r}"
+            if hasattr(error, "possibilities"):
+                raise
+            error.message = f"no command is called {word!r}"
             if ctx.parent is None:
                 from clipsim.cli.first_words import suggest_command
 
-                error.hint = suggest_command(args, self.commands)
-            elif near := get_close_matches(args[0].lower(), self.commands, 1, 0.6):
-                error.hint = f"{ctx.command_path} {printable(shlex.join([*near, *args[1:]]))}"
+                error.hint = suggest_command([word, *rest], self.commands)
+            elif near := get_close_matches(word.lower(), self.commands, 1, 0.6):
+                error.hint = f"{ctx.command_path} {printable(shlex.join([*near, *rest]))}"
             raise
 
 

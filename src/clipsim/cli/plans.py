@@ -72,7 +72,7 @@ def _carry_out(plan: FilePlan, as_json: bool, run: Run, notices: NoticePrinter) 
         elif not run.quiet:
             print_message("note", f"to undo: {journal.undo_command}")
         with progress_bar(quiet=run.quiet) as bar:
-            return apply(plan, journal, run.on_error, report_progress(bar, notices))
+            return apply(plan, journal, run.library_on_error, report_progress(bar, notices))
 
 
 def print_plan_result(result: PlanResult, *, as_json: bool) -> None:

@@ -118,7 +118,7 @@ def rank_command(
         sources = list(sources)
         request = replace(request, sources=sources, notices=(*request.notices, *repeats.notices))
         for_people = output in ("table", "html")
-        missing = find_missing(sources) if for_people and run.on_error == "skip" else ()
+        missing = find_missing(sources) if for_people and run.on_error != "fail" else ()
         if len(missing) == len(sources):  # known before a model is loaded
             report_failures(missing)
             end_with_failures(len(missing), 0)

@@ -293,8 +293,10 @@ def read_thumbnails(sources: Iterable[Source], rules: ThumbnailRules) -> dict[st
                 from clipsim.images.decode import convert_image
 
                 return make_thumbnail(convert_image(image), rules)
-            with open_checked(source) as stream:
-                return decode_thumbnail(stream, rules)
+            with open_checked(source) as stream, ExitStack() as copies:
+                if read_stamp(stream) is not None:
+                    return decode_thumbnail(stream, rules)
+                return decode_thumbnail(read_content(stream, False, copies)[1], rules)  # web servers may only give all
         except ImageError:
             return None
 

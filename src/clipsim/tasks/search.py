@@ -24,6 +24,7 @@ from clipsim.inputs.expand import identify_name
 from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.inputs.texts import MAX_QUOTED, check_templates, clean_texts
+from clipsim.inputs.urls import UrlSource, is_url
 from clipsim.models.catalogue import BUNDLED
 from clipsim.options import as_number, as_whole, check_cosine, check_flag
 from clipsim.results.loaded import LoadedThresholds
@@ -417,7 +418,7 @@ def _least_similarity(request: SearchRequest, query: Query) -> float:
 def read_shown_images(names: Iterable[str], targets: Sequence[object], rules: ThumbnailRules) -> dict[str, bytes]:
     """Small image files by name, without those that can no longer be decoded.
 
-    A name that is not of a source in `targets` is of a file, as the names in data sets are.
+    A name that is not of a source in `targets` is of a file, as the names in data sets are, or an address.
     """
     names = dict.fromkeys(names)
     sources = {
@@ -427,4 +428,5 @@ def read_shown_images(names: Iterable[str], targets: Sequence[object], rules: Th
         for source in target
         if source.name in names
     }
-    return read_thumbnails((sources.get(name) or FileSource(name) for name in names), rules)
+    others = {name: UrlSource(name) if is_url(name) else FileSource(name) for name in names if name not in sources}
+    return read_thumbnails((sources.get(name) or others[name] for name in names), rules)
