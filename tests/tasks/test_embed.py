@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -67,6 +68,19 @@ def test_every_good_picture_once_in_order(
     np.testing.assert_allclose(texts @ vectors[: len(ranked.images)].T, ranked.similarity, atol=1e-6)
 
 
+def count_calls(monkeypatch: pytest.MonkeyPatch, name: str) -> list[object]:
+    """A list that grows by one for every call of a function."""
+    module, _, function = name.rpartition(".")
+    original, calls = getattr(import_module(module), function), list[object]()
+
+    def count(*arguments: Any, **options: Any) -> Any:
+        calls.append(arguments)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(name, count)
+    return calls
+
+
 def test_metadata(machine: Machine, tmp_path: Path) -> None:
     """Sizes are of the upright picture, digests of the file's bytes; vectors that are cached are measured too."""
     exif = Image.Exif()
@@ -84,12 +98,38 @@ def test_metadata(machine: Machine, tmp_path: Path) -> None:
     assert (found["caption"], found["row"]) == (None, 0)
 
 
-def test_the_cache_is_not_written(machine: Machine, colours: Path, tmp_path: Path) -> None:
-    """Millions of vectors in a folder need no second place."""
-    for number in range(2):
-        with clipsim.open() as session:
-            session.embed(colours, tmp_path / str(number))
-        assert sum(machine.encoders[number].image_batches) == 3
+def test_embed_shares_vectors_with_search_and_rank(
+    machine: Machine, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both ways, and with another `embed`: nothing is encoded twice, and of known files only the header is read."""
+    monkeypatch.setattr("clipsim.files.CLOCK_TICK", 0)
+    Image.new("RGB", (30, 20), "white").save(colours / "late.png")
+    with clipsim.open() as session:
+        session.rank(colours / "late.png", ["red"])
+    with clipsim.open() as session:
+        first = session.embed(colours, tmp_path / "first", dtype="fp32")
+    assert [sum(encoder.image_batches) for encoder in machine.encoders] == [1, 3]
+    read = count_calls(monkeypatch, "clipsim.embedding.pipeline.read_content")
+    with clipsim.open() as session:
+        second = session.embed(colours, tmp_path / "second", dtype="fp32")
+        session.rank(colours, ["red"])
+        session.search(colours, ["red"])
+
+    assert (len(machine.encoders), read) == (2, [])  # not even opened again
+    columns = ["image_path", "width", "height", "sha256"]
+    described = [Dataset(tmp_path / name).describe(range(4), columns) for name in ("first", "second")]
+    assert described[0] == described[1]
+    assert (first.images, second.images) == (4, 4)
+    one, other = (Dataset(tmp_path / name).image_vectors(0) for name in ("first", "second"))
+    assert np.array_equal(one, other)
+
+
+def test_no_cache_keeps_nothing(machine: Machine, colours: Path, tmp_path: Path, cache_folder: Path) -> None:
+    """For collections whose vectors need no second place."""
+    with clipsim.open(cache=False) as session:
+        session.embed(colours, tmp_path / "out")
+
+    assert not cache_folder.exists()
 
 
 def test_captions(machine: Machine, collection: Collection, tmp_path: Path) -> None:

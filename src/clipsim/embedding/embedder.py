@@ -209,13 +209,11 @@ class Embedder:
             own_process=self.own_process,
         )
 
-    def embed_images(
-        self, pipeline: Pipeline, *, keep: bool = True, on_error: OnError | None = None
-    ) -> Iterator[list[Outcome]]:
+    def embed_images(self, pipeline: Pipeline, *, on_error: OnError | None = None) -> Iterator[list[Outcome]]:
         """Batches of vectors, lazily and in order; each input is an ImageVector, or a Failure in its place.
 
-        With `keep`, new vectors go into the cache. With an `on_error` of "raise", here or of the
-        session, the first unusable input raises ImageError.
+        New vectors go into the cache. With an `on_error` of "raise", here or of the session, the first unusable input
+        raises ImageError.
         """
         return embed_images(
             self.encoder,
@@ -223,7 +221,7 @@ class Embedder:
             batch_size=self.batch_size,
             live=pipeline.live,
             fail=(on_error or self.run_options.on_error) in RAISING,
-            cache=self.cache if keep else None,
+            cache=self.cache,
         )
 
     def load_model(self) -> None:

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, Generic, TypeVar
 
@@ -63,9 +63,9 @@ class Pipeline:
 
     Iterating gives a `Prepared` for each source, in order; an error of the iterable of sources is raised after those
     before it. With `live`, sources are read by a separate thread, and a None is given about every tenth of a second
-    while the next input is not ready, so that the consumer can continue with what it has. With `measure`, every file
-    is read and the size of every image is found, even where its vector is cached. With `thumbnails`, every file is
-    decoded likewise, and its thumbnail is made of the bytes that were read for it. With `own_process`, Pillow's
+    while the next input is not ready, so that the consumer can continue with what it has. With `measure`, the size of
+    every image is found, also where its vector is cached. With `thumbnails`, every file is decoded even then, and its
+    thumbnail is made of the bytes that were read for it. With `own_process`, Pillow's
     limits are set for the whole process.
     """
 
@@ -155,7 +155,9 @@ class Pipeline:
         for source in sources:
             file = files.get(source.name)
             if file is not None and (features := vectors.get(file.key)) is not None:
-                self._waiting.append(Prepared(source.name, features=features, digest=file.digest, index=source.index))
+                cached = Prepared(source.name, features=features, digest=file.digest, index=source.index)
+                measured = self._threads().submit(self._measure_cached, source, cached) if self._measure else cached
+                self._waiting.append(measured)
             else:
                 self._waiting.append(self._threads().submit(self._prepare, source))
         return True
@@ -174,7 +176,7 @@ class Pipeline:
 
     def _find_cached(self, sources: list[Source]) -> tuple[dict[str, FileKeys], dict[bytes, Features]]:
         """What is known of files that have not changed since they were read, and the vectors of those."""
-        if self._cache is None or self._measure or self._thumbnails is not None:
+        if self._cache is None or self._thumbnails is not None:
             return {}, {}
         records = [(source.name, source.stat()) for source in sources]
         stamps = {name: FileStamp.of(record) for name, record in records if record is not None}
@@ -225,6 +227,16 @@ class Pipeline:
             if content is stream and (stamp is None or stamp != read_stamp(stream)):
                 return Prepared(source.name, pixels, None, None, file.digest, None, None, size, small, source.index)
         return Prepared(source.name, pixels, None, None, *file, stamp, size, small, source.index)
+
+    def _measure_cached(self, source: Source, cached: Prepared) -> Prepared:
+        """What is cached for a file, with the size in its header; nothing else of the file is read."""
+        from clipsim.images.decode import read_size
+
+        try:
+            with open_checked(source) as stream:
+                return replace(cached, size=read_size(stream))
+        except ImageError as error:
+            return Prepared(source.name, error=error, index=source.index)
 
     def _read_size(self, content: BinaryIO, decoded: Image | None = None) -> tuple[int, int] | None:
         if not self._measure:

@@ -358,7 +358,7 @@ class ShardWork:
         """
         self.start()
         with open_shard(self._folder, self._shard, self._info, on_ready) as writer:
-            for outcomes in self._embedder.embed_images(self._pipeline, keep=False):
+            for outcomes in self._embedder.embed_images(self._pipeline):
                 start = len(self._sources) - self.left
                 self.left -= len(outcomes)
                 on_batch(len(outcomes), self._add(writer, self._sources[start : start + len(outcomes)], outcomes))
@@ -391,8 +391,7 @@ class ShardWork:
 
 
 def describe_vectors(embedder: Embedder) -> VectorInfo:
-    """What the vectors of a model depend on. Loads the model, so that the device and precision are certain."""
-    embedder.load_model()
+    """What the vectors of a model depend on; loads the model where an earlier run has not left it in the cache."""
     facts = embedder.facts
     return VectorInfo(
         model=describe_model(facts),
