@@ -217,3 +217,42 @@ def test_copies_are_moved_or_linked(clipsim: Clipsim, tree: Path, exact_files: b
     assert snapshot(tree) == before
     done = clipsim("duplicates", "photos", "--keep", "nowhere/*", "--move-to", "extra", *extra)
     assert "note: keep: no file of a group matches 'nowhere/*'" in done.err
+
+
+def test_a_destination_that_is_no_folder(clipsim: Clipsim, tree: Path) -> None:
+    """Is wrong usage, before anything is computed; where a label's folder is a file, its images are left."""
+    (tree / "file").write_bytes(b"mine")
+    (tree / "dangling").symlink_to("nowhere")
+    for name in ("file", "dangling"):
+        done = clipsim(*SORT, "--move-to", name, "--yes")
+        assert (done.status, done.out) == (2, "")
+        assert f"--move-to: '{name}' exists and is not a folder" in done.err
+    (tree / "to").mkdir()
+    (tree / "to" / "red").write_bytes(b"mine")
+    done = clipsim(*SORT, "--move-to", "to", "--yes")
+    assert done.status == 3
+    assert "skipped: photos/red.png: " in done.err
+    assert f"{tree / 'to' / 'red'} exists and is not a folder" in done.err
+    assert (tree / "photos" / "red.png").exists()
+
+
+def test_a_move_that_was_cut_short_is_finished(clipsim: Clipsim, tree: Path) -> None:
+    """A file that has both names gets no third one; undo gives both back."""
+    (tree / "to" / "red").mkdir(parents=True)
+    (tree / "to" / "red" / "red.png").hardlink_to(tree / "photos" / "red.png")
+    before = snapshot(tree)
+    done = clipsim("sort", "photos/red.png", *SORT[2:], "--move-to", "to", "--yes", "-q")
+    assert (done.status, done.err) == (0, "")
+    assert not (tree / "photos" / "red.png").exists()
+    assert [path.name for path in (tree / "to" / "red").iterdir()] == ["red.png"]
+    assert clipsim("undo", journals(tree)[0], "--yes").status == 0
+    assert snapshot(tree) == before
+
+
+def test_a_copy_of_a_linked_image_is_undone(clipsim: Clipsim, tree: Path) -> None:
+    """Its original is what the link leads to."""
+    Path("photos/link.png").symlink_to("red.png")
+    before = snapshot(tree)
+    clipsim("sort", "photos/link.png", *SORT[2:], "--copy-to", "to", "--yes")
+    assert clipsim("undo", journals(tree)[0], "--yes").status == 0
+    assert snapshot(tree) == before

@@ -120,7 +120,7 @@ def test_what_has_no_file_or_is_a_link_is_not_moved(tree: Path) -> None:
     assert plan("copy", "link.jpg").operations != ()
 
 
-@pytest.mark.parametrize("change", ["content", "time", "gone", "replaced"])
+@pytest.mark.parametrize("change", ["content", "time", "gone", "replaced", "linked"])
 def test_a_file_that_has_changed_is_not_touched(tree: Path, change: str) -> None:
     """Since it was planned; the others are."""
     planned = plan("move", "one/a.jpg", "one/b.jpg")
@@ -131,6 +131,9 @@ def test_a_file_that_has_changed_is_not_touched(tree: Path, change: str) -> None
         os.utime(path, ns=(1, 1))
     elif change == "gone":
         path.unlink()
+    elif change == "linked":
+        path.rename(tree / "moved.jpg")
+        path.symlink_to("../moved.jpg")
     else:
         shutil.copy2(path, tree / "new")
         (tree / "new").replace(path)
@@ -274,6 +277,34 @@ def test_a_name_is_free_for_the_sidecars_too(tree: Path, taken: str) -> None:
     (tree / "to" / taken).write_text("another's")
     steps = plan("move", "one/a.jpg").result.steps
     assert [step.target for step in steps] == ["to/a (2).jpg", "to/a (2).jpg.xmp", "to/a (2).xmp"]
+
+
+@pytest.mark.parametrize("action", ["copy", "move"])
+def test_a_sidecar_stays_with_an_image_that_stays(tree: Path, action: Literal["copy", "move"]) -> None:
+    """Else it would be beside another program's file of that name."""
+    (tree / "one" / "a.jpg.xmp").write_text("its own")
+    planned = plan(action, "one/a.jpg", "one/b.jpg")
+    (tree / "to").mkdir()
+    (tree / "to" / "a.jpg").write_text("came since")
+    result = carry_out(planned)
+    assert [(failure.image, failure.error) for failure in result.errors] == [
+        ("one/a.jpg", f"{tree / 'to' / 'a.jpg'} exists by now"),
+        ("one/a.jpg.xmp", "left with its image"),
+    ]
+    assert (tree / "one" / "a.jpg.xmp").exists()
+    assert sorted(path.name for path in (tree / "to").iterdir()) == ["a.jpg", "b.jpg"]
+
+
+def test_a_numbered_name_leaves_bytes_for_the_sidecar(tree: Path) -> None:
+    """An image of 251 bytes, whose sidecar has 255."""
+    name = "x" * 247 + ".jpg"
+    for path, content in ((f"one/{name}", b"one"), (f"one/{name}.xmp", b"<x/>"), (f"two/{name}", b"two")):
+        (tree / path).write_bytes(content)
+    (tree / "two" / f"{name}.xmp").write_bytes(b"<y/>")
+    result = carry_out(plan("move", f"one/{name}", f"two/{name}"))
+    assert result.errors == ()
+    (sidecar,) = (path for path in (tree / "to").glob("*.xmp") if path.read_bytes() == b"<y/>")
+    assert sidecar.with_suffix("").read_bytes() == b"two"
 
 
 def test_many_files_of_one_name() -> None:

@@ -105,6 +105,19 @@ def test_a_full_disk_leaves_the_journal_as_it_was(monkeypatch: pytest.MonkeyPatc
     assert read_journal(journal.path) == ENTRIES[:1]
 
 
+def test_a_disk_that_is_full_from_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves no journal, and nothing to undo."""
+
+    def fill(_: int, __: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", fill)
+    with pytest.raises(DataError, match=r"No space left on device\); nothing was changed") as caught:
+        Journal("sort")
+    assert "undo" not in str(caught.value)
+    assert list(tmp_path.rglob("*.jsonl")) == []
+
+
 def test_no_journal_no_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where its folder cannot be made, the run ends before anything is touched."""
     (tmp_path / "state").write_text("a file")
@@ -121,6 +134,16 @@ def test_no_journal_no_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         (b'{"schema": "clipsim.journal/1"}\n{}\n', "line 2 is damaged"),
         (b'{"schema": "clipsim.journal/1"}\nx\n', "line 2 is damaged"),
         (b'{"schema": "clipsim.journal/1"}\n{"action": "move", "source": "a", "target": "/b"}\n', "line 2"),
+        (b'{"schema": "clipsim.journal/1"}\n{"action": "tag", "source": "/a", "target": "/b"}\n', "line 2"),
+        (b'{"schema": "clipsim.journal/1"}\n{"action": "copy", "source": "/a\\u0000", "target": "/b"}\n', "line 2"),
+        (
+            b'{"schema": "clipsim.journal/1"}\n{"action": "copy", "source": "/a", "target": "/b", "size": "x"}\n',
+            "line 2",
+        ),
+        (
+            b'{"schema": "clipsim.journal/1"}\n{"action": "copy", "source": "/a", "target": "/b", "mode": 1e99}\n',
+            "line 2",
+        ),
         (
             b'{"schema": "clipsim.journal/1"}\n{"action": "move", "source": "/a", "target": "/b", "token": "/../x"}\n',
             "line 2",

@@ -222,3 +222,55 @@ def test_a_folder_that_is_gone_is_made_again(tree: Path) -> None:
     shutil.rmtree(tree / "photos")
     assert undo.run(str(journal)).errors == ()
     assert sorted(path.name for path in (tree / "photos").iterdir()) == ["a.jpg", "a.jpg.xmp", "b.jpg"]
+
+
+def test_a_step_that_failed_is_not_undone(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run moved the file meanwhile: undoing the one that failed leaves it where it is."""
+    plan = make_plan("sort", "move", [Placement(FileSource("photos/b.jpg"), "to")], ANSWER)
+
+    def moved_meanwhile(source: str, target: str, *_: object) -> None:
+        Path(source).rename(target)
+        raise FileExistsError(17, "File exists")
+
+    monkeypatch.setattr("clipsim.tasks.file_plans.move_file", moved_meanwhile)
+    with Journal("test") as journal:
+        (failure,) = apply(plan, journal).errors
+    assert failure.error == f"{Path('to/b.jpg')} exists by now"
+    result = undo.run(str(journal.path))
+    assert (result.done, result.errors) == (0, ())
+    assert Path("to/b.jpg").read_bytes() == b"two"
+
+
+def test_an_empty_file_in_the_place_of_a_copy_is_left(tree: Path) -> None:
+    """It only claims a name where the copy's draft is beside it."""
+    journal = carry_out(PLANS["copy"]())
+    Path("to/one/a.jpg").write_bytes(b"")
+    (failure,) = undo.run(str(journal)).errors
+    assert "the copy has changed since" in failure.error
+    assert Path("to/one/a.jpg").exists()
+
+
+def test_a_copy_on_another_file_system_is_not_made_twice(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a move was killed between the copy and the removal of the original."""
+    place = Path("/dev/shm") / f"clipsim-test-{os.getpid()}"
+    if not place.parent.is_dir() or place.parent.stat().st_dev == tree.stat().st_dev:
+        pytest.skip("needs a second file system")
+    place.mkdir()
+    try:
+        shutil.copy2("photos/b.jpg", place / "b.jpg")
+        before = snapshot(tree)
+        plan = make_plan("sort", "move", [Placement(FileSource("photos/b.jpg"), str(place))], ANSWER)
+        journal = carry_out(plan)
+        assert [path.name for path in place.iterdir()] == ["b.jpg"]
+        assert not Path("photos/b.jpg").exists()
+        assert undo.run(str(journal)).errors == ()
+        assert snapshot(tree) == before
+        assert (place / "b.jpg").exists()
+    finally:
+        shutil.rmtree(place)
+
+
+def test_a_journal_that_is_in_use(tree: Path) -> None:
+    """Is not undone."""
+    with Journal("test") as journal, pytest.raises(DataError, match="another run of clipsim is using this journal"):
+        undo.run(str(journal.path))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from clipsim.cli.collections import end_with_failures, report_failures, report_progress
 from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, write
 from clipsim.cli.parameters import OUTPUT, RUN, Format, Run, flag, option
-from clipsim.errors import ImageError, UsageError
+from clipsim.errors import ImageError, UsageError, printable
 
 if TYPE_CHECKING:
     from clipsim.results.plans import Action, PlanResult
@@ -32,6 +34,8 @@ def choose_folder(
         raise UsageError("--copy-to, --link-to and --move-to contradict each other; give one")
     if chosen and not chosen[0][1]:
         raise UsageError(f"--{chosen[0][0]}-to needs the name of a folder")
+    if chosen and os.path.lexists(chosen[0][1]) and not Path(chosen[0][1]).is_dir():
+        raise UsageError(f"--{chosen[0][0]}-to: '{printable(chosen[0][1])}' exists and is not a folder")
     return chosen[0] if chosen else None
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from clipsim.errors import Failure, ImageError, pluralise, printable
-from clipsim.files import FileStamp, copy_new, digest_file, rename_new, sync_folder, write_new
+from clipsim.files import CLOCK_TICK, FileStamp, copy_new, digest_file, rename_new, sync_folder, write_new
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.options import OnError
 from clipsim.results.base import ModelResult
@@ -39,7 +39,8 @@ class Operation:
     """A step that was planned, with what must still be so when it is carried out.
 
     `stamp` is that of the source, `digest` the SHA-256 it must have, where that is known, and `keeper_digest` that of
-    the file which stays in its place. `content` is what a sidecar will hold, and `before` what it holds.
+    the file which stays in its place. `content` is what a sidecar will hold, and `before` what it holds. `image` is the
+    source whose sidecar this is, and `arrived` says that the target is there already, since a move was cut short.
     """
 
     step: FileStep
@@ -49,6 +50,8 @@ class Operation:
     link: str | None = None
     content: bytes | None = None
     before: bytes | None = None
+    image: str | None = None
+    arrived: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,8 +156,10 @@ def _place(
         names.reserve(folder, os.path.basename(name))
         return []
     link = _link_text(name, folder) if action == "link" else None
-    for target in names.candidates(folder, os.path.basename(name)):
-        if os.path.lexists(target):
+    extra = max((len(os.fsencode(sidecar)) - len(os.fsencode(name)) for sidecar in sidecars), default=0)
+    for target in names.candidates(folder, os.path.basename(name), max(0, extra)):
+        arrived = action == "move" and _has_arrived(target, name, stamp)
+        if os.path.lexists(target) and not arrived:
             if _holds_already(action, target, name, stamp, link):
                 return []
             continue
@@ -164,12 +169,12 @@ def _place(
     step = FileStep(
         action, name, target, placement.labels, placement.similarity, placement.probability, placement.keeper
     )
-    operations = [Operation(step, stamp, placement.digest, placement.keeper_digest, link)]
+    operations = [Operation(step, stamp, placement.digest, placement.keeper_digest, link, arrived=arrived)]
     for sidecar, new in beside.items():
         with suppress(ImageError):  # one that is no file of its own stays where it is
             stamp = look_at(FileSource(sidecar), moves=action == "move")
             link = _link_text(sidecar, folder) if action == "link" else None
-            operations.append(Operation(FileStep(action, sidecar, new), stamp, link=link))
+            operations.append(Operation(FileStep(action, sidecar, new), stamp, link=link, image=name))
     return operations
 
 
@@ -181,6 +186,23 @@ def _holds_already(action: Action, target: str, name: str, stamp: FileStamp, lin
         if action != "copy" or os.path.islink(target):
             return False
         return os.stat(target).st_size == stamp.size and digest_file(Path(target)) == digest_file(Path(name))
+    except OSError:
+        return False
+
+
+def _has_arrived(target: str, name: str, stamp: FileStamp) -> bool:
+    """Whether a move of the file to this name was cut short before its old name was removed.
+
+    The target is then the very file, or on another file system a whole copy with its time.
+    """
+    try:
+        there = os.lstat(target)
+        if not stat.S_ISREG(there.st_mode):
+            return False
+        if there.st_dev == stamp.device:
+            return there.st_ino == stamp.inode
+        same = there.st_size == stamp.size and abs(there.st_mtime_ns - stamp.mtime) < CLOCK_TICK
+        return same and digest_file(Path(target)) == digest_file(Path(name))
     except OSError:
         return False
 
@@ -215,18 +237,21 @@ class TargetNames:
         """Take the names of several paths in a folder; False where one of them is taken."""
         return all(self.reserve(folder, os.path.basename(path)) for path in paths)
 
-    def candidates(self, folder: str, name: str) -> Iterator[str]:
-        """Paths in the folder, the name itself first, then with a number after its stem; each is then taken."""
+    def candidates(self, folder: str, name: str, extra: int = 0) -> Iterator[str]:
+        """Paths in the folder, the name itself first, then with a number after its stem; each is then taken.
+
+        `extra` bytes are left for the ends of sidecars.
+        """
         number = self._next.get((folder, name), 1)
         while True:
-            candidate = name if number == 1 else number_name(name, number)
+            candidate = name if number == 1 else number_name(name, number, MAX_NAME_BYTES - extra)
             number += 1
             if self.reserve(folder, candidate):
                 self._next[folder, name] = number
                 yield os.path.join(folder, candidate)
 
 
-def number_name(name: str, number: int) -> str:
+def number_name(name: str, number: int, max_bytes: int = MAX_NAME_BYTES) -> str:
     """A file name with a number after its stem, which is cut where the name would be too long.
 
     >>> number_name("IMG_1.jpg", 2)
@@ -234,7 +259,7 @@ def number_name(name: str, number: int) -> str:
     """
     stem, suffix = os.path.splitext(name)
     end = f" ({number}){suffix}"
-    while stem and len(os.fsencode(stem + end)) > MAX_NAME_BYTES:
+    while stem and len(os.fsencode(stem + end)) > max_bytes:
         stem = stem[:-1]
     return stem + end
 
@@ -249,16 +274,21 @@ def apply(
     the journal cannot be written.
     """
     steps, errors = list[FileStep](), list(plan.result.errors)
-    folders = FolderMaker(journal)
+    folders, failed = FolderMaker(journal), set[str]()
     for number, operation in enumerate(plan.operations, start=1):
         failures = []
         step = operation.step
         try:
+            if operation.image in failed:
+                raise ImageError("left with its image")
             _carry_out(operation, journal, folders)
             step = replace(step, done=True)
         except (ImageError, OSError) as error:
             cause = str(error) if isinstance(error, ImageError) else error.strerror or str(error)
+            if isinstance(error, FileExistsError):  # between the last look and the step
+                cause = f"{step.target} exists by now"
             failures.append(Failure(step.source, printable(cause)))
+            failed.add(step.source)
             if on_error != "skip" or (isinstance(error, OSError) and error.errno in _FATAL):
                 done = f"{sum(step.done for step in steps):,} of {pluralise(len(plan.operations), 'step')} carried out"
                 raise ImageError(
@@ -278,12 +308,15 @@ class FolderMaker:
         self._journal = journal
 
     def make(self, folder: str) -> None:
-        """Make a folder and those above it. Raises OSError."""
+        """Make a folder and those above it. Raises OSError, and ImageError for the name of another file."""
         if os.path.isdir(folder):
             return
         self.make(os.path.dirname(folder))
+        if os.path.lexists(folder):
+            raise ImageError(f"{printable(folder)} exists and is not a folder")
         self._journal.write(Entry(action="mkdir", source=folder, target=folder))
-        os.mkdir(folder)
+        with suppress(FileExistsError):  # another run has made it meanwhile
+            os.mkdir(folder)
 
 
 def _carry_out(operation: Operation, journal: Journal, folders: FolderMaker) -> None:
@@ -297,20 +330,31 @@ def _carry_out(operation: Operation, journal: Journal, folders: FolderMaker) -> 
     entry = _make_entry(operation, target)
     if action != "hardlink":
         folders.make(os.path.dirname(target))
-        if os.path.lexists(target):
+        if os.path.lexists(target) and not entry.arrived:
             raise ImageError(f"{printable(target)} exists by now")
-    journal.write(entry)
-    if action == "copy":
-        copy_file(entry.source, target, entry.draft(target), entry.sha256)
-    elif action == "move":
-        move_file(entry.source, target, entry.draft(target), entry.sha256)
-    elif action == "link":
-        os.symlink(entry.link or "", target)
-    else:
-        draft = entry.draft(entry.source)
-        os.link(target, draft)
-        with discarded_on_error(draft):
-            replace_file(draft, entry.source)
+    with journal.recorded(entry):
+        if action == "copy":
+            copy_file(entry.source, target, entry.draft(target), entry.sha256)
+        elif entry.arrived:
+            _finish_move(entry)
+        elif action == "move":
+            move_file(entry.source, target, entry.draft(target), entry.sha256)
+        elif action == "link":
+            os.symlink(entry.link or "", target)
+        else:
+            draft = entry.draft(entry.source)
+            os.link(target, draft)
+            with discarded_on_error(draft):
+                replace_file(draft, entry.source)
+
+
+def _finish_move(entry: Entry) -> None:
+    """Remove the old name of a file that has its new one, or whose whole copy has it."""
+    before = FileStamp.of(os.lstat(entry.source))
+    if not _has_arrived(entry.target, entry.source, before) or FileStamp.of(os.lstat(entry.source)) != before:
+        raise ImageError(CHANGED)
+    sync_folder(os.path.dirname(entry.target))
+    os.unlink(entry.source)
 
 
 def _make_entry(operation: Operation, target: str) -> Entry:
@@ -320,6 +364,8 @@ def _make_entry(operation: Operation, target: str) -> Entry:
     try:
         stat_result = os.stat(source)
         if operation.stamp is None or not _is_same(FileStamp.of(stat_result), operation.stamp):
+            raise ImageError(CHANGED)
+        if step.action in ("move", "hardlink") and os.path.islink(source):
             raise ImageError(CHANGED)
         if step.action != "link":
             digest = digest_file(Path(source))
@@ -337,6 +383,7 @@ def _make_entry(operation: Operation, target: str) -> Entry:
         sha256=digest,
         size=stat_result.st_size,
         link=operation.link,
+        arrived=operation.arrived,
         mode=stat.S_IMODE(stat_result.st_mode),
         times=(stat_result.st_atime_ns, stat_result.st_mtime_ns),
         owner=(stat_result.st_uid, stat_result.st_gid),
@@ -381,17 +428,17 @@ def _write_sidecar(operation: Operation, journal: Journal) -> None:
     )
     if before is None and os.path.lexists(target):
         raise ImageError(f"{printable(target)} exists by now")
-    journal.write(entry)
     draft = entry.draft(target)
-    write_new(draft, content)
-    with discarded_on_error(draft):
-        if before is None or mode is None:
-            rename_new(draft, target)
-            return
-        os.chmod(draft, mode)
-        if Path(target).read_bytes() != before:
-            raise ImageError(f"{printable(target)} has changed since it was read")
-        replace_file(draft, target)
+    with journal.recorded(entry):
+        write_new(draft, content)
+        with discarded_on_error(draft):
+            if before is None or mode is None:
+                rename_new(draft, target)
+                return
+            os.chmod(draft, mode)
+            if Path(target).read_bytes() != before:
+                raise ImageError(f"{printable(target)} has changed since it was read")
+            replace_file(draft, target)
 
 
 def replace_file(draft: str, target: str) -> None:

@@ -9,17 +9,18 @@ import secrets
 import shlex
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from clipsim.errors import DataError, printable
+from clipsim.errors import DataError, ImageError, printable
 from clipsim.files import sync_folder, write_all
 from clipsim.models.settings import state_folder
 from clipsim.results.plans import Action
 
 SCHEMA = "clipsim.journal/1"
+MAX_NUMBER = 1 << 63  # of what the system takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class Entry:
 
     `sha256` is that of the file which the step copies, moves, replaces or writes. `mode`, `times` and `owner` are
     those of a file that is replaced, and `before` is its content where that is a sidecar. `link` is the text of a
-    symbolic link. `token` makes the names of drafts.
+    symbolic link. `token` makes the names of drafts. `arrived` says that the target of a move was there before.
     """
 
     action: Action
@@ -38,6 +39,7 @@ class Entry:
     sha256: str = ""
     size: int = 0
     link: str | None = None
+    arrived: bool = False
     mode: int | None = None
     times: tuple[int, int] | None = None  # of the last access and change, in nanoseconds
     owner: tuple[int, int] | None = None
@@ -68,7 +70,12 @@ class Entry:
         strings = (entry.source, entry.target, entry.token, entry.sha256)
         if not all(isinstance(value, str) for value in strings) or set(entry.token) - set("0123456789abcdef"):
             raise ValueError("not an entry")
-        if entry.action not in get_args(Action):
+        numbers = (entry.size, entry.mode or 0, *(entry.times or ()), *(entry.owner or ()))
+        if not all(isinstance(value, int) and abs(value) < MAX_NUMBER for value in numbers):
+            raise ValueError("not an entry")
+        if not isinstance(entry.link, str | None) or "\0" in entry.source + entry.target:
+            raise ValueError("not an entry")
+        if entry.action not in get_args(Action) or entry.action == "tag":  # which has no file
             raise ValueError("not an entry")
         if not (os.path.isabs(entry.source) and os.path.isabs(entry.target)):
             raise ValueError("a path is not absolute")
@@ -95,7 +102,14 @@ class Journal:
                 f"{printable(str(self.path))}: cannot write the journal ({error.strerror}); nothing was changed"
             ) from error
         self._length = 0
-        self._append(json.dumps({"schema": SCHEMA, "command": command}).encode() + b"\n")
+        _lock(self._descriptor, self.path)
+        try:
+            self._append(json.dumps({"schema": SCHEMA, "command": command}).encode() + b"\n")
+        except DataError as error:
+            os.close(self._descriptor)
+            with suppress(OSError):
+                self.path.unlink()
+            raise DataError(f"{error.message}; nothing was changed") from error
         sync_folder(str(folder))
 
     def __enter__(self) -> Journal:
@@ -107,6 +121,17 @@ class Journal:
     def write(self, entry: Entry) -> None:
         """Write a line to the disk. Raises DataError where that fails; the journal is then as it was."""
         self._append(entry.to_line())
+
+    @contextmanager
+    def recorded(self, entry: Entry) -> Iterator[None]:
+        """Write a line before a step; where the step fails, and so changes nothing, another that it was not done."""
+        self.write(entry)
+        try:
+            yield
+        except (OSError, ImageError):
+            with suppress(DataError):
+                self._append(json.dumps({"failed": entry.token}).encode() + b"\n")
+            raise
 
     @property
     def hint(self) -> str:
@@ -131,7 +156,7 @@ class Journal:
 
 
 def read_journal(path: Path) -> list[Entry]:
-    """The entries of a journal, in order; a last line that was torn by the end of its run is none.
+    """The entries of a journal, in order; steps that failed, and a last line that was torn, are none.
 
     Raises DataError for a file that is not a journal.
     """
@@ -140,18 +165,48 @@ def read_journal(path: Path) -> list[Entry]:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise DataError(f"{label}: cannot read the journal ({error.strerror})") from error
-    return list(_parse(lines[:-1], label))  # what follows the last line feed is torn, or nothing
+    return _parse(lines[:-1], label)  # what follows the last line feed is torn, or nothing
 
 
-def _parse(lines: list[bytes], label: str) -> Iterator[Entry]:
+@contextmanager
+def lock_journal(path: Path) -> Iterator[None]:
+    """Keep other processes from using a journal. Raises DataError where one does, or where it cannot be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise DataError(f"{printable(str(path))}: cannot read the journal ({error.strerror})") from error
+    try:
+        _lock(descriptor, path)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise DataError(f"{printable(str(path))}: another run of clipsim is using this journal") from error
+    except (ImportError, OSError):  # Windows; or a file system without locks
+        return
+
+
+def _parse(lines: list[bytes], label: str) -> list[Entry]:
     try:
         header = json.loads(lines[0])
         if header["schema"] != SCHEMA:
             raise ValueError("another schema")
     except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise DataError(f"{label}: not a journal of clipsim") from error
+    entries, failed = list[Entry](), set[str]()
     for number, line in enumerate(lines[1:], start=2):
         try:
-            yield Entry.from_line(line)
+            if line.startswith(b'{"failed": '):
+                failed.add(json.loads(line)["failed"])
+            else:
+                entries.append(Entry.from_line(line))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(f"{label}: line {number} is damaged; nothing was undone") from error
+    return [entry for entry in entries if entry.token not in failed]

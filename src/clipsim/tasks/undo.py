@@ -6,6 +6,7 @@ end at any moment. A file that is not what the journal says is left alone.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Container
@@ -16,8 +17,8 @@ from pathlib import Path
 from clipsim.errors import Failure, ImageError, printable
 from clipsim.files import copy_new, digest_file, write_new
 from clipsim.results.plans import FileStep, PlanResult
-from clipsim.tasks.file_plans import discarded_on_error, move_file, replace_file
-from clipsim.tasks.journals import Entry, read_journal
+from clipsim.tasks.file_plans import copy_file, discarded_on_error, move_file, replace_file
+from clipsim.tasks.journals import Entry, lock_journal, read_journal
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 
 Change = Callable[[], None]
@@ -51,12 +52,15 @@ def run(path: str, progress: ProgressCallback = ignore_progress) -> PlanResult:
 
     A step that cannot be taken back is an error of the result. Raises DataError for a file that is not a journal.
     """
-    entries = read_journal(Path(path))
+    with lock_journal(Path(path)):
+        return _run(path, read_journal(Path(path)), progress)
+
+
+def _run(path: str, entries: list[Entry], progress: ProgressCallback) -> PlanResult:
     steps, errors = [], list[Failure]()
     for number, entry in enumerate(reversed(entries), start=1):
         step, failures = _describe(entry), []
         try:
-            _remove_drafts(entry)
             change = _UNDO[entry.action](entry)
             if change is not None:
                 change()
@@ -64,6 +68,8 @@ def run(path: str, progress: ProgressCallback = ignore_progress) -> PlanResult:
         except (ImageError, OSError) as error:
             failures.append(_fail(entry, error))
             steps.append(step)
+        with suppress(OSError):
+            _remove_drafts(entry)  # after the change, which tells by a draft that an empty file only claims a name
         errors += failures
         progress(Progress("undoing", number, len(entries), tuple(failures)))
     return PlanResult(command="undo", model=None, steps=tuple(steps), applied=True, journal=path, errors=tuple(errors))
@@ -100,11 +106,11 @@ def _undo_copy(entry: Entry) -> Change | None:
     """Remove the copy, as long as the original is there."""
     if not os.path.lexists(entry.target):
         return None
-    if _is_claim(entry.target, entry):
+    if _is_claim(entry.target, entry) and os.path.lexists(entry.draft(entry.target)):
         return lambda: os.unlink(entry.target)
     if not _has_content(entry.target, entry.sha256):
         raise ImageError("the copy has changed since, and is left")
-    if not _has_content(entry.source, entry.sha256) or _is_one_file(entry.source, entry.target):
+    if not _has_content(os.path.realpath(entry.source), entry.sha256) or _is_one_file(entry.source, entry.target):
         raise ImageError(f"its original {printable(entry.source)} is gone or has changed, so that the copy is left")
     return lambda: os.unlink(entry.target)
 
@@ -127,6 +133,8 @@ def _undo_move(entry: Entry) -> Change | None:
         if at_source:
             return None
         raise ImageError("neither of its names has the file that was moved")
+    if at_source and entry.arrived:
+        return None
     if at_source:  # as one file under both names, or as a whole copy on the other file system
         return lambda: os.unlink(entry.target)
     if os.path.lexists(entry.source) and not _is_claim(entry.source, entry):
@@ -137,9 +145,23 @@ def _undo_move(entry: Entry) -> Change | None:
         os.makedirs(folder, exist_ok=True)
         if os.path.lexists(entry.source):
             os.unlink(entry.source)
-        move_file(entry.target, entry.source, entry.draft(entry.source), entry.sha256)
+        _remove_drafts(entry)
+        if entry.arrived:
+            _put_beside(entry)
+        else:
+            move_file(entry.target, entry.source, entry.draft(entry.source), entry.sha256)
 
     return move_back
+
+
+def _put_beside(entry: Entry) -> None:
+    """Give a file its old name again where it had both names before."""
+    try:
+        os.link(entry.target, entry.source)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy_file(entry.target, entry.source, entry.draft(entry.source), entry.sha256)
 
 
 def _undo_hard_link(entry: Entry) -> Change | None:
@@ -152,6 +174,7 @@ def _undo_hard_link(entry: Entry) -> Change | None:
         raise ImageError("its content has changed since")
 
     def give_own_content() -> None:
+        _remove_drafts(entry)
         draft = entry.draft(entry.source)
         copied = copy_new(entry.target, draft)
         with discarded_on_error(draft):
@@ -169,12 +192,14 @@ def _undo_write(entry: Entry) -> Change | None:
     if before is None:
         if not os.path.lexists(entry.target):
             return None
-        if _is_claim(entry.target, entry) or _has_content(entry.target, entry.sha256):
+        claimed = _is_claim(entry.target, entry) and os.path.lexists(entry.draft(entry.target))
+        if claimed or _has_content(entry.target, entry.sha256):
             return lambda: os.unlink(entry.target)
         raise ImageError("the sidecar has changed since, and is left")
     if _has_content(entry.target, entry.sha256):
 
         def write_back() -> None:
+            _remove_drafts(entry)
             draft = entry.draft(entry.target)
             write_new(draft, before)
             with discarded_on_error(draft):
