@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 import pytest
 from cache.contents import content, stamp, vector
 
 from clipsim.cache.database import Database
-from clipsim.cache.maintenance import clear, describe, prune, size_on_disk
-from clipsim.cache.vectors import FileDigests, FileKeys, VectorNamespace, today
+from clipsim.cache.maintenance import ModelVectors, clear, describe, prune, size_on_disk
+from clipsim.cache.vectors import FileDigests, FileKeys, VectorNamespace, description_note, today
 
 DAY = 86_400
 EMPTY = 200_000  # bytes that an empty cache may take
@@ -45,6 +47,33 @@ def test_what_the_cache_holds(database: Database) -> None:
     assert (found.vectors, found.spaces, found.files) == (300, 1, 600)
     assert found.path == str(database.path)
     assert found.bytes == size_on_disk(database.path) > 300 * 512 * 4
+
+
+def test_which_models_and_how_old(database: Database) -> None:
+    """Images and texts of each, most vectors first; the days of the last uses; models that are gone are not named."""
+    fill(database, 30)
+    for kind, count in (("images", 100), ("texts", 20)):
+        space = VectorNamespace(database, f"b {kind}".encode(), {"model": "b/x", "precision": "fp16", "of": kind})
+        space.add({content(number): vector(number) for number in range(count)})
+    found = describe(database)
+
+    assert found.models == (ModelVectors("b/x", "fp16", 100, 20), ModelVectors(None, None, 30, 0))
+    assert found.oldest is not None
+    assert found.latest is not None
+    assert date.fromisoformat(found.latest) - date.fromisoformat(found.oldest) == timedelta(days=30)
+
+    database.write([("UPDATE vectors SET used = 0 WHERE namespace > 1", [()])])
+    prune(database, older_than=40 * DAY)
+    assert describe(database).models == (ModelVectors(None, None, 30, 0),)
+    assert database.read_notes([description_note(b"b images").decode()]) == {}
+
+
+def test_a_day_that_is_none(database: Database) -> None:
+    """Of a damaged file; nothing fails for it."""
+    fill(database, 2)
+    database.write([("UPDATE vectors SET used = ?", [(1 << 60,)])])
+
+    assert describe(database).oldest == describe(database).latest
 
 
 def test_old_vectors_are_removed(database: Database) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli.conftest import Clipsim
+from fake_encoder import FakeEncoder
 
 from clipsim.cache.database import Database
 from clipsim.cache.vectors import FileKeys, VectorNamespace
@@ -46,6 +47,17 @@ def test_info_counts_what_there_is(clipsim: Clipsim, filled: Path) -> None:
     assert "1,000 vectors in 1 set (" in told.out
     assert "1,000 known files" in told.out
     assert (record["vectors"], record["files"], record["bytes"]) == (VECTORS, VECTORS, size(filled))
+
+
+def test_info_names_the_models(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path) -> None:
+    """With the numbers of their images and texts, and the day of the last use."""
+    clipsim("rank", colours, "-t", "red", "-t", "blue")
+    lines = clipsim("cache", "info").out.splitlines()
+    record = json.loads(clipsim("cache", "info", "--json").out)
+
+    assert lines[2] == "clipsim-mini, fp32: 3 images, 2 texts"
+    assert lines[3] == f"last used on {record['latest']}; some not since {record['oldest']}"
+    assert record["models"] == [{"model": "clipsim-mini", "precision": "fp32", "images": 3, "texts": 2}]
 
 
 def test_clear_removes_everything(clipsim: Clipsim, filled: Path) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from raw_files import make_dng
 
 from clipsim.errors import ImageError
-from clipsim.images.decode import load_image, read_size
+from clipsim.images.decode import decoded_file, load_image, read_size
 from clipsim.images.raw import is_raw
 
 TURNS = {
@@ -46,6 +46,10 @@ def test_the_preview_is_upright(tmp_path: Path, photo: Image.Image, orientation:
     assert difference(load_image(path), upright) < 3
     with Path(path).open("rb") as file:
         assert read_size(file) == upright.size
+        file.seek(0)
+        with decoded_file(file, 16, draft_pixels=0) as reduced:
+            assert reduced.size != upright.size
+            assert read_size(file, reduced) == upright.size
 
 
 def test_a_preview_that_was_turned_already_stays(tmp_path: Path, photo: Image.Image) -> None:

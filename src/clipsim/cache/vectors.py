@@ -34,8 +34,9 @@ class VectorNamespace:
     replaced.
     """
 
-    def __init__(self, database: Database, key: bytes) -> None:
+    def __init__(self, database: Database, key: bytes, description: Mapping[str, str] | None = None) -> None:
         self.database, self.key = database, key
+        self._description = description  # what `clipsim cache info` says of it
         self.facts = self._read_facts()
         self._stale: set[bytes] = set()  # the keys that were found, and are not recorded as used today
         self._lock = threading.Lock()  # of `_stale`
@@ -106,6 +107,9 @@ class VectorNamespace:
             ("INSERT OR REPLACE INTO texts SELECT id, ?2, ?3 FROM namespaces WHERE key = ?1", texts),
             FileDigests.statement(files),
         ]
+        if rows and self._description is not None:
+            described = description_note(self.key), json.dumps(self._description).encode()
+            steps.append(("INSERT OR REPLACE INTO notes VALUES (?, ?)", [described]))
         if any(rows for _, rows in steps[1:]):
             self.database.write(steps)
 
@@ -127,6 +131,11 @@ class VectorNamespace:
             f"WHERE namespaces.key = ? AND {table}.{column} IN ({_marks(values)})"
         )
         return self.database.select(query, [self.key, *values], check=check)
+
+
+def description_note(key: bytes) -> bytes:
+    """The name of the note that describes a namespace."""
+    return b"vectors " + key.hex().encode()
 
 
 def _parts(values: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
@@ -174,11 +183,18 @@ class EmbeddingCache:
     files: FileDigests
 
     @classmethod
-    def open(cls, files: FileDigests, *, identity: str, precision: str, decoding: Mapping[str, Any]) -> EmbeddingCache:
-        """The vectors of the model with that digest, of one precision, of images decoded by those rules."""
+    def open(
+        cls, files: FileDigests, *, identity: str, precision: str, decoding: Mapping[str, Any], model: str
+    ) -> EmbeddingCache:
+        """The vectors of the model with that digest, of one precision, of images decoded by those rules.
+
+        `model` is what the model is called in a description of the cache.
+        """
         texts = text_namespace_key(identity=identity, precision=precision)
         images = image_namespace_key(identity=identity, precision=precision, decoding=decoding)
-        return cls(VectorNamespace(files.database, texts), VectorNamespace(files.database, images), files)
+        of_texts, of_images = ({"model": model, "precision": precision, "of": kind} for kind in ("texts", "images"))
+        database = files.database
+        return cls(VectorNamespace(database, texts, of_texts), VectorNamespace(database, images, of_images), files)
 
     def close(self) -> None:
         """Record what was used, and close the file."""

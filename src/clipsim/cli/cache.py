@@ -44,7 +44,8 @@ def info_command(as_json: shared.AsJson = False) -> None:
 
     found = describe(_open())
     if as_json:
-        write(to_json(vars(found)) + "\n")
+        models = [vars(model) for model in found.models]
+        write(to_json({**vars(found), "models": models}) + "\n")
         return
     write(
         f"{printable(found.path)}\n"
@@ -52,6 +53,12 @@ def info_command(as_json: shared.AsJson = False) -> None:
         "(the texts or images of a model, in one precision); "
         f"{pluralise(found.files, 'known file')}\n"
     )
+    for model in found.models:
+        name = "a model of an earlier version of clipsim" if model.model is None else printable(model.model)
+        counts = f"{pluralise(model.images, 'image')}, {pluralise(model.texts, 'text')}"
+        write(f"{name}, {model.precision}: {counts}\n" if model.precision else f"{name}: {counts}\n")
+    if found.oldest is not None:
+        write(f"last used on {found.latest}; some not since {found.oldest}\n")
 
 
 @cache_app.command("clear", cls=FastCommand)

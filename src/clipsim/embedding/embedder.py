@@ -32,6 +32,7 @@ from clipsim.inputs.sources import Source
 from clipsim.models.catalogue import BUNDLED
 from clipsim.models.files import explain_model, find_files
 from clipsim.models.identity import DigestFiles, identify_model, package_version
+from clipsim.models.names import join_name
 from clipsim.models.settings import cache_folder, choose_model
 from clipsim.options import RAISING, ModelOptions, OnError, RunOptions, check_device
 
@@ -275,7 +276,10 @@ class Embedder:
         if self._digests is None:
             return None
         identity, decoding = self.identity, asdict(self.decoding)
-        cache = EmbeddingCache.open(self._digests, identity=identity, precision=self.precision, decoding=decoding)
+        name = join_name(self.spec.reported_name, self.spec.reported_tag)
+        cache = EmbeddingCache.open(
+            self._digests, identity=identity, precision=self.precision, decoding=decoding, model=name
+        )
         self._deferred.use_facts_of(cache.texts)
         return cache
 

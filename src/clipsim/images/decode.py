@@ -108,7 +108,9 @@ def read_size(file: BinaryIO, decoded: Image.Image | None = None) -> tuple[int, 
     the file is at hand. Raises ImageError for what no decoder opens.
     """
     file.seek(0)
-    if decoded is not None and file.read(len(_JPEG)) != _JPEG:  # only a JPEG may be decoded at a fraction of its size
+    head = _read_head(file)
+    # only a JPEG, such as the preview of a RAW file, may be decoded at a fraction of its size
+    if decoded is not None and not head.startswith(_JPEG) and not is_raw(file, head):
         return decoded.size
     file.seek(0)
     return upright_size(open_image(file))
