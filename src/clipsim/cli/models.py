@@ -250,7 +250,8 @@ def pull_command(name: shared.ModelName, no_export: NoExport = False) -> None:
 def use_command(name: shared.ModelName, no_export: NoExport = False) -> None:
     """Make a model the default of `clipsim rank`.
 
-    Where the extra `onnx` is installed and the model is on this machine, it is exported too, for fast starts on a CPU.
+    Where the extra `onnx` is installed and the model is on this machine, it is exported too, for fast starts on a CPU;
+    many images may take less time with --engine torch.
 
     Example: `clipsim models use ViT-B-32/openai`
     """
