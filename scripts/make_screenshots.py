@@ -60,7 +60,7 @@ def make_serve() -> Path:
         page.locator(".gallery img").nth(5).wait_for()
 
     with serving() as address:
-        wide = photograph(address, DESKTOP, "light", act=rank)
+        wide = photograph(f"{address}#rank", DESKTOP, "light", act=rank)
         narrow = photograph(address, TELEPHONE, "dark", act=search)
     return save(beside(wide, narrow), "serve.png")
 
