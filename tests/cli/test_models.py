@@ -11,7 +11,9 @@ from typing import ClassVar
 
 import pytest
 from cli.conftest import Clipsim, Ended
+from rich.console import Console
 
+from clipsim.cli.models import build_model_table
 from clipsim.cli.parameters import complete_device, complete_engine, complete_model
 from clipsim.models.catalogue import BUNDLED_PATH, OPENAI_NAMES, list_models
 from clipsim.models.files import ModelFiles
@@ -379,3 +381,25 @@ def test_names_of_the_hub_and_parts_of_names(models: Models) -> None:
     done = models("show", "siglip")
     assert done.status == 1
     assert done.err.count("SigLIP") == 3
+
+
+@pytest.mark.parametrize(("width", "spared"), [(60, ["M", "px", "dim"]), (80, ["M", "px", "dim"]), (100, [])])
+def test_names_of_models_are_not_broken_within_a_word(width: int, spared: list[str]) -> None:
+    """A narrow table leaves out columns, and their explanation, before it breaks a name, which it does at its slash."""
+    models = list_models()
+    table, legend = build_model_table(models, dict.fromkeys((info.name for info in models), False), "", width)
+    console = Console(width=width, color_system=None, highlight=False)
+    with console.capture() as capture:
+        console.print(table)
+    heading, _, *rows = capture.get().splitlines()
+
+    assert not set(heading.split()) & set(spared)
+    assert [mark for mark in ("M", "px", "dim") if f"{mark}: " in str(legend)] == [
+        mark for mark in ("M", "px", "dim") if mark not in spared
+    ]
+    assert max(map(len, rows)) <= width
+    words = {word for row in rows for word in row.split()}
+    for info in models:
+        architecture, _, tag = info.name.partition("/")
+        assert info.name in words or {f"{architecture}/", tag} <= words
+    assert width < 80 or {info.name for info in models} <= words

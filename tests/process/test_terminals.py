@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -138,3 +139,22 @@ def test_a_piped_table_has_whole_names(warm: Path, tmp_path: Path) -> None:
 
     assert name in text
     assert "…" not in text
+
+
+@pytest.mark.parametrize("terminal", [40, 70], indirect=True)
+def test_messages_are_broken_between_words(terminal: Terminal) -> None:
+    """On a terminal; a word that is longer than a line stays whole, elsewhere a message is one line."""
+    name = "x" * 90 + ".png"
+    command = rank(name, "-t", "cat", "-m", "clipsim-mini")
+    with Program(command, stdout=DEVNULL, stderr=terminal.end, env=TERM) as program:
+        program.finish()
+        terminal.close_end()
+        terminal.read_until(lambda _: False)
+    with Program(command, stdout=DEVNULL, stderr=PIPE, env=TERM) as program:
+        _, _, errors = program.finish()
+
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", terminal.written.decode()).splitlines()
+    whole = errors.decode().splitlines()
+    assert " ".join(lines) == " ".join(whole)
+    assert len(lines) > len(whole) == 2
+    assert all(len(line) <= terminal.columns or line == f"{name}:" for line in lines)

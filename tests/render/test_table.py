@@ -234,3 +234,24 @@ def test_a_row_a_pair_for_data_frames() -> None:
         "best": False,
     }  # fmt: skip
     assert rows[1]["best"] is True
+
+
+def test_a_long_name_goes_last_off_a_terminal() -> None:
+    """Where whole names do not fit beside the scores, they stand behind them, so that one does not pad all rows."""
+    names = ["short.png", "long " * 40 + ".png"]
+    _, heading, _, first, second, *_ = draw(make_result(names, ["maze", "cat"]), 80, whole_names=True)
+
+    assert heading.split() == ["maze", "cat", "image"]
+    assert first.rstrip().endswith("%   short.png")
+    assert second.rstrip().endswith(f"%   {names[1]}")
+    assert first.index("short.png") < 50
+
+
+def test_folders_are_kept_where_there_is_room() -> None:
+    """Beside the scores whole paths, else without the folder that all share, else without their first folders."""
+    names = [f"photos/holiday/{year}/beach/IMG_{number:04}.jpeg" for year in (2023, 2024) for number in range(4)]
+    result = make_result(names, ["maze", "cat"])
+
+    assert names[0] in "\n".join(draw(result, 90))
+    assert "\n 2023/beach/IMG_0000.jpeg " in "\n".join(draw(result, 70))
+    assert "\n …/2023/…/IMG_0000.jpeg " in "\n".join(draw(result, 60))

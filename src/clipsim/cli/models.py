@@ -12,7 +12,7 @@ import typer
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import word_option
 from clipsim.cli.export import export_for_fast_starts
-from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, write
+from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, table_width, write
 from clipsim.cli.output_file import with_output_file
 from clipsim.cli.parameters import flag, option
 from clipsim.cli.parsing import FastCommand, FastGroup
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
+SPARE_COLUMNS = ("dim", "M", "px")  # are left out of a narrow table, in this order
+CELL_PADDING = 2  # cells at both sides of a column
+MODEL_MARGIN = 4  # cells around the name of a model, and for the mark of the default
 SortBy = Literal["top1", "size", "name"]
 ORDERS: dict[SortBy, Callable[[ModelInfo], Any]] = {  # unknown values go last
     "top1": lambda info: -(info.imagenet_top1 or 0),
@@ -38,39 +41,69 @@ ORDERS: dict[SortBy, Callable[[ModelInfo], Any]] = {  # unknown values go last
 
 
 def build_model_table(
-    models: Sequence[ModelInfo], here: Mapping[str, bool], default: str
+    models: Sequence[ModelInfo], here: Mapping[str, bool], default: str, width: int
 ) -> tuple[RenderableType, RenderableType]:
-    """The table, and a sentence that explains its columns; `here` says which weights are on this machine."""
+    """The table, and a sentence that explains its columns; `here` says which weights are on this machine.
+
+    Where the names do not fit into `width` cells beside all columns, those of `SPARE_COLUMNS` are left out, and where
+    that is not enough, names are broken behind the architecture.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    published = read_catalogue()["sources"]["imagenet_top1"]
+    explanations = {
+        "M": "millions of parameters",
+        "MB": "of the download, about",
+        "px": "side of the image",
+        "dim": "length of the vectors",
+        "top-1": f"ImageNet-1k, from {read_catalogue()['sources']['imagenet_top1']}",
+    }
+    rows = [_list_figures(info) for info in models]
+    widths = {heading: max(len(heading), *(len(row[heading]) for row in rows)) + 3 for heading in explanations}
+    widest = max(len(info.name) for info in models) + MODEL_MARGIN
+    room = width - len("here") - 3 - sum(widths.values())
+    for heading in SPARE_COLUMNS:
+        if room < widest:
+            del explanations[heading]
+            room += widths[heading]
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1), header_style="bold")
     table.add_column("model", overflow="fold")
-    for heading in ("M", "MB", "px", "dim", "top-1"):
+    for heading in explanations:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("here", justify="center", no_wrap=True)
-    for info in models:
-        name = Text(("> " if default in (info.name, *info.aliases) else "  ") + info.name)
+    for info, row in zip(models, rows, strict=True):
+        architecture, slash, tag = info.name.partition("/")
+        indent = " " * max(0, min(MODEL_MARGIN, room - CELL_PADDING - len(tag)))
+        broken = info.name if len(info.name) + MODEL_MARGIN <= room else f"{architecture}{slash}\n{indent}{tag}"
+        name = Text(("> " if default in (info.name, *info.aliases) else "  ") + broken)
         if info.aliases:
-            name.append(f" ({', '.join(info.aliases)})", style="dim")
+            aliases = f"({', '.join(info.aliases)})"
+            beside = len(info.name) + 1 + len(aliases) + MODEL_MARGIN <= room
+            name.append(f" {aliases}" if beside else f"\n    {aliases}", style="dim")
         table.add_row(
             name,
-            _number(info.parameters_millions, ".0f" if (info.parameters_millions or 0) >= 10 else ".1f"),
-            _number(None if info.download_bytes is None else info.download_bytes / 1e6, ",.0f"),
-            str(info.image_size),
-            str(info.embed_dim),
-            _number(info.imagenet_top1, ".1%"),
+            *(row[heading] for heading in explanations),
             ("*" if here[info.name] else "") + ("t" if info.needs_transformers else ""),
             style="bold" if info.name == BUNDLED else "",
         )
     return table, Text(
-        "M: millions of parameters; MB: of the download, about; px: side of the image; dim: length of the vectors; "
-        f"top-1: ImageNet-1k, from {published}; *: on this machine; t: needs pip install 'clipsim[transformers]'; "
-        ">: the default. Also accepted: hf-hub:ORG/REPO, a model folder, a checkpoint file.",
+        "; ".join(f"{heading}: {meaning}" for heading, meaning in explanations.items())
+        + "; *: on this machine; t: needs pip install 'clipsim[transformers]'; >: the default. "
+        "Also accepted: hf-hub:ORG/REPO, a model folder, a checkpoint file.",
         style="dim",
     )
+
+
+def _list_figures(info: ModelInfo) -> dict[str, str]:
+    """What the columns of a model say."""
+    return {
+        "M": _number(info.parameters_millions, ".0f" if (info.parameters_millions or 0) >= 10 else ".1f"),
+        "MB": _number(None if info.download_bytes is None else info.download_bytes / 1e6, ",.0f"),
+        "px": str(info.image_size),
+        "dim": str(info.embed_dim),
+        "top-1": _number(info.imagenet_top1, ".1%"),
+    }
 
 
 def _number(value: float | None, form: str) -> str:
@@ -126,7 +159,7 @@ def list_command(
     if as_json:
         write(to_json([_record(info, default) for info in chosen]) + "\n")
     elif chosen:
-        print_table(*build_model_table(chosen, here, default))
+        print_table(*build_model_table(chosen, here, default, table_width()))
     else:
         print_message("note", "no model matches; 'clipsim models' lists them all")
 

@@ -44,12 +44,21 @@ def messages() -> Console:
 
 
 def print_message(kind: str, message: str) -> None:
-    """Print one line to standard error; `message` must be escaped."""
+    """Print one line to standard error, on a terminal broken between words; `message` must be escaped."""
+    from textwrap import TextWrapper
+
     from rich.text import Text
 
+    console = messages()
     style = {"error": "bold red", "warning": "yellow"}.get(kind, "cyan")
     with suppress(OSError, SystemExit):  # rich raises SystemExit for a closed pipe; the results are still written
-        messages().print(Text.assemble("clipsim: ", (f"{kind}: ", style), message))
+        line = f"clipsim: {kind}: {message}"
+        if console.is_terminal:  # what is longer than a line, such as a path, stays whole, so that it can be copied
+            words = TextWrapper(console.width, replace_whitespace=False, break_long_words=False, break_on_hyphens=False)
+            line = words.fill(line)
+        text = Text(line)
+        text.stylize(style, len("clipsim: "), len(f"clipsim: {kind}:"))
+        console.print(text)
 
 
 class NoticePrinter:
@@ -136,8 +145,11 @@ def print_table(*parts: RenderableType) -> None:
         if not isinstance(part, Text) and not sys.stdout.isatty():
             console.width = max(width, Console(width=MAX_TABLE_WIDTH).measure(part).maximum)
         console.print(part)
+    drawing = drawn.getvalue()
+    if not sys.stdout.isatty():  # no blanks behind rows, as wide as the longest name
+        drawing = "\n".join(map(str.rstrip, drawing.split("\n")))
     with mark_write_errors():
-        sys.stdout.write(drawn.getvalue())
+        sys.stdout.write(drawing)
         sys.stdout.flush()
 
 

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from clipsim.errors import pluralise, printable
-from clipsim.render.parts import empty_table, remark, shorten, shorten_all, title
+from clipsim.render.parts import empty_table, remark, shorten, shorten_paths, title
 from clipsim.results.overview import ImageGroup, OverviewResult
 
 FIXED_WIDTH = 26  # cells that the figures and the space between columns take
@@ -24,7 +24,7 @@ def build_overview_table(result: OverviewResult, width: int, *, whole_names: boo
     table = empty_table(["", "share", "images", "words", "typical images"], right=[0, 1, 2])
     names = [image.image for group in result.groups for image in group.images]
     room = max(2 * MIN_WIDTH, width - FIXED_WIDTH - len(str(result.images)))
-    labels = iter(map(printable, names) if whole_names else shorten_all(names, room // 2))
+    labels = iter(map(printable, names) if whole_names else shorten_paths(names, room // 2))
     for number, group in enumerate(result.groups, start=1):
         words = list_words(group)
         facts = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -144,6 +144,52 @@ def shorten_all(names: Sequence[str], width: int) -> list[str]:
             for index in indices:
                 labels[index] = shorten(f"…{names[index][start:]}", width)
     return labels
+
+
+def shorten_paths(names: Sequence[str], width: int) -> list[str]:
+    """The paths shortened: without their first folders, but with the folder in which those of one name differ.
+
+    Where that is too wide, both ends of a path are shown, as `shorten_all` does.
+
+    >>> shorten_paths(["2024/a/long/way/to/y.jpg", "z.jpg"], 17)
+    ['…/way/to/y.jpg', 'z.jpg']
+    >>> shorten_paths(["2023/beach/sun/x.jpg", "2024/beach/sun/x.jpg"], 15)
+    ['…/2023/…/x.jpg', '…/2024/…/x.jpg']
+    """
+    labels = [_drop_folders(name, width) for name in names]
+    alike: dict[str | None, list[int]] = defaultdict(list)
+    for index, label in enumerate(labels):
+        alike[label].append(index)
+    for group in alike.values():
+        paths = [names[index] for index in group]
+        if len(set(paths)) > 1:
+            start = os.path.commonprefix(paths).rfind(os.sep) + 1  # noqa: RUF071 (up to a whole folder)
+            for index in group:
+                labels[index] = _name_folder(names[index][start:], width)
+    counts = Counter(dict(zip(names, labels, strict=True)).values())
+    others = shorten_all(names, width) if None in counts or max(counts.values(), default=1) > 1 else names
+    return [other if label is None or counts[label] > 1 else label for label, other in zip(labels, others, strict=True)]
+
+
+def _drop_folders(name: str, width: int) -> str | None:
+    """The longest end of a path that begins with a folder, or is the file's name, and fits; None where none does."""
+    label = printable(name)
+    while cell_len(label) > width:
+        _, separator, rest = label.removeprefix(f"…{os.sep}").partition(os.sep)
+        if not separator:
+            return None
+        label = f"…{os.sep}{rest}"
+    return label
+
+
+def _name_folder(path: str, width: int) -> str | None:
+    """The first folder of a path and its file's name, with what is between them if that fits; None if they do not."""
+    folder, _, rest = printable(path).partition(os.sep)
+    file = rest.rpartition(os.sep)[2]
+    for label in (f"…{os.sep}{folder}{os.sep}{rest}", f"…{os.sep}{folder}{os.sep}…{os.sep}{file}"):
+        if file and cell_len(label) <= width:
+            return label
+    return None
 
 
 def strip_common_folder(names: Sequence[str]) -> list[str]:

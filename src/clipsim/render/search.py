@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clipsim.errors import pluralise, printable
-from clipsim.render.parts import empty_table, remark, shorten_all, title
+from clipsim.render.parts import empty_table, remark, shorten_paths, title
 from clipsim.results.datasets import EmbedResult, IndexResult
 from clipsim.results.search import (
     DuplicateGroup,
@@ -66,7 +66,7 @@ def describe_match(match: Match) -> str:
 
 
 def _fit(names: Sequence[str], room: int, whole_names: bool) -> list[str]:
-    return list(map(printable, names)) if whole_names else shorten_all(names, max(MIN_NAME_WIDTH, room))
+    return list(map(printable, names)) if whole_names else shorten_paths(names, max(MIN_NAME_WIDTH, room))
 
 
 def build_duplicates_table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from clipsim.errors import pluralise, printable
-from clipsim.render.parts import empty_table, shorten_all, strip_common_folder, title
+from clipsim.render.parts import empty_table, shorten_all, shorten_paths, strip_common_folder, title
 from clipsim.results.rank import ImageScores, RankResult
 
+Shorten = Callable[[Sequence[str], int], list[str]]
 TableParts = tuple[Text, Table, Text]  # title, table, caption
 
 BEST_STYLE = "bold green"
@@ -34,16 +35,18 @@ def build_table(result: RankResult, width: int, top: int | None = None, *, whole
     """
     score = SCORE_AND_SHARE_WIDTH if _has_probabilities(result) else SCORE_WIDTH
     result = _order_by_only_text(result)
-    files = [image.image for image in result.scores]
-    files = files if whole_names else strip_common_folder(files)
+    paths = [image.image for image in result.scores]
+    files = paths if whole_names else strip_common_folder(paths)
     if top is None:
-        columns = _Layout(files, result.texts, score, width)  # a column an image
+        columns = _Layout(files, result.texts, score, width, shorten_over=shorten_paths)  # a column an image
         texts = [*result.texts, NONE] if result.thresholds else result.texts
-        rows = _Layout(texts, files, score, width)  # a row an image
+        rows = _Layout(texts, files, score, width, shorten_beside=shorten_paths)  # a row an image
         if fitted := columns.whole():
             return _column_an_image(result, *fitted, score)
-        if fitted := rows.whole():
+        if fitted := replace(rows, beside=paths).whole() or rows.whole():
             return _row_an_image(result, *fitted, score)
+        if whole_names and (fitted := replace(rows, beside=[]).whole()):  # but for the names, which go last
+            return _row_an_image(result, list(map(printable, paths)), fitted[1], score, names_last=True)
         if not whole_names and (fitted := columns.shortened()):
             return _column_an_image(result, *fitted, score)
         if not whole_names and (fitted := rows.shortened()):
@@ -54,11 +57,12 @@ def build_table(result: RankResult, width: int, top: int | None = None, *, whole
     fitting = (width - MARGIN - beside) // column_width
     count = min(top or fitting, len(texts))
     if count > fitting or count < 1:
-        names = _fit(files, width // 3, whole_names)
+        names = _fit_paths(files, width // 3, whole_names)
         texts = _fit(result.texts, width - MARGIN - 2 * COLUMN_GAP - _widest(names) - score, whole_names)
         return _line_a_score(result, names, texts, min(top or 1, len(texts)))
     side = max(MIN_ROW_LABEL, width - MARGIN - count * column_width)
-    return _best_few(result, _fit(files, side, whole_names), texts, count, is_chosen=top is not None)
+    files = paths if _widest(paths) <= side else files
+    return _best_few(result, _fit_paths(files, side, whole_names), texts, count, is_chosen=top is not None)
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ class _Layout:
     beside: Sequence[str]
     score: int
     width: int
+    shorten_over: Shorten = shorten_all
+    shorten_beside: Shorten = shorten_all
 
     def whole(self) -> tuple[list[str], list[str]] | None:
         """The row labels and the headings, where the names fit as they are."""
@@ -79,10 +85,10 @@ class _Layout:
         """The same with names shortened as little as is needed, where that suffices."""
         least = min(MIN_ROW_LABEL, _widest(self.beside))
         for cap in range(max(MIN_HEADING, min(_widest(self.over), self.width)), MIN_HEADING - 1, -1):
-            headings = shorten_all(self.over, cap)
+            headings = self.shorten_over(self.over, cap)
             room = self._room(headings)
             if room >= (least if cap == MIN_HEADING else _widest(self.beside)):
-                return shorten_all(self.beside, max(1, room)), headings
+                return self.shorten_beside(self.beside, max(1, room)), headings
         return None
 
     def _room(self, headings: Sequence[str]) -> int:
@@ -96,6 +102,10 @@ def _widest(names: Sequence[str]) -> int:
 
 def _fit(names: Sequence[str], width: int, whole: bool) -> list[str]:
     return [printable(name) for name in names] if whole else shorten_all(names, max(1, width))
+
+
+def _fit_paths(names: Sequence[str], width: int, whole: bool) -> list[str]:
+    return [printable(name) for name in names] if whole else shorten_paths(names, max(1, width))
 
 
 def _order_by_only_text(result: RankResult) -> RankResult:
@@ -114,11 +124,14 @@ def _column_an_image(result: RankResult, texts: Sequence[str], headings: Sequenc
     return frame(result, table, "One row a text, one column an image")
 
 
-def _row_an_image(result: RankResult, images: Sequence[str], headings: Sequence[str], score: int) -> TableParts:
-    table = empty_table(["", *headings], min_width=score)
+def _row_an_image(
+    result: RankResult, images: Sequence[str], headings: Sequence[str], score: int, *, names_last: bool = False
+) -> TableParts:
+    table = empty_table([*headings, "image"] if names_last else ["", *headings], min_width=score)
     for name, image in zip(images, result.scores, strict=True):
         cells = [_score_cell(result, image, row) for row in range(len(result.texts))]
-        table.add_row(Text(name), *cells, *([_none_cell(image)] if result.thresholds else []))
+        cells += [_none_cell(image)] if result.thresholds else []
+        table.add_row(*([*cells, Text(name)] if names_last else [Text(name), *cells]))
     return frame(result, table, "One row an image, one column a text")
 
 
@@ -214,10 +227,10 @@ PLACE_WIDTH, IMAGE_SCORE_WIDTH, GAPS = 4, 16, 12  # cells of the other columns, 
 def build_top_images_table(result: RankResult, count: int, width: int, *, whole_names: bool = False) -> TableParts:
     """Lay out the `count` best images of each text, a line each, the text in the first line of its group."""
     table = empty_table(["text", "", "image", "score"], right=[1])
-    files = result.images if whole_names else strip_common_folder(result.images)
     room = max(8, (width - PLACE_WIDTH - IMAGE_SCORE_WIDTH - GAPS) // 2)
+    files = result.images if whole_names or _widest(result.images) <= room else strip_common_folder(result.images)
     texts = [printable(text) for text in result.texts] if whole_names else shorten_all(result.texts, room)
-    labels = [printable(name) for name in files] if whole_names else shorten_all(files, room)
+    labels = _fit_paths(files, room, whole_names)
     names = dict(zip(result.images, labels, strict=True))
     for row, text in enumerate(texts):
         for rank, image in enumerate(result.top_images(row, count), start=1):
