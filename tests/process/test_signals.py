@@ -140,3 +140,20 @@ def test_an_interrupt_that_the_parent_ignores(warm: Path) -> None:
 
     assert status == 0
     assert rest.count(b"\n") == 1
+
+
+def test_an_interrupt_leaves_the_earlier_file(warm: Path, tmp_path: Path) -> None:
+    """With `-o`, nothing of the run is left, and what was there before stays."""
+    target = tmp_path / "result.jsonl"
+    target.write_text("earlier")
+    command = rank("-", "--format", "jsonl", "-o", target)
+    with Program(command, stdin=PIPE, stderr=PIPE) as program:
+        program.write([warm / "red.png"])
+        while not (drafts := list(tmp_path.glob(".result*"))) or not drafts[0].stat().st_size:
+            assert program.process.poll() is None
+        program.process.send_signal(signal.SIGINT)
+        assert program.process.wait(60) == -signal.SIGINT
+
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir() if path.is_file()] == [
+        ("result.jsonl", "earlier")
+    ]

@@ -17,6 +17,7 @@ import typer
 
 from clipsim.cli.output import ResultFile, mark_write_errors, print_message
 from clipsim.cli.parameters import OUTPUT, flag, option, panel_of
+from clipsim.cli.signals import clean_up_at_signal
 from clipsim.errors import UsageError, printable
 
 _STANDARD_OUTPUT = ("-", "/dev/stdout")
@@ -87,22 +88,27 @@ def _redirected(name: str | None, open_page: bool) -> Iterator[None]:
     draft, stream = _open_draft(path)
     if named:
         stream.page_folder = Path(path).parent
-    stdout, sys.stdout = sys.stdout, stream
-    try:
-        try:
-            yield
-        except typer.Exit:
-            if stream.tell():
-                _finish(stream, draft, path)
-            raise
-        _finish(stream, draft, path)
-    finally:
-        sys.stdout = stdout
-        with suppress(OSError):
-            stream.close()
+
+    def remove_draft() -> None:
         if draft != path:
             with suppress(OSError):
                 os.unlink(draft)  # noqa: PTH108
+
+    stdout, sys.stdout = sys.stdout, stream
+    with clean_up_at_signal(remove_draft):
+        try:
+            try:
+                yield
+            except typer.Exit:
+                if stream.tell():
+                    _finish(stream, draft, path)
+                raise
+            _finish(stream, draft, path)
+        finally:
+            sys.stdout = stdout
+            with suppress(OSError):
+                stream.close()
+            remove_draft()
     if open_page:
         _show(path, named=named)
 
