@@ -8,7 +8,6 @@ import random
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import cache
 from typing import Any
 
@@ -18,20 +17,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from clipsim.cache.keys import image_key, image_namespace_key, text_key, text_namespace_key, tokens_key
+from clipsim.cache.keys import image_key, image_namespace_key, text_key, text_namespace_key, tokens_key, variant_key
 from clipsim.errors import ImageError
 from clipsim.images.decode import decoded_file
-from clipsim.images.limits import DecodingRules
+from clipsim.images.limits import VERSION
 
-RULES = DecodingRules()
 FORMATS = ["JPEG", "PNG", "WEBP", "lossless", "transparent"]
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:li>maze</rdf:li></x:xmpmeta>'
 TURNED_XMP = b'<rdf:Description tiff:Orientation="6"/>'
 
 
-def namespace_key(rules: DecodingRules = RULES, **changes: Any) -> bytes:
+def namespace_key(decoding: int = VERSION, **changes: Any) -> bytes:
     """The key of a model's image vectors."""
-    return image_namespace_key(**{"identity": "digest", "precision": "fp32"} | changes, decoding=asdict(rules))
+    return image_namespace_key(**{"identity": "digest", "precision": "fp32"} | changes, decoding=decoding)
 
 
 @pytest.mark.parametrize(("name", "value"), [("identity", "other"), ("precision", "bf16")])
@@ -45,11 +43,10 @@ def test_the_model_and_its_precision_are_part_of_both_keys(name: str, value: Any
     assert namespace_key() != text_namespace_key(**facts)
 
 
-@pytest.mark.parametrize("rules", [DecodingRules(exact=True), DecodingRules(max_pixels=7), DecodingRules(version=-1)])
-def test_each_rule_of_decoding_is_part_of_the_key(rules: DecodingRules) -> None:
-    """Whatever decides which pixels a file gives."""
-    assert namespace_key() == namespace_key(DecodingRules())
-    assert namespace_key() != namespace_key(rules)
+def test_the_rules_of_decoding_are_part_of_the_key() -> None:
+    """Their version, and for large JPEGs whether they are decoded in full."""
+    assert namespace_key() != namespace_key(VERSION + 1)
+    assert len({b"k", variant_key(b"k", exact=True), variant_key(b"k", exact=False)}) == 3
 
 
 def test_a_text_that_may_be_cut_has_another_key() -> None:

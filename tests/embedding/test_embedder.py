@@ -114,11 +114,9 @@ def test_devices_of_one_precision_share_their_vectors(machine: Machine, pictures
     assert len(machine.encoders) == 1
 
 
-@pytest.mark.parametrize("options", [{"precision": "bf16"}, {"device": "cuda"}, {"engine": "torch", "exact": True}])
-def test_vectors_of_other_options_are_not_used(
-    machine: Machine, pictures: Path, options: dict[str, bool | str]
-) -> None:
-    """A precision, the one of a GPU too, and a way of decoding each have their own; each is found again."""
+@pytest.mark.parametrize("options", [{"precision": "bf16"}, {"device": "cuda"}])
+def test_vectors_of_other_options_are_not_used(machine: Machine, pictures: Path, options: dict[str, str]) -> None:
+    """A precision, the one of a GPU too, has its own; each is found again."""
     first = rank(pictures)
     other = rank(pictures, **options)
     assert len(machine.encoders) == 2

@@ -27,9 +27,17 @@ def text_namespace_key(*, identity: str, precision: str) -> bytes:
     return _digest({"model": identity, "precision": precision, "of": "texts"})
 
 
-def image_namespace_key(*, identity: str, precision: str, decoding: Mapping[str, Any]) -> bytes:
-    """The key of a model's image vectors; `decoding` are the rules by which files are decoded."""
-    return _digest({"model": identity, "precision": precision, "of": "images", "decoding": dict(decoding)})
+def image_namespace_key(*, identity: str, precision: str, decoding: int) -> bytes:
+    """The key of a model's image vectors; `decoding` is the version of the rules by which files are decoded."""
+    return _digest({"model": identity, "precision": precision, "of": "images", "decoding": decoding})
+
+
+def variant_key(key: bytes, *, exact: bool) -> bytes:
+    """The key of the vector of a large JPEG, which is decoded in full or at a fraction of its size, from the image's.
+
+    Files that are decoded in one way only have the image's key itself.
+    """
+    return key + (b"exact" if exact else b"reduced")
 
 
 def text_key(text: str, *, truncate: bool) -> bytes:

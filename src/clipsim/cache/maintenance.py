@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from clipsim.cache.database import Database
+from clipsim.cache.keys import KEY_BYTES
 from clipsim.cache.vectors import SECONDS_PER_DAY, description_note
 
 ROWS_PER_TRANSACTION = 2000  # so that other processes do not wait long
@@ -136,7 +137,7 @@ def _count(database: Database, rows: str, *values: float) -> int:
 def _shrink(database: Database) -> None:
     """Remove what belongs to vectors that are gone, and return the free pages to the file system."""
     orphans = (
-        "DELETE FROM files WHERE key NOT IN (SELECT key FROM vectors)",
+        f"DELETE FROM files WHERE key NOT IN (SELECT substr(key, 1, {KEY_BYTES}) FROM vectors)",
         "DELETE FROM texts WHERE NOT EXISTS (SELECT 1 FROM vectors WHERE vectors.namespace = texts.namespace AND "
         "vectors.key = texts.tokens)",
         "DELETE FROM namespaces WHERE id NOT IN (SELECT namespace FROM vectors)",

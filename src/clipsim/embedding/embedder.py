@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +25,7 @@ from clipsim.engines.encoder import Encoder, EncoderFacts
 from clipsim.engines.preprocessing import find_preprocessing
 from clipsim.errors import DeviceError, UsageError, WeightsError, printable
 from clipsim.files import digest_file, digest_files
+from clipsim.images.limits import VERSION as DECODING_VERSION
 from clipsim.images.limits import DecodingRules
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.sources import Source
@@ -275,10 +275,9 @@ class Embedder:
     def _open_cache(self) -> EmbeddingCache | None:
         if self._digests is None:
             return None
-        identity, decoding = self.identity, asdict(self.decoding)
         name = join_name(self.spec.reported_name, self.spec.reported_tag)
         cache = EmbeddingCache.open(
-            self._digests, identity=identity, precision=self.precision, decoding=decoding, model=name
+            self._digests, identity=self.identity, precision=self.precision, decoding=DECODING_VERSION, model=name
         )
         self._deferred.use_facts_of(cache.texts)
         return cache

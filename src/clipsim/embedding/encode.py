@@ -206,7 +206,7 @@ def _encode(encoder: ImageEncoder, batch: Sequence[Prepared], fail: bool, cache:
         )
         if prepared.digest is not None and prepared.key is not None:
             if prepared.features is None:
-                fresh[prepared.key] = features
+                fresh[prepared.vector_key or prepared.key] = features
             if prepared.stamp is not None:
                 read.append((prepared.name, prepared.stamp, FileKeys(prepared.digest, prepared.key)))
     if cache is not None and (fresh or read):

@@ -10,19 +10,19 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, Generic, TypeVar
 
-from clipsim.cache.keys import image_key
+from clipsim.cache.keys import image_key, variant_key
 from clipsim.cache.vectors import FileKeys, ImageCache
 from clipsim.engines.choice import default_workers
 from clipsim.engines.encoder import Features, ImageEncoder, Pixels
 from clipsim.errors import ImageError
 from clipsim.files import CHUNK_BYTES, FileStamp, digest_stream
-from clipsim.images.limits import DecodingRules, open_checked
+from clipsim.images.limits import MAX_PIXELS, DecodingRules, open_checked
 from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
 from clipsim.inputs.sources import Source, reading_error
 
@@ -41,9 +41,10 @@ POLL_SECONDS = 0.1
 class Prepared:
     """One input: its pixels, or the vector that was cached for it, or what was wrong with it.
 
-    `digest` is the SHA-256 of the file, None where the input has no file; `key` is that of its vector in the cache, and
-    `stamp` the file's stamp, where they may be kept. `size` is the upright image's width and height, where the
-    pipeline measures; `thumbnail` is a small image file, where it makes them; `index` is the source's.
+    `digest` is the SHA-256 of the file, None where the input has no file; `key` is that of its content in the cache,
+    and `stamp` the file's stamp, where they may be kept; `vector_key` is that of its vector, where it is another.
+    `size` is the upright image's width and height, where the pipeline measures; `thumbnail` is a small image file,
+    where it makes them; `index` is the source's.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Prepared:
     size: tuple[int, int] | None = None
     thumbnail: bytes | None = None
     index: int | None = None
+    vector_key: bytes | None = None
 
 
 class Pipeline:
@@ -154,10 +156,13 @@ class Pipeline:
         files, vectors = self._find_cached(sources)
         for source in sources:
             file = files.get(source.name)
-            if file is not None and (features := vectors.get(file.key)) is not None:
+            features = None if file is None else vectors.get(file.key)
+            if file is not None and features is not None:
                 cached = Prepared(source.name, features=features, digest=file.digest, index=source.index)
-                measured = self._threads().submit(self._measure_cached, source, cached) if self._measure else cached
-                self._waiting.append(measured)
+                looked_at = self._measure or self._limit_is_lowered
+                self._waiting.append(
+                    self._threads().submit(self._look_at_cached, source, cached) if looked_at else cached
+                )
             else:
                 self._waiting.append(self._threads().submit(self._prepare, source))
         return True
@@ -175,13 +180,14 @@ class Pipeline:
         return sources
 
     def _find_cached(self, sources: list[Source]) -> tuple[dict[str, FileKeys], dict[bytes, Features]]:
-        """What is known of files that have not changed since they were read, and the vectors of those."""
+        """What is known of files that have not changed since they were read, and their vectors by `FileKeys.key`."""
         if self._cache is None or self._thumbnails is not None:
             return {}, {}
         records = [(source.name, source.stat()) for source in sources]
         stamps = {name: FileStamp.of(record) for name, record in records if record is not None}
         files = self._cache.files.find(stamps)
-        return files, self._cache.images.find([file.key for file in files.values()]) if files else {}
+        keys = [file.key for file in files.values()]
+        return files, find_images(self._cache, keys, self._rules) if files else {}
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None:
@@ -211,13 +217,20 @@ class Pipeline:
         with open_checked(source) as stream, ExitStack() as copies:
             begun, before = time.time_ns(), read_stamp(stream)
             file, content = read_content(stream, before is not None, copies)
-            cached = None if self._cache is None else self._cache.images.find([file.key]).get(file.key)
+            cached = None if self._cache is None else find_images(self._cache, [file.key], self._rules).get(file.key)
             stamp = before if before is not None and before.is_settled(begun) and before == read_stamp(stream) else None
             if cached is not None:
+                if self._limit_is_lowered:
+                    from clipsim.images.decode import check_limit
+
+                    check_limit(content)
                 small, size = decode_thumbnail(content, self._thumbnails), self._read_size(content)
                 return Prepared(source.name, None, cached, None, *file, stamp, size, small, source.index)
-            from clipsim.images.decode import decoded_file  # imports Pillow
+            from clipsim.images.decode import decoded_file, may_be_reduced  # imports Pillow
 
+            variant = None
+            if self._cache is not None and may_be_reduced(content):
+                variant = variant_key(file.key, exact=self._rules.exact)
             min_side = None if self._rules.exact else DRAFT_OVERSAMPLING * self._encoder.image_size
             with decoded_file(content, min_side) as image:
                 pixels = self._encoder.prepare_image(image)
@@ -226,15 +239,22 @@ class Pipeline:
             # a file that was read twice may not have been the same both times
             if content is stream and (stamp is None or stamp != read_stamp(stream)):
                 return Prepared(source.name, pixels, None, None, file.digest, None, None, size, small, source.index)
-        return Prepared(source.name, pixels, None, None, *file, stamp, size, small, source.index)
+        return Prepared(source.name, pixels, None, None, *file, stamp, size, small, source.index, variant)
 
-    def _measure_cached(self, source: Source, cached: Prepared) -> Prepared:
+    @property
+    def _limit_is_lowered(self) -> bool:
+        """Whether images that were decoded before may have more pixels than the limit now."""
+        return self._rules.max_pixels < MAX_PIXELS
+
+    def _look_at_cached(self, source: Source, cached: Prepared) -> Prepared:
         """What is cached for a file, with the size in its header; nothing else of the file is read."""
-        from clipsim.images.decode import read_size
+        from clipsim.images.decode import check_limit
 
         try:
             with open_checked(source) as stream:
-                return replace(cached, size=read_size(stream))
+                if self._limit_is_lowered:
+                    check_limit(stream)
+                return replace(cached, size=self._read_size(stream))
         except ImageError as error:
             return Prepared(source.name, error=error, index=source.index)
 
@@ -244,6 +264,14 @@ class Pipeline:
         from clipsim.images.decode import read_size
 
         return read_size(content, decoded)
+
+
+def find_images(cache: ImageCache, keys: Sequence[bytes], rules: DecodingRules) -> dict[bytes, Features]:
+    """The vectors of image files by the keys of their content, where those were decoded by these rules."""
+    variants = {key: variant_key(key, exact=rules.exact) for key in keys}
+    vectors = cache.images.find([*variants, *variants.values()])
+    by_content = {key: vectors.get(key, vectors.get(variant)) for key, variant in variants.items()}
+    return {key: features for key, features in by_content.items() if features is not None}
 
 
 WHOLE_FILE_BYTES = 32_000_000  # a file up to this size is read once, into memory

@@ -13,7 +13,7 @@ import numpy as np
 from clipsim.cache.vectors import FileDigests, FileRecord
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome, embed_images
-from clipsim.embedding.pipeline import Pipeline
+from clipsim.embedding.pipeline import Pipeline, find_images
 from clipsim.engines.encoder import Features, Pixels
 from clipsim.errors import Failure
 from clipsim.files import FileStamp
@@ -62,7 +62,7 @@ def is_cached(session: Embedder, sources: Sequence[Source]) -> bool:
         if len(files) < len({source.name for source in block}):
             return False
         keys = [file.key for file in files.values()]
-        if not set(keys) <= set(session.cache.images.find(keys)):
+        if not set(keys) <= set(find_images(session.cache, keys, session.decoding)):
             return False
     return True
 

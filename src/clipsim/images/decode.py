@@ -116,6 +116,29 @@ def read_size(file: BinaryIO, decoded: Image.Image | None = None) -> tuple[int, 
     return upright_size(open_image(file))
 
 
+def check_limit(file: BinaryIO) -> None:
+    """Raise ImageError where the image in an open file has more pixels than the limit; leaves it at its start."""
+    file.seek(0)
+    _check_size(open_image(file))
+    file.seek(0)
+
+
+def may_be_reduced(file: BinaryIO) -> bool:
+    """Whether `decoded_file` decodes an open file at a fraction of its size where it may; leaves it at its start.
+
+    Raises ImageError as `read_size` does.
+    """
+    file.seek(0)
+    head = _read_head(file)
+    try:
+        if not head.startswith(_JPEG) and not is_raw(file, head):
+            return False
+        image = open_image(file)
+        return image.format in ("JPEG", "MPO") and image.width * image.height >= DRAFT_PIXELS
+    finally:
+        file.seek(0)
+
+
 def read_xmp(source: Source) -> bytes | None:
     """The XMP data that an image file holds itself; None where it has none.
 

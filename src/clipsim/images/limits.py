@@ -14,8 +14,9 @@ from clipsim.inputs.sources import Source, reading_error
 
 MAX_PIXELS = 178_000_000  # where Pillow refuses an image: 2 × 89,478,485, rounded
 MAX_FILE_BYTES_PER_PIXEL = 24
-# Increase it when the same file gives other pixels than before: another order of steps, another format.
-VERSION = 1
+# Part of the keys in the cache. Increase it when the same file gives other pixels than before: another order of steps,
+# another format.
+VERSION = 2
 
 
 def max_pixels() -> int:
@@ -52,14 +53,14 @@ def open_checked(source: Source) -> Iterator[BinaryIO]:
 
 @dataclass(frozen=True)
 class DecodingRules:
-    """How files are decoded; every field is part of an image's key in the cache.
+    """How files are decoded.
 
-    With `exact`, large JPEGs are decoded in full, not at a fraction of their size; see `decode.decoded_file`.
+    With `exact`, large JPEGs are decoded in full, not at a fraction of their size; see `decode.decoded_file`. The limit
+    on pixels is checked where they are made.
     """
 
     exact: bool = False
     max_pixels: int = field(default_factory=max_pixels)
-    version: int = VERSION
 
 
 class MemoryBudget:
