@@ -299,7 +299,7 @@ def test_a_thumbnail_opens_its_file(open_page: Open, photos: list[str], tmp_path
 
     page.keyboard.press("Escape")
     page.locator("dialog").wait_for(state="hidden")
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')").endswith("scan.tiff")
+    page.locator("a.file[aria-label$='scan.tiff']:focus").wait_for()
     assert watched.complaints == []
     assert {url for url in watched.requests if not url.startswith(("data:", "file:"))} == set()
 

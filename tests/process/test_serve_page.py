@@ -377,7 +377,7 @@ def test_an_image_opens_at_full_size(open_page: Open) -> None:
     large.wait_for()
     page.keyboard.press("Escape")
     page.locator("#large").wait_for(state="hidden")
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == f"Open {names[0]}"
+    page.locator(f".open[aria-label='Open {names[0]}']:focus").wait_for()
     page.keyboard.press("Enter")
     large.wait_for()
     assert opened.faults == []

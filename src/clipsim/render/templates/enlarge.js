@@ -45,7 +45,11 @@
     if (by) step(by);
   });
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
-  dialog.addEventListener("close", () => { image.removeAttribute("src"); shown?.focus(); });
+  dialog.addEventListener("close", () => {
+    if (dialog.open) return; // it was opened again before this event came
+    image.removeAttribute("src");
+    shown?.focus();
+  });
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a.file");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;

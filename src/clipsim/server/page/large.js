@@ -43,6 +43,7 @@ export function startLarge() {
   });
   find("large").addEventListener("click", ({ target }) => { if (target === find("large")) find("large").close(); });
   find("large").addEventListener("close", () => {
+    if (find("large").open) return; // it was opened again before this event came
     run.abort();
     setImage(null);
     opener?.focus();
