@@ -31,10 +31,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
 
 
 def test_the_wheel_holds_the_whole_package(wheel: dict[str, int]) -> None:
-    """Every module, the model with its card and answers, the catalogue, the pages, the mark of a typed package."""
+    """Every module, the model with its card and answers, catalogue, vocabulary, pages, the mark of a typed package."""
     package = ROOT / "src" / "clipsim"
     modules = {str(path.relative_to(ROOT / "src")) for path in package.rglob("*.py")}
-    data = {"py.typed", "models/catalogue.json"} | {
+    data = {"py.typed", "models/catalogue.json", "tasks/vocabulary.txt"} | {
         f"mini/model/{name}"
         for name in ("README.md", "answers.json", "open_clip_config.json", "open_clip_model.safetensors")
     }
