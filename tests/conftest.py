@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_encoder import FakeEncoder
-from forked_processes import COMMAND_LINE, run_forked
+from forked_processes import forked_command
 from PIL import Image
 
 from clipsim.engines.choice import EnginePlan, guess_device
@@ -157,6 +157,7 @@ def run_model(tmp_path: Path) -> Run:
     """As `run`, in a process that is forked with torch imported, for commands that need a model."""
 
     def run_clipsim(*arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
-        return run_forked(COMMAND_LINE, arguments, tmp_path, environment_of(tmp_path / "home"))
+        command, environment = [*forked_command("torch"), *arguments], environment_of(tmp_path / "home")
+        return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=300)
 
     return run_clipsim

@@ -9,7 +9,6 @@ import re
 import socket
 import struct
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -18,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
+
+from forked_processes import forked_command
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LARGE_FILES = (".safetensors", ".bin", ".pt")  # those that the Hub keeps elsewhere and redirects to
@@ -237,9 +238,9 @@ def clean_environment(home: Path, endpoint: str = CLOSED_PORT, **settings: str) 
 def run_clipsim(
     *arguments: str, home: Path, endpoint: str = CLOSED_PORT, **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own."""
+    """Run the command line in a process of its own, forked."""
     return subprocess.run(
-        [sys.executable, "-m", "clipsim", *arguments],
+        [*forked_command(), *arguments],
         env=clean_environment(home, endpoint, **settings),
         capture_output=True,
         text=True,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-import os
 import pickle
 import re
+import subprocess
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import open_clip
 import pytest
 import torch
 from checkpoints import CONFIGS, random_model, state_of, write_folder
-from forked_processes import run_forked
+from forked_processes import forked_command
 from open_clip.model import build_model_from_openai_state_dict
 from PIL import Image
 from torch.nn.functional import cosine_similarity
@@ -178,7 +178,6 @@ def test_the_names_that_can_be_loaded() -> None:
 SCRIPT = """
 import torch
 import clipsim as clip
-from forked_processes import run_forked
 from open_clip.model import build_model_from_openai_state_dict
 from PIL import Image
 
@@ -206,6 +205,6 @@ def test_the_script_in_openais_readme_runs_unchanged(tmp_path: Path) -> None:
     torch.save(state_of(random_model("quickgelu")) | numbers, tmp_path / "openais.pt")
     script = SCRIPT.format(path=str(tmp_path / "openais.pt"), image=str(tmp_path / "CLIP.png"))
 
-    done = run_forked(script, [], tmp_path, os.environ)
+    done = subprocess.run([*forked_command("torch"), "-c", script], capture_output=True, timeout=300)
 
     assert (done.stdout, done.stderr) == (b"Label probs: (1, 3)\n", b"")

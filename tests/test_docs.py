@@ -8,11 +8,12 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked_processes import forked_command
 
 from clipsim.cli.app import command_line
 
@@ -21,6 +22,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = PAGES[0].read_text(encoding="utf-8")
 END_OF_EXAMPLE = "-- end of example --"
 OWN_CACHES = {"cache.md", "doctor.md", "models-and-exports.md"}  # pages that show, clear or export into the cache
+MODEL_PAGES = OWN_CACHES | {"embed.md"}  # where most commands run a model
 PAGE_OF_COMMAND = {"": "install.md"}  # where a command's options are described, if not in the page of its name
 
 
@@ -34,17 +36,19 @@ def commands(page: Path) -> list[tuple[str, str]]:
     return re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", "".join(blocks(page, "console")), re.MULTILINE)
 
 
-def run_shell(command: str, home: Path, cache: Path | None) -> subprocess.CompletedProcess[str]:
+def run_shell(
+    command: str, home: Path, cache: Path | None, clipsim: Sequence[str] = ("command", "clipsim")
+) -> subprocess.CompletedProcess[str]:
     """Run a command as a reader would, in the project's folder, in a home of its own and offline.
 
-    The cache is the home's, or the one named.
+    The cache is the home's, or the one named. `clipsim` is the installed program, unless another stands for it.
     """
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("CLIPSIM_", "HF_", "XDG_"))}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     clean |= {"HOME": str(home), "PATH": path, "HF_HUB_OFFLINE": "1", "COLUMNS": "120"}
     if cache is not None:
         clean["CLIPSIM_CACHE_DIR"] = str(cache)
-    command = f"set -o pipefail; {command}"
+    command = f'clipsim() {{ {shlex.join(clipsim)} "$@"; }}; set -o pipefail; {command}'
     return subprocess.run(
         ["bash", "-c", command], cwd=ROOT, env=clean, capture_output=True, encoding="utf-8", timeout=600
     )
@@ -73,9 +77,15 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
 def test_commands_run_and_print_what_is_shown(page: Path, tmp_path: Path, shared_cache: Path) -> None:
-    """In the order of the page, each ends with status 0; where output is shown it is the output, but for digits."""
+    """In the order of the page, each ends with status 0; where output is shown it is the output, but for digits.
+
+    The commands of the README run the installed program, as do those that read another's output as a file.
+    """
     for command, shown in commands(page):
-        done = run_shell(command, tmp_path, None if page.name in OWN_CACHES else shared_cache)
+        preloaded = ["torch"] if page.name in MODEL_PAGES else []
+        installed = page == PAGES[0] or "<(" in command
+        clipsim = ["command", "clipsim"] if installed else forked_command(*preloaded)
+        done = run_shell(command, tmp_path, None if page.name in OWN_CACHES else shared_cache, clipsim)
 
         assert done.returncode == 0, (command, done.stderr)
         if shown.strip():
@@ -90,7 +100,8 @@ def test_python_examples_print_what_their_comments_say(tmp_path: Path, shared_ca
         script += f"exec(compile({example!r}, {name!r}, 'exec'), {{'__name__': '__main__'}})\n"
         script += f"print('{END_OF_EXAMPLE}')\n"
     (tmp_path / "examples.py").write_text(script, encoding="utf-8")
-    done = run_shell(f"python {tmp_path}/examples.py", tmp_path, shared_cache)
+    run_path = f"import runpy; runpy.run_path({str(tmp_path / 'examples.py')!r})"
+    done = run_shell(f"clipsim -c {shlex.quote(run_path)}", tmp_path, shared_cache, forked_command("torch"))
 
     assert done.returncode == 0, done.stderr
     printed = done.stdout.split(f"{END_OF_EXAMPLE}\n")[:-1]

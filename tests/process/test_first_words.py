@@ -8,8 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from forked_processes import forked_command
 from PIL import Image
-from process.programs import CLIPSIM, COLOURS
+from process.programs import COLOURS
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     own = {"CLIPSIM_CACHE_DIR": str(folder / "cache"), "XDG_STATE_HOME": str(folder / "state")}
     environment = os.environ | COLOURS | own
     return subprocess.run(
-        [*CLIPSIM, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        [*forked_command(), *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forked_processes import forked_command
 from PIL import Image
-from process.programs import CLIPSIM, COLOURS
+from process.programs import COLOURS
 
 
 def draw(seed: int, size: tuple[int, int] = (120, 80)) -> Image.Image:
@@ -55,7 +56,7 @@ def contents(folder: Path) -> dict[str, list[str]]:
 
 def clipsim(folder: Path, *arguments: str, input: bytes = b"") -> bytes:
     """Run the command in a folder; what it prints."""
-    command = [*CLIPSIM, *arguments, "-q"]
+    command = [*forked_command(), *arguments, "-q"]
     environment = os.environ | COLOURS
     ended = subprocess.run(command, cwd=folder, env=environment, input=input, capture_output=True, timeout=300)
     assert ended.returncode in (0, 1, 3), ended.stderr.decode()

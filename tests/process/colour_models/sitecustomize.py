@@ -65,4 +65,7 @@ class Finder(MetaPathFinder):
         return spec
 
 
-sys.meta_path.insert(0, Finder())
+if PATCHED in sys.modules:
+    patch(sys.modules[PATCHED])
+else:
+    sys.meta_path.insert(0, Finder())
