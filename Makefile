@@ -19,7 +19,7 @@ help: ## list the targets
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev,heic]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,heic,raw]'
 	@touch $@
 
 install: $(STAMP) ## create the virtual environment with clipsim and its development tools
@@ -40,7 +40,7 @@ test-quick: $(STAMP) ## run the tests that start no process, load no torch and t
 test-oldest: ## run all tests on the oldest versions that pyproject.toml allows (by hand: installs an old torch)
 	$(PYTHON) -m venv $(OLDEST)
 	grep -oE '"[][A-Za-z_-]+>=[0-9.]+"' pyproject.toml | tr -d '"' | sed 's/\[.*\]//; s/>=/==/' > $(OLDEST)/bounds.txt
-	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/bounds.txt --editable '.[dev,heic]'
+	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/bounds.txt --editable '.[dev,heic,raw]'
 	$(OLDEST)/bin/python -m pytest $(PARALLEL)
 
 lint: $(STAMP) ## check style and types

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from PIL import Image
+from raw_files import make_dng
 
 import clipsim
 from clipsim.errors import DatasetError, ImageError, NoInputError, TextError, UsageError
@@ -408,6 +409,21 @@ def make_pattern(seed: int) -> Image.Image:
     order = np.random.default_rng(seed).permutation(24)
     squares = np.random.default_rng(7).integers(0, 256, (24, 3), np.uint8)[order].reshape(4, 6, 3)
     return Image.fromarray(squares).resize((96, 64), Image.Resampling.NEAREST)
+
+
+def test_a_raw_file_and_its_jpeg_are_copies_of_each_other(machine: Machine, tmp_path: Path) -> None:
+    """Whatever they look like, by their names; the JPEG of another folder is not."""
+    pytest.importorskip("rawpy")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "shot.dng").write_bytes(make_dng(make_pattern(1)))
+    make_pattern(2).save(tmp_path / "shot.jpg")
+    make_pattern(3).save(tmp_path / "other" / "shot.jpg")
+    with clipsim.open() as session:
+        result = session.search(tmp_path, "red", unique=True).queries[0]
+
+    assert sorted((Path(match.image).parent.name == "other", match.copies) for match in result.results) == [
+        (False, 2), (True, 1),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("place", ["folder", "vectors", "both"])

@@ -48,20 +48,23 @@ def same_shot(path_a: str, path_b: str) -> bool:
     (True, False, False)
     """
     kinds = has_raw_suffix(path_a) and _is_developed(path_b), has_raw_suffix(path_b) and _is_developed(path_a)
-    return any(kinds) and _shot(path_a) == _shot(path_b)
+    return any(kinds) and find_stem(path_a) == find_stem(path_b)
 
 
 def merge_shots(sources: Sequence[Source]) -> list[Source]:
     """The sources without RAW files that are the `same_shot` as another of them, which stands for both."""
-    stems = {_shot(source.name) for source in sources if isinstance(source, FileSource) and _is_developed(source.name)}
+    stems = {
+        find_stem(source.name) for source in sources if isinstance(source, FileSource) and _is_developed(source.name)
+    }
     return [
         source
         for source in sources
-        if not (isinstance(source, FileSource) and has_raw_suffix(source.name) and _shot(source.name) in stems)
+        if not (isinstance(source, FileSource) and has_raw_suffix(source.name) and find_stem(source.name) in stems)
     ]
 
 
-def _shot(name: str) -> str:
+def find_stem(name: str) -> str:
+    """The absolute path of a file without its suffix, which the files of one shot share."""
     return os.path.abspath(os.path.splitext(name)[0])  # noqa: PTH100, PTH122
 
 

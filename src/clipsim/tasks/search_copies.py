@@ -8,6 +8,7 @@ import numpy as np
 
 from clipsim.engines.choice import default_workers
 from clipsim.inputs.expand import identify
+from clipsim.inputs.raw import find_stem, has_raw_suffix, same_shot
 from clipsim.models.catalogue import BUNDLED
 from clipsim.tasks.duplicates import DEFAULT_THRESHOLD, PixelCheck
 from clipsim.tasks.search_targets import EmbeddedCollection
@@ -19,6 +20,7 @@ OTHER_MODEL = f"what is a copy was measured with {BUNDLED}; another model may ta
 class Copies:
     """Finds the copies of images of a collection: files with the same bytes, and images whose vectors and pixels agree.
 
+    A RAW file and the JPEG or HEIC of its shot are copies too.
     `close` ends the threads that decode images for it.
     """
 
@@ -30,12 +32,16 @@ class Copies:
         for row, digest in enumerate(collection.digests):
             if digest is not None:
                 self._by_digest[digest].append(row)
+        self._by_stem: dict[str, list[int]] = defaultdict(list)  # if there are RAW files
+        if any(has_raw_suffix(source.name) for source in collection.sources):
+            for row, source in enumerate(collection.sources):
+                self._by_stem[find_stem(source.name)].append(row)
 
     def find(self, row: int) -> frozenset[int]:
         """The rows of an image and of all its copies."""
         if row not in self._found:
             digest = self._collection.digests[row]
-            same = {row, *(self._by_digest[digest] if digest is not None else ())}
+            same = {row, *(self._by_digest[digest] if digest is not None else ()), *self._find_shot(row)}
             near = [other for other in self._find_near(row) if other not in same]
             self._check.load([row, *near])
             self._found[row] = frozenset(same.union(other for other in near if self._check.alike(row, other)))
@@ -49,6 +55,11 @@ class Copies:
     def close(self) -> None:
         """Drop what is still to be decoded."""
         self._check.close()
+
+    def _find_shot(self, row: int) -> list[int]:
+        name = self._collection.sources[row].name
+        rows = self._by_stem.get(find_stem(name), ()) if self._by_stem else ()
+        return [other for other in rows if same_shot(name, self._collection.sources[other].name)]
 
     def _find_near(self, row: int) -> list[int]:
         vectors = self._collection.vectors

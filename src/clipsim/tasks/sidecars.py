@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from clipsim.inputs.paths import SUFFIXES
 
-RAW_SUFFIXES = frozenset(
+# RAW files of all cameras whose sidecars are known; clipsim opens fewer kinds
+CAMERA_SUFFIXES = frozenset(
     (
         ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".nef",
         ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
@@ -34,7 +35,7 @@ class ImageFolders:
     def name_sidecar(self, image: str) -> str:
         """The name of a new sidecar: `IMG.xmp` of a raw file, which Lightroom reads too; else `IMG.JPG.xmp`."""
         stem, suffix = os.path.splitext(image)
-        return f"{stem}.xmp" if suffix.lower() in RAW_SUFFIXES and self._owns_stem(image) else f"{image}.xmp"
+        return f"{stem}.xmp" if suffix.lower() in CAMERA_SUFFIXES and self._owns_stem(image) else f"{image}.xmp"
 
     def _owns_stem(self, image: str) -> bool:
         """Whether `IMG.xmp` is of this image: the only raw file of that stem, or the only image where none is raw."""
@@ -42,7 +43,7 @@ class ImageFolders:
         if folder not in self._names:
             self._names[folder] = _list_images(folder)
         images = self._names[folder].get(os.path.splitext(name)[0], [])
-        raw = [other for other in images if os.path.splitext(other)[1].lower() in RAW_SUFFIXES]
+        raw = [other for other in images if os.path.splitext(other)[1].lower() in CAMERA_SUFFIXES]
         return (raw or images) in ([], [name])
 
 
@@ -52,7 +53,7 @@ def _list_images(folder: str) -> dict[str, list[str]]:
     with suppress(OSError):
         for name in os.listdir(folder or "."):
             stem, suffix = os.path.splitext(name)
-            if suffix.lower() in SUFFIXES | RAW_SUFFIXES:
+            if suffix.lower() in SUFFIXES | CAMERA_SUFFIXES:
                 stems[stem].append(name)
     return stems
 
