@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -150,3 +151,21 @@ def test_standard_output_by_name(clipsim: Clipsim, colour_model: FakeEncoder, co
     asked = ("search", colours, "-t", "red", "-q", "--json")
 
     assert clipsim(*asked, "-o", "-").out == clipsim(*asked).out
+
+
+def test_a_plan_is_written_and_carried_out(
+    clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path
+) -> None:
+    """The command that undoes it is said on standard error; undo and the keywords for ExifTool take -o, too."""
+    sorting = ("sort", colours, "-t", "red", "-t", "blue", "--copy-to", tmp_path / "sorted", "--yes")
+    ended = clipsim(*sorting, "-o", tmp_path / "plan.txt")
+    undo = ended.err.split("to undo: clipsim ")[1].split("\n")[0]
+    taken_back = clipsim(*shlex.split(undo), "-o", tmp_path / "undo.json", "-q")
+    keywords = clipsim("tag", colours, "-t", "red", "--format", "exiftool", "-o", tmp_path / "keywords.csv", "-q")
+
+    assert (
+        (ended.status, ended.out) == (taken_back.status, taken_back.out) == (keywords.status, keywords.out) == (0, "")
+    )
+    assert (tmp_path / "plan.txt").read_text().endswith("files copied.\n")
+    assert json.loads((tmp_path / "undo.json").read_text())["applied"] is True
+    assert (tmp_path / "keywords.csv").read_text().startswith("SourceFile,")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from clipsim.cli.collections import end_with_failures, report_failures, report_progress
-from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, write
+from clipsim.cli.output import NoticePrinter, ResultFile, print_message, print_table, progress_bar, write
 from clipsim.cli.parameters import OUTPUT, RUN, Format, Run, flag, option
 from clipsim.errors import ImageError, UsageError, printable
 
@@ -71,7 +72,8 @@ def _carry_out(plan: FilePlan, as_json: bool, run: Run, notices: NoticePrinter) 
     from clipsim.tasks.journals import Journal
 
     with Journal(plan.result.command) as journal:
-        if not as_json:  # before anything happens, so that it is known whatever ends the run
+        # before anything happens, so that it is known whatever ends the run
+        if not as_json and not isinstance(sys.stdout, ResultFile):
             write(f"To undo: {journal.undo_command}\n")
         elif not run.quiet:
             print_message("note", f"to undo: {journal.undo_command}")

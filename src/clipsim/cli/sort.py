@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import run_task
+from clipsim.cli.output_file import with_output_file
 from clipsim.cli.plans import CopyTo, LinkTo, MinProbability, MoveTo, Yes, choose_folder, finish_plan
 from clipsim.cli.rank import request_ranking
 from clipsim.errors import UsageError
 
 
+@with_output_file
 @shared.with_run_options()
 def sort_command(
     images: shared.Images = None,

@@ -7,12 +7,14 @@ from typing import Annotated, Literal
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import end_with_failures, report_failures, report_progress, run_task
 from clipsim.cli.output import NoticePrinter, print_table, progress_bar, write
+from clipsim.cli.output_file import with_output_file
 from clipsim.cli.parameters import OUTPUT, flag
 from clipsim.cli.plans import MinProbability, Yes, finish_plan, print_plan_result
 from clipsim.cli.rank import request_ranking
 from clipsim.errors import UsageError, printable
 
 
+@with_output_file
 @shared.with_run_options()
 def tag_command(
     images: shared.Images = None,
@@ -72,6 +74,7 @@ def _check_separator(labels: tuple[str, ...]) -> None:
         )
 
 
+@with_output_file
 def undo_command(
     journal: Annotated[str, shared.argument("JOURNAL", "The journal whose name the command printed.")],
     output: shared.WholeFormatOption = "table",
