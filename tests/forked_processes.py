@@ -61,6 +61,9 @@ def _serve(path: str, preloaded: list[str]) -> None:
 
     for name in [*preloaded, *PRELOADED]:
         importlib.import_module(name)
+    importlib.import_module("huggingface_hub.hf_api")  # for what it imports: itself, it reads the environment meanwhile
+    for name in [name for name in sys.modules if name.partition(".")[0] == "huggingface_hub"]:
+        del sys.modules[name]
     assert not set(NOT_PRELOADED) & set(sys.modules)
     gc.collect()
     gc.freeze()

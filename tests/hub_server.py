@@ -11,6 +11,7 @@ import struct
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -236,11 +237,15 @@ def clean_environment(home: Path, endpoint: str = CLOSED_PORT, **settings: str) 
 
 
 def run_clipsim(
-    *arguments: str, home: Path, endpoint: str = CLOSED_PORT, **settings: str
+    *arguments: str,
+    home: Path,
+    endpoint: str = CLOSED_PORT,
+    preloaded: Sequence[str] = (),
+    **settings: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own, forked."""
     return subprocess.run(
-        [*forked_command(), *arguments],
+        [*forked_command(*preloaded), *arguments],
         env=clean_environment(home, endpoint, **settings),
         capture_output=True,
         text=True,

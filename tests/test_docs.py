@@ -70,7 +70,8 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "texts").write_text("\n".join(sorted(texts)), encoding="utf-8")
     templates = ["{}", *sorted(set(re.findall(r"""['"]([^'"`\n]*\{\}[^'"`\n]*)['"]""", shown)))]
     options = " ".join(f"--template {shlex.quote(template)}" for template in templates)
-    done = run_shell(f"clipsim rank images --text-file {folder}/texts {options} -q", folder, folder / "cache")
+    command = f"clipsim rank images --text-file {folder}/texts {options} -q"
+    done = run_shell(command, folder, folder / "cache", forked_command("torch"))
     assert done.returncode == 0, done.stderr
     return folder / "cache"
 

@@ -287,13 +287,13 @@ def test_a_model_of_the_hub_ranks_and_needs_the_hub_only_once(tmp_path: Path) ->
     command = f"rank {picture} -t red -t cat --json --device cpu --model hf-hub:{TINY}".split()
     with FakeHub() as hub:
         hub.repositories[TINY] = tiny_repository()
-        first = run_clipsim(*command, home=tmp_path, endpoint=hub.url)
+        first = run_clipsim(*command, home=tmp_path, endpoint=hub.url, preloaded=["torch"])
     assert first.returncode == 0, first.stderr
     result = json.loads(first.stdout)
     assert result["model"]["embed_dim"] == 16
     assert result["model"]["image_size"] == 32
     assert [len(row) for row in result["similarity"]] == [1, 1]
-    again = run_clipsim(*command, home=tmp_path)
+    again = run_clipsim(*command, home=tmp_path, preloaded=["torch"])
     assert (again.returncode, again.stdout) == (0, first.stdout)
 
 

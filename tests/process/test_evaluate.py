@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from forked_processes import forked_command
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import (
     accuracy_score,
@@ -53,10 +55,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
-def run(home: Path, *arguments: str | Path) -> tuple[Any, set[str], int]:
+def run(home: Path, *arguments: str | Path, python: Sequence[str] = (sys.executable,)) -> tuple[Any, set[str], int]:
     """What a command printed as JSON, the modules that it loaded, and its status."""
     env = os.environ | {"HOME": str(home), "CLIPSIM_CACHE_DIR": str(home / "cache"), "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-c", WATCHED, *map(str, arguments)]
+    command = [*python, "-c", WATCHED, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
     said, _, loaded = done.stderr.partition("LOADED")
     assert "Traceback" not in said
@@ -65,9 +67,10 @@ def run(home: Path, *arguments: str | Path) -> tuple[Any, set[str], int]:
 
 def test_figures_are_scikit_learns_on_ranks_own_numbers(pictures: Path, home: Path) -> None:
     """Top-1, top-k, mean and per-class recall, precision, confusion and calibration, to 1e-9."""
-    found, _, status = run(home, "evaluate", pictures, "--json", "--top-k", "1,2,3")
+    found, _, status = run(home, "evaluate", pictures, "--json", "--top-k", "1,2,3", python=forked_command("torch"))
     labels = found["data"]["labels"]
-    ranked, _, _ = run(home, "rank", pictures, *(part for label in labels for part in ("-t", label)), "--json")
+    texts = (part for label in labels for part in ("-t", label))
+    ranked, _, _ = run(home, "rank", pictures, *texts, "--json", python=forked_command("torch"))
     scores, shares = np.array(ranked["similarity"]).T, np.array(ranked["probabilities"]).T
     truth = np.array([labels.index(Path(image).parent.name.replace("_", " ")) for image in ranked["images"]])
     best = scores.argmax(axis=1)
@@ -100,7 +103,7 @@ def test_figures_are_scikit_learns_on_ranks_own_numbers(pictures: Path, home: Pa
 
 def test_the_second_time_needs_no_model(pictures: Path, home: Path) -> None:
     """All vectors are cached: no torch, the same figures; other words need the model for texts alone."""
-    cold, _, _ = run(home, "evaluate", pictures, "--json", "--top-k", "1,2,3")
+    cold, _, _ = run(home, "evaluate", pictures, "--json", "--top-k", "1,2,3", python=forked_command("torch"))
     warm, loaded, _ = run(home, "evaluate", pictures, "--json", "--top-k", "1,2,3")
 
     assert loaded & HEAVY == set()
@@ -122,8 +125,10 @@ def test_the_second_time_needs_no_model(pictures: Path, home: Path) -> None:
 def test_a_threshold_says_none_for_other_things(pictures: Path, home: Path) -> None:
     """Found on eight drawings of mazes and used on all; nine are too few for 95 %."""
     options = ("threshold", "maze", "--positives", pictures / "maze", "--negatives", pictures / "dog", "-q")
-    found, _, _ = run(home, *options, "--recall", "0.8", "--json", "-o", home / "t.json")
-    ranked, _, _ = run(home, "rank", pictures, "-t", "maze", "--thresholds", home / "t.json", "--json", "-q")
+    python = forked_command("torch")
+    found, _, _ = run(home, *options, "--recall", "0.8", "--json", "-o", home / "t.json", python=python)
+    thresholds = ("--thresholds", home / "t.json")
+    ranked, _, _ = run(home, "rank", pictures, "-t", "maze", *thresholds, "--json", "-q", python=python)
     (threshold,) = found["thresholds"]
 
     assert (threshold["n"], threshold["k"]) == (8, 1)
