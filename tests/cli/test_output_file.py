@@ -114,6 +114,11 @@ def test_a_run_that_fails_leaves_the_earlier_file(
             "--open shows a page; give it without another",
         ),
         (["search", "{colours}", "-t", "red", "-l", "--open"], "--open shows a page"),
+        (
+            ["search", "{colours}", "-t", "red", "-o", "x.json", "--open"],
+            "--output x.json: --open shows a page, whose name ends in .html",
+        ),
+        (["search", "{colours}", "-t", "red", "-o", ""], "--output: the name of the file is empty"),
     ],
 )
 def test_what_cannot_be_written(

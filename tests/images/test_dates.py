@@ -41,6 +41,16 @@ def test_else_the_date_of_the_file(tmp_path: Path, taken: str | None) -> None:
     assert read_date(save(tmp_path / "a", taken)) == MODIFIED
 
 
+def test_a_year_that_no_date_has_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system may give a file the year 33658; many cannot, so the state is made up."""
+    source = save(tmp_path / "a", None)
+    state = os.stat_result((0, 0, 0, 0, 0, 0, 0, 0, 10**12, 0))
+    monkeypatch.setattr(FileSource, "stat", lambda _: state)
+
+    assert read_date(source) is None
+    assert not DateRange(after=datetime(2020, 1, 1)).accepts(source)
+
+
 def test_files_that_are_no_images_have_the_date_of_the_file(tmp_path: Path) -> None:
     """Whatever is wrong with them is said later; what is not there, and what has no file, has no date."""
     path = tmp_path / "a.jpg"

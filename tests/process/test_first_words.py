@@ -17,6 +17,7 @@ from process.programs import COLOURS
 def folder(tmp_path: Path) -> Path:
     """A folder with `images`, in which there are five."""
     (tmp_path / "images").mkdir()
+    (tmp_path / "list").write_text("images/red.png\n")
     for name in ("red", "green", "blue", "white", "lime"):
         Image.new("RGB", (40, 24), name).save(tmp_path / "images" / f"{name}.png")
     return tmp_path
@@ -48,6 +49,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         ("rank images --txt red", "rank images --text red"),
         ("rank images --prompt=red", "rank images --text=red"),
         ("search images -k 3 -t red", "search images --top 3 -t red"),
+        ("rank images -t red --from list", "rank images -t red --from-file list"),
         ("search red blue", "search -t red -t blue"),
         ("find images -t red", "search images -t red"),
         ("find images", "search images TEXT"),
@@ -100,6 +102,34 @@ def test_a_slip_in_a_path_is_not_a_text(folder: Path) -> None:
     for slip in ("imagse/", "red.jpgg/x", "imgs/red.png", "rde.png"):
         ended = run(folder, "search", slip)
         assert (ended.returncode, "nothing to search for; give a text" in ended.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("typed", "suggested"),
+    [
+        ("search red", "search -t red"),
+        ("search images red --top 1", "search images -t red --top 1"),
+        ("rank images red", "rank images -t red"),
+        ("search images/red.png", "search --image images/red.png"),
+        ("search images images/red.png --top 1", "search images --image images/red.png --top 1"),
+    ],
+)
+def test_a_text_that_is_also_a_folder(folder: Path, typed: str, suggested: str) -> None:
+    """The remedy comes first, and then the command that was meant if the last path is the query; it runs."""
+    (folder / "red").mkdir()
+    answered = run(folder, *shlex.split(typed))
+
+    assert (answered.returncode, answered.stdout, answered.stderr.count("\n")) == (2, "", 1)
+    assert "; give " in answered.stderr
+    assert answered.stderr.rpartition(": ")[2] == f"clipsim {suggested}\n"
+    assert run(folder, *shlex.split(suggested)).returncode == 0
+
+
+def test_a_folder_that_is_not_there(folder: Path) -> None:
+    """Of two words that name nothing the first may be a slip in a folder, so it is named."""
+    ended = run(folder, "search", "photos", "light blue")
+
+    assert "error: no file or folder is called photos; did you mean: clipsim search -t photos -t " in ended.stderr
 
 
 def test_help_and_version(folder: Path) -> None:

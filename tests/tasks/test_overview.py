@@ -114,6 +114,15 @@ def test_more_groups_than_different_images(machine: Machine, colours: Path) -> N
     assert "there are only 3 different images, and as many groups" in result.warnings
 
 
+def test_more_groups_than_the_one_image(machine: Machine, colours: Path) -> None:
+    """A notice says so in words of its own."""
+    with clipsim.open("clipsim-mini") as session:
+        result = session.overview(colours / "red.png", groups=2, texts="red")
+
+    assert len(result.groups) == 1
+    assert "all images are equal, and there is one group" in result.warnings
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [({"groups": 0}, "groups"), ({"groups": 1.5}, "groups"), ({"seed": -1}, "seed"), ({"texts": [" "]}, "texts")],

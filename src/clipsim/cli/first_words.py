@@ -109,8 +109,10 @@ def missing_texts(command: str, words: Sequence[str], message: str, remedy: str)
     """The error of a command without texts: with the one that was meant, if some positional arguments are texts."""
     texts = [word for word in words if not names_input(word)]
     if not texts:
-        return UsageError(message, hint=remedy)
+        return UsageError(message, hint="; ".join([remedy, *_other_reading(command, words)]))
     paths = [word for word in words if word not in texts] or ([] if command == "search" else ["."])
+    if command == "search" and not paths:
+        message = f"no file or folder is called {printable(shlex.quote(texts[0]))}"
     meant = _suggest([command, *_shorten(paths), *_as_options(texts), *_without(sys.argv[2:], words)])
     return UsageError(message, hint=f"did you mean: {meant}")
 
@@ -146,13 +148,32 @@ def suggest_option(command: str, arguments: Sequence[str], word: str, options: S
     """The command line that was likely meant by one with an option that does not exist, or without a command."""
     if command == "clipsim" and word in _QUERY_OPTIONS:
         return _suggest(["search", *arguments])
-    near = [_OTHER_OPTIONS[word]] if word in _OTHER_OPTIONS else get_close_matches(word, options, 1, 0.6)
+    longer = [option for option in options if option.startswith(word)]
+    near = [_OTHER_OPTIONS[word]] if word in _OTHER_OPTIONS else longer
+    if len(near) != 1:
+        near = get_close_matches(word, options, 1, 0.6)
     if not near or near[0] not in options:
         return None
     corrected = [
         near[0] + part[len(word) :] if part == word or part.startswith(f"{word}=") else part for part in arguments
     ]
     return f"{command} {printable(shlex.join(corrected))}"
+
+
+def _other_reading(command: str, words: Sequence[str]) -> list[str]:
+    """What the last of several paths may have been: a folder is named like the text, or the image is the query."""
+    word = words[-1] if words else ""
+    paths = [path for path in words if path != word]
+    if not paths and command != "search":
+        return []
+    options = _without(sys.argv[2:], words)
+    if os.path.isdir(word) and not (os.sep in word or word.startswith(".")):  # noqa: PTH112 (a Path raises for long names)
+        meant = _suggest([command, *_shorten(paths), "-t", word, *options])
+        return [f"if {printable(shlex.quote(word))} is the text: {meant}"]
+    if command == "search" and has_image_suffix(word) and not any(map(has_image_suffix, paths)):
+        meant = _suggest([command, *paths, "--image", word, *options])
+        return [f"if the image is the query: {meant}"] if os.path.isfile(word) else []  # noqa: PTH113 (likewise)
+    return []
 
 
 def _find_command(word: str, commands: Sequence[str]) -> str | None:

@@ -64,6 +64,10 @@ def _choose_format(values: dict[str, Any], name: str | None, open_page: bool, fo
     current = "json" if values.get("as_json") else values.get("output", "table")
     if open_page and (values.get("paths") or current not in ("table", "html")):
         raise UsageError("--open shows a page; give it without another format")
+    if open_page and _FORMATS.get(suffix, "html") != "html":
+        raise UsageError("--open shows a page, whose name ends in .html", parameter="output", value=name)
+    if name == "":
+        raise UsageError("--output: the name of the file is empty")
     if chosen is None or values.get("paths") or current != "table":
         return
     if chosen not in formats:

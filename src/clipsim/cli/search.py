@@ -168,6 +168,7 @@ def search_command(
 
 
 _WEIGHT = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+):(?=\s*\S)")
+_SLIP_IN_WEIGHT = re.compile(r"(-[0-9.]+|[0-9]*,[0-9]+|[0-9.]+e[-+]?[0-9]+):|[0-9.]+:\s*$")
 
 
 def _split_weights(texts: Iterable[str] | None, name: str) -> dict[str, float | None] | list[str]:
@@ -176,7 +177,7 @@ def _split_weights(texts: Iterable[str] | None, name: str) -> dict[str, float | 
     >>> _split_weights(["0.5:snow", "night", "1:5:30 pm"], "--plus")
     {'snow': 0.5, 'night': None, '5:30 pm': 1.0}
     """
-    pairs = [_split_weight(text) for text in texts or ()]
+    pairs = [_split_weight(text, name) for text in texts or ()]
     if all(weight is None for _, weight in pairs):
         return [text for text, _ in pairs]
     weights = dict(pairs)
@@ -185,7 +186,13 @@ def _split_weights(texts: Iterable[str] | None, name: str) -> dict[str, float | 
     return weights
 
 
-def _split_weight(text: str) -> tuple[str, float | None]:
+def _split_weight(text: str, name: str) -> tuple[str, float | None]:
+    if _SLIP_IN_WEIGHT.match(text):
+        raise UsageError(
+            "a weight is a number from 0 on, with a text or file after the colon, as in 0.5:snow",
+            parameter=name.lstrip("-").replace("-", "_"),
+            value=text,
+        )
     found = _WEIGHT.match(text)
     return (text, None) if found is None else (text[found.end() :], float(found[1]))
 
@@ -194,7 +201,7 @@ def _find_weighted_images(names: Iterable[str] | None, option_name: str) -> list
     """The images of an option with their weights; a file that is named like one with a weight is itself."""
     images = []
     for name in names or ():
-        path, weight = (name, None) if os.path.lexists(name) else _split_weight(name)
+        path, weight = (name, None) if os.path.lexists(name) else _split_weight(name, option_name)
         images.append((_find_image(path, option_name), weight))
     return images
 

@@ -15,7 +15,7 @@ from clipsim.errors import UsageError, printable
 
 @shared.with_run_options()
 def threshold_command(
-    text: Annotated[list[str] | None, argument("TEXT...", "Texts to find thresholds for.")] = None,
+    text: Annotated[list[str] | None, argument("TEXT", "Texts to find thresholds for.")] = None,
     positives: Annotated[
         list[str] | None,
         option(

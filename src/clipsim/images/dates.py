@@ -62,13 +62,16 @@ class DateRange:
 def read_date(source: Source) -> datetime | None:
     """When an image was taken, in the time of its camera; else when its file was modified, in local time.
 
-    None for what has neither, such as an address without EXIF.
+    None for what has neither, such as an address without EXIF, and for a year that no date has.
     """
     with suppress(ImageError, UsageError):
         if (text := read_exif_date(source)) is not None:
             return parse_date(text.strip("\0 "))
     state = source.stat()
-    return None if state is None else datetime.fromtimestamp(state.st_mtime)
+    if state is not None:
+        with suppress(OSError, OverflowError, ValueError):  # a file system may say the year 33658
+            return datetime.fromtimestamp(state.st_mtime)
+    return None
 
 
 def parse_date(text: str) -> datetime:

@@ -87,7 +87,11 @@ def run(embedder: Embedder, request: OverviewRequest, progress: ProgressCallback
         progress(Progress("grouping", 0, None))
         groups, silhouette = _find_groups(embedder, request, images) if len(images) else ((), None)
         if request.groups is not None and 0 < len(groups) < request.groups:
-            notices.append(f"there are only {len(groups):,} different images, and as many groups")
+            notices.append(
+                "all images are equal, and there is one group"
+                if len(groups) == 1
+                else f"there are only {len(groups):,} different images, and as many groups"
+            )
     facts = embedder.facts
     return OverviewResult(
         model=describe_model(facts),
