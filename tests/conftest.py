@@ -156,8 +156,8 @@ def run(tmp_path: Path) -> Run:
 def run_model(tmp_path: Path) -> Run:
     """As `run`, in a process that is forked with torch imported, for commands that need a model."""
 
-    def run_clipsim(*arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
-        command, environment = [*forked_command("torch"), *arguments], environment_of(tmp_path / "home")
+    def run_clipsim(*arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
+        command, environment = [*forked_command("torch"), *arguments], environment_of(tmp_path / "home", env)
         return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=300)
 
     return run_clipsim

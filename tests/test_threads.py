@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from conftest import Machine
 from fake_encoder import FakeEncoder
+from forked_processes import forked_command
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -60,9 +61,9 @@ def run_threads(count: int, work: Callable[[int], None]) -> list[BaseException]:
     return raised
 
 
-def run_program(code: str, *arguments: str | Path) -> str:
+def run_program(code: str, *arguments: str | Path, python: Sequence[str] = (sys.executable,)) -> str:
     """What a Python program prints, which ends well and says nothing on standard error."""
-    command = [sys.executable, "-c", code, *map(str, arguments)]
+    command = [*python, "-c", code, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
@@ -328,7 +329,8 @@ def test_a_session_is_refused_in_a_forked_process(kind: str) -> None:
 
     A session of the child's own finds what is cached, and no model is loaded after torch has run in the parent.
     """
-    assert run_program(FORKED, kind, ROOT / "images" / "maze1.jpeg") == "(0,)\n"
+    picture = ROOT / "images" / "maze1.jpeg"
+    assert run_program(FORKED, kind, picture, python=forked_command("torch")) == "(0,)\n"
 
 
 LEFT_ALONE = """

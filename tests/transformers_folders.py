@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,21 @@ def write_clip(folder: Path, *, size: dict[str, int] | None = None, **changes: A
     return folder
 
 
-def reference(folder: Path, pictures: list[Image.Image]) -> NDArray[np.float32]:
-    """The cosines of transformers' own classes."""
+def read_model(folder: Path) -> tuple[Any, Any]:
+    """The model of a folder in transformers' own class, and the tokens of `TEXTS`."""
     model = transformers.CLIPModel.from_pretrained(folder).eval()
-    tokens = transformers.AutoTokenizer.from_pretrained(folder)(TEXTS, return_tensors="pt", padding=True)
+    return model, transformers.AutoTokenizer.from_pretrained(folder)(TEXTS, return_tensors="pt", padding=True)
+
+
+read_model_once = cache(read_model)
+
+
+def reference(folder: Path, pictures: list[Image.Image], copied: Path | None = None) -> NDArray[np.float32]:
+    """The cosines of transformers' own classes.
+
+    Where the model and tokenizer are copies of those of another folder, these are read there, once for all tests.
+    """
+    model, tokens = read_model(folder) if copied is None else read_model_once(copied)
     pixels = transformers.AutoImageProcessor.from_pretrained(folder)(pictures, return_tensors="pt")
     with torch.no_grad():
         output = model(**tokens, **pixels)

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from conftest import made_once
+from forked_processes import forked_command
 from PIL import Image
-from process.programs import CLIPSIM
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in ("red", "green", "blue"):
             Image.new("RGB", (40, 24), name).save(folder / "colours" / f"{name}.png")
         texts = [part for text in ("red", "blue", "café") for part in ("-t", text)]
-        command = [*CLIPSIM, "rank", str(folder / "colours"), *texts, "-q"]
+        command = [*forked_command("torch"), "rank", str(folder / "colours"), *texts, "-q"]
         subprocess.run(command, env=os.environ | {"CLIPSIM_CACHE_DIR": str(folder / "cache")}, check=True, timeout=300)
 
     return made_once(tmp_path_factory, "encoded", encode)

@@ -19,6 +19,7 @@ from subprocess import PIPE
 from typing import Any
 
 import pytest
+from forked_processes import forked_command
 from process.programs import CLIPSIM, COLOURS, Program
 from vocabularies import write_siglip
 
@@ -60,7 +61,8 @@ def client() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def ranked() -> Any:
     """What `clipsim rank --json` prints."""
-    command = [*CLIPSIM, "rank", *map(str, IMAGES), "-t", "maze", "-t", "cat", "--json", *MODEL, *OPTIONS]
+    arguments = ["rank", *map(str, IMAGES), "-t", "maze", "-t", "cat", "--json", *MODEL, *OPTIONS]
+    command = [*forked_command("torch"), *arguments]
     return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=300).stdout)
 
 
