@@ -106,6 +106,7 @@ def test_a_run_that_fails_leaves_the_earlier_file(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["overview", "{colours}", "-o", "x.csv"], "this command prints table, json or html, not csv"),
         (["models", "list", "-o", "x.csv"], "--output x.csv: this command prints table or json, not csv"),
         (["search", "{colours}", "-t", "red", "-o", "none/x.json"], "none/x.json: cannot write it: No such file"),
         (["search", "{colours}", "-t", "red", "-o", "{colours}"], "cannot write it: Is a directory"),

@@ -68,6 +68,17 @@ def test_a_narrow_table_shortens_names_and_words() -> None:
     assert long.images[0].image in drawn(build_overview_table(result, 80, whole_names=True), 200)
 
 
+def test_words_that_do_not_fit_are_left_out_whole() -> None:
+    """The best stay, and the words get the room that the names leave; the figures are whole at 60 columns."""
+    words = tuple(GroupWord(text, 0.2, 0.1) for text in ("crossword", "maze", "tic-tac-toe", "chessboard"))
+    result = dataclasses.replace(RESULT, groups=(dataclasses.replace(SEA, words=words),))
+    rows = {width: drawn(build_overview_table(result, width), width).splitlines()[3] for width in (100, 80, 60)}
+
+    assert "crossword, maze, tic-tac-toe, chessboard   photos/sea.png" in rows[100]
+    assert "crossword, maze, tic-tac-toe, …   photos/sea.png" in rows[80]
+    assert rows[60].split() == ["1", "75.0%", "750", "crossword,", "…", "photos/sea.png"]
+
+
 def test_one_group_is_explained() -> None:
     """Its words are the nearest, since there is nothing to hold them against."""
     single = dataclasses.replace(SEA, words=(GroupWord("sea", 0.25, None),))

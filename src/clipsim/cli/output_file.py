@@ -71,7 +71,8 @@ def _choose_format(values: dict[str, Any], name: str | None, open_page: bool, fo
     if chosen is None or values.get("paths") or current != "table":
         return
     if chosen not in formats:
-        raise UsageError(f"this command prints {' or '.join(formats)}, not {chosen}", parameter="output", value=name)
+        known = f"{', '.join(formats[:-1])} or {formats[-1]}"
+        raise UsageError(f"this command prints {known}, not {chosen}", parameter="output", value=name)
     if "output" in values:
         values["output"] = chosen
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -12,7 +13,7 @@ from clipsim.render.parts import empty_table, remark, shorten, shorten_paths, ti
 from clipsim.results.overview import ImageGroup, OverviewResult
 
 FIXED_WIDTH = 26  # cells that the figures and the space between columns take
-MIN_WIDTH = 20  # cells; words and names are not shortened below this
+MIN_WIDTH = 14  # cells; words and names are not shortened below this, the width of a heading
 
 
 def build_overview_table(result: OverviewResult, width: int, *, whole_names: bool = False) -> Iterator[RenderableType]:
@@ -24,17 +25,18 @@ def build_overview_table(result: OverviewResult, width: int, *, whole_names: boo
     table = empty_table(["", "share", "images", "words", "typical images"], right=[0, 1, 2])
     names = [image.image for group in result.groups for image in group.images]
     room = max(2 * MIN_WIDTH, width - FIXED_WIDTH - len(str(result.images)))
-    labels = iter(map(printable, names) if whole_names else shorten_paths(names, room // 2))
+    labels = list(map(printable, names) if whole_names else shorten_paths(names, room // 2))
+    words_room = room - max(map(cell_len, ["typical images", *labels]))
+    rest = iter(labels)
     for number, group in enumerate(result.groups, start=1):
-        words = list_words(group)
         facts = [
             str(number),
             f"{group.share:.1%}",
             f"{group.size:,}",
-            words if whole_names else shorten(words, room // 2),
+            list_words(group) if whole_names else _fit_words(group, words_room),
         ]
         for row in range(len(group.images)):
-            table.add_row(*map(Text, facts if row == 0 else [""] * len(facts)), Text(next(labels)))
+            table.add_row(*map(Text, facts if row == 0 else [""] * len(facts)), Text(next(rest)))
         table.add_section()
     yield table
     yield overview_remark(result)
@@ -49,6 +51,16 @@ def overview_title(result: OverviewResult) -> Text:
 def list_words(group: ImageGroup) -> str:
     """The words of a group in one line, escaped, best first."""
     return ", ".join(printable(word.text) for word in group.words) or "none"
+
+
+def _fit_words(group: ImageGroup, width: int) -> str:
+    """As many of the words as fit, best first; the first is shortened where it alone does not."""
+    words = list_words(group)
+    for count in range(len(group.words) - 1, 0, -1):
+        if cell_len(words) <= width:
+            break
+        words = ", ".join(printable(word.text) for word in group.words[:count]) + ", …"
+    return shorten(words, width)
 
 
 def explain_overview(result: OverviewResult) -> str:
