@@ -49,6 +49,10 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         ("rank images --txt red", "rank images --text red"),
         ("rank images --prompt=red", "rank images --text=red"),
         ("search images -k 3 -t red", "search images --top 3 -t red"),
+        ("search images -t red --csv", "search images -t red --format=csv"),
+        ("search images -t red --since 2019", "search images -t red --after 2019"),
+        ("search images -t red --without blue", "search images -t red --minus blue"),
+        ("summary images", "overview images"),
         ("rank images -t red --from list", "rank images -t red --from-file list"),
         ("search red blue", "search -t red -t blue"),
         ("find images -t red", "search images -t red"),
@@ -123,6 +127,14 @@ def test_a_text_that_is_also_a_folder(folder: Path, typed: str, suggested: str) 
     assert "; give " in answered.stderr
     assert answered.stderr.rpartition(": ")[2] == f"clipsim {suggested}\n"
     assert run(folder, *shlex.split(suggested)).returncode == 0
+
+
+@pytest.mark.parametrize("typed", ["--model clipsim-mini search images red", "search images red --yse"])
+def test_options_that_are_never_guessed(folder: Path, typed: str) -> None:
+    """A slip is not answered with `--yes`, which changes files, nor with `--help`."""
+    ended = run(folder, *shlex.split(typed))
+
+    assert (ended.returncode, "no such option" in ended.stderr, "did you mean" in ended.stderr) == (2, True, False)
 
 
 def test_a_folder_that_is_not_there(folder: Path) -> None:

@@ -39,6 +39,11 @@ _OTHER_COMMANDS = {
     "restore": "undo",
     "encode": "embed",
     "embeddings": "embed",
+    "summary": "overview",
+    "summarize": "overview",
+    "describe": "overview",
+    "cluster": "overview",
+    "groups": "overview",
     "test": "evaluate",
     "eval": "evaluate",
     "accuracy": "evaluate",
@@ -81,9 +86,14 @@ _OTHER_OPTIONS = {
     "-j": "--workers",
     "--silent": "--quiet",
     "--print0": "--null",
+    "--since": "--after",
+    "--until": "--before",
+    "--without": "--minus",
+    "--not": "--minus",
     "-y": "--yes",
     "--apply": "--yes",
 }
+_FORMATS = ("--csv", "--html", "--jsonl")
 _QUERY_OPTIONS = ("-t", "--text", "--text-file", "--image")
 _RANK_OPTIONS = ("--sort-by", "--top-images")  # which search lacks
 _MAX_PATHS = 3  # in a suggestion; where there are more, it has their pattern
@@ -151,8 +161,11 @@ def suggest_option(command: str, arguments: Sequence[str], word: str, options: S
     longer = [option for option in options if option.startswith(word)]
     near = [_OTHER_OPTIONS[word]] if word in _OTHER_OPTIONS else longer
     if len(near) != 1:
-        near = get_close_matches(word, options, 1, 0.6)
-    if not near or near[0] not in options:
+        harmless = [option for option in options if option not in ("--yes", "--help")]
+        near = get_close_matches(word, harmless, 1, 0.7)
+    if word in _FORMATS and "--format" in options:
+        near = [f"--format={word.lstrip('-')}"]
+    elif not near or near[0] not in options:
         return None
     corrected = [
         near[0] + part[len(word) :] if part == word or part.startswith(f"{word}=") else part for part in arguments
