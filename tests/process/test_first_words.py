@@ -53,6 +53,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         ("search images -t red --since 2019", "search images -t red --after 2019"),
         ("search images -t red --without blue", "search images -t red --minus blue"),
         ("summary images", "overview images"),
+        ("similar images images/red.png", "search images --image images/red.png"),
         ("rank images -t red --from list", "rank images -t red --from-file list"),
         ("search red blue", "search -t red -t blue"),
         ("find images -t red", "search images -t red"),

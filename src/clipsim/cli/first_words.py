@@ -145,6 +145,8 @@ def suggest_command(arguments: Sequence[str], commands: Iterable[str]) -> str | 
     if queries and texts:
         return None
     if not queries and not texts:
+        if word.lower() == "similar" and paths and has_image_suffix(paths[-1]):
+            return _suggest(["search", *paths[:-1], "--image", paths[-1], *options])
         texts = ["TEXT"]
     if command is None:
         for_rank = queries + len(texts) > 1 and paths and "--image" not in names
