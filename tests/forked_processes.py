@@ -128,7 +128,9 @@ def _run(streams: list[int], arguments: list[str], environment: dict[str, str]) 
         sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
         if any((Path(folder) / "sitecustomize.py").is_file() for folder in sys.path[:1]):
             sys.modules.pop("sitecustomize", None)
-            importlib.import_module("sitecustomize")
+            hook = importlib.import_module("sitecustomize")
+            if hook.PATCHED in sys.modules:
+                hook.patch(sys.modules[hook.PATCHED])
         exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)

@@ -14,6 +14,8 @@ from conftest import made_once
 from forked_processes import forked_command
 from PIL import Image
 
+collect_ignore = ["colour_models"]  # importing what is in it changes the process: doctests would
+
 
 @pytest.fixture(scope="session")
 def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -230,8 +230,9 @@ def test_a_move_whose_original_cannot_be_removed(
             raise OSError(errno.EACCES, "Permission denied")
         original(path)
 
-    monkeypatch.setattr(os, "unlink", unlink)
-    result = carry_out(planned)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", unlink)
+        result = carry_out(planned)
     assert [failure.error for failure in result.errors] == ["Permission denied"] * 2
     assert snapshot(tree / "one") == before
     assert list((tree / "to").iterdir()) == []

@@ -65,7 +65,4 @@ class Finder(MetaPathFinder):
         return spec
 
 
-if PATCHED in sys.modules:
-    patch(sys.modules[PATCHED])
-else:
-    sys.meta_path.insert(0, Finder())
+sys.meta_path.insert(0, Finder())
