@@ -229,7 +229,8 @@ def load_clipsim(inputs: Inputs, engine: str, precision: str) -> Callable[[Any],
     session = clipsim.open(
         ARCHITECTURE, weights=str(inputs.weights), device="cpu", engine=engine, precision=precision, cache=False
     )
-    return session.embedder.encoder.encode_images
+    encoder = session.embedder.encoder  # which takes pixels as they are decoded, and normalises them itself
+    return lambda pixels: encoder.encode_images((pixels * 40 + 128).clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1))
 
 
 def measure_matrix_limit() -> float:
