@@ -1,0 +1,277 @@
+"""Collections of images as Python names them → what is in them: the methods of `Session` for many images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from datetime import date
+
+import clipsim
+from clipsim import tasks
+from clipsim.errors import NoInputError, issue_warnings
+from clipsim.inputs.arguments import make_sources, make_weighted_sources
+from clipsim.inputs.paths import NameFilter
+from clipsim.inputs.sources import Source
+from clipsim.options import check_flag, check_path
+from clipsim.session.base import SessionBase, finish
+from clipsim.tasks.arguments import ImageInputs, WeightedImages, WeightedTexts
+from clipsim.tasks.rank import NOTHING_USABLE
+
+
+class CollectionMethods(SessionBase):
+    """The methods of `Session` that search, compare, group and embed many images."""
+
+    def search(
+        self,
+        where: ImageInputs,
+        texts: Iterable[str] | str = (),
+        *,
+        images: ImageInputs = (),
+        plus: WeightedTexts = (),
+        minus: WeightedTexts = (),
+        plus_images: WeightedImages = (),
+        minus_images: WeightedImages = (),
+        weight: float = 1.0,
+        templates: Iterable[str] | str = (),
+        top: int = 10,
+        skip: int = 0,
+        min_similarity: float | None = None,
+        thresholds: tasks.Thresholds | None = None,
+        deduplicate: bool = True,
+        include: Iterable[str] | str = (),
+        exclude: Iterable[str] | str = (),
+        after: str | date | None = None,
+        before: str | date | None = None,
+        unique: bool = False,
+    ) -> clipsim.SearchResult:
+        """Find the images that are nearest to each text and each image.
+
+        Parameters
+        ----------
+        where
+            What is searched: folders that `embed` wrote, and images as `rank` takes them.
+        texts, images
+            The queries, at least one. An image of the queries that is among those searched comes first in its answer.
+        plus, minus, plus_images, minus_images, weight
+            Texts and images that are added to and subtracted from every query, whose vector has length 1 again; a
+            mapping has a weight for each text, or for each path of an image, in place of `weight`.
+        templates, deduplicate
+            As for `rank`.
+        top, skip
+            How many images are found for each query, after so many nearer ones are left out.
+        min_similarity
+            The least cosine of an image that is found, from -1 to 1.
+        thresholds
+            The result of `threshold`, or its file: images below their text's are not found. All queries are texts then.
+        include, exclude
+            Patterns of the names of the images that are searched, and of those that are not.
+        after, before
+            Only images taken from `after` on, and before `before` begins: dates, or "2019", "2019-06", "2019-06-15",
+            "2019-06-15 14:30". An image without EXIF's DateTimeOriginal has the time of its file.
+        unique
+            Whether one of several copies is found, with their number; `duplicates` says what is alike.
+
+        Returns
+        -------
+        SearchResult
+            For each query its matches, the nearest first. A match has the `index` of its image: the position in
+            `where`, from 0, a folder, pattern or data set standing for all its images. Images that cannot be used are
+            in `errors`.
+
+        Raises
+        ------
+        UsageError
+            There is no query, a value is out of range, `plus` and `minus` cancel one out or go with `thresholds`.
+        NoInputError
+            None of the images, or none of the queries, can be used.
+        TextError, DataError
+            As `rank` does.
+        DatasetError
+            A folder of vectors is damaged, or was made by another model.
+        """
+        from clipsim.tasks import search
+        from clipsim.tasks.search_targets import find_targets
+
+        names = NameFilter.of(include, exclude)
+        chosen = names if names.include or names.exclude else None
+        request = search.SearchRequest.check(
+            find_targets(where, chosen),
+            texts,
+            make_sources(images),
+            plus=plus,
+            minus=minus,
+            plus_images=make_weighted_sources(plus_images, "plus_images"),
+            minus_images=make_weighted_sources(minus_images, "minus_images"),
+            templates=templates,
+            weight=weight,
+            top=top,
+            skip=skip,
+            min_similarity=min_similarity,
+            thresholds=thresholds,
+            chosen=chosen,
+            after=after,
+            before=before,
+            unique=unique,
+            deduplicate=deduplicate,
+        )
+        result = search.run(self.embedder, request)
+        return finish(result, result.searched if result.queries else 0)
+
+    def duplicates(
+        self, where: ImageInputs, *, min_similarity: float | None = None, pixels: bool = True, exact_files: bool = False
+    ) -> clipsim.DuplicatesResult:
+        """Find groups of images that are alike, and which of them are copies by content: re-encoded or resized.
+
+        Parameters
+        ----------
+        where
+            As for `search`.
+        min_similarity
+            The least cosine of two images that are alike, from -1 to 1; None for 0.94, which suits the bundled model.
+        pixels
+            Whether small grey copies of two images must fit into each other too.
+        exact_files
+            Whether only files with the same bytes are found; the model is not needed then.
+
+        Returns
+        -------
+        DuplicatesResult
+            The groups, those of the same bytes first, in each the best image first. An image has its `index` as for
+            `search`. Images that cannot be used are in `errors`.
+
+        Raises
+        ------
+        UsageError
+            `min_similarity` is not a cosine.
+        NoInputError, DatasetError
+            As `search` does.
+        """
+        from clipsim.tasks import duplicates, same_files
+        from clipsim.tasks.search_targets import find_targets
+
+        check_flag("exact_files", exact_files)
+        request = duplicates.DuplicatesRequest(find_targets(where), min_similarity, pixels)
+        result = same_files.run(request.targets) if exact_files else duplicates.run(self.embedder, request)
+        return finish(result, result.compared)
+
+    def embed(
+        self,
+        images: Iterable[str | os.PathLike[str] | Source] | str | os.PathLike[str],
+        output: str | os.PathLike[str],
+        *,
+        captions: bool = False,
+        dtype: str = "fp16",
+        shard_size: int = 10_000,
+        include: Iterable[str] | str = (),
+        exclude: Iterable[str] | str = (),
+        overwrite: bool = False,
+        runner: str = "local",
+        ray_address: str | None = None,
+        actors: int | None = None,
+        verify: bool = False,
+    ) -> clipsim.EmbedResult:
+        """Write the vectors of many images into a folder, or complete what an earlier call began there.
+
+        Parameters
+        ----------
+        images
+            Paths and addresses of images, folders, globs, tar shards and tables.
+        output
+            The folder. Shards that are damaged are made again.
+        captions
+            Whether the text beside each image is embedded too.
+        dtype
+            The type of the vectors on disk, "fp16" or "fp32".
+        shard_size
+            The number of images of a shard.
+        include, exclude
+            Patterns of the names of the images that are embedded, and of those that are not.
+        overwrite
+            Whether a data set that exists is replaced, once the first new shard is ready.
+        runner
+            "local", or "ray", which distributes the shards.
+        ray_address
+            The address of a cluster of Ray.
+        actors
+            The number of Ray's processes on this machine.
+        verify
+            Whether every file of the folder is read to find damage, rather than those that have changed.
+
+        Returns
+        -------
+        EmbedResult
+            What is in the folder now; images that cannot be used are in its `errors.jsonl`.
+
+        Raises
+        ------
+        UsageError
+            A value is out of range.
+        NoInputError
+            There is no image, or none can be used.
+        DatasetError
+            The folder holds something else, or cannot be written.
+        MissingPackageError
+            The packages of an extra are not installed.
+        """
+        from clipsim.inputs.expand import make_collection
+        from clipsim.tasks import embed
+
+        sources = make_collection(images, NameFilter.of(include, exclude), captions=captions)
+        output = check_path("output", output)
+        request = embed.EmbedRequest(
+            sources, output, captions, dtype, shard_size, overwrite, runner, ray_address, actors, verify
+        )
+        result = embed.run(self.embedder, request)
+        if result.images == 0:
+            raise NoInputError(f"{NOTHING_USABLE}; errors.jsonl in {output} says why")
+        issue_warnings(result.warnings)
+        return result
+
+    def overview(
+        self,
+        where: ImageInputs,
+        *,
+        groups: int | None = None,
+        texts: Iterable[str] | str = (),
+        templates: Iterable[str] | str = (),
+        seed: int = 0,
+        include: Iterable[str] | str = (),
+        exclude: Iterable[str] | str = (),
+    ) -> clipsim.OverviewResult:
+        """Say what a collection holds: groups of images that are alike, typical images, and the words that fit them.
+
+        Parameters
+        ----------
+        where
+            As for `search`.
+        groups
+            The number of groups; None for the number, up to 12, that divides the images best.
+        texts
+            What the words are chosen from; without any, some 780 everyday things, places and kinds of images.
+        templates
+            As for `rank`.
+        seed
+            Where the search for groups starts; the same images and seed give the same groups.
+        include, exclude
+            Patterns of the names of the images that are looked at, and of those that are not.
+
+        Returns
+        -------
+        OverviewResult
+            The groups, the largest first. Images that cannot be used are in `errors`.
+
+        Raises
+        ------
+        UsageError
+            A number is out of range, a text empty, or a template has no `{}`.
+        NoInputError, TextError, DatasetError
+            As `search` does.
+        """
+        from clipsim.tasks import overview
+        from clipsim.tasks.search_targets import find_targets
+
+        names = NameFilter.of(include, exclude)
+        targets = find_targets(where, names if names.include or names.exclude else None)
+        request = overview.OverviewRequest.check(targets, groups=groups, texts=texts, templates=templates, seed=seed)
+        result = overview.run(self.embedder, request)
+        return finish(result, result.images)

@@ -1,0 +1,124 @@
+"""Known images as Python names them → how good a model is: the methods of `Session` that measure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import clipsim
+from clipsim import tasks
+from clipsim.errors import issue_warnings
+from clipsim.inputs.arguments import make_sources
+from clipsim.session.base import SessionBase
+from clipsim.tasks.arguments import ImageInputs
+
+
+class MeasuringMethods(SessionBase):
+    """The methods of `Session` that measure a model on images whose labels or captions are known."""
+
+    def evaluate(
+        self,
+        data: str | os.PathLike[str],
+        *,
+        task: str = "auto",
+        image_column: str | None = None,
+        label_column: str | None = None,
+        caption_column: str | None = None,
+        root: str | os.PathLike[str] | None = None,
+        labels: str | os.PathLike[str] | None = None,
+        templates: Iterable[str] | str = (),
+        template_sets: tasks.TemplateSets | None = None,
+        none: str | None = None,
+        min_similarity: float | None = None,
+        top_k: Iterable[int] | int | None = None,
+        recall_k: Iterable[int] | int | None = None,
+        clipscore_prefix: bool = False,
+        baseline: tasks.Result | None = None,
+        seed: int = 0,
+        include: Iterable[str] | str = (),
+        exclude: Iterable[str] | str = (),
+    ) -> clipsim.EvaluationResult:
+        """Measure this model on labelled images.
+
+        Parameters
+        ----------
+        data and all others
+            As for `clipsim.evaluate`.
+
+        Returns
+        -------
+        EvaluationResult
+            The figures, with their intervals.
+
+        Raises
+        ------
+        UsageError, DataError, NoInputError
+            As `clipsim.evaluate` does.
+        """
+        from clipsim.tasks import evaluate
+        from clipsim.tasks.evaluate_request import EvaluationRequest
+
+        request = EvaluationRequest.check(
+            data,
+            task=task,
+            image_column=image_column,
+            label_column=label_column,
+            caption_column=caption_column,
+            root=root,
+            labels=labels,
+            templates=templates,
+            template_sets=template_sets,
+            none=none,
+            min_similarity=min_similarity,
+            top_k=top_k,
+            recall_k=recall_k,
+            clipscore_prefix=clipscore_prefix,
+            baseline=baseline,
+            seed=seed,
+            include=include,
+            exclude=exclude,
+        )
+        result = evaluate.run([self.embedder], request)
+        issue_warnings(result.warnings)
+        return result
+
+    def threshold(
+        self,
+        texts: Iterable[str] | str,
+        positives: ImageInputs,
+        negatives: ImageInputs = (),
+        *,
+        recall: float | None = None,
+        false_alarms: float | None = None,
+        templates: Iterable[str] | str = (),
+        deduplicate: bool = True,
+    ) -> clipsim.ThresholdResult:
+        """Find the cosine from which on an image counts as showing a text, with a promise about new images.
+
+        Parameters
+        ----------
+        texts, positives, negatives, recall, false_alarms
+            As for `clipsim.threshold`.
+        templates, deduplicate
+            As for `rank`.
+
+        Returns
+        -------
+        ThresholdResult
+            The threshold of each text, a cosine; give it to `rank` as `thresholds`.
+
+        Raises
+        ------
+        ClipsimError
+            As `clipsim.threshold` does.
+        """
+        from clipsim.tasks import threshold
+
+        matching = list(make_sources(positives, "positives"))
+        others = make_sources(negatives, "negatives", first=len(matching))
+        request = threshold.ThresholdRequest.check(
+            texts, matching, others, templates, recall, false_alarms, deduplicate=deduplicate
+        )
+        result = threshold.run(self.embedder, request)
+        issue_warnings(result.warnings)
+        return result

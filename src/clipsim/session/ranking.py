@@ -1,0 +1,129 @@
+"""Images and texts as Python names them → scores: the methods of `Session` that rank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+
+from clipsim import tasks
+from clipsim.errors import issue_warnings
+from clipsim.inputs.arguments import make_sources
+from clipsim.options import OnError
+from clipsim.results.rank import RankResult
+from clipsim.session.base import SessionBase, finish
+from clipsim.tasks import rank as rank_task
+from clipsim.tasks.arguments import ImageInputs
+from clipsim.tasks.rank import RankRequest
+
+
+class RankingMethods(SessionBase):
+    """The methods of `Session` that score images against texts."""
+
+    def rank(
+        self,
+        images: ImageInputs,
+        texts: Iterable[str] | str,
+        *,
+        templates: Iterable[str] | str = (),
+        sort_by: str | None = None,
+        thresholds: tasks.Thresholds | None = None,
+        deduplicate: bool = True,
+        on_error: OnError | None = None,
+    ) -> RankResult:
+        """Score every image against every text.
+
+        Parameters
+        ----------
+        images
+            Paths and addresses (files, folders, globs, tars, tables), the bytes of image files, files opened in binary
+            mode, RGB arrays of shape (h, w, 3) and type uint8, tensors of that or of the shape (3, h, w), PIL images,
+            or `{"bytes": …, "path": …}`.
+        texts
+            The texts, which are stripped at both ends.
+        templates
+            Texts with a `{}`: each text is put into every template, and the unit vectors are averaged.
+        sort_by
+            One of the texts, which orders the images, the best first.
+        thresholds
+            The result of `threshold`, or its file: the best text of an image is then one that reaches its threshold,
+            or None.
+        deduplicate
+            Whether a repeated text counts once.
+        on_error
+            What becomes of images that cannot be used, as for `clipsim.open`; None for what the session was opened
+            with.
+
+        Returns
+        -------
+        RankResult
+            Cosines from -1 to 1 and probabilities from 0 to 1, both of shape (texts, images). Each record has the
+            `index` of its image: the position among the images given, from 0, where a folder or pattern stands for its
+            files. Images that cannot be used are in `errors`.
+
+        Raises
+        ------
+        UsageError
+            There are no texts, one is empty, `sort_by` is not one of them, or a template has no `{}`.
+        NoInputError
+            There is no image, or none can be used and none keeps its place.
+        TextError
+            A text is too long for the model.
+        DataError
+            The thresholds are of another model, precision, template or text.
+        ImageError
+            An image cannot be used, and `on_error` is "raise".
+        """
+        request = RankRequest.check(
+            list(make_sources(images)),
+            texts,
+            templates,
+            sort_by,
+            thresholds,
+            deduplicate=deduplicate,
+            on_error=on_error,
+        )
+        result = rank_task.run(self.embedder, request)
+        return finish(result, len(result.scores))
+
+    def rank_batches(
+        self,
+        images: ImageInputs,
+        texts: Iterable[str] | str,
+        *,
+        templates: Iterable[str] | str = (),
+        thresholds: tasks.Thresholds | None = None,
+        deduplicate: bool = True,
+        on_error: OnError | None = None,
+    ) -> Iterator[RankResult]:
+        """Score images against texts, a batch at a time, in memory that does not grow with their number.
+
+        Closing the iterator ends the work.
+
+        Parameters
+        ----------
+        images
+            As for `rank`; an iterable is read as its images are needed.
+        texts, templates, thresholds, deduplicate, on_error
+            As for `rank`.
+
+        Yields
+        ------
+        RankResult
+            The next images, in order, and those among them that cannot be used.
+
+        Raises
+        ------
+        UsageError, TextError, DataError, ImageError
+            As `rank` does.
+        """
+        request = RankRequest.check(
+            make_sources(images), texts, templates, None, thresholds, deduplicate=deduplicate, on_error=on_error
+        )
+        warned = False
+        with closing(rank_task.stream(self.embedder, request)) as batches:
+            for batch in batches:
+                result = rank_task.make_result(self.embedder, request, batch)
+                if not warned:
+                    issue_warnings(result.warnings)
+                    warned = True
+                yield result
