@@ -13,7 +13,7 @@ import pytest
 from confusable_pictures import FAMILIES, change_detail
 from PIL import Image, ImageDraw, ImageFont
 
-from clipsim.images.copies import ImageHeader, could_be_copies, is_copy, read_header
+from clipsim.images.copies import CopyCheck, ImageHeader, could_be_copies, read_header
 from clipsim.inputs.sources import BytesSource
 
 Change = Callable[[Image.Image], bytes]
@@ -97,7 +97,7 @@ OTHERS: dict[str, Change] = {
 def copied(kept: bytes, other: bytes) -> bool:
     """Whether the second file is a copy of the first, as `duplicates` asks."""
     first, second = BytesSource("kept", kept), BytesSource("other", other)
-    return could_be_copies(read_header(first), read_header(second)) and is_copy(first, second)
+    return could_be_copies(read_header(first), read_header(second)) and CopyCheck().is_copy(first, second)
 
 
 @pytest.mark.parametrize("kind", DRAWN)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from pictures import difference, saved
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from clipsim.errors import ImageError
 from clipsim.images.decode import convert_image, decoded_file, load_image, read_size
@@ -155,6 +157,33 @@ def test_it_is_the_size_of_the_decoded_picture(form: str, orientation: int) -> N
     file.seek(0)
 
     assert read_size(file) == size
+
+
+@pytest.mark.parametrize("behind", [b"", b"eXIf"])
+def test_a_png_is_decoded_for_its_size_only_where_metadata_follows_its_pixels(
+    monkeypatch: pytest.MonkeyPatch, behind: bytes
+) -> None:
+    """An orientation there turns it."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data, end = saved(Image.effect_noise((640, 400), 90), "PNG"), b"\0\0\0\0IEND\xaeB`\x82"
+    assert data.endswith(end)
+    assert data.count(b"IDAT") > 1
+    if behind:
+        content = exif.tobytes().removeprefix(b"Exif\0\0")
+        checksum = zlib.crc32(behind + content).to_bytes(4, "big")
+        data = data.removesuffix(end) + len(content).to_bytes(4, "big") + behind + content + checksum + end
+    loaded: list[PngImageFile] = []
+    load = PngImageFile.load
+
+    def count(image: PngImageFile) -> object:
+        loaded.append(image)
+        return load(image)
+
+    monkeypatch.setattr(PngImageFile, "load", count)
+
+    assert read_size(io.BytesIO(data)) == ((400, 640) if behind else (640, 400))
+    assert bool(loaded) == bool(behind)
 
 
 def test_a_large_jpeg_has_its_full_size() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from PIL import Image
 from raw_files import make_dng
 
 import clipsim
+import clipsim.images.decode
 from clipsim.errors import NoInputError, UsageError
 from clipsim.tasks.duplicates import DEFAULT_THRESHOLD, DuplicatesRequest
 
@@ -229,6 +231,43 @@ def test_many_batches_of_pairs(machine: Machine, tmp_path: Path, monkeypatch: py
         result = session.duplicates(tmp_path, min_similarity=0.9)
 
     assert groups_of(result) == [(False, (f"{seed}.png", f"{seed}x.png")) for seed in range(4)]
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Counter[str]:
+    """How often each file in the folder, by its name, is decoded in full or in part."""
+    counts: Counter[str] = Counter()
+    decode = clipsim.images.decode._decode
+
+    def count(file: BinaryIO, *rest: Any) -> Image.Image:
+        file.seek(0)
+        content = file.read()
+        file.seek(0)
+        counts.update(path.name for path in tmp_path.iterdir() if path.is_file() and path.read_bytes() == content)
+        return decode(file, *rest)
+
+    monkeypatch.setattr("clipsim.images.decode._decode", count)
+    return counts
+
+
+def test_how_often_files_are_decoded(machine: Machine, tmp_path: Path, decoded: Counter[str]) -> None:
+    """Once for the vector, candidates once for their pixels, and copies and what they are copies of once in full."""
+    layers = draw_form(1).convert("RGBA")
+    layers.save(tmp_path / "same.png")
+    layers.save(tmp_path / "kept.tif")
+    for quality in (70, 80, 90):
+        draw_form(1).save(tmp_path / f"{quality}.jpg", quality=quality)
+    layers.crop((8, 8, layers.width, layers.height)).save(tmp_path / "cropped.png")
+    Image.new("RGB", (60, 40), "blue").save(tmp_path / "other.png")
+    with clipsim.open() as session:
+        result = session.duplicates(tmp_path)
+        first, second = Counter(decoded), session.duplicates(tmp_path)
+
+    assert {Path(name).name for name in result.redundant} == {"same.png", "70.jpg", "80.jpg", "90.jpg"}
+    assert second == result
+    copies = dict.fromkeys(("kept.tif", "same.png", "70.jpg", "80.jpg", "90.jpg"), 3)
+    assert first == {**copies, "cropped.png": 2, "other.png": 1}
+    assert decoded - first == {**dict.fromkeys(copies, 2), "cropped.png": 1}  # vectors are cached now
 
 
 def test_a_rotated_photo_stays_upright(machine: Machine, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageCms, ImageOps
 
+from clipsim.images.containers import ends_with_pixels
+
 BAND_PIXELS = 1 << 22
 # Tags and a value of TIFF 6.0.
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
@@ -26,11 +28,20 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height that `upright` gives, for an image that is opened but not decoded."""
+    """Width and height that `upright` gives, for an image that is opened but not decoded.
+
+    A PNG with metadata behind its pixels is decoded for it.
+    """
     turned = False
     with suppress(Exception):  # Pillow swaps the sides of a TIFF when it opens it
-        turned = image.format != "TIFF" and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        turned = image.format != "TIFF" and _read_exif(image).get(0x0112, 1) in (5, 6, 7, 8)
     return (image.height, image.width) if turned else (image.width, image.height)
+
+
+def _read_exif(image: Image.Image) -> Image.Exif:
+    if image.format == "PNG" and ends_with_pixels(vars(image)["fp"]):
+        return Image.Image.getexif(image)  # PngImageFile's own decodes the pixels first
+    return image.getexif()
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

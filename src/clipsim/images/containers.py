@@ -181,6 +181,23 @@ def _check_png(file: BinaryIO) -> None:
     raise ImageError("truncated: the file ends before the image does (no IEND chunk)")
 
 
+def ends_with_pixels(file: BinaryIO) -> bool:
+    """Whether only the end of a PNG follows its pixels, so that no metadata there turns it; keeps the position."""
+    before, position, pixels = file.tell(), len(PNG_START), False
+    try:
+        for _ in range(MAX_CHUNKS):
+            file.seek(position)
+            start = file.read(8)
+            length, kind = int.from_bytes(start[:4], "big"), start[4:]
+            if not kind or (pixels and kind != b"IDAT"):
+                return kind == b"IEND"
+            pixels = kind == b"IDAT"
+            position += 12 + length  # with the checksum
+        return False
+    finally:
+        file.seek(before)
+
+
 def _check_tiff(file: BinaryIO, order: str, *, big: bool) -> None:
     """Limit the strips or tiles in the first directory, since a decoder makes a record of each."""
     offset, count, entry = ("Q", "Q", "HHQ") if big else ("I", "H", "HHI")

@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import get_sampling
 
 from clipsim.errors import ClipsimError, ImageError
-from clipsim.images.colour import upright, upright_size
+from clipsim.images.colour import to_rgb, upright_size
 from clipsim.images.decode import decoded_file, open_image
 from clipsim.images.limits import open_checked
 from clipsim.images.raw import is_raw
@@ -124,38 +124,47 @@ def could_be_copies(kept: ImageHeader, other: ImageHeader) -> bool:
     return same_way and MIN_SCALE <= scale <= MAX_SCALE and abs(other_short - short * scale) < 1
 
 
-def is_copy(kept: Source, other: Source) -> bool:
-    """Whether the other image can be made from the kept one, so that it shows nothing which that lacks.
+class CopyCheck:
+    """Compares images of a group with those that stay; the one of these that was compared last stays decoded."""
 
-    The kept one is reduced to the other's size by each of the usual filters where it is larger, and encoded as the
-    other is where that is a JPEG or WebP; the result must be the other image. Lossless images of one size must be
-    equal, transparency included. The sizes are those that `could_be_copies` accepts. A kept image that is larger
-    must have more detail: of an enlargement, the smaller image is no copy. Raises ImageError where one of the two
-    cannot be decoded.
-    """
-    first, second = _read(kept), _read(other)
-    with closing(first), closing(second):
-        layers = _read_layers(kept), _read_layers(other)
-        if layers != (None, None):
-            return layers[0] == layers[1]
-        if first.size == second.size:
-            return _gives(first, second, other, 0)
-        reduced = (first.resize(second.size, way) for way in _FILTERS)
-        made = next((made for made in reduced if _gives(made, second, other, MAX_ROUNDING)), None)
-        if made is None:
-            return False
-        large, small = first.convert("L"), second.convert("L")
-        detail = min(_find_detail(large, small.resize(large.size, way)) for way in _FILTERS)
-        return detail >= max(MIN_DETAIL, MIN_DETAIL_RATIO * _compare(made.convert("L"), small))
+    def __init__(self) -> None:
+        self._source: Source | None = None
+        self._kept: Image.Image | None = None
+
+    def is_copy(self, kept: Source, other: Source) -> bool:
+        """Whether the other image can be made from the kept one, so that it shows nothing which that lacks.
+
+        The kept one is reduced to the other's size by each of the usual filters where it is larger, and encoded as the
+        other is where that is a JPEG or WebP; the result must be the other image. Lossless images of one size must be
+        equal, transparency included. The sizes are those that `could_be_copies` accepts. A kept image that is larger
+        must have more detail: of an enlargement, the smaller image is no copy. Raises ImageError where one of the two
+        cannot be decoded.
+        """
+        if self._kept is None or self._source is not kept:
+            self.close()
+            self._source, self._kept = kept, _read(kept)
+        with closing(_read(other)) as image:
+            return _is_copy(self._kept, image, other)
+
+    def close(self) -> None:
+        """Drop the image that is decoded."""
+        if self._kept is not None:
+            self._kept.close()
+        self._source = self._kept = None
 
 
-def _read_layers(source: Source) -> tuple[tuple[int, int], bytes] | None:
-    """Size and pixels with transparency of an image that `_read` accepts; None where no pixel is transparent."""
-    with source.open() as stream, open_image(stream) as image:
-        if not image.has_transparency_data:
-            return None
-        layers = upright(image).convert("RGBA")
-        return None if layers.getchannel("A").getextrema() == (255, 255) else (layers.size, layers.tobytes())
+def _is_copy(first: Image.Image, second: Image.Image, source: Source) -> bool:
+    if "RGBA" in (first.mode, second.mode):
+        return (first.mode, first.size) == (second.mode, second.size) and first.tobytes() == second.tobytes()
+    if first.size == second.size:
+        return _gives(first, second, source, 0)
+    reduced = (first.resize(second.size, way) for way in _FILTERS)
+    made = next((made for made in reduced if _gives(made, second, source, MAX_ROUNDING)), None)
+    if made is None:
+        return False
+    large, small = first.convert("L"), second.convert("L")
+    detail = min(_find_detail(large, small.resize(large.size, way)) for way in _FILTERS)
+    return detail >= max(MIN_DETAIL, MIN_DETAIL_RATIO * _compare(made.convert("L"), small))
 
 
 def _gives(made: Image.Image, shown_image: Image.Image, source: Source, rounding: int) -> bool:
@@ -197,9 +206,10 @@ def _encode_as_webp(image: Image.Image, data: bytes) -> Image.Image | None:
     made: dict[int, bytes] = {}
 
     def measure(quality: int) -> int:
-        buffer = io.BytesIO()
-        image.save(buffer, "WEBP", quality=quality)
-        made[quality] = buffer.getvalue()
+        if quality not in made:
+            buffer = io.BytesIO()
+            image.save(buffer, "WEBP", quality=quality)
+            made[quality] = buffer.getvalue()
         return _webp_size(made[quality]) or 0
 
     first_near = 1 + bisect_left(range(1, 101), size, key=measure)
@@ -240,8 +250,17 @@ def _find_detail(large: Image.Image, enlarged: Image.Image) -> float:
 
 
 def _read(source: Source) -> Image.Image:
-    with open_checked(source) as stream, decoded_file(stream) as image:
+    """The upright image: RGBA where a pixel is transparent, else RGB."""
+    with open_checked(source) as stream, decoded_file(stream, convert=_keep_transparency) as image:
         return image
+
+
+def _keep_transparency(image: Image.Image) -> Image.Image:
+    if image.has_transparency_data:
+        layers = image.convert("RGBA")
+        if layers.getchannel("A").getextrema() != (255, 255):
+            return layers
+    return to_rgb(image)
 
 
 def _compare(first: Image.Image, second: Image.Image) -> float:

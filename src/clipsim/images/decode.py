@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, BinaryIO, cast
 
@@ -76,9 +76,13 @@ def decoded_image(path: str) -> Iterator[Image.Image]:
 
 @contextmanager
 def decoded_file(
-    file: BinaryIO, min_side: int | None = None, *, draft_pixels: int = DRAFT_PIXELS
+    file: BinaryIO,
+    min_side: int | None = None,
+    *,
+    draft_pixels: int = DRAFT_PIXELS,
+    convert: Callable[[Image.Image], Image.Image] = to_rgb,
 ) -> Iterator[Image.Image]:
-    """As `decoded_image`, from an open binary file.
+    """As `decoded_image`, from an open binary file; `convert` makes the result of the upright image.
 
     With `min_side`, a JPEG of at least `draft_pixels` is decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size
     that leaves its sides at least that many pixels: the decoder then averages blocks of pixels instead of writing all
@@ -87,7 +91,7 @@ def decoded_file(
     with ExitStack() as stack:
         head = _read_head(file)
         try:
-            image = _decode(file, head, min_side, draft_pixels, stack)
+            image = convert(_decode(file, head, min_side, draft_pixels, stack))
         except ClipsimError:
             raise
         except UnidentifiedImageError as error:
@@ -104,8 +108,8 @@ def decoded_file(
 def read_size(file: BinaryIO, decoded: Image.Image | None = None) -> tuple[int, int]:
     """Width and height in pixels of the upright image in an open file, read from its beginning.
 
-    A PNG is decoded for it, whose orientation may follow its pixels, unless the image that `decoded_file` gave for
-    the file is at hand. Raises ImageError for what no decoder opens.
+    A PNG with metadata behind its pixels is decoded for it, unless the image that `decoded_file` gave for the file is
+    at hand. Raises ImageError for what no decoder opens.
     """
     file.seek(0)
     head = _read_head(file)
@@ -200,7 +204,7 @@ def _decode(file: BinaryIO, head: bytes, min_side: int | None, draft_pixels: int
             needed = image.width * image.height * BYTES_PER_PIXEL
     stack.enter_context(_memory.take(needed))
     image.load()
-    return to_rgb(upright(image))
+    return upright(image)
 
 
 def _open_limited(file: BinaryIO, head: bytes, formats: tuple[str, ...]) -> Image.Image:

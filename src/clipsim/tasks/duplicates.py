@@ -17,7 +17,7 @@ from clipsim.embedding.embedder import Embedder
 from clipsim.engines.choice import default_workers, usable_cores
 from clipsim.errors import ImageError, pluralise
 from clipsim.files import digest_stream
-from clipsim.images.copies import ImageHeader, could_be_copies, is_copy, read_header
+from clipsim.images.copies import CopyCheck, ImageHeader, could_be_copies, read_header
 from clipsim.images.grey_copies import GreyCopy, make_grey_copy, measure_source
 from clipsim.inputs.expand import Repeats, identify, identify_stat
 from clipsim.inputs.raw import merge_shots
@@ -89,23 +89,24 @@ def arrange(
     kept: list[int] = []
     copy_of: dict[int, int] = {}
     unchanged: dict[int, bool] = {}
-    for row in ranked:
-        same = next((other for other in kept if digests[row] is not None and digests[row] == digests[other]), None)
-        if same is None and distance is not None:
-            near = sorted((apart, other) for other in kept if (apart := distance(other, row)) < float("inf"))
-            candidates = [other for _, other in near[:MAX_KEPT_COMPARED]]
-            same = next(
-                (
-                    other
-                    for other in candidates
-                    if _are_copies(existing[other], existing[row], sources[other], sources[row])
-                ),
-                None,
-            )
-        if same is None:
-            kept.append(row)
-        else:
-            copy_of[row] = same
+    with closing(CopyCheck()) as check:
+        for row in ranked:
+            same = next((other for other in kept if digests[row] is not None and digests[row] == digests[other]), None)
+            if same is None and distance is not None:
+                near = sorted((apart, other) for other in kept if (apart := distance(other, row)) < float("inf"))
+                candidates = [other for _, other in near[:MAX_KEPT_COMPARED]]
+                same = next(
+                    (
+                        other
+                        for other in candidates
+                        if _are_copies(check, existing[other], existing[row], sources[other], sources[row])
+                    ),
+                    None,
+                )
+            if same is None:
+                kept.append(row)
+            else:
+                copy_of[row] = same
     for row in {*copy_of, *copy_of.values()}:
         unchanged[row] = _is_unchanged(sources[row], digests[row])
     possible = [
@@ -140,11 +141,11 @@ def _inspect_file(source: Source) -> FileState | None:
     return FileState(identity, stat_result.st_nlink, is_link, stat_result.st_size, stat_result.st_mtime_ns, header)
 
 
-def _are_copies(kept: FileState, file: FileState, kept_source: Source, source: Source) -> bool:
+def _are_copies(check: CopyCheck, kept: FileState, file: FileState, kept_source: Source, source: Source) -> bool:
     if kept.header is None or file.header is None or not could_be_copies(kept.header, file.header):
         return False
     with suppress(ImageError):
-        return is_copy(kept_source, source)
+        return check.is_copy(kept_source, source)
     return False
 
 
