@@ -7,10 +7,11 @@ import dataclasses
 import inspect
 import multiprocessing
 import pickle
+import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -18,13 +19,15 @@ from conftest import Machine
 from PIL import Image
 
 import clipsim
+import clipsim.errors
 from clipsim.errors import Failure
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.tasks.evaluate_request import EvaluationRequest
 
-ALIASES = {"ImageInput", "ImageInputs", "__version__"}
+ALIASES = {"ImageInput", "ImageInputs", "ProgressCallback", "__version__"}
 # methods of a session, and functions
 CALLS = ("rank", "search", "duplicates", "overview", "embed", "evaluate", "threshold")
+ARRAY_CALLS = ("encode_images", "encode_texts", "score_pairs")
 
 
 def callables_of(kind: type) -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -71,15 +74,17 @@ def parameters_of(call: Callable[..., Any], without: set[str]) -> list[tuple[str
     return [(one.name, one.default, hints[one.name]) for one in parameters if one.name not in {"self", *without}]
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", [*CALLS, *ARRAY_CALLS])
 def test_a_function_takes_what_its_method_and_open_take(name: str) -> None:
     """In their order, with their types and defaults; all of them named in its signature."""
     own = {"models"} if name == "evaluate" else set()  # in place of the model that is opened
     function, method = getattr(clipsim, name), getattr(clipsim.Session, name)
-    for_this_call = {"on_error"} if name == "rank" else set()
     opened = parameters_of(clipsim.open, {"model"} if own else set())
+    if name in ARRAY_CALLS:  # which have a row for every image: none is skipped
+        rule = ("on_error", "raise", Literal["raise", "nan"])
+        opened = [rule if one[0] == "on_error" else one for one in opened]
 
-    assert parameters_of(function, own) == [*parameters_of(method, for_this_call), *opened]
+    assert parameters_of(function, own) == [*parameters_of(method, {"on_error"}), *opened]
 
 
 def test_the_options_of_open_are_those_of_the_records() -> None:
@@ -93,7 +98,38 @@ def test_the_options_of_open_are_those_of_the_records() -> None:
 
 def test_a_method_evaluates_what_a_request_checks() -> None:
     """The names of an evaluation are the same ones wherever they are written."""
-    assert parameters_of(clipsim.Session.evaluate, set()) == parameters_of(EvaluationRequest.check, set())
+    assert parameters_of(clipsim.Session.evaluate, {"progress"}) == parameters_of(EvaluationRequest.check, set())
+
+
+def test_all_calls_report_their_progress() -> None:
+    """To a function that takes the same record."""
+    for name in (*CALLS, *ARRAY_CALLS, "rank_batches"):
+        for owner in (clipsim.Session, clipsim):
+            if call := getattr(owner, name, None):
+                assert typing.get_type_hints(call)["progress"] == clipsim.ProgressCallback | None, name
+
+
+def test_public_names_are_listed_once() -> None:
+    """In `__all__`, in what `dir` shows, in what is imported on first access, and in what type checkers read."""
+    source = Path(clipsim.__file__).read_text(encoding="utf-8")
+    stubs = dict(re.findall(r"^    from clipsim[\w.]* import (\w+) as (\w+)$", source, re.MULTILINE))
+
+    assert clipsim.__all__ == sorted(clipsim.__all__) == dir(clipsim)
+    assert list(stubs) == list(stubs.values())
+    assert {*stubs, "__version__"} == set(clipsim.__all__)
+    for name in clipsim.__all__:
+        assert getattr(clipsim, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        clipsim.nothing  # noqa: B018
+
+
+def test_every_error_is_public() -> None:
+    """What a call may raise can be caught by its name in `clipsim`."""
+    errors = {name: kind for name, kind in vars(clipsim.errors).items() if inspect.isclass(kind)}
+    raised = {name for name, kind in errors.items() if issubclass(kind, clipsim.ClipsimError | clipsim.ClipsimWarning)}
+
+    assert raised <= set(clipsim.__all__)
+    assert all(getattr(clipsim, name) is errors[name] for name in raised)
 
 
 @pytest.fixture

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from clipsim.api.calls import overview as overview
     from clipsim.api.calls import rank as rank
     from clipsim.api.calls import search as search
+    from clipsim.api.encoding import encode_images as encode_images
+    from clipsim.api.encoding import encode_texts as encode_texts
+    from clipsim.api.encoding import score_pairs as score_pairs
     from clipsim.api.evaluation import compare as compare
     from clipsim.api.evaluation import evaluate as evaluate
     from clipsim.api.evaluation import threshold as threshold
@@ -30,6 +33,23 @@ if TYPE_CHECKING:
     from clipsim.compat import tokenize as tokenize
     from clipsim.errors import ClipsimError as ClipsimError
     from clipsim.errors import ClipsimWarning as ClipsimWarning
+    from clipsim.errors import DataError as DataError
+    from clipsim.errors import DatasetError as DatasetError
+    from clipsim.errors import DeviceError as DeviceError
+    from clipsim.errors import DownloadError as DownloadError
+    from clipsim.errors import Failure as Failure
+    from clipsim.errors import ImageError as ImageError
+    from clipsim.errors import MissingPackageError as MissingPackageError
+    from clipsim.errors import ModelError as ModelError
+    from clipsim.errors import NoInputError as NoInputError
+    from clipsim.errors import ServerError as ServerError
+    from clipsim.errors import SettingsError as SettingsError
+    from clipsim.errors import TextError as TextError
+    from clipsim.errors import TransientError as TransientError
+    from clipsim.errors import UnknownModelError as UnknownModelError
+    from clipsim.errors import UsageError as UsageError
+    from clipsim.errors import WeightsError as WeightsError
+    from clipsim.results.base import ModelRecord as ModelRecord
     from clipsim.results.changes import CompareResult as CompareResult
     from clipsim.results.datasets import EmbedResult as EmbedResult
     from clipsim.results.evaluation import EvaluationResult as EvaluationResult
@@ -41,6 +61,8 @@ if TYPE_CHECKING:
     from clipsim.session import Session as Session
     from clipsim.tasks.arguments import ImageInput as ImageInput
     from clipsim.tasks.arguments import ImageInputs as ImageInputs
+    from clipsim.tasks.progress import Progress as Progress
+    from clipsim.tasks.progress import ProgressCallback as ProgressCallback
 
 _MODULES = {
     "available_models": "clipsim.compat",
@@ -55,11 +77,33 @@ _MODULES = {
     "evaluate": "clipsim.api.evaluation",
     "threshold": "clipsim.api.evaluation",
     "compare": "clipsim.api.evaluation",
+    "encode_images": "clipsim.api.encoding",
+    "encode_texts": "clipsim.api.encoding",
+    "score_pairs": "clipsim.api.encoding",
     "Session": "clipsim.session",
     "ImageInput": "clipsim.tasks.arguments",
     "ImageInputs": "clipsim.tasks.arguments",
+    "Progress": "clipsim.tasks.progress",
+    "ProgressCallback": "clipsim.tasks.progress",
     "ClipsimError": "clipsim.errors",
     "ClipsimWarning": "clipsim.errors",
+    "DataError": "clipsim.errors",
+    "DatasetError": "clipsim.errors",
+    "DeviceError": "clipsim.errors",
+    "DownloadError": "clipsim.errors",
+    "Failure": "clipsim.errors",
+    "ImageError": "clipsim.errors",
+    "MissingPackageError": "clipsim.errors",
+    "ModelError": "clipsim.errors",
+    "NoInputError": "clipsim.errors",
+    "ServerError": "clipsim.errors",
+    "SettingsError": "clipsim.errors",
+    "TextError": "clipsim.errors",
+    "TransientError": "clipsim.errors",
+    "UnknownModelError": "clipsim.errors",
+    "UsageError": "clipsim.errors",
+    "WeightsError": "clipsim.errors",
+    "ModelRecord": "clipsim.results.base",
     "RankResult": "clipsim.results.rank",
     "OverviewResult": "clipsim.results.overview",
     "EmbedResult": "clipsim.results.datasets",
@@ -74,26 +118,48 @@ __all__ = [
     "ClipsimError",
     "ClipsimWarning",
     "CompareResult",
+    "DataError",
+    "DatasetError",
+    "DeviceError",
+    "DownloadError",
     "DuplicatesResult",
     "EmbedResult",
     "EvaluationResult",
+    "Failure",
+    "ImageError",
     "ImageInput",
     "ImageInputs",
+    "MissingPackageError",
+    "ModelError",
+    "ModelRecord",
+    "NoInputError",
     "OverviewResult",
+    "Progress",
+    "ProgressCallback",
     "RankResult",
     "SearchResult",
+    "ServerError",
     "Session",
+    "SettingsError",
+    "TextError",
     "ThresholdResult",
+    "TransientError",
+    "UnknownModelError",
+    "UsageError",
+    "WeightsError",
     "__version__",
     "available_models",
     "compare",
     "duplicates",
     "embed",
+    "encode_images",
+    "encode_texts",
     "evaluate",
     "load",
     "open",
     "overview",
     "rank",
+    "score_pairs",
     "search",
     "threshold",
     "tokenize",
@@ -109,4 +175,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES})
+    return __all__

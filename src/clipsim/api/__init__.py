@@ -1,5 +1,6 @@
 """The functions of `clipsim` itself, one a command; each takes the arguments of the method of `Session` and of `open`.
 
 - `calls`: `open`, and `rank`, `search`, `duplicates` and `embed`, which open a model for one call
+- `encoding`: `encode_images`, `encode_texts` and `score_pairs`, which give arrays
 - `evaluation`: `evaluate`, `threshold` and `compare`
 """

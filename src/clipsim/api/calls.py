@@ -15,6 +15,7 @@ from clipsim.options import ModelOptions, OnError, RunOptions, make_options
 from clipsim.results.rank import RankResult
 from clipsim.session import Session
 from clipsim.tasks.arguments import ImageInputs, WeightedImages, WeightedTexts
+from clipsim.tasks.progress import ProgressCallback
 
 
 def open(
@@ -117,6 +118,7 @@ def rank(
     sort_by: str | None = None,
     thresholds: tasks.Thresholds | None = None,
     deduplicate: bool = True,
+    progress: ProgressCallback | None = None,
     model: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,
     device: str = "auto",
@@ -134,7 +136,7 @@ def rank(
 
     Parameters
     ----------
-    images, texts, templates, sort_by, thresholds, deduplicate
+    images, texts, templates, sort_by, thresholds, deduplicate, progress
         As for `Session.rank`.
     model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`.
@@ -161,7 +163,13 @@ def rank(
     )
     with OneCall(*options) as session:
         return session.rank(
-            images, texts, templates=templates, sort_by=sort_by, thresholds=thresholds, deduplicate=deduplicate
+            images,
+            texts,
+            templates=templates,
+            sort_by=sort_by,
+            thresholds=thresholds,
+            deduplicate=deduplicate,
+            progress=progress,
         )
 
 
@@ -186,6 +194,7 @@ def search(
     after: str | date | None = None,
     before: str | date | None = None,
     unique: bool = False,
+    progress: ProgressCallback | None = None,
     model: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,
     device: str = "auto",
@@ -205,7 +214,7 @@ def search(
     ----------
     where, texts, images, plus, minus, plus_images, minus_images, weight, templates, top, skip, min_similarity
         As for `Session.search`.
-    thresholds, deduplicate, include, exclude, after, before, unique
+    thresholds, deduplicate, include, exclude, after, before, unique, progress
         As for `Session.search`.
     model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`.
@@ -244,6 +253,7 @@ def search(
             after=after,
             before=before,
             unique=unique,
+            progress=progress,
         )
 
 
@@ -253,6 +263,7 @@ def duplicates(
     min_similarity: float | None = None,
     pixels: bool = True,
     exact_files: bool = False,
+    progress: ProgressCallback | None = None,
     model: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,
     device: str = "auto",
@@ -270,7 +281,7 @@ def duplicates(
 
     Parameters
     ----------
-    where, min_similarity, pixels, exact_files
+    where, min_similarity, pixels, exact_files, progress
         As for `Session.duplicates`; with `exact_files` no model is opened.
     model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`.
@@ -289,7 +300,9 @@ def duplicates(
         model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
     )
     with OneCall(*options) as session:
-        return session.duplicates(where, min_similarity=min_similarity, pixels=pixels, exact_files=exact_files)
+        return session.duplicates(
+            where, min_similarity=min_similarity, pixels=pixels, exact_files=exact_files, progress=progress
+        )
 
 
 def overview(
@@ -301,6 +314,7 @@ def overview(
     seed: int = 0,
     include: Iterable[str] | str = (),
     exclude: Iterable[str] | str = (),
+    progress: ProgressCallback | None = None,
     model: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,
     device: str = "auto",
@@ -318,7 +332,7 @@ def overview(
 
     Parameters
     ----------
-    where, groups, texts, templates, seed, include, exclude
+    where, groups, texts, templates, seed, include, exclude, progress
         As for `Session.overview`.
     model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`.
@@ -338,7 +352,14 @@ def overview(
     )
     with OneCall(*options) as session:
         return session.overview(
-            where, groups=groups, texts=texts, templates=templates, seed=seed, include=include, exclude=exclude
+            where,
+            groups=groups,
+            texts=texts,
+            templates=templates,
+            seed=seed,
+            include=include,
+            exclude=exclude,
+            progress=progress,
         )
 
 
@@ -356,6 +377,7 @@ def embed(
     ray_address: str | None = None,
     actors: int | None = None,
     verify: bool = False,
+    progress: ProgressCallback | None = None,
     model: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,
     device: str = "auto",
@@ -373,7 +395,8 @@ def embed(
 
     Parameters
     ----------
-    images, output, captions, dtype, shard_size, include, exclude, overwrite, runner, ray_address, actors, verify
+    images, output, captions, dtype, shard_size, include, exclude, overwrite, runner, ray_address, actors, verify,
+    progress
         As for `Session.embed`.
     model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`.
@@ -405,4 +428,5 @@ def embed(
             ray_address=ray_address,
             actors=actors,
             verify=verify,
+            progress=progress,
         )

@@ -15,6 +15,7 @@ from clipsim.errors import issue_warnings
 from clipsim.inputs.lists import as_list
 from clipsim.options import OnError, make_options
 from clipsim.tasks.arguments import ImageInputs
+from clipsim.tasks.progress import ProgressCallback, check_progress
 
 ModelNames = Iterable[str | os.PathLike[str] | None] | str | os.PathLike[str] | None
 
@@ -40,6 +41,7 @@ def evaluate(
     seed: int = 0,
     include: Iterable[str] | str = (),
     exclude: Iterable[str] | str = (),
+    progress: ProgressCallback | None = None,
     weights: str | os.PathLike[str] | None = None,
     device: str = "auto",
     precision: str | None = None,
@@ -89,6 +91,8 @@ def evaluate(
         Of what is drawn at random.
     include, exclude
         Patterns of the names of the images that are measured, and of those that are not. The labels stay all.
+    progress
+        Called with a `clipsim.Progress` as the work goes on.
     weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`.
 
@@ -111,6 +115,7 @@ def evaluate(
     from clipsim.tasks import evaluate
     from clipsim.tasks.evaluate_request import EvaluationRequest, check_models
 
+    report = check_progress(progress)
     request = EvaluationRequest.check(
         data,
         task=task,
@@ -140,7 +145,7 @@ def evaluate(
             stack.enter_context(Embedder(*make_options(name, weights, device, precision, engine, preprocess, *run)))
             for name in names
         ]
-        result = evaluate.run(embedders, request)
+        result = evaluate.run(embedders, request, report)
     issue_warnings(result.warnings)
     return result
 
@@ -154,6 +159,7 @@ def threshold(
     false_alarms: float | None = None,
     templates: Iterable[str] | str = (),
     deduplicate: bool = True,
+    progress: ProgressCallback | None = None,
     model: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,
     device: str = "auto",
@@ -184,7 +190,7 @@ def threshold(
         The share of new positives that pass, at least; from 0 to 1.
     false_alarms
         The share of new negatives that pass, at most; from 0 to 1.
-    templates, deduplicate
+    templates, deduplicate, progress
         As for `clipsim.rank`.
     model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`.
@@ -217,6 +223,7 @@ def threshold(
             false_alarms=false_alarms,
             templates=templates,
             deduplicate=deduplicate,
+            progress=progress,
         )
 
 

@@ -1,17 +1,19 @@
 """Images and texts as Python names them → `Session`, with a method for each task.
 
 - `base`: the model that stays loaded, closing, pickling
+- `encoding`: vectors and the cosines of pairs, as arrays
 - `ranking`: images against texts
 - `collections`: search, duplicates, overview, embed
 - `measuring`: evaluate, threshold
 """
 
 from clipsim.session.collections import CollectionMethods
+from clipsim.session.encoding import EncodingMethods
 from clipsim.session.measuring import MeasuringMethods
 from clipsim.session.ranking import RankingMethods
 
 
-class Session(RankingMethods, CollectionMethods, MeasuringMethods):
+class Session(EncodingMethods, RankingMethods, CollectionMethods, MeasuringMethods):
     """A model that stays loaded, with a method for each task; `clipsim.open` makes one.
 
     A context manager, which closes the cache of vectors. Threads may share it. It pickles as its options, and the copy

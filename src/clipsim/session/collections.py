@@ -15,6 +15,7 @@ from clipsim.inputs.sources import Source
 from clipsim.options import check_flag, check_path
 from clipsim.session.base import SessionBase, finish
 from clipsim.tasks.arguments import ImageInputs, WeightedImages, WeightedTexts
+from clipsim.tasks.progress import ProgressCallback, check_progress
 from clipsim.tasks.rank import NOTHING_USABLE
 
 
@@ -43,6 +44,7 @@ class CollectionMethods(SessionBase):
         after: str | date | None = None,
         before: str | date | None = None,
         unique: bool = False,
+        progress: ProgressCallback | None = None,
     ) -> clipsim.SearchResult:
         """Find the images that are nearest to each text and each image.
 
@@ -70,6 +72,8 @@ class CollectionMethods(SessionBase):
             "2019-06-15 14:30". An image without EXIF's DateTimeOriginal has the time of its file.
         unique
             Whether one of several copies is found, with their number; `duplicates` says what is alike.
+        progress
+            As for `rank`.
 
         Returns
         -------
@@ -92,6 +96,7 @@ class CollectionMethods(SessionBase):
         from clipsim.tasks import search
         from clipsim.tasks.search_targets import find_targets
 
+        report = check_progress(progress)
         names = NameFilter.of(include, exclude)
         chosen = names if names.include or names.exclude else None
         request = search.SearchRequest.check(
@@ -114,11 +119,17 @@ class CollectionMethods(SessionBase):
             unique=unique,
             deduplicate=deduplicate,
         )
-        result = search.run(self.embedder, request)
+        result = search.run(self.embedder, request, report)
         return finish(result, result.searched if result.queries else 0)
 
     def duplicates(
-        self, where: ImageInputs, *, min_similarity: float | None = None, pixels: bool = True, exact_files: bool = False
+        self,
+        where: ImageInputs,
+        *,
+        min_similarity: float | None = None,
+        pixels: bool = True,
+        exact_files: bool = False,
+        progress: ProgressCallback | None = None,
     ) -> clipsim.DuplicatesResult:
         """Find groups of images that are alike, and which of them are copies by content: re-encoded or resized.
 
@@ -132,6 +143,8 @@ class CollectionMethods(SessionBase):
             Whether small grey copies of two images must fit into each other too.
         exact_files
             Whether only files with the same bytes are found; the model is not needed then.
+        progress
+            As for `rank`.
 
         Returns
         -------
@@ -149,9 +162,13 @@ class CollectionMethods(SessionBase):
         from clipsim.tasks import duplicates, same_files
         from clipsim.tasks.search_targets import find_targets
 
+        report = check_progress(progress)
         check_flag("exact_files", exact_files)
         request = duplicates.DuplicatesRequest(find_targets(where), min_similarity, pixels)
-        result = same_files.run(request.targets) if exact_files else duplicates.run(self.embedder, request)
+        if exact_files:
+            result = same_files.run(request.targets, report)
+        else:
+            result = duplicates.run(self.embedder, request, report)
         return finish(result, result.compared)
 
     def embed(
@@ -169,6 +186,7 @@ class CollectionMethods(SessionBase):
         ray_address: str | None = None,
         actors: int | None = None,
         verify: bool = False,
+        progress: ProgressCallback | None = None,
     ) -> clipsim.EmbedResult:
         """Write the vectors of many images into a folder, or complete what an earlier call began there.
 
@@ -196,6 +214,8 @@ class CollectionMethods(SessionBase):
             The number of Ray's processes on this machine.
         verify
             Whether every file of the folder is read to find damage, rather than those that have changed.
+        progress
+            As for `rank`.
 
         Returns
         -------
@@ -216,12 +236,13 @@ class CollectionMethods(SessionBase):
         from clipsim.inputs.expand import make_collection
         from clipsim.tasks import embed
 
+        report = check_progress(progress)
         sources = make_collection(images, NameFilter.of(include, exclude), captions=captions)
         output = check_path("output", output)
         request = embed.EmbedRequest(
             sources, output, captions, dtype, shard_size, overwrite, runner, ray_address, actors, verify
         )
-        result = embed.run(self.embedder, request)
+        result = embed.run(self.embedder, request, report)
         if result.images == 0:
             raise NoInputError(f"{NOTHING_USABLE}; errors.jsonl in {output} says why")
         issue_warnings(result.warnings)
@@ -237,6 +258,7 @@ class CollectionMethods(SessionBase):
         seed: int = 0,
         include: Iterable[str] | str = (),
         exclude: Iterable[str] | str = (),
+        progress: ProgressCallback | None = None,
     ) -> clipsim.OverviewResult:
         """Say what a collection holds: groups of images that are alike, typical images, and the words that fit them.
 
@@ -254,6 +276,8 @@ class CollectionMethods(SessionBase):
             Where the search for groups starts; the same images and seed give the same groups.
         include, exclude
             Patterns of the names of the images that are looked at, and of those that are not.
+        progress
+            As for `rank`.
 
         Returns
         -------
@@ -270,8 +294,9 @@ class CollectionMethods(SessionBase):
         from clipsim.tasks import overview
         from clipsim.tasks.search_targets import find_targets
 
+        report = check_progress(progress)
         names = NameFilter.of(include, exclude)
         targets = find_targets(where, names if names.include or names.exclude else None)
         request = overview.OverviewRequest.check(targets, groups=groups, texts=texts, templates=templates, seed=seed)
-        result = overview.run(self.embedder, request)
+        result = overview.run(self.embedder, request, report)
         return finish(result, result.images)

@@ -11,6 +11,7 @@ from clipsim.errors import issue_warnings
 from clipsim.inputs.arguments import make_sources
 from clipsim.session.base import SessionBase
 from clipsim.tasks.arguments import ImageInputs
+from clipsim.tasks.progress import ProgressCallback, check_progress
 
 
 class MeasuringMethods(SessionBase):
@@ -37,6 +38,7 @@ class MeasuringMethods(SessionBase):
         seed: int = 0,
         include: Iterable[str] | str = (),
         exclude: Iterable[str] | str = (),
+        progress: ProgressCallback | None = None,
     ) -> clipsim.EvaluationResult:
         """Measure this model on labelled images.
 
@@ -58,6 +60,7 @@ class MeasuringMethods(SessionBase):
         from clipsim.tasks import evaluate
         from clipsim.tasks.evaluate_request import EvaluationRequest
 
+        report = check_progress(progress)
         request = EvaluationRequest.check(
             data,
             task=task,
@@ -78,7 +81,7 @@ class MeasuringMethods(SessionBase):
             include=include,
             exclude=exclude,
         )
-        result = evaluate.run([self.embedder], request)
+        result = evaluate.run([self.embedder], request, report)
         issue_warnings(result.warnings)
         return result
 
@@ -92,6 +95,7 @@ class MeasuringMethods(SessionBase):
         false_alarms: float | None = None,
         templates: Iterable[str] | str = (),
         deduplicate: bool = True,
+        progress: ProgressCallback | None = None,
     ) -> clipsim.ThresholdResult:
         """Find the cosine from which on an image counts as showing a text, with a promise about new images.
 
@@ -99,7 +103,7 @@ class MeasuringMethods(SessionBase):
         ----------
         texts, positives, negatives, recall, false_alarms
             As for `clipsim.threshold`.
-        templates, deduplicate
+        templates, deduplicate, progress
             As for `rank`.
 
         Returns
@@ -114,11 +118,12 @@ class MeasuringMethods(SessionBase):
         """
         from clipsim.tasks import threshold
 
+        report = check_progress(progress)
         matching = list(make_sources(positives, "positives"))
         others = make_sources(negatives, "negatives", first=len(matching))
         request = threshold.ThresholdRequest.check(
             texts, matching, others, templates, recall, false_alarms, deduplicate=deduplicate
         )
-        result = threshold.run(self.embedder, request)
+        result = threshold.run(self.embedder, request, report)
         issue_warnings(result.warnings)
         return result

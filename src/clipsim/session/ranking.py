@@ -13,6 +13,7 @@ from clipsim.results.rank import RankResult
 from clipsim.session.base import SessionBase, finish
 from clipsim.tasks import rank as rank_task
 from clipsim.tasks.arguments import ImageInputs
+from clipsim.tasks.progress import ProgressCallback, check_progress
 from clipsim.tasks.rank import RankRequest
 
 
@@ -29,6 +30,7 @@ class RankingMethods(SessionBase):
         thresholds: tasks.Thresholds | None = None,
         deduplicate: bool = True,
         on_error: OnError | None = None,
+        progress: ProgressCallback | None = None,
     ) -> RankResult:
         """Score every image against every text.
 
@@ -52,6 +54,9 @@ class RankingMethods(SessionBase):
         on_error
             What becomes of images that cannot be used, as for `clipsim.open`; None for what the session was opened
             with.
+        progress
+            Called with a `clipsim.Progress` as the work goes on: the `stage`, and how many of its parts are `done`, of
+            `total` or None. What it raises ends the work.
 
         Returns
         -------
@@ -73,6 +78,7 @@ class RankingMethods(SessionBase):
         ImageError
             An image cannot be used, and `on_error` is "raise".
         """
+        report = check_progress(progress)
         request = RankRequest.check(
             list(make_sources(images)),
             texts,
@@ -82,7 +88,7 @@ class RankingMethods(SessionBase):
             deduplicate=deduplicate,
             on_error=on_error,
         )
-        result = rank_task.run(self.embedder, request)
+        result = rank_task.run(self.embedder, request, report)
         return finish(result, len(result.scores))
 
     def rank_batches(
@@ -94,6 +100,7 @@ class RankingMethods(SessionBase):
         thresholds: tasks.Thresholds | None = None,
         deduplicate: bool = True,
         on_error: OnError | None = None,
+        progress: ProgressCallback | None = None,
     ) -> Iterator[RankResult]:
         """Score images against texts, a batch at a time, in memory that does not grow with their number.
 
@@ -103,7 +110,7 @@ class RankingMethods(SessionBase):
         ----------
         images
             As for `rank`; an iterable is read as its images are needed.
-        texts, templates, thresholds, deduplicate, on_error
+        texts, templates, thresholds, deduplicate, on_error, progress
             As for `rank`.
 
         Yields
@@ -116,11 +123,12 @@ class RankingMethods(SessionBase):
         UsageError, TextError, DataError, ImageError
             As `rank` does.
         """
+        report = check_progress(progress)
         request = RankRequest.check(
             make_sources(images), texts, templates, None, thresholds, deduplicate=deduplicate, on_error=on_error
         )
         warned = False
-        with closing(rank_task.stream(self.embedder, request)) as batches:
+        with closing(rank_task.stream(self.embedder, request, report)) as batches:
             for batch in batches:
                 result = rank_task.make_result(self.embedder, request, batch)
                 if not warned:

@@ -1,6 +1,7 @@
 """One module a command: a request → its result; nothing is parsed and nothing printed.
 
 - `progress`: how far any of them is; `arguments` what a Python caller may pass
+- `encode`: images and texts → their vectors, and the cosines of pairs
 - `rank`: texts and images → scores
 - `search`: queries → the nearest images; `search_targets` is what is searched, `search_vectors` how,
   `search_copies` finds copies

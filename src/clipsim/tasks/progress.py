@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from clipsim.errors import Failure
+from clipsim.errors import Failure, UsageError
 
 
 @dataclass(frozen=True)
@@ -30,3 +30,12 @@ ProgressCallback = Callable[[Progress], None]
 
 def ignore_progress(_: Progress) -> None:
     """Do nothing."""
+
+
+def check_progress(progress: ProgressCallback | None) -> ProgressCallback:
+    """What is called with each step: the caller's function, or nothing. Raises UsageError for what cannot be called."""
+    if progress is None:
+        return ignore_progress
+    if not callable(progress):
+        raise UsageError("not a function that takes a clipsim.Progress", parameter="progress", value=progress)
+    return progress

@@ -235,12 +235,21 @@ def make_result(embedder: Embedder, request: RankRequest, batch: RankBatch) -> R
     )
 
 
-def make_text_vectors(embedder: Embedder, texts: Sequence[str], templates: Sequence[str] = ()) -> TextVectors:
+def make_text_vectors(
+    embedder: Embedder,
+    texts: Sequence[str],
+    templates: Sequence[str] = (),
+    progress: ProgressCallback = ignore_progress,
+) -> TextVectors:
     """M texts, each averaged over the templates → their vectors, a few blocks at a time."""
     step = TEXT_BLOCKS * max(1, embedder.batch_size // max(1, len(templates)))  # whole blocks of `embed_texts`
-    return join_vectors(
-        embedder.embed_texts(texts[start : start + step], templates) for start in range(0, len(texts), step)
-    )
+
+    def blocks() -> Iterator[TextFeatures]:
+        for start in range(0, len(texts), step):
+            yield embedder.embed_texts(texts[start : start + step], templates)
+            progress(Progress("encoding texts", min(start + step, len(texts)), len(texts)))
+
+    return join_vectors(blocks())
 
 
 def join_vectors(blocks: Iterable[TextFeatures]) -> TextVectors:

@@ -44,6 +44,17 @@ def cosine(text_vectors: Vectors, image_vectors: Vectors) -> Vectors:
     return np.clip(similarity, -1.0, 1.0).astype(np.float32)
 
 
+def pair_cosines(vectors: Vectors, others: Vectors) -> NDArray[np.float32]:
+    """(n, d) and (n, d) unit vectors → (n,) cosines in [-1, 1], row by row; summed in float64 as `cosine` does.
+
+    >>> pair_cosines(np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32)[::-1]).tolist()
+    [0.0, 0.0]
+    """
+    similarity = np.einsum("ij,ij->i", vectors.astype(np.float64), others.astype(np.float64))
+    cosines: NDArray[np.float32] = np.clip(similarity, -1.0, 1.0).astype(np.float32)
+    return cosines
+
+
 def probabilities(
     similarity: Vectors, *, head: str, logit_scale: float, logit_bias: float | None = None
 ) -> NDArray[np.float64] | None:
