@@ -1,14 +1,16 @@
-"""`clipsim embed`, the hand-written loop, decoding alone and the model alone on the same pictures → pictures a second.
+"""`clipsim embed` and `rank`, the usual loop, decoding alone and the model alone on the same pictures → their rates.
 
 `python -m benchmarks.embed [--pictures N] [--size 640x480] [--runs N] [--sides SIDE …] [--growth]`. Each side runs as a
-fresh process, in turn; its clock starts when the model has run, and the figures are medians. Decoding and the model
-share the cores: embedding cannot take less than both together where each alone keeps all cores busy. `--growth`
-compares the peak memory of embedding 2,000 and 20,000 small pictures with the bundled model instead.
+fresh process, in turn; its clock starts when the model has run (that of `rank`, when the first batch is written), and
+the figures are medians. Decoding and the model share the cores: embedding cannot take less than both together where
+each alone keeps all cores busy. `--growth` compares the peak memory of embedding 2,000 and 20,000 small pictures with
+the bundled model instead.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import shutil
@@ -24,9 +26,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.bench import BATCH, HERE
-from benchmarks.make_inputs import ARCHITECTURE, make_elsewhere, make_pictures, make_weights
+from benchmarks.make_inputs import ARCHITECTURE, TEXTS, make_elsewhere, make_pictures, make_weights
 
-SIDES = ("by hand", "decoding alone", "model alone, torch", "embed, torch", "model alone, onnx", "embed, onnx")
+ENGINES = ("torch", "onnx")
+SIDES = ("by hand", "decoding alone", *(f"{part}, {e}" for e in ENGINES for part in ("model alone", "embed", "rank")))
 
 
 class Clock:
@@ -143,6 +146,44 @@ def run_embed(weights: str, paths: list[str], output: Path, engine: str) -> tupl
     return seconds, np.concatenate([block.vectors for block in Dataset(output / "out").blocks()])
 
 
+class TimedBytes(io.RawIOBase):
+    """The standard output of results, which are not kept: a clock runs from the first write to the last."""
+
+    def __init__(self) -> None:
+        self.lines = self.first_lines = 0
+        self.seconds: dict[str, float] = {}
+        self._clock: Clock | None = None
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Count the lines, and note how long they took since the first ones."""
+        data = bytes(data)
+        self.lines += data.count(b"\n")
+        if self._clock is None:
+            self._clock, self.first_lines = Clock(), self.lines
+        self.seconds = self._clock.stop()
+        return len(data)
+
+
+def run_rank(weights: str, paths: list[str], engine: str) -> dict[str, float]:
+    """`clipsim rank --format jsonl`, from the first batch that it writes to the last. Seconds, for all pictures."""
+    from clipsim.cli.app import command_line
+
+    command = ["rank", *paths, "-m", ARCHITECTURE, "--weights", weights, "--device", "cpu", "--engine", engine]
+    command += [*(part for text in TEXTS for part in ("-t", text)), "--batch-size", str(BATCH)]
+    output, stdout = TimedBytes(), sys.stdout
+    sys.stdout = io.TextIOWrapper(io.BufferedWriter(output), encoding="utf-8")
+    try:
+        command_line()([*command, "--no-cache", "--format", "jsonl"], prog_name="clipsim", standalone_mode=False)
+    finally:
+        sys.stdout = stdout
+    timed = output.lines - BATCH  # the first ones came before the clock
+    return {kind: seconds * len(paths) / timed for kind, seconds in output.seconds.items()}
+
+
 def run_side(side: str, weights: str, folder: str, count: int) -> None:
     """Run one side in this process, and print what it took and where its vectors are."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line sets it
@@ -157,6 +198,8 @@ def run_side(side: str, weights: str, folder: str, count: int) -> None:
             seconds, vectors = run_by_hand(weights, paths, Path(output))
         elif side.startswith("model"):
             seconds, vectors = run_model_alone(weights, paths, engine)
+        elif side.startswith("rank"):
+            seconds = run_rank(weights, paths, engine)
         else:
             seconds, vectors = run_embed(weights, paths, Path(output), engine)
         rates = {kind: len(paths) / value for kind, value in seconds.items()}
@@ -187,6 +230,7 @@ def compare(options: argparse.Namespace) -> dict[str, tuple[float, float]]:
             found.append((result["wall"], result["cpu"]))
             if steps := ", ".join(f"{step} {spent:.1f} ms" for step, spent in result["steps"].items()):
                 print(f"{side}: {steps} of one thread a picture")
+            if not result["sample"]:
                 continue
             sample = np.array(result["sample"])
             reference = sample if reference is None else reference
@@ -247,14 +291,15 @@ def main() -> None:
     for side, (wall, cpu) in rates.items():
         times = f" ({wall / rates['by hand'][0]:.2f} × by hand)" if "by hand" in rates else ""
         print(f"{side:20} {wall:7.1f} pictures a second{times}, {cpu:6.1f} a core's second")
-    for engine in ("torch", "onnx"):
-        parts = [rates.get(side) for side in (f"embed, {engine}", "decoding alone", f"model alone, {engine}")]
+    for side in (f"{command}, {engine}" for engine in ENGINES for command in ("embed", "rank")):
+        parts = [side, "decoding alone", f"model alone, {side.rpartition(', ')[2]}"]
+        if not rates.keys() >= set(parts):
+            continue
         for kind, (whole, *alone) in zip(
-            ("second", "core's second"), zip(*filter(None, parts), strict=True), strict=False
+            ("second", "core's second"), zip(*(rates[part] for part in parts), strict=True), strict=True
         ):
-            if len(alone) == 2:
-                both = 1 / sum(1 / rate for rate in alone)
-                print(f"{engine}, a {kind}: {whole / min(alone):.2f} of the slower part, {whole / both:.2f} of both")
+            both = 1 / sum(1 / rate for rate in alone)
+            print(f"{side}, a {kind}: {whole / min(alone):.2f} of the slower part, {whole / both:.2f} of both")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """clipsim and what else people run, on the same ViT-B-32 weights, images and texts, in turn → a table of rates.
 
-`python -m benchmarks.peers [--images N] [--runs N] [--python INTERPRETER] [--json]`. Each peer runs as fresh processes,
-in turn with the others: a whole run (start-up, reading, encoding, scores), then the model alone on prepared pixels. A
-peer that the interpreter cannot import is listed with the reason. Peers beside clipsim's own dependencies:
-`pip install sentence-transformers`, `pip install clip-retrieval`, `pip install 'infinity-emb[torch,vision]'`.
+`python -m benchmarks.peers [--images N] [--runs N] [--python [PEER=]INTERPRETER]... [--json]`. Each peer runs as fresh
+processes, in turn with the others: a whole run (start-up, reading, encoding, scores), then the model alone on prepared
+pixels. A peer that its interpreter cannot import is listed with the reason; `--python infinity=PATH` names one for
+those whose names hold "infinity". Peers beside clipsim's own dependencies: `pip install sentence-transformers`,
+`pip install clip-retrieval`, `pip install 'infinity-emb[torch,vision]'`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -182,7 +183,7 @@ def run_clip_retrieval(inputs: Inputs) -> list[list[float]]:
     """clip-retrieval's inference of images; it has no texts of its own to score."""
     import tempfile
 
-    from clip_retrieval.clip_inference import main as inference
+    from clip_retrieval.clip_inference.main import main as inference
 
     with tempfile.TemporaryDirectory() as output:
         source = Path(output) / "images"
@@ -321,9 +322,8 @@ class Figures:
     model_only: list[float] = field(default_factory=list)  # images a second
     reason: str | None = None  # why it did not run
 
-    def measure(self, peers_python: str, peer: Peer, inputs: Inputs) -> None:
-        """Run it once more, whole and the model alone; what is not ours runs in the interpreter of the peers."""
-        python = sys.executable if peer.command else peers_python
+    def measure(self, python: str, peer: Peer, inputs: Inputs) -> None:
+        """Run it once more, whole and the model alone."""
         own = ["-m", "benchmarks.peers", "--inputs", str(inputs.folder), "--images", str(inputs.images)]
         whole = peer.command(inputs) if peer.command else [*own, "--part", "whole", "--peer", peer.name]
         start = time.perf_counter()
@@ -351,6 +351,16 @@ class Figures:
             self.reason = errors[-1].strip() if errors else f"status {process.returncode}"
             return None
         return output, usage.ru_maxrss / 1024
+
+
+def choose_python(peer: Peer, options: Sequence[str]) -> str:
+    """The interpreter of a peer, by the values of `--python`: the last that fits. Scripts of ours run in this one."""
+    chosen = sys.executable
+    for option in () if peer.command else options:
+        name, equals, interpreter = option.rpartition("=")
+        if not equals or name in peer.name:
+            chosen = interpreter
+    return chosen
 
 
 def print_table(results: list[Figures], limit: float, images: int) -> None:
@@ -387,7 +397,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--runs", type=int, default=3, help="of each peer")
     parser.add_argument("--peers", default="", help="only those whose name holds this")
-    parser.add_argument("--python", default=sys.executable, help="the interpreter with the other packages installed")
+    parser.add_argument("--python", action="append", default=[], help="with other packages: [PEER=]INTERPRETER")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--inputs", type=Path, default=HERE / "inputs", help="where weights and images are kept")
     parser.add_argument("--convert", type=Path, help=argparse.SUPPRESS)
@@ -409,11 +419,11 @@ def main() -> None:
         results = [Figures(peer.name) for peer in chosen]
         limits = []
         for _ in range(options.runs):
-            limit = [options.python, "-m", "benchmarks.peers", "--part", "limit"]
+            limit = [sys.executable, "-m", "benchmarks.peers", "--part", "limit"]
             limits.append(float(subprocess.run(limit, check=True, cwd=HERE.parent, stdout=subprocess.PIPE).stdout))
             for peer, result in zip(chosen, results, strict=True):
                 if not result.reason:
-                    result.measure(options.python, peer, inputs)
+                    result.measure(choose_python(peer, options.python), peer, inputs)
         if options.json:
             print(json.dumps({"matrix_limit": limits, "images": options.images, "peers": [asdict(r) for r in results]}))
         else:
