@@ -216,7 +216,7 @@ def call_everything(value: Any, session: clipsim.Session) -> dict[str, Callable[
     """A call a parameter that takes a list."""
     return {
         "images": lambda: session.rank(value, "red"),
-        "texts": lambda: session.rank("red.png", value),
+        "texts": lambda: session.search("red.png", value),
         "templates": lambda: session.rank("red.png", "red", templates=value),
         "where": lambda: session.search(value, "red"),
         "plus": lambda: session.search("red.png", "red", plus=value),

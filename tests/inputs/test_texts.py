@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from clipsim.errors import TextError, UsageError
-from clipsim.inputs.texts import check_templates, clean_texts, fill_templates, read_texts
+from clipsim.inputs.texts import check_templates, clean_labels, clean_texts, fill_templates, read_texts
 
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: text.strip() != "")
 
@@ -154,3 +154,32 @@ def test_a_prompt_file_gives_its_lines(prompts: list[str]) -> None:
         file = Path(folder) / "prompts"
         file.write_bytes("\n".join(prompts).encode())
         assert read_texts(str(file)) == prompts
+
+
+def test_a_mapping_gives_each_label_its_words() -> None:
+    """The label is one of them only where it is written there; one word may stand without a list."""
+    given = clean_labels({"cat ": ["cat", "kitten", "cat"], "pet": "dog", "猫": ("猫",)})
+
+    assert given.labels == ("cat", "pet", "猫")
+    assert given.words == (("cat", "kitten"), ("dog",), ("猫",))
+    assert given.notices == ("blanks removed around: 'cat '", "'cat': given more than once, counted once: 'cat'")
+    assert clean_labels({"cat": ["cat"], "dog": "dog"}).words is None
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ({"cat": [], "dog": "dog"}, "texts: the label 'cat' has no words"),
+        ({"cat": ["a", " "]}, "texts['cat']: number 2 is empty"),
+        ({"cat": 0.5}, "texts['cat']: not a string or a list of strings, but float"),
+        ({"cat": {"a": "b"}}, "texts['cat']: a mapping (dict), not a list; pass one of its values, such as"),
+        ({3: "cat"}, "texts: number 1 is 3, not a string"),
+        ({"": "cat"}, "texts: number 1 is empty"),
+        ({"cat": "a", " cat": "b"}, "texts: the label 'cat' is given twice"),
+    ],
+)
+def test_mappings_that_are_refused(texts: object, message: str) -> None:
+    """With the label that is wrong."""
+    with pytest.raises(UsageError) as caught:
+        clean_labels(texts)
+    assert str(caught.value).startswith(message)

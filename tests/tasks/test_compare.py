@@ -56,6 +56,14 @@ def test_equal_rankings_differ_in_nothing(tmp_path: Path) -> None:
     assert (change.largest, change.mean, change.best) == (0, 0, ())
 
 
+def test_other_words_of_a_label_are_told() -> None:
+    """The texts are called alike and are not the same."""
+    plain = clipsim.rank("data", ["red", "blue"])
+    for texts, differ in (({"red": ["red", "crimson"], "blue": "blue"}, True), ({"red": "red", "blue": "blue"}, False)):
+        result = clipsim.compare(plain, clipsim.rank("data", texts))
+        assert ("the words of some texts differ" in result.warnings) is differ
+
+
 def test_none_is_a_best_text_too() -> None:
     """An image that lost its best text to a threshold has changed."""
     record = clipsim.rank("data", ["red", "blue"]).to_dict()

@@ -153,6 +153,29 @@ def test_wordings_are_compared_in_pairs() -> None:
     assert alone.results[0].metrics == result.results[1].metrics
 
 
+def test_a_label_may_have_several_words(tmp_path: Path) -> None:
+    """By a mapping or a file; the first is shown, and the numbers are those of `rank` with the same mapping."""
+    labels = {"red": ["crimson", "red"], "green": "green", "blue": ["navy", "blue"]}
+    (tmp_path / "l.csv").write_text("red,crimson|red\ngreen,green\nblue,navy|blue\n")
+    result = clipsim.evaluate("data", labels=labels)
+    words = {own[0]: own for own in (["crimson", "red"], ["green"], ["navy", "blue"])}
+    ranked = clipsim.rank("data", words)
+
+    assert result.data.labels == ranked.texts == ("crimson", "green", "navy")
+    assert result.to_dict()["data"]["words"] == [["crimson", "red"], ["green"], ["navy", "blue"]]
+    truth = [
+        words[own][-1] for own in map(ranked.texts.__getitem__, filter(lambda best: best is not None, ranked.best))
+    ]
+    folders = [Path(image).parent.name for image in ranked.images]
+    assert value_of(result, "top1") == np.mean([a == b for a, b in zip(truth, folders, strict=True)])
+    assert clipsim.evaluate("data", labels="l.csv").results[0].metrics == result.results[0].metrics
+    assert "words" not in clipsim.evaluate("data").to_dict()["data"]
+
+    shown = {"crimson": "crimson", "green": "green", "navy": "navy"}
+    plain = clipsim.evaluate("data", labels=dict(zip(("red", "green", "blue"), shown, strict=True)))
+    assert clipsim.evaluate("data", labels=labels, baseline=plain).comparisons
+
+
 def test_the_imagenet_set_has_its_80_templates() -> None:
     """They come from the installed open_clip."""
     result = clipsim.evaluate("data", template_sets=["imagenet"], truncate=True)

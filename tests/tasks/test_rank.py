@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from conftest import Machine
 
+import clipsim
 from clipsim.embedding.embedder import Embedder
 from clipsim.errors import NoInputError
 from clipsim.inputs.arguments import make_sources
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.tasks.progress import Progress
 from clipsim.tasks.rank import RankRequest, make_text_vectors, run, score
+from clipsim.vectors.similarity import unit_rows
 
 
 @pytest.fixture
@@ -76,3 +78,59 @@ def test_no_images() -> None:
     """An empty list is refused before a model is opened."""
     with pytest.raises(NoInputError, match="no images to rank"):
         RankRequest.check([], ["red"])
+
+
+def test_a_label_has_the_mean_of_its_words(embedder: Embedder) -> None:
+    """Of the unit vectors of all its words in all templates, normalised; in whatever blocks they are encoded."""
+    templates = ["a {}", "{} there"]
+    words = {"warm": ("red", "orange", "yellow"), "cold": ("blue",), "red": ("red",)}
+    with embedder:
+        labelled = make_text_vectors(embedder, list(words), templates, words=list(words.values()))
+        for row, own in enumerate(words.values()):
+            features = unit_rows(embedder.embed_texts(own, templates).features).astype(np.float64)
+            mean = features.reshape(-1, features.shape[-1]).mean(axis=0)
+            assert np.allclose(labelled.vectors[row], mean / np.linalg.norm(mean), atol=1e-6)
+        plain = make_text_vectors(embedder, ["blue", "red"], templates)
+        assert np.array_equal(labelled.vectors[1:], plain.vectors)
+
+        many = [(f"number {number}", f"red {number}", "blue") for number in range(100)]
+        labels = [own[0] for own in many]
+        alone = [make_text_vectors(embedder, [own[0]], words=[own]).vectors[0] for own in many]
+        assert np.allclose(make_text_vectors(embedder, labels, words=many).vectors, alone, atol=1e-6)
+
+
+def test_words_that_are_one_to_the_model(embedder: Embedder, colours: Path) -> None:
+    """They count once in a label; labels of the same words, in any order, are one label."""
+    texts = {"a": ["Red", "red", "blue"], "b": ["blue", "red"], "c": ["green"]}
+    request = RankRequest.check(list(make_sources(str(colours))), texts)
+    with embedder:
+        result = run(embedder, request)
+        simple = run(embedder, RankRequest.check(request.sources, {"a": ["red", "blue"], "c": "green"}))
+        kept = run(embedder, RankRequest.check(request.sources, texts, deduplicate=False))
+
+    assert result.texts == ("a", "c")
+    assert result.words == (("Red", "red", "blue"), ("green",))
+    assert np.array_equal(result.similarity, simple.similarity)
+    assert "the same to this model as another word of the label, counted once: 'red'" in result.warnings
+    assert "the same text to this model, counted once: 'a' and 'b'" in result.warnings
+    assert kept.texts == ("a", "b", "c")
+
+
+def test_results_name_the_labels_and_hold_the_words(colours: Path) -> None:
+    """In the record and in JSON, which has no words where every text is its own."""
+    texts = {"warm": ["red", "orange"], "cold": ["blue", "navy"]}
+    result = clipsim.rank(str(colours), texts, sort_by="cold", model="clipsim-mini")
+
+    assert result.texts == ("warm", "cold")
+    assert result.similarity[1].tolist() == sorted(result.similarity[1].tolist(), reverse=True)
+    assert result.to_dict()["words"] == [["red", "orange"], ["blue", "navy"]]
+    assert result.to_rows()[0]["text"] == "warm"
+    assert hash(result) is not None
+    plain = clipsim.rank(str(colours), {"red": "red", "blue": ["blue"]}, model="clipsim-mini")
+    assert plain == clipsim.rank(str(colours), ["red", "blue"], model="clipsim-mini")
+    assert "words" not in plain.to_dict()
+    with clipsim.open("clipsim-mini", batch_size=1) as session:
+        batches = list(session.rank_batches(str(colours), texts))
+    assert {batch.words for batch in batches} == {result.words}
+    parts = np.concatenate([batch.similarity for batch in batches], axis=1)
+    assert np.allclose(np.sort(parts), np.sort(result.similarity), atol=1e-6)

@@ -106,6 +106,26 @@ def test_thresholds_hold_for_their_model_templates_and_texts(make_model: MakeMod
         save_thresholds(clipsim.threshold("red", "reds", recall=0.9), "t.json")
 
 
+def test_thresholds_hold_for_their_words() -> None:
+    """A threshold of a label with several words records them, and is refused with others."""
+    warm = {"warm": ["red", "orange"]}
+    found = clipsim.threshold(warm | {"red": "red"}, "reds", recall=0.9)
+    save_thresholds(found, "t.json")
+    saved = json.loads(Path("t.json").read_text())["thresholds"]
+
+    assert [entry.get("words") for entry in saved] == [["red", "orange"], None]
+    ranked = clipsim.rank("reds", {"warm": ["orange", "red"], "red": "red"}, thresholds="t.json")
+    assert ranked.thresholds == tuple(entry["threshold"] for entry in saved)
+    assert clipsim.rank("reds", "red", thresholds="t.json").thresholds == ranked.thresholds[1:]
+    for texts in ("warm", {"warm": "red"}, {"warm": ["red", "orange", "pink"]}):
+        with pytest.raises(DataError, match=r"the threshold of 'warm' was found with other words \('orange', 'red'\)"):
+            clipsim.rank("reds", texts, thresholds="t.json")
+    with pytest.raises(DataError, match="'red' was found with other words"):
+        clipsim.rank("reds", {"red": ["red", "crimson"]}, thresholds="t.json")
+    with pytest.raises(DataError, match="'warm' was found with other words"):
+        clipsim.search("reds", "warm", thresholds="t.json")
+
+
 def test_thresholds_of_another_precision_are_refused() -> None:
     """What fp32 computed is not what fp16 computes."""
     value = clipsim.threshold("red", "reds", recall=0.9).to_dict() | {"precision": "fp16"}

@@ -14,7 +14,7 @@ from clipsim.inputs.sources import Source
 from clipsim.options import ModelOptions, OnError, RunOptions, make_options
 from clipsim.results.rank import RankResult
 from clipsim.session import Session
-from clipsim.tasks.arguments import ImageInputs, WeightedImages, WeightedTexts
+from clipsim.tasks.arguments import ImageInputs, TextInputs, WeightedImages, WeightedTexts
 from clipsim.tasks.progress import ProgressCallback
 
 
@@ -112,7 +112,7 @@ class OneCall(Session):
 
 def rank(
     images: ImageInputs,
-    texts: Iterable[str] | str,
+    texts: TextInputs,
     *,
     templates: Iterable[str] | str = (),
     sort_by: str | None = None,

@@ -12,9 +12,10 @@ from clipsim import tasks
 from clipsim.api.calls import OneCall
 from clipsim.embedding.embedder import Embedder
 from clipsim.errors import issue_warnings
+from clipsim.inputs.label_words import LabelWords
 from clipsim.inputs.lists import as_list
 from clipsim.options import OnError, make_options
-from clipsim.tasks.arguments import ImageInputs
+from clipsim.tasks.arguments import ImageInputs, TextInputs
 from clipsim.tasks.progress import ProgressCallback, check_progress
 
 ModelNames = Iterable[str | os.PathLike[str] | None] | str | os.PathLike[str] | None
@@ -29,7 +30,7 @@ def evaluate(
     label_column: str | None = None,
     caption_column: str | None = None,
     root: str | os.PathLike[str] | None = None,
-    labels: str | os.PathLike[str] | None = None,
+    labels: LabelWords | str | os.PathLike[str] | None = None,
     templates: Iterable[str] | str = (),
     template_sets: tasks.TemplateSets | None = None,
     none: str | None = None,
@@ -70,7 +71,8 @@ def evaluate(
     root
         The folder of a table's paths.
     labels
-        A file with the text of each class.
+        A file with the text of each class, or a mapping of classes to their text or texts. A class with several has
+        one vector, the mean of theirs, and the first of them as its label.
     templates
         Texts with a `{}` into which each text is put.
     template_sets
@@ -151,7 +153,7 @@ def evaluate(
 
 
 def threshold(
-    texts: Iterable[str] | str,
+    texts: TextInputs,
     positives: ImageInputs,
     negatives: ImageInputs = (),
     *,
@@ -181,7 +183,7 @@ def threshold(
     Parameters
     ----------
     texts
-        What an image is to show.
+        What an image is to show; or a mapping of labels to the words of each, as for `clipsim.rank`.
     positives
         Images that show the texts, as `clipsim.rank` takes them.
     negatives

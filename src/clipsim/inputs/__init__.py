@@ -10,5 +10,5 @@
 - `lists`: what a Python caller passed where a list is meant → its elements
 - `rows`: CSV, TSV, JSON lines and Parquet → their rows
 - `texts`: texts, templates, and the files they are read from
-- `labelled`, `labelled_layouts`: labelled or captioned images, in any layout
+- `labelled`, `labelled_layouts`: labelled or captioned images, in any layout; `label_words`: the words of their classes
 """

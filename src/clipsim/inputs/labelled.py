@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from clipsim.errors import DataError, Failure, Setting, UsageError, printable, quote_some
+from clipsim.errors import DataError, Failure, Setting, UsageError, printable
 from clipsim.inputs.captions import CAPTION_COLUMNS, find_metadata
 from clipsim.inputs.expand import identify_name
+from clipsim.inputs.label_words import Words, describe_labels, find_label_words, merge_labels
 from clipsim.inputs.labelled_layouts import (
     LABEL_COLUMNS,
     Columns,
@@ -24,18 +23,17 @@ from clipsim.inputs.labelled_layouts import (
 )
 from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.rows import IMAGE_COLUMNS, choose_column, read_table
-from clipsim.inputs.texts import is_text, parse_json, read_text
 
 TASKS = ("auto", "classify", "retrieve", "pairs")
 CLASSIFY, RETRIEVE = "classify", "retrieve"
-_SPLITS = frozenset(("train", "training", "val", "valid", "validation", "dev", "test"))
 
 
 @dataclass(frozen=True)
 class LabelledData:
     """Images with a label each, or with captions; paths as they are to be opened.
 
-    `labels` are the texts to choose from, in order, without the label of none; `failures` are the unusable rows.
+    `labels` are the texts to choose from, in order, without the label of none; `words` is what each of them stands for,
+    None where each is its own only word; `failures` are the unusable rows.
     """
 
     layout: str
@@ -44,21 +42,23 @@ class LabelledData:
     labels: tuple[str, ...]
     failures: tuple[Failure, ...]
     notices: tuple[str, ...]
+    words: tuple[Words, ...] | None = None
 
 
 @dataclass(frozen=True)
 class LabelledRequest:
     """Which labelled data to read, and how; checked before anything is opened.
 
-    `none` is the label of images that fit no label; `labels` is a file that gives the text of each label; of the images
-    only those are taken whose names `chosen` accepts. Raises UsageError for what contradicts itself.
+    `none` is the label of images that fit no label; `labels` is a file or a mapping that gives the words of each
+    class; of the images only those are taken whose names `chosen` accepts. Raises UsageError for what contradicts
+    itself.
     """
 
     path: str
     task: str = "auto"
     columns: Columns = field(default_factory=Columns)
     root: str | None = None
-    labels: str | None = None
+    labels: str | Mapping[str, Words] | None = None
     none: str | None = None
     chosen: NameFilter = field(default_factory=NameFilter)
 
@@ -180,100 +180,24 @@ def _read_metadata(request: LabelledRequest) -> Reading | None:
 
 
 def _with_labels(request: LabelledRequest, reading: Reading) -> LabelledData:
-    """Give every class its text, and find the labels to choose from."""
-    texts = dict(reading.classes)  # class → text, also of classes without images
-    notices = list(reading.notices)
-    nothing = {name for name, text in texts.items() if request.none in (name, text)}
+    """Give every class its words, and find the labels to choose from."""
+    classes: dict[str, Words] = {name: (text,) for name, text in reading.classes.items()}
+    nothing = {name for name, text in reading.classes.items() if request.none in (name, text)}
     if request.none is not None and not nothing:
         raise UsageError("not one of the labels", parameter="none", value=request.none)
     if request.labels is not None:
-        texts = read_label_texts(Path(request.labels), [name for name in texts if name not in nothing])
-    texts |= dict.fromkeys(nothing, request.none or "")
-    labels, merged = merge_labels([text for text in texts.values() if text != request.none])
-    notices += merged
+        classes = find_label_words(request.labels, [name for name in classes if name not in nothing])
+    none = (request.none or "",)
+    classes |= dict.fromkeys(nothing, none)
+    merged = merge_labels([own for own in classes.values() if own != none])
+    labels = merged.labels
     if not labels:
         raise DataError(f"{printable(request.path)}: there is no label but '{printable(str(request.none), 40)}'")
-    images = tuple(replace(image, label=texts[image.label]) for image in reading.images if image.label)
+    images = tuple(replace(image, label=classes[image.label][0]) for image in reading.images if image.label)
     empty = set(labels) - {image.label for image in images}
-    notices += _notices([label for label in labels if label in empty], labels)
-    return LabelledData(reading.layout, CLASSIFY, images, tuple(labels), reading.failures, tuple(notices))
-
-
-def _notices(empty: Sequence[str], labels: Sequence[str]) -> list[str]:
-    notices = []
-    if empty:
-        notices.append(f"no image has the label {quote_some(empty)}; it can still be predicted")
-    if 2 * sum(map(looks_like_id, labels)) > len(labels):
-        notices.append(f"the labels look like ids: {quote_some(labels[:3])}; map them to words with labels=FILE")
-    if {label.lower() for label in labels} <= _SPLITS:
-        notices.append("the labels look like the splits of a data set; give one of the folders instead")
-    return notices
-
-
-# No run of three letters that is not merely the word for a class: "0", "n01440764", "class 12", "c3".
-_ID = re.compile(r"(?:class|label|cat|category|id|cls|c|n)?[\W_]*\d[\W_\da-f]*|[0-9a-f]{8,}", re.IGNORECASE)
-_HEADER = frozenset(("class", "folder", "label", "id", "name", "wnid", "synset"))
-
-
-def read_label_texts(path: Path, needed: Sequence[str]) -> dict[str, str]:
-    """A file's text for each class, in the file's order: a JSON object, or lines of a class, a tab or comma, a text.
-
-    Only the first tab or comma of a line divides it, so that a text may have commas. Raises DataError for a file that
-    cannot be read, and for one without the text of a class that is needed.
-    """
-    label_file = printable(str(path))
-    text = read_text(path)
-    pairs = (
-        _object(parse_json(text, label_file), label_file)
-        if path.suffix.lower() == ".json"
-        else _lines(text, label_file)
+    notices = (
+        *reading.notices,
+        *merged.notices,
+        *describe_labels([label for label in labels if label in empty], labels),
     )
-    label_texts: dict[str, str] = {}
-    for number, (name, label) in enumerate(pairs):
-        if number == 0 and name.lower() in _HEADER and name not in needed:
-            continue
-        if not is_text(label) or not label.strip():
-            raise DataError(f"{label_file}: the class '{printable(name, 40)}' has no text")
-        label_texts[name] = label.strip()
-    if missing := [name for name in needed if name not in label_texts]:
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise DataError(f"{label_file}: no text for the class '{printable(missing[0], 40)}'{more}")
-    return label_texts
-
-
-def merge_labels(labels: Iterable[str]) -> tuple[list[str], list[str]]:
-    """The labels without repetition, in order; and a notice of those that several classes have.
-
-    >>> merge_labels(["crane", "cat", "crane"])
-    (['crane', 'cat'], ["several classes have the label 'crane', and count as one"])
-    """
-    counts = Counter(label.strip() for label in labels)
-    several = [label for label, count in counts.items() if count > 1]
-    notice = f"several classes have the label {quote_some(several)}, and count as one"
-    return list(counts), [notice] if several else []
-
-
-def looks_like_id(label: str) -> bool:
-    """Whether a label is a number or code that says nothing to a model.
-
-    >>> [looks_like_id(label) for label in ("n01440764", "class 3", "17", "cat", "4x4 car", "7 up")]
-    [True, True, True, False, False, False]
-    """
-    return _ID.fullmatch(label.strip()) is not None
-
-
-def _object(value: object, label_file: str) -> list[tuple[str, str]]:
-    if not isinstance(value, dict):
-        raise DataError(f"{label_file}: expected an object of classes and texts")
-    return list(value.items())
-
-
-def _lines(text: str, label_file: str) -> list[tuple[str, str]]:
-    pairs = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            name, separator, label = line.partition("\t" if "\t" in line else ",")
-            if not separator:
-                raise DataError(f"{label_file}: line {number} has no tab or comma between a class and its text")
-            pairs.append((name.strip(), label.strip().removeprefix('"').removesuffix('"')))
-    return pairs
+    return LabelledData(reading.layout, CLASSIFY, images, labels, reading.failures, notices, merged.words)

@@ -7,7 +7,8 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -83,6 +84,61 @@ def clean_texts(texts: object, name: str = "texts", *, deduplicate: bool = True)
     notices = [f"blanks removed around: {quote_some(changed, width=MAX_QUOTED)}"] if changed else []
     notices += [f"given more than once, counted once: {quote_some(repeated, width=MAX_QUOTED)}"] if repeated else []
     return list(counts) if deduplicate else cleaned, notices
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What images are compared with: `labels` as results name them, and the `words` that each of them stands for.
+
+    `words` is None where every label is its own only word; `notices` are what the caller should know.
+    """
+
+    labels: tuple[str, ...]
+    words: tuple[tuple[str, ...], ...] | None
+    notices: tuple[str, ...]
+
+
+def clean_labels(texts: object, name: str = "texts", *, deduplicate: bool = True) -> Labels:
+    """One text, an iterable of texts, or a mapping of labels to the word or the words of each → the labels.
+
+    Texts are cleaned as `clean_texts` does it. The label of a mapping is not one of its own words unless it is among
+    them, and a repeated word of a label counts once.
+
+    Raises UsageError as `clean_texts` does, and for a label twice or without words.
+
+    >>> clean_labels({"cat": ["cat", "kitten"], "dog": "dog"}).words
+    (('cat', 'kitten'), ('dog',))
+    >>> clean_labels(["cat", "dog"]).words is None
+    True
+    """
+    if not isinstance(texts, Mapping):
+        labels, notices = clean_texts(texts, name, deduplicate=deduplicate)
+        return Labels(tuple(labels), None, tuple(notices))
+    labels, notices = clean_texts(list(texts), name, deduplicate=False)
+    if repeated := [label for label, count in Counter(labels).items() if count > 1]:
+        raise UsageError(f"the label {quote_some(repeated[:1], width=MAX_QUOTED)} is given twice", parameter=name)
+    words = []
+    for label, own in zip(labels, texts.values(), strict=True):
+        quoted = printable(label, MAX_QUOTED)
+        cleaned, own_notices = clean_texts(own, f"{name}['{quoted}']")
+        if not cleaned:
+            raise UsageError(f"the label '{quoted}' has no words", parameter=name)
+        words.append(tuple(cleaned))
+        notices += [f"'{quoted}': {notice}" for notice in own_notices]
+    return make_labels(labels, words, notices)
+
+
+def make_labels(labels: Sequence[str], words: Sequence[tuple[str, ...]], notices: Iterable[str] = ()) -> Labels:
+    """Labels and their words, with a notice of the words that several labels have.
+
+    >>> make_labels(["bird", "machine"], [("crane", "bird"), ("crane",)]).notices
+    ("several labels have the word 'crane'",)
+    """
+    counts = Counter(word for own in words for word in own)
+    several = [word for word, count in counts.items() if count > 1]
+    shared = [f"several labels have the word {quote_some(several, width=MAX_QUOTED)}"] if several else []
+    plain = all(own == (label,) for label, own in zip(labels, words, strict=True))
+    return Labels(tuple(labels), None if plain else tuple(words), (*notices, *shared))
 
 
 def _as_unicode(text: str) -> str:

@@ -22,6 +22,7 @@ class DataRecord(ArrayRecord):
 
     `labels` is None where there are captions and `captions` where there are labels; `shared_captions` is how many
     captions another image has too; `chance` is what a random order would score; `skipped` counts rows and images.
+    `words` is what each label stands for, where a label has several words.
     """
 
     layout: str
@@ -32,10 +33,12 @@ class DataRecord(ArrayRecord):
     skipped: int
     shared_captions: int | None
     chance: Mapping[str, float]
+    words: tuple[tuple[str, ...], ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The object "data" of the JSON schema."""
         absent = ("captions", "shared_captions") if self.captions is None else ("labels",)
+        absent = absent if self.words is not None else (*absent, "words")
         return {name: value for name, value in plain_fields(self).items() if name not in absent}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
@@ -45,7 +45,10 @@ class LoadedEvaluation:
 
 @dataclass(frozen=True, eq=False)
 class LoadedRanking:
-    """An earlier result of `rank`; `similarity` is (texts, images), `best` the text of each image or None."""
+    """An earlier result of `rank`; `similarity` is (texts, images), `best` the text of each image or None.
+
+    `words` is what each text stands for.
+    """
 
     model: str
     templates: tuple[str, ...]
@@ -54,15 +57,20 @@ class LoadedRanking:
     similarity: NDArray[np.float64]
     best: tuple[str | None, ...]
     warnings: tuple[str, ...] = ()
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class LoadedThresholds:
-    """A file of thresholds: what they hold for, and the threshold of each text; `entries` is the file's own list."""
+    """A file of thresholds: what they hold for, and the threshold of each text; `entries` is the file's own list.
+
+    `words` has those of the texts that stand for others than themselves.
+    """
 
     model: str
     conditions: Mapping[str, Any]
     thresholds: Mapping[str, float]
+    words: Mapping[str, tuple[str, ...]]
     entries: tuple[Mapping[str, Any], ...]
     warnings: tuple[str, ...] = ()
 
@@ -142,7 +150,8 @@ def _ranking(value: Any) -> LoadedRanking:
     if similarity.shape != (len(texts), len(images)) or len(best) != len(images):
         raise ValueError("scores of other images or texts")
     model, templates = _model_name(value["model"]), _texts(value["templates"])
-    return LoadedRanking(model, templates, texts, images, similarity, best, _warnings(value))
+    words = dict(zip(texts, map(_texts, value.get("words") or [[text] for text in texts]), strict=True))
+    return LoadedRanking(model, templates, texts, images, similarity, best, _warnings(value), words)
 
 
 def _thresholds(value: Any) -> LoadedThresholds:
@@ -151,6 +160,7 @@ def _thresholds(value: Any) -> LoadedThresholds:
         _model_name(value["model"]),
         describe_conditions(value["model"], _text(value["precision"]), _text(value["engine"]), value["templates"]),
         {_text(entry["text"]): _number(entry["threshold"]) for entry in entries},
+        {entry["text"]: _texts(entry["words"]) for entry in entries if "words" in entry},
         tuple(dict(entry) for entry in entries),
         _warnings(value),
     )

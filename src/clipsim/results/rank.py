@@ -72,7 +72,8 @@ class ImageScores(ArrayRecord):
 class RankResult(ModelResult):
     """All images against all texts; what the command line renders, in whichever format.
 
-    `thresholds`, where there are any, holds the cosine that each text must reach to be an image's best.
+    `thresholds`, where there are any, holds the cosine that each text must reach to be an image's best. `words`, where
+    texts stand for several words, holds those of each.
     Records are equal, and hash equally, when all their numbers are equal.
     """
 
@@ -82,6 +83,7 @@ class RankResult(ModelResult):
     texts: tuple[str, ...]
     scores: tuple[ImageScores, ...]
     thresholds: tuple[float, ...] | None = None
+    words: tuple[tuple[str, ...], ...] | None = None
 
     def __repr__(self) -> str:
         """Short, whatever the number of images."""
@@ -140,11 +142,11 @@ class RankResult(ModelResult):
     def _plain_fields(self) -> dict[str, Any]:
         """What the JSON object has of the fields; numbers have seven significant digits, and NaN is null."""
         values: dict[str, Any] = to_plain({**vars(self), "scores": ()})
-        thresholds = values.pop("thresholds")
+        optional = {name: values.pop(name) for name in ("words", "thresholds")}
         del values["scores"]
         shares = self.probabilities
         return values | {
-            **({} if thresholds is None else {"thresholds": thresholds}),
+            **{name: value for name, value in optional.items() if value is not None},
             "images": list(self.images),
             "indices": list(self.indices),
             "similarity": [[plain_number(value) for value in row] for row in self.similarity],

@@ -9,8 +9,9 @@ import clipsim
 from clipsim import tasks
 from clipsim.errors import issue_warnings
 from clipsim.inputs.arguments import make_sources
+from clipsim.inputs.label_words import LabelWords
 from clipsim.session.base import SessionBase
-from clipsim.tasks.arguments import ImageInputs
+from clipsim.tasks.arguments import ImageInputs, TextInputs
 from clipsim.tasks.progress import ProgressCallback, check_progress
 
 
@@ -26,7 +27,7 @@ class MeasuringMethods(SessionBase):
         label_column: str | None = None,
         caption_column: str | None = None,
         root: str | os.PathLike[str] | None = None,
-        labels: str | os.PathLike[str] | None = None,
+        labels: LabelWords | str | os.PathLike[str] | None = None,
         templates: Iterable[str] | str = (),
         template_sets: tasks.TemplateSets | None = None,
         none: str | None = None,
@@ -87,7 +88,7 @@ class MeasuringMethods(SessionBase):
 
     def threshold(
         self,
-        texts: Iterable[str] | str,
+        texts: TextInputs,
         positives: ImageInputs,
         negatives: ImageInputs = (),
         *,

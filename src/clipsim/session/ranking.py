@@ -12,7 +12,7 @@ from clipsim.options import OnError
 from clipsim.results.rank import RankResult
 from clipsim.session.base import SessionBase, finish
 from clipsim.tasks import rank as rank_task
-from clipsim.tasks.arguments import ImageInputs
+from clipsim.tasks.arguments import ImageInputs, TextInputs
 from clipsim.tasks.progress import ProgressCallback, check_progress
 from clipsim.tasks.rank import RankRequest
 
@@ -23,7 +23,7 @@ class RankingMethods(SessionBase):
     def rank(
         self,
         images: ImageInputs,
-        texts: Iterable[str] | str,
+        texts: TextInputs,
         *,
         templates: Iterable[str] | str = (),
         sort_by: str | None = None,
@@ -41,7 +41,8 @@ class RankingMethods(SessionBase):
             mode, RGB arrays of shape (h, w, 3) and type uint8, tensors of that or of the shape (3, h, w), PIL images,
             or `{"bytes": …, "path": …}`.
         texts
-            The texts, which are stripped at both ends.
+            The texts, which are stripped at both ends; or a mapping of labels to the words of each, as in
+            `{"cat": ["cat", "kitten"]}`: the unit vectors of a label's words are averaged.
         templates
             Texts with a `{}`: each text is put into every template, and the unit vectors are averaged.
         sort_by
@@ -94,7 +95,7 @@ class RankingMethods(SessionBase):
     def rank_batches(
         self,
         images: ImageInputs,
-        texts: Iterable[str] | str,
+        texts: TextInputs,
         *,
         templates: Iterable[str] | str = (),
         thresholds: tasks.Thresholds | None = None,

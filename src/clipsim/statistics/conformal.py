@@ -43,7 +43,8 @@ class TextThreshold:
     """A text's threshold: an image passes with at least this cosine.
 
     `expected`, `low` and `high` are the promised share, as it is on average over all sets of `n` images, and its 5th
-    and 95th percentile; `recall` and `false_alarms` are measured on the images given.
+    and 95th percentile; `recall` and `false_alarms` are measured on the images given. `words` are what the text stands
+    for, None where it is its own only word.
     """
 
     text: str
@@ -56,11 +57,13 @@ class TextThreshold:
     high: float
     recall: Estimate
     false_alarms: Estimate | None
+    words: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """One of the "thresholds" of the JSON schema."""
         return {
             "text": self.text,
+            **({} if self.words is None else {"words": list(self.words)}),
             "threshold": self.threshold,
             "promise": {"kind": self.guarantee.kind, "level": self.guarantee.level},
             "n": self.n,

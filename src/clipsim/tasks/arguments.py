@@ -20,5 +20,6 @@ ImageInput: TypeAlias = Union[  # noqa: UP007 (which evaluates where one of them
     str, os.PathLike[str], bytes, BinaryIO, NDArray[np.uint8], Image, Source, Mapping[str, object]
 ]
 ImageInputs: TypeAlias = Iterable[ImageInput] | ImageInput
+TextInputs: TypeAlias = Iterable[str] | Mapping[str, Iterable[str] | str] | str
 WeightedTexts: TypeAlias = Iterable[str] | Mapping[str, float] | str
 WeightedImages: TypeAlias = ImageInputs | Mapping[str, float]

@@ -31,6 +31,8 @@ def run(a: Result, b: Result, *, seed: int = 0) -> CompareResult:
             warnings.append("the models differ: their cosines lie in different ranges, so that only the order compares")
         if first.templates != second.templates:
             warnings.append("the templates differ")
+        if any(set(second.words.get(text, words)) != set(words) for text, words in first.words.items()):
+            warnings.append("the words of some texts differ")
         return CompareResult(
             kind="rank", a=name_a, b=name_b, changes=(compare_rankings(first, second),), warnings=tuple(warnings)
         )

@@ -215,6 +215,7 @@ def make_data_record(
         skipped=skipped,
         shared_captions=None if gallery is None else gallery.shared,
         chance=chance,
+        words=data.words,
     )
 
 

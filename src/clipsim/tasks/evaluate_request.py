@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from clipsim.errors import Setting, UsageError
+from clipsim.inputs.label_words import LabelWords, check_label_words
 from clipsim.inputs.labelled import LabelledRequest
 from clipsim.inputs.labelled_layouts import Columns
 from clipsim.inputs.lists import as_list, check_list
@@ -44,7 +45,7 @@ class EvaluationRequest:
         label_column: str | None = None,
         caption_column: str | None = None,
         root: str | os.PathLike[str] | None = None,
-        labels: str | os.PathLike[str] | None = None,
+        labels: LabelWords | str | os.PathLike[str] | None = None,
         templates: Iterable[str] | str = (),
         template_sets: TemplateSets | None = None,
         none: str | None = None,
@@ -93,8 +94,8 @@ class EvaluationRequest:
                 check_path("data", data),
                 task,
                 Columns(image_column, label_column, caption_column),
-                None if root is None else check_path("root", root),
-                None if labels is None else check_path("labels", labels),
+                _path("root", root),
+                check_label_words(labels) if isinstance(labels, Mapping) else _path("labels", labels),
                 none,
                 NameFilter.of(include, exclude),
             ),
@@ -109,6 +110,10 @@ class EvaluationRequest:
         if task != "auto":
             check_ranks(request, task)
         return request
+
+
+def _path(name: str, value: object) -> str | None:
+    return None if value is None else check_path(name, value)
 
 
 def check_models(names: Sequence[object], weights: object) -> None:

@@ -77,9 +77,9 @@ class TaskRun(ABC):
         yield
         self.seconds += time.perf_counter() - begun - (self.embedder.seconds_loading - waited)
 
-    def embed(self, texts: Sequence[str]) -> TextVectors:
-        """Texts → unit vectors, averaged over the run's templates."""
-        return make_text_vectors(self.embedder, texts, self.template_set.templates)
+    def embed(self, texts: Sequence[str], words: Sequence[Sequence[str]] | None = None) -> TextVectors:
+        """Texts → unit vectors, averaged over their words and the run's templates."""
+        return make_text_vectors(self.embedder, texts, self.template_set.templates, words=words)
 
     def prepare(self) -> None:  # noqa: B027 (only some tasks compare every batch with the same texts)
         """Encode what every batch is compared with."""
@@ -98,8 +98,9 @@ class ClassifyRun(TaskRun):
 
     def prepare(self) -> None:
         """Encode the labels."""
-        texts = self.embed(self.data.labels)
+        texts = self.embed(self.data.labels, self.data.words)
         self.vectors = texts.vectors
+        self.notices += [notice for notice in texts.notices if notice not in self.notices]
         if alike := texts.name_alike(self.data.labels):
             notice = f"labels that are the same text to this model: {alike}; the first of them is chosen"
             self.notices += [notice] if notice not in self.notices else []

@@ -12,14 +12,15 @@ import numpy as np
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome, TextFeatures, find_first
-from clipsim.engines.encoder import EncoderFacts
-from clipsim.errors import Failure, NoInputError, UsageError, printable
+from clipsim.engines.encoder import EncoderFacts, Features
+from clipsim.errors import Failure, NoInputError, UsageError, printable, quote_some
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.sources import Source
-from clipsim.inputs.texts import MAX_QUOTED, check_templates, clean_texts
+from clipsim.inputs.texts import MAX_QUOTED, check_templates, clean_labels
 from clipsim.options import OnError, check_flag, check_on_error
 from clipsim.results.base import ModelRecord
 from clipsim.results.rank import ImageScores, RankResult
+from clipsim.tasks.arguments import TextInputs
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.vectors.similarity import (
     Vectors,
@@ -48,7 +49,8 @@ class RankRequest:
 
     `sources` may be an iterator for `stream`. `on_error` is None for what the embedder's options say. With
     `thumbnails`, each image's scores hold a small image file, and every source is decoded, even where its vector is
-    cached. `notices` are what the caller should know of the request.
+    cached. `notices` are what the caller should know of the request. `words` are what each text stands for, None where
+    each is its own only word.
     """
 
     sources: Iterable[Source]
@@ -60,12 +62,13 @@ class RankRequest:
     on_error: OnError | None = None
     thumbnails: ThumbnailRules | None = None
     notices: tuple[str, ...] = ()
+    words: tuple[tuple[str, ...], ...] | None = None
 
     @classmethod
     def check(
         cls,
         sources: Iterable[Source],
-        texts: Iterable[str] | str,
+        texts: TextInputs,
         templates: Iterable[str] | str = (),
         sort_by: str | None = None,
         thresholds: Thresholds | None = None,
@@ -82,31 +85,32 @@ class RankRequest:
         that cannot be read, or lack one of the texts.
         """
         check_flag("deduplicate", deduplicate)
-        cleaned, text_notices = clean_texts(texts, deduplicate=deduplicate)
-        if not cleaned:
+        given = clean_labels(texts, deduplicate=deduplicate)
+        if not given.labels:
             raise UsageError("none given", parameter="texts", hint="give at least one")
         checked_templates = check_templates(templates)
         if on_error is not None:
             check_on_error(on_error)
-        if sort_by is not None and not (isinstance(sort_by, str) and sort_by.strip() in cleaned):
+        if sort_by is not None and not (isinstance(sort_by, str) and sort_by.strip() in given.labels):
             raise UsageError("not one of the texts", parameter="sort_by", value=sort_by)
         saved = None
         if thresholds is not None:
             from clipsim.tasks.saved_files import read_thresholds  # with the records of all commands
 
-            saved = read_thresholds(thresholds, cleaned)
+            saved = read_thresholds(thresholds, given.labels, given.words)
         if isinstance(sources, Sequence) and not sources:
             raise NoInputError(NO_IMAGES)
         return cls(
             sources,
-            tuple(cleaned),
+            given.labels,
             checked_templates,
             None if sort_by is None else sort_by.strip(),
             saved,
             deduplicate,
             on_error,
             thumbnails,
-            (*text_notices, *notices),
+            (*given.notices, *notices),
+            given.words,
         )
 
 
@@ -115,7 +119,7 @@ class RankTexts:
     """The texts of a ranking as the model reads them, each once where the request removes repetitions.
 
     `vectors` is (m, embed_dim), unit vectors; `thresholds` has the cosine that each text must reach, where there are
-    any; `notices` are what the caller should know of the texts.
+    any; `notices` are what the caller should know of the texts; `words` is as in the request.
     """
 
     texts: tuple[str, ...]
@@ -123,6 +127,7 @@ class RankTexts:
     sort_by: str | None
     thresholds: tuple[float, ...] | None
     notices: tuple[str, ...]
+    words: tuple[tuple[str, ...], ...] | None = None
 
     @classmethod
     def of(cls, facts: EncoderFacts, request: RankRequest, embedded: TextVectors) -> RankTexts:
@@ -141,12 +146,13 @@ class RankTexts:
 
             check_conditions(request.thresholds, facts, request.templates)
             thresholds = tuple(request.thresholds.thresholds[text] for text in texts)
-        notices = list(request.notices)
+        notices = [*request.notices, *embedded.notices]
         if request.deduplicate and (alike := embedded.name_alike(request.texts)):
             notices.append(f"the same text to this model, counted once: {alike}")
         if len(texts) == 1 and facts.head == "softmax":
             notices.append(NO_PROBABILITY)
-        return cls(texts, embedded.vectors[list(kept)], sort_by, thresholds, tuple(notices))
+        words = None if request.words is None else tuple(request.words[index] for index in kept)
+        return cls(texts, embedded.vectors[list(kept)], sort_by, thresholds, tuple(notices), words)
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +190,7 @@ def stream(
     total = len(request.sources) if isinstance(request.sources, Sequence) else None
     with closing(embedder.open_pipeline(request.sources, live=live, thumbnails=request.thumbnails)) as pipeline:
         pipeline.start()  # images are decoded while the model is loaded for the texts
-        embedded = make_text_vectors(embedder, request.texts, request.templates)
+        embedded = make_text_vectors(embedder, request.texts, request.templates, words=request.words)
         facts = embedder.facts
         texts = RankTexts.of(facts, request, embedded)
         progress(Progress("ranking", 0, total, notices=texts.notices))
@@ -232,6 +238,7 @@ def make_result(embedder: Embedder, request: RankRequest, batch: RankBatch) -> R
         errors=tuple(errors),
         warnings=tuple(dict.fromkeys((*embedder.notices, *texts.notices))),
         thresholds=texts.thresholds,
+        words=texts.words,
     )
 
 
@@ -240,16 +247,56 @@ def make_text_vectors(
     texts: Sequence[str],
     templates: Sequence[str] = (),
     progress: ProgressCallback = ignore_progress,
+    *,
+    words: Sequence[Sequence[str]] | None = None,
 ) -> TextVectors:
-    """M texts, each averaged over the templates → their vectors, a few blocks at a time."""
+    """M texts, each averaged over its words and the templates → their vectors, a few blocks at a time.
+
+    Without `words`, each text is its own only word. Words of one text that are the same to the model count once.
+    """
     step = TEXT_BLOCKS * max(1, embedder.batch_size // max(1, len(templates)))  # whole blocks of `embed_texts`
+    total = len(texts) if words is None else sum(map(len, words))
 
-    def blocks() -> Iterator[TextFeatures]:
-        for start in range(0, len(texts), step):
-            yield embedder.embed_texts(texts[start : start + step], templates)
-            progress(Progress("encoding texts", min(start + step, len(texts)), len(texts)))
+    def embed(blocks: Iterable[Sequence[str]]) -> Iterator[TextFeatures]:
+        done = 0
+        for block in blocks:
+            yield embedder.embed_texts(block, templates)
+            done += len(block)
+            progress(Progress("encoding texts", done, total))
 
-    return join_vectors(blocks())
+    if words is None:
+        return join_vectors(embed(texts[start : start + step] for start in range(0, total, step)))
+    groups = _group_words(words, step)
+    blocks = embed([word for own in group for word in own] for group in groups)
+    return _join_words(groups, blocks)
+
+
+def _group_words(words: Sequence[Sequence[str]], step: int) -> list[Sequence[Sequence[str]]]:
+    """Texts in groups that have about `step` words."""
+    groups, start, count = [], 0, 0
+    for end, own in enumerate(words, start=1):
+        count += len(own)
+        if count >= step or end == len(words):
+            groups.append(words[start:end])
+            start, count = end, 0
+    return groups
+
+
+def _join_words(groups: Iterable[Sequence[Sequence[str]]], blocks: Iterable[TextFeatures]) -> TextVectors:
+    """The words of each text, in groups, and a block of features for each group → the vectors of the texts."""
+    vectors, identities, alike = [], list[bytes](), list[str]()
+    for group, block in zip(groups, blocks, strict=True):
+        encoded = zip(block.features, block.identities, strict=True)
+        for own in group:
+            distinct: dict[bytes, Features] = {}  # the (t, embed_dim) features of each word
+            for word, (features, identity) in zip(own, encoded, strict=False):
+                alike += [word] if identity in distinct else []
+                distinct.setdefault(identity, features)
+            vectors.append(mean_of_templates(np.concatenate(list(distinct.values()))[None]))
+            identities.append(b"".join(sorted(distinct)))
+    first = find_first(identities)
+    notice = f"the same to this model as another word of the label, counted once: {quote_some(alike, width=MAX_QUOTED)}"
+    return TextVectors(np.concatenate(vectors)[first], tuple(first), (notice,) if alike else ())
 
 
 def join_vectors(blocks: Iterable[TextFeatures]) -> TextVectors:
@@ -267,11 +314,12 @@ class TextVectors:
     """Texts as the model reads them.
 
     `vectors` is (m, embed_dim), unit vectors; `first` has, for each of them, the index of the first that
-    is the same text to the model, whose vector it has.
+    is the same text to the model, whose vector it has; `notices` are what the caller should know of their words.
     """
 
     vectors: Vectors
     first: tuple[int, ...]
+    notices: tuple[str, ...] = ()
 
     @property
     def distinct(self) -> list[int]:

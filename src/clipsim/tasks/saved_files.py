@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from clipsim.engines.encoder import EncoderFacts
-from clipsim.errors import DataError, UsageError, printable
+from clipsim.errors import DataError, UsageError, printable, quote_some
 from clipsim.inputs.texts import MAX_QUOTED, parse_json, read_text
 from clipsim.results.evaluation import EvaluationResult, ThresholdResult
 from clipsim.results.loaded import (
@@ -41,8 +41,13 @@ def read_baseline(result: Result) -> LoadedEvaluation:
     return parse_evaluation(*_read(result, "the baseline"))
 
 
-def read_thresholds(thresholds: Thresholds, texts: Iterable[str] = ()) -> LoadedThresholds:
-    """Thresholds that `threshold` found. Raises DataError for what is none, and where one of the texts has none."""
+def read_thresholds(
+    thresholds: Thresholds, texts: Sequence[str] = (), words: Sequence[Sequence[str]] | None = None
+) -> LoadedThresholds:
+    """Thresholds that `threshold` found.
+
+    Raises DataError for what is none, and where one of the texts has none or one that was found with other words.
+    """
     saved = parse_thresholds(*_read(thresholds, "the thresholds"))
     if unknown := next((text for text in texts if text not in saved.thresholds), None):
         known = list(saved.thresholds)
@@ -50,6 +55,14 @@ def read_thresholds(thresholds: Thresholds, texts: Iterable[str] = ()) -> Loaded
         more = f" and {len(known) - 3} more" if len(known) > 3 else ""
         text = printable(unknown, MAX_QUOTED)
         raise DataError(f"the thresholds have none for the text '{text}'; they are of {names}{more}")
+    for text, own in zip(texts, words or [(text,) for text in texts], strict=True):
+        saved_words = saved.words.get(text, (text,))
+        if set(saved_words) != set(own):
+            was, now = (quote_some(sorted(these), width=MAX_QUOTED) for these in (saved_words, own))
+            raise DataError(
+                f"the threshold of '{printable(text, MAX_QUOTED)}' was found with other words ({was}) than those of "
+                f"this run ({now}); find a new one with 'clipsim threshold'"
+            )
     return saved
 
 

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +26,11 @@ from clipsim.errors import (
 from clipsim.files import write_atomically
 from clipsim.inputs.expand import Repeats, identify
 from clipsim.inputs.sources import Source
-from clipsim.inputs.texts import check_templates, clean_texts
+from clipsim.inputs.texts import check_templates, clean_labels
 from clipsim.options import as_number, check_flag
 from clipsim.results.evaluation import ThresholdResult
 from clipsim.statistics.conformal import FALSE_ALARMS, RECALL, Guarantee, find_threshold
+from clipsim.tasks.arguments import TextInputs
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model, make_text_vectors, nothing_usable
 from clipsim.tasks.saved_files import read_thresholds
@@ -42,7 +43,10 @@ NEAR_DUPLICATE = 0.98
 
 @dataclass(frozen=True)
 class ThresholdRequest:
-    """Texts, templates, the guarantee and the known images, each of these once, checked before a model is opened."""
+    """Texts, templates, the guarantee and the known images, each of these once, checked before a model is opened.
+
+    `words` are what each text stands for, None where each is its own only word.
+    """
 
     texts: tuple[str, ...]
     templates: tuple[str, ...]
@@ -50,11 +54,12 @@ class ThresholdRequest:
     positives: tuple[Source, ...]
     negatives: tuple[Source, ...]
     notices: tuple[str, ...] = ()
+    words: tuple[tuple[str, ...], ...] | None = None
 
     @classmethod
     def check(
         cls,
-        texts: Iterable[str] | str,
+        texts: TextInputs,
         positives: Iterable[Source],
         negatives: Iterable[Source] = (),
         templates: Iterable[str] | str = (),
@@ -70,8 +75,8 @@ class ThresholdRequest:
         positives.
         """
         check_flag("deduplicate", deduplicate)
-        cleaned, notices = clean_texts(texts, deduplicate=deduplicate)
-        if not cleaned:
+        given = clean_labels(texts, deduplicate=deduplicate)
+        if not given.labels:
             raise UsageError("none given", parameter="texts", hint="give at least one")
         if (recall is None) == (false_alarms is None):
             raise UsageError(
@@ -91,8 +96,8 @@ class ThresholdRequest:
         if kind == FALSE_ALARMS and not negatives:
             hint = ("give ", Setting("negatives", None))
             raise UsageError("needs negatives", parameter=kind, value=level, hint=hint)
-        notices = [*repeats.notices, *notices]
-        return cls(tuple(cleaned), checked_templates, guarantee, positives, negatives, tuple(notices))
+        notices = (*repeats.notices, *given.notices)
+        return cls(given.labels, checked_templates, guarantee, positives, negatives, notices, given.words)
 
 
 def _check_apart(positives: Iterable[Source], negatives: Iterable[Source]) -> None:
@@ -117,7 +122,8 @@ def run(embedder: Embedder, request: ThresholdRequest, progress: ProgressCallbac
     outcomes: list[Outcome] = []
     with closing(embedder.open_pipeline(sources)) as pipeline:
         pipeline.start()  # images are decoded while the model is loaded for the texts
-        texts = make_text_vectors(embedder, request.texts, request.templates)
+        texts = make_text_vectors(embedder, request.texts, request.templates, words=request.words)
+        notices += texts.notices
         if alike := texts.name_alike(request.texts):
             notices.append(f"the same text to this model, with one threshold: {alike}")
         progress(Progress("reading images", 0, len(sources), notices=(*embedder.notices, *notices)))
@@ -149,7 +155,12 @@ def run(embedder: Embedder, request: ThresholdRequest, progress: ProgressCallbac
         engine=facts.engine,
         templates=request.templates,
         thresholds=tuple(
-            find_threshold(text, _rounded(positive_cosines[row]), _rounded(negative_cosines[row]), request.guarantee)
+            replace(
+                find_threshold(
+                    text, _rounded(positive_cosines[row]), _rounded(negative_cosines[row]), request.guarantee
+                ),
+                words=_own_words(request, row),
+            )
             for row, text in enumerate(request.texts)
         ),
         errors=errors,
@@ -161,6 +172,12 @@ def _unit_vectors(outcomes: Iterable[Outcome], dimensions: int) -> Vectors:
     """(n, d) unit vectors of the images that can be used."""
     features = [outcome.features for outcome in outcomes if isinstance(outcome, ImageVector)]
     return unit_rows(np.stack(features)) if features else np.zeros((0, dimensions), np.float32)
+
+
+def _own_words(request: ThresholdRequest, row: int) -> tuple[str, ...] | None:
+    """What a text stands for, where that is not the text itself."""
+    own = None if request.words is None else request.words[row]
+    return None if own == (request.texts[row],) else own
 
 
 def _rounded(cosines: Iterable[np.float32]) -> list[float]:
