@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from clipsim.session import Session as Session
     from clipsim.tasks.arguments import ImageInput as ImageInput
     from clipsim.tasks.arguments import ImageInputs as ImageInputs
+    from clipsim.tasks.arguments import TextInputs as TextInputs
     from clipsim.tasks.progress import Progress as Progress
     from clipsim.tasks.progress import ProgressCallback as ProgressCallback
 
@@ -85,6 +86,7 @@ _MODULES = {
     "ImageInputs": "clipsim.tasks.arguments",
     "Progress": "clipsim.tasks.progress",
     "ProgressCallback": "clipsim.tasks.progress",
+    "TextInputs": "clipsim.tasks.arguments",
     "ClipsimError": "clipsim.errors",
     "ClipsimWarning": "clipsim.errors",
     "DataError": "clipsim.errors",
@@ -142,6 +144,7 @@ __all__ = [
     "Session",
     "SettingsError",
     "TextError",
+    "TextInputs",
     "ThresholdResult",
     "TransientError",
     "UnknownModelError",

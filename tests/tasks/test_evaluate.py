@@ -163,9 +163,7 @@ def test_a_label_may_have_several_words(tmp_path: Path) -> None:
 
     assert result.data.labels == ranked.texts == ("crimson", "green", "navy")
     assert result.to_dict()["data"]["words"] == [["crimson", "red"], ["green"], ["navy", "blue"]]
-    truth = [
-        words[own][-1] for own in map(ranked.texts.__getitem__, filter(lambda best: best is not None, ranked.best))
-    ]
+    truth = [words[ranked.texts[best]][-1] for best in ranked.best if best is not None]
     folders = [Path(image).parent.name for image in ranked.images]
     assert value_of(result, "top1") == np.mean([a == b for a, b in zip(truth, folders, strict=True)])
     assert clipsim.evaluate("data", labels="l.csv").results[0].metrics == result.results[0].metrics

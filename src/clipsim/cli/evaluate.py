@@ -68,8 +68,8 @@ def evaluate_command(
             "--labels",
             "FILE",
             TEXTS,
-            "The text of each class: JSON, or a class, a tab or comma and a text a line. Several words of a class are a "
-            "list in JSON, else words with | between them.",
+            "The text of each class: JSON, or a class, a tab or comma and a text a line. Several words of a class are "
+            "a list in JSON, else words with | between them.",
         ),
     ] = None,
     template: shared.Templates = None,
