@@ -212,3 +212,15 @@ def test_vectors_are_the_bundled_models_own() -> None:
     with clipsim.open("clipsim-mini", batch_size=5) as session:
         assert np.abs(session.encode_images(images) - expected).max() < 1e-5
         assert np.abs(session.encode_texts(["a cat", "a maze"]) - expected_texts).max() < 1e-5
+
+
+def test_a_label_of_several_words_has_one_row(machine: Machine) -> None:
+    """The mean of its words, as `rank` compares images with."""
+    with clipsim.open("clipsim-mini") as session:
+        labels = session.encode_texts({"warm": ["red", "orange"], "blue": "blue"}, templates="a {} thing")
+        words = session.encode_texts(["red", "orange", "blue"], templates="a {} thing")
+    mean = words[0] + words[1]
+
+    assert labels.shape == (2, words.shape[1])
+    assert np.allclose(labels[0], mean / np.linalg.norm(mean), atol=1e-6)
+    assert np.array_equal(labels[1], words[2])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clipsim.api.calls import OneCall
 from clipsim.options import make_options
-from clipsim.tasks.arguments import ImageInputs
+from clipsim.tasks.arguments import ImageInputs, TextInputs
 from clipsim.tasks.progress import ProgressCallback
 
 
@@ -65,7 +65,7 @@ def encode_images(
 
 
 def encode_texts(
-    texts: Iterable[str] | str,
+    texts: TextInputs,
     *,
     templates: Iterable[str] | str = (),
     progress: ProgressCallback | None = None,

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from clipsim.errors import Failure, UsageError, issue_warnings
 from clipsim.inputs.arguments import is_path, make_sources
 from clipsim.inputs.sources import Source
-from clipsim.inputs.texts import check_templates, clean_texts
+from clipsim.inputs.texts import check_templates, clean_labels, clean_texts
 from clipsim.results.base import ModelRecord
 from clipsim.session.base import SessionBase
 from clipsim.tasks import encode
-from clipsim.tasks.arguments import ImageInputs
+from clipsim.tasks.arguments import ImageInputs, TextInputs
 from clipsim.tasks.progress import ProgressCallback, check_progress
 from clipsim.tasks.rank import describe_model
 
@@ -70,7 +70,7 @@ class EncodingMethods(SessionBase):
 
     def encode_texts(
         self,
-        texts: Iterable[str] | str,
+        texts: TextInputs,
         *,
         templates: Iterable[str] | str = (),
         progress: ProgressCallback | None = None,
@@ -80,7 +80,8 @@ class EncodingMethods(SessionBase):
         Parameters
         ----------
         texts
-            The texts, which are stripped at both ends. A repeated text has a row each time.
+            The texts, which are stripped at both ends; or labels and the words of each, as for `rank`. A repeated text
+            has a row each time.
         templates
             As for `rank`.
         progress
@@ -99,10 +100,12 @@ class EncodingMethods(SessionBase):
             A text is too long for the model.
         """
         report = check_progress(progress)
-        cleaned, notices = clean_texts(texts, deduplicate=False)
-        vectors = encode.encode_texts(self.embedder, cleaned, check_templates(templates), report)
-        self._issue(notices)
-        return vectors
+        given = clean_labels(texts, deduplicate=False)
+        encoded = encode.encode_texts(
+            self.embedder, given.labels, check_templates(templates), report, words=given.words
+        )
+        self._issue((*given.notices, *encoded.notices))
+        return encoded.vectors
 
     def score_pairs(
         self,
@@ -146,7 +149,7 @@ class EncodingMethods(SessionBase):
         distinct = list(dict.fromkeys(cleaned))
         rows = {text: row for row, text in enumerate(distinct)}
         sources = _list_paths(images)
-        vectors = encode.encode_texts(self.embedder, distinct, check_templates(templates))
+        vectors = encode.encode_texts(self.embedder, distinct, check_templates(templates)).vectors
         scores, failures = encode.score_pairs(
             self.embedder, sources, vectors[[rows[text] for text in cleaned]], report, on_error=rule
         )

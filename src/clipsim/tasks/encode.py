@@ -15,7 +15,7 @@ from clipsim.errors import Failure, UsageError, pluralise, printable
 from clipsim.inputs.sources import Source
 from clipsim.options import OnError
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
-from clipsim.tasks.rank import make_text_vectors
+from clipsim.tasks.rank import TextVectors, make_text_vectors
 from clipsim.vectors.similarity import Vectors, pair_cosines, unit_rows
 
 
@@ -47,12 +47,14 @@ def encode_texts(
     texts: Sequence[str],
     templates: Sequence[str] = (),
     progress: ProgressCallback = ignore_progress,
-) -> Vectors:
-    """The unit vectors of texts, (m, embed_dim), each the mean over the templates. Raises TextError for a long text."""
+    *,
+    words: Sequence[Sequence[str]] | None = None,
+) -> TextVectors:
+    """The vectors of texts, each the mean over its words and the templates. Raises TextError for a long text."""
     progress(Progress("loading the model", 0, None, notices=embedder.notices))
     if not texts:
-        return np.zeros((0, embedder.facts.embed_dim), np.float32)
-    return make_text_vectors(embedder, texts, templates, progress).vectors
+        return TextVectors(np.zeros((0, embedder.facts.embed_dim), np.float32), ())
+    return make_text_vectors(embedder, texts, templates, progress, words=words)
 
 
 def score_pairs(
