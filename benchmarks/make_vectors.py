@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from clipsim.files import digest_file
 from clipsim.results.base import ModelRecord
-from clipsim.store.layout import INFO_FILE, DatasetInfo, FileInfo, import_parquet, shard_name, shard_names
+from clipsim.store.layout import INFO_FILE, DatasetInfo, FileInfo, ShardPlan, import_parquet, shard_name, shard_names
 
 DIMENSIONS = 512
 SHARD = 10_000
@@ -80,7 +80,8 @@ def write_vectors(folder: Path, count: int, *, model: ModelRecord, digest: str) 
         parquet.write_table(table, folder / shard_name("metadata", shard))
     facts = DatasetInfo(
         model=model, digest=digest, device="cpu", engine="torch", precision="fp32", preprocessing={}, dtype="fp16",
-        shard_size=SHARD, with_captions=True, sources=count, sources_digest="", images=count,
+        shard_size=SHARD, with_captions=True, images=count,
+        plan=tuple(ShardPlan(min(SHARD, count - start), "") for start in range(0, count, SHARD)),
         captions=CAPTIONS * -(-count // SHARD), errors=0,
         rows=tuple(min(SHARD, count - start) for start in range(0, count, SHARD)),
         files={

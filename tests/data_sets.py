@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from clipsim.results.base import ModelRecord
 from clipsim.store.dataset import Dataset
 from clipsim.store.folders import LocalFolder
-from clipsim.store.layout import INFO_FILE, DatasetInfo
+from clipsim.store.layout import INFO_FILE, DatasetInfo, ShardPlan
 from clipsim.store.lifecycle import finish
 from clipsim.store.shards import Row, open_shard
 from clipsim.vectors.similarity import Vectors, unit_rows
 
 FACTS = DatasetInfo(
     ModelRecord("fake", None, 4, 8, 10.0, None, "softmax"), "a model of colours", "cpu", "torch", "fp32",
-    {"exact": False}, dtype="fp32", shard_size=3, with_captions=False, sources=0, sources_digest="def",
+    {"exact": False}, dtype="fp32", shard_size=3, with_captions=False, plan=(ShardPlan(3, ""),) * 9,
 )  # fmt: skip
 
 
@@ -28,6 +28,11 @@ def random_vectors(rows: int, dimensions: int, seed: int = 1) -> Vectors:
     rng = np.random.default_rng(seed)
     centres = rng.standard_normal((max(1, rows // 20), dimensions))
     return unit_rows(centres[rng.integers(0, len(centres), rows)] + 0.6 * rng.standard_normal((rows, dimensions)))
+
+
+def make_plan(sources: int, shard_size: int) -> tuple[ShardPlan, ...]:
+    """Shards of that size, without digests of their inputs."""
+    return tuple(ShardPlan(min(shard_size, sources - start), "") for start in range(0, sources, shard_size))
 
 
 def write_data_set(
@@ -46,7 +51,8 @@ def write_data_set(
     folder.mkdir(parents=True, exist_ok=True)
     facts = replace(
         FACTS, model=replace(model, embed_dim=vectors.shape[1]), digest=digest, dtype=dtype, shard_size=shard_size,
-        sources=len(vectors), with_captions=captions is not None,
+        plan=make_plan(len(vectors), shard_size),
+        with_captions=captions is not None,
     )  # fmt: skip
     (folder / INFO_FILE).write_text(facts.to_json())
     for shard, start in enumerate(range(0, len(vectors), shard_size)):

@@ -14,7 +14,7 @@ from fake_encoder import FakeEncoder
 from clipsim.cli.collections import report_progress
 from clipsim.cli.output import Bar, NoticePrinter
 from clipsim.store.dataset import Dataset
-from clipsim.tasks.embed import LocalRunner
+from clipsim.tasks.embed_shards import LocalRunner
 from clipsim.tasks.progress import Progress
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_sets import random_vectors, write_data_set
+from data_sets import make_plan, random_vectors, write_data_set
 
 from clipsim.errors import DatasetError, MissingPackageError
 from clipsim.files import digest_file
@@ -24,7 +24,7 @@ pytest.importorskip("pyarrow")
 
 FACTS = DatasetInfo(
     ModelRecord("fake", None, 4, 8, 10.0, None, "softmax"), "abc", "cpu", "torch", "fp32", {"exact": False},
-    dtype="fp32", shard_size=3, with_captions=False, sources=9, sources_digest="def",
+    dtype="fp32", shard_size=3, with_captions=False, plan=make_plan(9, 3),
 )  # fmt: skip
 
 

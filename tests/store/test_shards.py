@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from data_sets import FACTS
+from data_sets import FACTS, make_plan
 
 from clipsim.errors import DatasetError
 from clipsim.files import digest_file
@@ -139,7 +139,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_which_shards_are_missing(tmp_path: Path) -> None:
     """One that was not made; one that lacks a file, or has another, is named."""
     folder = LocalFolder(str(tmp_path))
-    facts = replace(FACTS, sources=18)  # six shards of three
+    facts = replace(FACTS, plan=make_plan(18, 3))  # six shards
     assert find_missing(folder, facts) == dict.fromkeys(range(6), "")
     for shard in (0, 1, 2, 3, 5):
         write_shard(folder, shard, np.eye(2, dtype=np.float32))
@@ -152,10 +152,10 @@ def test_which_shards_are_missing(tmp_path: Path) -> None:
         1: "", 2: "img_emb/img_emb_0002.npy is missing", 3: "img_emb/img_emb_0003.npy has 140 bytes, not 144", 4: "",
         5: ".clipsim/shard_0005.json is damaged",
     }  # fmt: skip
-    assert find_missing(folder, replace(facts, sources=3), digest_file) == {}
+    assert find_missing(folder, replace(facts, plan=make_plan(3, 3)), digest_file) == {}
     np.save(tmp_path / "img_emb" / "img_emb_0000.npy", np.eye(2, dtype=np.float32)[::-1])
-    assert find_missing(folder, replace(facts, sources=3)) == {}
-    assert find_missing(folder, replace(facts, sources=3), digest_file) == {
+    assert find_missing(folder, replace(facts, plan=make_plan(3, 3))) == {}
+    assert find_missing(folder, replace(facts, plan=make_plan(3, 3)), digest_file) == {
         0: "the content of img_emb/img_emb_0000.npy has changed"
     }
 

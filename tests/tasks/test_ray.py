@@ -23,7 +23,7 @@ from clipsim.errors import DatasetError, ImageError, WeightsError
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.store.folders import LocalFolder
 from clipsim.store.layout import DatasetInfo, read_dataset_info
-from clipsim.tasks.embed import ShardWork
+from clipsim.tasks.embed_shards import ShardWork
 from clipsim.tasks.ray import (
     MAX_TRIES,
     ShardEncoder,

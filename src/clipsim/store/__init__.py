@@ -11,6 +11,7 @@ Reading:
 Writing:
 
 - `folders`: a folder on this machine or in an object store, whose files are written in one step
-- `lifecycle`: which inputs make up which shard; what a folder holds already, how it is replaced, and how it is finished
+- `plan`: which inputs make up which shard
+- `lifecycle`: what a folder holds already, how it is replaced, and how it is finished
 - `shards`: one shard: vectors, and the metadata of their images as Parquet
 """

@@ -4,7 +4,8 @@ The layout is clip-retrieval's, so that other tools read it as well; shard N is
 
 - `img_emb/img_emb_000N.npy`: (n, d) float16 or float32 unit vectors, one for each image that could be used
 - `text_emb/text_emb_000N.npy`: (n, d) vectors of the captions, if embedded; a row of zeros has no caption
-- `metadata/metadata_000N.parquet`: image_path, caption, facts, width, height, sha256 and row of the same n images
+- `metadata/metadata_000N.parquet`: image_path, caption, facts, width, height, sha256, file_size, modified_ns and row of
+  the same n images
 
 and `clipsim.json` says which model the vectors are from, and holds the size and digest of each of these files. Until
 all shards are there, the records of the shards hold those of theirs (`shards.ShardRecord`). Every JSON file carries a
@@ -46,6 +47,14 @@ Files = dict[str, FileInfo]  # by their names in the folder
 
 
 @dataclass(frozen=True)
+class ShardPlan:
+    """The inputs that make up a shard: their number, and the SHA-256 of their records, in hex."""
+
+    sources: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class VectorInfo:
     """What vectors depend on; `digest` is that of the model's files (`models.identity`).
 
@@ -70,8 +79,8 @@ class VectorInfo:
 class DatasetInfo(VectorInfo):
     """What `clipsim.json` says.
 
-    `sources` is the number of inputs that were named, and `sources_digest` the SHA-256 of their names and positions.
-    `base` is the folder that relative names of images start from, None in data sets of earlier versions.
+    `plan` has the inputs of each shard. `base` is the folder that relative names of images start from, None in data
+    sets of earlier versions.
     `images`, `captions` and `errors` are counts, None until the data set is complete; `captions` is None also where no
     captions were embedded. `rows` are the numbers of vectors in each shard and `files` the files of all shards, both
     empty until then. `replaces` are files of an earlier data set that `overwrite` has still to remove.
@@ -80,8 +89,7 @@ class DatasetInfo(VectorInfo):
     dtype: str
     shard_size: int
     with_captions: bool
-    sources: int
-    sources_digest: str
+    plan: tuple[ShardPlan, ...] = ()
     images: int | None = None
     captions: int | None = None
     errors: int | None = None
@@ -96,9 +104,14 @@ class DatasetInfo(VectorInfo):
         return self.images is not None
 
     @property
+    def sources(self) -> int:
+        """The number of inputs."""
+        return sum(shard.sources for shard in self.plan)
+
+    @property
     def shards(self) -> int:
         """How many shards a complete data set has."""
-        return -(-self.sources // self.shard_size)
+        return len(self.plan)
 
     def to_json(self) -> str:
         """The text of `clipsim.json`."""
@@ -123,6 +136,7 @@ class DatasetInfo(VectorInfo):
             values = {**record, **record["counts"], "model": ModelRecord.from_dict(record["model"])}
             values |= {"rows": tuple(record["rows"]), "files": read_files(record["files"])}
             values |= {"replaces": tuple(map(str, record["replaces"]))}
+            values |= {"plan": tuple(ShardPlan(**shard) for shard in record["plan"])}
             values |= {"warnings": tuple(printable(str(warning)) for warning in list(record.get("warnings", ())))}
             info = cls(**{key: value for key, value in values.items() if key in names})
             if info.dtype not in ("fp16", "fp32") or info.shard_size < 1 or info.dimensions < 1:

@@ -1,21 +1,13 @@
-"""A data set from its plan to its end: which inputs make up which shard, what a folder holds, how it is finished.
-
-A shard's inputs are the lines of `.clipsim/sources_000N.jsonl`, so that a resumed run and every worker of a distributed
-one use the same inputs. The lines are written and compared as a stream: memory holds those of one shard.
-"""
+"""A data set from its beginning to its end: what a folder holds, how it is replaced, and how it is finished."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from itertools import chain, islice, zip_longest
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+from itertools import chain
 
-from clipsim.errors import DatasetError, Setting, printable
+from clipsim.errors import DatasetError
 from clipsim.store.folders import DigestFile, Folder
 from clipsim.store.index import own_names
 from clipsim.store.layout import (
@@ -29,129 +21,8 @@ from clipsim.store.layout import (
     shard_name,
     shard_names,
 )
+from clipsim.store.plan import settle_plan
 from clipsim.store.shards import read_record, record_name
-
-START_AGAIN = ("give another folder, or ", Setting("overwrite"), " to start again")
-_SOURCES_NAME = re.compile(r"sources_([0-9]+)\.jsonl")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The number of inputs, and the SHA-256 of their lines."""
-
-    sources: int
-    digest: str
-
-
-OnInputs = Callable[[int], None]  # the number of inputs so far, after each shard
-
-
-def write_plan(folder: Folder, records: Iterable[dict[str, Any]], shard_size: int, on_inputs: OnInputs) -> Plan:
-    """Write the inputs of every shard."""
-    digest, sources, shards = hashlib.sha256(), 0, 0
-    for shards, lines in enumerate(_chunks(records, shard_size), start=1):
-        content = "".join(lines).encode()
-        digest.update(content)
-        name = sources_name(shards - 1)
-        if folder.read(name) != content:
-            folder.write(name, content)
-        sources += len(lines)
-        on_inputs(sources)
-    for name in folder.list_names(STATE_FOLDER):  # of a plan that was interrupted
-        if (match := _SOURCES_NAME.fullmatch(name)) and int(match[1]) >= shards:
-            folder.remove(f"{STATE_FOLDER}/{name}")
-    return Plan(sources, digest.hexdigest())
-
-
-def compare_plan(
-    folder: Folder, records: Iterable[dict[str, Any]], shard_size: int, recorded: Plan, on_inputs: OnInputs
-) -> Plan:
-    """Compare the inputs with the `recorded` plan; otherwise as `write_plan`. Files that were damaged are re-created.
-
-    Raises DatasetError for other inputs, naming the first difference.
-    """
-    digest, sources = hashlib.sha256(), 0
-    difference = ""
-    changed = []
-    with folder.scratch() as scratch:
-        for shard, lines in enumerate(_chunks(records, shard_size)):
-            content = "".join(lines).encode()
-            digest.update(content)
-            stored = folder.read(sources_name(shard))
-            if stored != content:  # of other inputs, or damaged or missing; the digest of all decides
-                difference = difference or _difference(folder, stored, content, sources)
-                changed.append(shard)
-                _keep(scratch / str(shard), content)
-            sources += len(lines)
-            on_inputs(sources)
-        plan = Plan(sources, digest.hexdigest())
-        if plan.digest != recorded.digest:
-            if difference:
-                raise DatasetError(difference, hint=START_AGAIN)
-            counts = "" if plan.sources == recorded.sources else f": {recorded.sources:,} then, {plan.sources:,} now"
-            raise DatasetError(f"{_other(folder)}{counts}", hint=START_AGAIN)
-        for shard in changed:
-            folder.publish(scratch / str(shard), sources_name(shard))
-    return plan
-
-
-def read_plan(folder: Folder, shard: int) -> list[dict[str, Any]]:
-    """The records of one shard's inputs. Raises DatasetError where they are missing."""
-    content = folder.read(sources_name(shard))
-    if content is None:
-        raise DatasetError(f"{folder.label}: {sources_name(shard)} is missing; run the same command again")
-    try:
-        return [dict(json.loads(line)) for line in content.splitlines()]
-    except (ValueError, TypeError) as error:
-        raise DatasetError(f"{folder.label}: {sources_name(shard)} is damaged") from error
-
-
-def sources_name(shard: int) -> str:
-    """The name of the file of a shard's inputs.
-
-    >>> sources_name(3)
-    '.clipsim/sources_0003.jsonl'
-    """
-    return f"{STATE_FOLDER}/sources_{shard:04d}.jsonl"
-
-
-def _chunks(records: Iterable[dict[str, Any]], size: int) -> Iterator[list[str]]:
-    rest = iter(records)
-    while chunk := [json.dumps(record) + "\n" for record in islice(rest, size)]:
-        yield chunk
-
-
-def _other(folder: Folder) -> str:
-    return f"{folder.label} holds vectors of other inputs"
-
-
-def _keep(path: Path, content: bytes) -> None:
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise DatasetError(f"{printable(str(path))}: cannot write it: {error.strerror or error}") from error
-
-
-def _difference(folder: Folder, stored: bytes | None, content: bytes, before: int) -> str:
-    """The first input that has changed."""
-    if stored is None:
-        return ""  # the earlier inputs are unknown
-    pairs = zip_longest(stored.splitlines(), content.splitlines(), fillvalue=b"")
-    for number, (old, new) in enumerate(pairs, start=before + 1):
-        if old != new:
-            was, now = _name_in(old), _name_in(new)
-            if was == now:
-                return f"{_other(folder)}: input {number:,}, {now}, has changed"
-            return f"{_other(folder)}: input {number:,} was {was}, now it is {now}"
-    return _other(folder)
-
-
-def _name_in(line: bytes) -> str:
-    try:
-        return f"'{printable(str(json.loads(line)['name']), 80)}'"
-    except (ValueError, KeyError, TypeError):
-        return "missing"
-
 
 ANOTHER = "give another folder"
 
@@ -172,6 +43,7 @@ def read_earlier(folder: Folder) -> DatasetInfo | None:
                 f"another version; {ANOTHER}, or remove this one yourself"
             ) from error
         _remove_scratch(folder)
+        settle_plan(folder, info.plan)
         return _remove_replaced(folder, info) if info.replaces else info
     foreign = sorted(set(folder.list_names()) - {STATE_FOLDER})
     if foreign:

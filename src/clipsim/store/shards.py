@@ -6,14 +6,15 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.errors import DatasetError, printable
-from clipsim.files import digest_file, escape_name
+from clipsim.files import digest_file, escape_name, unescape_name
 from clipsim.store.folders import DigestFile, Folder
 from clipsim.store.layout import (
     STATE_FOLDER,
@@ -29,10 +30,7 @@ from clipsim.store.layout import (
     to_sealed_json,
 )
 
-if TYPE_CHECKING:
-    from clipsim.vectors.similarity import Vectors
-
-
+StoredVectors = NDArray[np.floating[Any]]
 CHECKED_ROWS = 65_536
 
 
@@ -82,6 +80,7 @@ class Row:
     """The metadata of one image.
 
     `facts` is a JSON object; `width` and `height` are those of the upright image; `sha256` is that of its file, in hex.
+    `file_size` and `modified_ns` are those of the file, or of the tar that holds it, when the images were listed.
     """
 
     image_path: str
@@ -90,6 +89,8 @@ class Row:
     width: int | None = None
     height: int | None = None
     sha256: str | None = None
+    file_size: int | None = None
+    modified_ns: int | None = None
 
 
 class MetadataFile:
@@ -112,6 +113,8 @@ class MetadataFile:
                 ("width", number),
                 ("height", number),
                 ("sha256", text),
+                ("file_size", pyarrow.int64()),
+                ("modified_ns", pyarrow.int64()),
                 ("row", pyarrow.int64()),
             ]
         )
@@ -153,7 +156,8 @@ RECORD_SCHEMA = "clipsim.shard/1"
 class ShardRecord:
     """The outcome of a shard: its images and captions with a vector, its files, and each failed input and its cause.
 
-    `retry` is the number of inputs that could not be read then, and are to be tried again.
+    `retry` is the number of inputs that could not be read then, and are to be tried again. `plan` is the digest of the
+    inputs that it was made of.
     """
 
     images: int
@@ -161,6 +165,7 @@ class ShardRecord:
     failures: tuple[tuple[str, str], ...] = ()
     files: Files = field(default_factory=dict)
     retry: int = 0
+    plan: str = ""
 
     def to_json(self) -> str:
         """The text of the record's file."""
@@ -187,6 +192,7 @@ def read_record(folder: Folder, shard: int) -> ShardRecord | None:
             failures,
             read_files(values["files"]),
             int(values.get("retry", 0)),
+            str(values["plan"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -225,7 +231,7 @@ def find_missing(folder: Folder, info: DatasetInfo, digest: DigestFile | None = 
         names = shard_names(shard, with_captions=info.with_captions)
         if record is None or set(record.files) != set(names):
             missing[shard] = f"{record_name(shard)} is {'damaged' if made else 'missing'}"
-        elif record.retry:
+        elif record.retry or record.plan != info.plan[shard].sha256:
             missing[shard] = ""
         elif info.complete and any(record.files[name] != info.files.get(name) for name in names):
             missing[shard] = f"{record_name(shard)} is of another data set"
@@ -247,6 +253,49 @@ def _problem(folder: Folder, name: str, recorded: FileInfo, sizes: dict[str, int
     if digest is not None and folder.digest(name, digest) != recorded.sha256:
         return f"the content of {name} has changed"
     return ""
+
+
+class EarlierShard:
+    """The rows of a shard as it was made before, which a new one can take over: `find` gives the row of an image.
+
+    It has none where the shard was not made, or one of its files is damaged.
+    """
+
+    def __init__(self, folder: Folder, shard: int, info: DatasetInfo) -> None:
+        self._rows: list[Row] = []
+        self._positions: dict[str, list[int]] = {}
+        record, names = read_record(folder, shard), shard_names(shard, with_captions=info.with_captions)
+        if record is None or set(record.files) != set(names):
+            return
+        if any(folder.digest(name, digest_file) != known.sha256 for name, known in record.files.items()):
+            return
+        content = {name: io.BytesIO(folder.read(name) or b"") for name in names}
+        arrays = [np.load(content[name], allow_pickle=False) for name in names[:-1]]
+        self._images, self._texts = arrays[0], arrays[1] if info.with_captions else None
+        fields = [field.name for field in dataclass_fields(Row)]
+        for position, values in enumerate(import_parquet().read_table(content[names[-1]], columns=fields).to_pylist()):
+            row = Row(**{**values, "image_path": unescape_name(values["image_path"])})
+            self._rows.append(row)
+            self._positions.setdefault(row.image_path, []).append(position)
+
+    def find(self, name: str, caption: str | None) -> int | None:
+        """The position of an image of that name, one with that caption where there are several; None without any."""
+        positions = self._positions.get(name, [])
+        alike = [position for position in positions if self._rows[position].caption == caption]
+        return next(iter(alike or positions), None)
+
+    def row(self, position: int) -> Row:
+        """The metadata of a row."""
+        return self._rows[position]
+
+    def images(self, positions: Sequence[int]) -> StoredVectors:
+        """(k, d): the vectors of k rows, as they are on the disk."""
+        vectors: StoredVectors = self._images[list(positions)]
+        return vectors
+
+    def texts(self, positions: Sequence[int]) -> StoredVectors | None:
+        """(k, d): the vectors of the captions of k rows; None where captions are not embedded."""
+        return None if self._texts is None else self._texts[list(positions)]
 
 
 @contextmanager
@@ -272,6 +321,7 @@ class ShardWriter:
         self, folder: Folder, shard: int, info: DatasetInfo, scratch: Path, on_ready: Callable[[], None]
     ) -> None:
         self._folder, self._shard, self._on_ready = folder, shard, on_ready
+        self._plan = info.plan[shard].sha256
         self._captions = 0
         self._failures: list[tuple[str, str]] = []
         self._retry = 0
@@ -289,7 +339,7 @@ class ShardWriter:
             with suppress(OSError, ValueError):
                 file.close()
 
-    def add(self, rows: Sequence[Row], images: Vectors, texts: Vectors | None = None) -> None:
+    def add(self, rows: Sequence[Row], images: StoredVectors, texts: StoredVectors | None = None) -> None:
         """Append k images: their rows, (k, d) unit vectors, and with captions the (k, d) vectors of the captions."""
         with self._errors():
             self._images.add(images)
@@ -319,7 +369,7 @@ class ShardWriter:
                 file.check()
             names = {shard_name(file.path.stem, self._shard): file.path for file in self._files}
             files = {name: FileInfo(path.stat().st_size, digest_file(path)) for name, path in names.items()}
-        record = ShardRecord(self._images.rows, self._captions, tuple(self._failures), files, self._retry)
+        record = ShardRecord(self._images.rows, self._captions, tuple(self._failures), files, self._retry, self._plan)
         self._on_ready()
         self._folder.write(record_name(self._shard), record.to_json().encode())
         for name, path in names.items():

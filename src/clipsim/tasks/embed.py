@@ -4,45 +4,37 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import chain, islice, repeat
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from clipsim.embedding.embedder import Embedder
-from clipsim.embedding.encode import ImageVector, Outcome
+from clipsim.engines.choice import default_workers
 from clipsim.errors import DatasetError, Failure, NoInputError, Setting, UsageError, printable
 from clipsim.files import digest_file
-from clipsim.inputs.expand import Repeats, from_record, to_record
+from clipsim.inputs.expand import Repeats
 from clipsim.inputs.sources import Source
 from clipsim.inputs.urls import as_path, is_url
 from clipsim.options import as_whole, check_flag
 from clipsim.results.datasets import EmbedResult
-from clipsim.store.folders import DigestFile, Folder, LocalFolder, open_folder
-from clipsim.store.layout import INFO_FILE, DatasetInfo, VectorInfo, current_folder, import_parquet
+from clipsim.store.folders import DigestFile, LocalFolder, open_folder
+from clipsim.store.layout import INFO_FILE, DatasetInfo, ShardPlan, VectorInfo, current_folder, import_parquet
 from clipsim.store.lifecycle import (
-    START_AGAIN,
-    Plan,
     check_room,
-    compare_plan,
     errors_differ,
     find_differences,
     find_own,
     finish,
     read_earlier,
-    read_plan,
     start_again,
-    write_plan,
 )
-from clipsim.store.shards import Row, ShardWriter, find_missing, open_shard
+from clipsim.store.plan import START_AGAIN, Inputs, PlanUpdate, settle_plan, update_plan, write_plan
+from clipsim.store.shards import find_missing
+from clipsim.tasks.embed_shards import LocalRunner, find_recovered, to_plan
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
-from clipsim.tasks.rank import describe_model
-from clipsim.vectors.similarity import Vectors, unit_rows
 
 if TYPE_CHECKING:
     from clipsim.tasks.ray import RayRunner
@@ -108,9 +100,6 @@ class EmbedRequest:
         import_parquet()
 
 
-OnBatch = Callable[[int, tuple[Failure, ...]], None]  # the inputs of a batch that are done, and those that failed
-
-
 def run(embedder: Embedder, request: EmbedRequest, progress: ProgressCallback = ignore_progress) -> EmbedResult:
     """Write the vectors of the sources into a folder; the shards of an earlier run in it are kept.
 
@@ -130,11 +119,12 @@ class _Embedding:
         self._folder = open_folder(self._request.output)
         self._notices: list[str] = []
         self._replaced: set[str] | None = None  # the files of a data set that is to be overwritten
+        self._begun = False  # whether the plan of this run is that of the folder
 
     def run(self) -> EmbedResult:
         """List the sources, then make the shards that are missing."""
         begun = time.monotonic()
-        records = map(to_record, self._repeats.leave_out(self._request.sources, texts=True))
+        records = map(to_plan, self._repeats.leave_out(self._request.sources, texts=True))
         first = next(records, None)
         if first is None:
             raise NoInputError("no images to embed")
@@ -142,18 +132,23 @@ class _Embedding:
         self._report("listing the images", 0)
         with folder.lock():
             info = read_earlier(folder)
+            recorded = () if info is None else info.plan
             if self._request.overwrite and info is not None:
                 self._replaced, info = find_own(folder, info), None
             if info is not None:
                 self._check(info, self._expected(info))
-            plan = self._plan(chain((first,), records), info)
-            self._notices += self._repeats.notices
-            missing = failed = self._find_missing(info, plan)
-            if missing or info is None:
-                info = self._make(missing, info, plan)
-                failed = list(find_missing(folder, info))
-            else:
-                self._notices += info.warnings
+            try:
+                update = self._plan(chain((first,), records), info)
+                self._notices += [*self._repeats.notices, *describe_update(update)]
+                missing = failed = self._find_missing(info, update.shards)
+                if missing or info is None:
+                    info = self._make(missing, info, update.shards)
+                    failed = list(find_missing(folder, info))
+                else:
+                    self._notices += info.warnings
+            finally:
+                if not self._begun:  # drop the plan that was staged
+                    settle_plan(folder, recorded)
             if not failed and info.complete and errors_differ(folder, info, self._digest()):
                 self._notices.append(f"{folder.label}: errors.jsonl was damaged, and is written again")
                 info = finish(folder, info)
@@ -168,14 +163,14 @@ class _Embedding:
         """What the caller should know, as far as it is known by now."""
         return tuple(dict.fromkeys((*self._embedder.notices, *self._notices)))
 
-    def _make(self, missing: Sequence[int], existing: DatasetInfo | None, plan: Plan) -> DatasetInfo:
+    def _make(self, missing: Sequence[int], existing: DatasetInfo | None, plan: tuple[ShardPlan, ...]) -> DatasetInfo:
         """Make the shards that are missing."""
         self._report("loading the model", 0)
         with closing(self._open_runner()) as runner:
             info = self._begin(runner.describe(), existing, plan)
             self._notices += info.warnings
-            size, total = info.shard_size, info.sources
-            done = total - sum(min(size, total - shard * size) for shard in missing)
+            total = info.sources
+            done = total - sum(plan[shard].sources for shard in missing)
             self._report("embedding", done, total)
 
             def on_batch(count: int, failures: tuple[Failure, ...]) -> None:
@@ -187,14 +182,14 @@ class _Embedding:
             self._notices += runner.notices
         return info
 
-    def _plan(self, records: Iterable[dict[str, Any]], existing: DatasetInfo | None) -> Plan:
-        """Write down which sources make up which shard, or compare them with what was written."""
+    def _plan(self, records: Iterable[dict[str, Any]], existing: DatasetInfo | None) -> PlanUpdate:
+        """Write down which sources make up which shard, or find what has changed since that was done."""
         size, on_inputs = self._request.shard_size, partial(self._report, "listing the images")
         if existing is None:
-            return write_plan(self._folder, records, size, on_inputs)
+            return PlanUpdate(write_plan(self._folder, records, size, on_inputs))
         if existing.base not in (None, current_folder()):
             records = map(self._check_base, records, repeat(existing.base))
-        return compare_plan(self._folder, records, size, Plan(existing.sources, existing.sources_digest), on_inputs)
+        return update_plan(self._folder, records, size, existing.plan, on_inputs, Inputs(locate, is_there))
 
     def _check_base(self, record: dict[str, Any], base: str) -> dict[str, Any]:
         """Raise DatasetError for a relative name, which is another file's than it was in the folder `base`."""
@@ -206,15 +201,19 @@ class _Embedding:
             )
         return record
 
-    def _find_missing(self, existing: DatasetInfo | None, plan: Plan) -> list[int]:
+    def _find_missing(self, existing: DatasetInfo | None, plan: tuple[ShardPlan, ...]) -> list[int]:
         """The shards that have to be made; what is wrong with those that are damaged becomes a notice."""
         if existing is None:
-            return list(range(-(-plan.sources // self._request.shard_size)))
+            return list(range(len(plan)))
+        if plan != existing.plan:
+            existing = grow(existing, plan)
         missing = find_missing(self._folder, existing, self._digest())
         for shard, problem in missing.items():
             if problem:
                 self._notices.append(f"{self._folder.label}: {problem}; shard {shard} is made again")
-        return list(missing)
+        made = [shard for shard in range(existing.shards) if shard not in missing]
+        workers = self._embedder.run_options.workers or default_workers()
+        return sorted({*missing, *find_recovered(self._folder, existing, made, workers)})
 
     def _digest(self) -> DigestFile | None:
         """How the content of files that are there is compared; None where only their sizes are."""
@@ -244,23 +243,23 @@ class _Embedding:
         if differences:
             raise DatasetError(f"{self._folder.label} holds other vectors: {'; '.join(differences)}", hint=START_AGAIN)
 
-    def _begin(self, vectors: VectorInfo, existing: DatasetInfo | None, plan: Plan) -> DatasetInfo:
+    def _begin(self, vectors: VectorInfo, existing: DatasetInfo | None, plan: tuple[ShardPlan, ...]) -> DatasetInfo:
         """Describe the data set before its first shard is written, or check what describes it against the model."""
         if existing is not None:
             self._check(existing, vectors)
-            info = replace(existing, images=None, captions=None, errors=None, warnings=vectors.warnings)
+            info = replace(grow(existing, plan), warnings=vectors.warnings)
         else:
             info = DatasetInfo(
                 **vars(vectors),
                 dtype=self._request.dtype,
                 shard_size=self._request.shard_size,
                 with_captions=self._request.captions,
-                sources=plan.sources,
-                sources_digest=plan.digest,
+                plan=plan,
                 base=current_folder(),
             )
         if self._replaced is None:
             self._folder.write(INFO_FILE, info.to_json().encode())
+            self._settle(plan)
         else:
             check_room(self._folder, self._replaced, info)
         return info
@@ -269,11 +268,17 @@ class _Embedding:
         """Remove what is to be overwritten, once."""
         if self._replaced is not None:
             start_again(self._folder, self._replaced, info)
+            self._settle(info.plan)
             self._replaced = None
+
+    def _settle(self, plan: tuple[ShardPlan, ...]) -> None:
+        """Put the plan that was staged into its place, now that the record of the data set has it."""
+        self._begun = True
+        settle_plan(self._folder, plan)
 
     def _open_runner(self) -> LocalRunner | RayRunner:
         if self._request.runner == "local":
-            return LocalRunner(self._embedder, self._folder)
+            return LocalRunner(self._embedder, self._folder, anew=self._replaced is not None)
         from clipsim.tasks.ray import RayRunner
 
         return RayRunner(self._embedder, self._folder, self._request)
@@ -285,6 +290,7 @@ class _Embedding:
             **{**described, "model": info.model},
             folder=self._request.output,
             dimensions=info.dimensions,
+            sources=info.sources,
             shards=info.shards,
             made=made,
             failed_shards=tuple(failed),
@@ -293,118 +299,41 @@ class _Embedding:
         )
 
 
-BATCHES_AHEAD = 2  # decoding of the next shard starts when this many batches are left, so that the model does not wait
+def locate(name: str) -> str:
+    """The absolute path of a name, without resolving links; an address as it is."""
+    return name if is_url(name) else os.path.abspath(name)  # noqa: PTH100 (keeps links)
 
 
-class LocalRunner:
-    """Makes shards with the model of this process; `ray.RayRunner` has the same methods."""
+def is_there(record: dict[str, Any]) -> bool:
+    """Whether an input that is not named now counts as one that is still there.
 
-    def __init__(self, embedder: Embedder, folder: Folder) -> None:
-        self._embedder, self._folder = embedder, folder
-        self.notices: list[str] = []  # none: those of the model are the embedder's
-
-    def describe(self) -> VectorInfo:
-        """What the vectors will depend on; loads the model."""
-        return describe_vectors(self._embedder)
-
-    def close(self) -> None:
-        """Nothing: the embedder outlives the run."""
-
-    def run(self, info: DatasetInfo, shards: Sequence[int], on_ready: Callable[[], None], on_batch: OnBatch) -> None:
-        """Make the shards, in order; `on_ready` is called before the files of each are moved into place."""
-        rest = (ShardWork(self._embedder, self._folder, info, shard) for shard in shards)
-        opened = deque(islice(rest, 1))  # the shard that is made, and the next one while it is decoded
-
-        def after_batch(done: int, failures: tuple[Failure, ...]) -> None:
-            if len(opened) == 1 and opened[0].left <= BATCHES_AHEAD * self._embedder.batch_size:
-                for following in islice(rest, 1):
-                    opened.append(following)
-                    following.start()
-            on_batch(done, failures)
-
-        try:
-            while opened:
-                opened[0].run(on_ready, after_batch)
-                opened.popleft().close()
-                opened.extend(islice(rest, 0 if opened else 1))
-        finally:
-            for work in opened:
-                work.close()
+    A file whose folder is gone does: the disk that holds it may not be mounted. What could not be used does not.
+    """
+    name = str(record.get("tar", record["name"]))
+    if record["kind"] == "failed":
+        return False
+    return is_url(name) or os.path.lexists(name) or not os.path.lexists(os.path.dirname(name) or ".")  # noqa: PTH120
 
 
-class ShardWork:
-    """The making of one shard. Raises DatasetError where the plan that lists its sources is missing."""
-
-    def __init__(self, embedder: Embedder, folder: Folder, info: DatasetInfo, shard: int) -> None:
-        self._embedder, self._folder, self._info, self._shard = embedder, folder, info, shard
-        self._sources: list[Source] = [from_record(record) for record in read_plan(folder, shard)]
-        self._pipeline = embedder.open_pipeline(self._sources, measure=True)
-        self.left = len(self._sources)
-
-    def start(self) -> None:
-        """Begin to decode; the previous shard may still be encoding. Starting twice does nothing."""
-        self._pipeline.start()
-
-    def close(self) -> None:
-        """Stop decoding, and drop what has been decoded."""
-        self._pipeline.close()
-
-    def run(self, on_ready: Callable[[], None], on_batch: OnBatch) -> None:
-        """Make the shard; `on_ready` is called before its files are moved into place.
-
-        The composition of the batches, and with it the rounding of the vectors, depends on the shard's sources alone.
-        Raises DatasetError where the shard cannot be written, and ImageError for a failed input where the embedder's
-        `on_error` is "raise".
-        """
-        self.start()
-        with open_shard(self._folder, self._shard, self._info, on_ready) as writer:
-            for outcomes in self._embedder.embed_images(self._pipeline):
-                start = len(self._sources) - self.left
-                self.left -= len(outcomes)
-                on_batch(len(outcomes), self._add(writer, self._sources[start : start + len(outcomes)], outcomes))
-            writer.publish()
-
-    def _add(self, writer: ShardWriter, sources: Sequence[Source], outcomes: Sequence[Outcome]) -> tuple[Failure, ...]:
-        """Pass a batch to the writer, and return its failures."""
-        rows, features, captions, failures = [], [], [], []
-        for source, outcome in zip(sources, outcomes, strict=True):
-            if isinstance(outcome, Failure):
-                writer.add_failure(outcome.image, outcome.error, final=outcome.final)
-                failures.append(outcome)
-            else:
-                rows.append(_describe(source, outcome))
-                features.append(outcome.features)
-                captions.append(source.caption)
-        if rows:
-            images = unit_rows(np.stack(features))
-            writer.add(rows, images, self._embed(captions) if self._info.with_captions else None)
-        return tuple(failures)
-
-    def _embed(self, captions: Sequence[str | None]) -> Vectors:
-        """The unit vectors of captions, which are cut to the model's context; zeros where there is none."""
-        vectors = np.zeros((len(captions), self._info.dimensions), np.float32)
-        rows = [row for row, caption in enumerate(captions) if caption is not None]
-        if rows:
-            texts = [caption for caption in captions if caption is not None]
-            vectors[rows] = unit_rows(self._embedder.encoder.encode_texts(texts, truncate=True))
-        return vectors
+def describe_update(update: PlanUpdate) -> list[str]:
+    """What the caller should know of inputs that are not those of before."""
+    counts = [
+        f"{count:,} {what}"
+        for count, what in (
+            (update.added, "new"),
+            (update.changed, "changed"),
+            (update.removed, "no longer there and left out"),
+        )
+        if count
+    ]
+    notices = [f"inputs that differ from before: {', '.join(counts)}"] if counts else []
+    if update.kept:
+        notices.append(
+            f"{update.kept:,} inputs of earlier runs are not named now and stay; overwriting starts again without them"
+        )
+    return notices
 
 
-def describe_vectors(embedder: Embedder) -> VectorInfo:
-    """What the vectors of a model depend on; loads the model where an earlier run has not left it in the cache."""
-    facts = embedder.facts
-    return VectorInfo(
-        model=describe_model(facts),
-        digest=embedder.identity,
-        device=facts.device,
-        engine=facts.engine,
-        precision=facts.precision,
-        preprocessing={**asdict(facts.preprocessing), "exact": embedder.decoding.exact},
-        warnings=embedder.model_notices,
-    )
-
-
-def _describe(source: Source, vector: ImageVector) -> Row:
-    width, height = vector.size or (None, None)
-    digest = None if vector.digest is None else vector.digest.hex()
-    return Row(source.name, source.caption, source.facts, width, height, digest)
+def grow(info: DatasetInfo, plan: tuple[ShardPlan, ...]) -> DatasetInfo:
+    """The record of a data set that is not complete, since the inputs are others or some shards are to be made."""
+    return replace(info, plan=plan, images=None, captions=None, errors=None, rows=(), files={})

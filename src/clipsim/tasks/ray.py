@@ -32,7 +32,7 @@ from clipsim.options import ModelOptions, RunOptions
 from clipsim.results.base import ModelRecord
 from clipsim.store.folders import Folder, open_folder
 from clipsim.store.layout import STATE_FOLDER, DatasetInfo, VectorInfo
-from clipsim.tasks.embed import OnBatch, ShardWork, describe_vectors
+from clipsim.tasks.embed_shards import OnBatch, ShardWork, describe_vectors
 
 if TYPE_CHECKING:
     from clipsim.tasks.embed import EmbedRequest

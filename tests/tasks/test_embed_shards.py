@@ -1,0 +1,253 @@
+"""Tests of `tasks.embed_shards`: a data set whose images change, come and go, and what is computed anew then."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import clipsim
+from clipsim.store.dataset import Dataset
+from clipsim.store.folders import LocalFolder
+from clipsim.store.layout import read_dataset_info
+
+if TYPE_CHECKING:
+    from conftest import Machine
+
+parquet = pytest.importorskip("pyarrow.parquet")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of five images, the last one broken."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in "bdfh":
+        paint(folder / f"{name}.png", ord(name))
+    (folder / "j.png").write_bytes(b"x")
+    return folder
+
+
+def paint(path: Path, shade: int) -> None:
+    """An image of one colour."""
+    Image.new("RGB", (9, 9), (2 * shade, 255 - shade, 40)).save(path)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def embed(where: object, folder: Path, **options: Any) -> clipsim.EmbedResult:
+    """`session.embed` without the cache, in shards of two."""
+    with clipsim.open(cache=False) as session:
+        return session.embed(where, folder, shard_size=2, **options)  # type: ignore[arg-type]
+
+
+def encoded(machine: Machine) -> int:
+    """How many images were encoded since the last call."""
+    count = sum(sum(encoder.image_batches) for encoder in machine.encoders)
+    for encoder in machine.encoders:
+        encoder.image_batches.clear()
+    return count
+
+
+def shards(folder: Path) -> list[list[str]]:
+    """The names of the images of each shard."""
+    dataset = Dataset(folder)
+    return [[Path(name).stem for name in dataset.names(shard)] for shard in dataset.shards]
+
+
+def vectors(folder: Path) -> dict[str, list[float]]:
+    """The vector of each image, by its name."""
+    dataset = Dataset(folder)
+    names = [Path(name).name for shard in dataset.shards for name in dataset.names(shard)]
+    return dict(zip(names, dataset.vectors(range(len(names))).tolist(), strict=True))
+
+
+def test_new_images_make_further_shards(machine: Machine, photos: Path, tmp_path: Path) -> None:
+    """Wherever their names are in the order; only they are computed, and said to be new."""
+    embed(photos, tmp_path / "out")
+    before, _ = contents(tmp_path / "out"), encoded(machine)
+    for name in "acz":
+        paint(photos / f"{name}.png", ord(name))
+    result = embed(photos, tmp_path / "out")
+
+    assert shards(tmp_path / "out") == [["b", "d"], ["f", "h"], [], ["a", "c"], ["z"]]
+    assert (encoded(machine), result.made, result.images, result.sources) == (3, 2, 7, 8)
+    assert result.warnings[-1] == "inputs that differ from before: 3 new"
+    kept = {name: content for name, content in before.items() if "emb" in name or "metadata" in name}
+    assert kept.items() <= contents(tmp_path / "out").items()
+    embed(photos, tmp_path / "whole")
+    assert vectors(tmp_path / "out") == vectors(tmp_path / "whole")
+    assert embed(photos, tmp_path / "out").made == 0
+
+
+def test_an_image_that_has_changed_is_replaced(machine: Machine, photos: Path, tmp_path: Path) -> None:
+    """Its shard is made again, whose other rows are taken over; one whose file was only touched is not computed."""
+    embed(photos, tmp_path / "out")
+    encoded(machine)
+    old = vectors(tmp_path / "out")
+    paint(photos / "d.png", 7)
+    os.utime(photos / "f.png", (1, 1))
+    result = embed(photos, tmp_path / "out")
+
+    assert (encoded(machine), result.made) == (1, 2)
+    assert result.warnings[-1] == "inputs that differ from before: 2 changed"
+    embed(photos, tmp_path / "whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert vectors(tmp_path / "out")["d.png"] != old["d.png"]
+
+
+def test_an_image_that_is_gone_is_left_out(machine: Machine, photos: Path, tmp_path: Path) -> None:
+    """Nothing is computed, and its row is in none of the files."""
+    embed(photos, tmp_path / "out")
+    encoded(machine)
+    (photos / "b.png").unlink()
+    result = embed(photos, tmp_path / "out")
+
+    assert shards(tmp_path / "out") == [["d"], ["f", "h"], []]
+    assert encoded(machine) == 0
+    assert result.warnings[-1] == "inputs that differ from before: 1 no longer there and left out"
+    table = parquet.read_table(tmp_path / "out" / "metadata" / "metadata_0000.parquet")
+    assert table["row"].to_pylist() == [0]
+    assert np.load(tmp_path / "out" / "img_emb" / "img_emb_0000.npy").shape == (1, 4)
+
+
+def test_images_that_are_not_named_stay(machine: Machine, photos: Path, tmp_path: Path) -> None:
+    """As long as they exist, or their whole folder is gone, as a disk that is not mounted is."""
+    other = tmp_path / "other"
+    other.mkdir()
+    paint(other / "x.png", 3)
+    embed(photos, tmp_path / "out")
+    result = embed(other, tmp_path / "out")
+    assert shards(tmp_path / "out") == [["b", "d"], ["f", "h"], [], ["x"]]
+    assert "5 inputs of earlier runs are not named now and stay" in result.warnings[-1]
+    shutil.move(photos, tmp_path / "unmounted")
+    embed(other, tmp_path / "out")
+    assert shards(tmp_path / "out") == [["b", "d"], ["f", "h"], [], ["x"]]
+    embed(other, tmp_path / "out", overwrite=True)
+    assert shards(tmp_path / "out") == [["x"]]
+
+
+def test_an_image_that_can_be_used_now(machine: Machine, photos: Path, tmp_path: Path) -> None:
+    """An input that failed is tried again: it was mended, or a decoder was installed since."""
+    embed(photos, tmp_path / "out")
+    encoded(machine)
+    stamp = (photos / "j.png").stat()
+    assert embed(photos, tmp_path / "out").made == 0
+    with (photos / "j.png").open("r+b") as file:  # of the same size and times, as for a decoder that is new
+        file.write(b"y")
+    os.utime(photos / "j.png", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert embed(photos, tmp_path / "out").made == 0
+    paint(photos / "j.png", 9)
+    result = embed(photos, tmp_path / "out")
+
+    assert (encoded(machine), result.made, result.images, result.errors) == (1, 1, 5, 0)
+    assert (tmp_path / "out" / "errors.jsonl").read_text() == ""
+
+
+def test_a_decoder_that_is_new(machine: Machine, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that has not changed is tried again too."""
+    with monkeypatch.context() as patch:
+        patch.setenv("CLIPSIM_MAX_PIXELS", "50")
+        Image.new("RGB", (5, 5), "red").save(photos / "a.png")
+        embed(photos, tmp_path / "out")
+    encoded(machine)
+    result = embed(photos, tmp_path / "out")
+
+    assert (encoded(machine), result.images, result.errors) == (4, 5, 1)
+    embed(photos, tmp_path / "whole")
+    assert vectors(tmp_path / "out") == vectors(tmp_path / "whole")
+
+
+def test_a_caption_that_has_changed(machine: Machine, photos: Path, tmp_path: Path) -> None:
+    """Its vector alone is computed."""
+    for name in "bdf":
+        (photos / f"{name}.txt").write_text("red")
+    embed(photos, tmp_path / "out", captions=True)
+    encoded(machine)
+    (photos / "d.txt").write_text("blue")
+    (photos / "f.txt").unlink()
+    result = embed(photos, tmp_path / "out", captions=True)
+
+    assert (encoded(machine), result.captions) == (0, 2)
+    embed(photos, tmp_path / "whole", captions=True)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_the_same_images_under_other_names(
+    machine: Machine, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder counts as the same however its path is written."""
+    monkeypatch.chdir(tmp_path)
+    embed("photos", tmp_path / "out")
+    before = contents(tmp_path / "out")
+    for name in ("./photos", photos, "photos/../photos"):
+        assert embed(name, tmp_path / "out").made == 0
+    assert contents(tmp_path / "out") == before
+
+
+def test_rows_that_are_damaged_are_not_taken_over(machine: Machine, photos: Path, tmp_path: Path) -> None:
+    """A shard whose file has changed is computed anew."""
+    embed(photos, tmp_path / "out")
+    encoded(machine)
+    whole = contents(tmp_path / "out")
+    path = tmp_path / "out" / "img_emb" / "img_emb_0000.npy"
+    path.write_bytes(path.read_bytes()[:-2] + b"ab")
+    embed(photos, tmp_path / "out", verify=True)
+
+    assert encoded(machine) == 2
+    assert contents(tmp_path / "out") == whole
+
+
+def test_overwriting_takes_nothing_over(machine: Machine, photos: Path, tmp_path: Path) -> None:
+    """Every image is computed."""
+    embed(photos, tmp_path / "out")
+    encoded(machine)
+    embed(photos, tmp_path / "out", overwrite=True)
+
+    assert encoded(machine) == 4
+
+
+def test_growing_that_is_killed_at_any_moment(
+    machine: Machine, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Vectors can be read at each moment, and the same command completes what it left."""
+    folder = tmp_path / "out"
+    embed(photos, folder)
+    paint(photos / "d.png", 7)
+    (photos / "f.png").unlink()
+    for name in "acz":
+        paint(photos / f"{name}.png", ord(name))
+    moments: list[Path] = []
+
+    def keep() -> None:
+        moments.append(tmp_path / f"moment{len(moments)}")
+        shutil.copytree(folder, moments[-1])
+
+    def watched(method: Callable[..., None]) -> Callable[..., None]:
+        def run(self: LocalFolder, *arguments: Any) -> None:
+            keep()
+            method(self, *arguments)
+            keep()
+
+        return run
+
+    with monkeypatch.context() as patch:
+        for name in ("write", "publish", "remove"):
+            patch.setattr(LocalFolder, name, watched(getattr(LocalFolder, name)))
+        embed(photos, folder)
+    done = contents(folder)
+
+    assert len(moments) > 30
+    for moment in moments:
+        assert read_dataset_info(moment).model.name == "clipsim-mini"
+        embed(photos, moment)
+        assert contents(moment) == done
