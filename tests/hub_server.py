@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from forked_processes import forked_command
 
@@ -55,7 +55,10 @@ class Fault:
 
 @dataclass
 class FakeHub:
-    """Repositories by name, with their files; faults by the end of a path; the requests in their order."""
+    """Repositories by name, with their files; faults by the end of a path; the requests in their order.
+
+    A repository has a main branch, and others as `NAME@REVISION`.
+    """
 
     repositories: dict[str, dict[str, bytes]] = field(default_factory=dict)
     faults: dict[str, Fault] = field(default_factory=dict)
@@ -119,31 +122,47 @@ class _Handler(BaseHTTPRequestHandler):
         self.answer()
 
     def answer(self) -> None:
-        path = unquote(urlsplit(self.path).path)
+        raw = urlsplit(self.path).path  # in which the slash of a revision is escaped
+        path = unquote(raw)
         asked = Request(self.command, path, self.headers.get("Range"), self.headers.get("Authorization"))
         self.hub.requests.append(asked)
-        if match := re.fullmatch(r"/api/models/(.+?)/tree/[^/]+", path):
-            self.send_tree(match[1])
-        elif match := re.fullmatch(r"/api/models/(.+?)(/revision/[^/]+)?", path):
-            self.send_facts(match[1])
-        elif match := re.fullmatch(r"/(store/)?(.+?)/resolve/[^/]+/(.+)", path):
-            self.send_content(match[2], match[3], path, stored=match[1] is not None)
+        if match := re.fullmatch(r"/api/models/(.+?)/tree/([^/]+)", raw):
+            self.send_tree(self.at(match[1], match[2]))
+        elif match := re.fullmatch(r"/api/models/(.+?)(?:/revision/([^/]+))?", raw):
+            self.send_facts(self.at(match[1], match[2] or "main"))
+        elif match := re.fullmatch(r"/(store/)?(.+?)/resolve/([^/]+)/(.+)", raw):
+            self.send_content(self.at(match[2], match[3]), unquote(match[4]), path, stored=match[1] is not None)
         else:
             self.send_error_code(404, "NotFound")
+
+    def at(self, repository: str, revision: str) -> str:
+        """The name of a repository's files at a revision, which may be the hash of its commit."""
+        repository, revision = unquote(repository), unquote(revision)
+        if revision in ("main", COMMIT):
+            return repository
+        names = (name for name in self.hub.repositories if name.startswith(f"{repository}@"))
+        return next((name for name in names if commit_of(name) == revision), f"{repository}@{revision}")
 
     def send_facts(self, repository: str) -> None:
         files = self.hub.repositories.get(repository)
         if files is None:
-            self.send_error_code(401, "RepoNotFound")  # as the Hub does, so as not to tell what is private
+            self.refuse(repository)
             return
         self.send_json(
             {
-                "id": repository,
-                "modelId": repository,
-                "sha": COMMIT,
+                "id": repository.partition("@")[0],
+                "modelId": repository.partition("@")[0],
+                "sha": commit_of(repository),
                 "siblings": [{"rfilename": name} for name in files],
             }
         )
+
+    def refuse(self, repository: str) -> None:
+        """As the Hub does for a repository, so as not to tell what is private, and for a revision of one."""
+        if repository.partition("@")[0] in self.hub.repositories:
+            self.send_error_code(404, "RevisionNotFound")
+        else:
+            self.send_error_code(401, "RepoNotFound")
 
     def send_tree(self, repository: str) -> None:
         files = self.hub.repositories[repository]
@@ -156,25 +175,27 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.status is not None:
             self.send_error_code(fault.status, fault.code)
         elif files is None:
-            self.send_error_code(401, "RepoNotFound")
+            self.refuse(repository)
         elif name not in files:
             self.send_error_code(404, "EntryNotFound")
         elif name.endswith(LARGE_FILES) and not stored:
-            self.redirect_to_store(files[name], name, path)
+            self.redirect_to_store(files[name], name, repository)
         else:
-            self.send_body(files[name], fault)
+            self.send_body(files[name], fault, commit_of(repository))
 
-    def redirect_to_store(self, body: bytes, name: str, path: str) -> None:
+    def redirect_to_store(self, body: bytes, name: str, repository: str) -> None:
         """Send the client to another host, as the Hub does for large files."""
         self.send_response(302)
-        self.send_header("Location", f"http://localhost:{cast(_Server, self.server).server_port}/store{path}")
-        self.send_header("X-Repo-Commit", COMMIT)
+        store = f"http://localhost:{cast(_Server, self.server).server_port}/store"
+        project, _, revision = repository.partition("@")
+        self.send_header("Location", f"{store}/{project}/resolve/{quote(revision or 'main', safe='')}/{quote(name)}")
+        self.send_header("X-Repo-Commit", commit_of(repository))
         self.send_header("X-Linked-Etag", f'"{self.hub.hashes.get(name) or hashlib.sha256(body).hexdigest()}"')
         self.send_header("X-Linked-Size", str(len(body)))
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def send_body(self, body: bytes, fault: Fault) -> None:
+    def send_body(self, body: bytes, fault: Fault, commit: str) -> None:
         start = 0
         if match := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or ""):
             start = int(match[1])
@@ -187,7 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body) - start))
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("ETag", f'"{git_hash(body)}"')
-        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("X-Repo-Commit", commit)
         self.end_headers()
         if self.command == "HEAD":
             return
@@ -221,6 +242,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+
+def commit_of(repository: str) -> str:
+    """The hash of the commit of a repository's main branch, or of another revision of it."""
+    return hashlib.sha1(repository.encode()).hexdigest() if "@" in repository else COMMIT
 
 
 def git_hash(body: bytes) -> str:

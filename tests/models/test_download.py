@@ -13,7 +13,7 @@ from typing import Any
 
 import huggingface_hub
 import pytest
-from hub_server import CLOSED_PORT, COMMIT, FakeHub, Fault, clean_environment, run_clipsim
+from hub_server import CLOSED_PORT, COMMIT, FakeHub, Fault, clean_environment, commit_of, run_clipsim
 from PIL import Image
 
 from clipsim.models.catalogue import CONFIG_FILE, find_model_info
@@ -311,3 +311,47 @@ def test_a_repository_without_openclips_files_is_an_error(hub: FakeHub, tmp_path
     """The line names the file that was expected."""
     hub.repositories[TINY] = {"config.json": b"{}"}
     assert error_line(pull(hub, tmp_path, f"hf-hub:{TINY}")).startswith(f"{TINY}: has none of {CONFIG_FILE}")
+
+
+@pytest.mark.parametrize("revision", ["v2.0", "refs/pr/1", "commit"])
+def test_a_revision_is_downloaded_once_beside_the_main_branch(hub: FakeHub, tmp_path: Path, revision: str) -> None:
+    """A tag, a branch with slashes, the hash of a commit: each has weights of its own in the cache."""
+    branch = "v1" if revision == "commit" else revision
+    revision = commit_of(f"{TINY}@v1") if revision == "commit" else revision
+    tiny = {CONFIG_FILE: json.dumps(TINY_CONFIG).encode(), WEIGHTS: b"tensors of it"}
+    hub.repositories[f"{TINY}@{branch}"] = tiny
+    hub.repositories[TINY] = tiny | {WEIGHTS: b"tensors"}
+    for name, content in ((f"hf-hub:{TINY}@{revision}", b"tensors of it"), (f"hf-hub:{TINY}", b"tensors")):
+        done = pull(hub, tmp_path, name)
+        assert done.returncode == 0, done.stderr
+        assert Path(done.stderr.strip().rpartition(": ")[2]).read_bytes() == content
+    asked = len(hub.requests)
+    assert pull(hub, tmp_path, f"hf-hub:{TINY}@{revision}").returncode == 0
+    assert len(hub.requests) == asked
+
+
+def test_a_revision_that_is_not_there_is_one_line(hub: FakeHub, tmp_path: Path) -> None:
+    """As is one that could lead out of the cache, which is not asked for."""
+    hub.repositories[TINY] = {CONFIG_FILE: json.dumps(TINY_CONFIG).encode(), WEIGHTS: b"tensors"}
+    assert "not the revision" in error_line(pull(hub, tmp_path, f"hf-hub:{TINY}@v9"))
+    asked = len(hub.requests)
+    for revision in ("", "../main", "a/../b", "/main", "a//b", "x y", "-n"):
+        line = error_line(pull(hub, tmp_path, f"hf-hub:{TINY}@{revision}"))
+        assert "is a branch, a tag or the hash of a commit" in line
+    assert len(hub.requests) == asked
+
+
+def test_weights_in_several_files_are_downloaded_together(hub: FakeHub, tmp_path: Path) -> None:
+    """Those that the index lists, once, and no file outside the repository."""
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    files = {f"model-0000{part}-of-00002.safetensors": bytes([part]) * 9 for part in (1, 2)}
+    config = {CONFIG_FILE: json.dumps(TINY_CONFIG).encode()}
+    name = "open_clip_model.safetensors.index.json"
+    hub.repositories[TINY] = config | files | {name: json.dumps(index).encode()}
+    assert pull(hub, tmp_path, f"hf-hub:{TINY}").returncode == 0
+    folder = cache(tmp_path, TINY) / "snapshots" / COMMIT
+    assert {path.name: path.read_bytes() for path in folder.glob("model-*")} == files
+
+    outside = {"weight_map": {"a": "../../x.safetensors"}}
+    hub.repositories["someone/else"] = config | {name: json.dumps(outside).encode()}
+    assert "not a file of weights in its folder" in error_line(pull(hub, tmp_path, "hf-hub:someone/else"))

@@ -5,6 +5,8 @@
 - `settings`: the user's default model, and where settings and caches are kept
 - `files`: `ModelSpec` → `ModelFiles`
 - `download`: files from the Hugging Face Hub, through its local cache
-- `configs`, `transformers_config`: configuration files → OpenCLIP's configuration, checked, and the preprocessing
+- `folders`: a folder as another program keeps models in it → the model's own; `shards`: weights in several files
+- `configs`, `transformers_config`, `training_config`: configuration files → OpenCLIP's configuration, checked, and how
+  images are prepared
 - `identity`: the digest of a model, for the cache's keys
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from clipsim.errors import Setting, UsageError, WeightsError, printable
-from clipsim.models import transformers_config
+from clipsim.models import training_config, transformers_config
 from clipsim.models.catalogue import list_tags, read_catalogue
 from clipsim.models.names import ModelSpec
 
@@ -21,10 +21,13 @@ _DESCRIPTION = "clipsim.checkpoint/1 "  # what it begins with
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A model's open_clip_config.json, or the config.json of `transformers` in OpenCLIP's terms, checked.
+    """A model's open_clip_config.json, or in OpenCLIP's terms the config.json of `transformers` or the params.txt of a
+    training, checked.
 
     Raises WeightsError when it is damaged, is of another kind, or asks for code to be run.
     """
+    if path.name == training_config.PARAMS_FILE:
+        return _check(training_config.read_params(path), path)
     config = read_settings(path)
     if path.name == transformers_config.CONFIG_FILE:
         config = _convert(path, config)
@@ -151,18 +154,31 @@ def lacks_processor(path: Path) -> bool:
     return path.name == transformers_config.CONFIG_FILE and _read_processor(path.parent) is None
 
 
-def read_settings(path: Path) -> Any:
-    """The value in a JSON file of settings. Raises WeightsError for one that is damaged or too large."""
+def read_settings(path: Path, *, unique_names: bool = False) -> Any:
+    """The value in a JSON file of settings. Raises WeightsError for one that is damaged or too large.
+
+    With `unique_names`, an object that names a value twice is damaged; else its last value counts.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(MAX_CONFIG_BYTES + 1)
         if len(content) > MAX_CONFIG_BYTES:
             raise ValueError(f"it exceeds the limit of {MAX_CONFIG_BYTES:,} bytes")
-        return json.loads(content.decode("utf-8"))
+        return json.loads(content.decode("utf-8"), object_pairs_hook=_unique if unique_names else None)
     except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(
             f"{printable(str(path))}: cannot read the configuration: {printable(str(error), 120)}"
         ) from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these pairs. Raises ValueError for a name that stands in it twice."""
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in values:
+            raise ValueError(f"'{printable(name, 60)}' is in it twice")
+        values[name] = value
+    return values
 
 
 # OpenAI's settings, which OpenCLIP's configurations leave out.

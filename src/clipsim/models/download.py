@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,14 +16,21 @@ from clipsim.files import digest_file
 from clipsim.models.names import ModelSpec
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _downloading = threading.Lock()
 
 
-def find_cached(repository: str, file: str, cache_dir: str | None = None) -> Path | None:
-    """A file in the Hugging Face cache, or None. Reads the cache's layout itself: huggingface_hub would take 0.25 s."""
+def find_cached(repository: str, file: str, cache_dir: str | None = None, revision: str | None = None) -> Path | None:
+    """A file in the Hugging Face cache, or None. Reads the cache's layout itself: huggingface_hub would take 0.25 s.
+
+    `revision` is a branch, a tag or the hash of a commit, None for the main branch.
+    """
     folder = _cache_folder(repository, cache_dir)
     try:
-        commit = (folder / "refs" / "main").read_text(encoding="ascii").strip()
+        if revision is not None and _COMMIT.fullmatch(revision):
+            commit = revision
+        else:
+            commit = (folder / "refs" / (revision or "main")).read_text(encoding="ascii").strip()
     except (OSError, ValueError):
         return None
     path = folder / "snapshots" / commit / file
@@ -36,20 +44,22 @@ def hub_cache() -> Path:
     return Path(HF_HUB_CACHE)
 
 
-def fetch_file(repository: str, candidates: Sequence[str], cache_dir: str | None, name: str) -> Path:
+def fetch_file(
+    repository: str, candidates: Sequence[str], cache_dir: str | None, name: str, revision: str | None = None
+) -> Path:
     """The first of the candidates that is cached, else the first that the repository has, downloaded.
 
     `name` is the model's name, for the remedy in an error. Raises DownloadError.
     """
     for file in candidates:
-        if path := find_cached(repository, file, cache_dir):
+        if path := find_cached(repository, file, cache_dir, revision):
             return path
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     for file in candidates:
         try:
             with _quiet():
-                return _download(repository, file, cache_dir)
+                return _download(repository, file, cache_dir, revision)
         except DownloadError:
             raise
         except Exception as error:
@@ -67,7 +77,9 @@ def missing_files(repository: str, candidates: Sequence[str]) -> DownloadError:
     )
 
 
-def fetch_folder(repository: str, patterns: Sequence[str], needed: Sequence[str], cache_dir: str | None) -> Path:
+def fetch_folder(
+    repository: str, patterns: Sequence[str], needed: Sequence[str], cache_dir: str | None, revision: str | None = None
+) -> Path:
     """The local folder with those files of a repository that match `patterns`, downloaded where they are not cached.
 
     Raises DownloadError when they cannot be downloaded, or when none of them matches a pattern of `needed`.
@@ -76,13 +88,15 @@ def fetch_folder(repository: str, patterns: Sequence[str], needed: Sequence[str]
 
     with suppress(Exception):  # not cached, or not readable; the download below raises the error to report
         cached = snapshot_download(
-            repository, allow_patterns=list(patterns), cache_dir=cache_dir, local_files_only=True
+            repository, allow_patterns=list(patterns), cache_dir=cache_dir, revision=revision, local_files_only=True
         )
         if any(any(Path(cached).glob(pattern)) for pattern in needed):
             return Path(cached)
     try:
         with _quiet():
-            folder = Path(snapshot_download(repository, allow_patterns=list(patterns), cache_dir=cache_dir))
+            folder = Path(
+                snapshot_download(repository, allow_patterns=list(patterns), cache_dir=cache_dir, revision=revision)
+            )
     except Exception as error:
         raise DownloadError(_explain(error, repository, "the same command")) from error
     if not any(any(folder.glob(pattern)) for pattern in needed):
@@ -108,6 +122,7 @@ def remove_downloads(spec: ModelSpec) -> int:
             for repository in cache_info.repos
             if repository.repo_id == spec.repository and repository.repo_type == "model"
             for revision in repository.revisions
+            if spec.revision is None or spec.revision in (revision.commit_hash, *revision.refs)
         ]
         if not revisions:
             raise ModelError(f"{name} is not on this machine")
@@ -125,7 +140,7 @@ def _cache_folder(repository: str, cache_dir: str | None) -> Path:
     return Path(cache_dir or hub_cache()) / f"models--{repository.replace('/', '--')}"
 
 
-def _download(repository: str, file: str, cache_dir: str | None) -> Path:
+def _download(repository: str, file: str, cache_dir: str | None, revision: str | None) -> Path:
     """Download a file into the cache, resuming an earlier attempt.
 
     huggingface_hub deletes an unfinished file. So the bytes are written here, under the name that its cache uses for
@@ -135,7 +150,7 @@ def _download(repository: str, file: str, cache_dir: str | None) -> Path:
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import WeakFileLock, build_hf_headers  # type: ignore[attr-defined]  # exported lazily
 
-    url = hf_hub_url(repository, file)
+    url = hf_hub_url(repository, file, revision=revision)
     announced = get_hf_file_metadata(url)
     if announced.etag and announced.size:
         folder = _cache_folder(repository, cache_dir)
@@ -160,7 +175,8 @@ def _download(repository: str, file: str, cache_dir: str | None) -> Path:
                     )
                 _check_hash(unfinished, announced.etag, repository)
                 unfinished.replace(blob)
-    return Path(hf_hub_download(repository, file, cache_dir=cache_dir))  # finds the blob and links it into the snapshot
+    # finds the blob and links it into the snapshot
+    return Path(hf_hub_download(repository, file, cache_dir=cache_dir, revision=revision))
 
 
 def _check_hash(path: Path, etag: str, repository: str) -> None:
@@ -209,6 +225,7 @@ def _explain(error: BaseException, repository: str, again: str) -> str:
         LocalEntryNotFoundError,
         OfflineModeIsEnabled,
         RepositoryNotFoundError,
+        RevisionNotFoundError,
     )
 
     subject = printable(repository)
@@ -218,6 +235,8 @@ def _explain(error: BaseException, repository: str, again: str) -> str:
         return f"{subject}: access is gated; accept the authors' terms on the Hub, then run 'hf auth login'"
     if isinstance(error, RepositoryNotFoundError):
         return f"{subject}: the Hub has no such repository, or it is private ('hf auth login' gives access to yours)"
+    if isinstance(error, RevisionNotFoundError):
+        return f"{subject}: the Hub has this repository, and not the revision that is asked for"
     if isinstance(error, HfHubHTTPError):
         status = error.response.status_code if error.response is not None else "an error"
         if status in (401, 403):

@@ -23,23 +23,29 @@ from clipsim.models.configs import (
     read_settings,
 )
 from clipsim.models.download import fetch_file, fetch_folder, find_cached, missing_files
+from clipsim.models.folders import CLIP_MODULE, resolve_folder
 from clipsim.models.names import ModelSpec
+from clipsim.models.shards import find_parts, is_index, read_index, with_indexes
+from clipsim.models.training_config import PARAMS_FILE, explain_activation, find_params, is_epoch, list_epochs
 from clipsim.models.transformers_config import CONFIG_FILE as TRANSFORMERS_FILE
 
 # What OpenCLIP's repositories call their weights, best first.
 WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
 # The names that OpenCLIP looks for in a folder, in its order.
-LOCAL_WEIGHTS_FILES = (
-    *WEIGHTS_FILES,
-    "open_clip_pytorch_model.pth",
-    "model.safetensors",
-    "pytorch_model.bin",
-    "pytorch_model.pth",
-    "model.pth",
+LOCAL_WEIGHTS_FILES = with_indexes(
+    (
+        *WEIGHTS_FILES,
+        "open_clip_pytorch_model.pth",
+        "model.safetensors",
+        "pytorch_model.bin",
+        "pytorch_model.pth",
+        "model.pth",
+    )
 )
+HUB_WEIGHTS_FILES = with_indexes(WEIGHTS_FILES)
 # Patterns for the files of a tokenizer or of a text tower's configuration; they match no code and no weights.
 TOKENIZER_FILES = ("*.json", "*.txt", "*.model")
-TRANSFORMERS_WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
+TRANSFORMERS_WEIGHTS_FILES = with_indexes(("model.safetensors", "pytorch_model.bin"))
 # The files of an adapter, which changes a model when it is applied.
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
 _WEIGHTS_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
@@ -50,7 +56,8 @@ _EMA = re.compile(r"(^|[._-])ema([._-]|$)", re.IGNORECASE)
 class ModelFiles:
     """The local files of a model, None for those that it does not need.
 
-    `tokenizer` and `text_model` are folders that `transformers` reads. `settings` is what the file `config`, or
+    `weights` is a file of tensors, or the index of the `parts` that hold them. `tokenizer` and `text_model` are folders
+    that `transformers` reads. `settings` is what the file `config`, or
     else the weights themselves, say of the model, in OpenCLIP's terms; None where they say nothing. `preprocess` is how
     images are prepared (`configs.find_settings`).
     """
@@ -59,6 +66,7 @@ class ModelFiles:
     config: Path | None = None
     tokenizer: Path | None = None
     text_model: Path | None = None
+    parts: tuple[Path, ...] = ()
     settings: dict[str, Any] | None = field(default=None, compare=False, repr=False)
     preprocess: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -77,7 +85,7 @@ def find_files(spec: ModelSpec, cache_dir: str | None = None) -> ModelFiles:
     cannot be downloaded, UsageError for preprocessing that does not exist.
     """
     files = _locate(spec, cache_dir)
-    return replace(files, preprocess=find_settings(spec, files.settings))
+    return replace(files, parts=find_parts(files.weights), preprocess=find_settings(spec, files.settings))
 
 
 def _locate(spec: ModelSpec, cache_dir: str | None) -> ModelFiles:
@@ -85,40 +93,53 @@ def _locate(spec: ModelSpec, cache_dir: str | None) -> ModelFiles:
         assert spec.path is not None
         if (described := read_description(spec.path)) is not None:
             return ModelFiles(spec.path, settings=described)
-        if _config_is_of(spec.path):
-            return _directory_files(spec.path.parent, cache_dir, weights=spec.path)
+        if (config := _config_of(spec.path)) is not None:
+            return _files_beside(config, spec.path, cache_dir)
         return ModelFiles(spec.path, None, *_text_files(spec.architecture, cache_dir))
     if spec.kind == "directory":
         assert spec.path is not None
         return _directory_files(spec.path, cache_dir)
     assert spec.repository is not None
     if spec.kind == "hub":
-        config = fetch_file(spec.repository, (CONFIG_FILE, TRANSFORMERS_FILE), cache_dir, spec.name)
-        if config.name == TRANSFORMERS_FILE and not is_transformers_config(config):
-            raise missing_files(spec.repository, (CONFIG_FILE,))
-        if config.name == TRANSFORMERS_FILE:  # with its preprocessing and tokenizer, which stand beside it
-            fetch_folder(spec.repository, TOKENIZER_FILES, (TRANSFORMERS_FILE,), cache_dir)
-        settings = read_config(config)  # refused before gigabytes of weights are fetched
-        text = settings["model_cfg"]["text_cfg"]
-        candidates = WEIGHTS_FILES if config.name == CONFIG_FILE else TRANSFORMERS_WEIGHTS_FILES
-        weights = fetch_file(spec.repository, candidates, cache_dir, spec.name)
-        # OpenCLIP's repositories carry the tokenizer that their configuration names
-        tokenizer = _tokenizer_folder(spec.repository if text.get("hf_tokenizer_name") else None, cache_dir)
-        text_model = _text_model_folder(text.get("hf_model_name"), cache_dir)
-        return ModelFiles(weights, config, tokenizer, text_model, settings)
+        return _hub_files(spec, spec.repository, cache_dir)
     info = find_model_info(spec.name)
     assert info is not None
     weights = fetch_file(spec.repository, weights_candidates(info), cache_dir, spec.name)
     return ModelFiles(weights, None, *_text_files(spec.architecture, cache_dir))
 
 
+def _hub_files(spec: ModelSpec, repository: str, cache_dir: str | None) -> ModelFiles:
+    """The files of a repository in OpenCLIP's layout, or that of `transformers`, at its root or in a folder of it."""
+    revision = spec.revision
+    names = (CONFIG_FILE, TRANSFORMERS_FILE, f"{CLIP_MODULE}/{TRANSFORMERS_FILE}")
+    config = fetch_file(repository, names, cache_dir, spec.name, revision)
+    folder = f"{CLIP_MODULE}/" if config.parent.name == CLIP_MODULE else ""
+    if config.name == TRANSFORMERS_FILE and not is_transformers_config(config):
+        raise missing_files(repository, (CONFIG_FILE,))
+    if config.name == TRANSFORMERS_FILE:  # with its preprocessing and tokenizer, which stand beside it
+        patterns = tuple(folder + pattern for pattern in TOKENIZER_FILES)
+        fetch_folder(repository, patterns, (folder + TRANSFORMERS_FILE,), cache_dir, revision)
+    settings = read_config(config)  # refused before gigabytes of weights are fetched
+    text = settings["model_cfg"]["text_cfg"]
+    candidates = HUB_WEIGHTS_FILES if config.name == CONFIG_FILE else TRANSFORMERS_WEIGHTS_FILES
+    weights = fetch_file(repository, [folder + name for name in candidates], cache_dir, spec.name, revision)
+    for name in read_index(weights) if is_index(weights) else ():
+        fetch_file(repository, (folder + name,), cache_dir, spec.name, revision)
+    tokenizer = None
+    if text.get("hf_tokenizer_name") and config.name == TRANSFORMERS_FILE:
+        tokenizer = _without_code(config.parent)
+    elif text.get("hf_tokenizer_name"):  # OpenCLIP's repositories carry the tokenizer that their configuration names
+        tokenizer = _tokenizer_folder(repository, cache_dir, revision)
+    text_model = _text_model_folder(text.get("hf_model_name"), cache_dir)
+    return ModelFiles(weights, config, tokenizer, text_model, settings=settings)
+
+
 def read_weights_config(weights: Path) -> dict[str, Any] | None:
     """The configuration in a checkpoint file, or else in its folder; None where neither has one."""
     described = read_description(weights)
-    if described is not None or not _config_is_of(weights):
+    if described is not None or (config := _config_of(weights)) is None:
         return described
-    config = _find_config(weights.parent)
-    return None if config is None else read_config(config)
+    return read_config(config)
 
 
 def explain_model(spec: ModelSpec, files: ModelFiles) -> tuple[str, ...]:
@@ -148,6 +169,14 @@ def _explain_folder(spec: ModelSpec, files: ModelFiles) -> list[str]:
         notices.append(
             f"{printable(str(files.weights))}: the EMA weights beside it ({printable(averaged[0], 60)}) are not used"
         )
+    index = next((name for name in names if is_index(Path(name)) and name != files.weights.name), None)
+    if index is not None and files.weights != spec.path and files.weights not in files.parts:
+        notices.append(
+            f"{printable(str(files.weights))}: is used, and the weights in several files beside it "
+            f"({printable(index, 60)}) are not"
+        )
+    if files.config is not None and files.settings is not None and files.config.name == PARAMS_FILE:
+        notices += filter(None, [explain_activation(files.config, files.settings)])
     if files.config is not None and lacks_processor(files.config):
         notices.append(
             f"{printable(str(files.config))}: no image processor is beside it, so images are prepared as for OpenAI's"
@@ -178,51 +207,67 @@ def needs_timm(spec: ModelSpec, files: ModelFiles) -> bool:
     return bool(read_catalogue()["architectures"].get(spec.architecture, {}).get("timm"))
 
 
-def _config_is_of(weights: Path) -> bool:
-    """Whether the configuration in the folder of a checkpoint file describes it."""
+def _config_of(weights: Path) -> Path | None:
+    """The configuration in the folder of a checkpoint file that describes it; None where there is none."""
     config = _find_config(weights.parent)
     if config is None or config.name == CONFIG_FILE:
-        return config is not None
-    return weights.name in TRANSFORMERS_WEIGHTS_FILES or has_transformers_names(weights)
+        return config
+    if config.name == PARAMS_FILE:
+        return config if is_epoch(weights) else None
+    return config if weights.name in TRANSFORMERS_WEIGHTS_FILES or has_transformers_names(weights) else None
 
 
 def _find_config(folder: Path) -> Path | None:
-    """The configuration in a folder: OpenCLIP's, else that of a CLIP model of `transformers`."""
+    """The configuration in a folder: OpenCLIP's, else that of a CLIP model of `transformers`, else of a training."""
     if (folder / CONFIG_FILE).is_file():
         return folder / CONFIG_FILE
     other = folder / TRANSFORMERS_FILE
-    return other if other.is_file() and is_transformers_config(other) else None
+    return other if other.is_file() and is_transformers_config(other) else find_params(folder)
 
 
-def _directory_files(folder: Path, cache_dir: str | None, weights: Path | None = None) -> ModelFiles:
+def _directory_files(folder: Path, cache_dir: str | None) -> ModelFiles:
+    folder = resolve_folder(folder)
     config = _find_config(folder)
     adapter = next((name for name in ADAPTER_FILES if (folder / name).is_file()), None)
     alone = f"an adapter ({adapter}) without its model; merge it into the model and save that"
     if config is None:
         problem = alone if adapter is not None else f"no {CONFIG_FILE} in this folder, so it is not an OpenCLIP model"
         raise WeightsError(f"{printable(str(folder))}: {problem}")
-    settings = read_config(config)
-    text = settings["model_cfg"]["text_cfg"]
-    text_model = text.get("hf_model_name")
-    names = LOCAL_WEIGHTS_FILES if config.name == CONFIG_FILE else TRANSFORMERS_WEIGHTS_FILES
-    if weights is None:
-        weights = next((folder / name for name in names if (folder / name).is_file()), None)
+    names = TRANSFORMERS_WEIGHTS_FILES if config.name == TRANSFORMERS_FILE else LOCAL_WEIGHTS_FILES
+    weights = next((folder / name for name in names if (folder / name).is_file()), None)
     if weights is None:  # OpenCLIP takes any other checkpoint too; here it must be the only one
         others = [path for suffix in ("safetensors", "bin", "pth") for path in sorted(folder.glob(f"*.{suffix}"))]
-        others = [path for path in others if path.name not in ADAPTER_FILES]
+        others = [path for path in [*others, *list_epochs(folder)] if path.name not in ADAPTER_FILES]
         weights = others[0] if len(others) == 1 else None
+        if len(others) > 1:
+            listed = printable(", ".join(path.name for path in others), 120)
+            problem = f"no weights in this folder that go before others; give one of its files as the model: {listed}"
+            raise WeightsError(f"{printable(str(folder))}: {problem}")
     if weights is None:
         problem = alone if adapter is not None else f"no weights in this folder; expected {names[0]}"
         raise WeightsError(f"{printable(str(folder))}: {problem}")
+    return _files_beside(config, weights, cache_dir)
+
+
+def _files_beside(config: Path, weights: Path, cache_dir: str | None) -> ModelFiles:
+    """The files of the model that a configuration on this machine describes."""
+    settings = read_config(config)
+    text = settings["model_cfg"]["text_cfg"]
+    text_model = text.get("hf_model_name")
+    tokenizer = None
+    if text.get("hf_tokenizer_name") and config.name == PARAMS_FILE:  # an architecture of OpenCLIP's
+        tokenizer = _tokenizer_folder(text["hf_tokenizer_name"], cache_dir)
+    elif text.get("hf_tokenizer_name"):
+        tokenizer = _without_code(config.parent)
     return ModelFiles(
         weights,
         config,
-        _without_code(folder) if text.get("hf_tokenizer_name") else None,
+        tokenizer,
         # OpenCLIP takes a local folder with a config.json here, too
         _without_code(Path(text_model))
         if text_model and os.path.isdir(text_model)  # noqa: PTH112
         else _text_model_folder(text_model, cache_dir),
-        settings,
+        settings=settings,
     )
 
 
@@ -235,9 +280,9 @@ def _text_files(architecture: str | None, cache_dir: str | None) -> tuple[Path |
     )
 
 
-def _tokenizer_folder(repository: str | None, cache_dir: str | None) -> Path | None:
+def _tokenizer_folder(repository: str | None, cache_dir: str | None, revision: str | None = None) -> Path | None:
     needed = ("tokenizer.json", "*.model", "vocab*")
-    return _without_code(fetch_folder(repository, TOKENIZER_FILES, needed, cache_dir)) if repository else None
+    return _without_code(fetch_folder(repository, TOKENIZER_FILES, needed, cache_dir, revision)) if repository else None
 
 
 def _text_model_folder(repository: str | None, cache_dir: str | None) -> Path | None:

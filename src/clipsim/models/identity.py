@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from clipsim.files import digest_files
 from clipsim.models.files import TOKENIZER_FILES, ModelFiles
@@ -28,8 +29,8 @@ def identify_model(spec: ModelSpec, files: ModelFiles, read_digests: DigestFiles
     open_clip = package_version("open_clip_torch")
     tokenizer, text_model = _list_files(files.tokenizer), _list_files(files.text_model)
     configs = [] if files.config is None else [files.config]
-    digests = read_digests([files.weights, *configs, *(tokenizer or ()), *(text_model or ())])
-    description = {
+    digests = read_digests([files.weights, *files.parts, *configs, *(tokenizer or ()), *(text_model or ())])
+    description: dict[str, Any] = {
         "rules": ENCODING_RULES,
         "open_clip": open_clip,
         "kind": spec.kind,
@@ -43,6 +44,9 @@ def identify_model(spec: ModelSpec, files: ModelFiles, read_digests: DigestFiles
         "text_model": None if text_model is None else {path.name: digests[path] for path in text_model},
         "preprocess": files.preprocess,
     }
+    # only where there are any: the digests of models that were known before stay
+    if files.parts:
+        description["parts"] = [digests[path] for path in files.parts]
     return hashlib.sha256(json.dumps(description).encode()).hexdigest()
 
 

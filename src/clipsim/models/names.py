@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,8 @@ from clipsim.models.catalogue import (
 )
 
 HUB_PREFIX = "hf-hub:"
+FOLDER_PREFIX = "local-dir:"  # as OpenCLIP names a folder
+_REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")  # of Git, without odd ones
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class ModelSpec:
     architecture: str | None = None
     pretrained: str | None = None
     repository: str | None = None
+    revision: str | None = None  # of the repository: a branch, tag or commit; None for its main branch
     path: Path | None = None
     named_by_openai: bool = False  # weights whose architecture was given as OpenAI alone writes it, such as ViT-B/32
     preprocess: str | None = None  # "tag", "default" or a JSON file; None where nothing was chosen
@@ -65,18 +69,29 @@ def join_name(name: str, pretrained: str | None) -> str:
 def find_model(name: str, weights: str | None = None) -> ModelSpec:
     """Resolve a model's name, folder or file; with `weights`, an architecture and the file of its state dict.
 
-    A name is tried in this order: `hf-hub:ORG/REPO`, a name in the catalogue (OpenAI's own and the bundled model's
-    too), an architecture with a single pretrained tag, a directory, a checkpoint file. Nothing is opened or downloaded.
+    A name is tried in this order: `hf-hub:ORG/REPO[@REVISION]`, `local-dir:FOLDER`, a name in the catalogue (OpenAI's
+    own and the bundled model's too), an architecture with a single pretrained tag, a directory, a checkpoint file.
+    Nothing is opened or downloaded.
 
     Raises UnknownModelError, with the nearest names, for anything else.
     """
     if weights is not None:
         return _find_architecture(name, weights)
     if name.startswith(HUB_PREFIX):
-        repository = name.removeprefix(HUB_PREFIX)
+        repository, at, revision = name.removeprefix(HUB_PREFIX).partition("@")
         if repository.count("/") != 1 or not all(repository.split("/")):
             raise UnknownModelError(f"'{printable(name, 80)}': a Hub model is written hf-hub:ORG/REPO")
-        return ModelSpec(name, "hub", repository=repository)
+        if at and not _REVISION.fullmatch(revision):
+            raise UnknownModelError(
+                f"'{printable(name, 80)}': a revision is a branch, a tag or the hash of a commit: "
+                "hf-hub:ORG/REPO@REVISION"
+            )
+        return ModelSpec(name, "hub", repository=repository, revision=revision or None)
+    if name.startswith(FOLDER_PREFIX):
+        folder = name.removeprefix(FOLDER_PREFIX)
+        if not os.path.isdir(folder):  # noqa: PTH112
+            raise UnknownModelError(f"{printable(name, 80)}: no such folder")
+        return ModelSpec(name, "directory", path=Path(folder))
     info = find_model_info(name)
     if info is None:
         tags = [info for info in list_models() if info.architecture == name]

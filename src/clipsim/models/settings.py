@@ -44,7 +44,7 @@ def save_default(name: str) -> Path:
     """
     spec = find_model(name)
     local = spec.kind in ("directory", "checkpoint") and spec.name != BUNDLED
-    name = str(Path(name).resolve()) if local else spec.name
+    name = str(spec.path.resolve()) if local and spec.path is not None else spec.name
     target = settings_path()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import pickle
+import types
 import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from clipsim.engines.torch.checkpoints import is_torchscript, read_checkpoint, read_torchscript
@@ -44,6 +49,68 @@ def test_code_in_a_checkpoint_is_never_run(tmp_path: Path) -> None:
             read_checkpoint(tmp_path / name)
         assert "weights_only" not in str(caught.value)
     assert not trap.exists()
+
+
+def test_what_training_programs_save_beside_tensors_is_passed_over(tmp_path: Path) -> None:
+    """Options, paths and NumPy's values in every container: no class of theirs is made, none stays known to torch."""
+    beside = {
+        "args": argparse.Namespace(lr=1e-3, logs=Path("/logs"), inner=types.SimpleNamespace(x=1)),
+        "best": np.float64(0.7),
+        "seen": np.int64(7),
+        "history": np.arange(3.0),
+        "done": np.bool_(True),
+    }
+    known = torch.serialization.get_safe_globals()
+    for legacy in (False, True):
+        saved = {"state_dict": wrapped("module."), "epoch": 3, **beside}
+        torch.save(saved, tmp_path / "own.pt", _use_new_zipfile_serialization=not legacy)
+        read = read_checkpoint(tmp_path / "own.pt")
+
+        assert read.tensors.keys() == wrapped("").keys()
+        assert read.notices == ()
+    assert set(torch.serialization.get_safe_globals()) == set(known)
+
+
+class Disguise:
+    """A pickle that makes an option of a training program out of a payload."""
+
+    def __init__(self, payload: Payload) -> None:
+        self.payload = payload
+
+    def __reduce__(self) -> Any:
+        return argparse.Namespace, (), {"x": self.payload}
+
+
+def test_options_do_not_hide_code(tmp_path: Path) -> None:
+    """A payload inside a class that is passed over is refused by the name of what it calls, and does nothing."""
+    trap = tmp_path / "trap"
+    torch.save({"state_dict": wrapped(""), "args": Disguise(Payload(trap))}, tmp_path / "own.pt")
+    with pytest.raises(WeightsError, match=r"own\.pt: holds more than tensors \(it asks for [\w.]+\); no code in it"):
+        read_checkpoint(tmp_path / "own.pt")
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ([{"a": 1}, {"b": 2, "a": 3}], r"2\.safetensors: the tensor a is in another file of model"),
+        ([{"a": 1}, {"c": 2}], r"2\.safetensors: lacks the tensor b, which model\.safetensors\.index\.json says"),
+        ([{"a": 1}, None], r"2\.safetensors: a Git LFS pointer"),
+    ],
+    ids=["twice", "elsewhere", "pointer"],
+)
+def test_parts_that_contradict_their_index(tmp_path: Path, parts: list[dict[str, int] | None], words: str) -> None:
+    """One line names the file and the tensor."""
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}))
+    for number, part in enumerate(parts, 1):
+        if part is None:
+            (tmp_path / f"{number}.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+        else:
+            save_file({name: torch.tensor(value) for name, value in part.items()}, tmp_path / f"{number}.safetensors")
+    with pytest.raises(WeightsError, match=words) as caught:
+        read_checkpoint(index)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

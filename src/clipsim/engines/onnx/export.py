@@ -72,7 +72,8 @@ def export_model(
             spec, files, lambda paths: weights | digest_files(path for path in paths if path not in weights)
         )
         source = describe_source(files.weights, weights[files.weights], begun)
-        with _unfinished(folder, 3 * files.weights.stat().st_size) as draft:
+        weights_bytes = sum(path.stat().st_size for path in files.parts or [files.weights])
+        with _unfinished(folder, 3 * weights_bytes) as draft:
             on_step("loading the model")
             encoder = ClipEncoder(spec, files, device="cpu", precision="fp32")
             facts = encoder.facts

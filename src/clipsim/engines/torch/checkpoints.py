@@ -6,6 +6,8 @@ import collections
 import io
 import pickle
 import pickletools
+import re
+import threading
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ import torch
 from torch import Tensor
 
 from clipsim.errors import WeightsError, first_line, printable
+from clipsim.models.shards import is_index, read_index
 
 # Where training programs put the model's tensors, and where the averages of them.
 _NESTS = ("state_dict", "model_state_dict", "model", "module")
@@ -28,6 +31,7 @@ _EVERY_MODELS = "logit_scale"  # the tensor that every CLIP model has
 _COUNTS = {"n_averaged"}  # of an averaged model, beside its tensors
 _MAX_NESTS = 4
 _MAX_SHOWN = 5  # entries of a file that an error names
+_UNKNOWN_CLASS = re.compile(r"GLOBAL ([\w.]{1,120})")  # in the message of PyTorch's reader
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,8 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path, *, mapped: bool = True) -> Checkpoint:
-    """The tensors of a safetensors file, a pickled state dict or a TorchScript archive, on the CPU.
+    """The tensors of a safetensors file, a pickled state dict, a TorchScript archive or an index of several files, on
+    the CPU.
 
     The content decides the format. With `mapped`, formats that allow it are mapped into memory, not read; overwriting
     the file in place then changes the tensors. A state dict may be nested, as training programs do it; what wrappers
@@ -49,25 +54,7 @@ def read_checkpoint(path: Path, *, mapped: bool = True) -> Checkpoint:
     Raises WeightsError for a file that is missing, damaged, holds no tensors, an adapter, or more than tensors.
     """
     shown = printable(str(path))
-    if path.exists() and not path.is_file():
-        raise WeightsError(f"{shown}: not a regular file, so not a checkpoint")
-    try:
-        with path.open("rb") as file:
-            head = file.read(256)
-    except OSError as error:
-        raise WeightsError(f"{shown}: cannot open the weights: {error.strerror or error}") from error
-    if cause := _not_weights(head):
-        raise WeightsError(f"{shown}: {cause}")
-    try:
-        content = _read(path, head, mapped)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{shown}: holds more than tensors, or is damaged; no code in it was run. Use a safetensors file instead"
-        ) from error
-    except MemoryError as error:
-        raise WeightsError(f"{shown}: not enough memory to read the weights") from error
-    except Exception as error:
-        raise WeightsError(f"{shown}: damaged or not a checkpoint ({first_line(error)})") from error
+    content = _read_parts(path, mapped) if is_index(path) else _read_file(path, mapped)
     nested, notices = _choose_nest(content)
     tensors, averaged = _strip_names(nested, shown)
     if averaged:
@@ -87,6 +74,50 @@ def read_checkpoint(path: Path, *, mapped: bool = True) -> Checkpoint:
         if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise WeightsError(f"{shown}: the tensor {printable(name, 60)} is not a plain array of numbers")
     return Checkpoint(tensors, tuple(f"the checkpoint: {notice}" for notice in notices))
+
+
+def _read_parts(index: Path, mapped: bool) -> dict[str, Tensor]:
+    """The tensors of all files that an index lists.
+
+    Raises WeightsError where a tensor is in two of them, or is not in the file that the index names.
+    """
+    tensors: dict[str, Tensor] = {}
+    for name, listed in read_index(index).items():
+        part = _read_file(index.parent / name, mapped)
+        held = {str(key): value for key, value in part.items() if isinstance(value, Tensor)}
+        shown = printable(str(index.parent / name))
+        if (missing := next((tensor for tensor in listed if tensor not in held), None)) is not None:
+            raise WeightsError(f"{shown}: lacks the tensor {printable(missing, 60)}, which {index.name} says is in it")
+        if (repeated := next((tensor for tensor in held if tensor in tensors), None)) is not None:
+            raise WeightsError(f"{shown}: the tensor {printable(repeated, 60)} is in another file of {index.name} too")
+        tensors |= held
+    return tensors
+
+
+def _read_file(path: Path, mapped: bool) -> Any:
+    """What a file of weights holds. Raises WeightsError."""
+    shown = printable(str(path))
+    if path.exists() and not path.is_file():
+        raise WeightsError(f"{shown}: not a regular file, so not a checkpoint")
+    try:
+        with path.open("rb") as file:
+            head = file.read(256)
+    except OSError as error:
+        raise WeightsError(f"{shown}: cannot open the weights: {error.strerror or error}") from error
+    if cause := _not_weights(head):
+        raise WeightsError(f"{shown}: {cause}")
+    try:
+        return _read(path, head, mapped)
+    except pickle.UnpicklingError as error:
+        unknown = _UNKNOWN_CLASS.search(str(error))
+        beside = f" (it asks for {unknown[1]})" if unknown else ", or is damaged"
+        raise WeightsError(
+            f"{shown}: holds more than tensors{beside}; no code in it was run. Use a safetensors file instead"
+        ) from error
+    except MemoryError as error:
+        raise WeightsError(f"{shown}: not enough memory to read the weights") from error
+    except Exception as error:
+        raise WeightsError(f"{shown}: damaged or not a checkpoint ({first_line(error)})") from error
 
 
 def _not_weights(head: bytes) -> str | None:
@@ -110,8 +141,37 @@ def _read(path: Path, head: bytes, mapped: bool) -> Any:
         _check_archive(path)
         if is_torchscript(path):
             return read_torchscript(path)
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    return torch.load(path, map_location="cpu", weights_only=True)
+        return _load(path, mmap=mapped)
+    return _load(path)
+
+
+class _Unread:
+    """What stands for a value that is no tensor, such as the options of a training program; it holds nothing."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __new__(cls, *_: Any) -> _Unread:
+        """One more of them, whatever it is made of."""
+        return super().__new__(cls)
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+# Classes of values that training programs save beside the tensors. None of them is imported, made or called.
+_VALUES_BESIDE = (
+    "argparse.Namespace", "types.SimpleNamespace", "pathlib.PosixPath", "pathlib.WindowsPath", "pathlib.Path",
+    "pathlib._local.PosixPath", "pathlib._local.WindowsPath", "pathlib._local.Path", "numpy.dtype", "numpy.ndarray",
+    *(f"numpy.{core}.multiarray.{function}" for core in ("core", "_core") for function in ("scalar", "_reconstruct")),
+)  # fmt: skip
+_loading = threading.Lock()  # which classes PyTorch's reader knows is a setting of the whole process
+
+
+def _load(path: Path, **options: Any) -> Any:
+    """A pickled state dict, read without calling anything that it names."""
+    with _loading, torch.serialization.safe_globals([(_Unread, name) for name in _VALUES_BESIDE]):
+        return torch.load(path, map_location="cpu", weights_only=True, **options)
 
 
 def _check_archive(path: Path) -> None:
