@@ -58,9 +58,10 @@ CASES = (
 
 @dataclass
 class Runs:
-    """Seconds and peak megabytes of each run of a command, and the cosines of the last."""
+    """Seconds (passed, and of all cores) and peak megabytes of each run of a command, and the cosines of the last."""
 
     seconds: list[float] = field(default_factory=list)
+    core_seconds: list[float] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
     cosines: Any = None
 
@@ -72,6 +73,8 @@ class Result:
     case: str
     by_hand_seconds: float
     clipsim_seconds: float
+    by_hand_core_seconds: float
+    clipsim_core_seconds: float
     by_hand_memory: float
     clipsim_memory: float
     greatest_difference: float  # of the cosines
@@ -97,6 +100,7 @@ def measure(command: list[str], environment: dict[str, str], runs: Runs) -> None
     if process.returncode != 0:
         raise SystemExit(f"status {process.returncode}: {' '.join(command[:9])} …")
     runs.seconds.append(time.perf_counter() - start)
+    runs.core_seconds.append(usage.ru_utime + usage.ru_stime)
     runs.memory.append(usage.ru_maxrss / 1024)
     printed = json.loads(output)
     runs.cosines = np.array(printed["similarity"] if isinstance(printed, dict) else printed)
@@ -173,8 +177,9 @@ def run_cases(bench: Bench, cases: list[Case], count: int) -> list[Result]:
         if difference > case.tolerance:
             print(f"{case.name}: cosines differ by {difference:.1e}", file=sys.stderr)
         seconds = statistics.median(hand.seconds), statistics.median(own.seconds)
+        core_seconds = statistics.median(hand.core_seconds), statistics.median(own.core_seconds)
         memory = statistics.median(hand.memory), statistics.median(own.memory)
-        results.append(Result(case.name, *seconds, *memory, difference))
+        results.append(Result(case.name, *seconds, *core_seconds, *memory, difference))
     return results
 
 
@@ -237,13 +242,15 @@ def main() -> None:
 
 def print_results(results: list[Result]) -> None:
     """Print the table of both sides."""
-    table = Table("case", "by hand", "clipsim", "faster", "memory", "difference", title=f"{ARCHITECTURE}, CPU")
+    columns = ("case", "by hand", "clipsim", "faster", "processor time", "memory", "difference")
+    table = Table(*columns, title=f"{ARCHITECTURE}, CPU")
     for result in results:
         table.add_row(
             result.case,
             f"{result.by_hand_seconds:.1f} s",
             f"{result.clipsim_seconds:.2f} s",
             f"{result.faster:.1f} ×",
+            f"{result.clipsim_core_seconds / result.by_hand_core_seconds:.3f} ×",
             f"{result.clipsim_memory / result.by_hand_memory:.2f} ×",
             f"{result.greatest_difference:.0e}",
         )

@@ -1,9 +1,10 @@
 """`clipsim search` over a folder and over vectors on disk, exact and by an index → seconds, memory and recall.
 
-`python -m benchmarks.search [--folder N] [--vectors N]... [--index] [--runs N] [--inputs DIR]`. The model is ViT-B-32
-with random weights and an export; every run is a fresh process with a new text. `--folder` draws N pictures whose
-vectors are in the cache, `--vectors` makes a data set of N synthetic vectors of 512 numbers in fp16 (1 GB a million),
-and `--index` builds its index. Inputs are kept in DIR.
+`python -m benchmarks.search [--folder N] [--vectors N]... [--index] [--texts N]... [--runs N] [--inputs DIR]`. The
+model is ViT-B-32 with random weights and an export; every run is a fresh process with a new text. `--folder` draws N
+pictures whose vectors are in the cache, `--vectors` makes a data set of N synthetic vectors of 512 numbers in fp16
+(1 GB a million), and `--index` builds its index. `--texts` also searches for N texts at once, whose own vectors
+are cached. Inputs are kept in DIR.
 """
 
 from __future__ import annotations
@@ -53,12 +54,17 @@ def run(command: Sequence[str | Path], cache: Path) -> dict[str, Any]:
     }
 
 
-def measure(where: Path, model: Sequence[str | Path], cache: Path, runs: int) -> dict[str, Any]:
-    """Medians over searches, each for a text that no run before had; whether any of them imported torch."""
+def measure(where: Path, model: Sequence[str | Path], cache: Path, runs: int, known: int = 0) -> dict[str, Any]:
+    """Medians over searches; whether any of them imported torch.
+
+    Each is for a text that no run before had, or for so many known ones: the same in each run.
+    """
     done = []
+    texts = [f"text {number} of those that are known" for number in range(known)]
     for number in range(runs + 1):
-        text = f"a new text, number {number} at {time.time_ns()}"
-        done.append(run(["search", where, "-t", text, *model, "--json", "-q"], cache))
+        searched = texts or [f"a new text, number {number} at {time.time_ns()}"]
+        options = [part for text in searched for part in ("-t", text)]
+        done.append(run(["search", where, *options, *model, "--json", "-q"], cache))
     done = done[1:]  # the first one reads from the disk
     return {
         **{name: round(statistics.median(one[name] for one in done), 3) for name in ("wall", "cpu", "memory")},
@@ -114,6 +120,7 @@ def main() -> None:
     parser.add_argument("--folder", type=int, metavar="N", help="pictures of a folder whose vectors are cached")
     parser.add_argument("--vectors", type=int, metavar="N", action="append", default=[], help="vectors on disk")
     parser.add_argument("--index", action="store_true", help="build an index of the vectors too")
+    parser.add_argument("--texts", type=int, metavar="N", action="append", default=[], help="known texts at once")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--inputs", type=Path, default=HERE / "inputs")
     options = parser.parse_args()
@@ -137,6 +144,9 @@ def main() -> None:
         case = {"vectors": count, "megabytes": count * DIMENSIONS * 2 / 1e6}
         run(["index", folder, "--kind", "exact", "-q"], cache)
         print(json.dumps({"case": "exact", **case, **measure(folder, model, cache, options.runs)}), flush=True)
+        for texts in options.texts:
+            figures = measure(folder, model, cache, options.runs, texts)
+            print(json.dumps({"case": f"exact, {texts} known texts", **case, **figures}), flush=True)
         if options.index:
             built = run(["index", folder, "--kind", "ivf", "--json", "-q"], cache)
             facts = {
