@@ -6,6 +6,7 @@ import base64
 import io
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from cli.conftest import Clipsim
@@ -16,6 +17,12 @@ from PIL import Image
 from clipsim.cli import preview as page
 from clipsim.cli.preview import check_page
 from clipsim.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from clipsim.images.thumbnails import ThumbnailRules
+    from clipsim.inputs.sources import Source
 
 pytestmark = pytest.mark.usefixtures("colour_model")
 TEXTS = ("-t", "red", "-t", "blue")
@@ -166,6 +173,24 @@ def test_a_page_of_duplicates(clipsim: Clipsim) -> None:
     few = clipsim("duplicates", ".", "--format", "html", "--max-images", "3")
     assert len(parse_page([few.out]).find("section", class_="group")) == 1
     assert "the page shows 1 of 2 groups" in few.err
+
+
+def test_a_page_of_duplicates_shows_what_was_compared(clipsim: Clipsim, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only files of the same bytes, whose pixels are not compared, are decoded again for their thumbnails."""
+    Image.open("red.png").save("red.bmp")
+    Path("blue-copy.png").write_bytes(Path("blue.png").read_bytes())
+    again: list[str] = []
+
+    def read(sources: Iterable[Source], rules: ThumbnailRules) -> dict[str, bytes]:
+        again.extend(source.name for source in sources)
+        return {}
+
+    monkeypatch.setattr("clipsim.tasks.search.read_thumbnails", read)
+    done = clipsim("duplicates", ".", "-q", "--format", "html")
+    groups = parse_page([done.out]).find("section", class_="group")
+
+    assert sorted(again) == ["./blue-copy.png", "./blue.png"]
+    assert [len(group.find("img")) for group in groups] == [0, 2]
 
 
 def test_a_picture_that_is_gone_has_an_empty_place(clipsim: Clipsim, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,8 +17,13 @@ from raw_files import make_dng
 
 import clipsim
 import clipsim.images.decode
+from clipsim.embedding.embedder import Embedder
 from clipsim.errors import NoInputError, UsageError
+from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
+from clipsim.options import ModelOptions
+from clipsim.tasks import duplicates
 from clipsim.tasks.duplicates import DEFAULT_THRESHOLD, DuplicatesRequest
+from clipsim.tasks.search_targets import find_targets
 
 if TYPE_CHECKING:
     from conftest import Machine
@@ -268,6 +273,26 @@ def test_how_often_files_are_decoded(machine: Machine, tmp_path: Path, decoded: 
     copies = dict.fromkeys(("kept.tif", "same.png", "70.jpg", "80.jpg", "90.jpg"), 3)
     assert first == {**copies, "cropped.png": 2, "other.png": 1}
     assert decoded - first == {**dict.fromkeys(copies, 2), "cropped.png": 1}  # vectors are cached now
+
+
+@pytest.mark.parametrize(("side", "made"), [(96, True), (192, False)])
+def test_thumbnails_are_made_as_pixels_are_compared(
+    machine: Machine, tmp_path: Path, decoded: Counter[str], monkeypatch: pytest.MonkeyPatch, side: int, made: bool
+) -> None:
+    """Without another decoding; larger ones, and those past the limit, are left to who shows them."""
+    monkeypatch.setattr("clipsim.tasks.duplicates.MAX_THUMBNAILS", 2)
+    draw(1).save(tmp_path / "a.png")
+    for way in ("BMP", "TIFF"):
+        draw(1).save(tmp_path / f"a.{way}", way)
+    rules = ThumbnailRules(side)
+    with Embedder(ModelOptions("clipsim-mini")) as embedder:
+        (group,) = duplicates.run(embedder, DuplicatesRequest(find_targets(tmp_path), thumbnails=rules)).groups
+
+    thumbnails = [image.thumbnail for image in group.images]
+    assert [thumbnail is not None for thumbnail in thumbnails] == [made, made, False]
+    assert not made or thumbnails[0] == make_thumbnail(draw(1), rules)
+    assert set(decoded.values()) == {3}
+    assert "thumbnail" not in group.images[0].to_dict()
 
 
 def test_a_rotated_photo_stays_upright(machine: Machine, tmp_path: Path) -> None:

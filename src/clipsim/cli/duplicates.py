@@ -102,6 +102,7 @@ def duplicates_command(
             result = same_files.run(request.targets, report_progress(bar, notices), keep=request.keep)
         notices.print(result.warnings)
     else:
+        request = replace(request, thumbnails=thumbnail_rules(output, preview))
         model = run.model if run.model or run.weights else recorded_model(where)
         result = run_task(duplicates.run, request, run, notices, model)
     if chosen:
@@ -125,7 +126,7 @@ def _print_result(
     max_images: int,
     notices: NoticePrinter,
 ) -> None:
-    """Write the result; the images that a page or a preview shows are decoded for it."""
+    """Write the result; images that a page or a preview shows and that have no thumbnail are decoded for it."""
     from clipsim.render import json as render
 
     if output == "json":
@@ -144,8 +145,10 @@ def _print_result(
         from clipsim.tasks.search import read_shown_images
 
         groups = _count_groups(result, max_images, notices) if output == "html" else len(result.groups)
-        names = [image.image for group in result.groups[:groups] for image in group.images]
-        thumbnails = read_shown_images(names, targets, rules)
+        images = [image for group in result.groups[:groups] for image in group.images]
+        thumbnails = {image.image: image.thumbnail for image in images if image.thumbnail is not None}
+        names = [image.image for image in images if image.thumbnail is None]
+        thumbnails |= read_shown_images(names, targets, rules)
         if output == "html":
             from clipsim.render.search_page import format_duplicates_page
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from clipsim.images.decode import convert_image, decoded_file, read_size
 from clipsim.images.limits import open_checked
+from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
 from clipsim.inputs.sources import Source
 
 DRAFT_OVERSAMPLING = 2  # a large JPEG is decoded at no less than this many times the side
@@ -20,24 +21,28 @@ class GreyCopy:
     """What two images are compared by.
 
     `grey` is (side, side) uint8: the whole image, stretched to a square. `colour` is (3,) float32: its mean RGB value,
-    0 to 255. `size` is its width and height in pixels.
+    0 to 255. `size` is its width and height in pixels; `thumbnail` is a small image file, where one was to be made.
     """
 
     grey: NDArray[np.uint8]
     colour: NDArray[np.float32]
     size: tuple[int, int]
+    thumbnail: bytes | None = None
 
 
-def make_grey_copy(source: Source, side: int) -> GreyCopy:
+def make_grey_copy(source: Source, side: int, thumbnails: ThumbnailRules | None = None) -> GreyCopy:
     """Decode a source and shrink it to `side` × `side` pixels.
 
-    Raises ImageError, naming the cause but not the source, where it cannot be used.
+    Its thumbnail, of at most `side` pixels, is made of the same decoding; a larger one is not made, which the fraction
+    of a large JPEG would not do for. Raises ImageError, naming the cause but not the source, where it cannot be used.
     """
+    rules = thumbnails if thumbnails is not None and thumbnails.side <= side else None
     if (image := source.decoded()) is not None:
         image = convert_image(image)
-        return GreyCopy(_shrink(image, side), _mean_colour(image), image.size)
+        return GreyCopy(_shrink(image, side), _mean_colour(image), image.size, make_thumbnail(image, rules))
     with open_checked(source) as stream, decoded_file(stream, DRAFT_OVERSAMPLING * side) as decoded:
-        return GreyCopy(_shrink(decoded, side), _mean_colour(decoded), read_size(stream, decoded))
+        grey, colour, small = _shrink(decoded, side), _mean_colour(decoded), make_thumbnail(decoded, rules)
+        return GreyCopy(grey, colour, read_size(stream, decoded), small)
 
 
 def measure_source(source: Source) -> tuple[int, int]:

@@ -118,7 +118,8 @@ class DuplicateImage:
     rows of data sets.
     `copy_of` names the better image that it is a copy of by content, not only alike; None where there is none.
     `removable` says that its file may go: when it was looked at, the better one was there, under a name of another
-    file, and removing this one frees its space. `digest` is the SHA-256 of its file when it was compared.
+    file, and removing this one frees its space. `digest` is the SHA-256 of its file when it was compared, and
+    `thumbnail` a small image file, where one was made as its pixels were compared.
     """
 
     image: str
@@ -129,11 +130,12 @@ class DuplicateImage:
     copy_of: str | None = None
     removable: bool = False
     digest: str | None = field(default=None, compare=False, repr=False)
+    thumbnail: bytes | None = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """An element of "images"; numbers have seven significant digits."""
         values = {**vars(self), "similarity": round_significant(self.similarity)}
-        del values["digest"]
+        del values["digest"], values["thumbnail"]
         return values
 
 

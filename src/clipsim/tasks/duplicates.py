@@ -19,6 +19,7 @@ from clipsim.errors import ImageError, pluralise
 from clipsim.files import digest_stream
 from clipsim.images.copies import CopyCheck, ImageHeader, could_be_copies, read_header
 from clipsim.images.grey_copies import GreyCopy, make_grey_copy, measure_source
+from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.expand import Repeats, identify, identify_stat
 from clipsim.inputs.raw import merge_shots
 from clipsim.inputs.sources import FileSource, Source
@@ -169,7 +170,7 @@ class DuplicatesRequest:
     """What to compare, and what makes two images alike.
 
     That is a cosine over `min_similarity` (None: the default), and with `pixels` their pixels too. `keep` are the rules
-    of `KeepRules`.
+    of `KeepRules`. With `thumbnails`, up to `MAX_THUMBNAILS` images of groups get one, where their pixels are compared.
 
     Raises UsageError for a `min_similarity` that is not a cosine, and for a malformed rule.
     """
@@ -178,6 +179,7 @@ class DuplicatesRequest:
     min_similarity: float | None = None
     pixels: bool = True
     keep: tuple[str, ...] = ()
+    thumbnails: ThumbnailRules | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -204,7 +206,7 @@ def run(
     progress(Progress("loading the model", 0, None, notices=(*embedder.notices, *notices)))
     with closing(EmbeddedCollection(embedder.facts.embed_dim)) as collection:
         collection.fill(embedder, targets, progress)
-        with closing(PixelCheck(collection.sources, default_workers())) as check:
+        with closing(PixelCheck(collection.sources, default_workers(), request.thumbnails)) as check:
             groups = _group(collection, threshold, check, request.pixels, progress)
             if check.missing and request.pixels:
                 notices.append(
@@ -289,6 +291,7 @@ class GroupRecords:
         keep: Sequence[str] = (),
     ) -> None:
         self._collection, self._check, self._keep = collection, check, KeepRules(keep)
+        self._thumbnails = 0
         repeats = targets.repeats if isinstance(targets, Targets) else Repeats()
         before, changed, described = repeats.count, 0, []
         for members in groups:
@@ -334,6 +337,7 @@ class GroupRecords:
                 copy_of=collection.sources[arranged.copy_of[row]].name if row in arranged.copy_of else None,
                 removable=row in arranged.removable,
                 digest=digest.hex() if (digest := collection.digests[row]) is not None else None,
+                thumbnail=self._take_thumbnail(row),
             )
             for row, source, cosine, (width, height) in (
                 (row, collection.sources[row], cosine, sizes[row] or (None, None))
@@ -341,6 +345,11 @@ class GroupRecords:
             )
         )
         return DuplicateGroup(same, images), arranged
+
+    def _take_thumbnail(self, row: int) -> bytes | None:
+        thumbnail = self._check.thumbnail(row) if self._check and self._thumbnails < MAX_THUMBNAILS else None
+        self._thumbnails += thumbnail is not None
+        return thumbnail
 
     def _size_of(self, row: int) -> tuple[int, int] | None:
         sizes = self._check.sizes if self._check else {}
@@ -372,6 +381,7 @@ MIN_CORRELATION = 0.85
 MAX_COLOUR_DISTANCE = 32.0
 KEPT_IMAGES = 4096  # nine kilobytes each
 KEPT_WINDOWS = 64  # two megabytes each
+MAX_THUMBNAILS = 10_000  # in a result; some two kilobytes each
 
 
 EQUAL_DIFFERENCE = 2.0  # of cells of the small images, and of the mean colours, of what has the same pixels
@@ -382,12 +392,16 @@ CELL = 4  # pixels of the small images, on either side
 class PixelCheck:
     """Compares images by small grey copies, which are decoded by threads when they are needed.
 
+    They are not made as images are decoded for their vectors: one of a JPEG takes up to two thirds of the time of its
+    decoding, for images that are near no other too, and one at another fraction of its size differs.
+
     `sizes` has the width and height of every image that was decoded, by its row; `missing` the rows of those that
     could not be.
     """
 
-    def __init__(self, sources: Sequence[Source], workers: int) -> None:
+    def __init__(self, sources: Sequence[Source], workers: int, thumbnails: ThumbnailRules | None = None) -> None:
         self._sources = sources
+        self._rules = thumbnails
         self._workers = workers
         self._pool: ThreadPoolExecutor | None = None
         self._images: OrderedDict[int, GreyCopy] = OrderedDict()
@@ -433,6 +447,11 @@ class PixelCheck:
         apart = _distance(self._images[first], self._images[second])
         return float(apart.mean()) if apart.max() <= MAX_CELL_DIFFERENCE else float("inf")
 
+    def thumbnail(self, row: int) -> bytes | None:
+        """The thumbnail of an image; None where it was not made, or the image is no longer kept."""
+        image = self._images.get(row)
+        return None if image is None else image.thumbnail
+
     def close(self) -> None:
         """Drop what is still to be decoded."""
         if self._pool is not None:
@@ -448,7 +467,7 @@ class PixelCheck:
 
     def _decode(self, row: int) -> GreyCopy | None:
         try:
-            return make_grey_copy(self._sources[row], SIDE)
+            return make_grey_copy(self._sources[row], SIDE, self._rules)
         except ImageError:
             return None
 
