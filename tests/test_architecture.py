@@ -27,8 +27,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "cache": ("errors", "files", "models"),
     "embedding": ("errors", "options", "files", "models", "inputs", "images", "engines", "cache"),
     "vectors": ("errors",),
-    "statistics": ("errors",),
-    "results": ("errors", "statistics"),
+    "statistics": ("errors", "vectors"),
+    "results": ("errors", "vectors", "statistics"),
     "store": ("errors", "files", "results", "vectors"),
     "tasks": (
         "errors", "options", "files", "models", "inputs", "images", "engines", "cache", "embedding", "vectors",

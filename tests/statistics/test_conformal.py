@@ -1,4 +1,4 @@
-"""Thresholds with a guarantee: the Beta distribution against SciPy, and the guarantee over many splits."""
+"""Thresholds with a guarantee: the guarantee over many splits."""
 
 from __future__ import annotations
 
@@ -11,22 +11,11 @@ from clipsim.statistics.conformal import (
     FALSE_ALARMS,
     RECALL,
     Guarantee,
-    beta_distribution,
-    beta_quantile,
     find_threshold,
     fit_threshold,
     smallest_sample,
 )
 from clipsim.vectors.similarity import best_passing_text
-
-
-@pytest.mark.parametrize(("a", "b"), [(1, 1), (9, 1), (1, 9), (19, 2), (90, 10), (4501, 500), (25_000, 25_001)])
-def test_the_beta_distribution_is_scipys(a: int, b: int) -> None:
-    """Its function and its quantiles."""
-    for x in (0.0, 0.01, 0.3, a / (a + b), 0.9, 0.999, 1.0):
-        assert beta_distribution(x, a, b) == pytest.approx(beta.cdf(x, a, b), abs=1e-10)
-    for share in (0.05, 0.5, 0.95):
-        assert beta_quantile(share, a, b) == pytest.approx(beta.ppf(share, a, b), abs=1e-9)
 
 
 @pytest.mark.parametrize(("recall", "n"), [(0.9, 9), (0.95, 19), (0.99, 99), (0.5, 1), (0.7, 3)])

@@ -15,7 +15,7 @@ from clipsim.results.evaluation import EvaluationResult, RunResult, ThresholdRes
 from clipsim.statistics.classification import Contradicted
 from clipsim.statistics.conformal import RECALL
 from clipsim.statistics.estimates import Estimate
-from clipsim.statistics.paired_tests import Comparison
+from clipsim.statistics.paired_tests import MCNEMAR, SIGN, Comparison
 from clipsim.statistics.retrieval import SCORES
 
 MAX_LABELS = 20
@@ -39,36 +39,42 @@ def is_share(metric: str) -> bool:
 
 
 def format_value(metric: str, value: float | None, *, signed: bool = False) -> str:
-    """One value in the unit of its metric.
+    """One value in the unit of its metric; a difference, `signed`, of shares is in percentage points.
 
     >>> format_value("top1", 0.91666), format_value("ece", 0.0312), format_value("text_to_image_median_rank", 2.0)
     ('91.7 %', '0.0312', '2')
     >>> format_value("top1", -0.05, signed=True)
-    '-5.0 %'
+    '-5.0 pp'
     """
     if value is None:
         return ABSENT
     sign = "+" if signed else ""
     if is_share(metric):
-        return f"{100 * value:{sign}.1f} %"
+        return f"{100 * value:{sign}.1f} {'pp' if signed else '%'}"
     if "median_rank" in metric:
         return f"{value:{sign}g}"
     return f"{value:{sign}.2f}" if "x100" in metric else f"{value:{sign}.4f}"
 
 
 def format_estimate(metric: str, estimate: Estimate | None) -> str:
-    """A value and its interval.
+    """A value and its interval, or what a calibrated model would have.
 
     >>> format_estimate("top1", Estimate(0.9, 0.8, 0.95, 40, "wilson"))
     '90.0 % (80.0 to 95.0)'
     """
     if estimate is None:
         return ABSENT
-    value = format_value(metric, estimate.value)
-    if estimate.low is None or estimate.high is None:
-        return value
-    low, high = (format_value(metric, limit).removesuffix(" %") for limit in (estimate.low, estimate.high))
-    return f"{value} ({low} to {high})"
+    if estimate.calibrated is not None:
+        return f"{format_value(metric, estimate.value)} (calibrated: {format_value(metric, estimate.calibrated)})"
+    return _with_limits(metric, estimate.value, estimate.low, estimate.high)
+
+
+def _with_limits(metric: str, value: float, low: float | None, high: float | None, *, signed: bool = False) -> str:
+    words = format_value(metric, value, signed=signed)
+    if low is None or high is None:
+        return words
+    limits = (format_value(metric, limit, signed=signed) for limit in (low, high))
+    return f"{words} ({' to '.join(limit.removesuffix(' %').removesuffix(' pp') for limit in limits)})"
 
 
 def format_p(value: float | None) -> str:
@@ -152,7 +158,8 @@ def explain_figures(result: EvaluationResult) -> str:
         text = (
             "In brackets the 95 % interval: where the figure would mostly lie on many more such images. top-k: the "
             "label is among the k best; mean_class_recall: every label counts alike; ece: how far probabilities are "
-            "from the share that is right (0 is best)."
+            "from the share that is right (0 is best), and beside it what a perfectly calibrated model would have on "
+            "as many images."
         )
         if none := result.results[0].rejection:
             text += (
@@ -164,11 +171,10 @@ def explain_figures(result: EvaluationResult) -> str:
         shared = result.data.shared_captions
         return (
             f"recall@k: a right one is among the k best of {pluralise(result.data.images, 'image')} or "
-            f"{pluralise(result.data.captions or 0, 'caption')}; in brackets the 95 % interval (bootstrap over "
-            "images)."
+            f"{pluralise(result.data.captions or 0, 'caption')}; in brackets the 95 % interval (over images)."
             + (f" Captions that belong to several images, which count as right for each: {shared:,}." if shared else "")
         )
-    return "Means over all pairs; in brackets the 95 % interval (bootstrap over images). Compare within one model only."
+    return "Means over all pairs; in brackets the 95 % interval (over images). Compare within one model only."
 
 
 def _threshold(run: RunResult) -> str:
@@ -177,13 +183,42 @@ def _threshold(run: RunResult) -> str:
 
 def explain_tests(comparisons: Sequence[Comparison]) -> str:
     """What the columns of a table of comparisons say."""
+    counted, tests = list[str](), list[str]()
+    if any(comparison.test == MCNEMAR for comparison in comparisons):
+        counted.append("images that only one of them gets right")
+        tests.append("exact McNemar test")
+    if any(comparison.test == SIGN and comparison.metric not in SCORES for comparison in comparisons):
+        counted.append("images of which one gets more captions right")
+    if any(comparison.metric in SCORES for comparison in comparisons):
+        counted.append("images for which one has the higher cosine")
+    if any(comparison.test == SIGN for comparison in comparisons):
+        tests.append("exact sign test over images" + (" of several captions" if len(tests) else ""))
     several = any(comparison.p_holm is not None for comparison in comparisons)
-    holm = "; p (Holm): the same, corrected for the number of comparisons" if several else ""
-    what = "has the higher cosine for" if comparisons[0].metric in SCORES else "gets right"
-    return (
-        "In brackets the 95 % interval of the difference. only a, only b: images that only one of them "
-        f"{what}; p: how often chance alone would part them as far (exact McNemar test){holm}. Below 0.05 is usually "
-        "called a real difference."
+    text = (
+        f"In brackets the 95 % interval of the difference{_points(comparisons)}. only a, only b: "
+        f"{', or '.join(counted)}; p: how often chance alone would part them as far ({'; '.join(tests)})"
+        + ("; p (Holm): the same, corrected for the number of comparisons" if several else "")
+        + ". Below 0.05 is usually called a real difference."
+    )
+    return text + _explain_conflicts([comparison for comparison in comparisons if comparison.conflicting])
+
+
+def _points(comparisons: Sequence[Comparison]) -> str:
+    return " (pp: percentage points)" if any(is_share(comparison.metric) for comparison in comparisons) else ""
+
+
+def _explain_conflicts(conflicting: Sequence[Comparison]) -> str:
+    """Why an interval and a p-value do not agree on whether there is a difference; empty where they do."""
+    if not conflicting:
+        return ""
+    if any(comparison.test == SIGN for comparison in conflicting):
+        return (
+            " Where the interval and p disagree: the test counts on how many images each does better, the interval is "
+            "of the mean difference, to which large differences of few images contribute more."
+        )
+    corrected = any(comparison.p_holm is not None for comparison in conflicting)
+    return " Where the interval and p disagree, go by p, which is exact" + (
+        " and corrected; the interval is neither." if corrected else "; the interval is approximate."
     )
 
 
@@ -197,17 +232,12 @@ def list_comparisons(comparisons: Sequence[Comparison]) -> Rows:
     rows: list[list[str]] = []
     for comparison in comparisons:
         difference = comparison.difference
-        value, low, high = (
-            format_value(comparison.metric, number, signed=True)
-            for number in (difference.value, difference.low, difference.high)
-        )
-        interval = f"{value} ({low.removesuffix(' %')} to {high.removesuffix(' %')})"
         rows.append(
             [
                 comparison.metric,
                 printable(comparison.a),
                 printable(comparison.b),
-                interval,
+                _with_limits(comparison.metric, difference.value, difference.low, difference.high, signed=True),
                 f"{comparison.only_a:,}",
                 f"{comparison.only_b:,}",
                 format_p(comparison.p),

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from clipsim.errors import pluralise, printable
 from clipsim.render.parts import empty_table, shorten_all, shorten_paths, strip_common_folder, title
-from clipsim.results.rank import ImageScores, RankResult
+from clipsim.results.rank import ImageScores, RankResult, order_images
 
 Shorten = Callable[[Sequence[str], int], list[str]]
 TableParts = tuple[Text, Table, Text]  # title, table, caption
@@ -112,7 +112,7 @@ def _order_by_only_text(result: RankResult) -> RankResult:
     """The result with its images in order of the text, where there is only one: nothing else is to be seen then."""
     if len(result.texts) != 1:
         return result
-    return replace(result, scores=tuple(sorted(result.scores, key=lambda image: -float(image.similarity[0]))))
+    return replace(result, scores=tuple(order_images(result.scores, 0)))
 
 
 def _column_an_image(result: RankResult, texts: Sequence[str], headings: Sequence[str], score: int) -> TableParts:

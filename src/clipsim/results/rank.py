@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from clipsim.errors import Failure, plain_number
 from clipsim.results.base import ArrayRecord, ModelRecord, ModelResult, read_only, to_plain  # noqa: F401 (type hints)
+from clipsim.vectors.similarity import order_best_first
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,19 @@ class ImageScores(ArrayRecord):
 
     def order(self, top: int | None = None) -> list[int]:
         """The indices of the texts, best first, equals in the order given; only the first `top` when given."""
-        return [int(index) for index in np.argsort(-self.similarity, kind="stable")[:top]]
+        order: list[int] = order_best_first(self.similarity)[:top].tolist()
+        return order
 
     def score(self, texts: Sequence[str], index: int) -> Score:
         """The score of one text."""
         probability = None if self.probabilities is None else float(self.probabilities[index])
         return Score(texts[index], float(self.similarity[index]), probability)
+
+
+def order_images(scores: Sequence[ImageScores], text: int) -> list[ImageScores]:
+    """Images by their cosine with a text, best first; equals in the order given, unusable ones last."""
+    similarity = np.array([image.similarity[text] for image in scores], np.float64)
+    return [scores[index] for index in order_best_first(similarity)]
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -116,8 +124,7 @@ class RankResult(ModelResult):
 
     def top_images(self, text: int, count: int) -> list[ImageScores]:
         """The scores of the `count` images that fit one text best, best first; equals in the order given."""
-        usable = [image for image in self.scores if image.usable]
-        return sorted(usable, key=lambda image: -float(image.similarity[text]))[:count]
+        return order_images([image for image in self.scores if image.usable], text)[:count]
 
     def to_rows(self) -> list[dict[str, Any]]:
         """A row a pair of image and text, for a data frame: `pandas.DataFrame(result.to_rows())`."""

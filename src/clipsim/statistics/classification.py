@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from clipsim.errors import ClipsimError, Setting, printable, round_significant
 from clipsim.statistics.estimates import Estimate, estimate_mean_share, estimate_share
+from clipsim.vectors.similarity import order_best_first
 
 MAX_CONTRADICTED = 20
 MAX_CONFUSED = 50
@@ -85,17 +86,17 @@ class Classification:
 def predict(
     image: str, similarity: NDArray[np.float32], probabilities: NDArray[np.float64] | None, label: int
 ) -> Prediction:
-    """Reduce an image's scores to what is measured; of equal cosines, the first label comes first.
+    """Reduce an image's scores to what is measured; of cosines equal after rounding, the first label comes first.
 
     Numbers have seven significant digits, as results show them: what is computed from them can be computed again from
     the output of `rank`.
     """
-    best = int(similarity.argmax())
+    order = order_best_first(similarity)
+    best = int(order[0])
     rank = cosine = share = None
     if label < len(similarity):
-        own = similarity[label]
-        rank = 1 + int((similarity > own).sum()) + int((similarity[:label] == own).sum())
-        cosine = round_significant(float(own))
+        rank = 1 + int(np.flatnonzero(order == label)[0])
+        cosine = round_significant(float(similarity[label]))
         share = None if probabilities is None else round_significant(float(probabilities[label]))
     return Prediction(
         image=image,
@@ -115,11 +116,13 @@ def measure_classification(
     *,
     top_k: Sequence[int],
     rejection: Rejection | None = None,
+    seed: int = 0,
 ) -> Classification:
     """Measure the predictions of at least one image.
 
     Top-k is the share of images whose label is among the k best, None where k takes in all labels. With `rejection`,
-    none stands first where an image is rejected, else last; the calibration error is over images that have a label.
+    none stands first where an image is rejected, else last; the calibration error is over the images that are not
+    rejected, and those of none among them are wrong. `seed` is that of the calibrated models that are drawn.
     """
     names = [*labels, *([rejection.name] if rejection else [])]
     truth = np.array([prediction.label for prediction in predictions])
@@ -137,7 +140,7 @@ def measure_classification(
     taken = np.bincount(best, minlength=len(names))
     right = np.bincount(truth[truth == best], minlength=len(names))
     metrics["mean_class_recall"] = estimate_mean_share(right.tolist(), cases.tolist()) if len(names) > 1 else None
-    metrics["ece"] = _calibration(predictions, len(labels))
+    metrics["ece"] = _calibration(predictions, best, len(labels), seed)
     if rejection is not None:
         metrics["none_auroc"] = (
             None
@@ -157,16 +160,24 @@ def measure_classification(
     )
 
 
-def _calibration(predictions: Sequence[Prediction], labels: int) -> Estimate | None:
-    counted = [
-        (prediction.probability, prediction.best == prediction.label)
-        for prediction in predictions
-        if prediction.probability is not None and prediction.label < labels
+def _calibration(predictions: Sequence[Prediction], best: NDArray[np.int64], labels: int, seed: int) -> Estimate | None:
+    """The calibration error of the images that were given one of the labels."""
+    answered = [
+        (prediction.probability, int(taken) == prediction.label)
+        for prediction, taken in zip(predictions, best, strict=True)
+        if prediction.probability is not None and taken < labels
     ]
-    if not counted:
+    if not answered:
         return None
-    error = expected_calibration_error(*zip(*counted, strict=True))
-    return Estimate(error, None, None, len(counted), f"{BINS} equal bins")
+    confidences, right = zip(*answered, strict=True)
+    return Estimate(
+        expected_calibration_error(confidences, right),
+        None,
+        None,
+        len(answered),
+        f"{BINS} equal bins",
+        calibrated=error_if_calibrated(confidences, seed=seed),
+    )
 
 
 def _confusion(truth: NDArray[Any], best: NDArray[Any], size: int) -> NDArray[np.int64] | None:
@@ -212,6 +223,8 @@ def _contradicted(
 
 
 BINS = 15
+MAX_DRAWS, MIN_DRAWS, DRAWN_ANSWERS = 1000, 20, 20_000_000
+DRAWN_AT_ONCE = 1 << 21  # answers: 16 MB
 
 
 def expected_calibration_error(confidences: Sequence[float], right: Sequence[bool]) -> float:
@@ -224,10 +237,30 @@ def expected_calibration_error(confidences: Sequence[float], right: Sequence[boo
     0.4
     """
     confidence = np.asarray(confidences, np.float64)
-    edges = np.linspace(0, 1, BINS + 1)
-    bins = np.searchsorted(edges[1:-1], confidence, side="left")
-    surplus = np.bincount(bins, confidence - np.asarray(right, np.float64), BINS)
+    surplus = np.bincount(_bin_of(confidence), confidence - np.asarray(right, np.float64), BINS)
     return float(np.abs(surplus).sum() / len(confidence))
+
+
+def error_if_calibrated(confidences: Sequence[float], *, seed: int) -> float:
+    """The calibration error that a perfectly calibrated model with these confidences has on average.
+
+    It is not 0, since few answers in a bin are never right in just the share that their confidences say. Each answer is
+    drawn to be right with the chance of its confidence, in at most 1,000 draws of all of them.
+    """
+    confidence = np.sort(np.asarray(confidences, np.float64))
+    starts = np.flatnonzero(np.diff(_bin_of(confidence), prepend=-1))
+    rng, n = np.random.default_rng(seed), len(confidence)
+    draws = min(MAX_DRAWS, max(MIN_DRAWS, DRAWN_ANSWERS // n))
+    step = max(1, DRAWN_AT_ONCE // n)
+    total = 0.0
+    for start in range(0, draws, step):
+        right = rng.random((min(step, draws - start), n)) < confidence
+        total += float(np.abs(np.add.reduceat(confidence - right, starts, axis=1)).sum())
+    return total / draws / n
+
+
+def _bin_of(confidence: NDArray[np.float64]) -> NDArray[np.intp]:
+    return np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], confidence, side="left")
 
 
 FOLDS = 5

@@ -9,10 +9,10 @@ from fractions import Fraction
 from typing import Any
 
 from clipsim.errors import ClipsimError, UsageError, printable, round_significant
+from clipsim.statistics.distributions import beta_quantile
 from clipsim.statistics.estimates import Estimate, estimate_share
 
 PERCENTILES = (0.05, 0.95)
-_BISECTIONS = 200
 RECALL, FALSE_ALARMS = "recall", "false_alarms"
 
 
@@ -173,45 +173,3 @@ def _possible(n: int, guarantee: Guarantee) -> str:
     if guarantee.kind == RECALL:
         return f"at most {math.floor((1 - share) * 1000) / 1000:.4g}"
     return f"at least {math.ceil(share * 1000) / 1000:.4g}"
-
-
-def beta_quantile(share: float, a: int, b: int) -> float:
-    """The quantile of the Beta distribution with whole parameters, by bisection of its distribution function.
-
-    >>> round(beta_quantile(0.05, 9, 1), 6)
-    0.716871
-    """
-    low, high = 0.0, 1.0
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        if middle in (low, high):
-            break
-        low, high = (middle, high) if beta_distribution(middle, a, b) < share else (low, middle)
-    return (low + high) / 2
-
-
-def beta_distribution(x: float, a: int, b: int) -> float:
-    """P(X ≤ x) for X ~ Beta(a, b) with whole parameters of at least 1.
-
-    It is the chance of at least a successes in a + b - 1 trials: Abramowitz and Stegun 1964, "Handbook of Mathematical
-    Functions", 26.5.24. The shorter tail is summed, from its largest term on, until terms no longer count.
-    """
-    if x <= 0 or x >= 1:
-        return float(x >= 1)
-    n = a + b - 1
-    if a > n * x:  # the upper tail holds the smaller half
-        return _tail(a, n, x)
-    return 1 - _tail(n - a + 1, n, 1 - x)
-
-
-def _tail(least: int, n: int, x: float) -> float:
-    """The chance of at least `least` successes in n trials, where `least` is above the mean."""
-    log_choose = math.lgamma(n + 1) - math.lgamma(least + 1) - math.lgamma(n - least + 1)
-    term = math.exp(log_choose + least * math.log(x) + (n - least) * math.log1p(-x))
-    total, odds = 0.0, x / (1 - x)
-    for drawn in range(least, n + 1):
-        total += term
-        if term < total * 1e-17:
-            break
-        term *= odds * (n - drawn) / (drawn + 1)
-    return min(1.0, total)

@@ -1,4 +1,4 @@
-"""Two models on the same images → whether their difference could be chance: exact McNemar test, Holm's correction."""
+"""Two models on the same images → their difference with its interval, and whether it could be chance."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from clipsim.statistics.estimates import Floats, bootstrap_interval
+from clipsim.statistics.estimates import Floats, mean_interval, share_difference_interval
 from clipsim.statistics.retrieval import IMAGE_TO_TEXT, SCORES, TEXT_TO_IMAGE
+from clipsim.vectors.similarity import COSINE_DECIMALS
 
 
 def exact_mcnemar(only_a: int, only_b: int) -> float:
     """The two-sided p-value of the images that only one of two models gets right, were each as likely as the other.
 
     The exact binomial form of McNemar 1947, "Note on the sampling error of the difference between correlated
-    proportions", Psychometrika 12; 1 where the models never differ.
+    proportions", Psychometrika 12; 1 where the models never differ. Of images with several captions, where `only_a` is
+    the number of images with more hits of A, it is the sign test.
 
     >>> exact_mcnemar(1, 9)
     0.021484375
@@ -49,23 +51,26 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 Outcomes = Mapping[str, tuple[Any, ...]]
+MCNEMAR, SIGN = "mcnemar", "sign"
+SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
 class Difference:
-    """B minus A, with the limits of its 95 % interval."""
+    """B minus A, with the limits of its 95 % interval; None where there are too few images for one."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Two runs on the same images: where one of them does better, and whether that could be chance.
 
-    `p` is exact and two-sided: McNemar's where an image counts once, else the sign test over images. `p_holm` is
-    corrected for all comparisons of the metric, None where there is one.
+    `p` is exact and two-sided, that of `test`: "mcnemar" where an image is right or wrong, "sign" where it has several
+    captions or a score, and counts for the run that does better on it. `p_holm` is corrected for all comparisons of the
+    metric, None where there is one.
     """
 
     metric: str
@@ -75,7 +80,15 @@ class Comparison:
     only_b: int
     p: float
     difference: Difference
+    test: str = MCNEMAR
     p_holm: float | None = None
+
+    @property
+    def conflicting(self) -> bool:
+        """Whether the interval and the p-value disagree on a difference; the interval knows of no other comparisons."""
+        low, high = self.difference.low, self.difference.high
+        excludes_zero = low is not None and high is not None and not low <= 0 <= high
+        return excludes_zero != ((self.p if self.p_holm is None else self.p_holm) < SIGNIFICANT)
 
     def to_dict(self) -> dict[str, Any]:
         """The object of the JSON schema."""
@@ -108,21 +121,30 @@ def comparable_metrics(metrics: Sequence[str]) -> list[str]:
     return [name for name in firsts if name is not None]
 
 
-def compare_runs(metric: str, runs: Sequence[PairedRun], *, seed: int) -> tuple[Comparison, ...]:
+def compare_runs(metric: str, runs: Sequence[PairedRun]) -> tuple[Comparison, ...]:
     """Compare each pair of runs in order, and correct for the number of pairs where there are several.
 
-    There are no comparisons by a metric that is not one of single images (a median, say).
+    There are no comparisons by a metric that is not one of single images (a median, say), nor of the cosines and scores
+    of different models, which have different scales.
     """
     comparisons = []
     valued = [(run, values) for run in runs if (values := per_image_values(metric, run.outcomes)) is not None]
     for (a, (sums_a, counts)), (b, (sums_b, _)) in combinations(valued, 2):
-        if (a.earlier and b.earlier) or (metric == "cosine" and a.model != b.model):
+        if (a.earlier and b.earlier) or (metric in SCORES and a.model != b.model):
             continue
-        only_a, only_b = int((sums_a > sums_b).sum()), int((sums_b > sums_a).sum())
-        change = sums_b - sums_a
-        difference = Difference(float(change.sum() / np.sum(counts)), *bootstrap_interval(change, counts, seed=seed))
+        changes = sums_b - sums_a
+        limits = (mean_interval if metric in SCORES else share_difference_interval)(changes, counts)
+        difference = Difference(float(changes.sum() / counts.sum()), *limits)
+        rounded = np.round(changes, COSINE_DECIMALS)
+        only_a, only_b = int((rounded < 0).sum()), int((rounded > 0).sum())
         p = exact_mcnemar(only_a, only_b)
-        comparisons.append(Comparison(metric, a.name, b.name, only_a, only_b, p, difference))
+        test = SIGN if metric in SCORES or counts.max() > 1 else MCNEMAR
+        comparisons.append(Comparison(metric, a.name, b.name, only_a, only_b, p, difference, test))
+    return correct_for_number(comparisons)
+
+
+def correct_for_number(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """The comparisons of one metric with Holm's p-values, where there are several."""
     if len(comparisons) < 2:
         return tuple(comparisons)
     corrected = holm([comparison.p for comparison in comparisons])

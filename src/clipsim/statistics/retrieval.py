@@ -9,7 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.statistics.estimates import RESAMPLES, Estimate, Floats, estimate_mean, percentile_interval
+from clipsim.statistics.estimates import (
+    Estimate,
+    Floats,
+    effective_cases,
+    estimate_grouped_share,
+    estimate_mean,
+    share_half_width,
+)
 
 Indices = NDArray[np.int64]
 TEXT_TO_IMAGE, IMAGE_TO_TEXT = "text_to_image", "image_to_text"
@@ -69,33 +76,38 @@ def measure_retrieval(
     direction: str,
     gallery_size: int,
     recall_k: Sequence[int],
-    seed: int,
 ) -> dict[str, Estimate | None]:
     """(q,) ranks and the image that each query belongs to → recall at each k as a hit rate, and the median rank.
 
-    Recall is None where k takes in the whole gallery. Intervals are of a bootstrap over images.
+    Recall is None where k takes in the whole gallery. The queries of one image are not independent: intervals are over
+    images.
     """
     counts = np.bincount(images, minlength=n_images).astype(np.float64)
     metrics: dict[str, Estimate | None] = {}
     for k in recall_k:
         hits = np.bincount(images, ranks <= k, n_images).astype(np.float64)
-        name = f"{direction}_recall@{k}"
-        metrics[name] = estimate_mean(hits, counts, seed=seed) if k < gallery_size else None
-    metrics[f"{direction}_median_rank"] = _median(ranks, images, n_images, seed)
+        metrics[f"{direction}_recall@{k}"] = estimate_grouped_share(hits, counts) if k < gallery_size else None
+    low, high = _median_limits(ranks, images, counts, gallery_size)
+    metrics[f"{direction}_median_rank"] = Estimate(
+        float(np.median(ranks)), low, high, len(ranks), "order statistics, effective n"
+    )
     return metrics
 
 
-def _median(ranks: Indices, images: Indices, n_images: int, seed: int) -> Estimate:
-    order = np.argsort(ranks, kind="stable")
-    ordered, owners = ranks[order], images[order]
-    rng = np.random.default_rng(seed)
-    medians: Floats = np.empty(RESAMPLES)
-    for sample in range(RESAMPLES):
-        total = np.cumsum(np.bincount(rng.integers(0, n_images, n_images), minlength=n_images)[owners])
-        middle = total[-1] / 2
-        low, high = (np.searchsorted(total, middle, side) for side in ("left", "right"))
-        medians[sample] = (ordered[low] + ordered[min(high, len(ordered) - 1)]) / 2
-    return Estimate(float(np.median(ranks)), *percentile_interval(medians), len(ranks), "bootstrap over images")
+def _median_limits(ranks: Indices, images: Indices, counts: Floats, gallery_size: int) -> tuple[float, float]:
+    """The ranks between which the median lies: those that a share of queries has of which one half is not excluded.
+
+    Woodruff 1952, "Confidence intervals for medians and other position measures", JASA 47. Of too few images, the
+    limits are the first and the last rank that there are.
+    """
+    below = np.bincount(images, ranks <= np.median(ranks), len(counts)).astype(np.float64)
+    half = share_half_width(effective_cases(below, counts), int((counts > 0).sum()))
+    ordered, n = np.sort(ranks), len(ranks)
+    low, high = math.ceil((0.5 - half) * n), math.ceil((0.5 + half) * n)
+    return (
+        float(ordered[low - 1]) if low >= 1 else 1.0,
+        float(ordered[high - 1]) if high <= n else float(gallery_size),
+    )
 
 
 # Hessel et al. 2021, "CLIPScore: A Reference-free Evaluation Metric for Image Captioning", section 3: w = 2.5, and the
@@ -110,12 +122,10 @@ SCORES: dict[str, tuple[str, Callable[[float], float]]] = {
 }
 
 
-def measure_pairs(cosines: list[list[float]], *, seed: int) -> dict[str, Estimate | None]:
-    """The cosines of each image with its captions → the means of the scores, with bootstrap intervals over images."""
+def measure_pairs(cosines: Sequence[Sequence[float]]) -> dict[str, Estimate | None]:
+    """The cosines of each image with its captions → the means of the scores over all pairs, intervals over images."""
     counts: Floats = np.array([len(own) for own in cosines], np.float64)
     return {
-        name: estimate_mean(
-            np.array([sum(map(score, own)) for own in cosines], np.float64), counts, seed=seed, formula=formula
-        )
+        name: estimate_mean(np.array([sum(map(score, own)) for own in cosines], np.float64), counts, formula=formula)
         for name, (formula, score) in SCORES.items()
     }

@@ -90,7 +90,7 @@ def _compare_runs(images: tuple[str, ...], a: LoadedRun, b: LoadedRun, seed: int
     measured = [name for name in shared if a.metrics[name] is not None]
     main = next(reversed(comparable_metrics(measured)), None)
     for name in shared:
-        comparisons = compare_runs(name, runs, seed=seed) if name in measured else ()
+        comparisons = compare_runs(name, runs) if name in measured else ()
         metrics.append(MetricChange(name, a.metrics[name], b.metrics[name], next(iter(comparisons), None)))
         values = [per_image_values(name, run.outcomes) for run in runs] if name == main else []
         if "cosine" not in a.outcomes and values and values[0] is not None and values[1] is not None:

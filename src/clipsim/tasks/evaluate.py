@@ -107,7 +107,7 @@ class _Evaluation:
             data=record,
             images=tuple(data.images[number].path for number in kept),
             results=tuple(results),
-            comparisons=compare_results(results, request.baseline, seed=request.seed),
+            comparisons=compare_results(results, request.baseline),
             errors=errors,
             warnings=tuple(warnings),
             indices=tuple(kept),
@@ -246,12 +246,10 @@ def make_run_result(run: TaskRun, measures: Measures) -> RunResult:
     )
 
 
-def compare_results(
-    results: Sequence[RunResult], baseline: LoadedEvaluation | None, *, seed: int
-) -> tuple[Comparison, ...]:
+def compare_results(results: Sequence[RunResult], baseline: LoadedEvaluation | None) -> tuple[Comparison, ...]:
     """Each pair of runs, earlier ones first, by the metrics that single images decide."""
     earlier = () if baseline is None else baseline.runs
     runs = [PairedRun(f"{run.name} {EARLIER}", run.model, run.outcomes, earlier=True) for run in earlier]
     runs += [PairedRun(run.name, run.model.full_name, run.outcomes) for run in results]
     metrics = comparable_metrics([name for name, estimate in results[0].metrics.items() if estimate is not None])
-    return tuple(comparison for metric in metrics for comparison in compare_runs(metric, runs, seed=seed))
+    return tuple(comparison for metric in metrics for comparison in compare_runs(metric, runs))

@@ -134,7 +134,13 @@ class ClassifyRun(TaskRun):
                 below=self.request.min_similarity,
                 seed=self.request.seed,
             )
-        measured = measure_classification(predictions, self.data.labels, top_k=self.request.top_k, rejection=rejection)
+        measured = measure_classification(
+            predictions,
+            self.data.labels,
+            top_k=self.request.top_k,
+            rejection=rejection,
+            seed=self.request.seed,
+        )
         ranks = tuple(measured.ranks.tolist())
         return Measures(measured.metrics, {"rank": ranks}, measured, rejection)
 
@@ -184,7 +190,6 @@ class RetrieveRun(TaskRun):
                 direction=direction,
                 gallery_size=sizes[direction],
                 recall_k=self.request.recall_k,
-                seed=self.request.seed,
             )
         ends = np.cumsum([len(own) for own in captions])[:-1]
         own_ranks = tuple(part.tolist() for part in np.split(text_ranks, ends))
@@ -224,7 +229,7 @@ class PairsRun(TaskRun):
     def finish(self, kept: Sequence[int]) -> Measures:
         """The mean cosine and its scaled forms, over all pairs."""
         cosines = [self.outcomes[number] for number in kept]
-        return Measures(measure_pairs(cosines, seed=self.request.seed), {"cosine": tuple(cosines)})
+        return Measures(measure_pairs(cosines), {"cosine": tuple(cosines)})
 
 
 TASK_RUNS: dict[str, type[TaskRun]] = {"classify": ClassifyRun, "retrieve": RetrieveRun, "pairs": PairsRun}

@@ -18,7 +18,7 @@ from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model
 from clipsim.tasks.search_targets import EmbeddedCollection, Target, Targets, check_models
 from clipsim.vectors.groups import BLOCK_ROWS, Grouping, group_vectors
-from clipsim.vectors.similarity import Vectors, cosine, mean_of_templates
+from clipsim.vectors.similarity import Vectors, cosine, mean_of_templates, order_best_first
 
 VOCABULARY = Path(__file__).with_name("vocabulary.txt")  # everyday things, places and kinds of images, written for this
 IMAGES_PER_GROUP = 3
@@ -155,7 +155,7 @@ def _find_words(
     scores = similarity if single else difference
     words = []
     for group in range(len(means)):
-        best = np.argsort(-scores[group].round(7), kind="stable")[:WORDS_PER_GROUP].tolist()
+        best = order_best_first(scores[group])[:WORDS_PER_GROUP].tolist()
         words.append(
             tuple(
                 GroupWord(

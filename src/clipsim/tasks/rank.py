@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
@@ -19,7 +18,7 @@ from clipsim.inputs.sources import Source
 from clipsim.inputs.texts import MAX_QUOTED, check_templates, clean_labels
 from clipsim.options import OnError, check_flag, check_on_error
 from clipsim.results.base import ModelRecord
-from clipsim.results.rank import ImageScores, RankResult
+from clipsim.results.rank import ImageScores, RankResult, order_images
 from clipsim.tasks.arguments import TextInputs
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.vectors.similarity import (
@@ -225,8 +224,7 @@ def make_result(embedder: Embedder, request: RankRequest, batch: RankBatch) -> R
         if on_error == "nan":
             scores.append(ImageScores.missing(outcome, len(texts.texts), with_probabilities=with_shares))
     if texts.sort_by is not None:
-        row = texts.texts.index(texts.sort_by)
-        scores.sort(key=lambda image: -float(image.similarity[row]) if image.usable else math.inf)
+        scores = order_images(scores, texts.texts.index(texts.sort_by))
     return RankResult(
         model=describe_model(facts),
         device=facts.device,

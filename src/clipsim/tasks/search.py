@@ -37,7 +37,7 @@ from clipsim.tasks.search_copies import OTHER_MODEL, Copies
 from clipsim.tasks.search_targets import EmbeddedCollection, Target, Targets, check_models
 from clipsim.tasks.search_vectors import NearestImages, Query
 from clipsim.vectors.nearest import combine_vectors
-from clipsim.vectors.similarity import Vectors, mean_of_templates, unit_rows
+from clipsim.vectors.similarity import COSINE_DECIMALS, Vectors, mean_of_templates, unit_rows
 
 DEFAULT_TOP = 10
 
@@ -375,7 +375,10 @@ def _make_answers(
     for number, query in enumerate(queries.usable):
         rows, scores = images.nearest.rows[number], images.nearest.scores[number]
         least = _least_similarity(request, query)
-        own = sorted(images.own[number], key=lambda match: (match.same != "file", -match.similarity, match.row))
+        own = sorted(
+            images.own[number],
+            key=lambda match: (match.same != "file", -round(match.similarity, COSINE_DECIMALS), match.row),
+        )
         near = [
             (row, score, None)
             for row, score in zip(rows.tolist(), scores.tolist(), strict=True)

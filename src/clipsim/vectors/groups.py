@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.vectors.similarity import Vectors, unit_rows
+from clipsim.vectors.similarity import Vectors, order_best_first, unit_rows
 
 BLOCK_ROWS = 4096
 FITTED_ROWS = 20_000  # of which the centres are found before all rows are looked at
@@ -47,7 +47,7 @@ class Grouping:
     def typical(self, group: int, count: int) -> NDArray[np.int64]:
         """The rows of a group that are nearest to its centre, nearest first; equals in their order."""
         rows = np.flatnonzero(self.labels == group)
-        return rows[np.argsort(-self.similarity[rows], kind="stable")[:count]]
+        return rows[order_best_first(self.similarity[rows])[:count]]
 
 
 def group_vectors(take: Take, rows: int, count: int | None = None, *, seed: int = 0) -> Grouping:

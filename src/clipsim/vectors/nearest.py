@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.vectors.similarity import Vectors, unit_rows
+from clipsim.vectors.similarity import Vectors, order_best_first, round_cosines, unit_rows
 
 # A block of float32 rows this large stays in the processor's caches between its conversion and its product.
 CONVERTED_BYTES = 1 << 20
@@ -25,8 +25,8 @@ _HALF_BITS = np.int32(-0x70000001)  # 0x8fffffff: the sign, and what a float16 h
 class Nearest:
     """The `count` best rows of each of m queries so far.
 
-    `scores` is (m, count) float32 and `rows` (m, count) int64, best first, equals in the order of their rows; entries
-    that no row has taken hold -inf and -1. Scores that are not above `floor` are not kept. `wrong` are rows that were
+    `scores` is (m, count) float32 and `rows` (m, count) int64, best first, scores that are equal after rounding in the
+    order of their rows; entries that no row has taken hold -inf and -1. Scores that are not above `floor` are not kept. `wrong` are rows that were
     left out because they are not unit vectors.
     """
 
@@ -62,7 +62,7 @@ class Nearest:
         """Consider some rows for one query, in any order."""
         scores = np.concatenate([self.scores[query], scores])
         rows = np.concatenate([self.rows[query], rows])
-        order = np.lexsort((rows, -scores))[: self.rows.shape[1]]
+        order = np.lexsort((rows, -round_cosines(scores)))[: self.rows.shape[1]]
         self.scores[query], self.rows[query] = scores[order], rows[order]
 
 
@@ -147,10 +147,10 @@ def _best(scores: NDArray[np.float32], rows: NDArray[np.intp], count: int) -> ND
     """The rows of the best `count` scores, of equal scores those that come first; in their order."""
     if len(rows) <= count:
         return rows
-    threshold = np.partition(scores, len(scores) - count)[len(scores) - count]
-    kept = np.flatnonzero(scores >= threshold)
-    order = np.argsort(-scores[kept], kind="stable")[:count]
-    return rows[np.sort(kept[order])]
+    rounded = round_cosines(scores)
+    threshold = np.partition(rounded, len(rounded) - count)[len(rounded) - count]
+    kept = np.flatnonzero(rounded >= threshold)
+    return rows[np.sort(kept[order_best_first(rounded[kept])[:count]])]
 
 
 MIN_SUM_LENGTH = 1e-3  # of a sum of unit vectors; a shorter one is what rounding left of vectors that cancel out

@@ -12,6 +12,7 @@ from clipsim.errors import round_significant
 Vectors = NDArray[np.float32]
 NEAR_EQUAL_BLOCK = 256  # rows
 CELLS_AT_ONCE = 1 << 24  # cosines: 64 MB
+COSINE_DECIMALS = 6  # a cosine is promised to 1e-6, whatever the batch, the engine or the cache
 
 
 def unit_rows(features: NDArray[np.floating]) -> Vectors:
@@ -55,6 +56,24 @@ def pair_cosines(vectors: Vectors, others: Vectors) -> NDArray[np.float32]:
     return cosines
 
 
+def round_cosines(similarity: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Cosines to the decimals that are promised. Whatever orders cosines compares these, so that ties are ties.
+
+    >>> round_cosines(np.array([0.2500001, 0.2500004, 0.2500006])).tolist()
+    [0.25, 0.25, 0.250001]
+    """
+    return np.round(similarity.astype(np.float64), COSINE_DECIMALS)
+
+
+def order_best_first(similarity: NDArray[np.floating]) -> NDArray[np.intp]:
+    """The indices of cosines along the last axis, best first; of equal ones, the first comes first.
+
+    >>> order_best_first(np.array([0.2, 0.3, 0.3000001])).tolist()
+    [1, 2, 0]
+    """
+    return np.argsort(-round_cosines(similarity), axis=-1, kind="stable")
+
+
 def probabilities(
     similarity: Vectors, *, head: str, logit_scale: float, logit_bias: float | None = None
 ) -> NDArray[np.float64] | None:
@@ -84,7 +103,7 @@ def best_text(similarity: Vectors) -> NDArray[np.intp]:
     >>> best_text(np.array([[0.1, 0.4], [0.3, 0.4]], np.float32)).tolist()
     [1, 0]
     """
-    best: NDArray[np.intp] = similarity.argmax(axis=0)
+    best: NDArray[np.intp] = round_cosines(similarity).argmax(axis=0)
     return best
 
 
@@ -97,9 +116,9 @@ def best_passing_text(similarity: Vectors, thresholds: Sequence[float]) -> list[
     [None, 0]
     """
     best: list[int | None] = []
-    for column in similarity.T:
+    for column, rounded in zip(similarity.T, round_cosines(similarity).T, strict=True):
         passing = [k for k, score in enumerate(column) if round_significant(float(score)) >= thresholds[k]]
-        best.append(max(passing, key=lambda k: column[k]) if passing else None)
+        best.append(max(passing, key=rounded.__getitem__) if passing else None)
     return best
 
 
@@ -130,7 +149,7 @@ def rank_right(queries: Vectors, gallery: Vectors, right: Sequence[NDArray[np.in
     ranks = np.empty(len(queries), np.int64)
     block = max(1, CELLS_AT_ONCE // max(1, len(gallery)))
     for start in range(0, len(queries), block):
-        scores = cosine(queries[start : start + block], gallery)
+        scores = round_cosines(cosine(queries[start : start + block], gallery))
         block_right = right[start : start + block]
         bests = np.array([row[right_rows].max() for row, right_rows in zip(scores, block_right, strict=True)])
         higher = (scores > bests[:, None]).sum(axis=1)

@@ -220,7 +220,7 @@ function sorted(images, scored, { shown, order, reversed }) {
       const score = scored.get(id).get(text);
       return (shown === "probability" ? score?.probability : score?.similarity) ?? score?.similarity ?? -Infinity;
     };
-    const values = new Map(found.map((image) => [image, valueOf(image)]));
+    const values = new Map(found.map((image) => [image, Math.round(valueOf(image) * 1e6)])); // ties as everywhere
     found.sort((a, b) => values.get(b) - values.get(a) || a.id - b.id);
   }
   return reversed ? found.reverse() : found;
