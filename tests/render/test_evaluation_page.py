@@ -89,7 +89,7 @@ def test_several_runs_stand_side_by_side() -> None:
 
     assert [cell.text for cell in page.find("table")[0].find("tr")[0].children] == ["", "one", "two"]
     assert table_after(page, "Differences (b less a)")[1] == [
-        "top1", "one", "two", "+50.0 % (+0.0 to +100.0)", "0", "2", "0.500",
+        "top1", "one", "two", "+50.0 pp (+0.0 to +100.0)", "0", "2", "0.500",
     ]  # fmt: skip
     assert table_after(page, "Labels, the worst first")[0] == ["label", "images", "recall, one", "recall, two"]
     titles = [title.text for title in page.find("h2")]

@@ -41,7 +41,7 @@ def test_comparisons_show_the_correction_only_where_there_is_one() -> None:
 
     assert "Holm" not in drawn([comparison_table([single])]) + explain_tests([single])
     table = drawn([comparison_table(several)])
-    assert "-33.3 % (-58.3 to -8.3)" in table
+    assert "-33.3 pp (-58.3 to -8.3)" in table
     assert "0.375" in table
     assert "Holm" in explain_tests(several)
 

@@ -240,13 +240,13 @@ def compare(a: tasks.Result, b: tasks.Result, *, seed: int = 0) -> clipsim.Compa
     a, b
         Paths of JSON files, results, or their dictionaries.
     seed
-        A non-negative integer, from which the bootstrap intervals are drawn.
+        Changes nothing any more, since intervals are not drawn at random.
 
     Returns
     -------
     CompareResult
-        What changed from `a` to `b`. Differences of metrics have the p-value of the exact McNemar test, from 0 to 1,
-        and a 95 % bootstrap interval; differences of cosines are absolute.
+        What changed from `a` to `b`. Differences of metrics have the p-value of an exact test, from 0 to 1, and a 95 %
+        interval; differences of cosines are absolute.
 
     Raises
     ------

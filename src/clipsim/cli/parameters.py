@@ -255,7 +255,7 @@ Exact = Annotated[
     bool, flag("--exact", RUN, "Decode JPEGs of more than 4 megapixels in full: slower, nearly the same numbers.")
 ]
 NoCache = Annotated[bool, flag("--no-cache", RUN, "Neither read nor keep vectors in the cache.")]
-Seed = Annotated[int, option("--seed", "N", RUN, "Random seed (bootstrap intervals).", min=0)]
+Seed = Annotated[int, option("--seed", "N", RUN, "Seed of what is drawn at random.", min=0)]
 Quiet = Annotated[bool, flag("--quiet -q", RUN, "No notices and no progress bar.")]
 
 

@@ -1,5 +1,6 @@
 """Scores → figures with intervals.
 
+- `distributions`: the Beta and Student's t distributions
 - `estimates`: counts and per-image values → estimates with 95 % intervals
 - `classification`: scores and labels → accuracy, recall, confusion, calibration and rejection
 - `retrieval`: images and captions → recall at k in both directions, and CLIPScore

@@ -45,13 +45,13 @@ def beta_quantile(share: float, a: float, b: float) -> float:
 def t_quantile(share: float, df: float) -> float:
     """The quantile of Student's t distribution, for shares above one half.
 
-    If T has this distribution, df / (df + T²) is Beta(df / 2, 1 / 2).
+    If T has this distribution, T² / (df + T²) is Beta(1 / 2, df / 2).
 
     >>> round(t_quantile(0.975, 11), 6)
     2.200985
     """
-    x = beta_quantile(2 * (1 - share), df / 2, 0.5)
-    return math.sqrt(df * (1 - x) / x)
+    x = beta_quantile(2 * share - 1, 0.5, df / 2)
+    return math.sqrt(df * x / (1 - x))
 
 
 def _incomplete_beta(x: float, a: float, b: float) -> float:

@@ -19,7 +19,7 @@ NONE = "none"  # what an image is taken for whose texts all miss their threshold
 
 def run(a: Result, b: Result, *, seed: int = 0) -> CompareResult:
     """Compare two results of `rank` or of `evaluate`. Raises as `clipsim.compare` does."""
-    seed = check_seed(seed)
+    check_seed(seed)
     first, name_a = read_result(a, "the first result")
     second, name_b = read_result(b, "the second result")
     both = [notice for notice in first.warnings if notice in second.warnings]
@@ -37,7 +37,7 @@ def run(a: Result, b: Result, *, seed: int = 0) -> CompareResult:
             kind="rank", a=name_a, b=name_b, changes=(compare_rankings(first, second),), warnings=tuple(warnings)
         )
     if isinstance(first, LoadedEvaluation) and isinstance(second, LoadedEvaluation):
-        changes = compare_evaluations(first, second, seed=seed)
+        changes = compare_evaluations(first, second)
         return CompareResult(kind=first.task, a=name_a, b=name_b, changes=changes, warnings=tuple(warnings))
     raise DataError(f"{name_a} and {name_b} are of different kinds: one of 'clipsim rank', one of 'clipsim evaluate'")
 
@@ -64,7 +64,7 @@ def compare_rankings(a: LoadedRanking, b: LoadedRanking) -> RankChange:
     )
 
 
-def compare_evaluations(a: LoadedEvaluation, b: LoadedEvaluation, *, seed: int) -> tuple[RunChange, ...]:
+def compare_evaluations(a: LoadedEvaluation, b: LoadedEvaluation) -> tuple[RunChange, ...]:
     """Compare the runs of the same name, or the only run of each.
 
     Raises DataError for results of other tasks or data, and for runs that cannot be matched.
@@ -80,10 +80,10 @@ def compare_evaluations(a: LoadedEvaluation, b: LoadedEvaluation, *, seed: int) 
         pairs = [(a.runs[0], b.runs[0])]
     if not pairs:
         raise DataError("the two results have no model in common, and more than one each: evaluate one model at a time")
-    return tuple(_compare_runs(a.images, first, second, seed) for first, second in pairs)
+    return tuple(_compare_runs(a.images, first, second) for first, second in pairs)
 
 
-def _compare_runs(images: tuple[str, ...], a: LoadedRun, b: LoadedRun, seed: int) -> RunChange:
+def _compare_runs(images: tuple[str, ...], a: LoadedRun, b: LoadedRun) -> RunChange:
     runs = [PairedRun(run.name, run.model, run.outcomes) for run in (a, b)]
     metrics, changed = [], list[Change]()
     shared = [name for name in a.metrics if name in b.metrics]

@@ -26,8 +26,8 @@ class Nearest:
     """The `count` best rows of each of m queries so far.
 
     `scores` is (m, count) float32 and `rows` (m, count) int64, best first, scores that are equal after rounding in the
-    order of their rows; entries that no row has taken hold -inf and -1. Scores that are not above `floor` are not kept. `wrong` are rows that were
-    left out because they are not unit vectors.
+    order of their rows; entries that no row has taken hold -inf and -1. Scores that are not above `floor` are not kept.
+    `wrong` are rows that were left out because they are not unit vectors.
     """
 
     def __init__(self, queries: int, count: int, floor: float = -np.inf) -> None:

@@ -62,7 +62,8 @@ def round_cosines(similarity: NDArray[np.floating]) -> NDArray[np.float64]:
     >>> round_cosines(np.array([0.2500001, 0.2500004, 0.2500006])).tolist()
     [0.25, 0.25, 0.250001]
     """
-    return np.round(similarity.astype(np.float64), COSINE_DECIMALS)
+    wide: NDArray[np.float64] = similarity.astype(np.float64)
+    return wide.round(COSINE_DECIMALS)
 
 
 def order_best_first(similarity: NDArray[np.floating]) -> NDArray[np.intp]:
