@@ -14,7 +14,8 @@ from clipsim.store.dataset import Dataset
 from clipsim.store.folders import LocalFolder
 from clipsim.store.layout import INFO_FILE, DatasetInfo, ShardPlan
 from clipsim.store.lifecycle import finish
-from clipsim.store.shards import Row, open_shard
+from clipsim.store.metadata import Row
+from clipsim.store.shards import open_shard
 from clipsim.vectors.similarity import Vectors, unit_rows
 
 FACTS = DatasetInfo(

@@ -184,12 +184,17 @@ def write_table(path: Path, columns: tuple[str, str], rows: list[tuple[str, str]
 def test_rows(tmp_path: Path, suffix: str, columns: tuple[str, str]) -> None:
     """Each row is a file beside the table, with its caption; a blank caption is none."""
     table = write_table(tmp_path / f"table{suffix}", columns, ROWS)
-    captions = ["a cat", "a dog, running", None] if columns[1] != "x" else [None] * 3
+    captions: list[str | None] = ["a cat", "a dog, running", None]
+    facts: list[str | None] = [None] * 3
+    if columns[1] == "x":  # not a column of captions: a fact
+        captions, facts = facts, ['{"x": "a cat"}', '{"x": "a dog, running"}', None]
 
     assert is_table(table)
     assert list(read_table_sources(table)) == [
-        FileSource(name, caption=caption)
-        for name, caption in zip([f"{tmp_path}/a.jpg", f"{tmp_path}/sub/b.png", "/abs/c.webp"], captions, strict=True)
+        FileSource(name, caption=caption, facts=fact)
+        for name, caption, fact in zip(
+            [f"{tmp_path}/a.jpg", f"{tmp_path}/sub/b.png", "/abs/c.webp"], captions, facts, strict=True
+        )
     ]
 
 
@@ -294,7 +299,9 @@ def test_column_names_in_any_case(tmp_path: Path) -> None:
     """As `evaluate` takes them."""
     (tmp_path / "t.csv").write_text("Caption;FileName;Path\na cat;x;a.jpg\n")
 
-    assert list(read_table_sources(str(tmp_path / "t.csv"))) == [FileSource(f"{tmp_path}/a.jpg", caption="a cat")]
+    assert list(read_table_sources(str(tmp_path / "t.csv"))) == [
+        FileSource(f"{tmp_path}/a.jpg", caption="a cat", facts='{"FileName": "x"}')
+    ]
 
 
 def test_a_row_of_another_length(tmp_path: Path) -> None:

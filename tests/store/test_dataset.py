@@ -18,7 +18,8 @@ from clipsim.store.dataset import Dataset, scan
 from clipsim.store.folders import LocalFolder
 from clipsim.store.layout import INFO_FILE, DatasetInfo, import_parquet, is_dataset, to_sealed_json
 from clipsim.store.lifecycle import finish
-from clipsim.store.shards import Row, open_shard
+from clipsim.store.metadata import Row
+from clipsim.store.shards import open_shard
 
 pytest.importorskip("pyarrow")
 

@@ -15,7 +15,8 @@ from data_sets import FACTS, make_plan
 from clipsim.errors import DatasetError
 from clipsim.files import digest_file
 from clipsim.store.folders import LocalFolder
-from clipsim.store.shards import ArrayFile, MetadataFile, Row, find_missing, open_shard, read_record
+from clipsim.store.metadata import MetadataFile, Row
+from clipsim.store.shards import ArrayFile, find_missing, open_shard, read_record
 from clipsim.vectors.similarity import Vectors
 
 pytest.importorskip("pyarrow")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 import clipsim
+from clipsim.errors import DatasetError, NoInputError
 from clipsim.store.dataset import Dataset
 from clipsim.store.folders import LocalFolder
 from clipsim.store.layout import read_dataset_info
@@ -251,3 +253,76 @@ def test_growing_that_is_killed_at_any_moment(
         assert read_dataset_info(moment).model.name == "clipsim-mini"
         embed(photos, moment)
         assert contents(moment) == done
+
+
+def write_table(path: Path, *rows: dict[str, object]) -> Path:
+    """A table of JSON lines."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_columns_of_tables_are_kept(machine: Machine, photos: Path, tmp_path: Path) -> None:
+    """Each with a type that all its values have, in every shard; what has no such type is text, and facts keep all."""
+    table = write_table(
+        photos / "t.jsonl",
+        {"image": "b.png", "label": "cat", "id": 1, "score": 1, "mixed": 7, "width": 3, "big": 2**70},
+        {"image": "d.png", "label": None, "id": 2, "score": 0.5, "mixed": "x", "tags": ["a", "b"]},
+        {"image": "f.png", "kept": True, "long": "y" * 20_000},
+    )
+    embed(table, tmp_path / "out")
+    read = parquet.read_table(tmp_path / "out" / "metadata").to_pydict()
+
+    assert read["label"] == ["cat", None, None]
+    assert read["id"] == [1, 2, None]
+    assert read["score"] == [1.0, 0.5, None]
+    assert read["mixed"] == ["7", "x", None]
+    assert read["tags"] == [None, '["a", "b"]', None]
+    assert read["kept"] == [None, None, True]
+    assert read["big"] == [str(2**70), None, None]
+    assert read["width"] == [9, 9, 9]
+    assert "long" not in read
+    assert json.loads(read["facts"][0])["width"] == 3
+
+
+def test_columns_that_come_later(machine: Machine, photos: Path, tmp_path: Path) -> None:
+    """Shards that were made before keep theirs; a value of another type than before is left to the facts."""
+    embed(write_table(photos / "a.jsonl", {"image": "b.png", "id": 1}), tmp_path / "out")
+    embed(write_table(photos / "b.jsonl", {"image": "d.png", "id": "x", "new": "y"}), tmp_path / "out")
+    tables = [parquet.read_table(tmp_path / "out" / "metadata" / f"metadata_000{shard}.parquet") for shard in range(2)]
+
+    assert [table["id"].to_pylist() for table in tables] == [[1], [None]]
+    assert tables[1]["new"].to_pylist() == ["y"]
+    assert json.loads(tables[1]["facts"][0].as_py()) == {"id": "x", "new": "y"}
+    assert read_dataset_info(tmp_path / "out").columns == (("id", "int64"), ("new", "string"))
+
+
+def test_columns_are_chosen(machine: Machine, photos: Path, tmp_path: Path) -> None:
+    """The column of images and that of captions, whatever their names; one that is not there is named."""
+    table = write_table(photos / "t.jsonl", {"pic": "b.png", "about": "red", "caption": "blue"})
+    result = embed(table, tmp_path / "out", captions=True, image_column="pic", caption_column="about")
+    read = parquet.read_table(tmp_path / "out" / "metadata").to_pydict()
+
+    assert result.captions == 1
+    assert (read["caption"], read["facts"]) == (["red"], ['{"caption": "blue"}'])
+    for column in ("image_column", "caption_column"):
+        with pytest.raises(NoInputError):
+            embed(table, tmp_path / column, **{"image_column": "pic", column: "x"})
+        errors = (tmp_path / column / "errors.jsonl").read_text()
+        assert "no column 'x'; its columns are: 'pic', 'about', 'caption'" in json.loads(errors)["error"]
+
+
+def test_tables_with_vectors(machine: Machine, photos: Path, tmp_path: Path) -> None:
+    """What a database reads in one table is what NumPy reads; a data set without it is another one."""
+    embed(photos, tmp_path / "out", vectors="parquet", dtype="fp32")
+    table = parquet.read_table(tmp_path / "out" / "vectors")
+    arrays = [np.load(path) for path in sorted((tmp_path / "out" / "img_emb").iterdir())]
+
+    assert (np.array(table["vector"].to_pylist(), np.float32) == np.concatenate(arrays)).all()
+    assert table.drop(["vector"]).equals(parquet.read_table(tmp_path / "out" / "metadata"))
+    assert table.schema.field("vector").type.list_size == 4
+    with pytest.raises(DatasetError, match="with a table of vectors there, without now"):
+        embed(photos, tmp_path / "out", dtype="fp32")
+    paint(photos / "d.png", 7)
+    embed(photos, tmp_path / "out", vectors="parquet", dtype="fp32")
+    embed(photos, tmp_path / "whole", vectors="parquet", dtype="fp32")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")

@@ -368,7 +368,10 @@ def embed(
     output: str | os.PathLike[str],
     *,
     captions: bool = False,
+    image_column: str | None = None,
+    caption_column: str | None = None,
     dtype: str = "fp16",
+    vectors: str = "npy",
     shard_size: int = 10_000,
     include: Iterable[str] | str = (),
     exclude: Iterable[str] | str = (),
@@ -395,8 +398,8 @@ def embed(
 
     Parameters
     ----------
-    images, output, captions, dtype, shard_size, include, exclude, overwrite, runner, ray_address, actors, verify,
-    progress
+    images, output, captions, image_column, caption_column, dtype, vectors, shard_size, include, exclude, overwrite,
+    runner, ray_address, actors, verify, progress
         As for `Session.embed`.
     model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`.
@@ -419,7 +422,10 @@ def embed(
             images,
             output,
             captions=captions,
+            image_column=image_column,
+            caption_column=caption_column,
             dtype=dtype,
+            vectors=vectors,
             shard_size=shard_size,
             include=include,
             exclude=exclude,

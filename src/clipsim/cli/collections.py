@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
@@ -31,16 +32,23 @@ Answer = TypeVar("Answer", bound="Result | FilePlan")
 
 
 def find_named_sources(
-    names: Sequence[str], from_file: str | None = None, chosen: NameFilter | None = None, *, captions: bool = False
+    names: Sequence[str],
+    from_file: str | None = None,
+    chosen: NameFilter | None = None,
+    *,
+    captions: bool = False,
+    image_column: str | None = None,
+    caption_column: str | None = None,
 ) -> Iterator[Source]:
     """The sources that arguments name, lazily; `-` is a list of paths on standard input, `from_file` one in a file."""
     from clipsim.inputs.expand import find_sources
 
+    find = partial(find_sources, captions=captions, image_column=image_column, caption_column=caption_column)
     for from_list, part in groupby(names, STANDARD_INPUT.__eq__):
         for group in map(read_path_list, part) if from_list else (part,):
-            yield from find_sources(group, chosen, listed=from_list, captions=captions)
+            yield from find(group, chosen, listed=from_list)
     if from_file is not None:
-        yield from find_sources(read_path_list(from_file), chosen, listed=True, captions=captions)
+        yield from find(read_path_list(from_file), chosen, listed=True)
 
 
 def find_named_targets(names: Sequence[str], from_file: str | None = None, chosen: NameFilter | None = None) -> Targets:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,8 +17,6 @@ from clipsim.errors import UsageError, pluralise, printable
 from clipsim.options import MAX_WORKERS
 
 if TYPE_CHECKING:
-    from clipsim.inputs.paths import NameFilter
-    from clipsim.inputs.sources import Source
     from clipsim.results.datasets import EmbedResult
 
 
@@ -45,7 +42,13 @@ def embed_command(
     ] = "",
     from_file: shared.FromFile = None,
     captions: Annotated[bool, flag("--captions", TEXTS, "Embed the caption of each image too.")] = False,
+    image_column: shared.ImageColumn = None,
+    caption_column: shared.CaptionColumn = None,
     dtype: Annotated[Literal["fp16", "fp32"], option("--dtype", None, OUTPUT, "How vectors are stored.")] = "fp16",
+    vectors: Annotated[
+        Literal["npy", "parquet"],
+        option("--vectors", None, OUTPUT, "parquet: also tables of the metadata with a column of vectors."),
+    ] = "npy",
     shard_size: Annotated[
         int, option("--shard-size", "N", OUTPUT, "Inputs per shard, the unit of resuming.", min=1, max=1_000_000)
     ] = 10_000,
@@ -94,7 +97,17 @@ def embed_command(
         raise UsageError("no folder to write to; give --output DIR (-o)")
     notices = run.notices()
     chosen = shared.choose_names(include, exclude)
-    named_sources = _find_sources(sources or (), from_file, chosen, captions=captions)
+    if not sources and from_file is None:
+        raise UsageError("no images to embed; give files, folders, quoted globs, tars or tables, or - for a list")
+    shared.check_standard_input(*(sources or ()), from_file)
+    named_sources = find_named_sources(
+        sources or (),
+        from_file,
+        chosen,
+        captions=captions,
+        image_column=image_column,
+        caption_column=caption_column,
+    )
     on_ray = runner == "ray"
     (model_options,), run_options = run.options(run.model)
     run_options = replace(
@@ -116,6 +129,7 @@ def embed_command(
         ray_address=ray_address,
         actors=workers if on_ray else None,
         verify=verify,
+        vectors=vectors,
     )
     with progress_bar(quiet=run.quiet, rate=True) as bar:
         bar.step("finding the model")
@@ -123,16 +137,6 @@ def embed_command(
             result = embed.run(embedder, request, report_progress(bar, notices))
     notices.print(result.warnings)
     _print_result(result, as_json=shared.choose_format(form, as_json) == "json")
-
-
-def _find_sources(
-    names: Sequence[str], from_file: str | None, chosen: NameFilter | None, *, captions: bool
-) -> Iterator[Source]:
-    """The sources in the order named, lazily; then those of the list."""
-    if not names and from_file is None:
-        raise UsageError("no images to embed; give files, folders, quoted globs, tars or tables, or - for a list")
-    shared.check_standard_input(*names, from_file)
-    return find_named_sources(names, from_file, chosen, captions=captions)
 
 
 def _print_result(result: EmbedResult, *, as_json: bool) -> None:

@@ -47,13 +47,9 @@ def evaluate_command(
         list[str] | None,
         shared.model_option("A name as `rank --model` takes it (repeatable). CLIPSIM_MODEL sets one too."),
     ] = None,
-    image_column: Annotated[
-        str | None, option("--image-column", "COLUMN", INPUTS, "Column with the image paths.")
-    ] = None,
+    image_column: shared.ImageColumn = None,
     label_column: Annotated[str | None, option("--label-column", "COLUMN", INPUTS, "Column with the labels.")] = None,
-    caption_column: Annotated[
-        str | None, option("--caption-column", "COLUMN", INPUTS, "Column with the captions.")
-    ] = None,
+    caption_column: shared.CaptionColumn = None,
     root: Annotated[
         str | None,
         option(

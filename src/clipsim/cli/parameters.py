@@ -109,6 +109,13 @@ Where = Annotated[
 FromFile = Annotated[
     str | None, option("--from-file", "FILE", INPUTS, "Read image paths from a file, one a line, or separated by NUL.")
 ]
+ImageColumn = Annotated[
+    str | None, option("--image-column", "COLUMN", INPUTS, "Column with the image paths of tables.")
+]
+CaptionColumn = Annotated[
+    str | None,
+    option("--caption-column", "COLUMN", INPUTS, "Column with the captions of tables."),
+]
 Include = Annotated[
     list[str] | None, option("--include", "GLOB", INPUTS, "Only files matching this glob (repeatable).")
 ]

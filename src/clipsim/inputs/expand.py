@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from clipsim.errors import DataError, UsageError
-from clipsim.inputs.captions import CAPTION_COLUMNS, MAX_TEXT_BYTES, find_caption
+from clipsim.errors import DataError, UsageError, printable
+from clipsim.inputs.captions import CAPTION_COLUMNS, MAX_TEXT_BYTES, find_caption, read_value
 from clipsim.inputs.lists import check_list
 from clipsim.inputs.paths import NameFilter, find_images, find_listed_images
 from clipsim.inputs.raw import describe_unopened
@@ -23,14 +24,24 @@ if TYPE_CHECKING:
     from clipsim.inputs.captions import CaptionsBeside
 
 
+MAX_FACT_CHARACTERS = 10_000  # of a value of a table that is kept
+
+
 def find_sources(
-    names: Iterable[str], chosen: NameFilter | None = None, *, listed: bool = False, captions: bool = False
+    names: Iterable[str],
+    chosen: NameFilter | None = None,
+    *,
+    listed: bool = False,
+    captions: bool = False,
+    image_column: str | None = None,
+    caption_column: str | None = None,
 ) -> Iterator[Source]:
     """Expand files, folders, globs, addresses, tars and tables into sources, lazily and in the order given.
 
     Names are what `find_images` takes, or with `listed` what `find_listed_images` does, and addresses, of which folders
     and patterns are expanded likewise. A `.tar` gives its members, a `.csv`, `.tsv`, `.jsonl`, `.ndjson` or `.parquet`
-    its rows. Sources whose names `chosen` does not accept are left out; failures stay. With `captions`, files have
+    its rows, whose image is in `image_column` and whose caption in `caption_column`, by default those with usual names.
+    Sources whose names `chosen` does not accept are left out; failures stay. With `captions`, files have
     theirs, from `x.txt` beside `x.jpg` or the table of their folder. The RAW files of a folder or pattern that cannot
     be opened here are one failure, under its name. Raises MissingPackageError where an extra is needed.
     """
@@ -45,18 +56,25 @@ def find_sources(
         locations = find_urls(name) if is_url(name) else find_paths([as_path(name)], unopened)
         root = "" if is_url(name) else as_path(name)
         for location in locations:
-            for source in _open_collection(location, beside, root):
+            for source in _open_collection(location, beside, root, image_column, caption_column):
                 if chosen is None or isinstance(source, FailedSource) or chosen.accepts(source.name):
                     yield source
         if unopened := [path for path in unopened if chosen is None or chosen.accepts(path)]:
             yield FailedSource(name, describe_unopened(unopened))
 
 
-def make_collection(inputs: object, chosen: NameFilter | None = None, *, captions: bool = False) -> Iterator[Source]:
+def make_collection(
+    inputs: object,
+    chosen: NameFilter | None = None,
+    *,
+    captions: bool = False,
+    image_column: str | None = None,
+    caption_column: str | None = None,
+) -> Iterator[Source]:
     """What a Python caller passed to be embedded → sources, lazily and in order.
 
-    `inputs` is a name as `find_sources` takes it (a string or a path), a `Source`, or an iterable of these; `captions`
-    is that of `find_sources`. Raises UsageError for other types, for a mapping and for a table.
+    `inputs` is a name as `find_sources` takes it (a string or a path), a `Source`, or an iterable of these; the rest
+    is as for `find_sources`. Raises UsageError for other types, for a mapping and for a table.
     """
     single = isinstance(inputs, str | os.PathLike | Source) or not isinstance(inputs, Iterable)
     if not single:
@@ -66,18 +84,26 @@ def make_collection(inputs: object, chosen: NameFilter | None = None, *, caption
             if chosen is None or chosen.accepts(item.name):
                 yield item
         elif isinstance(item, str | os.PathLike) and isinstance(os.fspath(item), str):
-            yield from find_sources([os.fspath(item)], chosen, captions=captions)
+            yield from find_sources(
+                [os.fspath(item)],
+                chosen,
+                captions=captions,
+                image_column=image_column,
+                caption_column=caption_column,
+            )
         else:
             raise UsageError(f"an input is a path, an address or a Source, not {type(item).__name__}")
 
 
-def _open_collection(name: str, beside: CaptionsBeside | None, root: str) -> Iterable[Source]:
+def _open_collection(
+    name: str, beside: CaptionsBeside | None, root: str, image_column: str | None, caption_column: str | None
+) -> Iterable[Source]:
     if is_tar(name):
         from clipsim.inputs.tars import read_tar  # imported only where there is a tar
 
         return read_tar(name)
     if is_table(name):
-        return read_table_sources(name)
+        return read_table_sources(name, image_column, caption_column)
     if is_url(name):
         return (UrlSource(name),)
     return (FileSource(name),) if beside is None else beside.add(name, root)
@@ -109,11 +135,14 @@ def _kinds() -> dict[str, type[Source]]:
     return {"file": FileSource, "url": UrlSource, "tar": TarMember, "failed": FailedSource}
 
 
-def read_table_sources(name: str) -> Iterator[Source]:
+def read_table_sources(
+    name: str, image_column: str | None = None, caption_column: str | None = None
+) -> Iterator[Source]:
     """The sources in a table's rows, in order, in bounded memory; paths are relative to the table's folder.
 
-    A row without a usable path is a FailedSource named `TABLE:ROW`; what is wrong with the table itself is one under
-    the table's name. Raises MissingPackageError for Parquet without pyarrow, and for addresses without fsspec.
+    The other columns of a row are the facts of its source. A row without a usable path is a FailedSource named
+    `TABLE:ROW`; what is wrong with the table itself is one under the table's name. Raises MissingPackageError for
+    Parquet without pyarrow, and for addresses without fsspec.
     """
     try:
         table = read_table(name)
@@ -121,24 +150,40 @@ def read_table_sources(name: str) -> Iterator[Source]:
         yield FailedSource(name, str(error))
         return
     with table:
-        column = choose_column(table.columns, IMAGE_COLUMNS)
-        if column is None:
-            column_names = name_columns(table.columns)
-            yield FailedSource(
-                name, f"no column of paths ({', '.join(IMAGE_COLUMNS)}); its columns are: {column_names}"
-            )
-            return
-        captions = [column_names for column_names in table.columns if column_names.lower() in CAPTION_COLUMNS]
         try:
+            column = _choose_image_column(table.columns, image_column)
+            captions = [name for name in table.columns if _holds_caption(name, caption_column)]
+            if caption_column is not None:
+                _require_column(table.columns, caption_column)
             check_columns(table.columns, [column, *captions])
         except DataError as error:
             yield FailedSource(name, str(error))
             return
-        for row in table.read([column, *captions]):
-            yield _source_of(name, row, column)
+        others = [other for other in table.plain_columns if other not in (column, *captions)]
+        for row in table.read([column, *captions, *others]):
+            yield _source_of(name, row, column, caption_column)
 
 
-def _source_of(table: str, row: Row, column: str) -> Source:
+def _choose_image_column(columns: tuple[str, ...], named: str | None) -> str:
+    """The column of paths. Raises DataError where there is none."""
+    column = choose_column(columns, IMAGE_COLUMNS) if named is None else _require_column(columns, named)
+    if column is None:
+        raise DataError(f"no column of paths ({', '.join(IMAGE_COLUMNS)}); its columns are: {name_columns(columns)}")
+    return column
+
+
+def _holds_caption(column: str, named: str | None) -> bool:
+    """Whether a column is the one `named` for captions, or has a usual name for them."""
+    return column == named if named is not None else column.lower() in CAPTION_COLUMNS
+
+
+def _require_column(columns: tuple[str, ...], name: str) -> str:
+    if name not in columns:
+        raise DataError(f"no column '{printable(name, 40)}'; its columns are: {name_columns(columns)}")
+    return name
+
+
+def _source_of(table: str, row: Row, column: str, caption_column: str | None) -> Source:
     path = row.values.get(column)
     name = f"{table}:{row.number}"
     if row.error is not None:
@@ -148,17 +193,34 @@ def _source_of(table: str, row: Row, column: str) -> Source:
     if not isinstance(path, str):
         return FailedSource(name, f"column '{column}' holds {type(path).__name__}, not a path")
     try:
-        caption = find_caption({key.lower(): value for key, value in row.values.items()})
+        if caption_column is None:
+            caption = find_caption({key.lower(): value for key, value in row.values.items()})
+        else:
+            caption = read_value(row.values.get(caption_column))
     except ValueError as error:
         return FailedSource(name, str(error))
     if caption is not None and len(caption) > MAX_TEXT_BYTES:
         return FailedSource(
             name, f"a caption of {len(caption):,} characters, more than the limit of {MAX_TEXT_BYTES:,}"
         )
+    others = {key: value for key, value in row.values.items() if key != column}
+    facts = _find_facts({key: value for key, value in others.items() if not _holds_caption(key, caption_column)})
     location = join_location(table, path)
     if is_url(location):
-        return UrlSource(location, caption=caption)
-    return FileSource(as_path(location), caption=caption)
+        return UrlSource(location, caption=caption, facts=facts)
+    return FileSource(as_path(location), caption=caption, facts=facts)
+
+
+def _find_facts(values: Mapping[str, Any]) -> str | None:
+    """The other values of a row as a JSON object, without bytes, blanks and what is very long; None for none."""
+    facts: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, bytes) or value is None or value == "" or value != value:  # NaN, as data frames write it
+            continue
+        text = json.dumps(value, default=str)
+        if len(text) <= MAX_FACT_CHARACTERS:
+            facts[name] = json.loads(text)
+    return json.dumps(facts) if facts else None
 
 
 class Repeats:

@@ -45,12 +45,14 @@ class RowTable:
     """An open table; a context manager that closes its file.
 
     `read` takes the names of the columns to read, that of the images first, and yields the rows, once; their values may
-    have other columns too. A table that cannot be read to its end has a last row with the error.
+    have other columns too. A table that cannot be read to its end has a last row with the error. `plain_columns` are
+    those that do not hold bytes, vectors or records.
     """
 
     columns: tuple[str, ...]
     read: Callable[[Sequence[str]], Iterator[Row]]
     file: BinaryIO | None = None
+    plain_columns: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         """The table itself."""
@@ -82,14 +84,14 @@ def read_table(name: str) -> RowTable:
     except ImageError as error:
         raise DataError(f"cannot read it: {error}") from error
     try:
-        columns, read = _READERS.get(file_suffix(name), _open_delimited)(file)
+        columns, read, plain_columns = _READERS.get(file_suffix(name), _open_delimited)(file)
     except ImageError as error:
         file.close()
         raise DataError(str(error)) from error
     except BaseException:
         file.close()
         raise
-    return RowTable(columns, read, file)
+    return RowTable(columns, read, file, plain_columns)
 
 
 def rows_of_objects(values: Iterable[Any]) -> Iterator[Row]:
@@ -120,7 +122,7 @@ def name_columns(columns: Sequence[str]) -> str:
     return quote_some(columns, most=12, width=30) or "none"
 
 
-_Opened = tuple[tuple[str, ...], Callable[[Sequence[str]], Iterator[Row]]]
+_Opened = tuple[tuple[str, ...], Callable[[Sequence[str]], Iterator[Row]], tuple[str, ...]]
 
 
 def _read_lines(file: BinaryIO) -> Iterator[str | None]:
@@ -156,7 +158,7 @@ def _open_delimited(file: BinaryIO) -> _Opened:
         columns = tuple(name.strip() for name in _split_values((header,), delimiter))
     except _QuoteError as error:
         raise ImageError(f"not a table ({error})") from error
-    return columns, lambda columns_read: _DelimitedRows(lines, columns, delimiter, columns_read).read()
+    return columns, lambda columns_read: _DelimitedRows(lines, columns, delimiter, columns_read).read(), columns
 
 
 class _Lines:
@@ -300,7 +302,8 @@ def _open_json_lines(file: BinaryIO) -> _Opened:
     for row in rows:
         start.append(row)
         if row.error is None:
-            return tuple(row.values), lambda _: chain(start, rows)
+            columns = tuple(row.values)
+            return columns, lambda _: chain(start, rows), columns
         if len(start) == _MAX_BROKEN_START:
             break
     if not start:
@@ -344,9 +347,17 @@ def _open_parquet(file: BinaryIO) -> _Opened:
     try:
         table = pyarrow.parquet.ParquetFile(file)
         columns = tuple(table.schema_arrow.names)
+        plain = tuple(field.name for field in table.schema_arrow if not _is_heavy(field.type))
     except Exception as error:  # pyarrow raises OSError, ValueError and their families, and others of its own
         raise ImageError(f"not a Parquet table, or damaged: {printable(str(error), 120)}") from error
-    return columns, lambda columns_read: _parquet_rows(table, columns_read)
+    return columns, lambda columns_read: _parquet_rows(table, columns_read), plain
+
+
+def _is_heavy(kind: Any) -> bool:
+    """Whether a type of pyarrow is one of bytes, records or lists."""
+    from pyarrow import types
+
+    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_nested(kind))
 
 
 def _parquet_rows(table: Any, columns_read: Sequence[str]) -> Iterator[Row]:

@@ -177,7 +177,10 @@ class CollectionMethods(SessionBase):
         output: str | os.PathLike[str],
         *,
         captions: bool = False,
+        image_column: str | None = None,
+        caption_column: str | None = None,
         dtype: str = "fp16",
+        vectors: str = "npy",
         shard_size: int = 10_000,
         include: Iterable[str] | str = (),
         exclude: Iterable[str] | str = (),
@@ -198,8 +201,12 @@ class CollectionMethods(SessionBase):
             The folder. Shards that are damaged are made again.
         captions
             Whether the text beside each image is embedded too.
+        image_column, caption_column
+            The columns of paths and of captions in tables; None for those with usual names.
         dtype
             The type of the vectors on disk, "fp16" or "fp32".
+        vectors
+            "npy", or "parquet" for tables of the metadata with a column of vectors beside these files.
         shard_size
             The number of images of a shard.
         include, exclude
@@ -237,10 +244,16 @@ class CollectionMethods(SessionBase):
         from clipsim.tasks import embed
 
         report = check_progress(progress)
-        sources = make_collection(images, NameFilter.of(include, exclude), captions=captions)
+        sources = make_collection(
+            images,
+            NameFilter.of(include, exclude),
+            captions=captions,
+            image_column=image_column,
+            caption_column=caption_column,
+        )
         output = check_path("output", output)
         request = embed.EmbedRequest(
-            sources, output, captions, dtype, shard_size, overwrite, runner, ray_address, actors, verify
+            sources, output, captions, dtype, shard_size, overwrite, runner, ray_address, actors, verify, vectors
         )
         result = embed.run(self.embedder, request, report)
         if result.images == 0:

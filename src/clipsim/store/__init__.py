@@ -13,5 +13,5 @@ Writing:
 - `folders`: a folder on this machine or in an object store, whose files are written in one step
 - `plan`: which inputs make up which shard
 - `lifecycle`: what a folder holds already, how it is replaced, and how it is finished
-- `shards`: one shard: vectors, and the metadata of their images as Parquet
+- `shards`: one shard: vectors, and the `metadata` of their images as Parquet
 """

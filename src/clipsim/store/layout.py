@@ -4,8 +4,9 @@ The layout is clip-retrieval's, so that other tools read it as well; shard N is
 
 - `img_emb/img_emb_000N.npy`: (n, d) float16 or float32 unit vectors, one for each image that could be used
 - `text_emb/text_emb_000N.npy`: (n, d) vectors of the captions, if embedded; a row of zeros has no caption
+- `vectors/vectors_000N.parquet`: if asked for, the metadata and a column `vector`, for tools that read one table
 - `metadata/metadata_000N.parquet`: image_path, caption, facts, width, height, sha256, file_size, modified_ns and row of
-  the same n images
+  the same n images, and the columns of tables
 
 and `clipsim.json` says which model the vectors are from, and holds the size and digest of each of these files. Until
 all shards are there, the records of the shards hold those of theirs (`shards.ShardRecord`). Every JSON file carries a
@@ -79,7 +80,9 @@ class VectorInfo:
 class DatasetInfo(VectorInfo):
     """What `clipsim.json` says.
 
-    `plan` has the inputs of each shard. `base` is the folder that relative names of images start from, None in data
+    `plan` has the inputs of each shard. `columns` are the names and types ("string", "int64", "float64" or "bool") of
+    those that the metadata have from the facts of the inputs; a shard made before others were named may lack some.
+    `base` is the folder that relative names of images start from, None in data
     sets of earlier versions.
     `images`, `captions` and `errors` are counts, None until the data set is complete; `captions` is None also where no
     captions were embedded. `rows` are the numbers of vectors in each shard and `files` the files of all shards, both
@@ -89,7 +92,9 @@ class DatasetInfo(VectorInfo):
     dtype: str
     shard_size: int
     with_captions: bool
+    with_parquet: bool = False
     plan: tuple[ShardPlan, ...] = ()
+    columns: tuple[tuple[str, str], ...] = ()
     images: int | None = None
     captions: int | None = None
     errors: int | None = None
@@ -137,6 +142,7 @@ class DatasetInfo(VectorInfo):
             values |= {"rows": tuple(record["rows"]), "files": read_files(record["files"])}
             values |= {"replaces": tuple(map(str, record["replaces"]))}
             values |= {"plan": tuple(ShardPlan(**shard) for shard in record["plan"])}
+            values |= {"columns": tuple((str(name), str(kind)) for name, kind in record["columns"])}
             values |= {"warnings": tuple(printable(str(warning)) for warning in list(record.get("warnings", ())))}
             info = cls(**{key: value for key, value in values.items() if key in names})
             if info.dtype not in ("fp16", "fp32") or info.shard_size < 1 or info.dimensions < 1:
@@ -206,22 +212,26 @@ def read_dataset_info(folder: Path) -> DatasetInfo:
 
 
 def shard_name(kind: str, shard: int) -> str:
-    """The name of a shard's file of one kind: "img_emb", "text_emb" or "metadata".
+    """The name of a shard's file of one kind: "img_emb", "text_emb", "vectors" or "metadata".
 
     >>> shard_name("img_emb", 3)
     'img_emb/img_emb_0003.npy'
     """
-    return f"{kind}/{kind}_{shard:04d}.{'parquet' if kind == 'metadata' else 'npy'}"
+    return f"{kind}/{kind}_{shard:04d}.{'npy' if kind in ARRAYS else 'parquet'}"
 
 
-def shard_names(shard: int, *, with_captions: bool) -> list[str]:
+ARRAYS = ("img_emb", "text_emb")
+KINDS = (*ARRAYS, "vectors", "metadata")  # of the files of a shard, in the order in which they are moved into place
+
+
+def shard_names(shard: int, *, with_captions: bool, with_parquet: bool = False) -> list[str]:
     """The names of all files of a shard.
 
     >>> shard_names(3, with_captions=False)
     ['img_emb/img_emb_0003.npy', 'metadata/metadata_0003.parquet']
     """
-    kinds = ("img_emb", "text_emb", "metadata") if with_captions else ("img_emb", "metadata")
-    return [shard_name(kind, shard) for kind in kinds]
+    left_out = {"text_emb": not with_captions, "vectors": not with_parquet}
+    return [shard_name(kind, shard) for kind in KINDS if not left_out.get(kind)]
 
 
 def numpy_dtype(name: str) -> np.dtype[Any]:

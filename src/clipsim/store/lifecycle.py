@@ -13,6 +13,7 @@ from clipsim.store.index import own_names
 from clipsim.store.layout import (
     ERRORS_FILE,
     INFO_FILE,
+    KINDS,
     STATE_FOLDER,
     DatasetInfo,
     FileInfo,
@@ -65,10 +66,11 @@ def find_own(folder: Folder, info: DatasetInfo) -> set[str]:
 
 def check_room(folder: Folder, own: set[str], info: DatasetInfo) -> None:
     """Raise DatasetError where a file of a new data set would take the place of one that is not in `own`."""
-    existing = {f"{kind}/{name}" for kind in ("img_emb", "text_emb", "metadata") for name in folder.list_names(kind)}
+    existing = {f"{kind}/{name}" for kind in KINDS for name in folder.list_names(kind)}
     existing |= {ERRORS_FILE} & set(folder.list_names())
     new_names = chain.from_iterable(
-        shard_names(shard, with_captions=info.with_captions) for shard in range(info.shards)
+        shard_names(shard, with_captions=info.with_captions, with_parquet=info.with_parquet)
+        for shard in range(info.shards)
     )
     for name in chain((ERRORS_FILE,), new_names):
         if name in existing - own:
@@ -96,7 +98,13 @@ def _remove_replaced(folder: Folder, info: DatasetInfo) -> DatasetInfo:
 
 
 def find_differences(
-    stored: DatasetInfo, requested: VectorInfo, *, dtype: str, shard_size: int, with_captions: bool
+    stored: DatasetInfo,
+    requested: VectorInfo,
+    *,
+    dtype: str,
+    shard_size: int,
+    with_captions: bool,
+    with_parquet: bool,
 ) -> list[str]:
     """How a data set differs from the request, a phrase each; engine and device, which only round, are ignored."""
     differences = []
@@ -113,6 +121,7 @@ def find_differences(
             differences.append(f"{name} {old} there, {new} now")
     for name, was, now in (
         ("captions", stored.with_captions, with_captions),
+        ("a table of vectors", stored.with_parquet, with_parquet),
         ("exact decoding", bool(stored.preprocessing.get("exact")), bool(requested.preprocessing.get("exact"))),
     ):
         if was != now:

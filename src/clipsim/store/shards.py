@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.errors import DatasetError, printable
-from clipsim.files import digest_file, escape_name, unescape_name
+from clipsim.files import digest_file, unescape_name
 from clipsim.store.folders import DigestFile, Folder
 from clipsim.store.layout import (
+    KINDS,
     STATE_FOLDER,
     DatasetInfo,
     FileInfo,
@@ -29,8 +30,8 @@ from clipsim.store.layout import (
     shard_names,
     to_sealed_json,
 )
+from clipsim.store.metadata import MetadataFile, Row, StoredVectors
 
-StoredVectors = NDArray[np.floating[Any]]
 CHECKED_ROWS = 65_536
 
 
@@ -70,83 +71,6 @@ class ArrayFile:
         header = {"descr": self._dtype.str, "fortran_order": False, "shape": (self.rows, self._dimensions)}
         np.lib.format.write_array_header_1_0(buffer, header)
         return buffer.getvalue()
-
-
-ROWS_PER_GROUP = 10_000
-
-
-@dataclass(frozen=True)
-class Row:
-    """The metadata of one image.
-
-    `facts` is a JSON object; `width` and `height` are those of the upright image; `sha256` is that of its file, in hex.
-    `file_size` and `modified_ns` are those of the file, or of the tar that holds it, when the images were listed.
-    """
-
-    image_path: str
-    caption: str | None = None
-    facts: str | None = None
-    width: int | None = None
-    height: int | None = None
-    sha256: str | None = None
-    file_size: int | None = None
-    modified_ns: int | None = None
-
-
-class MetadataFile:
-    """A Parquet file while it is written; memory holds at most `ROWS_PER_GROUP` rows.
-
-    Raises OSError and ValueError, of which pyarrow's errors are.
-    """
-
-    def __init__(self, path: Path) -> None:
-        import pyarrow
-
-        self.path, self.rows = path, 0
-        self._kept: list[dict[str, Any]] = []
-        text, number = pyarrow.string(), pyarrow.int32()
-        self._schema = pyarrow.schema(
-            [
-                ("image_path", text),
-                ("caption", text),
-                ("facts", text),
-                ("width", number),
-                ("height", number),
-                ("sha256", text),
-                ("file_size", pyarrow.int64()),
-                ("modified_ns", pyarrow.int64()),
-                ("row", pyarrow.int64()),
-            ]
-        )
-        self._writer = import_parquet().ParquetWriter(path, self._schema)
-
-    def add(self, rows: Sequence[Row]) -> None:
-        """Append rows."""
-        for row in rows:
-            name = escape_name(row.image_path)  # Parquet text is UTF-8
-            self._kept.append({**vars(row), "image_path": name, "row": self.rows})
-            self.rows += 1
-            if len(self._kept) == ROWS_PER_GROUP:
-                self._write()
-
-    def close(self) -> None:
-        """Write what is kept, and close."""
-        if self._writer.is_open:
-            self._write()
-            self._writer.close()
-
-    def check(self) -> None:
-        """Read the closed file's footer back. Raises DatasetError where it has another number of rows."""
-        row_count = import_parquet().read_metadata(self.path).num_rows
-        if row_count != self.rows:
-            raise DatasetError(f"{row_count:,} rows of metadata were written, not {self.rows:,}")
-
-    def _write(self) -> None:
-        import pyarrow
-
-        if self._kept:
-            self._writer.write_table(pyarrow.Table.from_pylist(self._kept, schema=self._schema))
-            self._kept = []
 
 
 RECORD_SCHEMA = "clipsim.shard/1"
@@ -215,11 +139,7 @@ def find_missing(folder: Folder, info: DatasetInfo, digest: DigestFile | None = 
     The sizes of all files are compared with what was written; with `digest`, which finds that of a file on this
     machine, their content too.
     """
-    sizes = {
-        f"{kind}/{name}": size
-        for kind in ("metadata", "img_emb", "text_emb")
-        for name, size in folder.sizes(kind).items()
-    }
+    sizes = {f"{kind}/{name}": size for kind in KINDS for name, size in folder.sizes(kind).items()}
     records = set(folder.list_names(STATE_FOLDER))
     missing: dict[int, str] = {}
     for shard in range(info.shards):
@@ -228,7 +148,7 @@ def find_missing(folder: Folder, info: DatasetInfo, digest: DigestFile | None = 
             missing[shard] = ""
             continue
         record = read_record(folder, shard) if made else None
-        names = shard_names(shard, with_captions=info.with_captions)
+        names = shard_names(shard, with_captions=info.with_captions, with_parquet=info.with_parquet)
         if record is None or set(record.files) != set(names):
             missing[shard] = f"{record_name(shard)} is {'damaged' if made else 'missing'}"
         elif record.retry or record.plan != info.plan[shard].sha256:
@@ -264,16 +184,20 @@ class EarlierShard:
     def __init__(self, folder: Folder, shard: int, info: DatasetInfo) -> None:
         self._rows: list[Row] = []
         self._positions: dict[str, list[int]] = {}
-        record, names = read_record(folder, shard), shard_names(shard, with_captions=info.with_captions)
+        names = shard_names(shard, with_captions=info.with_captions, with_parquet=info.with_parquet)
+        record = read_record(folder, shard)
         if record is None or set(record.files) != set(names):
             return
         if any(folder.digest(name, digest_file) != known.sha256 for name, known in record.files.items()):
             return
-        content = {name: io.BytesIO(folder.read(name) or b"") for name in names}
-        arrays = [np.load(content[name], allow_pickle=False) for name in names[:-1]]
+        arrays = [
+            np.load(io.BytesIO(folder.read(name) or b""), allow_pickle=False)
+            for name in names[: -1 - info.with_parquet]
+        ]
         self._images, self._texts = arrays[0], arrays[1] if info.with_captions else None
+        metadata = io.BytesIO(folder.read(names[-1]) or b"")
         fields = [field.name for field in dataclass_fields(Row)]
-        for position, values in enumerate(import_parquet().read_table(content[names[-1]], columns=fields).to_pylist()):
+        for position, values in enumerate(import_parquet().read_table(metadata, columns=fields).to_pylist()):
             row = Row(**{**values, "image_path": unescape_name(values["image_path"])})
             self._rows.append(row)
             self._positions.setdefault(row.image_path, []).append(position)
@@ -329,9 +253,12 @@ class ShardWriter:
         with self._errors():
             self._images = ArrayFile(scratch / "img_emb.npy", info.dimensions, dtype)
             self._texts = ArrayFile(scratch / "text_emb.npy", info.dimensions, dtype) if info.with_captions else None
-            self._metadata = MetadataFile(scratch / "metadata.parquet")
-        captions = [] if self._texts is None else [self._texts]
-        self._files: list[ArrayFile | MetadataFile] = [self._images, *captions, self._metadata]
+            self._metadata = MetadataFile(scratch / "metadata.parquet", info.columns)
+            self._table = None
+            if info.with_parquet:
+                self._table = MetadataFile(scratch / "vectors.parquet", info.columns, dimensions=info.dimensions)
+        files = (self._images, self._texts, self._table, self._metadata)
+        self._files: list[ArrayFile | MetadataFile] = [file for file in files if file is not None]
 
     def close(self) -> None:
         """Close the files."""
@@ -344,6 +271,8 @@ class ShardWriter:
         with self._errors():
             self._images.add(images)
             self._metadata.add(rows)
+            if self._table is not None:
+                self._table.add(rows, images)
             if self._texts is not None and texts is not None:
                 self._texts.add(texts)
                 self._captions += sum(row.caption is not None for row in rows)

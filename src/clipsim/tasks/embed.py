@@ -31,6 +31,7 @@ from clipsim.store.lifecycle import (
     read_earlier,
     start_again,
 )
+from clipsim.store.metadata import ColumnTypes
 from clipsim.store.plan import START_AGAIN, Inputs, PlanUpdate, settle_plan, update_plan, write_plan
 from clipsim.store.shards import find_missing
 from clipsim.tasks.embed_shards import LocalRunner, find_recovered, to_plan
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 MAX_SHARD_SIZE = 1_000_000
 DTYPES = ("fp16", "fp32")
 RUNNERS = ("local", "ray")
+VECTOR_FILES = ("npy", "parquet")
 NO_CAPTIONS = (
     "no caption was found: they are looked for in text files beside images and in tars, in the columns caption, text "
     "and title of tables, and in the metadata.jsonl or metadata.csv of a folder"
@@ -55,7 +57,8 @@ class EmbedRequest:
     `sources` are read once, as the run goes. `output` is a folder, or the address of one in an object store. `runner`
     is "local" or "ray"; `ray_address` is a cluster's, None for Ray on this machine, and `actors` how many encoders Ray
     runs, None for one an accelerator. With `overwrite`, a data set that is there is replaced as soon as the first shard
-    of the new one is ready. With `verify`, the content of every file that is there is compared with what was written.
+    of the new one is ready. `vectors` is "npy", or "parquet" for tables with a column of vectors beside these files.
+    With `verify`, the content of every file that is there is compared with what was written.
     Raises UsageError for values out of range, and MissingPackageError without pyarrow.
     """
 
@@ -69,13 +72,18 @@ class EmbedRequest:
     ray_address: str | None = None
     actors: int | None = None
     verify: bool = False
+    vectors: str = "npy"
 
     def __post_init__(self) -> None:
         """Check the values."""
         if not self.output:
             raise UsageError("empty", parameter="output", hint="name a folder")
         object.__setattr__(self, "output", as_path(self.output))
-        for name, value, choices in (("dtype", self.dtype, DTYPES), ("runner", self.runner, RUNNERS)):
+        for name, value, choices in (
+            ("dtype", self.dtype, DTYPES),
+            ("runner", self.runner, RUNNERS),
+            ("vectors", self.vectors, VECTOR_FILES),
+        ):
             if not isinstance(value, str) or value not in choices:
                 raise UsageError(f"not {' or '.join(map(repr, choices))}", parameter=name, value=value)
         size, actors = as_whole(self.shard_size), as_whole(self.actors)
@@ -119,6 +127,7 @@ class _Embedding:
         self._folder = open_folder(self._request.output)
         self._notices: list[str] = []
         self._replaced: set[str] | None = None  # the files of a data set that is to be overwritten
+        self._columns = ColumnTypes()
         self._begun = False  # whether the plan of this run is that of the folder
 
     def run(self) -> EmbedResult:
@@ -133,6 +142,7 @@ class _Embedding:
         with folder.lock():
             info = read_earlier(folder)
             recorded = () if info is None else info.plan
+            self._columns = ColumnTypes(() if info is None or self._request.overwrite else info.columns)
             if self._request.overwrite and info is not None:
                 self._replaced, info = find_own(folder, info), None
             if info is not None:
@@ -184,12 +194,17 @@ class _Embedding:
 
     def _plan(self, records: Iterable[dict[str, Any]], existing: DatasetInfo | None) -> PlanUpdate:
         """Write down which sources make up which shard, or find what has changed since that was done."""
+        records = map(self._note_columns, records)
         size, on_inputs = self._request.shard_size, partial(self._report, "listing the images")
         if existing is None:
             return PlanUpdate(write_plan(self._folder, records, size, on_inputs))
         if existing.base not in (None, current_folder()):
             records = map(self._check_base, records, repeat(existing.base))
         return update_plan(self._folder, records, size, existing.plan, on_inputs, Inputs(locate, is_there))
+
+    def _note_columns(self, record: dict[str, Any]) -> dict[str, Any]:
+        self._columns.add(record.get("facts"))
+        return record
 
     def _check_base(self, record: dict[str, Any], base: str) -> dict[str, Any]:
         """Raise DatasetError for a relative name, which is another file's than it was in the folder `base`."""
@@ -238,7 +253,12 @@ class _Embedding:
         """Raise DatasetError, saying what differs, where the folder holds other vectors than are asked for."""
         request = self._request
         differences = find_differences(
-            existing, vectors, dtype=request.dtype, shard_size=request.shard_size, with_captions=request.captions
+            existing,
+            vectors,
+            dtype=request.dtype,
+            shard_size=request.shard_size,
+            with_captions=request.captions,
+            with_parquet=request.vectors == "parquet",
         )
         if differences:
             raise DatasetError(f"{self._folder.label} holds other vectors: {'; '.join(differences)}", hint=START_AGAIN)
@@ -247,14 +267,16 @@ class _Embedding:
         """Describe the data set before its first shard is written, or check what describes it against the model."""
         if existing is not None:
             self._check(existing, vectors)
-            info = replace(grow(existing, plan), warnings=vectors.warnings)
+            info = replace(grow(existing, plan), warnings=vectors.warnings, columns=self._columns.columns)
         else:
             info = DatasetInfo(
                 **vars(vectors),
                 dtype=self._request.dtype,
                 shard_size=self._request.shard_size,
                 with_captions=self._request.captions,
+                with_parquet=self._request.vectors == "parquet",
                 plan=plan,
+                columns=self._columns.columns,
                 base=current_folder(),
             )
         if self._replaced is None:

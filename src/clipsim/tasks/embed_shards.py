@@ -24,8 +24,9 @@ from clipsim.inputs.sources import FailedSource, Source
 from clipsim.inputs.urls import is_url
 from clipsim.store.folders import Folder
 from clipsim.store.layout import DatasetInfo, VectorInfo
+from clipsim.store.metadata import Row
 from clipsim.store.plan import read_plan
-from clipsim.store.shards import EarlierShard, Row, ShardWriter, open_shard, read_record
+from clipsim.store.shards import EarlierShard, ShardWriter, open_shard, read_record
 from clipsim.tasks.rank import describe_model
 from clipsim.vectors.similarity import Vectors, unit_rows
 
