@@ -14,7 +14,7 @@ from clipsim.inputs.sources import Source
 from clipsim.options import ModelOptions, OnError, RunOptions, make_options
 from clipsim.results.rank import RankResult
 from clipsim.session import Session
-from clipsim.tasks.arguments import ImageInputs, TextInputs, WeightedImages, WeightedTexts
+from clipsim.tasks.arguments import ImageInputs, QueryTexts, TextInputs, WeightedImages, WeightedTexts
 from clipsim.tasks.progress import ProgressCallback
 
 
@@ -175,7 +175,7 @@ def rank(
 
 def search(
     where: ImageInputs,
-    texts: Iterable[str] | str = (),
+    texts: QueryTexts = (),
     *,
     images: ImageInputs = (),
     plus: WeightedTexts = (),

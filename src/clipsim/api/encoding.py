@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clipsim.api.calls import OneCall
 from clipsim.options import make_options
-from clipsim.tasks.arguments import ImageInputs, TextInputs
+from clipsim.tasks.arguments import ImageInputs, QueryTexts, TextInputs
 from clipsim.tasks.progress import ProgressCallback
 
 
@@ -110,7 +110,7 @@ def encode_texts(
 
 def score_pairs(
     images: ImageInputs,
-    texts: Iterable[str] | str,
+    texts: QueryTexts,
     *,
     templates: Iterable[str] | str = (),
     progress: ProgressCallback | None = None,

@@ -28,7 +28,7 @@ from clipsim.files import digest_file, digest_files
 from clipsim.images.limits import VERSION as DECODING_VERSION
 from clipsim.images.limits import DecodingRules
 from clipsim.images.thumbnails import ThumbnailRules
-from clipsim.inputs.sources import Source
+from clipsim.inputs.sources import Source, VectorSource
 from clipsim.models.catalogue import BUNDLED
 from clipsim.models.files import explain_model, find_files
 from clipsim.models.identity import DigestFiles, identify_model, package_version
@@ -195,11 +195,12 @@ class Embedder:
     ) -> Pipeline:
         """A pipeline over the sources; its `start` begins to decode while the model is still being loaded.
 
-        `cache` is used instead of the session's own.
+        `cache` is used instead of the session's own. Iterating raises UsageError for a vector of another length than
+        the model's.
         """
         return Pipeline(
             self.encoder,
-            sources,
+            self._check_widths(sources),
             rules=self.decoding,
             batch_size=self.batch_size,
             workers=self.workers,
@@ -246,6 +247,22 @@ class Embedder:
     def __exit__(self, *_: object) -> None:
         """Close the session."""
         self.close()
+
+    def check_width(self, width: int, name: str | None = None) -> None:
+        """Raise UsageError for vectors of another length than the model's; `name` is the parameter's."""
+        if width != self.facts.embed_dim:
+            model = printable(join_name(self.facts.name, self.facts.pretrained))
+            raise UsageError(
+                f"vectors of {width:,} numbers; those of {model} have {self.facts.embed_dim:,}", parameter=name
+            )
+
+    def _check_widths(self, sources: Iterable[Source]) -> Iterator[Source]:
+        width = None
+        for source in sources:
+            if isinstance(source, VectorSource) and len(source.vector) != width:
+                width = len(source.vector)
+                self.check_width(width)
+            yield source
 
     def _settle_device(self) -> str:
         """The device that "auto" stands for; the model is loaded where only that tells.

@@ -11,14 +11,12 @@ import numpy as np
 
 from clipsim.cache.keys import text_key, tokens_key
 from clipsim.cache.vectors import EmbeddingCache, FileKeys, FileRecord, ImageCache
-from clipsim.embedding.pipeline import Prepared
+from clipsim.embedding.pipeline import Prepared, find_fault
 from clipsim.engines.encoder import Features, ImageEncoder, TextEncoder
 from clipsim.errors import Failure, ImageError, TextError, TransientError, printable
 from clipsim.inputs.texts import MAX_QUOTED, fill_templates
 
 FLUSH_SECONDS = 0.5  # how long a batch that is not full waits for further inputs
-NOT_FINITE = "the model returns a vector that is not finite for it"
-ZERO_LENGTH = "the model returns a vector of length zero for it"
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +77,9 @@ def embed_texts(
         starts = range(0, len(keys), count)
         identities = tuple(b"".join(tokens[key] for key in keys[start : start + count]) for start in starts)
         for text, in_templates in zip(block, features, strict=True):
-            if cause := find_fault(in_templates):
-                raise TextError(f"'{printable(text, MAX_QUOTED)}': {cause}; its weights may be damaged")
+            if fault := find_fault(in_templates):
+                cause = f"the model returns a vector {fault} for it; its weights may be damaged"
+                raise TextError(f"'{printable(text, MAX_QUOTED)}': {cause}")
         yield TextFeatures(features, identities)
 
 
@@ -171,13 +170,6 @@ def embed_images(
         raise error
 
 
-def find_fault(features: Features) -> str | None:
-    """What is wrong with vectors along the last axis: none of them can be ranked then. None where nothing is."""
-    if not np.isfinite(features).all():
-        return NOT_FINITE
-    return None if features.any(axis=-1).all() else ZERO_LENGTH
-
-
 def _encode(encoder: ImageEncoder, batch: Sequence[Prepared], fail: bool, cache: ImageCache | None) -> list[Outcome]:
     pixels = [prepared.pixels for prepared in batch if prepared.pixels is not None]
     rows = iter(encoder.encode_images(np.stack(pixels)) if pixels else ())
@@ -196,7 +188,8 @@ def _encode(encoder: ImageEncoder, batch: Sequence[Prepared], fail: bool, cache:
             )
             continue
         features: Features = next(rows) if prepared.features is None else prepared.features
-        if cause := find_fault(features):
+        if fault := find_fault(features):
+            cause = f"the model returns a vector {fault} for it"
             if fail:
                 raise ImageError(f"{printable(prepared.name)}: {cause}")
             outcomes.append(Failure(prepared.name, cause, prepared.index))

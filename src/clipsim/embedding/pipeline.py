@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, Generic, TypeVar
 
+import numpy as np
+
 from clipsim.cache.keys import image_key, variant_key
 from clipsim.cache.vectors import FileKeys, ImageCache
 from clipsim.engines.choice import default_workers
@@ -24,7 +26,7 @@ from clipsim.errors import ImageError
 from clipsim.files import CHUNK_BYTES, FileStamp, digest_stream
 from clipsim.images.limits import MAX_PIXELS, DecodingRules, open_checked
 from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
-from clipsim.inputs.sources import Source, reading_error
+from clipsim.inputs.sources import Source, VectorSource, reading_error
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 # A large JPEG is decoded at no less than this many times the side of the model's images, or of a thumbnail.
 DRAFT_OVERSAMPLING = 2
 POLL_SECONDS = 0.1
+NOT_FINITE = "that is not finite"  # what is wrong with a vector
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,9 @@ class Pipeline:
             return False
         files, vectors = self._find_cached(sources)
         for source in sources:
+            if isinstance(source, VectorSource):
+                self._waiting.append(self._take_vector(source))
+                continue
             file = files.get(source.name)
             features = None if file is None else vectors.get(file.key)
             if file is not None and features is not None:
@@ -179,11 +185,19 @@ class Pipeline:
             self._source_error = error
         return sources
 
+    def _take_vector(self, source: VectorSource) -> Prepared:
+        """A vector of the calling program, or what is wrong with it."""
+        if fault := find_fault(source.vector):
+            return Prepared(source.name, error=ImageError(f"a vector {fault}"), index=source.index)
+        return Prepared(source.name, features=source.vector, index=source.index)
+
     def _find_cached(self, sources: list[Source]) -> tuple[dict[str, FileKeys], dict[bytes, Features]]:
         """What is known of files that have not changed since they were read, and their vectors by `FileKeys.key`."""
         if self._cache is None or self._thumbnails is not None:
             return {}, {}
-        records = [(source.name, source.stat()) for source in sources]
+        records = [(source.name, source.stat()) for source in sources if not isinstance(source, VectorSource)]
+        if not records:
+            return {}, {}
         stamps = {name: FileStamp.of(record) for name, record in records if record is not None}
         files = self._cache.files.find(stamps)
         keys = [file.key for file in files.values()]
@@ -264,6 +278,13 @@ class Pipeline:
         from clipsim.images.decode import read_size
 
         return read_size(content, decoded)
+
+
+def find_fault(features: Features) -> str | None:
+    """What is wrong with vectors along the last axis: none of them can be ranked then. None where nothing is."""
+    if not np.isfinite(features).all():
+        return NOT_FINITE
+    return None if features.any(axis=-1).all() else "of length zero"
 
 
 def find_images(cache: ImageCache, keys: Sequence[bytes], rules: DecodingRules) -> dict[bytes, Features]:

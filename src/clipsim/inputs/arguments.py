@@ -1,18 +1,18 @@
-"""The images that a Python caller passed (paths, bytes, open files, arrays, PIL images) → sources."""
+"""The images that a Python caller passed (paths, bytes, open files, arrays, PIL images, vectors) → sources."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from clipsim.errors import UsageError
 from clipsim.inputs.expand import find_sources
 from clipsim.inputs.lists import check_list
-from clipsim.inputs.sources import BytesSource, FailedSource, FileSource, PillowSource, Source
+from clipsim.inputs.sources import BytesSource, FailedSource, FileSource, PillowSource, Source, VectorSource
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MAX_STREAM_BYTES = 512_000_000
 TAKEN = "a path, the bytes of an image file, a file opened in binary mode, a (h, w, 3) uint8 array or a PIL image"
 ARRAY = "an array of an image has the shape (h, w, 3), in RGB, and the type uint8"
+VECTORS = "vectors are an (n, d) array of floats, or a list of (d,) ones"
 
 
 def make_sources(images: object, name: str = "images", *, first: int = 0) -> Iterator[Source]:
@@ -29,7 +30,8 @@ def make_sources(images: object, name: str = "images", *, first: int = 0) -> Ite
     `images` is one image or an iterable of images. An image is a path or an address (folders, globs, tars and tables
     are expanded as on the command line), the bytes of an image file, a file opened in binary mode (read at once, from
     where it stands), an RGB array of shape (h, w, 3) and type uint8, a tensor of that or of the shape (3, h, w), a PIL
-    image, a `Source`, or `{"bytes": …, "path": …}` as the package datasets gives it undecoded. What has no file name
+    image, a `Source`, `{"bytes": …, "path": …}` as the package datasets gives it undecoded, or an array of floats: the
+    vector of an image, or with two dimensions those of several; a mapping has names and vectors. What has no file name
     is named "image n" when it is the n-th source, counted from 1.
 
     Raises UsageError for anything else, and for a mapping or a table in place of a list, which it calls `name`.
@@ -60,10 +62,13 @@ def make_weighted_sources(images: object, name: str) -> Iterator[tuple[Source, f
 
 
 def list_arguments(images: object, name: str = "images") -> Iterable[object]:
-    """One image, or an iterable of images → an iterable of images.
+    """One image, or an iterable of images → an iterable of images. An array of vectors gives its rows.
 
     Raises UsageError for a mapping and a table, whose iteration would give the names of their columns.
     """
+    if (vectors := read_vectors(images)) is not None:
+        names = vectors.names or ("",) * len(vectors.rows)
+        return map(VectorSource, names, vectors.rows)
     if (
         not isinstance(images, Iterable)
         or is_path(images)
@@ -89,12 +94,16 @@ def as_source(image: object, number: int) -> Source:
     Raises UsageError for what is not an image.
     """
     name = f"image {number}"
+    if isinstance(image, VectorSource):
+        return image if image.name else replace(image, name=name)
     if isinstance(image, Source):
         return image
     if _is_encoded(image):
         return _read_encoded(image, name)
     if isinstance(image, bytes | bytearray | memoryview):
         return BytesSource(name, bytes(image))
+    if (vectors := read_vectors(image)) is not None and len(vectors.rows) == 1:
+        return VectorSource(name, vectors.rows[0])
     if is_array(image):
         return PillowSource(name, _array_to_image(image))
     if _is_pil(image):
@@ -103,6 +112,8 @@ def as_source(image: object, number: int) -> Source:
         return _read_stream(image, name)
     if isinstance(image, Mapping):
         raise UsageError(f"an image is {TAKEN}, not a mapping; pass the value that holds the image")
+    if isinstance(image, list | tuple) and image and isinstance(image[0], float | int):
+        raise UsageError(f"an image is {TAKEN}, not of type {type(image).__name__}; {VECTORS}")
     raise UsageError(f"an image is {TAKEN}, not of type {type(image).__name__}")
 
 
@@ -110,6 +121,52 @@ def is_array(image: object) -> TypeGuard[Any]:
     """Whether it is an array of NumPy or a tensor of PyTorch, which is known by its methods."""
     numpy = sys.modules.get("numpy")  # an array exists only where NumPy is loaded
     return (numpy is not None and isinstance(image, numpy.ndarray)) or _is_tensor(image)
+
+
+@dataclass(frozen=True, eq=False)
+class NamedVectors:
+    """Vectors that a Python caller passed: `rows` are n arrays of (d,) floats; `names` is None where they have none."""
+
+    names: tuple[str, ...] | None
+    rows: Any
+
+
+def read_vectors(value: object) -> NamedVectors | None:
+    """An array of (n, d) or (d,) floats, or a mapping of names to arrays of (d,) → its vectors; None for anything else.
+
+    Nothing of an array is copied. Raises UsageError for a tensor that NumPy cannot read.
+    """
+    if is_float_array(value) and value.ndim in (1, 2):
+        rows = _as_numpy(value)
+        return NamedVectors(None, rows if rows.ndim == 2 else rows[None])
+    if isinstance(value, Mapping) and value and all(is_float_array(vector) for vector in value.values()):
+        vectors = [_as_numpy(vector) for vector in value.values()]
+        return NamedVectors(tuple(map(_read_name, value)), vectors)
+    return None
+
+
+def is_float_array(value: object) -> TypeGuard[Any]:
+    """Whether it is an array of NumPy or a tensor of PyTorch whose elements are floats, of any precision."""
+    if not is_array(value):
+        return False
+    return bool(value.is_floating_point()) if _is_tensor(value) else value.dtype.kind == "f"
+
+
+def _as_numpy(array: Any) -> Any:
+    """An array of NumPy, as it is; a tensor as one, in float32. Raises UsageError for a tensor that cannot be read."""
+    if not _is_tensor(array):
+        return array
+    try:
+        return array.detach().cpu().float().numpy()
+    except (TypeError, RuntimeError) as error:  # such as a sparse one
+        got = f"got {tuple(array.shape)}, {array.dtype}"
+        raise UsageError(f"a tensor of vectors is dense, of the shape (n, d); {got}") from error
+
+
+def _read_name(name: object) -> str:
+    if not is_path(name):
+        raise UsageError(f"the name of a vector is a string, not {type(name).__name__}")
+    return os.fspath(cast("str", name))
 
 
 def _is_tensor(image: object) -> TypeGuard[Any]:
@@ -139,7 +196,7 @@ def _array_to_image(array: Any) -> Image.Image:
     """An RGB array or tensor as a PIL image. Raises UsageError for another shape or type."""
     from PIL import Image
 
-    got = f"got {tuple(array.shape)}, {array.dtype}"
+    got = f"got {tuple(array.shape)}, {array.dtype}" + (f"; {VECTORS}" if array.ndim < 3 else "")
     if _is_tensor(array):
         try:
             array = array.detach().cpu().numpy()

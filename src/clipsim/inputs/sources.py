@@ -1,7 +1,8 @@
 """One input → `Source`: its name, a way to open it as a stream, and its file's `os.stat` record.
 
 All later rooms take sources. `FileSource` is a path, `BytesSource` an image file in memory, `PillowSource` a PIL
-image, `FailedSource` an input that is known to be unusable; `tars` and `urls` define others.
+image, `VectorSource` a vector in its place, `FailedSource` an input that is known to be unusable; `tars` and `urls`
+define others.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from clipsim.errors import Failure, ImageError, TransientError
 
@@ -96,6 +97,17 @@ class PillowSource(Source):
     def decoded(self) -> Image.Image:
         """The image itself."""
         return self.image
+
+
+@dataclass(frozen=True, slots=True)
+class VectorSource(Source):
+    """The vector of an image that the calling program has computed before: an array of (d,) floats, of any length."""
+
+    vector: Any = field(repr=False, compare=False)
+
+    def open(self) -> BinaryIO:
+        """Raise ImageError: there is no file."""
+        raise ImageError("a vector, which has no file")
 
 
 @dataclass(frozen=True, slots=True)

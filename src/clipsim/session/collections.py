@@ -14,7 +14,7 @@ from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.sources import Source
 from clipsim.options import check_flag, check_path
 from clipsim.session.base import SessionBase, finish
-from clipsim.tasks.arguments import ImageInputs, WeightedImages, WeightedTexts
+from clipsim.tasks.arguments import ImageInputs, QueryTexts, WeightedImages, WeightedTexts
 from clipsim.tasks.progress import ProgressCallback, check_progress
 from clipsim.tasks.rank import NOTHING_USABLE
 
@@ -25,7 +25,7 @@ class CollectionMethods(SessionBase):
     def search(
         self,
         where: ImageInputs,
-        texts: Iterable[str] | str = (),
+        texts: QueryTexts = (),
         *,
         images: ImageInputs = (),
         plus: WeightedTexts = (),
@@ -51,9 +51,10 @@ class CollectionMethods(SessionBase):
         Parameters
         ----------
         where
-            What is searched: folders that `embed` wrote, and images as `rank` takes them.
+            What is searched: folders that `embed` or clip-retrieval wrote, and images as `rank` takes them; or vectors.
         texts, images
-            The queries, at least one. An image of the queries that is among those searched comes first in its answer.
+            The queries, at least one, or their vectors. An image of the queries that is among those searched comes
+            first in its answer.
         plus, minus, plus_images, minus_images, weight
             Texts and images that are added to and subtracted from every query, whose vector has length 1 again; a
             mapping has a weight for each text, or for each path of an image, in place of `weight`.
@@ -94,13 +95,15 @@ class CollectionMethods(SessionBase):
             A folder of vectors is damaged, or was made by another model.
         """
         from clipsim.tasks import search
-        from clipsim.tasks.search_targets import find_targets
+        from clipsim.tasks.search_targets import VectorTarget, find_targets
 
         report = check_progress(progress)
         names = NameFilter.of(include, exclude)
         chosen = names if names.include or names.exclude else None
+        one_by_one = chosen is not None or unique or after is not None or before is not None
+        vectors = None if one_by_one else VectorTarget.of(where)
         request = search.SearchRequest.check(
-            find_targets(where, chosen),
+            find_targets(where, chosen) if vectors is None else [vectors],
             texts,
             make_sources(images),
             plus=plus,

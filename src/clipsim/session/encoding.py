@@ -15,7 +15,7 @@ from clipsim.inputs.texts import check_templates, clean_labels, clean_texts
 from clipsim.results.base import ModelRecord
 from clipsim.session.base import SessionBase
 from clipsim.tasks import encode
-from clipsim.tasks.arguments import ImageInputs, TextInputs
+from clipsim.tasks.arguments import ImageInputs, QueryTexts, TextInputs, split_vectors
 from clipsim.tasks.progress import ProgressCallback, check_progress
 from clipsim.tasks.rank import describe_model
 
@@ -110,7 +110,7 @@ class EncodingMethods(SessionBase):
     def score_pairs(
         self,
         images: ImageInputs,
-        texts: Iterable[str] | str,
+        texts: QueryTexts,
         *,
         templates: Iterable[str] | str = (),
         on_error: Literal["raise", "nan"] | None = None,
@@ -123,7 +123,7 @@ class EncodingMethods(SessionBase):
         images
             As for `rank`.
         texts
-            A text for each image.
+            A text for each image, or the vectors of such texts.
         templates
             As for `rank`.
         on_error
@@ -145,14 +145,17 @@ class EncodingMethods(SessionBase):
         """
         report = check_progress(progress)
         rule = self._check_rows_rule(on_error)
+        texts, vectors = split_vectors(texts, templates, None)
         cleaned, notices = clean_texts(texts, deduplicate=False)
-        distinct = list(dict.fromkeys(cleaned))
-        rows = {text: row for row, text in enumerate(distinct)}
         sources = _list_paths(images)
-        vectors = encode.encode_texts(self.embedder, distinct, check_templates(templates)).vectors
-        scores, failures = encode.score_pairs(
-            self.embedder, sources, vectors[[rows[text] for text in cleaned]], report, on_error=rule
-        )
+        if vectors is None:
+            distinct = list(dict.fromkeys(cleaned))
+            rows = {text: row for row, text in enumerate(distinct)}
+            encoded = encode.encode_texts(self.embedder, distinct, check_templates(templates)).vectors
+            vectors = encoded[[rows[text] for text in cleaned]]
+        else:
+            self.embedder.check_width(vectors.shape[1], "texts")
+        scores, failures = encode.score_pairs(self.embedder, sources, vectors, report, on_error=rule)
         self._issue(notices, failures)
         return scores
 

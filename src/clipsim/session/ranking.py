@@ -39,10 +39,12 @@ class RankingMethods(SessionBase):
         images
             Paths and addresses (files, folders, globs, tars, tables), the bytes of image files, files opened in binary
             mode, RGB arrays of shape (h, w, 3) and type uint8, tensors of that or of the shape (3, h, w), PIL images,
-            or `{"bytes": …, "path": …}`.
+            or `{"bytes": …, "path": …}`. In place of images their vectors, of any length: an (n, d) array or tensor of
+            floats, a list of (d,) ones, or a mapping of names to these.
         texts
             The texts, which are stripped at both ends; or a mapping of labels to the words of each, as in
-            `{"cat": ["cat", "kitten"]}`: the unit vectors of a label's words are averaged.
+            `{"cat": ["cat", "kitten"]}`: the unit vectors of a label's words are averaged. In place of texts their
+            vectors, as those of images; `encode_texts` makes them.
         templates
             Texts with a `{}`: each text is put into every template, and the unit vectors are averaged.
         sort_by

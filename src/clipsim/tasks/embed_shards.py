@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from clipsim.embedding.embedder import Embedder
-from clipsim.embedding.encode import NOT_FINITE, ImageVector, Outcome
+from clipsim.embedding.encode import ImageVector, Outcome
+from clipsim.embedding.pipeline import NOT_FINITE
 from clipsim.errors import Failure, ImageError
 from clipsim.files import digest_stream
 from clipsim.images.decode import decoded_file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +19,7 @@ from clipsim.inputs.texts import MAX_QUOTED, check_templates, clean_labels
 from clipsim.options import OnError, check_flag, check_on_error
 from clipsim.results.base import ModelRecord
 from clipsim.results.rank import ImageScores, RankResult, order_images
-from clipsim.tasks.arguments import TextInputs
+from clipsim.tasks.arguments import TextInputs, split_vectors
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.vectors.similarity import (
     Vectors,
@@ -49,7 +49,7 @@ class RankRequest:
     `sources` may be an iterator for `stream`. `on_error` is None for what the embedder's options say. With
     `thumbnails`, each image's scores hold a small image file, and every source is decoded, even where its vector is
     cached. `notices` are what the caller should know of the request. `words` are what each text stands for, None where
-    each is its own only word.
+    each is its own only word. `text_vectors` are those of the texts, where the caller has them.
     """
 
     sources: Iterable[Source]
@@ -62,6 +62,7 @@ class RankRequest:
     thumbnails: ThumbnailRules | None = None
     notices: tuple[str, ...] = ()
     words: tuple[tuple[str, ...], ...] | None = None
+    text_vectors: Vectors | None = field(default=None, compare=False)
 
     @classmethod
     def check(
@@ -84,7 +85,8 @@ class RankRequest:
         that cannot be read, or lack one of the texts.
         """
         check_flag("deduplicate", deduplicate)
-        given = clean_labels(texts, deduplicate=deduplicate)
+        texts, text_vectors = split_vectors(texts, templates, thresholds)
+        given = clean_labels(texts, deduplicate=deduplicate and text_vectors is None)
         if not given.labels:
             raise UsageError("none given", parameter="texts", hint="give at least one")
         checked_templates = check_templates(templates)
@@ -110,6 +112,7 @@ class RankRequest:
             thumbnails,
             (*given.notices, *notices),
             given.words,
+            text_vectors,
         )
 
 
@@ -189,7 +192,11 @@ def stream(
     total = len(request.sources) if isinstance(request.sources, Sequence) else None
     with closing(embedder.open_pipeline(request.sources, live=live, thumbnails=request.thumbnails)) as pipeline:
         pipeline.start()  # images are decoded while the model is loaded for the texts
-        embedded = make_text_vectors(embedder, request.texts, request.templates, words=request.words)
+        if request.text_vectors is None:
+            embedded = make_text_vectors(embedder, request.texts, request.templates, words=request.words)
+        else:
+            embedder.check_width(request.text_vectors.shape[1], "texts")
+            embedded = TextVectors(request.text_vectors, tuple(range(len(request.texts))))
         facts = embedder.facts
         texts = RankTexts.of(facts, request, embedded)
         progress(Progress("ranking", 0, total, notices=texts.notices))

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from datetime import date
 from functools import partial
 from typing import TypeAlias, cast
@@ -30,11 +30,12 @@ from clipsim.options import as_number, as_whole, check_cosine, check_flag
 from clipsim.results.loaded import LoadedThresholds
 from clipsim.results.search import AddedQuery, Match, QueryMatches, SearchResult
 from clipsim.store.dataset import Dataset
+from clipsim.tasks.arguments import QueryTexts, split_vectors
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model
 from clipsim.tasks.saved_files import Thresholds, check_conditions, read_thresholds
 from clipsim.tasks.search_copies import OTHER_MODEL, Copies
-from clipsim.tasks.search_targets import EmbeddedCollection, Target, Targets, check_models
+from clipsim.tasks.search_targets import EmbeddedCollection, Target, Targets, VectorTarget, check_models
 from clipsim.tasks.search_vectors import NearestImages, Query
 from clipsim.vectors.nearest import combine_vectors
 from clipsim.vectors.similarity import COSINE_DECIMALS, Vectors, mean_of_templates, unit_rows
@@ -57,14 +58,14 @@ class Addition:
 class SearchRequest:
     """The arguments of a search, checked before a model is opened.
 
-    `targets` are searched; of data sets only the images whose names `chosen` accepts, and of all only those that were
-    taken within `dates`; with `unique`, one of several copies. Each of `texts` and `images` is a
-    query; the `additions` are added to every one. The `top` best images of each are found after the first `skip`, and
-    of these the ones of at least `min_similarity` and the text's own of the `thresholds`. `weight` is the one of the
-    additions that have none of their own.
+    `targets` are searched, of which a VectorTarget is the only one; of data sets only the images whose names `chosen`
+    accepts, and of all only those that were taken within `dates`; with `unique`, one of several copies. Each of `texts`
+    and `images` is a query; the `additions` are added to every one. The `top` best images of each are found after the
+    first `skip`, and of these the ones of at least `min_similarity` and the text's own of the `thresholds`. `weight` is
+    the one of the additions that have none of their own. `text_vectors` are those of `texts`, where a caller has them.
     """
 
-    targets: Sequence[Target | EmbeddedCollection]
+    targets: Sequence[Target | VectorTarget | EmbeddedCollection]
     texts: tuple[str, ...]
     images: tuple[Source, ...] = ()
     additions: tuple[Addition, ...] = ()
@@ -78,12 +79,13 @@ class SearchRequest:
     unique: bool = False
     notices: tuple[str, ...] = ()
     thresholds: LoadedThresholds | None = None
+    text_vectors: Vectors | None = field(default=None, compare=False)
 
     @classmethod
     def check(
         cls,
-        targets: Sequence[Target | EmbeddedCollection],
-        texts: Iterable[str] | str = (),
+        targets: Sequence[Target | VectorTarget | EmbeddedCollection],
+        texts: QueryTexts = (),
         images: Iterable[Source] = (),
         *,
         plus: Iterable[str] | TextWeights | str = (),
@@ -110,7 +112,8 @@ class SearchRequest:
         """
         check_flag("deduplicate", deduplicate)
         check_flag("unique", unique)
-        queries, notices = clean_texts(texts, deduplicate=deduplicate)
+        texts, text_vectors = split_vectors(texts, templates, thresholds)
+        queries, notices = clean_texts(texts, deduplicate=deduplicate and text_vectors is None)
         images = tuple(images)
         if not (queries or images):
             raise UsageError("no query; give at least one text or image")
@@ -147,6 +150,7 @@ class SearchRequest:
             unique,
             tuple(notices),
             None if thresholds is None else read_thresholds(thresholds, queries),
+            text_vectors,
         )
 
     def accept_row(self, dataset: Dataset) -> Callable[[str], bool] | None:
@@ -158,8 +162,9 @@ class SearchRequest:
 
     @property
     def all_texts(self) -> tuple[str, ...]:
-        """The texts whose vectors are needed: those of the queries, then those that are added."""
-        return (*self.texts, *(added.text for added in self.additions if added.text is not None))
+        """The texts to embed: those of the queries whose vectors are not there, then those that are added."""
+        texts = self.texts if self.text_vectors is None else ()
+        return (*texts, *(added.text for added in self.additions if added.text is not None))
 
     @property
     def all_images(self) -> tuple[Source, ...]:
@@ -238,8 +243,12 @@ def run(embedder: Embedder, request: SearchRequest, progress: ProgressCallback =
         if request.thresholds is not None:
             check_conditions(request.thresholds, embedder.facts, request.templates)
         vectors = np.zeros((0, embedder.facts.embed_dim), np.float32)
+        if request.text_vectors is not None:
+            embedder.check_width(request.text_vectors.shape[1], "texts")
         if request.all_texts:
             vectors = mean_of_templates(embedder.embed_texts(request.all_texts, request.templates).features)
+        if request.text_vectors is not None:
+            vectors = np.concatenate([request.text_vectors, vectors])
         outcomes: list[Outcome] = []
         if request.all_images:
             with closing(embedder.open_pipeline(request.all_images)) as pipeline:
@@ -256,7 +265,7 @@ def run(embedder: Embedder, request: SearchRequest, progress: ProgressCallback =
 
 
 def make_queries(request: SearchRequest, vectors: Vectors, outcomes: Sequence[Outcome]) -> Queries:
-    """The vectors of a request's `all_texts` and the outcomes of its `all_images` → its queries.
+    """The vectors of a request's texts, those that are added last, and the outcomes of its `all_images` → its queries.
 
     Raises UsageError where the additions cancel a query out, ImageError where an image among them cannot be used.
     """
@@ -357,6 +366,13 @@ def _compare(
                 for images_done, failures in images.add_sources(embedder.embed_images(pipeline), done):
                     done += images_done
                     progress(Progress("searching", done, total, failures))
+        elif isinstance(target, VectorTarget):
+            embedder.check_width(target.vectors.shape[1], "where")
+            failures = images.add_vectors(target, done, partial(progress, Progress("searching", done, total)))
+            if failures and embedder.run_options.raises:
+                raise ImageError(f"{printable(failures[0].image)}: {failures[0].error}")
+            done += len(target)
+            progress(Progress("searching", done, total, failures))
         else:
             images.add_collection(target, done, partial(progress, Progress("searching", done, total)))
             done += len(target)

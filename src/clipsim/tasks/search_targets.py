@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import Outcome
-from clipsim.errors import DatasetError, Failure, NoInputError, Setting, printable
-from clipsim.inputs.arguments import as_source, is_path, list_arguments
+from clipsim.errors import DatasetError, Failure, NoInputError, Setting, UsageError, printable
+from clipsim.inputs.arguments import as_source, is_path, list_arguments, read_vectors
 from clipsim.inputs.expand import Repeats, find_sources, identify_name
 from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.sources import FailedSource, FileSource, Source
@@ -27,6 +28,35 @@ from clipsim.tasks.progress import Progress, ProgressCallback
 from clipsim.vectors.similarity import unit_rows
 
 Target: TypeAlias = Dataset | list[Source]
+
+
+@dataclass(frozen=True, eq=False)
+class VectorTarget:
+    """Vectors of images that a Python caller passed, compared as they lie: `vectors` is (n, d), of any length."""
+
+    names: tuple[str, ...] | None
+    vectors: NDArray[np.floating[Any]]
+
+    @classmethod
+    def of(cls, where: object) -> VectorTarget | None:
+        """An array of vectors, or a mapping of names to vectors; None for anything else."""
+        named = read_vectors(where)
+        if named is None:
+            return None
+        if not len(named.rows):
+            raise NoInputError("no vectors to search")
+        if isinstance(named.rows, list) and len({len(row) for row in named.rows}) > 1:
+            raise UsageError("vectors of several lengths", parameter="where")
+        return cls(named.names, np.asarray(named.rows))
+
+    def __len__(self) -> int:
+        """The number of vectors."""
+        return len(self.vectors)
+
+    def name(self, row: int) -> str:
+        """What a row is called."""
+        return f"image {row + 1}" if self.names is None else self.names[row]
+
 
 # Kinds of models whose files have one content under their name, so that only OpenCLIP can have changed.
 PUBLISHED = ("tag", "hub")

@@ -16,12 +16,14 @@ from clipsim.inputs.expand import identify_name
 from clipsim.store.dataset import Accept, Dataset, scan
 from clipsim.store.index import open_index
 from clipsim.store.layout import REMEDY
-from clipsim.tasks.search_targets import EmbeddedCollection
+from clipsim.tasks.search_targets import EmbeddedCollection, VectorTarget
 from clipsim.vectors.nearest import Nearest, add_vectors
 from clipsim.vectors.similarity import Vectors, unit_rows
 
 MAX_SCAN_THREADS = 8
 COMPARED_ROWS = 65_536  # of a collection, at a time
+VECTOR_ROWS = 8192  # of a caller's own, at a time: they are normalised first
+NO_DIRECTION = "a vector that is not finite, or of length zero"
 WRONG_LENGTH = f"its vector in the data set is not of length 1; {REMEDY}"
 SPARE_ANSWERS = 4  # that are found beyond those asked for, since an image of a query is not among its nearest
 
@@ -109,6 +111,29 @@ class NearestImages:
             source = collection.sources[row - first]
             self.images[row] = source.name, source.index
         self.searched += len(collection)
+
+    def add_vectors(self, target: VectorTarget, first: int, check: Callable[[], None]) -> tuple[Failure, ...]:
+        """Consider vectors that a caller passed, their rows counted from `first`; call `check` before each block.
+
+        Returns those that have no direction, which are left out.
+        """
+        own_rows = _find_named_rows(self.queries, target)
+        failures: list[Failure] = []
+        for start in range(0, len(target), VECTOR_ROWS):
+            check()
+            with np.errstate(invalid="ignore", over="ignore"):  # of vectors that are left out
+                rows = unit_rows(target.vectors[start : start + VECTOR_ROWS])
+            wrong = np.flatnonzero(~(np.abs(rows).max(axis=1) > 0)).tolist()
+            own = [(number, row - start) for number, row in own_rows if start <= row < start + len(rows)]
+            add_vectors(self.nearest, self.vectors, rows, first + start, own)
+            for number, row in own:
+                self._add_own(number, first + start + row, rows[row], target.name(start + row))
+            failures += [Failure(target.name(start + row), NO_DIRECTION, start + row) for row in wrong]
+        for row in self._kept_rows(first):
+            self.images[row] = target.name(row - first), row - first
+        self.searched += len(target) - len(failures)
+        self.failures += failures
+        return tuple(failures)
 
     def add_dataset(
         self, dataset: Dataset, first: int, workers: int | None, accept: Accept | None
@@ -222,6 +247,18 @@ def _find_own_rows(queries: Sequence[Query], collection: EmbeddedCollection) -> 
         for row, (source, digest) in enumerate(zip(collection.sources, collection.digests, strict=True))
         for number, query in with_files
         if (query.digest is not None and query.digest == digest) or (by_path and _same_path(query, source.name))
+    ]
+
+
+def _find_named_rows(queries: Sequence[Query], target: VectorTarget) -> list[tuple[int, int]]:
+    """The pairs of a query and a vector that is named like the file of its image."""
+    if target.names is None or not any(query.path for query in queries):
+        return []
+    return [
+        (number, row)
+        for row, name in enumerate(target.names)
+        for number, query in enumerate(queries)
+        if _same_path(query, name)
     ]
 
 
