@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +29,7 @@ def gallery() -> Gallery:
     numbers = {text: number for number, text in enumerate("abcdefg")}
     images = [image for image, own in enumerate(CAPTIONS) for _ in own]
     texts = [numbers[text] for own in CAPTIONS for text in own]
-    return Gallery(np.array(images), np.array(texts), len(CAPTIONS))
+    return Gallery(np.array(images), np.array(texts), np.arange(len(CAPTIONS)))
 
 
 def vectors(kinds: int, seed: int) -> NDArray[np.float32]:
@@ -35,32 +37,36 @@ def vectors(kinds: int, seed: int) -> NDArray[np.float32]:
     return unit_rows(np.random.default_rng(seed).integers(-1, 2, (kinds, 3)) + np.array([0.0, 0.0, 3.0]))
 
 
+@pytest.mark.parametrize("contents", [range(6), [0, 1, 0, 3, 3, 5]])
 @pytest.mark.parametrize("seed", range(5))
-def test_recall_is_that_of_a_double_loop(gallery: Gallery, seed: int) -> None:
-    """Each query sorts the whole gallery; equal captions of other images count as right."""
+def test_recall_is_that_of_a_double_loop(gallery: Gallery, seed: int, contents: Sequence[int]) -> None:
+    """Each query sorts the whole gallery; equal captions of other images count as right, and so do copies of images."""
+    gallery = replace(gallery, contents=np.array(contents))
     images = vectors(6, seed)
-    rows = vectors(7, seed + 100)[gallery.texts]
-    owners = [{image for image, own in enumerate(CAPTIONS) if text in own} for text in "abcdefg"]
-    text_ranks = rank_right(rows, images, gallery.right_images())
-    image_ranks = rank_right(images, rows, gallery.right_captions())
+    texts = vectors(7, seed + 100)
+    alike = [[other for other in range(6) if contents[other] == contents[image]] for image in range(6)]
+    owners = [
+        {other for image, own in enumerate(CAPTIONS) if text in own for other in alike[image]} for text in "abcdefg"
+    ]
+    text_ranks = rank_right(texts, images, gallery.right_images())
+    image_ranks = rank_right(images, texts, gallery.right_texts())
+    cosines = [[round(float(np.float32(text @ image)), 6) for image in images] for text in texts]
 
-    for row, text in enumerate(gallery.texts):
-        order = sorted(range(6), key=lambda image: (-float(np.float32(rows[row] @ images[image])), image))
-        assert text_ranks[row] == 1 + min(order.index(image) for image in owners[text])
+    for text in range(7):
+        order = sorted(range(6), key=lambda image: (-cosines[text][image], image))
+        assert text_ranks[text] == 1 + min(order.index(image) for image in owners[text])
     for image in range(6):
-        scores = [float(np.float32(rows[row] @ images[image])) for row in range(len(rows))]
-        order = sorted(range(len(rows)), key=lambda row: (-scores[row], row))
-        right = [row for row, text in enumerate(gallery.texts) if image in owners[text]]
-        assert image_ranks[image] == 1 + min(order.index(row) for row in right)
+        order = sorted(range(7), key=lambda text: (-cosines[text][image], text))
+        assert image_ranks[image] == 1 + min(order.index(text) for text in range(7) if image in owners[text])
 
 
 def test_blocks_give_what_the_whole_gives(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded by blocks of queries, of one row here."""
-    images, rows = vectors(6, 3), vectors(7, 4)[gallery.texts]
-    whole = rank_right(rows, images, gallery.right_images())
+    images, texts = vectors(6, 3), vectors(7, 4)
+    whole = rank_right(texts, images, gallery.right_images())
     monkeypatch.setattr("clipsim.vectors.similarity.CELLS_AT_ONCE", 1)
 
-    assert rank_right(rows, images, gallery.right_images()).tolist() == whole.tolist()
+    assert rank_right(texts, images, gallery.right_images()).tolist() == whole.tolist()
 
 
 def test_hits_are_averaged_over_captions_and_over_images(gallery: Gallery) -> None:
@@ -89,20 +95,23 @@ def test_shared_captions_are_counted(gallery: Gallery) -> None:
 
 def test_chance_is_that_of_a_random_order(gallery: Gallery) -> None:
     """One right of six: k / 6; with more right ones more."""
-    plain = Gallery(np.arange(6), np.arange(6), 6)
+    plain = Gallery(np.arange(6), np.arange(6), np.arange(6))
     assert plain.chance(2, TEXT_TO_IMAGE) == pytest.approx(2 / 6)
     assert plain.chance(6, IMAGE_TO_TEXT) == 1
     rows = [2, 1, 2, 2, 1, 1, 1, 1, 1, 2]  # right images of each caption
     expected = sum(1 - math.comb(6 - right, 2) / math.comb(6, 2) for right in rows) / 10
     assert gallery.chance(2, TEXT_TO_IMAGE) == pytest.approx(expected)
-    own = [3, 2, 4, 1, 2, 2]  # right captions of each image
-    expected = sum(1 - math.comb(10 - right, 9) / math.comb(10, 9) for right in own) / 6
-    assert gallery.chance(9, IMAGE_TO_TEXT) == pytest.approx(expected)
+    own = [2, 1, 3, 1, 1, 1]  # right captions of each image, of seven different ones
+    expected = sum(1 - math.comb(7 - right, 4) / math.comb(7, 4) for right in own) / 6
+    assert gallery.chance(4, IMAGE_TO_TEXT) == pytest.approx(expected)
+    copies = replace(gallery, contents=np.array([0, 1, 2, 3, 4, 1]))  # both have the caption "c"
+    assert copies.chance(4, IMAGE_TO_TEXT) == pytest.approx(expected)
+    assert copies.shared == 2
 
 
 def test_one_image_with_one_caption() -> None:
     """A gallery of one: everything is found, and nothing is measured."""
-    one = Gallery(np.array([0]), np.array([0]), 1)
+    one = Gallery(np.array([0]), np.array([0]), np.array([0]))
     ranks = rank_right(vectors(1, 0), vectors(1, 1), one.right_images())
     found = measure_retrieval(ranks, one.images, 1, direction=TEXT_TO_IMAGE, gallery_size=1, recall_k=(1,))
 
@@ -114,7 +123,7 @@ def test_one_image_with_one_caption() -> None:
 def test_all_scores_equal() -> None:
     """The first of the gallery comes first."""
     same = np.tile(unit_rows(np.array([[1.0, 2.0]])), (4, 1))
-    plain = Gallery(np.arange(4), np.arange(4), 4)
+    plain = Gallery(np.arange(4), np.arange(4), np.arange(4))
 
     assert rank_right(same, same, plain.right_images()).tolist() == [1, 2, 3, 4]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -226,6 +227,59 @@ def test_retrieval_in_both_directions() -> None:
     assert value_of(result, "text_to_image_recall@5") is None
     assert result.data.chance["text_to_image_recall@1"] == pytest.approx((2 * 0.5 + 2 * 0.25) / 4)
     assert "labels" not in result.data.to_dict()
+
+
+def test_labels_that_are_one_text_to_the_model_are_one_label() -> None:
+    """An image of either is right with the first of them, which takes one place among the ranks."""
+    shutil.copytree("data/red", "data/Red")
+    for number in range(4):
+        Image.new("RGB", (30, 11 + number), (220, 20 + number, 20)).save(f"data/Red/{number}.png")
+    result = clipsim.evaluate("data", top_k=(1, 2, 3))
+    (run,) = result.results
+
+    assert result.data.labels == ("Red", "blue", "green", "red")
+    assert any("'Red' and 'red'" in warning and "count as the first" in warning for warning in result.warnings)
+    assert value_of(result, "top1") == 1
+    assert [record.n for record in run.per_class] == [8, 4, 4, 0]
+    assert run.per_class[0].recall == 1
+    assert set(run.outcomes["rank"]) == {1}
+    ece = run.metrics["ece"]
+    assert ece is not None
+    assert ece.value < 0.3  # the probability is not halved
+
+
+def test_captions_that_are_one_text_to_the_model_are_in_the_gallery_once() -> None:
+    """A right caption is not behind several equal ones; a repeated caption of an image counts once."""
+    table = captions_table(red_0="red thing", red_1="Red thing", red_2="RED thing", green_0="green", blue_0="blue")
+    with Path(table).open("a") as file:
+        file.write("data/blue/0.png,blue\n")
+    result = clipsim.evaluate(table, recall_k=(1, 2, 3))
+
+    assert result.data.captions == 5
+    assert any("1 repeated caption of the same image is left out" in warning for warning in result.warnings)
+    assert value_of(result, "image_to_text_recall@1") == 1
+    assert value_of(result, "image_to_text_recall@3") is None  # there are three different captions
+    assert value_of(result, "text_to_image_recall@1") == 1
+
+
+def test_copies_are_named_and_a_copy_of_the_right_image_is_right() -> None:
+    """The same content under another name; and what looks nearly alike."""
+    Image.new("RGB", (21, 12), (203, 33, 33)).save("data/red/8.png")
+    Image.new("RGB", (21, 12), (202, 33, 33)).save("data/red/9.png")
+    shutil.copy("data/red/9.png", "data/blue/9.png")
+    table = captions_table(green_0="a", blue_9="one", red_9="red", red_8="crimson")
+    result = clipsim.evaluate(table, recall_k=(1, 2))
+    copies, near = (warning for warning in result.warnings if "/9.png" in warning)
+
+    assert result.data.copies == 1
+    assert copies.startswith("1 of 4 images has the same content as another; each is right for the captions")
+    assert copies.endswith("data/red/9.png and data/blue/9.png")
+    assert near.endswith("data/red/8.png and data/blue/9.png")
+    assert result.results[0].outcomes["text_to_image"][2] == [2]  # "red" is behind red/8, not behind its own copy
+    assert result.data.chance["text_to_image_recall@1"] == pytest.approx((1 + 2 + 2 + 1) / 4 / 4)
+    labels = clipsim.evaluate("data")
+    assert any("the same content as another; each counts" in warning for warning in labels.warnings)
+    assert labels.to_dict()["data"]["copies"] == 1
 
 
 def test_retrieval_is_a_plain_double_loop_over_rank() -> None:

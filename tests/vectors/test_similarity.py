@@ -112,8 +112,8 @@ def test_near_equal_vectors_are_counted_in_blocks(monkeypatch: pytest.MonkeyPatc
     vectors = unit_rows(np.array([[1, 0], [0, 1], [1, 0.01], [1, 0], [-1, 0], [0.01, 1]], np.float32))
     for size in (1, 2, 4, 256):
         monkeypatch.setattr("clipsim.vectors.similarity.NEAR_EQUAL_BLOCK", size)
-        assert find_near_equal(vectors, 0.99) == 3
-    assert find_near_equal(vectors, 0.99999) == 1
+        assert find_near_equal(vectors, 0.99) == [(2, 0), (3, 0), (5, 1)]
+    assert find_near_equal(vectors, 0.99999) == [(3, 0)]
 
 
 def test_the_best_passing_text_is_the_best_of_those_that_pass() -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from clipsim.errors import DataError, Failure, Setting, UsageError, printable
+from clipsim.errors import DataError, Failure, Setting, UsageError, pluralise, printable
 from clipsim.inputs.captions import CAPTION_COLUMNS, find_metadata
 from clipsim.inputs.expand import identify_name
 from clipsim.inputs.label_words import Words, describe_labels, find_label_words, merge_labels
@@ -131,7 +131,7 @@ def read_labelled(request: LabelledRequest) -> LabelledData:
 
 
 def merge_names(reading: Reading) -> Reading:
-    """Each file once, under its first name, with all its captions; another label of a file is a failure."""
+    """Each file once, under its first name, with all its captions, each once; another label of a file is a failure."""
     images: dict[object, LabelledImage] = {}
     labels: dict[object, LabelledImage] = {}
     failures, repeated = list(reading.failures), 0
@@ -148,13 +148,15 @@ def merge_names(reading: Reading) -> Reading:
             images[name] = replace(images[name], captions=(*images[name].captions, *image.captions))
         else:
             images[name] = image
-    if not repeated and len(failures) == len(reading.failures):
-        return reading
-    notice = (
-        f"{repeated:,} more {'name of a file is' if repeated == 1 else 'names of files are'} taken together with it"
-    )
-    notices = (*reading.notices, notice) if repeated else reading.notices
-    return replace(reading, images=tuple(images.values()), failures=tuple(failures), notices=notices)
+    notices = [*reading.notices]
+    if repeated:
+        names = "name of a file is" if repeated == 1 else "names of files are"
+        notices.append(f"{repeated:,} more {names} taken together with it")
+    distinct = [replace(image, captions=tuple(dict.fromkeys(image.captions))) for image in images.values()]
+    if equal := sum(len(image.captions) for image in images.values()) - sum(len(image.captions) for image in distinct):
+        are = "is" if equal == 1 else "are"
+        notices.append(f"{pluralise(equal, 'repeated caption')} of the same image {are} left out")
+    return replace(reading, images=tuple(distinct), failures=tuple(failures), notices=tuple(notices))
 
 
 def _read_table(path: Path, request: LabelledRequest) -> Reading:

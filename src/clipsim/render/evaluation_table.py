@@ -172,7 +172,11 @@ def explain_figures(result: EvaluationResult) -> str:
         return (
             f"recall@k: a right one is among the k best of {pluralise(result.data.images, 'image')} or "
             f"{pluralise(result.data.captions or 0, 'caption')}; in brackets the 95 % interval (over images)."
-            + (f" Captions that belong to several images, which count as right for each: {shared:,}." if shared else "")
+            + (
+                f" Captions of several images, which are right for each of them and in the gallery once: {shared:,}."
+                if shared
+                else ""
+            )
         )
     return "Means over all pairs; in brackets the 95 % interval (over images). Compare within one model only."
 

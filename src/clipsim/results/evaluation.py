@@ -22,7 +22,8 @@ class DataRecord(ArrayRecord):
 
     `labels` is None where there are captions and `captions` where there are labels; `shared_captions` is how many
     captions another image has too; `chance` is what a random order would score; `skipped` counts rows and images.
-    `words` is what each label stands for, where a label has several words.
+    `words` is what each label stands for, where a label has several words; `copies` is how many images have the content
+    of an earlier one.
     """
 
     layout: str
@@ -34,6 +35,7 @@ class DataRecord(ArrayRecord):
     shared_captions: int | None
     chance: Mapping[str, float]
     words: tuple[tuple[str, ...], ...] | None = None
+    copies: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """The object "data" of the JSON schema."""

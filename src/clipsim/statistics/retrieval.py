@@ -26,40 +26,49 @@ TEXT_TO_IMAGE, IMAGE_TO_TEXT = "text_to_image", "image_to_text"
 class Gallery:
     """Which captions belong to which images: row r is text `texts[r]` of image `images[r]`.
 
-    Equal captions have the same number in `texts`; each is right for the images of all of them.
+    Equal captions have the same number in `texts`, from 0 without a gap; each is right for the images of all of them,
+    and is in the gallery of captions once. `contents` has a number for each image: equal ones are copies, of which each
+    is right for the captions of the others.
     """
 
     images: Indices
     texts: Indices
-    n_images: int
+    contents: Indices
+
+    @property
+    def n_texts(self) -> int:
+        """The number of different captions."""
+        return int(self.texts.max()) + 1
 
     @property
     def shared(self) -> int:
-        """The captions that another image has too."""
-        pairs = np.unique(np.stack([self.texts, self.images]), axis=1)
-        owners = np.bincount(pairs[0], minlength=int(self.texts.max()) + 1)
+        """The captions that another image, which is no copy, has too."""
+        pairs = np.unique(np.stack([self.texts, self.contents[self.images]]), axis=1)
+        owners = np.bincount(pairs[0], minlength=self.n_texts)
         return int((owners[self.texts] > 1).sum())
 
     def right_images(self) -> list[Indices]:
-        """For each caption, the images that it is right for, ascending."""
-        by_text = _groups(self.texts, self.images)
-        return [by_text[int(text)] for text in self.texts]
+        """For each different caption, the images that it is right for, ascending."""
+        copies = _groups(self.contents, np.arange(len(self.contents)))
+        own = _groups(self.texts, self.contents[self.images])
+        return [np.sort(np.concatenate([copies[int(image)] for image in own[text]])) for text in range(self.n_texts)]
 
-    def right_captions(self) -> list[Indices]:
-        """For each image, the captions that are right for it, ascending."""
-        rows = _groups(self.texts, np.arange(len(self.texts)))
-        own = _groups(self.images, self.texts)
-        return [np.unique(np.concatenate([rows[int(text)] for text in own[image]])) for image in range(self.n_images)]
+    def right_texts(self) -> list[Indices]:
+        """For each image, the different captions that are right for it, ascending."""
+        own = _groups(self.contents[self.images], self.texts)
+        return [own[int(content)] for content in self.contents]
 
     def chance(self, k: int, direction: str) -> float:
         """The recall at k of a random order: the mean of 1 - C(g - r, k) / C(g, k) for r right ones of g."""
-        right, size = self.right_images(), self.n_images
         if direction == IMAGE_TO_TEXT:
-            right, size = self.right_captions(), len(self.texts)
-        misses: dict[int, float] = {}
-        for count in set(map(len, right)):
-            misses[count] = math.prod((size - count - drawn) / (size - drawn) for drawn in range(min(k, size)))
-        return 1 - math.fsum(max(0.0, misses[len(own)]) for own in right) / len(right)
+            counts, size = np.array([len(own) for own in self.right_texts()]), self.n_texts
+        else:
+            counts, size = np.array([len(own) for own in self.right_images()])[self.texts], len(self.contents)
+        misses = {
+            count: math.prod((size - count - drawn) / (size - drawn) for drawn in range(min(k, size)))
+            for count in np.unique(counts).tolist()
+        }
+        return 1 - math.fsum(max(0.0, misses[count]) for count in counts.tolist()) / len(counts)
 
 
 def _groups(keys: Indices, values: Indices) -> dict[int, Indices]:

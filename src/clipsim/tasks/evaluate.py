@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome
 from clipsim.embedding.pipeline import read_thumbnails
 from clipsim.embedding.shared_decoding import SharedDecoding, Work, group_sessions
-from clipsim.errors import DataError, Failure, NoInputError, UsageError, printable
+from clipsim.errors import DataError, Failure, NoInputError, UsageError, pluralise, printable
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.labelled import LabelledData, read_labelled
 from clipsim.inputs.sources import FileSource, Source
@@ -21,11 +23,15 @@ from clipsim.statistics.classification import MAX_CONFUSION_LABELS
 from clipsim.statistics.paired_tests import Comparison, PairedRun, comparable_metrics, compare_runs
 from clipsim.statistics.retrieval import IMAGE_TO_TEXT, TEXT_TO_IMAGE
 from clipsim.tasks.evaluate_request import EvaluationRequest, check_ranks
-from clipsim.tasks.evaluate_runs import TASK_RUNS, Line, Measures, TaskRun, make_gallery
+from clipsim.tasks.evaluate_runs import TASK_RUNS, Line, Measures, TaskRun, make_gallery, number_contents
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model, nothing_usable
+from clipsim.tasks.threshold import NEAR_DUPLICATE
+from clipsim.vectors.similarity import Vectors, find_near_equal, unit_rows
 
 EARLIER = "(baseline)"
+MAX_COMPARED = 5000  # images of which each two are compared, which takes half a second
+MAX_NAMED = 3  # pairs of copies
 READING = "reading images"
 WriteLines = Callable[[Sequence[Line]], None]
 
@@ -74,6 +80,7 @@ class _Evaluation:
             self._notices.append("only one label: accuracy is meaningless")
         self._failed: dict[int, Failure] = {}  # by the number of the image
         self._digests: dict[int, bytes] = {}
+        self._vectors: dict[int, Vectors] = {}  # of the first model, where there are few enough images
         self._done = self._total = 0  # images, counted once for each group of models that share them
 
     def run(self) -> EvaluationResult:
@@ -92,6 +99,7 @@ class _Evaluation:
         if not kept:
             raise NoInputError(nothing_usable(errors), errors)
         record = make_data_record(data, request, kept, self._digests, skipped=len(errors))
+        self._notices += self._describe_copies(kept)
         if request.baseline is not None and request.baseline.digest != record.digest:
             raise DataError("the baseline is of other images or labels, so that nothing can be compared")
         results, warnings = [], [*self._warnings()]
@@ -156,15 +164,49 @@ class _Evaluation:
         for number, (outcome, *_) in enumerate(batch, done):
             if isinstance(outcome, ImageVector):
                 self._digests[number] = outcome.digest or b""
+                if len(self._data.images) <= MAX_COMPARED:
+                    self._vectors.setdefault(number, unit_rows(outcome.features))
             elif isinstance(outcome, Failure) and number not in self._failed:
                 new[number] = Failure(outcome.image, outcome.error, number)
         self._failed |= new
         return new
 
+    def _describe_copies(self, kept: Sequence[int]) -> list[str]:
+        """Notices of images with the same content as an earlier one, and of those that look nearly like one."""
+        names = [self._data.images[number].path for number in kept]
+        contents = number_contents([self._digests[number] for number in kept])
+        copies = [(row, first) for row, first in enumerate(contents) if first != row]
+        notices = []
+        if copies:
+            right = "is right for the captions of the other, and " if self._data.task == "retrieve" else ""
+            notices.append(
+                f"{_count_copies(copies, names)} the same content as another; each {right}counts, so that intervals "
+                f"are too narrow: {_name_pairs(copies, names)}"
+            )
+        if self._vectors:
+            vectors = np.stack([self._vectors[number] for number in kept])
+            near = [pair for pair in find_near_equal(vectors, NEAR_DUPLICATE) if contents[pair[0]] == pair[0]]
+            if near:
+                notices.append(
+                    f"{_count_copies(near, names)} nearly the same vector as another (cosine {NEAR_DUPLICATE} or "
+                    f"more); if they are copies, intervals are too narrow: {_name_pairs(near, names)}"
+                )
+        return notices
+
     def _name_line(self, line: Line, run: TaskRun) -> Line:
         """The line with the run's name, where there are several."""
         alone = len(self._embedders) * len(self._request.template_sets) == 1
         return line if alone else {"model": run.name, **line}
+
+
+def _count_copies(copies: Sequence[tuple[int, int]], names: Sequence[str]) -> str:
+    return f"{len(copies):,} of {pluralise(len(names), 'image')} {'has' if len(copies) == 1 else 'have'}"
+
+
+def _name_pairs(pairs: Sequence[tuple[int, int]], names: Sequence[str]) -> str:
+    """The first pairs of an image and the one before it that it is like."""
+    words = [f"{printable(names[row])} and {printable(names[first])}" for row, first in pairs[:MAX_NAMED]]
+    return ", ".join(words) + (f" and {len(pairs) - MAX_NAMED:,} more" if len(pairs) > MAX_NAMED else "")
 
 
 def read_result_thumbnails(result: EvaluationResult, rules: ThumbnailRules) -> dict[str, bytes]:
@@ -196,11 +238,12 @@ def make_data_record(
 ) -> DataRecord:
     """The record of the images that are kept."""
     captions = [data.images[number].captions for number in kept]
-    gallery = make_gallery(captions) if data.task == "retrieve" else None
+    contents = [digests[number] for number in kept]
+    gallery = make_gallery(captions, contents) if data.task == "retrieve" else None
     labels = (*data.labels, *([request.data.none] if request.data.none else []))
     chance: dict[str, float] = {}
     if gallery is not None:
-        for direction, size in ((TEXT_TO_IMAGE, len(captions)), (IMAGE_TO_TEXT, len(gallery.texts))):
+        for direction, size in ((TEXT_TO_IMAGE, len(captions)), (IMAGE_TO_TEXT, gallery.n_texts)):
             for k in request.recall_k:
                 if k < size:
                     chance[f"{direction}_recall@{k}"] = gallery.chance(k, direction)
@@ -214,6 +257,7 @@ def make_data_record(
         digest=digest_data(data, kept, digests),
         skipped=skipped,
         shared_captions=None if gallery is None else gallery.shared,
+        copies=len(kept) - len(set(number_contents(contents))),
         chance=chance,
         words=data.words,
     )

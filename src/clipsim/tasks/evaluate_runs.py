@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -99,12 +99,14 @@ class ClassifyRun(TaskRun):
     def prepare(self) -> None:
         """Encode the labels."""
         texts = self.embed(self.data.labels, self.data.words)
-        self.vectors = texts.vectors
+        self.distinct = texts.distinct  # the numbers of the labels that are not the same text as an earlier one
+        self.vectors = texts.vectors[self.distinct]
         self.notices += [notice for notice in texts.notices if notice not in self.notices]
         if alike := texts.name_alike(self.data.labels):
-            notice = f"labels that are the same text to this model: {alike}; the first of them is chosen"
+            notice = f"labels that are the same text to this model, which count as the first of them: {alike}"
             self.notices += [notice] if notice not in self.notices else []
-        self.numbers = {label: number for number, label in enumerate(self.data.labels)}
+        rows = {number: row for row, number in enumerate(self.distinct)}
+        self.rows = {label: rows[first] for label, first in zip(self.data.labels, texts.first, strict=True)}
 
     def add(self, start: int, batch: Sequence[Outcome]) -> list[NumberedLine]:
         """Score a batch."""
@@ -112,12 +114,10 @@ class ClassifyRun(TaskRun):
         for number, scores in enumerate(score_batch(self.embedder.facts, self.vectors, batch), start):
             if isinstance(scores, ImageScores):
                 label = self.data.images[number].label
-                prediction = predict(
-                    scores.image,
-                    scores.similarity,
-                    scores.probabilities,
-                    self.numbers.get(label or "", len(self.data.labels)),
-                )
+                row = self.rows.get(label or "", len(self.distinct))
+                prediction = predict(scores.image, scores.similarity, scores.probabilities, row)
+                numbers = [*self.distinct, len(self.data.labels)]
+                prediction = replace(prediction, label=numbers[row], best=numbers[prediction.best])
                 self.outcomes[number] = prediction
                 lines.append((number, self._line(number, prediction, label)))
         return lines
@@ -162,22 +162,23 @@ class RetrieveRun(TaskRun):
     """All images against all captions, once all vectors are there."""
 
     def add(self, start: int, batch: Sequence[Outcome]) -> list[NumberedLine]:
-        """Keep the vectors."""
+        """Keep the vectors and the digests of the content."""
         for number, outcome in enumerate(batch, start):
             if isinstance(outcome, ImageVector):
-                self.outcomes[number] = unit_rows(outcome.features)
+                self.outcomes[number] = unit_rows(outcome.features), outcome.digest or b""
         return []
 
     def finish(self, kept: Sequence[int]) -> Measures:
         """Rank in both directions."""
-        images = np.stack([self.outcomes.pop(number) for number in kept])
+        vectors, digests = zip(*(self.outcomes.pop(number) for number in kept), strict=True)
+        images = np.stack(vectors)
         captions = [self.data.images[number].captions for number in kept]
-        distinct = list(dict.fromkeys(text for own in captions for text in own))
-        gallery = make_gallery(captions)
-        vectors = self.embed(distinct).vectors[gallery.texts]
-        text_ranks = rank_right(vectors, images, gallery.right_images())
-        image_ranks = rank_right(images, vectors, gallery.right_captions())
-        sizes = {TEXT_TO_IMAGE: len(images), IMAGE_TO_TEXT: len(vectors)}
+        texts = self.embed(list(dict.fromkeys(text for own in captions for text in own)))
+        gallery = make_gallery(captions, digests, texts.first)
+        text_vectors = texts.vectors[texts.distinct]
+        text_ranks = rank_right(text_vectors, images, gallery.right_images())[gallery.texts]
+        image_ranks = rank_right(images, text_vectors, gallery.right_texts())
+        sizes = {TEXT_TO_IMAGE: len(images), IMAGE_TO_TEXT: len(text_vectors)}
         metrics: dict[str, Estimate | None] = {}
         for direction, ranks, owners in (
             (TEXT_TO_IMAGE, text_ranks, gallery.images),
@@ -235,9 +236,27 @@ class PairsRun(TaskRun):
 TASK_RUNS: dict[str, type[TaskRun]] = {"classify": ClassifyRun, "retrieve": RetrieveRun, "pairs": PairsRun}
 
 
-def make_gallery(captions: Sequence[Sequence[str]]) -> Gallery:
-    """The captions of each image → the gallery; equal captions get one number, in the order of their first use."""
-    numbers: dict[str, int] = {}
+def make_gallery(
+    captions: Sequence[Sequence[str]], digests: Sequence[bytes], first: Sequence[int] | None = None
+) -> Gallery:
+    """The captions of each image, and the digest of its content → the gallery.
+
+    Equal captions get one number, in the order of their first use; so do those that are the same text to a model,
+    where `first` says of each distinct caption which earlier one it equals.
+    """
+    distinct = dict.fromkeys(text for own in captions for text in own)
+    equal = np.arange(len(distinct)) if first is None else np.asarray(first, np.int64)
+    numbers = dict(zip(distinct, np.unique(equal, return_inverse=True)[1].tolist(), strict=True))
     images = np.repeat(np.arange(len(captions)), [len(own) for own in captions])
-    texts = np.array([numbers.setdefault(text, len(numbers)) for own in captions for text in own])
-    return Gallery(images, texts, len(captions))
+    texts = np.array([numbers[text] for own in captions for text in own])
+    return Gallery(images, texts, np.array(number_contents(digests)))
+
+
+def number_contents(digests: Sequence[bytes]) -> list[int]:
+    """For each image, the number of the first with the same content; an empty digest is of a content of its own.
+
+    >>> number_contents([b"a", b"", b"a", b""])
+    [0, 1, 0, 3]
+    """
+    first: dict[bytes, int] = {}
+    return [first.setdefault(digest, number) if digest else number for number, digest in enumerate(digests)]

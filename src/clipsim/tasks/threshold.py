@@ -140,7 +140,7 @@ def run(embedder: Embedder, request: ThresholdRequest, progress: ProgressCallbac
     fitted_on = positives if of_recall else negatives
     if not len(positives) or not len(fitted_on):
         raise NoInputError(nothing_usable(errors), errors)
-    if copies := find_near_equal(fitted_on, NEAR_DUPLICATE):
+    if copies := len(find_near_equal(fitted_on, NEAR_DUPLICATE)):
         notices.append(
             f"{copies} of {len(fitted_on)} {'positives' if of_recall else 'negatives'} look nearly like another to the "
             f"model (cosine {NEAR_DUPLICATE} or more); if they are copies, the guarantee is worth no more than "

@@ -131,14 +131,15 @@ def score_images(
     return similarity, probabilities(similarity, head=head, logit_scale=logit_scale, logit_bias=logit_bias)
 
 
-def find_near_equal(vectors: Vectors, threshold: float) -> int:
-    """(n, d) unit vectors → how many have a cosine of `threshold` or more with one before them."""
-    count = 0
+def find_near_equal(vectors: Vectors, threshold: float) -> list[tuple[int, int]]:
+    """(n, d) unit vectors → the rows that have a cosine of `threshold` or more with one before them, and that one."""
+    pairs: list[tuple[int, int]] = []
     for start in range(0, len(vectors), NEAR_EQUAL_BLOCK):
         block = vectors[start : start + NEAR_EQUAL_BLOCK]
-        near = cosine(block, vectors[: start + len(block)]) >= threshold
-        count += int(np.tril(near, start - 1).any(axis=1).sum())
-    return count
+        near = np.tril(cosine(block, vectors[: start + len(block)]) >= threshold, start - 1)
+        rows = np.flatnonzero(near.any(axis=1))
+        pairs += zip((start + rows).tolist(), near[rows].argmax(axis=1).tolist(), strict=True)
+    return pairs
 
 
 def rank_right(queries: Vectors, gallery: Vectors, right: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
