@@ -42,15 +42,18 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "errors", "options", "files", "models", "inputs", "images", "engines", "cache", "embedding", "vectors",
         "statistics", "results", "store", "tasks", "session",
     ),
-    "compat": ("errors", "options", "models", "engines", "inputs"),
+    "simple_tokenizer": ("errors",),
+    "model": ("errors", "models", "engines"),
+    "clip": ("errors", "options", "files", "models", "inputs", "engines", "simple_tokenizer", "model"),
     "render": ("errors", "statistics", "results"),
     "server": (
         "errors", "options", "files", "models", "inputs", "images", "engines", "cache", "embedding", "vectors",
-        "statistics", "results", "store", "tasks", "session", "api", "compat", "render",
+        "statistics", "results", "store", "tasks", "session", "api", "simple_tokenizer", "model", "clip", "render",
     ),
     "cli": (
         "errors", "options", "files", "models", "inputs", "images", "engines", "cache", "embedding", "vectors",
-        "statistics", "results", "store", "tasks", "session", "api", "compat", "render", "server", "mini",
+        "statistics", "results", "store", "tasks", "session", "api", "simple_tokenizer", "model", "clip", "render",
+        "server", "mini",
     ),
     "mini": (),
 }  # fmt: skip
@@ -58,7 +61,9 @@ PLANNED: set[str] = set()  # rooms of commands that do not exist yet
 
 # Another library → the rooms that may import it, also inside functions and for types alone.
 LIBRARIES: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("torch", "torchvision", "open_clip", "timm", "transformers"), ("engines/torch", "compat")),
+    **dict.fromkeys(("torchvision", "timm", "transformers"), ("engines/torch",)),
+    "torch": ("engines/torch", "model", "clip"),
+    "open_clip": ("engines/torch", "model", "simple_tokenizer"),
     **dict.fromkeys(("onnx", "onnxruntime"), ("engines/onnx",)),
     "typer": ("cli",),
     "rich": ("cli", "render"),
@@ -66,7 +71,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "safetensors": ("engines/torch",),
     "huggingface_hub": ("models",),
     "tokenizers": ("engines/torch", "engines/onnx"),
-    "regex": ("engines/torch", "engines/onnx", "compat"),
+    "regex": ("engines/torch", "engines/onnx", "simple_tokenizer"),
     "ftfy": ("engines/torch", "engines/onnx"),
     "pillow_heif": ("images",),
     "rawpy": ("images",),
@@ -77,7 +82,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "faiss": ("store",),
     **dict.fromkeys(("starlette", "uvicorn", "h11", "prometheus_client", "python_multipart"), ("server",)),
     "PIL": (
-        "inputs", "images", "engines", "engines/torch", "engines/onnx", "embedding", "tasks", "session", "compat",
+        "inputs", "images", "engines", "engines/torch", "engines/onnx", "embedding", "tasks", "session", "clip",
         "mini",
     ),
     "numpy": (

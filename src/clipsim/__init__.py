@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from clipsim.api.evaluation import compare as compare
     from clipsim.api.evaluation import evaluate as evaluate
     from clipsim.api.evaluation import threshold as threshold
-    from clipsim.compat import available_models as available_models
-    from clipsim.compat import load as load
-    from clipsim.compat import tokenize as tokenize
+    from clipsim.clip import available_models as available_models
+    from clipsim.clip import load as load
+    from clipsim.clip import tokenize as tokenize
     from clipsim.errors import ClipsimError as ClipsimError
     from clipsim.errors import ClipsimWarning as ClipsimWarning
     from clipsim.errors import DataError as DataError
@@ -66,9 +66,9 @@ if TYPE_CHECKING:
     from clipsim.tasks.progress import ProgressCallback as ProgressCallback
 
 _MODULES = {
-    "available_models": "clipsim.compat",
-    "load": "clipsim.compat",
-    "tokenize": "clipsim.compat",
+    "available_models": "clipsim.clip",
+    "load": "clipsim.clip",
+    "tokenize": "clipsim.clip",
     "open": "clipsim.api.calls",
     "rank": "clipsim.api.calls",
     "search": "clipsim.api.calls",
@@ -115,6 +115,8 @@ _MODULES = {
     "ThresholdResult": "clipsim.results.evaluation",
     "CompareResult": "clipsim.results.changes",
 }
+
+_OPENAIS = ("clip", "model", "simple_tokenizer")  # the modules of OpenAI's package, by its names
 
 __all__ = [
     "ClipsimError",
@@ -170,10 +172,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'clipsim' has no attribute '{name}'")
     from importlib import import_module
 
+    if name in _OPENAIS:
+        return import_module(f"clipsim.{name}")
+    if name not in _MODULES:
+        raise AttributeError(f"module 'clipsim' has no attribute '{name}'")
     return getattr(import_module(_MODULES[name]), name)
 
 

@@ -3,6 +3,7 @@
 - `encoder`: the `Encoder` protocol, which every engine implements
 - `choice`: which engine runs a model, and the default device, precision and batch size
 - `preprocessing`: an RGB image → the pixels a model takes, without torch
-- `torch`: the engine of every model; with `compat`, the only place for torch and open_clip
+- `torch`: the engine of every model; with `clip`, `model` and `simple_tokenizer`, the only place for
+  torch and open_clip
 - `onnx`: exports of a model, and the engine that runs them; the only place for onnxruntime
 """

@@ -77,14 +77,17 @@ def read_description(path: Path) -> dict[str, Any] | None:
     descriptions = {
         pickled[at : at + int.from_bytes(pickled[at - 4 : at], "little")] for at in _find_all(mark, pickled)
     }
-    if len(descriptions) != 1:
-        return None  # of several models
+    return parse_description(descriptions.pop(), path) if len(descriptions) == 1 else None  # of several models
+
+
+def parse_description(text: bytes, path: Path) -> dict[str, Any]:
+    """The configuration in the text of `describe_model`; `path` names the checkpoint. Raises as `read_description`."""
     try:
-        config = _check(json.loads(descriptions.pop().removeprefix(mark)), path)
+        config = _check(json.loads(text.removeprefix(_DESCRIPTION.encode())), path)
     except (ValueError, RecursionError) as error:
         raise WeightsError(f"{printable(str(path))}: its description of the model is damaged") from error
-    text = config["model_cfg"]["text_cfg"]
-    if text.get("hf_tokenizer_name") or text.get("hf_model_name"):
+    text_tower = config["model_cfg"]["text_cfg"]
+    if text_tower.get("hf_tokenizer_name") or text_tower.get("hf_model_name"):
         raise WeightsError(
             f"{printable(str(path))}: saved from a model with a tokenizer of its own, which is not in the file; load "
             "that model, and then these weights with its load_state_dict"

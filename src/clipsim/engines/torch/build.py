@@ -20,9 +20,10 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torchvision.transforms import Compose, Normalize, ToTensor
 
 from clipsim.engines.preprocessing import Preprocessing, trim_to_aspect_ratio
-from clipsim.engines.torch.checkpoints import read_checkpoint
+from clipsim.engines.torch.checkpoints import Checkpoint, read_checkpoint
 from clipsim.engines.torch.layouts import (
     different_size,
     drop_extras,
@@ -64,15 +65,14 @@ def prepare_as_transformers(image: Image.Image, preprocessing: Preprocessing) ->
 
 
 @dataclass(frozen=True)
-class TransformersTransform:
-    """A PIL image → the (3, height, width) float32 tensor that transformers makes of it, for callers of `load`."""
+class TransformersResize:
+    """A PIL image → the (height, width, 3) uint8 pixels that transformers makes of it, for callers of `load`."""
 
     preprocessing: Preprocessing
 
-    def __call__(self, image: Image.Image) -> Tensor:
-        """Prepare and normalise."""
-        pixels = prepare_as_transformers(image.convert("RGB"), self.preprocessing)
-        return torch.from_numpy(self.preprocessing.normalise(pixels[None])[0])
+    def __call__(self, image: Image.Image) -> NDArray[np.uint8]:
+        """Convert to RGB, resize and crop."""
+        return prepare_as_transformers(image.convert("RGB"), self.preprocessing)
 
 
 class _NoRandomNumbers(TorchFunctionMode):
@@ -136,14 +136,18 @@ def build_model(spec: ModelSpec, files: ModelFiles, *, mapped: bool = True) -> B
 
     Raises WeightsError when the weights do not fit, ModelError when the architecture cannot be built here.
     """
-    read = read_checkpoint(files.weights, mapped=mapped)
-    tensors = read.tensors
+    return build_from_checkpoint(spec, files, read_checkpoint(files.weights, mapped=mapped))
+
+
+def build_from_checkpoint(spec: ModelSpec, files: ModelFiles, checkpoint: Checkpoint) -> BuiltModel:
+    """The model of these files as `build_model`, with weights that were read before."""
+    tensors = checkpoint.tensors
     of_transformers = is_transformers_layout(tensors)
     if of_transformers:
         tensors = rename_tensors(tensors)
     own_config = files.settings
     config = _configure(spec, files, tensors) if own_config is None else own_config["model_cfg"]
-    notices = [*read.notices]
+    notices = [*checkpoint.notices]
     if spec.kind == "weights":
         notices += _compare_with_name(spec, config, of_transformers, own_config is not None)
     try:
@@ -177,7 +181,9 @@ def build_model(spec: ModelSpec, files: ModelFiles, *, mapped: bool = True) -> B
 def make_transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
     """OpenCLIP's transform of these settings, or transformers' for a model of its, to be called by a program."""
     if preprocessing.backend == "torchvision":
-        return TransformersTransform(preprocessing)
+        normalise = Normalize(preprocessing.mean, preprocessing.std)
+        composed: Callable[[Image.Image], Tensor] = Compose([TransformersResize(preprocessing), ToTensor(), normalise])
+        return composed
     settings = {name: value for name, value in vars(preprocessing).items() if name != "backend"}
     openclips: Callable[[Image.Image], Tensor] = image_transform_v2(PreprocessCfg(**settings), is_train=False)
     return openclips

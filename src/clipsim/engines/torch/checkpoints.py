@@ -55,6 +55,11 @@ def read_checkpoint(path: Path, *, mapped: bool = True) -> Checkpoint:
     """
     shown = printable(str(path))
     content = _read_parts(path, mapped) if is_index(path) else _read_file(path, mapped)
+    return select_tensors(content, shown)
+
+
+def select_tensors(content: Any, shown: str) -> Checkpoint:
+    """The tensors of a model in what a checkpoint holds, as `read_checkpoint`; `shown` names it in errors."""
     nested, notices = _choose_nest(content)
     tensors, averaged = _strip_names(nested, shown)
     if averaged:

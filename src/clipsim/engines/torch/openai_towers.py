@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 import open_clip
@@ -19,7 +20,14 @@ import torch
 from open_clip.modified_resnet import Bottleneck, ModifiedResNet
 from open_clip.timm_model import TimmModel
 from open_clip.tokenizer import SimpleTokenizer
-from open_clip.transformer import LayerNorm, ResidualAttentionBlock, Transformer, VisionTransformer
+from open_clip.transformer import (
+    LayerNorm,
+    QuickGELU,
+    ResidualAttentionBlock,
+    TextTransformer,
+    Transformer,
+    VisionTransformer,
+)
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 from torch.nn.functional import normalize as unit
@@ -28,7 +36,7 @@ from torch.utils.checkpoint import checkpoint
 from clipsim.engines.torch.build import BuiltModel
 from clipsim.engines.torch.tokenizer import Tokenizer
 from clipsim.errors import TextError, WeightsError
-from clipsim.models.configs import DESCRIPTION_KEY, describe_model
+from clipsim.models.configs import DEFAULTS, DESCRIPTION_KEY, describe_model
 from clipsim.models.files import ModelFiles
 
 START, END = 49406, 49407  # the markers of CLIP's vocabulary
@@ -51,17 +59,19 @@ def adapt_model(built: BuiltModel, files: ModelFiles, *, guarded: bool = True) -
         raise WeightsError(f"this model has a vocabulary of {text['vocab_size']:,} tokens and names no tokenizer")
     _adapt_image_tower(model.visual, guarded)
     if type(model) is open_clip.CLIP and _has_text_parts(model):
-        _adapt_blocks(model.transformer, model.attn_mask)
-        _adapt_norms(model.ln_final)
         model.__class__ = OpenAICLIP
+        _adapt_text_parts(model)
     else:
         model.__class__ = _GUARDED_MODELS[type(model)] if guarded else _OPEN_MODELS[type(model)]
     model.vocab_size = text.get("vocab_size", END + 1)  # some of OpenCLIP's classes lack it
-    model._description = describe_model(config, asdict(built.preprocessing))
-    model._text_settings, model._files = json.dumps({"text_cfg": text}), files
-    size = model.visual.image_size
-    model.visual.input_resolution = size if isinstance(size, int) or size[0] != size[1] else size[0]
+    _describe(model, config, asdict(built.preprocessing), files)
     return model
+
+
+def _describe(model: Any, config: dict[str, Any], preprocess: dict[str, Any], files: ModelFiles) -> None:
+    """Give the model what it says of itself when it is saved, and what its tokenizer is made of."""
+    model._description = describe_model(config, preprocess)
+    model._text_settings, model._files = json.dumps({"text_cfg": config["text_cfg"]}), files
 
 
 def place_model(model: Any, device: torch.device, dtype: torch.dtype) -> Any:
@@ -87,24 +97,49 @@ def _has_text_parts(model: Any) -> bool:
 def _adapt_image_tower(tower: Any, guarded: bool) -> None:
     if type(tower) is ModifiedResNet:
         tower.__class__ = OpenAIResNet
-        for block in tower.modules():
-            if type(block) is Bottleneck:
-                block.__class__ = OpenAIBottleneck
-    elif (
+        _adapt_resnet_parts(tower)
+        return
+    if (
         type(tower) is VisionTransformer
         and (tower.attn_pool, tower.pool_type, tower.final_ln_after_pool) == (None, "tok", False)
         and all(type(block) is ResidualAttentionBlock for block in tower.transformer.resblocks)
     ):
         tower.__class__ = OpenAIVisionTransformer
-        _adapt_blocks(tower.transformer, None)
-        _adapt_norms(tower)
-    elif guarded:
+        _adapt_vit_parts(tower)
+        return
+    _name_resolution(tower)
+    if guarded:
         tower.__class__ = GuardedVisionTransformer if type(tower) is VisionTransformer else GuardedTimmModel
+
+
+def _adapt_resnet_parts(tower: Any) -> None:
+    _name_resolution(tower)
+    for block in tower.modules():
+        if type(block) is Bottleneck:
+            block.__class__ = OpenAIBottleneck
+
+
+def _adapt_vit_parts(tower: Any) -> None:
+    _name_resolution(tower)
+    tower.transformer.__class__ = OpenAITransformer
+    _adapt_blocks(tower.transformer, None)
+    _adapt_norms(tower)
+
+
+def _adapt_text_parts(model: Any) -> None:
+    model.transformer.__class__ = OpenAITransformer
+    _adapt_blocks(model.transformer, model.attn_mask)
+    _adapt_norms(model.ln_final)
+
+
+def _name_resolution(tower: Any) -> None:
+    """OpenAI's name of the size of images: one number where they are square."""
+    size = tower.image_size
+    tower.input_resolution = size if isinstance(size, int) or size[0] != size[1] else size[0]
 
 
 def _adapt_blocks(transformer: Any, mask: Tensor | None) -> None:
     """Give the blocks OpenAI's layout, and the mask that they hold."""
-    transformer.__class__ = OpenAITransformer
     transformer.batch_first = False
     transformer.resblocks = nn.Sequential(*transformer.resblocks)  # which can be called, as OpenAI's can
     for block in transformer.resblocks:
@@ -132,6 +167,10 @@ class OpenAILayerNorm(LayerNorm):  # type: ignore[misc]  # of OpenCLIP, which ha
 class OpenAIBlock(ResidualAttentionBlock):  # type: ignore[misc]
     """A block that takes (length, n, width) and holds its mask."""
 
+    def __init__(self, d_model: int, n_head: int, attn_mask: Tensor | None = None) -> None:
+        super().__init__(d_model, n_head, act_layer=QuickGELU, norm_layer=OpenAILayerNorm, batch_first=False)
+        self.attn_mask = attn_mask
+
     def attention(
         self, q_x: Tensor, k_x: Tensor | None = None, v_x: Tensor | None = None, attn_mask: Tensor | None = None
     ) -> Tensor:
@@ -145,6 +184,10 @@ class OpenAIBlock(ResidualAttentionBlock):  # type: ignore[misc]
 class OpenAITransformer(Transformer):  # type: ignore[misc]
     """Blocks one after the other, on (length, n, width)."""
 
+    def __init__(self, width: int, layers: int, heads: int, attn_mask: Tensor | None = None) -> None:
+        super().__init__(width, layers, heads, act_layer=QuickGELU)
+        _adapt_blocks(self, attn_mask)
+
     def forward(self, x: Tensor, attn_mask: Tensor | None = None) -> Tensor:
         """Run the blocks, under their own masks unless another is given."""
         for block in self.resblocks:
@@ -157,6 +200,14 @@ class OpenAITransformer(Transformer):  # type: ignore[misc]
 
 class OpenAIVisionTransformer(VisionTransformer):  # type: ignore[misc]
     """OpenCLIP's image tower around blocks of OpenAI's layout."""
+
+    def __init__(
+        self, input_resolution: int, patch_size: int, width: int, layers: int, heads: int, output_dim: int
+    ) -> None:
+        super().__init__(
+            input_resolution, patch_size, width, layers, heads, 4.0, output_dim=output_dim, act_layer=QuickGELU
+        )
+        _adapt_vit_parts(self)
 
     def forward(self, x: Tensor) -> Any:
         """(n, 3, h, w) → (n, embed_dim), and the tokens where the configuration wants them."""
@@ -181,6 +232,12 @@ class OpenAIBottleneck(_ReluNames, Bottleneck):  # type: ignore[misc]
 
 class OpenAIResNet(_ReluNames, ModifiedResNet):  # type: ignore[misc]
     """OpenCLIP's ResNet, which has OpenAI's layout, with OpenAI's names."""
+
+    def __init__(
+        self, layers: Sequence[int], output_dim: int, heads: int, input_resolution: int = 224, width: int = 64
+    ) -> None:
+        super().__init__(layers, output_dim, heads, input_resolution, width)
+        _adapt_resnet_parts(self)
 
 
 _OPENAIS = (OpenAIVisionTransformer, OpenAIResNet)
@@ -315,6 +372,38 @@ class OpenAICLIP(_Calls, open_clip.CLIP):  # type: ignore[misc]
 
     _openclips = open_clip.CLIP
 
+    def __init__(
+        self,
+        embed_dim: int,
+        image_resolution: int,
+        vision_layers: int | Sequence[int],
+        vision_width: int,
+        vision_patch_size: int | None,
+        context_length: int,
+        vocab_size: int,
+        transformer_width: int,
+        transformer_heads: int,
+        transformer_layers: int,
+    ) -> None:
+        """A model with random weights, by OpenAI's parameters."""
+        vision: dict[str, Any] = {"image_size": image_resolution, "width": vision_width, "layers": vision_layers}
+        if isinstance(vision_layers, int):
+            vision["patch_size"] = vision_patch_size
+        else:
+            vision["layers"] = list(vision_layers)
+        text = {
+            "context_length": context_length,
+            "vocab_size": vocab_size,
+            "width": transformer_width,
+            "heads": transformer_heads,
+            "layers": transformer_layers,
+        }
+        config = {"embed_dim": embed_dim, "quick_gelu": True, "vision_cfg": vision, "text_cfg": text}
+        super().__init__(**config)
+        _adapt_image_tower(self.visual, guarded=True)
+        _adapt_text_parts(self)
+        _describe(self, config, DEFAULTS, ModelFiles(Path()))
+
     def encode_text(self, text: Tensor, normalize: bool = False) -> Tensor:
         """(n, context_length) token ids → (n, embed_dim)."""
         self._check_tokens(text)
@@ -324,6 +413,13 @@ class OpenAICLIP(_Calls, open_clip.CLIP):  # type: ignore[misc]
         ends = hidden[torch.arange(hidden.shape[0], device=hidden.device), text.argmax(dim=-1)]
         features: Tensor = ends @ self.text_projection
         return unit(features, dim=-1) if normalize else features
+
+    def initialize_parameters(self) -> None:
+        """Replace the weights by random ones, of the distributions that OpenAI's code has."""
+        self.cls_emb = None  # a part of OpenCLIP's text tower that OpenAI's lacks
+        TextTransformer.init_parameters(self)
+        if isinstance(self.visual, ModifiedResNet):
+            self.visual.init_parameters()
 
     def build_attention_mask(self) -> Tensor:
         """The causal mask: (context_length, context_length), minus infinity above the diagonal."""

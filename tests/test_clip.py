@@ -1,27 +1,27 @@
-"""Tests of `compat`: scripts written for OpenAI's `clip`."""
+"""Tests of `clip`: scripts written for OpenAI's `clip`."""
 
 from __future__ import annotations
 
 import copy
+import hashlib
 import pickle
-import re
-import subprocess
+import threading
 import warnings
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import pytest
 import torch
 from checkpoints import CONFIGS, random_model, state_of, write_folder
-from forked_processes import forked_command
 from open_clip.model import build_model_from_openai_state_dict
 from PIL import Image
 from torch.nn.functional import cosine_similarity
 
 import clipsim
-from clipsim import compat
-from clipsim.errors import ClipsimError, UnknownModelError, UsageError
+from clipsim import clip
+from clipsim.errors import DownloadError, UnknownModelError, UsageError
 
 
 @pytest.fixture(params=["vit", "resnet"])
@@ -120,7 +120,7 @@ def test_tokens() -> None:
     """OpenAI's ids, as its README shows them."""
     tokens = clipsim.tokenize(["a diagram", "a dog"])
 
-    assert tokens.dtype == torch.int64
+    assert tokens.dtype == torch.int32  # as OpenAI's code has it for every torch since 1.8
     assert tokens.shape == (2, 77)
     assert tokens[0, :5].tolist() == [49406, 320, 22697, 49407, 0]
     assert tokens[1, :5].tolist() == [49406, 320, 1929, 49407, 0]
@@ -128,23 +128,6 @@ def test_tokens() -> None:
     assert clipsim.tokenize("<|endoftext|>")[0, :3].tolist() == [49406, 49407, 49407]
     assert clipsim.tokenize("Hello!<|endoftext|>")[0, :6].tolist() == [49406, 3306, 0, 27, 347, 40786]
     assert 49406 not in clipsim.tokenize("<start_of_text>")[0, 1:]
-
-
-def test_an_open_clip_that_splits_texts_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Markers would silently become other tokens; the error says which version reads them."""
-
-    class Reworded(open_clip.tokenizer.SimpleTokenizer):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.pat = re.compile("<start>|<end>|[a-z]+")
-
-    monkeypatch.setattr(open_clip.tokenizer, "SimpleTokenizer", Reworded)
-    compat._tokenizer.cache_clear()
-    try:
-        with pytest.raises(ClipsimError, match="install open_clip_torch"):
-            clipsim.tokenize("a dog")
-    finally:
-        compat._tokenizer.cache_clear()
 
 
 def test_too_long_a_text_is_a_runtime_error() -> None:
@@ -160,9 +143,29 @@ def test_what_is_not_a_text_or_a_name_is_one_line() -> None:
     """As in the other calls."""
     for wrong in (None, 3, {"a": 1}, ["a", 3]):
         with pytest.raises(UsageError, match="texts"):
-            compat.tokenize(wrong)  # type: ignore[arg-type]
+            clip.tokenize(wrong)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="name: not a path"):
-        compat.load(None)  # type: ignore[arg-type]
+        clip.load(None)  # type: ignore[arg-type]
+
+
+def test_the_preprocessing_has_openais_steps(checkpoint: Path) -> None:
+    """Scripts take the steps apart, and leave the EXIF orientation as OpenAI's does; `_transform` makes the same."""
+    model, preprocess = clipsim.load(checkpoint, device="cpu")
+    size = model.visual.input_resolution
+    steps: Any = preprocess.transforms  # type: ignore[attr-defined]
+    resize, crop, _, _, normalise = steps
+    assert (resize.size, resize.interpolation.value, crop.size) == (size, "bicubic", (size, size))
+    assert normalise.mean == pytest.approx((0.48145466, 0.4578275, 0.40821073), abs=1e-8)
+
+    picture = Image.new("RGB", (2 * size, size), "red")
+    picture.paste("blue", (size, 0, 2 * size, size))
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    picture.info["exif"] = exif.tobytes()
+    pixels = preprocess(picture)
+    assert torch.equal(clip._transform(size)(picture), pixels)
+    assert pixels[0, :, 0].min() > 1  # red, which is on the left
+    assert torch.equal(preprocess(clip._convert_image_to_rgb(picture.convert("RGBA"))), pixels)
 
 
 def test_the_names_that_can_be_loaded() -> None:
@@ -175,36 +178,70 @@ def test_the_names_that_can_be_loaded() -> None:
     assert isinstance(caught.value, RuntimeError)
 
 
-SCRIPT = """
-import torch
-import clipsim as clip
-from open_clip.model import build_model_from_openai_state_dict
-from PIL import Image
+class Archives(BaseHTTPRequestHandler):
+    """Answers with the content of a file; its name says how well."""
 
-device = "cuda" if torch.cuda.is_available() else "cpu"
-model, preprocess = clip.load({path!r}, device=device)
+    CONTENT = b"an archive" * 1000
 
-image = preprocess(Image.open({image!r})).unsqueeze(0).to(device)
-text = clip.tokenize(["a diagram", "a dog", "a cat"]).to(device)
+    def do_GET(self) -> None:
+        """The content; half of it, or none, where the name says so."""
+        self.send_response(404 if "missing" in self.path else 200)
+        self.send_header("Content-Length", str(len(self.CONTENT)))
+        self.end_headers()
+        self.wfile.write(self.CONTENT[: len(self.CONTENT) // (2 if "half" in self.path else 1)])
 
-with torch.no_grad():
-    image_features = model.encode_image(image)
-    text_features = model.encode_text(text)
-
-    logits_per_image, logits_per_text = model(image, text)
-    probs = logits_per_image.softmax(dim=-1).cpu().numpy()
-
-print("Label probs:", probs.shape)
-"""
+    def log_message(self, *_: object) -> None:
+        """Nothing on standard error."""
 
 
-def test_the_script_in_openais_readme_runs_unchanged(tmp_path: Path) -> None:
-    """Only the import differs, and with a file that says it is OpenAI's, nothing is said on standard error."""
-    Image.new("RGB", (90, 60), "red").save(tmp_path / "CLIP.png")
-    numbers = {"input_resolution": torch.tensor(48), "context_length": torch.tensor(77)}
-    torch.save(state_of(random_model("quickgelu")) | numbers, tmp_path / "openais.pt")
-    script = SCRIPT.format(path=str(tmp_path / "openais.pt"), image=str(tmp_path / "CLIP.png"))
+@pytest.fixture
+def address() -> Iterator[str]:
+    """A server of archives whose folder is named after the SHA-256 of the content, as OpenAI's."""
+    with HTTPServer(("127.0.0.1", 0), Archives) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/clip/{hashlib.sha256(Archives.CONTENT).hexdigest()}"
+        finally:
+            server.shutdown()
+            thread.join()
 
-    done = subprocess.run([*forked_command("torch"), "-c", script], capture_output=True, timeout=300)
 
-    assert (done.stdout, done.stderr) == (b"Label probs: (1, 3)\n", b"")
+def test_an_archive_is_downloaded_once(tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Into ~/.cache/clip unless another folder is named; a damaged file there is replaced."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = Path(clip._download(f"{address}/ViT-B-32.pt"))
+    assert path == tmp_path / ".cache" / "clip" / "ViT-B-32.pt"
+    assert path.read_bytes() == Archives.CONTENT
+
+    inode = path.stat().st_ino
+    assert clip._download(f"{address}/ViT-B-32.pt") == str(path)
+    assert path.stat().st_ino == inode
+    path.write_bytes(b"damaged")
+    assert Path(clip._download(f"{address}/ViT-B-32.pt", str(path.parent))).read_bytes() == Archives.CONTENT
+    assert [entry.name for entry in path.parent.iterdir()] == ["ViT-B-32.pt"]
+
+
+@pytest.mark.parametrize("name", ["half.pt", "missing.pt"])
+def test_a_download_that_fails_leaves_nothing(tmp_path: Path, address: str, name: str) -> None:
+    """No file of another content is ever under the name of a model."""
+    with pytest.raises(DownloadError, match=name):
+        clip._download(f"{address}/{name}", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["ViT-B/32", "https://example.org/ViT-B-32.pt", f"file:///etc/{'0' * 64}/passwd"])
+def test_an_address_without_a_digest_is_refused(tmp_path: Path, url: str) -> None:
+    """Nothing is fetched that cannot be checked."""
+    with pytest.raises(UsageError, match="SHA-256"):
+        clip._download(url, tmp_path)
+
+
+def test_openais_models_have_the_addresses_that_openclip_knows() -> None:
+    """All nine, in OpenAI's order."""
+    from open_clip.pretrained import get_pretrained_url
+
+    known = {name: get_pretrained_url(name.replace("/", "-").replace("@", "-").removesuffix("px"), "openai")
+             for name in clip._MODELS}  # fmt: skip
+    assert known == clip._MODELS
+    assert list(clip._MODELS) == clipsim.available_models()[:9]

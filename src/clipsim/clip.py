@@ -1,15 +1,32 @@
-"""The API of OpenAI's `clip` package over OpenCLIP models: `available_models`, `load`, `tokenize`."""
+"""OpenAI's `clip.clip` over OpenCLIP models: `available_models`, `load`, `tokenize`, and what scripts import with them.
+
+`_tokenizer`, `SimpleTokenizer` and `build_model` are here too, as in OpenAI's module; they import torch when they are
+first read.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import threading
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clipsim.errors import ClipsimError, ModelError, TextError, UsageError, issue_warnings, printable
+from clipsim.errors import (
+    DownloadError,
+    ModelError,
+    TextError,
+    UsageError,
+    first_line,
+    issue_warnings,
+    printable,
+)
+from clipsim.files import CHUNK_BYTES, digest_file
 from clipsim.inputs.lists import as_list
 from clipsim.inputs.texts import MAX_QUOTED
 from clipsim.models.catalogue import OPENAI_NAMES, list_models
@@ -19,10 +36,29 @@ from clipsim.options import check_path
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from torch import LongTensor, Tensor
-else:
-    Image = LongTensor = Tensor = Any  # in type hints: torch is imported by the calls
+    from torch import IntTensor, Tensor
 
+    from clipsim.simple_tokenizer import SimpleTokenizer
+else:
+    Image = IntTensor = Tensor = Any  # in type hints: torch is imported by the calls
+
+__all__ = ["available_models", "load", "tokenize"]
+
+# Where OpenAI publishes its models, each in a folder that is named after the SHA-256 of its file.
+_MODELS = {
+    name: f"https://openaipublic.azureedge.net/clip/models/{sha256}/{re.sub('[/@]', '-', name)}.pt"
+    for name, sha256 in {
+        "RN50": "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762",
+        "RN101": "8fa8567bab74a42d41c5915025a8e4538c3bdbe8804a470a72f30b0d94fab599",
+        "RN50x4": "7e526bd135e493cef0776de27d5f42653e6b4c8bf9e0f653bb11773263205fdd",
+        "RN50x16": "52378b407f34354e150460fe41077663dd5b39c54cd0bfd2b27167a4a06ec9aa",
+        "RN50x64": "be1cfb55d75a9666199fb2206c106743da0f6468c9d327f3e0d0a543a9919d9c",
+        "ViT-B/32": "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
+        "ViT-B/16": "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f",
+        "ViT-L/14": "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836",
+        "ViT-L/14@336px": "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02",
+    }.items()
+}
 CONTEXT_LENGTH = 77
 _tracing = threading.Lock()
 
@@ -60,10 +96,11 @@ def load(
     -------
     model
         Its methods take and return tensors on its device: `encode_image`, (n, 3, h, w) pixels → (n, d) vectors;
-        `encode_text`, (m, 77) int64 tokens → (m, d) vectors; the vectors are not normalised. `model(images, tokens)`
+        `encode_text`, (m, 77) tokens → (m, d) vectors; the vectors are not normalised. `model(images, tokens)`
         returns `logits_per_image` (n, m) and `logits_per_text` (m, n): scale × cosine, plus the bias of a SigLIP model.
     preprocess
-        PIL image → (3, h, w) float32 tensor, resized, cropped and normalised for the model.
+        PIL image → (3, h, w) float32 tensor, resized, cropped and normalised for the model; a Compose, whose steps are
+        in `transforms`. As OpenAI's, it leaves the EXIF orientation to the caller (`PIL.ImageOps.exif_transpose`).
 
     Raises
     ------
@@ -123,30 +160,77 @@ def _trace(model: Any) -> Any:
     return traced
 
 
-@cache
-def _tokenizer() -> Any:
-    """OpenCLIP's byte-pair tokenizer with OpenAI's spelling of the two markers, which it reads inside a text too.
+def _convert_image_to_rgb(image: Image) -> Image:
+    return image.convert("RGB")
 
-    Raises ClipsimError where OpenCLIP's pattern does not have its own spelling in the expected place.
+
+def _transform(n_px: int) -> Callable[[Image], Tensor]:
+    """OpenAI's preprocessing for images of `n_px` pixels a side: a Compose of Resize, CenterCrop, … and Normalize."""
+    from clipsim.engines.preprocessing import Preprocessing
+    from clipsim.engines.torch.build import make_transform
+
+    return make_transform(Preprocessing.of(n_px, {}))
+
+
+def _download(url: str, root: str | os.PathLike[str] | None = None) -> str:
+    """Download one of `_MODELS` into a folder, by default ~/.cache/clip, unless it is there; the path of the file.
+
+    `load` does not use it: it takes the same weights from the Hugging Face cache. Raises UsageError for an address
+    without the SHA-256 of the file, DownloadError where it cannot be downloaded, or is another file.
     """
-    import regex
-    from open_clip.tokenizer import SimpleTokenizer
+    from urllib.request import urlopen
 
-    tokenizer = SimpleTokenizer()
-    markers = {"<|startoftext|>": tokenizer.sot_token_id, "<|endoftext|>": tokenizer.eot_token_id}
-    tokenizer.encoder |= markers
-    tokenizer.cache = {marker: marker for marker in markers}
-    original = tokenizer.pat.pattern
-    pattern = original.replace("<start_of_text>|<end_of_text>", "|".join(map(regex.escape, markers)))
-    if pattern == original:
-        raise ClipsimError(
-            "the installed open_clip splits texts by a pattern that clipsim does not know; install open_clip_torch 3.3"
+    address, _, sha256 = str(url).rpartition("/")[0].rpartition("/")
+    if not (re.match("https?://", address) and re.fullmatch("[0-9a-f]{64}", sha256)):
+        raise UsageError(
+            "not the address of one of OpenAI's models, which names the SHA-256 of its file", parameter="url", value=url
         )
-    tokenizer.pat = regex.compile(pattern, regex.IGNORECASE)
-    return tokenizer
+    folder = Path.home() / ".cache" / "clip" if root is None else Path(check_path("root", root))
+    target = folder / Path(url).name
+    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        if target.is_file() and digest_file(target) == sha256:
+            return str(target)
+        folder.mkdir(parents=True, exist_ok=True)
+        digest = hashlib.sha256()
+        with urlopen(url) as answer, draft.open("wb") as file:
+            while chunk := answer.read(CHUNK_BYTES):
+                digest.update(chunk)
+                file.write(chunk)
+        if digest.hexdigest() != sha256:
+            raise DownloadError(f"{printable(url)}: the download has another SHA-256 than its address says; try again")
+        draft.replace(target)
+    except (OSError, ValueError) as error:
+        raise DownloadError(f"{printable(url)}: cannot be downloaded ({first_line(error, 160)})") from error
+    finally:
+        with suppress(OSError):
+            draft.unlink()
+    return str(target)
 
 
-def tokenize(texts: str | Sequence[str], context_length: int = CONTEXT_LENGTH, truncate: bool = False) -> LongTensor:
+@cache
+def _shared_tokenizer() -> SimpleTokenizer:
+    from clipsim.simple_tokenizer import SimpleTokenizer
+
+    return SimpleTokenizer()
+
+
+def __getattr__(name: str) -> Any:
+    """The names of OpenAI's module that need torch, imported when they are first read."""
+    if name == "_tokenizer":
+        return _shared_tokenizer()
+    if name == "SimpleTokenizer":
+        from clipsim.simple_tokenizer import SimpleTokenizer
+
+        return SimpleTokenizer
+    if name == "build_model":
+        from clipsim.model import build_model
+
+        return build_model
+    raise AttributeError(f"module 'clipsim.clip' has no attribute '{name}'")
+
+
+def tokenize(texts: str | Sequence[str], context_length: int = CONTEXT_LENGTH, truncate: bool = False) -> IntTensor:
     """Turn texts into tokens of OpenAI's byte-pair vocabulary, as `clip.tokenize` does.
 
     Parameters
@@ -160,8 +244,8 @@ def tokenize(texts: str | Sequence[str], context_length: int = CONTEXT_LENGTH, t
 
     Returns
     -------
-    torch.LongTensor
-        (n, context_length) int64 ids, padded with zeros.
+    torch.IntTensor
+        (n, context_length) int32 ids, padded with zeros.
 
     Raises
     ------
@@ -170,13 +254,13 @@ def tokenize(texts: str | Sequence[str], context_length: int = CONTEXT_LENGTH, t
     """
     import torch
 
-    tokenizer = _tokenizer()
+    tokenizer = _shared_tokenizer()
     checked: list[str] = []
     for text in as_list(texts, "texts"):
         if not isinstance(text, str):
             raise UsageError(f"{printable(repr(text), MAX_QUOTED)} is not a string", parameter="texts")
         checked.append(text)
-    result = torch.zeros(len(checked), context_length, dtype=torch.long)
+    result = torch.zeros(len(checked), context_length, dtype=torch.int)
     for row, text in zip(result, checked, strict=True):
         ids = [tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id]
         if len(ids) > context_length:
@@ -185,4 +269,4 @@ def tokenize(texts: str | Sequence[str], context_length: int = CONTEXT_LENGTH, t
                 raise TextError(f"Input '{quoted}' is too long for context length {context_length}: {len(ids)} tokens")
             ids = [*ids[: context_length - 1], tokenizer.eot_token_id]
         row[: len(ids)] = torch.tensor(ids)
-    return result  # type: ignore[return-value]  # a LongTensor by its dtype
+    return result  # type: ignore[return-value]  # an IntTensor by its dtype
