@@ -5,11 +5,14 @@ from __future__ import annotations
 import copy
 import dataclasses
 import inspect
+import json
 import multiprocessing
 import pickle
 import re
+import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -204,6 +207,93 @@ def test_results_are_frozen_values(results: dict[str, Any]) -> None:
 
     kinds = list(results)
     assert all((results[a] == results[b]) == (a == b) for a in kinds for b in kinds)
+
+
+def damage(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The values of a result with one of them gone, or of another type."""
+    for name in values:
+        yield {key: value for key, value in values.items() if key != name}
+        for wrong in (None, 3, "x", [["x"]], {"x": 1}):
+            yield values | {name: wrong}
+
+
+def test_results_are_read_again(results: dict[str, Any]) -> None:
+    """From the values that `to_dict` gives, through JSON; what is damaged is refused, or says the same."""
+    for name, result in results.items():
+        values = json.loads(json.dumps(result.to_dict()))
+        restored = type(result).from_dict(values)
+        assert restored.to_dict() == result.to_dict(), name
+        assert repr(restored) == repr(result), name
+        assert restored == type(result).from_dict(values) == pickle.loads(pickle.dumps(restored)), name
+        assert hash(restored) == hash(type(result).from_dict(values)), name
+        for damaged in damage(values):
+            with suppress(clipsim.DataError):  # and no other error
+                type(result).from_dict(damaged)
+        with pytest.raises(
+            clipsim.DataError, match=r"whose schema is 'clipsim\.\w+/1' \(its schema is 'clipsim.other/1'\)"
+        ):
+            type(result).from_dict(values | {"schema": "clipsim.other/1"})
+        with pytest.raises(clipsim.DataError):
+            type(result).from_dict([])
+
+
+def test_a_result_that_was_read_again_is_a_result(results: dict[str, Any]) -> None:
+    """It has the cosines, and is taken where one is."""
+    rank = clipsim.RankResult.from_dict(results["rank nan"].to_dict())
+    assert np.allclose(rank.similarity, results["rank nan"].similarity, atol=1e-6, equal_nan=True)
+    assert (rank.best, rank.indices) == (results["rank nan"].best, results["rank nan"].indices)
+    assert clipsim.compare(rank, results["rank"]) == clipsim.compare(results["rank nan"], results["rank"])
+    threshold = clipsim.ThresholdResult.from_dict(results["threshold"].to_dict())
+    assert threshold == results["threshold"]
+
+
+def test_results_are_rows(results: dict[str, Any]) -> None:
+    """Of plain values, with the same names in each; a data frame holds them."""
+    pandas = pytest.importorskip("pandas")
+    for name, result in results.items():
+        rows = result.to_rows()
+        assert all(isinstance(value, str | int | float | None) for row in rows for value in row.values()), name
+        assert all(list(row) == list(rows[0]) for row in rows), name
+        frame = result.to_frame()
+        assert isinstance(frame, pandas.DataFrame)
+        assert len(frame) == len(rows), name
+    assert len(results["rank"].to_rows()) == 40
+    assert results["search"].to_rows()[0]["query"] == "red"
+    assert results["evaluate"].to_rows()[0]["metric"] == "top1"
+
+
+def test_data_frames_need_a_package(results: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line names it."""
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(clipsim.MissingPackageError, match="data frames need polars; pip install polars"):
+        results["rank"].to_frame("polars")
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(clipsim.MissingPackageError, match="data frames need pandas; pip install pandas"):
+        results["rank"].to_frame("pandas")
+    with pytest.raises(clipsim.MissingPackageError, match="data frames need pandas or polars; pip install pandas"):
+        results["rank"].to_frame()
+    with pytest.raises(clipsim.UsageError, match="library='arrow': not 'pandas' or 'polars'"):
+        results["rank"].to_frame("arrow")
+
+
+def test_results_are_shown_in_a_notebook(results: dict[str, Any]) -> None:
+    """A small table, and a whole page; names are escaped in both."""
+    pytest.importorskip("jinja2")
+    for name, result in results.items():
+        table, page = result._repr_html_(), result.to_html()
+        assert table.startswith("<div>"), name
+        assert len(table) < 20_000, name
+        assert page.startswith("<!DOCTYPE html>"), name
+        assert page.rstrip().endswith("</html>"), name
+    assert 'src="data:image/webp' in results["rank"].to_html()
+    assert 'src="data:image/webp' not in results["rank"].to_html(thumbnails=False)
+    named = dataclasses.replace(
+        results["rank"], scores=(dataclasses.replace(results["rank"].scores[0], image="<script>\x1b.png"),)
+    )
+    for text in (named._repr_html_(), named.to_html()):
+        assert "&lt;script&gt;\\x1b.png" in text
+    assert "and 20 more rows" not in results["rank"]._repr_html_()
+    assert "and 1 more row<" not in results["rank"]._repr_html_()
 
 
 def test_a_failure_is_a_value_of_its_own(results: dict[str, Any]) -> None:

@@ -28,9 +28,10 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 MAX_VALUE = 80  # characters of a value in a message
 
@@ -74,6 +75,11 @@ class Failure:
     def to_dict(self) -> dict[str, object]:
         """The fields that JSON shows."""
         return {"path": self.image, "error": self.error, "index": self.index}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Failure:
+        """Read what `to_dict` wrote. Raises TypeError or KeyError for anything else."""
+        return cls(values["path"], values["error"], values["index"])
 
 
 class ClipsimError(RuntimeError):

@@ -2,5 +2,6 @@
 
 - `calls`: `open`, and `rank`, `search`, `duplicates` and `embed`, which open a model for one call
 - `encoding`: `encode_images`, `encode_texts` and `score_pairs`, which give arrays
+- `pages`: a result → its page, and the table of a notebook
 - `evaluation`: `evaluate`, `threshold` and `compare`
 """

@@ -42,6 +42,11 @@ def render_page(template: str, **values: Any) -> Iterator[str]:
     yield from stream
 
 
+def render_fragment(template: str, **values: Any) -> str:
+    """The text of a template that is a part of another program's page, with neither style nor script."""
+    return _environment().get_template(template).render(**values)
+
+
 def data_uri(thumbnail: bytes | None) -> str | None:
     """A WebP file as the address of an image; None for none.
 

@@ -1,6 +1,7 @@
 """The frozen records that commands return, and their JSON both ways.
 
 - `base`: `ModelRecord`, and `Result`, which every result is
+- `decode`: the JSON of any of them → its fields, by their types
 - `rank`: `RankResult` and what it consists of
 - `search`: `SearchResult` and `DuplicatesResult`
 - `plans`: `PlanResult`, what a command does with files

@@ -1,15 +1,22 @@
-"""What all results share: `ModelRecord`, records with arrays compared by value, and `Result` with its JSON object."""
+"""What all results share: `ModelRecord`, records with arrays compared by value, and `Result` with its forms.
+
+A result's JSON object is read again by `decode`. Its pages and tables of HTML are made by `api.pages`, of a later room,
+which is imported when one is asked for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.errors import Failure, round_significant
+from clipsim.errors import DataError, Failure, MissingPackageError, UsageError, printable, round_significant
+from clipsim.results.decode import read_fields
+
+ResultT = TypeVar("ResultT", bound="Result")
 
 
 @dataclass(frozen=True)
@@ -110,8 +117,98 @@ class Result:
         last: dict[str, Any] = {name: values.pop(name) for name in ("errors", "warnings") if name in values}
         return {"schema": self.schema, **values, **last}
 
+    @classmethod
+    def from_dict(cls: type[ResultT], values: Mapping[str, Any]) -> ResultT:
+        """The result whose `to_dict` gave these values, as they are or read from JSON.
+
+        Numbers have the seven significant digits that `to_dict` gives, and what it leaves out (thumbnails, digests of
+        files) is not there.
+
+        Raises
+        ------
+        DataError
+            The values are not those of such a result, or are damaged.
+        """
+        schema = values.get("schema") if isinstance(values, Mapping) else None
+        if schema != cls.schema:
+            its = f" (its schema is '{printable(schema, 40)}')" if isinstance(schema, str) else ""
+            raise DataError(f"not the values of a {cls.__name__}, whose schema is '{cls.schema}'{its}")
+        try:
+            return cls(**cls._read_fields(values))
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise DataError(f"damaged values of a {cls.__name__} ({printable(repr(error), 80)})") from error
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """What a data frame is made of: a dictionary a row, with plain values; here one row."""
+        values = {**plain_fields(self), **_describe_model(self)}
+        return [{name: value for name, value in values.items() if isinstance(value, str | int | float | None)}]
+
+    def to_frame(self, library: Literal["pandas", "polars"] | None = None) -> Any:
+        """A data frame of `to_rows()`.
+
+        Parameters
+        ----------
+        library
+            What makes it; None for pandas, or for polars where pandas is not installed.
+
+        Raises
+        ------
+        MissingPackageError
+            It is not installed.
+        """
+        rows = self.to_rows()
+        if library not in (None, "pandas", "polars"):
+            raise UsageError("not 'pandas' or 'polars'", parameter="library", value=library)
+        if library != "polars":
+            try:
+                import pandas
+            except ImportError as error:
+                if library is not None:
+                    raise MissingPackageError("data frames need pandas", hint="pip install pandas") from error
+            else:
+                return pandas.DataFrame(rows)
+        try:
+            import polars
+        except ImportError as error:
+            names = "polars" if library else "pandas or polars"
+            need = names.partition(" ")[0]
+            raise MissingPackageError(f"data frames need {names}", hint=f"pip install {need}") from error
+        return polars.DataFrame(rows, infer_schema_length=None)
+
+    def to_html(self, *, thumbnails: bool = True) -> str:
+        """A whole page, as the command line writes it with `--format html`; where there is none, the table alone.
+
+        Parameters
+        ----------
+        thumbnails
+            Whether images are shown small, of those whose names are files that can be read now.
+        """
+        from clipsim.api.pages import format_page
+
+        return format_page(self, thumbnails=thumbnails)
+
+    def _repr_html_(self) -> str:
+        """A small table, which notebooks show."""
+        from clipsim.api.pages import format_small_table
+
+        return format_small_table(self)
+
+    def list_shown_rows(self) -> list[dict[str, Any]]:
+        """The rows of the small table that notebooks show."""
+        return self.to_rows()
+
+    @classmethod
+    def _read_fields(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of the record whose JSON object has these values."""
+        return read_fields(cls, values)
+
     def _plain_fields(self) -> dict[str, Any]:
         return plain_fields(self)
+
+
+def _describe_model(result: Any) -> dict[str, Any]:
+    model = getattr(result, "model", None)
+    return {"model": model.full_name} if isinstance(model, ModelRecord) else {}
 
 
 @dataclass(frozen=True, kw_only=True)

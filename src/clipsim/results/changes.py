@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from clipsim.results.base import ArrayRecord, Result, to_plain
+from clipsim.results.decode import read_record
 from clipsim.statistics.paired_tests import Comparison
+
+ChangedThing = tuple[str, str, str | float | None, str | float | None]  # its kind, its name, what it is in a and in b
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,12 @@ class RunChange:
     per_class: tuple[Change, ...]
     images: tuple[Change, ...]
 
+    def list_changes(self) -> Iterator[ChangedThing]:
+        """What changed, the metrics first."""
+        yield from (("metric", one.metric, one.a, one.b) for one in self.metrics)
+        yield from (("class", one.name, one.a, one.b) for one in self.per_class)
+        yield from (("image", one.name, one.a, one.b) for one in self.images)
+
     def to_dict(self) -> dict[str, Any]:
         """One of the "changes" of the JSON schema."""
         return {
@@ -51,6 +60,15 @@ class RunChange:
             "per_class": [{"label": change.name, "a": change.a, "b": change.b} for change in self.per_class],
             "images": [{"image": change.name, "a": change.a, "b": change.b} for change in self.images],
         }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunChange:
+        """Read what `to_dict` wrote. Raises TypeError, ValueError or KeyError for anything else."""
+        changed = {
+            "per_class": [_read_change(change, "label") for change in values["per_class"]],
+            "images": [_read_change(change, "image") for change in values["images"]],
+        }
+        return read_record(cls, {**values, **changed})  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +88,10 @@ class RankChange(ArrayRecord):
     mean: float | None
     best: tuple[Change, ...]
 
+    def list_changes(self) -> Iterator[ChangedThing]:
+        """The images with another best text."""
+        yield from (("image", one.name, one.a, one.b) for one in self.best)
+
     def to_dict(self) -> dict[str, Any]:
         """One of the "changes" of the JSON schema."""
         return {
@@ -83,8 +105,19 @@ class RankChange(ArrayRecord):
             "best": [{"image": change.name, "a": change.a, "b": change.b} for change in self.best],
         }
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RankChange:
+        """Read what `to_dict` wrote. Raises TypeError, ValueError or KeyError for anything else."""
+        best = [_read_change(change, "image") for change in values["best"]]
+        return read_record(cls, {**values, **values["similarity_difference"], "best": best})  # type: ignore[no-any-return]
 
-@dataclass(frozen=True, kw_only=True)
+
+def _read_change(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The fields of a `Change`, whose name JSON calls by what it is."""
+    return {"name": values[name], "a": values["a"], "b": values["b"]}
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
 class CompareResult(Result):
     """What changed from `a` to `b`, which name the results; `kind` is "rank" or the task of an evaluation."""
 
@@ -93,4 +126,16 @@ class CompareResult(Result):
     kind: str
     a: str
     b: str
-    changes: tuple[RunChange | RankChange, ...]
+    changes: tuple[RankChange | RunChange, ...]
+
+    def __repr__(self) -> str:
+        """Short, whatever the number of changes."""
+        return f"CompareResult(kind={self.kind!r}, a={self.a!r}, b={self.b!r}, changes={len(self.changes)})"
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A row a change, whose `kind` is "metric", "class" (its recall) or "image" (its best text, or its outcome)."""
+        return [
+            {"run_a": change.a, "run_b": change.b, "kind": kind, "name": name, "a": a, "b": b}
+            for change in self.changes
+            for kind, name, a, b in change.list_changes()
+        ]

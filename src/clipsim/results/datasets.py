@@ -9,7 +9,7 @@ from clipsim.errors import round_significant
 from clipsim.results.base import ModelRecord, Result, plain_fields
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, repr=False, kw_only=True)
 class EmbedResult(Result):
     """A data set of vectors, as a run left it.
 
@@ -35,6 +35,13 @@ class EmbedResult(Result):
     made: int
     seconds: float
     failed_shards: tuple[int, ...] = ()
+
+    def __repr__(self) -> str:
+        """Short, whatever the model."""
+        return (
+            f"EmbedResult(folder={self.folder!r}, model={self.model.full_name!r}, images={self.images}, "
+            f"shards={self.shards}, errors={self.errors})"
+        )
 
     def _plain_fields(self) -> dict[str, Any]:
         return {**plain_fields(self), "seconds": round(self.seconds, 3)}

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from clipsim.errors import Failure
 from clipsim.results.base import ArrayRecord, ModelRecord, ModelResult, Result, plain_fields
+from clipsim.results.decode import read_fields, read_record
 from clipsim.statistics.classification import ClassRecord, Confused, Contradicted, Rejection
 from clipsim.statistics.conformal import TextThreshold
 from clipsim.statistics.estimates import Estimate
@@ -42,6 +45,12 @@ class DataRecord(ArrayRecord):
         absent = ("captions", "shared_captions") if self.captions is None else ("labels",)
         absent = absent if self.words is not None else (*absent, "words")
         return {name: value for name, value in plain_fields(self).items() if name not in absent}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DataRecord:
+        """Read what `to_dict` wrote. Raises TypeError, ValueError or KeyError for anything else."""
+        absent = dict.fromkeys(("labels", "captions", "shared_captions"))
+        return read_record(cls, {**absent, **values})  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +98,17 @@ class RunResult(ArrayRecord):
             "warnings": values.pop("warnings"),
         }
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunResult:
+        """Read what `to_dict` wrote, without the images that were rejected. Raises as `DataRecord.from_dict`."""
+        fields = read_fields(cls, {name: value for name, value in values.items() if name != "outcomes"})
+        fields["outcomes"] = {name: tuple(map(_freeze, ranks)) for name, ranks in values["outcomes"].items()}
+        if fields.get("confusion") is not None:
+            fields["confusion"] = np.array(fields["confusion"], np.int64)
+        if (none := values.get("none")) is not None:
+            fields["rejection"] = Rejection(none["label"], float(none["threshold"]), none["method"], None, ())
+        return cls(**fields)
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class EvaluationResult(Result):
@@ -112,8 +132,21 @@ class EvaluationResult(Result):
         names = ", ".join(run.name for run in self.results)
         return f"EvaluationResult(task={self.task!r}, images={len(self.images)}, results=[{names}])"
 
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A row a figure of each run, with the limits of its interval."""
+        return [
+            {
+                "run": run.name,
+                "model": run.model.full_name,
+                "metric": metric,
+                **{name: getattr(estimate, name, None) for name in ("value", "low", "high", "n", "method")},
+            }
+            for run in self.results
+            for metric, estimate in run.metrics.items()
+        ]
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, repr=False, kw_only=True)
 class ThresholdResult(ModelResult):
     """The thresholds of several texts, and what they hold for: a model, its precision and engine, and templates."""
 
@@ -121,3 +154,31 @@ class ThresholdResult(ModelResult):
 
     templates: tuple[str, ...]
     thresholds: tuple[TextThreshold, ...]
+
+    def __repr__(self) -> str:
+        """Short, whatever the number of texts."""
+        found = ", ".join(f"{one.text!r}: {one.threshold:.4f}" for one in self.thresholds[:3])
+        more = f" and {len(self.thresholds) - 3} more" if len(self.thresholds) > 3 else ""
+        return (
+            f"ThresholdResult(model={self.model.full_name!r}, thresholds={{{found}{more}}}, errors={len(self.errors)})"
+        )
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A row a text."""
+        return [
+            {
+                "text": one.text,
+                "threshold": one.threshold,
+                "guarantee": one.guarantee.kind,
+                "level": one.guarantee.level,
+                **{name: getattr(one, name) for name in ("n", "k", "expected", "low", "high")},
+                "recall": one.recall.value,
+                "false_alarms": None if one.false_alarms is None else one.false_alarms.value,
+            }
+            for one in self.thresholds
+        ]
+
+
+def _freeze(value: Any) -> Any:
+    """A list as a tuple, in which records keep an image's outcomes."""
+    return tuple(value) if isinstance(value, list) else value

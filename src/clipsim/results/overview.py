@@ -90,6 +90,20 @@ class OverviewResult(ModelResult):
             f"errors={len(self.errors)})"
         )
 
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A row a group: the words that fit it best in one text, and its most typical image."""
+        return [
+            {
+                "group": number,
+                "size": group.size,
+                "share": group.share,
+                "label": group.label,
+                "words": ", ".join(word.text for word in group.words),
+                "image": group.images[0].image if group.images else None,
+            }
+            for number, group in enumerate(self.groups, start=1)
+        ]
+
     def _plain_fields(self) -> dict[str, Any]:
         silhouette = None if self.silhouette is None else round_significant(self.silhouette)
         return {**plain_fields(self), "silhouette": silhouette}

@@ -65,6 +65,10 @@ class PlanResult(Result):
         """The number of steps that are done."""
         return sum(step.done for step in self.steps)
 
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A row a step; its labels in one text."""
+        return [{**step.to_dict(), "labels": ", ".join(step.labels)} for step in self.steps]
+
     def _plain_fields(self) -> dict[str, Any]:
         values = plain_fields(self)
         first = {name: values.pop(name) for name in ("command", "applied", "journal")}

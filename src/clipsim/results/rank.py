@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from clipsim.errors import Failure, plain_number
 from clipsim.results.base import ArrayRecord, ModelRecord, ModelResult, read_only, to_plain  # noqa: F401 (type hints)
 from clipsim.vectors.similarity import order_best_first
+
+MAX_SHOWN_TEXTS = 6  # whose cosines the small table of a notebook has
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,37 @@ class RankResult(ModelResult):
     def best(self) -> tuple[int | None, ...]:
         """For each image, the index of its best text; None where no text reaches its threshold."""
         return tuple(scores.best for scores in self.scores)
+
+    def list_shown_rows(self) -> list[dict[str, Any]]:
+        """A row an image: its best text, and the cosines of all where they are few."""
+        rows = []
+        for image in self.scores:
+            row: dict[str, Any] = {"image": image.image, "best": None if image.best is None else self.texts[image.best]}
+            if len(self.texts) <= MAX_SHOWN_TEXTS:
+                row |= {text: float(image.similarity[index]) for index, text in enumerate(self.texts)}
+            elif image.best is not None:
+                row["similarity"] = float(image.similarity[image.best])
+            if image.best is not None and image.probabilities is not None:
+                row["probability"] = float(image.probabilities[image.best])
+            rows.append(row)
+        return rows
+
+    @classmethod
+    def _read_fields(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The scores are columns of the matrices."""
+        similarity = np.array(values["similarity"], np.float64).T  # null becomes NaN
+        shares = np.array(values["probabilities"], np.float64).T
+        images, count = values["images"], len(values["texts"])
+        with_shares = any(share is not None for row in values["probabilities"] for share in row)
+        scores = [
+            ImageScores(image, column, shares[number] if with_shares else None, best, index=index)
+            for number, (image, index, best, column) in enumerate(
+                zip(images, values["indices"], values["best"], similarity.astype(np.float32), strict=True)
+            )
+        ]
+        if any(len(column) != count for column in similarity) or not all(isinstance(image, str) for image in images):
+            raise ValueError("scores of other images or texts")
+        return {**super()._read_fields({**values, "scores": ()}), "scores": tuple(scores)}
 
     def _plain_fields(self) -> dict[str, Any]:
         """What the JSON object has of the fields; numbers have seven significant digits, and NaN is null."""

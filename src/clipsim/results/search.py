@@ -109,6 +109,10 @@ class SearchResult(ModelResult):
             f"errors={len(self.errors)})"
         )
 
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A row a match, the nearest of each query first; `query` is its text or the name of its image."""
+        return [{"query": query.label, **vars(match)} for query in self.queries for match in query.results]
+
 
 @dataclass(frozen=True)
 class DuplicateImage:
@@ -179,7 +183,10 @@ class DuplicatesResult(Result):
         """The files that may go, in order: copies by content of a better image that stays."""
         return tuple(image.image for group in self.groups for image in group.images if image.removable)
 
-    def _plain_fields(self) -> dict[str, Any]:
-        values = plain_fields(self)
-        del values["compared"]
-        return values
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A row an image; the groups are numbered from 1."""
+        return [
+            {"group": number, "same_bytes": group.same_bytes, **image.to_dict()}
+            for number, group in enumerate(self.groups, start=1)
+            for image in group.images
+        ]

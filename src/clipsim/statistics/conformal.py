@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -72,6 +72,24 @@ class TextThreshold:
             "recall": self.recall.to_dict(),
             "false_alarms": None if self.false_alarms is None else self.false_alarms.to_dict(),
         }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TextThreshold:
+        """Read what `to_dict` wrote. Raises TypeError, KeyError or UsageError for anything else."""
+        coverage, words, alarms = values["coverage"], values.get("words"), values["false_alarms"]
+        return cls(
+            values["text"],
+            values["threshold"],
+            Guarantee(**values["promise"]),
+            values["n"],
+            values["k"],
+            coverage["expected"],
+            coverage["p5"],
+            coverage["p95"],
+            Estimate(**values["recall"]),
+            None if alarms is None else Estimate(**alarms),
+            None if words is None else tuple(words),
+        )
 
 
 @dataclass(frozen=True)
