@@ -100,6 +100,14 @@ def test_a_floor_keeps_out_what_is_not_above_it() -> None:
     assert found.rows[0].tolist() == [1, -1, -1, -1, -1]
 
 
+def test_each_query_has_its_own_floor() -> None:
+    """A score that is too low for one query is kept for another."""
+    found = Nearest(2, 2, floor=np.array([0.5, 0.1], np.float32))
+    found.add(np.array([[0.3, 0.3], [0.6, 0.05]], np.float32), 0)
+
+    assert found.rows.tolist() == [[1, -1], [0, -1]]
+
+
 @pytest.mark.parametrize("block", [4, 100])
 def test_excluded_pairs(block: int) -> None:
     """A row that is excluded for one query is found for another; rows count from the block's first."""

@@ -132,9 +132,8 @@ class Dataset:
         parquet = import_parquet()
         path = self._check(name)
         try:
-            values: dict[str, list[Any]] = parquet.read_table(
-                path, columns=list(columns), partitioning=None
-            ).to_pydict()
+            with parquet.ParquetFile(path) as file:  # `read_table` would import pandas where that is installed
+                values: dict[str, list[Any]] = file.read(columns=list(columns)).to_pydict()
         except Exception as error:  # pyarrow raises errors of many families for damaged files
             raise DatasetError(f"{printable(str(path))}: damaged: {printable(str(error), 120)}; {REMEDY}") from error
         rows = self.rows[self._shard_indices[shard]]
@@ -236,7 +235,8 @@ def scan(
     """
 
     def read(index: int) -> tuple[Nearest, int]:
-        nearest_rows = Nearest(len(queries), count)
+        # of the shards that are merged, which are all before this one: an equal score of this one comes behind theirs
+        nearest_rows = Nearest(len(queries), count, floor=nearest.scores[:, -1])
         shard, start = dataset.shards[index], dataset.starts[index]
         vectors = dataset.image_vectors(shard)
         if accept is None:

@@ -197,7 +197,8 @@ class EarlierShard:
         self._images, self._texts = arrays[0], arrays[1] if info.with_captions else None
         metadata = io.BytesIO(folder.read(names[-1]) or b"")
         fields = [field.name for field in dataclass_fields(Row)]
-        for position, values in enumerate(import_parquet().read_table(metadata, columns=fields).to_pylist()):
+        table = import_parquet().ParquetFile(metadata).read(columns=fields)
+        for position, values in enumerate(table.to_pylist()):
             row = Row(**{**values, "image_path": unescape_name(values["image_path"])})
             self._rows.append(row)
             self._positions.setdefault(row.image_path, []).append(position)

@@ -26,14 +26,14 @@ class Nearest:
     """The `count` best rows of each of m queries so far.
 
     `scores` is (m, count) float32 and `rows` (m, count) int64, best first, scores that are equal after rounding in the
-    order of their rows; entries that no row has taken hold -inf and -1. Scores that are not above `floor` are not kept.
-    `wrong` are rows that were left out because they are not unit vectors.
+    order of their rows; entries that no row has taken hold -inf and -1. Scores that are not above `floor`, one for all
+    queries or one for each, are not kept. `wrong` are rows that were left out because they are not unit vectors.
     """
 
-    def __init__(self, queries: int, count: int, floor: float = -np.inf) -> None:
+    def __init__(self, queries: int, count: int, floor: float | NDArray[np.float32] = -np.inf) -> None:
         self.scores = np.full((queries, count), -np.inf, np.float32)
         self.rows = np.full((queries, count), -1, np.int64)
-        self._floor = np.float32(floor)
+        self._floor = np.array(floor, np.float32)
         self.wrong: set[int] = set()
 
     def add(self, scores: NDArray[np.float32], start: int) -> None:
