@@ -11,7 +11,6 @@ from datetime import date, datetime
 from itertools import islice
 
 from clipsim.errors import ImageError, UsageError
-from clipsim.images.decode import read_exif_date
 from clipsim.inputs.sources import FailedSource, Source
 
 _DATE = re.compile(r"(\d{4})(?:[-:/.](\d{1,2})(?:[-:/.](\d{1,2})(?:[T ]+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?)?)?)?")
@@ -64,6 +63,8 @@ def read_date(source: Source) -> datetime | None:
 
     None for what has neither, such as an address without EXIF, and for a year that no date has.
     """
+    from clipsim.images.decode import read_exif_date  # imports Pillow
+
     with suppress(ImageError, UsageError):
         if (text := read_exif_date(source)) is not None:
             return parse_date(text.strip("\0 "))

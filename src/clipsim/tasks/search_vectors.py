@@ -154,7 +154,7 @@ class NearestImages:
             else:
                 threads = min(MAX_SCAN_THREADS, workers or usable_cores())
                 nearest, searched = scan(dataset, self.vectors, count, workers=threads, accept=accept)
-            rows = np.unique(nearest.rows[nearest.rows >= 0]).tolist()
+            rows = sorted(set(nearest.rows[nearest.rows >= 0].tolist()))
             metadata = _read_metadata(dataset, rows, ["image_path", "sha256"] if with_images else ["image_path"])
             if not with_images:
                 break
@@ -204,9 +204,7 @@ class NearestImages:
     def _kept_rows(self, first: int = 0) -> list[int]:
         """The rows from `first` on that are among the nearest, or the own, of a query."""
         own = [match.row for matches in self.own for match in matches]
-        rows = np.unique([*self.nearest.rows.flat, *own])
-        kept: list[int] = rows[rows >= first].tolist()
-        return kept
+        return sorted(row for row in {*self.nearest.rows.ravel().tolist(), *own} if row >= first)
 
     def _forget(self) -> None:
         """Drop the images that are no longer among the nearest of any query."""
