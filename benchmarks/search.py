@@ -35,6 +35,7 @@ START = WATCH + "sys.argv[0] = 'clipsim'; from clipsim.cli import main; main()"
 def run(command: Sequence[str | Path], cache: Path) -> dict[str, Any]:
     """Run clipsim in a fresh process: its seconds on the wall and of all cores, its peak memory, and its streams."""
     env = {**os.environ, "CLIPSIM_CACHE_DIR": str(cache)}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled
     begun = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-c", START, *map(str, command)], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
