@@ -3,6 +3,7 @@
 Reading:
 
 - `layout`: which files a data set has, and `clipsim.json` ↔ `DatasetInfo`
+- `clip_retrieval`: a folder of clip-retrieval's own, as a data set
 - `dataset`: a folder that `clipsim embed` wrote → vectors in place, names and the model's record, compared with
   what was written; the nearest of them, all compared
 - `index`: an index beside a data set, which finds them faster

@@ -59,8 +59,11 @@ class Dataset:
     is the position of its first row among all that a caller named.
 
     Opening raises DatasetError for a folder that `clipsim embed` did not write, and where a file is missing or has
-    another size; every method raises it for a file whose content is not what was written.
+    another size; every method raises it for a file whose content is not what was written. `remedy` says what helps
+    where a vector is not of length 1.
     """
+
+    remedy = REMEDY
 
     def __init__(self, folder: str | Path, digest_file: DigestFile = digest_file, *, first: int = 0) -> None:
         self.folder, self.digest_file, self.first = Path(folder), digest_file, first
@@ -167,7 +170,9 @@ class Dataset:
         for block in self.blocks():
             for row in find_wrong_rows(block.vectors)[:1]:
                 name = printable(self.names(block.shard)[block.offset + row])
-                raise DatasetError(f"{printable(str(self.folder))}: the vector of {name} is not of length 1; {REMEDY}")
+                raise DatasetError(
+                    f"{printable(str(self.folder))}: the vector of {name} is not of length 1; {self.remedy}"
+                )
 
     def _map(self, kind: str, shard: int) -> StoredVectors:
         name = shard_name(kind, shard)

@@ -21,6 +21,7 @@ from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.sources import FailedSource, FileSource, Source
 from clipsim.inputs.urls import as_path
 from clipsim.models.names import join_name
+from clipsim.store.clip_retrieval import ClipRetrievalFolder, is_clip_retrieval
 from clipsim.store.dataset import Accept, Dataset
 from clipsim.store.layout import DatasetInfo, is_dataset, read_dataset_info
 from clipsim.store.vector_table import VectorTable
@@ -73,10 +74,10 @@ class Targets(list[Target]):
 def find_targets(where: object, chosen: NameFilter | None = None, name: str = "where") -> Targets:
     """The data sets and sources that a Python caller named: one image of `make_sources`, or an iterable of these.
 
-    A folder that `clipsim embed` wrote is a data set; other paths are expanded as `inputs.expand` does, and sources
-    whose names `chosen` does not accept are left out, and so are further names of a file. All are numbered from 0,
-    those that are left out and the rows of data sets too. An image without a file name is named "image n" when it is
-    the n-th, counted from 1.
+    A folder that `clipsim embed` or clip-retrieval wrote is a data set; other paths are expanded as `inputs.expand`
+    does, and sources whose names `chosen` does not accept are left out, and so are further names of a file. All are
+    numbered from 0, those that are left out and the rows of data sets too. An image without a file name is named
+    "image n" when it is the n-th, counted from 1.
 
     Raises UsageError for other types, for a mapping and for a table, which it calls `name`; NoInputError where
     nothing is left, DatasetError for a damaged data set.
@@ -90,6 +91,10 @@ def find_targets(where: object, chosen: NameFilter | None = None, name: str = "w
                 if targets.repeats.is_repeated(("folder", identify_name(path) or path)):
                     continue
                 targets.append(Dataset(path, first=index))
+                index += len(targets[-1])
+                continue
+            if is_clip_retrieval(path):
+                targets.append(ClipRetrievalFolder(path, first=index))
                 index += len(targets[-1])
                 continue
             named = list(find_sources([path]))
@@ -133,6 +138,9 @@ def check_models(targets: Iterable[object], embedder: Embedder) -> list[str]:
         dataset.digest_file = embedder.digest_file
         info = dataset.info
         folder = printable(str(dataset.folder))
+        if isinstance(dataset, ClipRetrievalFolder):
+            notices.append(_check_foreign(dataset, embedder))
+            continue
         notices += info.warnings
         if info.digest != embedder.identity:
             model = embedder.facts
@@ -149,6 +157,18 @@ def check_models(targets: Iterable[object], embedder: Embedder) -> list[str]:
         if not info.complete:
             notices.append(f"{folder}: unfinished, {len(dataset.shards):,} of {info.shards:,} shards are there")
     return notices
+
+
+def _check_foreign(dataset: ClipRetrievalFolder, embedder: Embedder) -> str:
+    """The notice of which model a folder is taken to be from. Raises DatasetError for vectors of another length."""
+    folder, facts = printable(str(dataset.folder)), embedder.facts
+    opened = printable(join_name(facts.name, facts.pretrained))
+    if dataset.info.dimensions != facts.embed_dim:
+        raise DatasetError(
+            f"{folder}: its vectors have {dataset.info.dimensions} numbers, and those of {opened} {facts.embed_dim}",
+            hint=("give the ", Setting("model", None), " that made them"),
+        )
+    return f"{folder}: it does not say which model its vectors are from; they are taken for those of {opened}"
 
 
 def _model_name(info: DatasetInfo) -> str:

@@ -15,7 +15,6 @@ from clipsim.errors import Failure
 from clipsim.inputs.expand import identify_name
 from clipsim.store.dataset import Accept, Dataset, scan
 from clipsim.store.index import open_index
-from clipsim.store.layout import REMEDY
 from clipsim.tasks.search_targets import EmbeddedCollection, VectorTarget
 from clipsim.vectors.nearest import Nearest, add_vectors
 from clipsim.vectors.similarity import Vectors, unit_rows
@@ -24,7 +23,7 @@ MAX_SCAN_THREADS = 8
 COMPARED_ROWS = 65_536  # of a collection, at a time
 VECTOR_ROWS = 8192  # of a caller's own, at a time: they are normalised first
 NO_DIRECTION = "a vector that is not finite, or of length zero"
-WRONG_LENGTH = f"its vector in the data set is not of length 1; {REMEDY}"
+WRONG_LENGTH = "its vector in the data set is not of length 1"
 SPARE_ANSWERS = 4  # that are found beyond those asked for, since an image of a query is not among its nearest
 
 
@@ -166,7 +165,7 @@ class NearestImages:
         for row, record in metadata.items():
             self.images[first + row] = record["image_path"], dataset.first + row
         failures = tuple(
-            Failure(record["image_path"], WRONG_LENGTH, dataset.first + row)
+            Failure(record["image_path"], f"{WRONG_LENGTH}; {dataset.remedy}", dataset.first + row)
             for row, record in _read_metadata(dataset, sorted(nearest.wrong), ["image_path"]).items()
         )
         nearest.rows[nearest.rows >= 0] += first
