@@ -53,6 +53,35 @@ def test_false_alarms_are_promised_on_negatives() -> None:
     assert threshold.false_alarms.value == 1 / 24
 
 
+def test_false_alarms_of_any_text_are_promised_for_all_of_them() -> None:
+    """Of those given, at most as many pass for one of the texts as are promised; the result says how many."""
+    texts = ["red", "blue", "green", "olive", "navy"]
+    single = clipsim.threshold(texts, "reds", "others", false_alarms=0.1)
+    joint = clipsim.threshold(texts, "reds", "others", false_alarms_any=0.1)
+    ranked = clipsim.rank("others", texts, thresholds=joint)
+
+    assert joint.any_false_alarms is not None
+    assert joint.any_false_alarms.value <= 0.1
+    assert joint.any_false_alarms.value == np.mean([best is not None for best in ranked.best])
+    assert single.any_false_alarms is not None
+    assert single.any_false_alarms.value > joint.any_false_alarms.value
+    assert joint.to_dict()["thresholds"][0]["promise"] == {"kind": "false_alarms_any", "level": 0.1}
+    assert joint.to_dict()["any_false_alarms"]["low"] is None
+    assert clipsim.threshold(texts, "reds", recall=0.9).to_dict()["any_false_alarms"] is None
+
+
+def test_a_joint_promise_is_not_that_of_a_file_with_other_texts() -> None:
+    """The file says so, and so does the call that adds to it."""
+    assert save_thresholds(clipsim.threshold("red", "reds", "others", false_alarms_any=0.1), "t.json") == []
+    (notice,) = save_thresholds(clipsim.threshold("blue", "others", recall=0.9), "t.json")
+
+    assert "holds for the texts of one call" in notice
+    saved = json.loads(Path("t.json").read_text())
+    assert notice in saved["warnings"]
+    assert saved["any_false_alarms"] is None
+    assert save_thresholds(clipsim.threshold(["red", "blue"], "reds", "others", false_alarms_any=0.1), "t.json") == []
+
+
 def test_rank_says_none_where_no_text_passes(tmp_path: Path) -> None:
     """With the result, its dictionary or its file; the best text is the best of those that pass."""
     found = clipsim.threshold(["red", "crimson"], "reds", recall=0.9)
@@ -163,15 +192,16 @@ def test_broken_pictures_are_left_out() -> None:
             "24 positives are too few to promise 0.99 of recall: it takes 99",
         ),
         (("red", "reds", "others"), {"false_alarms": 0.01}, ClipsimError, "24 negatives are too few"),
-        (("red", "reds"), {}, UsageError, "pass exactly one of recall and"),
+        (("red", "reds"), {}, UsageError, "pass exactly one of recall, false_alarms and false_alarms_any"),
         (
             ("red", "reds"),
             {"recall": 0.9, "false_alarms": 0.1},
             UsageError,
-            "pass exactly one of recall and",
+            "pass exactly one of recall, false_alarms and false_alarms_any",
         ),
         (("red", "reds"), {"recall": 90}, UsageError, "recall=90.0: not between 0 and 1"),
         (("red", "reds"), {"false_alarms": 0.1}, UsageError, "needs negatives"),
+        (("red", "reds"), {"false_alarms_any": 0.1}, UsageError, "needs negatives"),
         (("red", "reds", "reds/00.png"), {"recall": 0.9}, UsageError, "reds/00.png is a positive and a negative"),
         (([], "reds"), {"recall": 0.9}, UsageError, "texts: none given"),
         (("red", []), {"recall": 0.9}, NoInputError, "no positives"),

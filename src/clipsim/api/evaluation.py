@@ -159,6 +159,7 @@ def threshold(
     *,
     recall: float | None = None,
     false_alarms: float | None = None,
+    false_alarms_any: float | None = None,
     templates: Iterable[str] | str = (),
     deduplicate: bool = True,
     progress: ProgressCallback | None = None,
@@ -178,7 +179,8 @@ def threshold(
     """Find the cosine from which on an image counts as showing a text, with a promise about new images.
 
     The promise holds on average, and as long as new images are like those given; the result says how far a single set
-    of this size can miss (split conformal prediction). One of `recall` and `false_alarms` is given.
+    of this size can miss (split conformal prediction). One of `recall`, `false_alarms` and `false_alarms_any`
+    is given.
 
     Parameters
     ----------
@@ -191,7 +193,9 @@ def threshold(
     recall
         The share of new positives that pass, at least; from 0 to 1.
     false_alarms
-        The share of new negatives that pass, at most; from 0 to 1.
+        The share of new negatives that pass, at most, for each text by itself; from 0 to 1.
+    false_alarms_any
+        The share of new negatives that pass, at most, for any of the texts; from 0 to 1.
     templates, deduplicate, progress
         As for `clipsim.rank`.
     model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
@@ -205,7 +209,7 @@ def threshold(
     Raises
     ------
     UsageError
-        There are two promises or none.
+        There is not exactly one promise.
     ClipsimError
         There are fewer images than the promise needs: 9 for a recall of 90 %, 19 for 95 %.
     NoInputError
@@ -223,6 +227,7 @@ def threshold(
             negatives,
             recall=recall,
             false_alarms=false_alarms,
+            false_alarms_any=false_alarms_any,
             templates=templates,
             deduplicate=deduplicate,
             progress=progress,

@@ -40,7 +40,21 @@ def threshold_command(
     ] = None,
     false_alarms: Annotated[
         float | None,
-        option("--false-alarms", "SHARE", OUTPUT, "The share of new negatives that may pass, such as 0.05."),
+        option(
+            "--false-alarms",
+            "SHARE",
+            OUTPUT,
+            "The share of new negatives that may pass for each text by itself, such as 0.05.",
+        ),
+    ] = None,
+    false_alarms_any: Annotated[
+        float | None,
+        option(
+            "--false-alarms-any",
+            "SHARE",
+            OUTPUT,
+            "The share of new negatives that may pass for any of the texts, such as 0.05.",
+        ),
     ] = None,
     save: Annotated[
         str | None,
@@ -74,6 +88,7 @@ def threshold_command(
         templates=template or (),
         recall=recall,
         false_alarms=false_alarms,
+        false_alarms_any=false_alarms_any,
     )
     result = run_task(threshold.run, request, run, run.notices(), run.model)
     if shared.choose_format(output, as_json) == "json":
@@ -85,7 +100,7 @@ def threshold_command(
 
         print_table(*build_thresholds(result, whole_names=not sys.stdout.isatty()))
     if save is not None:
-        threshold.save_thresholds(result, save)
+        run.notices().print(threshold.save_thresholds(result, save))
         if not run.quiet:
             print_message("note", f"thresholds written to {printable(save)}")
     end_with_failures(len(result.errors), len(request.positives) + len(request.negatives) - len(result.errors))

@@ -13,7 +13,7 @@ from clipsim.render.parts import FigureTable, fit_name, heading, remark, title
 from clipsim.results.changes import Change, CompareResult, RankChange, RunChange
 from clipsim.results.evaluation import EvaluationResult, RunResult, ThresholdResult
 from clipsim.statistics.classification import Contradicted
-from clipsim.statistics.conformal import RECALL
+from clipsim.statistics.conformal import FALSE_ALARMS, FALSE_ALARMS_ANY, RECALL
 from clipsim.statistics.estimates import Estimate
 from clipsim.statistics.paired_tests import MCNEMAR, SIGN, Comparison
 from clipsim.statistics.retrieval import SCORES
@@ -389,19 +389,27 @@ def build_thresholds(result: ThresholdResult, *, whole_names: bool = False) -> l
         ]
         for threshold in result.thresholds
     ]
-    level = f"{100 * guarantee.level:g} %"
-    if guarantee.kind == RECALL:
-        promise_text = f"at least {level} of new images that show the text pass"
-        of_what = pluralise(n, "positive")
-    else:
-        promise_text = f"at most {level} of new images that do not show the text pass"
-        of_what = pluralise(n, "negative")
+    texts = len(result.thresholds)
+    level, known = f"{100 * guarantee.level:g} %", "positive" if guarantee.kind == RECALL else "negative"
+    promise_text = {
+        RECALL: f"at least {level} of new images that show the text pass",
+        FALSE_ALARMS: f"at most {level} of new images that do not show the text pass",
+        FALSE_ALARMS_ANY: f"at most {level} of new images that show none of the texts pass for any of them",
+    }[guarantee.kind]
+    whose = "" if texts == 1 else f", for each of {texts:,} texts by itself"
+    if guarantee.kind == FALSE_ALARMS_ANY:
+        whose = f", for {pluralise(texts, 'text')} together"
+    together = ""
+    if texts > 1 and result.any_false_alarms is not None:
+        share = format_estimate("top", result.any_false_alarms)
+        together = f" Of the negatives given, {share} pass for at least one of the texts."
     return [
         title(None, result.model.full_name, result.device, result.precision, pluralise(n, "image")),
         FigureTable(["text", "threshold", "expected to pass", "positives passing", "negatives passing"], rows),
         remark(
-            f"The promise: {promise_text}, on average over all sets of {of_what}, and as long as new images are like "
-            f"these. One set can miss: in brackets beside the expected share, the range in which 9 of 10 sets of {n} "
-            "end up. The shares that pass are of the images given, with their 95 % interval."
+            f"The promise{whose}: {promise_text}, on average over all sets of {pluralise(n, known)}, and as long as "
+            "new images are like these. One set can miss: in brackets beside the expected share, the range in which 9 "
+            f"of 10 sets of {n} end up. The shares that pass are of the images given; that of the {known}s, on which "
+            f"the threshold was chosen, has no interval, and the other its 95 % interval.{together}"
         ),
     ]

@@ -148,12 +148,16 @@ class EvaluationResult(Result):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class ThresholdResult(ModelResult):
-    """The thresholds of several texts, and what they hold for: a model, its precision and engine, and templates."""
+    """The thresholds of several texts, and what they hold for: a model, its precision and engine, and templates.
+
+    `any_false_alarms` is the share of the negatives that pass for at least one text, None without negatives.
+    """
 
     schema: ClassVar[str] = "clipsim.thresholds/1"
 
     templates: tuple[str, ...]
     thresholds: tuple[TextThreshold, ...]
+    any_false_alarms: Estimate | None = None
 
     def __repr__(self) -> str:
         """Short, whatever the number of texts."""

@@ -94,6 +94,7 @@ class MeasuringMethods(SessionBase):
         *,
         recall: float | None = None,
         false_alarms: float | None = None,
+        false_alarms_any: float | None = None,
         templates: Iterable[str] | str = (),
         deduplicate: bool = True,
         progress: ProgressCallback | None = None,
@@ -102,7 +103,7 @@ class MeasuringMethods(SessionBase):
 
         Parameters
         ----------
-        texts, positives, negatives, recall, false_alarms
+        texts, positives, negatives, recall, false_alarms, false_alarms_any
             As for `clipsim.threshold`.
         templates, deduplicate, progress
             As for `rank`.
@@ -123,7 +124,7 @@ class MeasuringMethods(SessionBase):
         matching = list(make_sources(positives, "positives"))
         others = make_sources(negatives, "negatives", first=len(matching))
         request = threshold.ThresholdRequest.check(
-            texts, matching, others, templates, recall, false_alarms, deduplicate=deduplicate
+            texts, matching, others, templates, recall, false_alarms, false_alarms_any, deduplicate=deduplicate
         )
         result = threshold.run(self.embedder, request, report)
         issue_warnings(result.warnings)

@@ -13,14 +13,16 @@ from clipsim.statistics.distributions import beta_quantile
 from clipsim.statistics.estimates import Estimate, estimate_share
 
 PERCENTILES = (0.05, 0.95)
-RECALL, FALSE_ALARMS = "recall", "false_alarms"
+RECALL, FALSE_ALARMS, FALSE_ALARMS_ANY = "recall", "false_alarms", "false_alarms_any"
+CHOSEN = "of the images that the threshold was chosen on"
 
 
 @dataclass(frozen=True)
 class Guarantee:
     """What a threshold promises of new images like those it was chosen on.
 
-    `kind` "recall": at least the share `level` of positives pass; "false_alarms": at most that share of negatives do.
+    `kind` "recall": at least the share `level` of positives pass; "false_alarms": at most that share of negatives do,
+    for each text by itself; "false_alarms_any": at most that share of negatives pass for any of the texts.
     Raises UsageError for a level that is not between 0 and 1.
     """
 
@@ -35,7 +37,7 @@ class Guarantee:
     @property
     def mistakes(self) -> float:
         """The share of cases that may fall on the wrong side."""
-        return self.level if self.kind == FALSE_ALARMS else round(1 - self.level, 12)
+        return round(1 - self.level, 12) if self.kind == RECALL else self.level
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,8 @@ class TextThreshold:
     """A text's threshold: an image passes with at least this cosine.
 
     `expected`, `low` and `high` are the promised share, as it is on average over all sets of `n` images, and its 5th
-    and 95th percentile; `recall` and `false_alarms` are measured on the images given. `words` are what the text stands
-    for, None where it is its own only word.
+    and 95th percentile; `recall` and `false_alarms` are measured on the images given, and have no interval where the
+    threshold was chosen on these. `words` are what the text stands for, None where it is its own only word.
     """
 
     text: str
@@ -137,19 +139,72 @@ def fit_threshold(scores: Sequence[float], mistakes: float, *, from_top: bool = 
 
 
 def find_threshold(
-    text: str, positives: Sequence[float], negatives: Sequence[float] | None, guarantee: Guarantee
+    text: str, positives: Sequence[float], negatives: Sequence[float], guarantee: Guarantee
 ) -> TextThreshold:
-    """The threshold that keeps the guarantee, from cosines with seven significant digits.
+    """The threshold of one text by itself that keeps the guarantee, from cosines with seven significant digits.
 
     Raises ClipsimError for fewer scores than the guarantee needs.
     """
     by_recall = guarantee.kind == RECALL
-    scores = positives if by_recall or negatives is None else negatives
-    fit = fit_threshold(scores, guarantee.mistakes, from_top=not by_recall)
+    fit = _fit(positives if by_recall else negatives, guarantee)
+    threshold = fit.score if by_recall else _next_above(fit.score)
+    return _make_threshold(text, threshold, fit, guarantee, positives, negatives)
+
+
+def find_joint_thresholds(
+    texts: Sequence[str],
+    positives: Sequence[Sequence[float]],
+    negatives: Sequence[Sequence[float]],
+    guarantee: Guarantee,
+) -> list[TextThreshold]:
+    """The thresholds of several texts at which at most a share of new negatives reaches any of them.
+
+    `positives` and `negatives` are the cosines of each text with the images. Each threshold is the mean cosine of its
+    text with the positives plus one margin for all texts: the split conformal threshold of the greatest margin that a
+    negative has. Since the means do not depend on the negatives, the promise is exact, whatever they are.
+
+    Raises ClipsimError for fewer negatives than the guarantee needs.
+    """
+    means = [math.fsum(cosines) / len(cosines) for cosines in positives]
+    margins = [
+        max(cosine - mean for cosine, mean in zip(image, means, strict=True)) for image in zip(*negatives, strict=True)
+    ]
+    fit = _fit(margins, guarantee)
+    return [
+        _make_threshold(text, _next_above(mean + fit.score), fit, guarantee, own_positives, own_negatives)
+        for text, mean, own_positives, own_negatives in zip(texts, means, positives, negatives, strict=True)
+    ]
+
+
+def estimate_any(thresholds: Sequence[TextThreshold], negatives: Sequence[Sequence[float]]) -> Estimate | None:
+    """The share of negatives that reach the threshold of at least one text; None without negatives."""
+    passing = [
+        any(cosine >= own.threshold for cosine, own in zip(image, thresholds, strict=True))
+        for image in zip(*negatives, strict=True)
+    ]
+    return _share(passing, chosen=thresholds[0].guarantee.kind != RECALL)
+
+
+def _fit(scores: Sequence[float], guarantee: Guarantee) -> ConformalThreshold:
+    fit = fit_threshold(scores, guarantee.mistakes, from_top=guarantee.kind != RECALL)
     if fit is None:
         raise ClipsimError(_too_few(len(scores), guarantee))
-    threshold = fit.score if by_recall else _next_above(fit.score)
+    return fit
+
+
+def _make_threshold(
+    text: str,
+    threshold: float,
+    fit: ConformalThreshold,
+    guarantee: Guarantee,
+    positives: Sequence[float],
+    negatives: Sequence[float],
+) -> TextThreshold:
+    by_recall = guarantee.kind == RECALL
     shares = (fit.expected, fit.low, fit.high)  # judged right; a guarantee on false alarms is on those judged wrong
+    recall = _share([score >= threshold for score in positives], chosen=by_recall)
+    if recall is None:
+        raise ValueError("no positives")
     return TextThreshold(
         text,
         threshold,
@@ -157,17 +212,21 @@ def find_threshold(
         fit.n,
         fit.k,
         *(shares if by_recall else (1 - fit.expected, 1 - fit.high, 1 - fit.low)),
-        recall=_share_passing(positives, threshold),
-        false_alarms=_share_passing(negatives, threshold) if negatives else None,
+        recall=recall,
+        false_alarms=_share([score >= threshold for score in negatives], chosen=not by_recall),
     )
 
 
-def _share_passing(scores: Sequence[float], threshold: float) -> Estimate:
-    return estimate_share(sum(score >= threshold for score in scores), len(scores))
+def _share(passing: Sequence[bool], *, chosen: bool) -> Estimate | None:
+    """The share of images that pass; without an interval where the threshold was `chosen` on them; None of none."""
+    if not passing:
+        return None
+    share = estimate_share(sum(passing), len(passing))
+    return Estimate(share.value, None, None, share.n, CHOSEN) if chosen else share
 
 
 def _next_above(score: float) -> float:
-    """The next number with seven significant digits: what has the score itself does not pass.
+    """A number with seven significant digits above a score, at most two of their steps: the score itself fails it.
 
     >>> _next_above(0.2413069)
     0.241307

@@ -29,7 +29,15 @@ from clipsim.inputs.sources import Source
 from clipsim.inputs.texts import check_templates, clean_labels
 from clipsim.options import as_number, check_flag
 from clipsim.results.evaluation import ThresholdResult
-from clipsim.statistics.conformal import FALSE_ALARMS, RECALL, Guarantee, find_threshold
+from clipsim.statistics.conformal import (
+    FALSE_ALARMS,
+    FALSE_ALARMS_ANY,
+    RECALL,
+    Guarantee,
+    estimate_any,
+    find_joint_thresholds,
+    find_threshold,
+)
 from clipsim.tasks.arguments import TextInputs
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model, make_text_vectors, nothing_usable
@@ -39,6 +47,10 @@ from clipsim.vectors.similarity import Vectors, cosine, find_near_equal, unit_ro
 # Images with a higher cosine may be copies. Different images of one thing rarely reach it, unless the model tells
 # them apart badly: of 100 drawn images of a thing each, none of cats, dogs, houses and mazes, 27 of chessboards.
 NEAR_DUPLICATE = 0.98
+JOINED = (
+    "a promise on false alarms for any of several texts holds for the texts of one call; with the other texts of the "
+    "file, more images pass for one of them"
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,7 @@ class ThresholdRequest:
         templates: Iterable[str] | str = (),
         recall: float | None = None,
         false_alarms: float | None = None,
+        false_alarms_any: float | None = None,
         *,
         deduplicate: bool = True,
     ) -> ThresholdRequest:
@@ -78,12 +91,16 @@ class ThresholdRequest:
         given = clean_labels(texts, deduplicate=deduplicate)
         if not given.labels:
             raise UsageError("none given", parameter="texts", hint="give at least one")
-        if (recall is None) == (false_alarms is None):
+        shares = {RECALL: recall, FALSE_ALARMS: false_alarms, FALSE_ALARMS_ANY: false_alarms_any}
+        if len(promised := [(kind, share) for kind, share in shares.items() if share is not None]) != 1:
             raise UsageError(
                 "a threshold keeps one guarantee",
-                hint=("pass exactly one of ", Setting("recall", None), " and ", Setting("false_alarms", None)),
+                hint=(
+                    *("pass exactly one of ", Setting(RECALL, None), ", "),
+                    *(Setting(FALSE_ALARMS, None), " and ", Setting(FALSE_ALARMS_ANY, None)),
+                ),
             )
-        kind, share = (RECALL, recall) if recall is not None else (FALSE_ALARMS, false_alarms)
+        kind, share = promised[0]
         if (level := as_number(share)) is None:
             raise UsageError("not between 0 and 1, such as 0.9", parameter=kind, value=share)
         guarantee, checked_templates = Guarantee(kind, level), check_templates(templates)
@@ -93,7 +110,7 @@ class ThresholdRequest:
         _check_apart(positives, negatives)
         repeats = Repeats()
         positives, negatives = (tuple(repeats.leave_out(sources)) for sources in (positives, negatives))
-        if kind == FALSE_ALARMS and not negatives:
+        if kind != RECALL and not negatives:
             hint = ("give ", Setting("negatives", None))
             raise UsageError("needs negatives", parameter=kind, value=level, hint=hint)
         notices = (*repeats.notices, *given.notices)
@@ -146,7 +163,18 @@ def run(embedder: Embedder, request: ThresholdRequest, progress: ProgressCallbac
             f"model (cosine {NEAR_DUPLICATE} or more); if they are copies, the guarantee is worth no more than "
             + pluralise(len(fitted_on) - copies, "image")
         )
-    positive_cosines, negative_cosines = (cosine(texts.vectors, vectors) for vectors in (positives, negatives))
+    positive_cosines, negative_cosines = (
+        [_rounded(row) for row in cosine(texts.vectors, vectors)] for vectors in (positives, negatives)
+    )
+    if request.guarantee.kind == FALSE_ALARMS_ANY:
+        found = find_joint_thresholds(request.texts, positive_cosines, negative_cosines, request.guarantee)
+    else:
+        found = [
+            find_threshold(text, own_positives, own_negatives, request.guarantee)
+            for text, own_positives, own_negatives in zip(
+                request.texts, positive_cosines, negative_cosines, strict=True
+            )
+        ]
     facts = embedder.facts
     return ThresholdResult(
         model=describe_model(facts),
@@ -154,15 +182,8 @@ def run(embedder: Embedder, request: ThresholdRequest, progress: ProgressCallbac
         precision=facts.precision,
         engine=facts.engine,
         templates=request.templates,
-        thresholds=tuple(
-            replace(
-                find_threshold(
-                    text, _rounded(positive_cosines[row]), _rounded(negative_cosines[row]), request.guarantee
-                ),
-                words=_own_words(request, row),
-            )
-            for row, text in enumerate(request.texts)
-        ),
+        thresholds=tuple(replace(threshold, words=_own_words(request, row)) for row, threshold in enumerate(found)),
+        any_false_alarms=estimate_any(found, negative_cosines),
         errors=errors,
         warnings=(*embedder.notices, *notices),
     )
@@ -184,14 +205,17 @@ def _rounded(cosines: Iterable[np.float32]) -> list[float]:
     return [round_significant(float(value)) for value in cosines]
 
 
-def save_thresholds(result: ThresholdResult, path: str | os.PathLike[str]) -> None:
+def save_thresholds(result: ThresholdResult, path: str | os.PathLike[str]) -> list[str]:
     """Write thresholds to a file, or add them to those that it holds, in place of those of the same texts.
+
+    Returns what the caller should know of the file.
 
     Raises DataError for a file that is something else, holds thresholds of another model, precision or templates, or
     cannot be written.
     """
     target = Path(path)
     value = result.to_dict()
+    notices: list[str] = []
     if os.path.exists(target):  # noqa: PTH110 (a Path raises for names that are hard to reach)
         saved, new = read_thresholds(target), read_thresholds(result)
         if saved.conditions != new.conditions:
@@ -201,8 +225,13 @@ def save_thresholds(result: ThresholdResult, path: str | os.PathLike[str]) -> No
             )
         kept = [dict(entry) for entry in saved.entries if entry["text"] not in new.thresholds]
         value["thresholds"] = [*kept, *value["thresholds"]]
-        value["warnings"] = list(dict.fromkeys([*saved.warnings, *value["warnings"]]))
+        if kept:
+            value["any_false_alarms"] = None
+            if any(entry["promise"]["kind"] == FALSE_ALARMS_ANY for entry in value["thresholds"]):
+                notices.append(JOINED)
+        value["warnings"] = list(dict.fromkeys([*saved.warnings, *value["warnings"], *notices]))
     try:
         write_atomically(target, json.dumps(value, indent=1) + "\n")
     except OSError as error:
         raise DataError(f"{printable(str(target))}: cannot write the thresholds: {error.strerror or error}") from error
+    return notices
