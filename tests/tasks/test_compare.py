@@ -12,7 +12,7 @@ from tasks.conftest import MakeModel
 import clipsim
 from clipsim.errors import DataError, UsageError
 from clipsim.results.changes import RankChange, RunChange
-from clipsim.statistics.paired_tests import exact_mcnemar
+from clipsim.statistics.paired_tests import exact_mcnemar, holm
 
 pytestmark = pytest.mark.usefixtures("encoders", "labelled")
 
@@ -71,6 +71,59 @@ def test_none_is_a_best_text_too() -> None:
     (moved,) = ranked(clipsim.compare(record, lost).changes[0]).best
 
     assert (moved.name, moved.a, moved.b) == (record["images"][0], "blue", "none")
+
+
+def test_only_the_texts_of_both_can_be_the_best() -> None:
+    """A text that one of them lacks changes no image's best text, with thresholds neither."""
+    a = clipsim.rank("data", ["red", "blue", "green", "maroon"])
+    b = clipsim.rank("data", ["blue", "red"])
+    moved = {change.name: (change.a, change.b) for change in ranked(clipsim.compare(a, b).changes[0]).best}
+    assert moved == {}
+
+    record = a.to_dict()
+    green = record["images"].index("data/green/0.png")
+    assert record["best"][green] == 2
+    limits = [2.0, record["similarity"][1][green], 0.1, 0.1]
+    one = record | {"thresholds": limits, "best": [2] * 12}
+    other = b.to_dict()
+    other |= {"best": [None if image == green else index for image, index in enumerate(other["best"])]}
+    (change,) = [
+        change for change in ranked(clipsim.compare(one, other).changes[0]).best if change.name == "data/green/0.png"
+    ]
+    assert (change.a, change.b) == ("blue", "none")
+    with pytest.raises(DataError, match="damaged"):
+        clipsim.compare(one | {"thresholds": [0.1]}, other)
+
+
+def test_several_pairs_of_runs_are_corrected_for_their_number() -> None:
+    """By Holm, metric by metric, as an evaluation does it."""
+    a = clipsim.evaluate("data", template_sets={"one": ["{}"], "two": ["{} thing"]})
+    b = clipsim.evaluate("data", template_sets={"one": ["grey {}"], "two": ["blue {}"]})
+    changes = list(map(evaluated, clipsim.compare(a, b).changes))
+    tested = [change.metrics[0].comparison for change in changes]
+
+    assert all(comparison is not None for comparison in tested)
+    p = [comparison.p for comparison in tested if comparison]
+    assert [comparison.p_holm for comparison in tested if comparison] == holm(p)
+    single = evaluated(clipsim.compare(clipsim.evaluate("data"), clipsim.evaluate("data")).changes[0])
+    assert single.metrics[0].comparison is not None
+    assert single.metrics[0].comparison.p_holm is None
+
+
+def test_scores_of_two_models_are_not_tested(make_model: MakeModel) -> None:
+    """Their scales differ, which a warning says; the values are there."""
+    Path("t.csv").write_text("image,caption\ndata/red/0.png,red\ndata/green/0.png,green\n")
+    a = clipsim.evaluate("t.csv", task="pairs")
+    b = clipsim.evaluate("t.csv", task="pairs", models=make_model("dim", dim=True))
+    result = clipsim.compare(a, b)
+
+    assert all(metric.comparison is None for metric in evaluated(result.changes[0]).metrics)
+    assert all(metric.a is not None and metric.b is not None for metric in evaluated(result.changes[0]).metrics)
+    assert any("different scales, and are not tested" in warning for warning in result.warnings)
+    words = clipsim.evaluate("t.csv", task="pairs", templates="a {}")
+    same = clipsim.compare(a, words)
+    assert [metric.comparison is not None for metric in evaluated(same.changes[0]).metrics] == [True, True, True]
+    assert not any("scales" in warning for warning in same.warnings)
 
 
 def test_evaluations_are_tested_image_by_image(make_model: MakeModel) -> None:

@@ -47,7 +47,7 @@ class LoadedEvaluation:
 class LoadedRanking:
     """An earlier result of `rank`; `similarity` is (texts, images), `best` the text of each image or None.
 
-    `words` is what each text stands for.
+    `words` is what each text stands for; `thresholds` the cosine that each text must reach, where there are any.
     """
 
     model: str
@@ -58,6 +58,7 @@ class LoadedRanking:
     best: tuple[str | None, ...]
     warnings: tuple[str, ...] = ()
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    thresholds: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,11 @@ def _ranking(value: Any) -> LoadedRanking:
         raise ValueError("scores of other images or texts")
     model, templates = _model_name(value["model"]), _texts(value["templates"])
     words = dict(zip(texts, map(_texts, value.get("words") or [[text] for text in texts]), strict=True))
-    return LoadedRanking(model, templates, texts, images, similarity, best, _warnings(value), words)
+    thresholds = value.get("thresholds")
+    if thresholds is not None and len(thresholds) != len(texts):
+        raise ValueError("thresholds of other texts")
+    limits = None if thresholds is None else tuple(map(_number, thresholds))
+    return LoadedRanking(model, templates, texts, images, similarity, best, _warnings(value), words, limits)
 
 
 def _thresholds(value: Any) -> LoadedThresholds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +11,17 @@ from numpy.typing import NDArray
 from clipsim.errors import DataError, round_significant
 from clipsim.results.changes import Change, CompareResult, MetricChange, RankChange, RunChange
 from clipsim.results.loaded import LoadedEvaluation, LoadedRanking, LoadedRun
-from clipsim.statistics.paired_tests import PairedRun, comparable_metrics, compare_runs, per_image_values
+from clipsim.statistics.paired_tests import (
+    Comparison,
+    PairedRun,
+    comparable_metrics,
+    compare_runs,
+    correct_for_number,
+    per_image_values,
+)
 from clipsim.tasks.evaluate_request import check_seed
 from clipsim.tasks.saved_files import Result, read_result
+from clipsim.vectors.similarity import best_passing_text, best_text
 
 NONE = "none"  # what an image is taken for whose texts all miss their thresholds
 
@@ -38,19 +47,25 @@ def run(a: Result, b: Result, *, seed: int = 0) -> CompareResult:
         )
     if isinstance(first, LoadedEvaluation) and isinstance(second, LoadedEvaluation):
         changes = compare_evaluations(first, second)
+        models_a, models_b = ({run.name: run.model for run in result.runs} for result in (first, second))
+        if first.task == "pairs" and any(models_a[change.a] != models_b[change.b] for change in changes):
+            warnings.append("the models differ: their cosines have different scales, and are not tested")
         return CompareResult(kind=first.task, a=name_a, b=name_b, changes=changes, warnings=tuple(warnings))
     raise DataError(f"{name_a} and {name_b} are of different kinds: one of 'clipsim rank', one of 'clipsim evaluate'")
 
 
 def compare_rankings(a: LoadedRanking, b: LoadedRanking) -> RankChange:
-    """Match images and texts by name, and compare what both have. Raises DataError where that is nothing."""
+    """Match images and texts by name, and compare what both have. Raises DataError where that is nothing.
+
+    The best text of an image is that among the texts of both.
+    """
     images, texts = _shared(_usable(a), _usable(b)), _shared(a.texts, b.texts)
     if not images or not texts:
         raise DataError(f"the two rankings have no {'text' if images else 'image'} in common")
     first, second = (_part(ranking, texts, images) for ranking in (a, b))
     distance = np.abs(first - second)
-    best_a, best_b = (dict(zip(ranking.images, ranking.best, strict=True)) for ranking in (a, b))
-    changed = [image for image in images if best_a[image] != best_b[image]]
+    best_a, best_b = _best_of(a, texts, images, first), _best_of(b, texts, images, second)
+    bests = zip(images, best_a, best_b, strict=True)
     return RankChange(
         a.model,
         b.model,
@@ -60,8 +75,25 @@ def compare_rankings(a: LoadedRanking, b: LoadedRanking) -> RankChange:
         {"images": _missing(_usable(b), _usable(a)), "texts": _missing(b.texts, a.texts)},
         round_significant(float(distance.max())),
         round_significant(float(distance.mean())),
-        tuple(Change(image, best_a[image] or NONE, best_b[image] or NONE) for image in changed),
+        tuple(Change(image, own_a or NONE, own_b or NONE) for image, own_a, own_b in bests if own_a != own_b),
     )
+
+
+def _best_of(
+    ranking: LoadedRanking, texts: Sequence[str], images: Sequence[str], similarity: NDArray[np.float64]
+) -> list[str | None]:
+    """The best text of each image among some of a ranking's, None where none passes; their cosines are `similarity`."""
+    recorded = dict(zip(ranking.images, ranking.best, strict=True))
+    if ranking.thresholds is None:
+        others: list[int | None] = [*best_text(similarity).tolist()]
+    else:
+        limits = dict(zip(ranking.texts, ranking.thresholds, strict=True))
+        others = best_passing_text(similarity, [limits[text] for text in texts])
+    kept = {None, *texts}
+    return [
+        recorded[image] if recorded[image] in kept else None if other is None else texts[other]
+        for image, other in zip(images, others, strict=True)
+    ]
 
 
 def compare_evaluations(a: LoadedEvaluation, b: LoadedEvaluation) -> tuple[RunChange, ...]:
@@ -80,7 +112,28 @@ def compare_evaluations(a: LoadedEvaluation, b: LoadedEvaluation) -> tuple[RunCh
         pairs = [(a.runs[0], b.runs[0])]
     if not pairs:
         raise DataError("the two results have no model in common, and more than one each: evaluate one model at a time")
-    return tuple(_compare_runs(a.images, first, second) for first, second in pairs)
+    return _correct([_compare_runs(a.images, first, second) for first, second in pairs])
+
+
+def _correct(changes: Sequence[RunChange]) -> tuple[RunChange, ...]:
+    """The changes with p-values that are corrected for the number of pairs of runs, metric by metric."""
+    corrected: dict[tuple[int, str], Comparison] = {}
+    for metric in {metric.metric for change in changes for metric in change.metrics}:
+        tested = [
+            (number, own.comparison)
+            for number, change in enumerate(changes)
+            for own in change.metrics
+            if own.metric == metric and own.comparison is not None
+        ]
+        comparisons = correct_for_number([comparison for _, comparison in tested])
+        corrected |= {(number, metric): own for (number, _), own in zip(tested, comparisons, strict=True)}
+    return tuple(
+        replace(
+            change,
+            metrics=tuple(replace(own, comparison=corrected.get((number, own.metric))) for own in change.metrics),
+        )
+        for number, change in enumerate(changes)
+    )
 
 
 def _compare_runs(images: tuple[str, ...], a: LoadedRun, b: LoadedRun) -> RunChange:

@@ -98,7 +98,7 @@ def probabilities(
     return share
 
 
-def best_text(similarity: Vectors) -> NDArray[np.intp]:
+def best_text(similarity: NDArray[np.floating]) -> NDArray[np.intp]:
     """(m, n) cosines → (n,) index of each image's best text; the first of equals.
 
     >>> best_text(np.array([[0.1, 0.4], [0.3, 0.4]], np.float32)).tolist()
@@ -108,7 +108,7 @@ def best_text(similarity: Vectors) -> NDArray[np.intp]:
     return best
 
 
-def best_passing_text(similarity: Vectors, thresholds: Sequence[float]) -> list[int | None]:
+def best_passing_text(similarity: NDArray[np.floating], thresholds: Sequence[float]) -> list[int | None]:
     """(m, n) cosines and m thresholds → the index of each image's best text that reaches its own, or None.
 
     Judged by the seven significant digits that results show.
