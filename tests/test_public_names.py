@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import pickle
 import re
+import shutil
 import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
+import client_script
 import numpy as np
 import pytest
 from conftest import Machine
@@ -303,6 +305,38 @@ def test_a_failure_is_a_value_of_its_own(results: dict[str, Any]) -> None:
         results[name].to_dict()["errors"][0]["path"] = "another"
         assert isinstance(failure, Failure)
         assert Path(failure.image).name == "broken.png", name
+
+
+def test_a_client_has_types(tmp_path: Path) -> None:
+    """A program that uses all of the API is without errors to a strict type checker, where clipsim is installed."""
+    from mypy import api
+
+    script = shutil.copy(Path(client_script.__file__), tmp_path / "client.py")
+    (tmp_path / "mypy.ini").write_text("[mypy]\nstrict = true\n", encoding="utf-8")
+    cache = Path(__file__).parents[1] / ".mypy_cache" / "client"
+    options = ["--config-file", str(tmp_path / "mypy.ini"), "--cache-dir", str(cache)]
+    printed, errors, status = api.run([*options, "--python-executable", sys.executable, str(script)])
+    assert (printed, errors, status) == ("Success: no issues found in 1 source file\n", "", 0)
+
+    (tmp_path / "client.py").write_text("import clipsim\nclipsim.rank('a.png', 3)\nclipsim.rank.nothing\n")
+    printed, _, status = api.run([*options, str(script)])
+    assert status == 1
+    assert "[arg-type]" in printed
+    assert "[attr-defined]" in printed
+
+
+def test_a_client_runs(machine: Machine, tmp_path: Path) -> None:
+    """The same program."""
+    pytest.importorskip("pyarrow")
+    pytest.importorskip("pandas")
+    for label in ("red", "blue"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(10):
+            Image.new("RGB", (40 + number, 24), label).save(tmp_path / "photos" / label / f"{number}.png")
+
+    numbers = client_script.main(tmp_path / "photos", tmp_path / "vectors")
+
+    assert numbers[:8] == [20, 20, 3, 3, 20, 20, 20, 20]
 
 
 def test_preprocessing_pickles(tmp_path: Path) -> None:

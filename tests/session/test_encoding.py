@@ -43,6 +43,15 @@ def test_images_become_unit_vectors_in_order(session: clipsim.Session, paths: li
     assert (clipsim.encode_images(paths, **OPTIONS) == vectors).all()
 
 
+def test_vectors_are_those_that_embed_writes(session: clipsim.Session, colours: Path, tmp_path: Path) -> None:
+    """In the same order."""
+    pytest.importorskip("pyarrow")
+    session.embed(colours, tmp_path / "vectors", dtype="fp32")
+
+    written = np.load(tmp_path / "vectors" / "img_emb" / "img_emb_0000.npy")
+    assert np.abs(session.encode_images(colours) - written).max() < 1e-6
+
+
 def test_the_cosines_are_those_of_rank(session: clipsim.Session, paths: list[str]) -> None:
     """With templates, too."""
     for templates in ((), ("a {} thing", "all {}")):
