@@ -73,7 +73,7 @@ def test_options_that_go_together(options: dict[str, str]) -> None:
     assert (
         made
         == {"model": "a model", "weights": "weights.pt", "device": "auto", "precision": None}
-        | {"preprocess": None}
+        | {"preprocess": None, "weights_key": None, "adapter": None}
         | options
     )
 

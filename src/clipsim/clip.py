@@ -32,7 +32,7 @@ from clipsim.inputs.texts import MAX_QUOTED
 from clipsim.models.catalogue import OPENAI_NAMES, list_models
 from clipsim.models.files import explain_model, find_files
 from clipsim.models.settings import choose_model
-from clipsim.options import check_path
+from clipsim.options import ModelOptions, check_path
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -119,7 +119,7 @@ def load(
         device = "cuda" if torch.cuda.is_available() else "cpu"
     target = choose_device(f"cuda:{device}" if isinstance(device, int) else str(device))
     _, dtype = choose_precision(None, target)
-    spec, _ = choose_model(check_path("name", name))
+    spec, _ = choose_model(ModelOptions(check_path("name", name)))
     files = find_files(spec, download_root)
     if jit and files.tokenizer is not None:
         raise ModelError(

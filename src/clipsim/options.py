@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Literal
 
@@ -34,6 +34,10 @@ class ModelOptions:
         A name, folder or checkpoint file; None for the user's default model.
     weights
         The file of an OpenCLIP state dict for the architecture in `model`.
+    weights_key
+        The state dict to read in a checkpoint that holds several; None for the usual one.
+    adapter
+        The folder of a LoRA adapter that is merged into the weights; None for no adapter.
     device
         "auto", "cpu", "cuda", "cuda:N" or "mps".
     precision
@@ -51,6 +55,8 @@ class ModelOptions:
 
     model: str | None = None
     weights: str | None = None
+    weights_key: str | None = None
+    adapter: str | None = None
     device: str = "auto"
     precision: str | None = None
     engine: str = "auto"
@@ -58,12 +64,13 @@ class ModelOptions:
 
     def __post_init__(self) -> None:
         """Check the names and their combination."""
-        for name in ("model", "weights", "device", "precision", "engine", "preprocess"):
-            value = getattr(self, name)
-            if not (
-                isinstance(value, str) or (value is None and name in ("model", "weights", "precision", "preprocess"))
-            ):
+        for field in fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if not (isinstance(value, str) or (value is None and field.default is None)):
                 raise UsageError("not a string", parameter=name, value=value)
+        for name in ("weights_key", "adapter"):
+            if getattr(self, name) == "":
+                raise UsageError("empty", parameter=name, value="")
         check_device(self.device)
         if self.precision is not None:
             check_precision(self.precision)
@@ -124,6 +131,8 @@ class RunOptions:
 def make_options(
     model: str | os.PathLike[str] | None,
     weights: str | os.PathLike[str] | None,
+    weights_key: str | None,
+    adapter: str | os.PathLike[str] | None,
     device: str,
     precision: str | None,
     engine: str,
@@ -139,6 +148,8 @@ def make_options(
     return ModelOptions(
         os.fspath(model) if isinstance(model, os.PathLike) else model,
         os.fspath(weights) if isinstance(weights, os.PathLike) else weights,
+        weights_key,
+        None if adapter is None else check_path("adapter", adapter),
         str(device),  # a torch.device too
         precision,
         engine,

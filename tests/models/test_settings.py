@@ -12,6 +12,7 @@ from clipsim.errors import SettingsError, UnknownModelError, UsageError
 from clipsim.models.catalogue import BUNDLED
 from clipsim.models.names import find_model
 from clipsim.models.settings import cache_folder, choose_model, default_model, save_default, settings_path, state_folder
+from clipsim.options import ModelOptions
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("home")
 def test_the_default_is_the_bundled_model_which_was_not_chosen() -> None:
     """A fresh installation has a model, and knows that the user did not choose it."""
     assert default_model() == (BUNDLED, False)
-    assert choose_model(None) == (find_model(BUNDLED), False)
+    assert choose_model(ModelOptions()) == (find_model(BUNDLED), False)
 
 
 def test_the_environment_goes_before_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,8 +29,8 @@ def test_the_environment_goes_before_the_settings(monkeypatch: pytest.MonkeyPatc
     assert default_model() == ("RN101/openai", True)
     monkeypatch.setenv("CLIPSIM_MODEL", "ViT-B/16")
     assert default_model() == ("ViT-B/16", True)
-    assert choose_model(None) == (find_model("ViT-B/16"), True)
-    assert choose_model("RN50") == (find_model("RN50"), True)
+    assert choose_model(ModelOptions()) == (find_model("ViT-B/16"), True)
+    assert choose_model(ModelOptions("RN50")) == (find_model("RN50"), True)
     monkeypatch.setenv("CLIPSIM_MODEL", "")
     assert default_model() == ("RN101/openai", True)
 
@@ -44,9 +45,9 @@ def test_an_unknown_default_says_where_its_name_comes_from(home: Path, monkeypat
     """The user has not typed the name in this command: the message names the variable, or the settings file."""
     monkeypatch.setenv("CLIPSIM_MODEL", "nope")
     with pytest.raises(UnknownModelError, match=r"'nope' \(the name comes from CLIPSIM_MODEL\); "):
-        choose_model(None)
+        choose_model(ModelOptions())
     with pytest.raises(UnknownModelError) as caught:
-        choose_model("nope")
+        choose_model(ModelOptions("nope"))
     assert "comes from" not in str(caught.value)
 
     Path("own").mkdir()
@@ -54,7 +55,7 @@ def test_an_unknown_default_says_where_its_name_comes_from(home: Path, monkeypat
     Path("own").rmdir()
     monkeypatch.delenv("CLIPSIM_MODEL")
     with pytest.raises(UnknownModelError, match=r"own.*comes from 'clipsim models use', .*settings\.json\)"):
-        choose_model(None)
+        choose_model(ModelOptions())
 
 
 def test_weights_need_the_name_of_an_architecture(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,9 +64,9 @@ def test_weights_need_the_name_of_an_architecture(home: Path, monkeypatch: pytes
     weights = home / "own.pt"
     weights.write_bytes(b"")
     with pytest.raises(UsageError, match=r"weights='.*own\.pt': needs an architecture; give model='ARCHITECTURE'"):
-        choose_model(None, str(weights))
+        choose_model(ModelOptions(weights=str(weights)))
     spec = find_model("ViT-B-32", str(weights))
-    assert choose_model("ViT-B-32", str(weights)) == (spec, True)
+    assert choose_model(ModelOptions("ViT-B-32", str(weights))) == (spec, True)
 
 
 @pytest.mark.parametrize(

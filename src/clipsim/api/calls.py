@@ -22,6 +22,8 @@ def open(
     model: str | os.PathLike[str] | None = None,
     *,
     weights: str | os.PathLike[str] | None = None,
+    weights_key: str | None = None,
+    adapter: str | os.PathLike[str] | None = None,
     device: str = "auto",
     precision: str | None = None,
     engine: str = "auto",
@@ -44,6 +46,10 @@ def open(
         What `clipsim rank --model` accepts; None for the default model.
     weights
         A state dict for the architecture in `model`.
+    weights_key
+        The state dict to read in a checkpoint that holds several, such as "state_dict_ema"; None for the usual one.
+    adapter
+        The folder of a LoRA adapter (`peft`'s layout), which is merged into the weights.
     device
         "auto", "cpu", "cuda", "cuda:1" and so on, or "mps".
     precision
@@ -82,9 +88,8 @@ def open(
     DeviceError
         The device cannot be used; raised when the model is loaded.
     """
-    options = make_options(
-        model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
-    )
+    run = batch_size, workers, exact, truncate, on_error, cache
+    options = make_options(model, weights, weights_key, adapter, device, precision, engine, preprocess, *run)
     session = Session(*options)
     issue_warnings(session.notices)
     return session
@@ -121,6 +126,8 @@ def rank(
     progress: ProgressCallback | None = None,
     model: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,
+    weights_key: str | None = None,
+    adapter: str | os.PathLike[str] | None = None,
     device: str = "auto",
     precision: str | None = None,
     engine: str = "auto",
@@ -138,7 +145,9 @@ def rank(
     ----------
     images, texts, templates, sort_by, thresholds, deduplicate, progress
         As for `Session.rank`.
-    model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+    model, weights, weights_key, adapter, device, precision, engine, preprocess
+        As for `clipsim.open`.
+    batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`.
 
     Returns
@@ -158,9 +167,8 @@ def rank(
     >>> rank(image, ["maze", "cat"], model="clipsim-mini").similarity.shape
     (2, 1)
     """
-    options = make_options(
-        model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
-    )
+    run = batch_size, workers, exact, truncate, on_error, cache
+    options = make_options(model, weights, weights_key, adapter, device, precision, engine, preprocess, *run)
     with OneCall(*options) as session:
         return session.rank(
             images,
@@ -197,6 +205,8 @@ def search(
     progress: ProgressCallback | None = None,
     model: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,
+    weights_key: str | None = None,
+    adapter: str | os.PathLike[str] | None = None,
     device: str = "auto",
     precision: str | None = None,
     engine: str = "auto",
@@ -216,7 +226,9 @@ def search(
         As for `Session.search`.
     thresholds, deduplicate, include, exclude, after, before, unique, progress
         As for `Session.search`.
-    model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+    model, weights, weights_key, adapter, device, precision, engine, preprocess
+        As for `clipsim.open`.
+    batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`.
 
     Returns
@@ -229,9 +241,8 @@ def search(
     ClipsimError
         As `Session.search` and `clipsim.open` do.
     """
-    options = make_options(
-        model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
-    )
+    run = batch_size, workers, exact, truncate, on_error, cache
+    options = make_options(model, weights, weights_key, adapter, device, precision, engine, preprocess, *run)
     with OneCall(*options) as session:
         return session.search(
             where,
@@ -266,6 +277,8 @@ def duplicates(
     progress: ProgressCallback | None = None,
     model: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,
+    weights_key: str | None = None,
+    adapter: str | os.PathLike[str] | None = None,
     device: str = "auto",
     precision: str | None = None,
     engine: str = "auto",
@@ -283,7 +296,9 @@ def duplicates(
     ----------
     where, min_similarity, pixels, exact_files, progress
         As for `Session.duplicates`; with `exact_files` no model is opened.
-    model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+    model, weights, weights_key, adapter, device, precision, engine, preprocess
+        As for `clipsim.open`.
+    batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`.
 
     Returns
@@ -296,9 +311,8 @@ def duplicates(
     ClipsimError
         As `Session.duplicates` and `clipsim.open` do.
     """
-    options = make_options(
-        model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
-    )
+    run = batch_size, workers, exact, truncate, on_error, cache
+    options = make_options(model, weights, weights_key, adapter, device, precision, engine, preprocess, *run)
     with OneCall(*options) as session:
         return session.duplicates(
             where, min_similarity=min_similarity, pixels=pixels, exact_files=exact_files, progress=progress
@@ -317,6 +331,8 @@ def overview(
     progress: ProgressCallback | None = None,
     model: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,
+    weights_key: str | None = None,
+    adapter: str | os.PathLike[str] | None = None,
     device: str = "auto",
     precision: str | None = None,
     engine: str = "auto",
@@ -334,7 +350,9 @@ def overview(
     ----------
     where, groups, texts, templates, seed, include, exclude, progress
         As for `Session.overview`.
-    model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+    model, weights, weights_key, adapter, device, precision, engine, preprocess
+        As for `clipsim.open`.
+    batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`.
 
     Returns
@@ -347,9 +365,8 @@ def overview(
     ClipsimError
         As `Session.overview` and `clipsim.open` do.
     """
-    options = make_options(
-        model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
-    )
+    run = batch_size, workers, exact, truncate, on_error, cache
+    options = make_options(model, weights, weights_key, adapter, device, precision, engine, preprocess, *run)
     with OneCall(*options) as session:
         return session.overview(
             where,
@@ -383,6 +400,8 @@ def embed(
     progress: ProgressCallback | None = None,
     model: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,
+    weights_key: str | None = None,
+    adapter: str | os.PathLike[str] | None = None,
     device: str = "auto",
     precision: str | None = None,
     engine: str = "auto",
@@ -401,7 +420,9 @@ def embed(
     images, output, captions, image_column, caption_column, dtype, vectors, shard_size, include, exclude, overwrite,
     runner, ray_address, actors, verify, progress
         As for `Session.embed`.
-    model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+    model, weights, weights_key, adapter, device, precision, engine, preprocess
+        As for `clipsim.open`.
+    batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`.
 
     Returns
@@ -414,9 +435,8 @@ def embed(
     ClipsimError
         As `Session.embed` and `clipsim.open` do.
     """
-    options = make_options(
-        model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
-    )
+    run = batch_size, workers, exact, truncate, on_error, cache
+    options = make_options(model, weights, weights_key, adapter, device, precision, engine, preprocess, *run)
     with OneCall(*options) as session:
         return session.embed(
             images,

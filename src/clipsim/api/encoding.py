@@ -21,6 +21,8 @@ def encode_images(
     progress: ProgressCallback | None = None,
     model: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,
+    weights_key: str | None = None,
+    adapter: str | os.PathLike[str] | None = None,
     device: str = "auto",
     precision: str | None = None,
     engine: str = "auto",
@@ -38,7 +40,9 @@ def encode_images(
     ----------
     images, progress
         As for `Session.encode_images`.
-    model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+    model, weights, weights_key, adapter, device, precision, engine, preprocess
+        As for `clipsim.open`.
+    batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`; an image that cannot be used raises ImageError, or with "nan" its row is NaN.
 
     Returns
@@ -57,9 +61,8 @@ def encode_images(
     >>> encode_images(Image.new("RGB", (64, 48), "white"), model="clipsim-mini").shape
     (1, 128)
     """
-    options = make_options(
-        model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
-    )
+    run = batch_size, workers, exact, truncate, on_error, cache
+    options = make_options(model, weights, weights_key, adapter, device, precision, engine, preprocess, *run)
     with OneCall(*options) as session:
         return session.encode_images(images, on_error=on_error, progress=progress)
 
@@ -71,6 +74,8 @@ def encode_texts(
     progress: ProgressCallback | None = None,
     model: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,
+    weights_key: str | None = None,
+    adapter: str | os.PathLike[str] | None = None,
     device: str = "auto",
     precision: str | None = None,
     engine: str = "auto",
@@ -88,7 +93,9 @@ def encode_texts(
     ----------
     texts, templates, progress
         As for `Session.encode_texts`.
-    model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+    model, weights, weights_key, adapter, device, precision, engine, preprocess
+        As for `clipsim.open`.
+    batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`.
 
     Returns
@@ -101,9 +108,8 @@ def encode_texts(
     ClipsimError
         As `Session.encode_texts` and `clipsim.open` do.
     """
-    options = make_options(
-        model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
-    )
+    run = batch_size, workers, exact, truncate, on_error, cache
+    options = make_options(model, weights, weights_key, adapter, device, precision, engine, preprocess, *run)
     with OneCall(*options) as session:
         return session.encode_texts(texts, templates=templates, progress=progress)
 
@@ -116,6 +122,8 @@ def score_pairs(
     progress: ProgressCallback | None = None,
     model: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,
+    weights_key: str | None = None,
+    adapter: str | os.PathLike[str] | None = None,
     device: str = "auto",
     precision: str | None = None,
     engine: str = "auto",
@@ -133,7 +141,9 @@ def score_pairs(
     ----------
     images, texts, templates, progress
         As for `Session.score_pairs`.
-    model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+    model, weights, weights_key, adapter, device, precision, engine, preprocess
+        As for `clipsim.open`.
+    batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open` and `encode_images`.
 
     Returns
@@ -146,8 +156,7 @@ def score_pairs(
     ClipsimError
         As `Session.score_pairs` and `clipsim.open` do.
     """
-    options = make_options(
-        model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
-    )
+    run = batch_size, workers, exact, truncate, on_error, cache
+    options = make_options(model, weights, weights_key, adapter, device, precision, engine, preprocess, *run)
     with OneCall(*options) as session:
         return session.score_pairs(images, texts, templates=templates, on_error=on_error, progress=progress)

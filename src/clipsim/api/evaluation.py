@@ -44,6 +44,8 @@ def evaluate(
     exclude: Iterable[str] | str = (),
     progress: ProgressCallback | None = None,
     weights: str | os.PathLike[str] | None = None,
+    weights_key: str | None = None,
+    adapter: str | os.PathLike[str] | None = None,
     device: str = "auto",
     precision: str | None = None,
     engine: str = "auto",
@@ -95,7 +97,9 @@ def evaluate(
         Patterns of the names of the images that are measured, and of those that are not. The labels stay all.
     progress
         Called with a `clipsim.Progress` as the work goes on.
-    weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+    weights, weights_key, adapter, device, precision, engine, preprocess
+        As for `clipsim.open`.
+    batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`.
 
     Returns
@@ -140,11 +144,15 @@ def evaluate(
     )
     one = models is None or isinstance(models, str | os.PathLike)
     names: list[Any] = [models] if one else list(as_list(models, "models"))
-    check_models(names, weights)
+    check_models(names, weights, weights_key, adapter)
     run = batch_size, workers, exact, truncate, on_error, cache
     with ExitStack() as stack:
         embedders = [
-            stack.enter_context(Embedder(*make_options(name, weights, device, precision, engine, preprocess, *run)))
+            stack.enter_context(
+                Embedder(
+                    *make_options(name, weights, weights_key, adapter, device, precision, engine, preprocess, *run)
+                )
+            )
             for name in names
         ]
         result = evaluate.run(embedders, request, report)
@@ -165,6 +173,8 @@ def threshold(
     progress: ProgressCallback | None = None,
     model: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,
+    weights_key: str | None = None,
+    adapter: str | os.PathLike[str] | None = None,
     device: str = "auto",
     precision: str | None = None,
     engine: str = "auto",
@@ -198,7 +208,9 @@ def threshold(
         The share of new negatives that pass, at most, for any of the texts; from 0 to 1.
     templates, deduplicate, progress
         As for `clipsim.rank`.
-    model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
+    model, weights, weights_key, adapter, device, precision, engine, preprocess
+        As for `clipsim.open`.
+    batch_size, workers, exact, truncate, on_error, cache
         As for `clipsim.open`.
 
     Returns
@@ -217,9 +229,8 @@ def threshold(
     ModelError, DeviceError
         The model cannot be used, as for `clipsim.open`.
     """
-    options = make_options(
-        model, weights, device, precision, engine, preprocess, batch_size, workers, exact, truncate, on_error, cache
-    )
+    run = batch_size, workers, exact, truncate, on_error, cache
+    options = make_options(model, weights, weights_key, adapter, device, precision, engine, preprocess, *run)
     with OneCall(*options) as session:
         return session.threshold(
             texts,

@@ -121,7 +121,7 @@ def evaluate_command(
     from clipsim.tasks import evaluate
     from clipsim.tasks.evaluate_request import EvaluationRequest, check_models
 
-    check_models(names, run.weights)
+    check_models(names, run.weights, run.weights_key, run.adapter)
     request = EvaluationRequest.check(
         data,
         task=task,

@@ -15,7 +15,9 @@ from clipsim.cli.signals import clean_up_at_signal
 from clipsim.engines.onnx.exports import UNFINISHED, Export, exports_folder, find_export, list_exports
 from clipsim.errors import ClipsimError, ModelError, install_command, printable
 from clipsim.models.files import ModelFiles, explain_model, find_files
-from clipsim.models.names import ModelSpec, find_model
+from clipsim.models.names import ModelSpec
+from clipsim.models.settings import choose_model
+from clipsim.options import ModelOptions
 
 NEEDED = ("onnx", "onnxruntime", "tokenizers")
 
@@ -23,6 +25,8 @@ NEEDED = ("onnx", "onnxruntime", "tokenizers")
 def export_command(
     name: shared.ModelName,
     weights: shared.Weights = None,
+    weights_key: shared.WeightsKey = None,
+    adapter: shared.AdapterFolder = None,
     int8: Annotated[bool, flag("--int8", None, "Quantise to 8 bits: faster and smaller, and other numbers.")] = False,
     remove: Annotated[bool, flag("--remove", None, "Remove the export instead.")] = False,
 ) -> None:
@@ -30,7 +34,7 @@ def export_command(
 
     Example: `clipsim models export ViT-B-32/openai`
     """
-    spec = find_model(name, weights)
+    spec, _ = choose_model(ModelOptions(name, weights, weights_key=weights_key, adapter=adapter))
     engine = "onnx-int8" if int8 else "onnx"
     if remove:
         _remove([export for export in list_exports() if export.engine == engine and export.is_of(spec)])

@@ -22,7 +22,8 @@ from clipsim.models.catalogue import BUNDLED, ModelInfo, find_model_info, list_m
 from clipsim.models.configs import find_settings
 from clipsim.models.files import explain_model, find_files, find_weights, read_weights_config
 from clipsim.models.names import ModelSpec, find_model
-from clipsim.models.settings import default_model, save_default
+from clipsim.models.settings import choose_model, default_model, save_default
+from clipsim.options import ModelOptions
 from clipsim.render.json import to_json
 
 if TYPE_CHECKING:
@@ -196,16 +197,25 @@ def _record(info: ModelInfo, default: str) -> dict[str, Any]:
 @models_app.command("show", cls=FastCommand)
 @with_output_file
 def show_command(
-    context: typer.Context, name: shared.ModelName, weights: shared.Weights = None, as_json: shared.AsJson = False
+    context: typer.Context,
+    name: shared.ModelName,
+    weights: shared.Weights = None,
+    weights_key: shared.WeightsKey = None,
+    adapter: shared.AdapterFolder = None,
+    as_json: shared.AsJson = False,
 ) -> None:
     """Show the facts of one model.
 
     Example: `clipsim models show ViT-B/32`
     """
-    spec = find_model(name, weights)
+    spec, _ = choose_model(ModelOptions(name, weights, weights_key=weights_key, adapter=adapter))
     info = find_model_info(spec.name) if weights is None else None
     record = _record(info, _default_or_warning()) if info else _local_record(spec)
     exports = [export for export in list_exports() if export.is_of(spec)]
+    if spec.weights_key is not None:
+        record["weights_key"] = spec.weights_key
+    if spec.adapter is not None:
+        record |= {"adapter": spec.adapter.label, "adapter_of": spec.adapter.model, "adapter_rank": spec.adapter.rank}
     record["exports"] = [{"folder": str(export.folder), **export.to_dict()} for export in exports]
     NoticePrinter().print(record.get("warnings", ()))
     if as_json or (context.parent is not None and context.parent.params.get("as_json")):

@@ -158,6 +158,16 @@ Model = Annotated[
 Weights = Annotated[
     str | None, option("--weights", "FILE", MODEL, "An OpenCLIP state dict for the named architecture.")
 ]
+WeightsKey = Annotated[
+    str | None,
+    option(
+        "--weights-key", "NAME", MODEL, "Which state dict to read in a checkpoint that holds several (EMA weights)."
+    ),
+]
+AdapterFolder = Annotated[
+    str | None,
+    option("--adapter", "FOLDER", MODEL, "A LoRA adapter, as peft saves it, to merge into the weights."),
+]
 Preprocess = Annotated[
     str | None,
     option(
@@ -272,6 +282,8 @@ class Run:
 
     model: Model = None
     weights: Weights = None
+    weights_key: WeightsKey = None
+    adapter: AdapterFolder = None
     preprocess: Preprocess = None
     device: Device = "auto"
     precision: Precision = None
@@ -290,7 +302,16 @@ class Run:
         Raises UsageError for what contradicts itself.
         """
         of_models = [
-            ModelOptions(model, self.weights, self.device, self.precision, self.engine, self.preprocess)
+            ModelOptions(
+                model,
+                self.weights,
+                self.weights_key,
+                self.adapter,
+                self.device,
+                self.precision,
+                self.engine,
+                self.preprocess,
+            )
             for model in models
         ]
         return of_models, RunOptions(

@@ -79,8 +79,10 @@ def serve_command(
             max_images,
             queue,
         )
-        if run.weights is not None and len(model or ()) > 1:
-            raise UsageError("--weights goes with one --model")
+        of_one = {"--weights": run.weights, "--weights-key": run.weights_key, "--adapter": run.adapter}
+        for flag, value in of_one.items():
+            if value is not None and len(model or ()) > 1:
+                raise UsageError(f"{flag} goes with one --model")
         images = ServedImages(find_named_targets(paths), paths) if paths else None
         embedders = {}
         names: list[str | None] = [*model] if model else [None]

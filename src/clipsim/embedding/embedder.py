@@ -68,9 +68,7 @@ class Embedder:
         self.model_options, self.run_options = model or ModelOptions(), run or RunOptions()
         self.own_process = own_process
         self.decoding = DecodingRules(exact=self.run_options.exact)
-        self.spec, self.model_was_chosen = choose_model(
-            self.model_options.model, self.model_options.weights, self.model_options.preprocess
-        )
+        self.spec, self.model_was_chosen = choose_model(self.model_options)
         name, tag = self.spec.reported_name, self.spec.reported_tag
         self._files = find_files(self.spec)
         # not among the cached facts: they depend on the folder of the files, and on what the user chose

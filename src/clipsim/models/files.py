@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from clipsim.errors import WeightsError, printable
-from clipsim.models.catalogue import BUNDLED_PATH, CONFIG_FILE, ModelInfo, find_model_info, read_catalogue
+from clipsim.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from clipsim.models.catalogue import (
+    BUNDLED_PATH,
+    CONFIG_FILE,
+    HUB_NAMES,
+    ModelInfo,
+    find_model_info,
+    read_catalogue,
+)
 from clipsim.models.configs import (
     explain_settings,
     find_settings,
@@ -47,7 +55,7 @@ HUB_WEIGHTS_FILES = with_indexes(WEIGHTS_FILES)
 TOKENIZER_FILES = ("*.json", "*.txt", "*.model")
 TRANSFORMERS_WEIGHTS_FILES = with_indexes(("model.safetensors", "pytorch_model.bin"))
 # The files of an adapter, which changes a model when it is applied.
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
+ADAPTER_FILES = (ADAPTER_CONFIG, *ADAPTER_WEIGHTS)
 _WEIGHTS_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 _EMA = re.compile(r"(^|[._-])ema([._-]|$)", re.IGNORECASE)
 
@@ -148,7 +156,20 @@ def explain_model(spec: ModelSpec, files: ModelFiles) -> tuple[str, ...]:
     The encoder, which reads the weights, has further notices.
     """
     notice = explain_settings(spec) if files.settings is None else None
-    return (*_explain_folder(spec, files), *([notice] if notice else []))
+    return (*_explain_folder(spec, files), *filter(None, [notice, _explain_adapter(spec)]))
+
+
+def _explain_adapter(spec: ModelSpec) -> str | None:
+    """A notice of an adapter that says that it is of another model than the published one that is named."""
+    if spec.adapter is None or spec.adapter.model is None or spec.kind not in ("tag", "hub"):
+        return None
+    names = {spec.name, spec.repository, *(name for name, known in HUB_NAMES.items() if known == spec.name)}
+    if spec.adapter.model in names:
+        return None
+    return (
+        f"the adapter {printable(spec.adapter.label, 60)} says that its model is "
+        f"{printable(str(spec.adapter.model), 80)}; it is merged into {printable(spec.name)}"
+    )
 
 
 def _explain_folder(spec: ModelSpec, files: ModelFiles) -> list[str]:
@@ -159,10 +180,12 @@ def _explain_folder(spec: ModelSpec, files: ModelFiles) -> list[str]:
     names: list[str] = []
     with suppress(OSError):  # a folder that can be entered and not listed
         names = sorted(path.name for path in files.weights.parent.iterdir())
-    if adapter := next((name for name in ADAPTER_FILES if name in names), None):
+    adapter = next((name for name in ADAPTER_FILES if name in names), None)
+    applied = spec.adapter is not None and files.weights.parent.resolve() == spec.adapter.folder.resolve()
+    if adapter is not None and not applied:
         notices.append(
-            f"{printable(str(files.weights))}: the adapter beside it ({adapter}) is not applied; to use it, merge it "
-            "into the model"
+            f"{printable(str(files.weights))}: the adapter beside it ({adapter}) is not applied; the setting 'adapter' "
+            "takes its folder"
         )
     averaged = [name for name in names if _EMA.search(name) and name.endswith(_WEIGHTS_SUFFIXES)]
     if averaged and files.weights != spec.path and files.weights.name not in averaged:  # where no file was named
@@ -229,7 +252,10 @@ def _directory_files(folder: Path, cache_dir: str | None) -> ModelFiles:
     folder = resolve_folder(folder)
     config = _find_config(folder)
     adapter = next((name for name in ADAPTER_FILES if (folder / name).is_file()), None)
-    alone = f"an adapter ({adapter}) without its model; merge it into the model and save that"
+    alone = (
+        f"an adapter ({adapter}) without its model; give the model that it was trained for, and this folder as the "
+        "setting 'adapter'"
+    )
     if config is None:
         problem = alone if adapter is not None else f"no {CONFIG_FILE} in this folder, so it is not an OpenCLIP model"
         raise WeightsError(f"{printable(str(folder))}: {problem}")

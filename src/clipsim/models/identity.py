@@ -47,6 +47,10 @@ def identify_model(spec: ModelSpec, files: ModelFiles, read_digests: DigestFiles
     # only where there are any: the digests of models that were known before stay
     if files.parts:
         description["parts"] = [digests[path] for path in files.parts]
+    if spec.weights_key is not None:
+        description["weights_key"] = spec.weights_key
+    if spec.adapter is not None:
+        description["adapter"] = spec.adapter.digest
     return hashlib.sha256(json.dumps(description).encode()).hexdigest()
 
 

@@ -7,7 +7,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from clipsim.errors import Setting, UnknownModelError, printable
 from clipsim.models.catalogue import (
@@ -19,6 +19,9 @@ from clipsim.models.catalogue import (
     list_models,
     read_catalogue,
 )
+
+if TYPE_CHECKING:
+    from clipsim.models.adapters import Adapter
 
 HUB_PREFIX = "hf-hub:"
 FOLDER_PREFIX = "local-dir:"  # as OpenCLIP names a folder
@@ -45,16 +48,41 @@ class ModelSpec:
     path: Path | None = None
     named_by_openai: bool = False  # weights whose architecture was given as OpenAI alone writes it, such as ViT-B/32
     preprocess: str | None = None  # "tag", "default" or a JSON file; None where nothing was chosen
+    weights_key: str | None = None  # which of the state dicts in a checkpoint; None for the usual one
+    adapter: Adapter | None = None  # merged into the weights
 
     @property
     def reported_name(self) -> str:
         """The model's name in results: the architecture where it is known, else the name that the user gave."""
-        return self.architecture or self.name
+        return (self.architecture or self.name) + ("" if self._plain_tag else self.changes)
 
     @property
     def reported_tag(self) -> str | None:
         """The pretrained tag in results; "bundled" for the bundled model."""
+        return self._plain_tag + self.changes if self._plain_tag else None
+
+    @property
+    def _plain_tag(self) -> str | None:
         return "bundled" if self.name == BUNDLED else self.pretrained
+
+    @property
+    def changes(self) -> str:
+        """What its weights are beside those of the name, for results: scores with and without an adapter differ."""
+        changes = (self.weights_key, None if self.adapter is None else self.adapter.label)
+        return "".join(f"{_CHANGE}{change}" for change in changes if change)
+
+
+_CHANGE = " + "  # behind a name in results
+
+
+def split_changes(name: str) -> tuple[str, str]:
+    """A name in results → the name as `find_model` takes it, and what was changed of its weights.
+
+    >>> split_changes("ViT-B-32/openai + cats@01234567")
+    ('ViT-B-32/openai', ' + cats@01234567')
+    """
+    plain, mark, _ = name.partition(_CHANGE)
+    return (name, "") if not mark or os.path.exists(name) else (plain, name[len(plain) :])  # noqa: PTH110
 
 
 def join_name(name: str, pretrained: str | None) -> str:
@@ -63,7 +91,8 @@ def join_name(name: str, pretrained: str | None) -> str:
     >>> join_name("ViT-B-32", "openai"), join_name("clipsim-mini", "bundled")
     ('ViT-B-32/openai', 'clipsim-mini')
     """
-    return name if pretrained in (None, "bundled") else f"{name}/{pretrained}"
+    plain, change, rest = (pretrained or "").partition(_CHANGE)
+    return name + ("" if plain in ("", "bundled") else f"/{plain}") + change + rest
 
 
 def find_model(name: str, weights: str | None = None) -> ModelSpec:

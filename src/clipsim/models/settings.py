@@ -10,8 +10,10 @@ from pathlib import Path
 
 from clipsim.errors import Setting, SettingsError, UnknownModelError, UsageError, printable
 from clipsim.files import write_atomically
+from clipsim.models.adapters import read_adapter
 from clipsim.models.catalogue import BUNDLED
 from clipsim.models.names import ModelSpec, find_model
+from clipsim.options import ModelOptions
 
 
 def default_model() -> tuple[str, bool]:
@@ -88,25 +90,28 @@ def state_folder() -> Path:
     return (shared if shared.is_absolute() else Path.home() / ".local" / "state") / "clipsim"
 
 
-def choose_model(name: str | None, weights: str | None = None, preprocess: str | None = None) -> tuple[ModelSpec, bool]:
-    """The model of that name, or the default one; and whether the user chose it.
+def choose_model(options: ModelOptions) -> tuple[ModelSpec, bool]:
+    """The model of these options, or the default one, with its adapter; and whether the user chose it.
 
-    Raises UsageError for weights without an architecture, UnknownModelError for an unknown name, and what
-    `default_model` raises.
+    Raises UsageError for weights without an architecture, UnknownModelError for an unknown name, WeightsError for an
+    adapter that cannot be merged, and what `default_model` raises.
     """
-    if weights is not None and name is None:
+    if options.weights is not None and options.model is None:
         raise UsageError(
             "needs an architecture",
             parameter="weights",
-            value=weights,
+            value=options.weights,
             hint=("give ", Setting("model", "ARCHITECTURE"), "; a checkpoint in OpenAI's layout is a model itself"),
         )
-    if name is not None:
-        return replace(find_model(name, weights), preprocess=preprocess), True
-    name, chosen = default_model()
+    name, chosen = (options.model, True) if options.model is not None else default_model()
     try:
-        return replace(find_model(name), preprocess=preprocess), chosen
+        spec = find_model(name, options.weights)
     except UnknownModelError as error:
+        if options.model is not None:
+            raise
         saved = f"'clipsim models use', {printable(str(settings_path()))}"
         source = "CLIPSIM_MODEL" if os.environ.get("CLIPSIM_MODEL") else saved
         raise UnknownModelError(f"{error.message} (the name comes from {source})", hint=error.hint) from error
+    adapter = None if options.adapter is None else read_adapter(Path(options.adapter))
+    changed = replace(spec, preprocess=options.preprocess, weights_key=options.weights_key, adapter=adapter)
+    return changed, chosen

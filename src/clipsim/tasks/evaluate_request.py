@@ -116,12 +116,14 @@ def _path(name: str, value: object) -> str | None:
     return None if value is None else check_path(name, value)
 
 
-def check_models(names: Sequence[object], weights: object) -> None:
-    """Raise UsageError for no models, and for several with one file of weights."""
+def check_models(names: Sequence[object], weights: object, weights_key: object, adapter: object) -> None:
+    """Raise UsageError for no models, and for several with weights, a state dict or an adapter of one."""
     if not names:
         raise UsageError("none given", parameter="models", hint="give at least one")
-    if len(names) > 1 and weights is not None:
-        raise UsageError("goes with one model, and several are given", parameter="weights", value=weights)
+    of_one = {"weights": weights, "weights_key": weights_key, "adapter": adapter}
+    for name, value in of_one.items():
+        if len(names) > 1 and value is not None:
+            raise UsageError("goes with one model, and several are given", parameter=name, value=value)
 
 
 def check_seed(seed: object) -> int:

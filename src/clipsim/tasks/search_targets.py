@@ -20,7 +20,7 @@ from clipsim.inputs.expand import Repeats, find_sources, identify_name
 from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.sources import FailedSource, FileSource, Source
 from clipsim.inputs.urls import as_path
-from clipsim.models.names import join_name
+from clipsim.models.names import join_name, split_changes
 from clipsim.store.clip_retrieval import ClipRetrievalFolder, is_clip_retrieval
 from clipsim.store.dataset import Accept, Dataset
 from clipsim.store.layout import DatasetInfo, is_dataset, read_dataset_info
@@ -117,11 +117,13 @@ def find_targets(where: object, chosen: NameFilter | None = None, name: str = "w
 def recorded_model(where: Iterable[str]) -> str | None:
     """The name of the model that made the first data set among some paths; None where none of them is one.
 
+    An adapter, or a state dict that was chosen, is not in the name.
+
     Raises DatasetError for one whose facts cannot be read.
     """
     for name in map(as_path, where):
         if is_dataset(name):
-            return _model_name(read_dataset_info(Path(name)))
+            return split_changes(_model_name(read_dataset_info(Path(name))))[0]
     return None
 
 
@@ -146,9 +148,11 @@ def check_models(targets: Iterable[object], embedder: Embedder) -> list[str]:
             model = embedder.facts
             made_by, opened = _model_name(info), join_name(model.name, model.pretrained)
             if made_by != opened:
+                plain, changes = split_changes(made_by)
+                more = (" with the adapter, or the weights_key, that is named behind the + sign",) if changes else ()
                 raise DatasetError(
                     f"{folder}: its vectors are from {printable(made_by)}, not from {printable(opened)}",
-                    hint=("give ", Setting("model", made_by)),
+                    hint=("give ", Setting("model", plain), *more),
                 )
             changed = "the model's files, or the version of OpenCLIP, have changed since its vectors were made"
             if embedder.spec.kind not in PUBLISHED or info.dimensions != model.embed_dim:

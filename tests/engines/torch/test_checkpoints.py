@@ -198,6 +198,26 @@ def test_averages_beside_the_weights_are_said(tmp_path: Path, name: str) -> None
     assert alone.notices == (f"the checkpoint: only EMA weights are in it ('{name}'), so they are used",)
 
 
+def test_the_state_dict_that_a_key_names_is_read(tmp_path: Path) -> None:
+    """An entry, one in a nest, or the tensors under a name; what it is not is said with what there is."""
+    plain, averaged = wrapped("module."), {key: value + 1 for key, value in wrapped("module.").items()}
+    torch.save({"state_dict": plain, "state_dict_ema": averaged, "optimizer": {"state": {}}}, tmp_path / "own.pt")
+    torch.save({"model": {"state_dict": plain, "ema": averaged}, "epoch": 3}, tmp_path / "nested.pt")
+    torch.save(wrapped("") | {f"ema.{name}": value for name, value in averaged.items()}, tmp_path / "among.pt")
+    for name, key in (("own", "state_dict_ema"), ("nested", "ema"), ("among", "ema")):
+        read = read_checkpoint(tmp_path / f"{name}.pt", key=key)
+        assert read.tensors.keys() == wrapped("").keys()
+        assert read.tensors["visual.proj"].tolist() == [2, 2]
+        assert read.notices == ()
+    assert read_checkpoint(tmp_path / "own.pt", key="state_dict").tensors["visual.proj"].tolist() == [1, 1]
+    for name, words in (("own", "it has state_dict, state_dict_ema"), ("nested", "model"), ("among", "it has ema")):
+        with pytest.raises(WeightsError, match=f"{name}.pt: no state dict is called 'ema2' in it; .*{words}"):
+            read_checkpoint(tmp_path / f"{name}.pt", key="ema2")
+    torch.save(wrapped(""), tmp_path / "alone.pt")
+    with pytest.raises(WeightsError, match=r"alone\.pt: no state dict is called 'ema' in it, and it does not hold"):
+        read_checkpoint(tmp_path / "alone.pt", key="ema")
+
+
 def test_averages_among_the_weights_are_said(tmp_path: Path) -> None:
     """By their prefix, as Lightning's callbacks write them."""
     torch.save(wrapped("model.") | wrapped("ema_model.") | {"n_averaged": torch.tensor(1)}, tmp_path / "own.pt")

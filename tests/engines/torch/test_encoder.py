@@ -19,6 +19,7 @@ from clipsim.engines.torch.encoder import ClipEncoder, choose_device, choose_pre
 from clipsim.errors import DeviceError, TextError, UsageError
 from clipsim.models.files import find_files
 from clipsim.models.settings import choose_model
+from clipsim.options import ModelOptions
 from clipsim.vectors.similarity import unit_rows
 
 TEXTS = ["maze", "a photo of a cat", "two words & more, isn't it?", "x " * 30]
@@ -209,7 +210,7 @@ def test_the_side_that_is_not_needed_stays_as_it_was(tmp_path: Path, family: str
 
 def test_a_picture_has_one_vector_whatever_its_batch(pictures: list[Image.Image]) -> None:
     """To 1e-6: the kernels for one or two pictures sum in another order."""
-    spec, _ = choose_model("clipsim-mini", None)
+    spec, _ = choose_model(ModelOptions("clipsim-mini"))
     encoder = ClipEncoder(spec, find_files(spec), device="cpu")
     pixels = np.stack([encoder.prepare_image(picture) for picture in (*pictures, *pictures)][:9])
     together = encoder.encode_images(pixels)

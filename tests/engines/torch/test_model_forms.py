@@ -146,6 +146,27 @@ def test_a_training_of_openclips(
     assert result.warnings == ("the checkpoint: the EMA weights in it ('state_dict_ema') are not used",)
 
 
+def test_the_averages_of_a_training_by_name(
+    tmp_path: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their own numbers, under a name and a digest of their own, and without a notice."""
+    folder = write_training(tmp_path / "run", monkeypatch)
+    content = torch.load(folder / "checkpoints" / "epoch_3.pt", weights_only=False)
+    other = state_of(random_model("vit", seed=1))
+    content["state_dict_ema"] = {f"module.{name}": tensor for name, tensor in other.items()}
+    torch.save(content, folder / "checkpoints" / "epoch_3.pt")
+    expected = openclip_cosines(write_folder(tmp_path / "other", "vit", seed=1), pictures, TEXTS)
+    plain = clipsim.rank(pictures, TEXTS, model=folder)
+    for _ in range(2):  # from the cache too
+        averaged = clipsim.rank(pictures, TEXTS, model=folder, weights_key="state_dict_ema")
+        assert averaged.similarity == pytest.approx(expected, abs=1e-5)
+        assert averaged.warnings == ()
+    assert averaged.model.name == f"{folder} + state_dict_ema"
+    assert plain.model.name == str(folder)
+    with pytest.raises(clipsim.ClipsimError, match=r"no state dict is called 'ema' in it; it has .*state_dict_ema"):
+        clipsim.rank(pictures, TEXTS, model=folder, weights_key="ema")
+
+
 def test_a_count_of_batches_may_be_any_number(tmp_path: Path, pictures: list[Image.Image]) -> None:
     """Averaged models hold it as a float; no vector depends on it."""
     folder = write_folder(tmp_path / "resnet", "resnet")

@@ -230,7 +230,7 @@ def test_what_is_beside_the_weights_and_not_used_is_said(tmp_path: Path) -> None
 
     (folder / "open_clip_model.safetensors").unlink()
     (folder / "open_clip_model_ema.safetensors").unlink()
-    with pytest.raises(WeightsError, match=r"an adapter.*without its model; merge it"):
+    with pytest.raises(WeightsError, match=r"an adapter.*without its model; give the model"):
         clipsim.open(str(folder))
     with pytest.raises(WeightsError, match=r"an adapter, or a model with one in it \(lora_A\.weight\)"):
         clipsim.load(folder / "adapter_model.safetensors", device="cpu")

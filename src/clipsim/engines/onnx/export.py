@@ -71,7 +71,7 @@ def export_model(
         identity = identify_model(
             spec, files, lambda paths: weights | digest_files(path for path in paths if path not in weights)
         )
-        source = describe_source(files.weights, weights[files.weights], begun)
+        source = describe_source(files.weights, weights[files.weights], begun) | {"changes": spec.changes}
         weights_bytes = sum(path.stat().st_size for path in files.parts or [files.weights])
         with _unfinished(folder, 3 * weights_bytes) as draft:
             on_step("loading the model")

@@ -82,7 +82,7 @@ def find_export(
                 _set_aside(export.folder, str(error), on_notice)
                 return None
             return export
-    if any(export.source["path"] == weights and export.kind == spec.kind for export in near):
+    if any(export.source["path"] == weights and export.is_like(spec) for export in near):
         on_notice(
             f"the {engine} export of {printable(spec.name)} is not used: the model's files or OpenCLIP have changed "
             "since it was made; 'clipsim models export' makes a new one"
@@ -102,6 +102,10 @@ def list_exports(folder: Path | None = None) -> Iterator[Export]:
 def missing_export(spec: ModelSpec, engine: str) -> ModelError:
     """The error for an export that is asked for and does not exist."""
     weights = f" --weights {printable(str(spec.path))}" if spec.kind == "weights" else ""
+    if spec.weights_key is not None:
+        weights += f" --weights-key {printable(spec.weights_key)}"
+    if spec.adapter is not None:
+        weights += f" --adapter {printable(str(spec.adapter.folder))}"
     int8 = " --int8" if engine == "onnx-int8" else ""
     return ModelError(
         f"there is no {engine} export of {printable(spec.name)} to run; 'clipsim models export "
@@ -271,12 +275,17 @@ class Export:
             f"{self.cosines.mean:.1e} on average, {self.cosines.greatest:.1e} at most; {printable(str(self.folder))}"
         )
 
+    def is_like(self, spec: ModelSpec) -> bool:
+        """Whether it was made from a model of that kind, with the same adapter and state dict."""
+        changes = self.source.get("changes", "")  # exports of before had none
+        return (self.kind, changes) == (spec.kind, spec.changes)
+
     def is_of(self, spec: ModelSpec) -> bool:
         """Whether it was made from the model of that name or path, even if the model's files have changed since."""
         if spec.path is None or spec.name == BUNDLED:
-            return (self.kind, self.name) == (spec.kind, spec.name)
+            return self.name == spec.name and self.is_like(spec)
         source = Path(self.source["path"])
-        return self.kind == spec.kind and Path(os.path.abspath(spec.path)) in (source, source.parent)  # noqa: PTH100
+        return self.is_like(spec) and Path(os.path.abspath(spec.path)) in (source, source.parent)  # noqa: PTH100
 
     def to_dict(self) -> dict[str, Any]:
         """The content of `INFO_FILE`: all fields but the folder, and a digest of them."""

@@ -2,6 +2,7 @@
 
 - `encoder`: `ClipEncoder`, the engine itself, its towers, and the devices of this machine
 - `build`: a model's files → an OpenCLIP model with its weights
+- `adapters`: a model and a LoRA adapter → the model with the adapter merged into its weights
 - `checkpoints`: a checkpoint file → its tensors, without running code from the file
 - `layouts`: tensors as OpenAI and transformers name them → OpenCLIP's names and configuration
 - `openai_towers`: OpenCLIP's towers → towers with OpenAI's layout, for code that walks them by hand

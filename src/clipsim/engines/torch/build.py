@@ -23,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torchvision.transforms import Compose, Normalize, ToTensor
 
 from clipsim.engines.preprocessing import Preprocessing, trim_to_aspect_ratio
+from clipsim.engines.torch.adapters import merge_adapter
 from clipsim.engines.torch.checkpoints import Checkpoint, read_checkpoint
 from clipsim.engines.torch.layouts import (
     different_size,
@@ -136,7 +137,7 @@ def build_model(spec: ModelSpec, files: ModelFiles, *, mapped: bool = True) -> B
 
     Raises WeightsError when the weights do not fit, ModelError when the architecture cannot be built here.
     """
-    return build_from_checkpoint(spec, files, read_checkpoint(files.weights, mapped=mapped))
+    return build_from_checkpoint(spec, files, read_checkpoint(files.weights, key=spec.weights_key, mapped=mapped))
 
 
 def build_from_checkpoint(spec: ModelSpec, files: ModelFiles, checkpoint: Checkpoint) -> BuiltModel:
@@ -168,6 +169,8 @@ def build_from_checkpoint(spec: ModelSpec, files: ModelFiles, checkpoint: Checkp
         # OpenAI's code, and OpenCLIP's after it, hold these matrices in fp16 before they make them fp32 on a CPU
         open_clip.convert_weights_to_fp16(model)
         model.float()
+    if spec.adapter is not None:
+        notices += merge_adapter(model, spec.adapter)
     model.eval()
     try:
         preprocessing = Preprocessing.of(model.visual.image_size, files.preprocess)

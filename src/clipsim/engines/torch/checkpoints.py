@@ -42,25 +42,25 @@ class Checkpoint:
     notices: tuple[str, ...] = ()
 
 
-def read_checkpoint(path: Path, *, mapped: bool = True) -> Checkpoint:
+def read_checkpoint(path: Path, *, key: str | None = None, mapped: bool = True) -> Checkpoint:
     """The tensors of a safetensors file, a pickled state dict, a TorchScript archive or an index of several files, on
     the CPU.
 
     The content decides the format. With `mapped`, formats that allow it are mapped into memory, not read; overwriting
     the file in place then changes the tensors. A state dict may be nested, as training programs do it; what wrappers
     put into names is dropped; EMA weights beside others are left out, with a notice; so are values that are not
-    tensors.
+    tensors. A `key` chooses the state dict of that name, or the tensors whose names begin with it.
 
     Raises WeightsError for a file that is missing, damaged, holds no tensors, an adapter, or more than tensors.
     """
     shown = printable(str(path))
     content = _read_parts(path, mapped) if is_index(path) else _read_file(path, mapped)
-    return select_tensors(content, shown)
+    return select_tensors(content, shown, key)
 
 
-def select_tensors(content: Any, shown: str) -> Checkpoint:
+def select_tensors(content: Any, shown: str, key: str | None = None) -> Checkpoint:
     """The tensors of a model in what a checkpoint holds, as `read_checkpoint`; `shown` names it in errors."""
-    nested, notices = _choose_nest(content)
+    nested, notices = _choose_nest(content) if key is None else (_chosen_nest(content, key, shown), [])
     tensors, averaged = _strip_names(nested, shown)
     if averaged:
         notices.append(f"EMA weights beside others ({printable(averaged[0], 60)} for one) are not used")
@@ -74,11 +74,25 @@ def select_tensors(content: Any, shown: str) -> Checkpoint:
         raise WeightsError(
             f"{shown}: an adapter, or a model with one in it ({printable(adapted, 80)}); merge it and save the model"
         )
+    _check_plain(tensors, shown)
+    return Checkpoint(tensors, tuple(f"the checkpoint: {notice}" for notice in notices))
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file by the names in it. Raises WeightsError as `read_checkpoint` does for the file itself."""
+    content = _read_file(path, mapped=False)
+    entries = content if isinstance(content, Mapping) else {}
+    tensors = {str(name): value for name, value in entries.items() if isinstance(value, Tensor)}
+    _check_plain(tensors, printable(str(path)))
+    return tensors
+
+
+def _check_plain(tensors: Mapping[str, Tensor], shown: str) -> None:
+    """Raise WeightsError for a tensor that claims more numbers than the file holds, or has another layout."""
     for name, tensor in tensors.items():
         plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
         if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise WeightsError(f"{shown}: the tensor {printable(name, 60)} is not a plain array of numbers")
-    return Checkpoint(tensors, tuple(f"the checkpoint: {notice}" for notice in notices))
 
 
 def _read_parts(index: Path, mapped: bool) -> dict[str, Tensor]:
@@ -209,6 +223,29 @@ def _choose_nest(content: Any) -> tuple[Mapping[Any, Any], list[str]]:
         else:
             return content, notices
     return {}, notices
+
+
+def _chosen_nest(content: Any, key: str, shown: str) -> Mapping[Any, Any]:
+    """The state dict that a key names: an entry of the file or of a nest in it, or a module among the tensors."""
+    names: set[str] = set()
+    for _ in range(_MAX_NESTS):
+        if not isinstance(content, Mapping):
+            break
+        if isinstance(content.get(key), Mapping):
+            chosen: Mapping[Any, Any] = content[key]
+            return chosen
+        names |= {str(name) for name, value in content.items() if _is_nest(value)}
+        tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+        names |= {name.partition(".")[0] for name in tensors if name.startswith(_EMA_PREFIXES)}
+        module = {name.removeprefix(f"{key}."): value for name, value in tensors.items() if name.startswith(f"{key}.")}
+        if module:
+            return module
+        content = next((content[name] for name in _NESTS if _is_nest(content.get(name))), None)
+    listed = printable(", ".join(sorted(names)), 120)
+    raise WeightsError(
+        f"{shown}: no state dict is called '{printable(key, 60)}' in it"
+        + (f"; it has {listed}" if listed else ", and it does not hold several")
+    )
 
 
 def _is_nest(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,7 @@ _BLOCK = {
     "mlp.fc1.": "mlp.c_fc.",
     "mlp.fc2.": "mlp.c_proj.",
 }
+_PARTS = {f"self_attn.{name}_proj.": part for part, name in enumerate("qkv")}  # of one matrix in OpenCLIP
 _NAMES = {
     "logit_scale": "logit_scale",
     "text_model.embeddings.token_embedding.weight": "token_embedding.weight",
@@ -160,6 +162,31 @@ _NAMES = {
 _TRANSPOSED = {"text_projection.weight": "text_projection", "visual_projection.weight": "visual.proj"}
 
 
+@dataclass(frozen=True)
+class Target:
+    """Where a tensor of transformers' layout stands in OpenCLIP's: under a name, as a third of its rows, transposed."""
+
+    name: str
+    part: int | None = None
+    transposed: bool = False
+
+
+def find_target(name: str) -> Target | None:
+    """Where a tensor of a CLIPModel stands in OpenCLIP's CLIP; None for a name that a CLIPModel does not have."""
+    if name in _TRANSPOSED:
+        return Target(_TRANSPOSED[name], transposed=True)
+    prefix = next((prefix for prefix in _TOWERS if name.startswith(prefix)), None)
+    if prefix is None:
+        return Target(_NAMES[name]) if name in _NAMES else None
+    number, _, rest = name.removeprefix(prefix).partition(".")
+    block = f"{_TOWERS[prefix]}{number}."
+    for old, part in _PARTS.items():
+        if rest.startswith(old):
+            return Target(f"{block}attn.in_proj_{rest.removeprefix(old)}", part)
+    old_name = next((old for old in _BLOCK if rest.startswith(old)), None)
+    return None if old_name is None else Target(block + rest.replace(old_name, _BLOCK[old_name], 1))
+
+
 def is_transformers_layout(tensors: Mapping[str, Tensor]) -> bool:
     """Whether the names are those of a CLIPModel."""
     return "text_model.embeddings.token_embedding.weight" in tensors and "visual_projection.weight" in tensors
@@ -171,22 +198,17 @@ def rename_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Names that a CLIPModel does not have are kept, so that they are reported as unknown.
     """
     renamed: dict[str, Tensor] = {}
+    parts: dict[str, dict[int, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.endswith("position_ids"):  # written by older versions
             continue
-        prefix = next((prefix for prefix in _TOWERS if name.startswith(prefix)), None)
-        if prefix is not None:
-            number, _, rest = name.removeprefix(prefix).partition(".")
-            block = f"{_TOWERS[prefix]}{number}."
-            if rest.startswith("self_attn.") and rest.split(".")[1] in ("q_proj", "k_proj", "v_proj"):
-                kind = rest.rpartition(".")[2]
-                parts = [tensors[f"{prefix}{number}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
-                renamed[f"{block}attn.in_proj_{kind}"] = torch.cat(parts)
-                continue
-            old = next((old for old in _BLOCK if rest.startswith(old)), None)
-            renamed[name if old is None else block + rest.replace(old, _BLOCK[old], 1)] = tensor
-        elif name in _TRANSPOSED:
-            renamed[_TRANSPOSED[name]] = tensor.T.contiguous()
+        target = find_target(name)
+        if target is None:
+            renamed[name] = tensor
+        elif target.part is not None:
+            parts.setdefault(target.name, {})[target.part] = tensor
         else:
-            renamed[_NAMES.get(name, name)] = tensor
+            renamed[target.name] = tensor.T.contiguous() if target.transposed else tensor
+    for name, held in parts.items():
+        renamed[name] = torch.cat([held[part] for part in sorted(held)])
     return renamed
