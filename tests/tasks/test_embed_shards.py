@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -326,3 +328,78 @@ def test_tables_with_vectors(machine: Machine, photos: Path, tmp_path: Path) -> 
     embed(photos, tmp_path / "out", vectors="parquet", dtype="fp32")
     embed(photos, tmp_path / "whole", vectors="parquet", dtype="fp32")
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_histories(machine: Machine, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images come, change, break and go, and runs are killed anywhere: at the end the data set is that of one run."""
+    monkeypatch.setattr("os.fsync", lambda _: None)
+    rng = random.Random(seed)
+    folder, out, captions = tmp_path / "photos", tmp_path / "out", seed % 2 == 0
+    (folder / "sub").mkdir(parents=True)
+    paths = [folder / ("sub" if number % 3 == 0 else "") / f"{number}.png" for number in range(14)]
+    for path in paths[:5]:
+        paint(path, rng.randrange(120))
+    for _ in range(6):
+        for path in paths:
+            what = rng.random()
+            if what < 0.15:
+                paint(path, rng.randrange(120))
+            elif what < 0.25:
+                path.unlink(missing_ok=True)
+            elif what < 0.32:
+                path.write_bytes(b"broken")
+            elif what < 0.36 and path.exists():
+                os.utime(path, (rng.randrange(10**9),) * 2)
+            if rng.random() < 0.1:
+                path.with_suffix(".txt").write_text(rng.choice(["red", "green", "blue"]))
+        with monkeypatch.context() as patch, suppress(Killed, NoInputError):
+            kill_after(rng.randrange(1, 90), patch)
+            embed(folder, out, captions=captions)
+        if (out / "clipsim.json").exists():
+            assert len(Dataset(out)) <= len(paths)
+    embed(folder, out, captions=captions)
+    embed(folder, tmp_path / "whole", captions=captions)
+
+    assert rows(out) == rows(tmp_path / "whole")
+    assert failed(out) == failed(tmp_path / "whole")
+
+
+def kill_after(steps: int, patch: pytest.MonkeyPatch) -> None:
+    """End the run after so many changes to its folder."""
+    left = [steps]
+
+    def counted(method: Callable[..., None]) -> Callable[..., None]:
+        def run(self: LocalFolder, *arguments: Any) -> None:
+            left[0] -= 1
+            if left[0] <= 0:
+                raise Killed
+            method(self, *arguments)
+
+        return run
+
+    for name in ("_write", "_publish", "_remove"):
+        patch.setattr(LocalFolder, name, counted(getattr(LocalFolder, name)))
+
+
+def rows(folder: Path) -> dict[str, tuple[object, ...]]:
+    """All that is known of each image, by its name, which occurs once."""
+    dataset = Dataset(folder)
+    columns = ["image_path", "caption", "width", "height", "sha256", "file_size", "modified_ns"]
+    found: dict[str, tuple[object, ...]] = {}
+    for shard in dataset.shards:
+        vectors = dataset.image_vectors(shard).tolist()
+        for vector, *values in zip(vectors, *dataset.columns(shard, columns).values(), strict=True):
+            name = str(values[0])
+            assert name not in found
+            found[name] = (vector, *values)
+    return found
+
+
+def failed(folder: Path) -> set[str]:
+    """The inputs that could not be used."""
+    return {json.loads(line)["path"] for line in (folder / "errors.jsonl").read_text().splitlines()}

@@ -124,13 +124,22 @@ def read_record(folder: Folder, shard: int) -> ShardRecord | None:
 
 
 def find_made(folder: Folder, info: DatasetInfo) -> dict[int, ShardRecord]:
-    """The records of the shards of an incomplete data set that are there, by their numbers."""
-    names = set() if info.replaces else set(folder.list_names("metadata"))
+    """The records of the shards of an incomplete data set that are there, by their numbers.
+
+    One that was being replaced when the run was interrupted is not.
+    """
+    sizes = {} if info.replaces else _sizes(folder)
     made = {}
     for shard in range(info.shards):
-        if shard_name("metadata", shard).partition("/")[2] in names and (record := read_record(folder, shard)):
+        record = read_record(folder, shard) if shard_name("metadata", shard) in sizes else None
+        if record is not None and all(sizes.get(name) == known.bytes for name, known in record.files.items()):
             made[shard] = record
     return made
+
+
+def _sizes(folder: Folder) -> dict[str, int]:
+    """The size of each file of all shards, by its name."""
+    return {f"{kind}/{name}": size for kind in KINDS for name, size in folder.sizes(kind).items()}
 
 
 def find_missing(folder: Folder, info: DatasetInfo, digest: DigestFile | None = None) -> dict[int, str]:
@@ -139,7 +148,7 @@ def find_missing(folder: Folder, info: DatasetInfo, digest: DigestFile | None = 
     The sizes of all files are compared with what was written; with `digest`, which finds that of a file on this
     machine, their content too.
     """
-    sizes = {f"{kind}/{name}": size for kind in KINDS for name, size in folder.sizes(kind).items()}
+    sizes = _sizes(folder)
     records = set(folder.list_names(STATE_FOLDER))
     missing: dict[int, str] = {}
     for shard in range(info.shards):
