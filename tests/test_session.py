@@ -225,7 +225,6 @@ def call_everything(value: Any, session: clipsim.Session) -> dict[str, Callable[
         "include": lambda: session.search("red.png", "red", include=value),
         "positives": lambda: session.threshold("red", value, recall=0.5),
         "negatives": lambda: session.threshold("red", "red.png", value, recall=0.5),
-        "data": lambda: session.evaluate(value),
         "images of embed": lambda: session.embed(value, "out"),
     }
 
@@ -322,7 +321,7 @@ def test_numbers_of_numpy(paths: list[str]) -> None:
         (lambda session: session.threshold("red", "red.png", recall="0.9"), "recall='0.9': not between 0 and 1"),
         (lambda session: session.threshold("red", None, recall=0.9), "an image is a path"),
         (lambda session: session.evaluate(None), "data: not a path"),
-        (lambda session: session.evaluate(["a.png"]), r"data=\['a.png'\]: not a path"),
+        (lambda session: session.evaluate(["a.png"]), "data: not a path, a data frame or a data set, but list"),
         (lambda session: session.evaluate("data", top_k="5"), "top_k='5': not positive integers"),
         (lambda session: session.evaluate("data", top_k=0), "top_k='0': not positive integers"),
         (lambda session: session.evaluate("data", root=5), "root=5: not a path"),

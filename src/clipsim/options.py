@@ -177,6 +177,13 @@ def as_number(value: object) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
+def check_probability(value: float | None) -> None:
+    """Raise UsageError for a `min_probability` that is not a probability."""
+    number = as_number(value)
+    if value is not None and (number is None or not 0 <= number <= 1):
+        raise UsageError("not a probability, from 0 to 1", parameter="min_probability", value=value)
+
+
 def check_cosine(name: str, value: object) -> float | None:
     """A cosine of Python or NumPy → a float; None for None. Raises UsageError for anything else, naming the parameter.
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clipsim.errors import DataError, UsageError
-from clipsim.inputs.label_words import check_label_words, find_label_words, merge_labels
+from clipsim.inputs.label_words import ClassWords, check_label_words, find_label_words, merge_labels
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,11 @@ def test_a_file_with_several_words_a_class(tmp_path: Path, name: str, content: s
     (tmp_path / name).write_text(content, encoding="utf-8-sig")
     words = find_label_words(str(tmp_path / name), ["n01", "n02", "n03"])
 
-    assert words == {"n01": ("tench", "Tinca tinca"), "n02": ("shark", "great, white shark"), "n03": ("猫",)}
+    assert words == {
+        "n01": ClassWords("tench", ("tench", "Tinca tinca")),
+        "n02": ClassWords("shark", ("shark", "great, white shark")),
+        "n03": ClassWords("猫", ("猫",)),
+    }
     assert find_label_words(words, ["n03"]) == words
 
 
@@ -33,7 +37,8 @@ def test_a_bar_is_part_of_a_text_in_json(tmp_path: Path) -> None:
     """The way to write a label that has one."""
     (tmp_path / "l.json").write_text('{"pipe": "a | b", "or": ["x|y", "z"]}')
 
-    assert find_label_words(str(tmp_path / "l.json"), []) == {"pipe": ("a | b",), "or": ("x|y", "z")}
+    words = find_label_words(str(tmp_path / "l.json"), [])
+    assert {name: own.words for name, own in words.items()} == {"pipe": ("a | b",), "or": ("x|y", "z")}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +65,8 @@ def test_a_mapping_of_python() -> None:
     """Numbers are the names of classes too, as data sets have them; a repeated word counts once."""
     labels: Any = {0: "cat", "dog": ["dog ", "puppy", "dog"]}
 
-    assert check_label_words(labels) == {"0": ("cat",), "dog": ("dog", "puppy")}
+    words = check_label_words(labels)
+    assert {name: own.words for name, own in words.items()} == {"0": ("cat",), "dog": ("dog", "puppy")}
 
 
 @pytest.mark.parametrize(
@@ -81,11 +87,13 @@ def test_mappings_that_are_refused(labels: Any, message: str) -> None:
 
 def test_classes_with_one_label_have_the_same_words() -> None:
     """In any order; with others it would not be clear what the label stands for."""
-    assert merge_labels([("cat", "kitten"), ("cat", "kitten")]).words == (("cat", "kitten"),)
+    cat, crane = ClassWords.of(["cat", "kitten"]), ClassWords.of(["crane", "bird"])
+    assert merge_labels([cat, ClassWords("cat", ("kitten", "cat"))]).words == (("cat", "kitten"),)
     with pytest.raises(DataError, match="two classes have the label 'crane' with other words"):
-        merge_labels([("crane", "bird"), ("crane", "machine")])
+        merge_labels([crane, ClassWords.of(["crane", "machine"])])
 
 
 def test_a_word_of_several_labels_is_told() -> None:
     """It speaks for each of them."""
-    assert merge_labels([("bird", "crane"), ("machine", "crane")]).notices == ("several labels have the word 'crane'",)
+    classes = [ClassWords.of(["bird", "crane"]), ClassWords.of(["machine", "crane"])]
+    assert merge_labels(classes).notices == ("several labels have the word 'crane'",)

@@ -12,7 +12,7 @@ import pytest
 
 from clipsim.errors import ClipsimError, DataError, UsageError
 from clipsim.inputs.labelled import LabelledData, LabelledRequest, read_labelled
-from clipsim.inputs.labelled_layouts import Columns
+from clipsim.inputs.labelled_rows import Columns
 
 Read = Callable[..., LabelledData]
 
@@ -299,7 +299,7 @@ def test_an_object_of_images_and_captions() -> None:
         (lambda: Path("t.csv").write_text("image,label\n"), "t.csv", {}, "t.csv: no image with a label in it"),
         (lambda: Path("t.csv").write_text("image,label\n,cat\n"), "t.csv", {}, "row 2: no image"),
         (lambda: Path("t.json").write_text("{"), "t.json", {}, "t.json: not JSON"),
-        (lambda: Path("t.json").write_text("3"), "t.json", {}, "expected COCO's captions"),
+        (lambda: Path("t.json").write_text("3"), "t.json", {}, "expected COCO's JSON"),
         (lambda: Path("t.json").write_text("[" * 100_000), "t.json", {}, "t.json: not JSON"),
         (lambda: Path("t.json").write_text('{"images": []}'), "t.json", {}, "'images' without 'annotations'"),
         (
@@ -324,7 +324,8 @@ def test_an_object_of_images_and_captions() -> None:
             lambda: Path("t.csv").write_text("image,caption\na.png,x\n"),
             "t.csv", {"task": "classify"}, "no column 'label'; it has",
         ),
-        (lambda: Path("t.json").write_text('{"a.png": "x"}'), "t.json", {"task": "classify"}, "captions, not labels"),
+        (lambda: Path("t.json").write_text('{"a.png": ["x", "y"]}'), "t.json", {"task": "classify"}, "2 labels; "),
+        (lambda: [touch("d/a.png"), Path("d/a.txt").write_text("x")], "d", {"task": "multilabel"}, "a folder for each"),
     ],
 )  # fmt: skip
 def test_data_that_cannot_be_used(make: Callable[[], object], path: str, options: dict[str, Any], message: str) -> None:
@@ -362,3 +363,139 @@ def test_a_folder_whose_name_is_no_label() -> None:
         with pytest.raises(ClipsimError, match="is not a label"):
             read("d")
         folder.rmdir()
+
+
+def several_of(data: LabelledData) -> dict[str, tuple[str, ...]]:
+    """The labels of each image."""
+    return {image.path: image.labels for image in data.images}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", "image,label\na.png,cat | dog\nb.png,\nc.png,dog\na.png,bird\n"),
+        ("t.tsv", "image\tlabels\na.png\tcat|dog\nb.png\t\nc.png\tdog\na.png\tbird|cat\n"),
+        (
+            "t.jsonl",
+            '{"image": "a.png", "labels": ["cat", "dog", "bird"]}\n{"image": "b.png", "labels": []}\n'
+            '{"image": "c.png", "labels": "dog"}\n',
+        ),
+        ("t.json", '{"a.png": ["cat", "dog", "bird"], "b.png": [], "c.png": "dog"}'),
+        ("rows.json", '[{"image": "a.png", "label": "cat|dog|bird"}, {"image": "b.png", "label": null},'
+                      '{"image": "c.png", "label": ["dog"]}]'),
+    ],
+)  # fmt: skip
+def test_several_labels_an_image(name: str, content: str) -> None:
+    """With a bar between them, as a list, or in several rows; an image may have none."""
+    Path(name).write_text(content)
+    data = read(name, task="multilabel")
+
+    assert (data.task, data.labels) == ("multilabel", ("bird", "cat", "dog"))
+    assert several_of(data) == {"a.png": ("cat", "dog", "bird"), "b.png": (), "c.png": ("dog",)}
+    assert data.failures == ()
+
+
+def test_lists_of_labels_are_several_labels() -> None:
+    """Whatever the task is not said to be; a bar and several rows are not, and say so."""
+    Path("t.jsonl").write_text('{"image": "a.png", "label": ["cat", "dog"]}\n{"image": "b.png", "label": []}\n')
+    assert read("t.jsonl").task == "multilabel"
+
+    Path("t.csv").write_text("image,label\na.png,cat|dog\nb.png,fish\nb.png,bird\n")
+    data = read("t.csv")
+    assert data.task == "classify"
+    assert data.labels == ("cat|dog", "fish")
+    assert "labels with a '|' are taken as they are, such as 'cat|dog'; with task='multilabel'" in data.notices[0]
+    assert [failure.error for failure in data.failures] == ["the image has the label 'fish' already"]
+
+
+@pytest.mark.parametrize("value", ["|", "cat|", "cat||dog", ["cat", ""], ["cat", None], [["cat"]], {"a": 1}, True])
+def test_labels_that_are_none(value: object) -> None:
+    """Such a row is named and left out."""
+    rows = [{"image": "a.png", "label": value}, {"image": "b.png", "label": ["cat"]}, {"image": "c.png"}]
+    Path("t.json").write_text(json.dumps(rows))
+    data = read("t.json", task="multilabel")
+
+    assert several_of(data) == {"b.png": ("cat",)}
+    assert [failure.image for failure in data.failures] == ["t.json: row 1", "t.json: row 3"]
+
+
+def test_classify_takes_images_of_one_label_each() -> None:
+    """From lists too."""
+    rows = [
+        {"image": name, "label": own} for name, own in (("a.png", ["cat"]), ("b.png", ["cat", "dog"]), ("c.png", []))
+    ]
+    Path("t.json").write_text(json.dumps(rows))
+    data = read("t.json", task="classify")
+
+    assert labels_of(data) == {"a.png": "cat"}
+    assert [failure.error for failure in data.failures] == [
+        "2 labels; classify takes one, and task='multilabel' takes several", "no label",
+    ]  # fmt: skip
+
+
+def test_coco_instances() -> None:
+    """An image has the categories of its annotations, once each, or none; all categories are labels."""
+    value = {
+        "images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}],
+        "categories": [{"id": 7, "name": "zebra"}, {"id": 3, "name": "cat"}, {"id": 4, "name": "dog"}],
+        "annotations": [
+            {"image_id": 1, "category_id": 7, "bbox": []}, {"image_id": 1, "category_id": 3},
+            {"image_id": 1, "category_id": 7}, {"image_id": 1, "category_id": 99},
+            {"image_id": 8, "category_id": 3}, {"category_id": 3}, 5,
+        ],
+    }  # fmt: skip
+    Path("instances.json").write_text(json.dumps(value))
+    data = read("instances.json")
+
+    assert (data.layout, data.task, data.labels) == ("coco", "multilabel", ("zebra", "cat", "dog"))
+    assert several_of(data) == {"a.png": ("zebra", "cat"), "b.png": ()}
+    assert [failure.error for failure in data.failures] == [
+        "no category has the id 99", "no 'image_id'", "not a JSON object but int", "no such image, but it has labels",
+    ]  # fmt: skip
+    assert "no image has the label 'dog'" in data.notices[0]
+
+
+def test_links_in_several_folders_are_several_labels() -> None:
+    """Hard and symbolic ones; a file that is in one folder has one."""
+    touch("d/cat/a.png", "d/dog/b.png")
+    Path("d/pet").mkdir()
+    os.link("d/cat/a.png", "d/pet/1.png")
+    Path("d/dog/2.png").symlink_to("../cat/a.png")
+    data = read("d", task="multilabel")
+
+    assert several_of(data) == {"d/cat/a.png": ("cat", "dog", "pet"), "d/dog/b.png": ("dog",)}
+
+
+def test_folders_of_folders() -> None:
+    """Labels are paths, and the model reads the last part, or all where two end alike."""
+    touch("d/my_animals/tabby-cat/1.png", "d/my_animals/crane/2.png", "d/machines/crane/x/3.png", "d/4.png")
+    data = read("d")
+
+    assert data.labels == ("machines/crane/x", "my animals/crane", "my animals/tabby cat")
+    assert data.words == (("x",), ("crane",), ("tabby cat",))
+    assert labels_of(data)["d/my_animals/crane/2.png"] == "my animals/crane"
+    assert [failure.image for failure in data.failures] == ["d/4.png"]
+    assert "labels are the paths of the folders" in data.notices[0]
+    Path("d/machines/crane/x/3.png").rename("d/machines/crane/3.png")
+    assert read("d").words == (("machines crane",), ("my animals crane",), ("tabby cat",))
+
+    first = read("d", folder_labels="first")
+    assert (first.labels, first.words) == (("machines", "my animals"), None)
+    assert read("d", folder_labels="last").labels == ("crane", "tabby cat")
+    Path("l.json").write_text(
+        '{"machines/crane": "crane", "my_animals/crane": ["bird", "heron"], "my_animals/tabby-cat": "cat"}'
+    )
+    assert read("d", labels="l.json").labels == ("crane", "bird", "cat")
+    assert read("d", none="my animals/tabby cat").labels == ("machines/crane", "my animals/crane")
+
+
+def test_one_image_right_below_makes_the_first_folders_classes() -> None:
+    """As it does everywhere; a path is still to be had, and splits are never parts of labels by themselves."""
+    touch("d/cat/1.png", "d/dog/indoors/2.png")
+    assert read("d").labels == ("cat", "dog")
+    assert read("d", folder_labels="path").labels == ("cat", "dog/indoors")
+
+    touch("s/train/cat/1.png", "s/val/cat/2.png")
+    data = read("s")
+    assert data.labels == ("train", "val")
+    assert "look like the splits" in data.notices[-1]

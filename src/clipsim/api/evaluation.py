@@ -15,26 +15,32 @@ from clipsim.errors import issue_warnings
 from clipsim.inputs.label_words import LabelWords
 from clipsim.inputs.lists import as_list
 from clipsim.options import OnError, make_options
-from clipsim.tasks.arguments import ImageInputs, TextInputs
+from clipsim.tasks.arguments import EvaluationData, ImageCaptions, ImageInputs, ImageLabels, TextInputs
 from clipsim.tasks.progress import ProgressCallback, check_progress
 
 ModelNames = Iterable[str | os.PathLike[str] | None] | str | os.PathLike[str] | None
 
 
 def evaluate(
-    data: str | os.PathLike[str],
+    data: EvaluationData | None = None,
     *,
+    images: ImageInputs | None = None,
     models: ModelNames = None,
     task: str = "auto",
     image_column: str | None = None,
     label_column: str | None = None,
     caption_column: str | None = None,
     root: str | os.PathLike[str] | None = None,
-    labels: LabelWords | str | os.PathLike[str] | None = None,
+    labels: LabelWords | ImageLabels | str | os.PathLike[str] | None = None,
+    captions: ImageCaptions | None = None,
+    texts: TextInputs | None = None,
+    folder_labels: str | None = None,
     templates: Iterable[str] | str = (),
     template_sets: tasks.TemplateSets | None = None,
     none: str | None = None,
     min_similarity: float | None = None,
+    min_probability: float | None = None,
+    thresholds: tasks.Thresholds | None = None,
     top_k: Iterable[int] | int | None = None,
     recall_k: Iterable[int] | int | None = None,
     clipscore_prefix: bool = False,
@@ -62,19 +68,30 @@ def evaluate(
     Parameters
     ----------
     data
-        A folder with a folder for each class or a text file beside each image, a table (CSV, TSV, JSON lines), COCO's
-        captions or another JSON of images and captions.
+        A folder with a folder for each class or a text file beside each image, a table (CSV, TSV, JSON lines, Parquet),
+        COCO's captions or instances, or another JSON of images and captions; a folder that `embed` wrote, whose vectors
+        are read; or rows in memory: a data frame, a table of Arrow, a data set of Hugging Face, a list of mappings.
+    images
+        In place of `data`, images as `rank` takes them, but for folders and patterns, with `labels` or `captions`.
     models
         Names as `clipsim.open` takes them; None for the default model.
     task
-        What is measured: "auto", "classify", "retrieve" or "pairs".
+        What is measured: "auto", "classify", "multilabel" (several labels an image), "retrieve" or "pairs".
     image_column, label_column, caption_column
         Columns of a table.
     root
         The folder of a table's paths.
     labels
         A file with the text of each class, or a mapping of classes to their text or texts. A class with several has
-        one vector, the mean of theirs, and the first of them as its label.
+        one vector, the mean of theirs, and the first of them as its label. With `images`, a label for each of them, or
+        a list of labels; numbers count the `texts` from 0; an array of zeros and ones has a column a text.
+    captions
+        With `images`, a caption for each of them, or a list of captions.
+    texts
+        With `images`, the labels to choose from, as `rank` takes them; None for those that the images have.
+    folder_labels
+        Which folder is an image's class: the "first" below `data`, the "last", which holds the image, or the "path" of
+        all. None for the first, or the path where no image is in a folder right below.
     templates
         Texts with a `{}` into which each text is put.
     template_sets
@@ -82,7 +99,12 @@ def evaluate(
     none
         The label of images that fit no other.
     min_similarity
-        The best cosine under which an image is taken for one of these; None for one that is fitted.
+        The best cosine under which an image is taken for one of these; None for one that is fitted. For multilabel, the
+        cosine from which on an image is given a label.
+    min_probability
+        For multilabel, the probability from which on an image is given a label.
+    thresholds
+        For multilabel, the result of `threshold`, or its file, which has the cosine of each label.
     top_k
         The k of top-k accuracy; None for 1 and 5.
     recall_k
@@ -124,16 +146,22 @@ def evaluate(
     report = check_progress(progress)
     request = EvaluationRequest.check(
         data,
+        images=images,
         task=task,
         image_column=image_column,
         label_column=label_column,
         caption_column=caption_column,
         root=root,
         labels=labels,
+        captions=captions,
+        texts=texts,
+        folder_labels=folder_labels,
         templates=templates,
         template_sets=template_sets,
         none=none,
         min_similarity=min_similarity,
+        min_probability=min_probability,
+        thresholds=thresholds,
         top_k=top_k,
         recall_k=recall_k,
         clipscore_prefix=clipscore_prefix,

@@ -38,9 +38,13 @@ def evaluate_command(
         ),
     ],
     task: Annotated[
-        Literal["auto", "classify", "retrieve", "pairs"],
+        Literal["auto", "classify", "multilabel", "retrieve", "pairs"],
         option(
-            "--task", "TASK", OUTPUT, "What to measure: classify, retrieve or pairs; auto goes by labels or captions."
+            "--task",
+            "TASK",
+            OUTPUT,
+            "What to measure: classify, multilabel (several labels an image), retrieve or pairs; auto goes by labels "
+            "or captions.",
         ),
     ] = "auto",
     model: Annotated[
@@ -68,6 +72,16 @@ def evaluate_command(
             "a list in JSON, else words with | between them.",
         ),
     ] = None,
+    folder_labels: Annotated[
+        Literal["first", "last", "path"] | None,
+        option(
+            "--folder-labels",
+            "WHICH",
+            INPUTS,
+            "The folder that is an image's class: the first below DATA, the last, or the whole path. [default: first, "
+            "or path where all images are deeper]",
+        ),
+    ] = None,
     template: shared.Templates = None,
     template_set: Annotated[
         list[str] | None,
@@ -84,7 +98,18 @@ def evaluate_command(
     ] = None,
     min_similarity: Annotated[
         float | None,
-        shared.min_similarity("With --none: reject images whose best cosine is below S. [default: fitted]"),
+        shared.min_similarity(
+            "With --none: reject images whose best cosine is below S. With multilabel: give the labels whose cosine is "
+            "at least S. [default: fitted]"
+        ),
+    ] = None,
+    min_probability: Annotated[
+        float | None,
+        option("--min-probability", "P", TEXTS, "With multilabel: give the labels whose probability is at least P."),
+    ] = None,
+    thresholds: Annotated[
+        str | None,
+        option("--thresholds", "FILE", TEXTS, "With multilabel: give the labels that reach their own threshold."),
     ] = None,
     top_k: Annotated[str | None, option("--top-k", "K,…", OUTPUT, "Accuracies to measure. [default: 1,5]")] = None,
     recall_k: Annotated[
@@ -130,10 +155,13 @@ def evaluate_command(
         caption_column=caption_column,
         root=root,
         labels=labels,
+        folder_labels=folder_labels,
         templates=template or (),
         template_sets=_parse_sets(template_set or ()),
         none=none,
         min_similarity=min_similarity,
+        min_probability=min_probability,
+        thresholds=thresholds,
         top_k=_parse_ranks(top_k),
         recall_k=_parse_ranks(recall_k),
         clipscore_prefix=clipscore_prefix,

@@ -10,5 +10,6 @@
 - `lists`: what a Python caller passed where a list is meant → its elements
 - `rows`: CSV, TSV, JSON lines and Parquet → their rows
 - `texts`: texts, templates, and the files they are read from
-- `labelled`, `labelled_layouts`: labelled or captioned images, in any layout; `label_words`: the words of their classes
+- `labelled`: labelled or captioned images, from folders and JSON by `labelled_layouts`, from tables by `labelled_rows`,
+  from memory by `labelled_objects`; `label_words`: the words of their classes; `parquet_images`: files in a table
 """

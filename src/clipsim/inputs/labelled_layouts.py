@@ -1,49 +1,100 @@
-"""A folder, a JSON file or a table of labelled or captioned images → the images with their labels or captions."""
+"""A folder or a JSON file of labelled or captioned images → the images with their labels or captions."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from clipsim.errors import DataError, Failure, UsageError, printable
-from clipsim.inputs.captions import CAPTION_COLUMNS, CAPTION_SUFFIX, read_value
-from clipsim.inputs.paths import find_listed_images, is_left_out
-from clipsim.inputs.rows import (
-    IMAGE_COLUMNS,
-    Row,
-    RowTable,
-    check_columns,
-    choose_column,
-    name_columns,
-    rows_of_objects,
+from clipsim.errors import DataError, Failure, printable
+from clipsim.inputs.captions import CAPTION_SUFFIX
+from clipsim.inputs.label_words import SPLITS
+from clipsim.inputs.labelled_rows import (
+    CAPTION,
+    LABEL,
+    LABELS,
+    CollectedImages,
+    Columns,
+    LabelledImage,
+    Reading,
+    collect_objects,
+    read_labelled_rows,
 )
+from clipsim.inputs.paths import find_listed_images, is_left_out
+from clipsim.inputs.rows import Row, RowTable, rows_of_objects
 from clipsim.inputs.texts import is_text, parse_json, read_text
-from clipsim.inputs.urls import as_path, is_url
 
 FOLDERS, BESIDE = "folders", "text files"
+FOLDER_LABELS = ("first", "last", "path")
 
 
-def read_folder(folder: str, wants: str | None) -> Reading:
+def read_folder(folder: str, wants: str | None, folder_labels: str | None = None) -> Reading:
     """The images below a folder and their labels or captions; where both are there, captions unless labels are wanted.
 
-    A class is a folder right below, with all images in it; `_` and `-` in its name become spaces. Raises DataError for
-    a folder of neither layout, and for one that cannot be read.
+    `folder_labels` says which of the folders on the way to an image is its class: the "first" below `folder`; the
+    "last", which holds the image; or all of them, as a "path". None is for the path where all images are two folders
+    deep or deeper, else the first. `_` and `-` in names become spaces.
+
+    Raises DataError for a folder of neither layout, and for one that cannot be read.
     """
     paths = _images_below(folder)
     beside = [path for path in paths if os.path.isfile(_caption_file(path))]  # noqa: PTH113 (for each image)
-    if wants != "label" and beside:
+    if wants in (None, CAPTION) and beside and folder_labels is None:
         return _read_beside(paths)
     classes = _class_folders(folder)
-    if wants == "caption" or not any(classes.values()):
+    if wants == CAPTION or not any(classes.values()):
         raise DataError(f"{printable(folder)}: {_layouts(wants, bool(paths))}")
     direct = [path for path in paths if os.path.dirname(path) == folder.rstrip(os.sep)]  # noqa: PTH120
     failures = tuple(Failure(printable(path), "not in the folder of a class") for path in direct)
+    notices = []
+    if folder_labels is None and _all_deeper(folder, classes):
+        folder_labels = "path"
+        notices.append(
+            "no image is in a folder right below, so that labels are the paths of the folders, and their texts the "
+            "last parts; folder_labels='first' takes the folders right below"
+        )
+    if folder_labels == "path":
+        return _read_paths(folder, classes, failures, notices)
+    if folder_labels == "last":
+        classes = _regroup(classes, lambda path: os.path.basename(os.path.dirname(path)))  # noqa: PTH119, PTH120
     images = tuple(LabelledImage(path, name) for name, class_images in classes.items() for path in class_images)
-    return Reading(FOLDERS, "label", images, failures, {name: _as_words(name) for name in classes})
+    return Reading(FOLDERS, LABEL, images, failures, {name: _as_words(name) for name in classes}, tuple(notices))
+
+
+def _all_deeper(folder: str, classes: Mapping[str, list[str]]) -> bool:
+    """Whether there are images, and none in a folder right below; folders of splits are left as they are."""
+    if {name.lower() for name in classes} <= SPLITS:
+        return False
+    parents = {os.path.dirname(path) for paths in classes.values() for path in paths}  # noqa: PTH120
+    return not parents & {os.path.join(folder.rstrip(os.sep) or os.sep, name) for name in classes}  # noqa: PTH118
+
+
+def _read_paths(
+    folder: str, classes: Mapping[str, list[str]], failures: tuple[Failure, ...], notices: list[str]
+) -> Reading:
+    """The classes by the paths of their folders; a text is that of the last folder, or of all where two end alike."""
+    root = folder.rstrip(os.sep) or os.sep
+    classes = _regroup(classes, lambda path: Path(os.path.relpath(path, root)).parent.as_posix())
+    parts = {name: [_as_words(part) for part in name.split("/")] for name in classes}
+    ends = Counter(own[-1] for own in parts.values())
+    texts = {name: own[-1] if ends[own[-1]] == 1 else " ".join(own) for name, own in parts.items()}
+    images = tuple(LabelledImage(path, name) for name, paths in classes.items() for path in paths)
+    shown = {name: "/".join(own) for name, own in parts.items()}
+    return Reading(FOLDERS, LABEL, images, failures, texts, tuple(notices), shown)
+
+
+def _regroup(classes: Mapping[str, list[str]], name_class: Callable[[str], str]) -> dict[str, list[str]]:
+    """The images by the class that a function gives for the path of each, in the order of the names of classes."""
+    groups: dict[str, list[str]] = {}
+    for paths in classes.values():
+        for path in paths:
+            name = name_class(path)
+            if not is_text(name) or not _as_words(name):
+                raise DataError(f"{printable(path)}: the name of its folder is not a label; rename the folder")
+            groups.setdefault(name, []).append(path)
+    return {name: groups[name] for name in sorted(groups)}
 
 
 def _images_below(folder: str) -> list[str]:
@@ -91,7 +142,7 @@ def _read_beside(paths: list[str]) -> Reading:
             images.append(LabelledImage(path, None, tuple(lines)))
         else:
             failures.append(Failure(printable(path), f"{printable(_caption_file(path))} is not UTF-8"))
-    return Reading(BESIDE, "caption", tuple(images), tuple(failures), {})
+    return Reading(BESIDE, CAPTION, tuple(images), tuple(failures), {})
 
 
 def _caption_file(path: str) -> str:
@@ -99,15 +150,12 @@ def _caption_file(path: str) -> str:
 
 
 def _layouts(wants: str | None, any_image: bool) -> str:
-    expected = {
-        "label": "a folder for each class",
-        "caption": "a text file beside each image (x.txt beside x.jpg)",
-    }
-    layouts = expected[wants] if wants else " or ".join(expected.values())
+    folders, beside = "a folder for each class", "a text file beside each image (x.txt beside x.jpg)"
+    layouts = f"{folders} or {beside}" if wants is None else beside if wants == CAPTION else folders
     return f"expected {layouts}, or give a table" if any_image else f"no image in it; expected {layouts}"
 
 
-COCO, OBJECT = "coco captions", "json"
+COCO, COCO_LABELS, OBJECT = "coco captions", "coco", "json"
 
 
 def read_json(path: Path, columns: Columns, wants: str | None, root: str | None) -> Reading:
@@ -118,15 +166,56 @@ def read_json(path: Path, columns: Columns, wants: str | None, root: str | None)
     if isinstance(value, list):
         rows = list(rows_of_objects(value))
         names = next((tuple(row.values) for row in rows if row.error is None), ())
-        return read_labelled_rows(path, RowTable(names, lambda _: iter(rows)), columns, wants, root)
+        return read_labelled_rows(file, RowTable(names, lambda _: iter(rows)), columns, wants, folder)
     if isinstance(value, dict) and isinstance(value.get("images"), list):
         if not isinstance(value.get("annotations"), list):
-            raise DataError(f"{file}: 'images' without 'annotations'; expected COCO's captions")
+            raise DataError(f"{file}: 'images' without 'annotations'; expected COCO's captions or instances")
+        if wants != CAPTION and isinstance(value.get("categories"), list) and _has_categories(value["annotations"]):
+            return _read_coco_labels(value, file, folder, wants)
         failures: list[Failure] = []
-        return collect_captions(file, folder, list(_coco(value, file, failures)), COCO, failures)
+        return collect_objects(file, folder, list(_coco(value, file, failures)), COCO, failures=failures)
     if isinstance(value, dict):
-        return collect_captions(file, folder, value.items(), OBJECT)
-    raise DataError(f"{file}: expected COCO's captions, an object of images and captions, or a list of rows")
+        return collect_objects(file, folder, value.items(), OBJECT, wants)
+    raise DataError(f"{file}: expected COCO's JSON, an object of images and captions, or a list of rows")
+
+
+def _has_categories(annotations: list[Any]) -> bool:
+    return any(isinstance(one, dict) and "category_id" in one for one in annotations)
+
+
+def _read_coco_labels(value: dict[str, Any], file: str, folder: Path, wants: str | None) -> Reading:
+    """The images of COCO's instances with the names of the categories that are in them; an image may have none."""
+    names: dict[Any, str] = {}
+    for row in rows_of_objects(value["categories"]):
+        key, name = row.values.get("id"), row.values.get("name")
+        if not isinstance(key, int | str) or not is_text(name) or not str(name).strip():
+            raise DataError(f"{file}: category {row.number} has no 'id' and 'name'")
+        names[key] = str(name).strip()
+    collected = CollectedImages(file, folder, wants)
+    labels: dict[Any, list[str]] = {}
+    for row in rows_of_objects(value["annotations"]):
+        problem = row.error or _find_category_problem(row, names)
+        if problem is None:
+            labels.setdefault(row.values["image_id"], []).append(names[row.values["category_id"]])
+        else:
+            collected.failures.append(Failure(f"{file}: annotation {row.number}", problem))
+    for row in rows_of_objects(value["images"]):
+        key, name = row.values.get("id"), row.values.get("file_name")
+        own = labels.pop(key, []) if isinstance(key, int | str) else []
+        collected.add(Row(row.number, {"image": name, "labels": own}, row.error), "image", "labels", None)
+    collected.failures += [
+        Failure(f"{file}: image_id {printable(str(key), 40)}", "no such image, but it has labels") for key in labels
+    ]
+    return collected.reading(COCO_LABELS, LABELS, tuple(dict.fromkeys(names.values())))
+
+
+def _find_category_problem(row: Row, names: Mapping[Any, str]) -> str | None:
+    image, category = row.values.get("image_id"), row.values.get("category_id")
+    if not isinstance(image, int | str):
+        return "no 'image_id'"
+    if not isinstance(category, int | str):
+        return "no 'category_id'"
+    return None if category in names else f"no category has the id {printable(str(category), 40)}"
 
 
 def _coco(value: dict[str, Any], file: str, failures: list[Failure]) -> Iterator[tuple[str, Any]]:
@@ -159,157 +248,3 @@ def _add_caption(row: Row, captions: dict[Any, list[str]]) -> str | None:
         return "no 'caption'"
     captions.setdefault(key, []).append(caption)
     return None
-
-
-LABEL_COLUMNS = ("label",)
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The columns that hold the image, its label and its caption, where they are not found by their usual names."""
-
-    image: str | None = None
-    label: str | None = None
-    caption: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledImage:
-    """An image's path, and its label or its captions."""
-
-    path: str
-    label: str | None = None
-    captions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What is read from labelled data; `kind` is "label" or "caption", `classes` the text of each class, in order."""
-
-    layout: str
-    kind: str
-    images: tuple[LabelledImage, ...]
-    failures: tuple[Failure, ...]
-    classes: Mapping[str, str]
-    notices: tuple[str, ...] = ()
-
-
-def read_labelled_rows(path: Path, table: RowTable, columns: Columns, wants: str | None, root: str | None) -> Reading:
-    """Read a table's images; several rows of an image are several captions. Labels are taken as they are written.
-
-    Raises DataError for a table without the columns, naming those it has; UsageError for named ones that it lacks.
-    """
-    image = _find(table.columns, columns.image, IMAGE_COLUMNS, "image", path)
-    label = None if wants == "caption" else _choose(table.columns, columns.label, LABEL_COLUMNS, "label_column", path)
-    caption = None
-    if label is None:
-        kinds = CAPTION_COLUMNS if wants != "label" else ()
-        caption = _choose(table.columns, columns.caption, kinds, "caption_column", path)
-    if label is None and caption is None:
-        read_columns = [*(LABEL_COLUMNS if wants != "caption" else ()), *(CAPTION_COLUMNS if wants != "label" else ())]
-        raise DataError(f"{printable(str(path))}: no column {_or(read_columns)}; it has {name_columns(table.columns)}")
-    folder = path.parent if root is None else Path(root)
-    collected = _Collected(printable(str(path)), folder)
-    read_columns = [column for column in (image, label, caption) if column is not None]
-    try:
-        check_columns(table.columns, read_columns)
-    except DataError as error:
-        raise DataError(f"{printable(str(path))}: {error}") from error
-    for row in table.read(read_columns):
-        collected.add(row, image, label, caption)
-    return collected.reading("table", "caption" if label is None else "label")
-
-
-def collect_captions(
-    file: str, folder: Path, pairs: Iterable[tuple[str, Any]], layout: str, failures: Iterable[Failure] = ()
-) -> Reading:
-    """Images and their captions (a string or a list of strings each) as a `Reading`."""
-    collected = _Collected(file, folder)
-    collected.failures += failures
-    for number, (name, captions) in enumerate(pairs, start=1):
-        collected.add(Row(number, {"image": name, "caption": captions}), "image", None, "caption")
-    return collected.reading(layout, "caption")
-
-
-class _Collected:
-    """The images met so far, in the order in which they came first."""
-
-    def __init__(self, file: str, folder: Path) -> None:
-        self.file, self.folder = file, "" if folder == Path() else str(folder)
-        self.labels: dict[str, str] = {}
-        self.captions: dict[str, list[str]] = {}
-        self.failures: list[Failure] = []
-        self.repeated = 0
-
-    def add(self, row: Row, image: str, label: str | None, caption: str | None) -> None:
-        error = row.error or self._add(row.values, image, label, caption)
-        if error is not None:
-            self.failures.append(Failure(f"{self.file}: row {row.number}", error))
-
-    def _add(self, values: Mapping[str, Any], image: str, label: str | None, caption: str | None) -> str | None:
-        name = values.get(image)
-        if not isinstance(name, str) or not name.strip() or "\0" in name:
-            return "no image"
-        path = name if is_url(name) else os.path.join(self.folder, as_path(name))  # noqa: PTH118 (keeps bytes, and ./)
-        if label is not None:
-            return self._add_label(path, values.get(label))
-        value = values.get(caption or "")
-        texts = value if isinstance(value, list) else [value]
-        if any(isinstance(text, str) and not is_text(text) for text in texts):
-            return "the caption is not UTF-8"
-        try:
-            captions = [clean for text in texts if (clean := read_value(text)) is not None]
-        except ValueError as error:
-            return str(error)
-        if not captions:
-            return "no caption"
-        if len(captions) < len(texts):
-            return "one of its captions is empty"
-        self.captions.setdefault(path, []).extend(captions)
-        return None
-
-    def _add_label(self, path: str, label: Any) -> str | None:
-        if isinstance(label, int | float | Decimal) and not isinstance(label, bool):
-            label = read_value(label)
-        if not isinstance(label, str) or not label.strip():
-            return "no label"
-        if not is_text(label):
-            return "the label is not UTF-8"
-        label = label.strip()
-        first = self.labels.setdefault(path, label)
-        if first != label:
-            return f"the image has the label '{printable(first, 40)}' already"
-        self.repeated += path in self.captions
-        self.captions[path] = []
-        return None
-
-    def reading(self, layout: str, kind: str) -> Reading:
-        if kind == "caption":
-            images = tuple(LabelledImage(path, None, tuple(texts)) for path, texts in self.captions.items())
-            return Reading(layout, kind, images, tuple(self.failures), {})
-        labels = sorted(set(self.labels.values()))
-        notices = (f"{self.repeated} rows repeat an image and its label, and count once",) if self.repeated else ()
-        images = tuple(LabelledImage(path, label) for path, label in self.labels.items())
-        return Reading(layout, kind, images, tuple(self.failures), {label: label for label in labels}, notices)
-
-
-def _find(columns: Sequence[str], named: str | None, usual: Sequence[str], what: str, path: Path) -> str:
-    column = _choose(columns, named, usual, f"{what}_column", path)
-    if column is None:
-        raise DataError(f"{printable(str(path))}: no column {_or(usual)}; it has {name_columns(columns)}")
-    return column
-
-
-def _choose(columns: Sequence[str], named: str | None, usual: Sequence[str], option: str, path: Path) -> str | None:
-    """The column that was named, or the first of the usual ones, whatever their case."""
-    if named is not None:
-        if named not in columns:
-            raise UsageError(
-                f"{printable(str(path))} has the columns {name_columns(columns)}", parameter=option, value=named
-            )
-        return named
-    return choose_column(columns, usual)
-
-
-def _or(names: Sequence[str]) -> str:
-    return " or ".join([", ".join(f"'{name}'" for name in names[:-1]), f"'{names[-1]}'"][len(names) == 1 :])

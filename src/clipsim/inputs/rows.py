@@ -14,7 +14,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from clipsim.errors import DataError, ImageError, TransientError, printable, quote_some, requires
+from clipsim.inputs.parquet_images import ParquetColumn, ParquetImage
 from clipsim.inputs.paths import has_image_suffix
+from clipsim.inputs.sources import Source
 from clipsim.inputs.urls import file_suffix, is_url, open_location
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ _DELIMITERS = ",\t;"
 _QUOTED = re.compile(r'(?:[^"]+|"")*')
 _LINE_ENDS = ("\n", "\r")
 _TOO_LONG = f"the line exceeds the limit of {MAX_LINE_LENGTH:,} characters"
-_BATCH_ROWS = 1024  # of Parquet, that are in memory at once
+_BATCH_ROWS, _BATCH_ROWS_WITH_FILES = 1024, 64  # of Parquet, that are in memory at once
 _MAX_BROKEN_START = 1000  # lines of JSON before the first object
 
 
@@ -44,6 +46,9 @@ class Row:
 class RowTable:
     """An open table; a context manager that closes its file.
 
+    `open_image`, where there is one, makes the source of an image whose file is in a row, from its name, the row and
+    the column: the file is read again when it is needed.
+
     `read` takes the names of the columns to read, that of the images first, and yields the rows, once; their values may
     have other columns too. A table that cannot be read to its end has a last row with the error. `plain_columns` are
     those that do not hold bytes, vectors or records.
@@ -53,6 +58,7 @@ class RowTable:
     read: Callable[[Sequence[str]], Iterator[Row]]
     file: BinaryIO | None = None
     plain_columns: tuple[str, ...] = ()
+    open_image: Callable[[str, Row, str], Source] | None = None
 
     def __enter__(self) -> Self:
         """The table itself."""
@@ -91,7 +97,8 @@ def read_table(name: str) -> RowTable:
     except BaseException:
         file.close()
         raise
-    return RowTable(columns, read, file, plain_columns)
+    open_image = _parquet_opener(name) if file_suffix(name) == ".parquet" else None
+    return RowTable(columns, read, file, plain_columns, open_image)
 
 
 def rows_of_objects(values: Iterable[Any]) -> Iterator[Row]:
@@ -360,15 +367,49 @@ def _is_heavy(kind: Any) -> bool:
     return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_nested(kind))
 
 
+def _parquet_opener(name: str) -> Callable[[str, Row, str], Source]:
+    columns: dict[str, ParquetColumn] = {}
+
+    def open_image(image: str, row: Row, column: str) -> Source:
+        images = columns.setdefault(column, ParquetColumn(name, column))
+        return ParquetImage(image, images, row.number - 1)
+
+    return open_image
+
+
 def _parquet_rows(table: Any, columns_read: Sequence[str]) -> Iterator[Row]:
-    number = 0
+    number, classes = 0, _class_names(table.schema_arrow.metadata)
     try:
-        for batch in table.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns_read)):
+        files = any("binary" in str(table.schema_arrow.field(column).type) for column in columns_read)
+        rows = _BATCH_ROWS_WITH_FILES if files else _BATCH_ROWS
+        for batch in table.iter_batches(batch_size=rows, columns=list(columns_read)):
             for values in batch.to_pylist():
                 number += 1
-                yield Row(number, values)
+                named = {column: name_classes(values[column], classes[column]) for column in classes.keys() & values}
+                yield Row(number, values | named)
     except Exception as error:  # as above
         yield Row(number + 1, {}, f"damaged ({printable(str(error), 120)}); the rest of the table is not read")
+
+
+def _class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
+    """The names behind the numbers of the columns of classes, as the package datasets writes them into a table."""
+    try:
+        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        named = {column: feature.get("feature", feature) for column, feature in features.items()}
+        return {column: list(one["names"]) for column, one in named.items() if one.get("_type") == "ClassLabel"}
+    except (LookupError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def name_classes(value: Any, names: Sequence[str]) -> Any:
+    """The name of the class of a number, or those of a list of numbers; what is no such number stays as it is.
+
+    >>> name_classes([0, 1], ["cat", "dog"]), name_classes(7, ["cat", "dog"])
+    (['cat', 'dog'], 7)
+    """
+    if isinstance(value, list | tuple):
+        return [name_classes(one, names) for one in value]
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else value
 
 
 _READERS: dict[str, Callable[[BinaryIO], _Opened]] = {

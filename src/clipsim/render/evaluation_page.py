@@ -10,10 +10,13 @@ from clipsim.render.evaluation_table import (
     describe_data,
     explain_figures,
     explain_tests,
+    format_estimate,
     format_value,
     is_share,
+    label_headings,
     list_comparisons,
     list_figures,
+    list_label_figures,
 )
 from clipsim.render.page import HEAT_LEVELS, render_page
 from clipsim.render.rank_page import Tile, make_tile
@@ -31,6 +34,12 @@ def format_evaluation_page(
     `page_folder` is where the page will be, if that is known.
     """
     runs = result.results
+    labels, headings = list[dict[str, Any]](), list[str]()
+    if result.task == "classify":
+        labels = _list_labels(runs)
+        headings = ["recall", "precision"] if len(runs) == 1 else [f"recall, {run.name}" for run in runs]
+    elif result.task == "multilabel":
+        labels, headings = _list_label_figures(runs), label_headings(runs)
     return render_page(
         "evaluation.html",
         title=f"Evaluation: {describe_data(result)}",
@@ -42,8 +51,8 @@ def format_evaluation_page(
         explanation=explain_figures(result),
         comparisons=list_comparisons(result.comparisons) if result.comparisons else None,
         tests=explain_tests(result.comparisons) if result.comparisons else None,
-        labels=_list_labels(runs) if result.task == "classify" else [],
-        label_headings=["recall", "precision"] if len(runs) == 1 else [f"recall, {run.name}" for run in runs],
+        labels=labels,
+        label_headings=headings,
         runs=[_describe_run(run, thumbnails, page_folder) for run in runs] if result.task == "classify" else [],
         matrix_labels=MATRIX_LABELS,
     )
@@ -81,6 +90,24 @@ def _list_labels(runs: Sequence[RunResult]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _list_label_figures(runs: Sequence[RunResult]) -> list[dict[str, Any]]:
+    """A row a label that has images, the worst first, with figures and their intervals."""
+    return [
+        {
+            "label": label,
+            "n": f"{n:,}",
+            "shares": [
+                {
+                    "text": format_estimate("map", figure),
+                    "bar": round(HEAT_LEVELS * (0.0 if figure is None else figure.value)),
+                }
+                for figure in figures
+            ],
+        }
+        for label, n, figures in list_label_figures(runs)
+    ]
 
 
 def _describe_run(run: RunResult, thumbnails: Mapping[str, bytes], page_folder: Path | None) -> dict[str, Any]:

@@ -23,7 +23,10 @@ MAX_PAIRS = 10
 MAX_CONTRADICTED = 10
 MAX_CHANGES = 20
 ABSENT = "–"
-SHARES = ("top", "mean_class_recall", "text_to_image_recall@", "image_to_text_recall@")
+SHARES = (
+    "top", "mean_class_recall", "text_to_image_recall@", "image_to_text_recall@",
+    "map", "f1_", "precision_", "recall_", "lrap",
+)  # fmt: skip
 Part = Text | FigureTable
 DrawContradicted = Callable[[Sequence[Contradicted]], RenderableType]
 Rows = tuple[list[str], list[list[str]]]  # the headings, and the cells of each row
@@ -104,6 +107,8 @@ def build_evaluation(
     if result.comparisons:
         table, explanation = comparison_table(result.comparisons), explain_tests(result.comparisons)
         parts += [heading("Differences (b less a)"), table, remark(explanation)]
+    if result.task == "multilabel":
+        parts += _label_figures(result, whole_names)
     if result.task == "classify":
         parts += _labels(result, whole_names)
         for run in result.results:
@@ -167,6 +172,13 @@ def explain_figures(result: EvaluationResult) -> str:
                 f"({none.method}; for use: {', '.join(_threshold(run) for run in result.results)})."
             )
         return text
+    if result.task == "multilabel":
+        return (
+            "In brackets the 95 % interval. map: the mean average precision of the labels that have images, ranking "
+            "the images by cosine; map_micro: of all pairs at once; f1, precision and recall: of the labels that an "
+            f"image is given, by {_decisions(result.results)}; micro: every pair of an image and a label counts alike, "
+            "macro: every label; lrap: how far an image's labels stand above the others."
+        )
     if result.task == "retrieve":
         shared = result.data.shared_captions
         return (
@@ -179,6 +191,15 @@ def explain_figures(result: EvaluationResult) -> str:
             )
         )
     return "Means over all pairs; in brackets the 95 % interval (over images). Compare within one model only."
+
+
+def _decisions(runs: Sequence[RunResult]) -> str:
+    """How labels are given to images, and the threshold for use of each run."""
+    decisions = [run.decision for run in runs if run.decision is not None]
+    if not decisions or decisions[0].threshold is None:
+        return decisions[0].method if decisions else ""
+    values = ", ".join("–" if one.threshold is None else f"{one.threshold:.4f}" for one in decisions)
+    return f"a threshold of the cosine ({decisions[0].method}; for use: {values})"
 
 
 def _threshold(run: RunResult) -> str:
@@ -264,12 +285,47 @@ def _labels(result: EvaluationResult, whole: bool) -> list[Part]:
         precision = [format_value("top", records[0].precision)] if len(runs) == 1 else []
         rows.append([fit_name(records[0].label, whole=whole), f"{records[0].n:,}", *recalls, *precision])
     headings = ["recall", "precision"] if len(runs) == 1 else [f"recall {printable(run.name)}" for run in runs]
-    parts: list[Part] = [heading("Labels, the worst first"), FigureTable(["label", "images", *headings], rows)]
-    if len(seen) > MAX_LABELS:
-        parts.append(
-            remark(f"{pluralise(len(seen) - MAX_LABELS, 'more label')} at least as good; --json has them all.")
+    table = FigureTable(["label", "images", *headings], rows)
+    return [heading("Labels, the worst first"), table, *_more_labels(len(seen))]
+
+
+def list_label_figures(runs: Sequence[RunResult]) -> list[tuple[str, int, list[Estimate | None]]]:
+    """The labels that have images, the worst first: name, images and figures, as `label_headings` has them."""
+    labels = [records for records in zip(*(run.per_label for run in runs), strict=True) if records[0].n]
+    labels.sort(key=lambda records: sum(one.average_precision.value for one in records if one.average_precision))
+    return [
+        (
+            records[0].label,
+            records[0].n,
+            [record.average_precision for record in records]
+            + ([records[0].precision, records[0].recall, records[0].f1] if len(runs) == 1 else []),
         )
-    return parts
+        for records in labels
+    ]
+
+
+def label_headings(runs: Sequence[RunResult]) -> list[str]:
+    """What the figures of a label are: of a single run all, else the average precisions."""
+    single = ["average precision", "precision", "recall", "f1"]
+    return single if len(runs) == 1 else [f"average precision, {run.name}" for run in runs]
+
+
+def _label_figures(result: EvaluationResult, whole: bool) -> list[Part]:
+    """A row a label, the worst first."""
+    labels = list_label_figures(result.results)
+    rows = [
+        [fit_name(label, whole=whole), f"{n:,}", *(format_estimate("map", figure) for figure in figures)]
+        for label, n, figures in labels[:MAX_LABELS]
+    ]
+    headings = ["label", "images", *map(printable, label_headings(result.results))]
+    return [heading("Labels, the worst first"), FigureTable(headings, rows), *_more_labels(len(labels))]
+
+
+def _more_labels(labels: int) -> list[Part]:
+    """A line that says how many labels are not shown, where there are any."""
+    if labels <= MAX_LABELS:
+        return []
+    return [remark(f"{pluralise(labels - MAX_LABELS, 'more label')} at least as good; --json has them all.")]
 
 
 def _confusions(

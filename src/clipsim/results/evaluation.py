@@ -14,9 +14,10 @@ from clipsim.results.decode import read_fields, read_record
 from clipsim.statistics.classification import ClassRecord, Confused, Contradicted, Rejection
 from clipsim.statistics.conformal import TextThreshold
 from clipsim.statistics.estimates import Estimate
+from clipsim.statistics.multilabel import Decision, LabelRecord
 from clipsim.statistics.paired_tests import Comparison, Outcomes
 
-TASKS = ("classify", "retrieve", "pairs")
+TASKS = ("classify", "multilabel", "retrieve", "pairs")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,8 @@ class RunResult(ArrayRecord):
 
     `seconds` is its own work, without reading images and loading the model; `images_per_second` is of the images it
     encoded in this run, None where all vectors were in the cache. `outcomes` has a value an image, in the order of the
-    result's images: "rank" of the label; or "image_to_text", the rank of the best of its captions, and
+    result's images: "rank" of the label; or "lrap", the label ranking average precision, None for an image without
+    labels; or "image_to_text", the rank of the best of its captions, and
     "text_to_image", the ranks of each; or "cosine" with each caption.
     """
 
@@ -79,14 +81,17 @@ class RunResult(ArrayRecord):
     confused: tuple[Confused, ...] = ()
     contradicted: tuple[Contradicted, ...] = ()
     rejection: Rejection | None = None
+    per_label: tuple[LabelRecord, ...] = ()
+    decision: Decision | None = None
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """One of the "results" of the JSON schema."""
         values = plain_fields(self)
-        if "rank" not in self.outcomes:
-            for name in ("per_class", "confusion", "confused", "contradicted"):
-                del values[name]
+        absent = [] if "rank" in self.outcomes else ["per_class", "confusion", "confused", "contradicted"]
+        absent += [] if "lrap" in self.outcomes else ["per_label", "decision"]
+        for name in absent:
+            del values[name]
         del values["rejection"]
         if (none := self.rejection) is not None:
             values["none"] = {"label": none.name, "threshold": none.threshold, "method": none.method}

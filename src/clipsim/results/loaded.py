@@ -18,7 +18,12 @@ from clipsim.statistics.paired_tests import Outcomes
 from clipsim.statistics.retrieval import IMAGE_TO_TEXT, TEXT_TO_IMAGE
 
 Parsed = TypeVar("Parsed")
-_OUTCOMES = {"classify": ("rank",), "retrieve": (IMAGE_TO_TEXT, TEXT_TO_IMAGE), "pairs": ("cosine",)}
+_OUTCOMES = {
+    "classify": ("rank",),
+    "multilabel": ("lrap",),
+    "retrieve": (IMAGE_TO_TEXT, TEXT_TO_IMAGE),
+    "pairs": ("cosine",),
+}
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,7 @@ def _run(value: Any, task: str, images: int) -> LoadedRun:
 
 
 def _outcome(value: Any) -> Any:
-    return tuple(map(_number, value)) if isinstance(value, list) else _number(value)
+    return tuple(map(_number, value)) if isinstance(value, list) else None if value is None else _number(value)
 
 
 def _ranking(value: Any) -> LoadedRanking:

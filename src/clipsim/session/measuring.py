@@ -11,7 +11,7 @@ from clipsim.errors import issue_warnings
 from clipsim.inputs.arguments import make_sources
 from clipsim.inputs.label_words import LabelWords
 from clipsim.session.base import SessionBase
-from clipsim.tasks.arguments import ImageInputs, TextInputs
+from clipsim.tasks.arguments import EvaluationData, ImageCaptions, ImageInputs, ImageLabels, TextInputs
 from clipsim.tasks.progress import ProgressCallback, check_progress
 
 
@@ -20,18 +20,24 @@ class MeasuringMethods(SessionBase):
 
     def evaluate(
         self,
-        data: str | os.PathLike[str],
+        data: EvaluationData | None = None,
         *,
+        images: ImageInputs | None = None,
         task: str = "auto",
         image_column: str | None = None,
         label_column: str | None = None,
         caption_column: str | None = None,
         root: str | os.PathLike[str] | None = None,
-        labels: LabelWords | str | os.PathLike[str] | None = None,
+        labels: LabelWords | ImageLabels | str | os.PathLike[str] | None = None,
+        captions: ImageCaptions | None = None,
+        texts: TextInputs | None = None,
+        folder_labels: str | None = None,
         templates: Iterable[str] | str = (),
         template_sets: tasks.TemplateSets | None = None,
         none: str | None = None,
         min_similarity: float | None = None,
+        min_probability: float | None = None,
+        thresholds: tasks.Thresholds | None = None,
         top_k: Iterable[int] | int | None = None,
         recall_k: Iterable[int] | int | None = None,
         clipscore_prefix: bool = False,
@@ -64,16 +70,22 @@ class MeasuringMethods(SessionBase):
         report = check_progress(progress)
         request = EvaluationRequest.check(
             data,
+            images=images,
             task=task,
             image_column=image_column,
             label_column=label_column,
             caption_column=caption_column,
             root=root,
             labels=labels,
+            captions=captions,
+            texts=texts,
+            folder_labels=folder_labels,
             templates=templates,
             template_sets=template_sets,
             none=none,
             min_similarity=min_similarity,
+            min_probability=min_probability,
+            thresholds=thresholds,
             top_k=top_k,
             recall_k=recall_k,
             clipscore_prefix=clipscore_prefix,

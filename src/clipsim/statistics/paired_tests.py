@@ -52,6 +52,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 Outcomes = Mapping[str, tuple[Any, ...]]
 MCNEMAR, SIGN = "mcnemar", "sign"
+RANKING = "lrap"  # the label ranking average precision of images with several labels, None for one without
 SIGNIFICANT = 0.05
 
 
@@ -116,7 +117,7 @@ def comparable_metrics(metrics: Sequence[str]) -> list[str]:
     >>> comparable_metrics(["text_to_image_recall@1", "image_to_text_recall@1", "image_to_text_recall@5"])
     ['text_to_image_recall@1', 'image_to_text_recall@1']
     """
-    kinds = ("top", f"{TEXT_TO_IMAGE}_recall@", f"{IMAGE_TO_TEXT}_recall@", "cosine")
+    kinds = ("top", f"{TEXT_TO_IMAGE}_recall@", f"{IMAGE_TO_TEXT}_recall@", "cosine", RANKING)
     firsts = [next((name for name in metrics if name.startswith(kind) and "x100" not in name), None) for kind in kinds]
     return [name for name in firsts if name is not None]
 
@@ -138,7 +139,7 @@ def compare_runs(metric: str, runs: Sequence[PairedRun]) -> tuple[Comparison, ..
         rounded = np.round(changes, COSINE_DECIMALS)
         only_a, only_b = int((rounded < 0).sum()), int((rounded > 0).sum())
         p = exact_mcnemar(only_a, only_b)
-        test = SIGN if metric in SCORES or counts.max() > 1 else MCNEMAR
+        test = SIGN if metric in SCORES or metric == RANKING or counts.max() > 1 else MCNEMAR
         comparisons.append(Comparison(metric, a.name, b.name, only_a, only_b, p, difference, test))
     return correct_for_number(comparisons)
 
@@ -161,6 +162,8 @@ def per_image_values(metric: str, outcomes: Outcomes) -> tuple[Floats, Floats] |
         direction, _, least = metric.partition("_recall@")
         ranks = [own if isinstance(own, tuple | list) else [own] for own in outcomes[direction]]
         values = [[rank <= int(least) for rank in own] for own in ranks]
+    elif metric == RANKING:
+        values = [[] if value is None else [value] for value in outcomes[RANKING]]
     elif metric in SCORES:
         score = SCORES[metric][1]
         values = [[score(cosine) for cosine in own] for own in outcomes["cosine"]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, Union, cast
 
 import numpy as np
@@ -48,6 +48,24 @@ VectorInputs: TypeAlias = VectorInput | Iterable[VectorInput] | Mapping[str, Vec
 ImageInputs: TypeAlias = Iterable[ImageInput] | ImageInput | Mapping[str, VectorInput]
 TextInputs: TypeAlias = Iterable[str] | Mapping[str, Iterable[str] | str] | str | VectorInputs
 QueryTexts: TypeAlias = Iterable[str] | str | VectorInputs
+
+
+class Frame(Protocol):
+    """A table in memory whose columns have names: a data frame, a table of Arrow, a data set of Hugging Face."""
+
+    def __getitem__(self, name: Any, /) -> Any:
+        """One of its columns."""
+        ...
+
+    def __len__(self) -> int:
+        """The number of its rows."""
+        ...
+
+
+EvaluationData: TypeAlias = str | os.PathLike[str] | Sequence[Mapping[str, object]] | Frame
+OneLabel: TypeAlias = str | int
+ImageLabels: TypeAlias = Iterable[OneLabel | Iterable[OneLabel]]
+ImageCaptions: TypeAlias = Iterable[str | Iterable[str]]
 WeightedTexts: TypeAlias = Iterable[str] | Mapping[str, float] | str
 WeightedImages: TypeAlias = ImageInputs | Mapping[str, float]
 

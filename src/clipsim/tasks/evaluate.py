@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -14,8 +15,9 @@ from clipsim.embedding.pipeline import read_thumbnails
 from clipsim.embedding.shared_decoding import SharedDecoding, Work, group_sessions
 from clipsim.errors import DataError, Failure, NoInputError, UsageError, pluralise, printable
 from clipsim.images.thumbnails import ThumbnailRules
-from clipsim.inputs.labelled import LabelledData, read_labelled
-from clipsim.inputs.sources import FileSource, Source
+from clipsim.inputs.labelled import CLASSIFY, MULTILABEL, WITH_LABELS, LabelledData, read_labelled
+from clipsim.inputs.labelled_rows import LabelledImage
+from clipsim.inputs.sources import FileSource, PillowSource, Source
 from clipsim.inputs.urls import UrlSource, is_url
 from clipsim.results.evaluation import DataRecord, EvaluationResult, RunResult
 from clipsim.results.loaded import LoadedEvaluation
@@ -76,17 +78,18 @@ class _Evaluation:
             if baseline.task != data.task:
                 raise DataError(f"the baseline is of the task {baseline.task}, and this is {data.task}")
             self._notices += [f"{EARLIER}: {notice}" for notice in baseline.warnings]
-        if data.task == "classify" and len(data.labels) == 1 and request.data.none is None:
+        if data.task == CLASSIFY and len(data.labels) == 1 and request.data.none is None:
             self._notices.append("only one label: accuracy is meaningless")
         self._failed: dict[int, Failure] = {}  # by the number of the image
         self._digests: dict[int, bytes] = {}
         self._vectors: dict[int, Vectors] = {}  # of the first model, where there are few enough images
+        self._sources = [_make_source(image) for image in data.images]
         self._done = self._total = 0  # images, counted once for each group of models that share them
 
     def run(self) -> EvaluationResult:
         """Read the images for all models, then measure."""
         data, request = self._data, self._request
-        sources = [_make_source(image.path) for image in data.images]
+        sources = self._sources
         groups = group_sessions(self._embedders, sources)
         self._total = len(sources) * len(groups)
         self._progress(Progress(READING, 0, self._total, data.failures, self._warnings()))
@@ -118,8 +121,13 @@ class _Evaluation:
             comparisons=compare_results(results, request.baseline),
             errors=errors,
             warnings=tuple(warnings),
-            indices=tuple(kept),
+            indices=tuple(map(self._index, kept)),
         )
+
+    def _index(self, number: int) -> int:
+        """The position of an image among those of the data: of rows in memory, among the rows."""
+        row = self._data.images[number].row
+        return number if row is None or self._request.data.table is None else row
 
     def _warnings(self) -> tuple[str, ...]:
         """What the caller should know, as far as it is known by now; what one of several models says has its name."""
@@ -163,11 +171,11 @@ class _Evaluation:
         new = {}
         for number, (outcome, *_) in enumerate(batch, done):
             if isinstance(outcome, ImageVector):
-                self._digests[number] = outcome.digest or b""
+                self._digests[number] = outcome.digest or _digest_pixels(self._sources[number])
                 if len(self._data.images) <= MAX_COMPARED:
                     self._vectors.setdefault(number, unit_rows(outcome.features))
             elif isinstance(outcome, Failure) and number not in self._failed:
-                new[number] = Failure(outcome.image, outcome.error, number)
+                new[number] = Failure(outcome.image, outcome.error, self._index(number))
         self._failed |= new
         return new
 
@@ -212,15 +220,27 @@ def _name_pairs(pairs: Sequence[tuple[int, int]], names: Sequence[str]) -> str:
 def read_result_thumbnails(result: EvaluationResult, rules: ThumbnailRules) -> dict[str, bytes]:
     """Small image files of those images that a result shows, by name; the images are read once more for them."""
     contradicted = [wrong.image for run in result.results for wrong in run.contradicted]
-    return read_thumbnails(map(_make_source, contradicted), rules)
+    return read_thumbnails((_open_name(name) for name in contradicted), rules)
 
 
 def _failure_line(failure: Failure) -> Line:
     return {"image": failure.image, "index": failure.index, "error": failure.error}
 
 
-def _make_source(path: str) -> Source:
-    return UrlSource(path) if is_url(path) else FileSource(path)
+def _make_source(image: LabelledImage) -> Source:
+    return image.source or _open_name(image.path)
+
+
+def _open_name(name: str) -> Source:
+    return UrlSource(name) if is_url(name) else FileSource(name)
+
+
+def _digest_pixels(source: Source) -> bytes:
+    """The SHA-256 of an image in memory, which has no file; nothing for other sources."""
+    if not isinstance(source, PillowSource):
+        return b""
+    image = source.image
+    return hashlib.sha256(f"{image.mode} {image.size} ".encode() + image.tobytes()).digest()
 
 
 def digest_data(data: LabelledData, kept: Sequence[int], digests: Mapping[int, bytes]) -> str:
@@ -228,7 +248,7 @@ def digest_data(data: LabelledData, kept: Sequence[int], digests: Mapping[int, b
     digest = hashlib.sha256("\0".join([data.task, *data.labels]).encode())
     for number in kept:
         image = data.images[number]
-        words = "\0".join([image.label or "", *image.captions]).encode()
+        words = "\0".join([image.label or "", *sorted(image.labels), *image.captions]).encode()
         digest.update(digests[number] + len(words).to_bytes(8, "big") + words)
     return digest.hexdigest()
 
@@ -247,13 +267,18 @@ def make_data_record(
             for k in request.recall_k:
                 if k < size:
                     chance[f"{direction}_recall@{k}"] = gallery.chance(k, direction)
-    elif data.task == "classify":
+    elif data.task == CLASSIFY:
         chance = {f"top{k}": k / len(labels) for k in request.top_k if k < len(labels)}
+    elif data.task == MULTILABEL:
+        counts = Counter(label for number in kept for label in data.images[number].labels)
+        if counts:  # the shares of images that have a label, over the labels that have any, and over all
+            pairs = counts.total() / len(kept)
+            chance = {"map": pairs / len(counts), "map_micro": pairs / len(labels)}
     return DataRecord(
         layout=data.layout,
         images=len(kept),
-        labels=labels if data.task == "classify" else None,
-        captions=None if data.task == "classify" else sum(map(len, captions)),
+        labels=labels if data.task in WITH_LABELS else None,
+        captions=None if data.task in WITH_LABELS else sum(map(len, captions)),
         digest=digest_data(data, kept, digests),
         skipped=skipped,
         shared_captions=None if gallery is None else gallery.shared,
@@ -286,6 +311,8 @@ def make_run_result(run: TaskRun, measures: Measures) -> RunResult:
         confused=() if measured is None else measured.confused,
         contradicted=() if measured is None else measured.contradicted,
         rejection=measures.rejection,
+        per_label=() if measures.multilabel is None else measures.multilabel.per_label,
+        decision=None if measures.multilabel is None else measures.multilabel.decision,
         warnings=tuple(warnings),
     )
 

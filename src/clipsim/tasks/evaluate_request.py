@@ -8,15 +8,17 @@ from dataclasses import dataclass
 
 from clipsim.errors import Setting, UsageError
 from clipsim.inputs.label_words import LabelWords, check_label_words
-from clipsim.inputs.labelled import LabelledRequest
-from clipsim.inputs.labelled_layouts import Columns
-from clipsim.inputs.lists import as_list, check_list
+from clipsim.inputs.labelled import MULTILABEL, LabelledRequest
+from clipsim.inputs.labelled_objects import make_pairs, make_table
+from clipsim.inputs.labelled_rows import Columns
+from clipsim.inputs.lists import as_list
 from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.texts import PLACEHOLDER, check_templates
-from clipsim.options import as_whole, check_cosine, check_flag, check_path
-from clipsim.results.loaded import LoadedEvaluation
+from clipsim.options import as_whole, check_cosine, check_flag, check_path, check_probability
+from clipsim.results.loaded import LoadedEvaluation, LoadedThresholds
 from clipsim.statistics.retrieval import CLIPSCORE_TEMPLATE
-from clipsim.tasks.saved_files import Result, read_baseline
+from clipsim.tasks.arguments import EvaluationData, ImageCaptions, ImageInputs, ImageLabels, TextInputs
+from clipsim.tasks.saved_files import Result, Thresholds, read_baseline, read_thresholds
 
 TOP_K, RECALL_K = (1, 5), (1, 5, 10)
 MAX_SEED = 2**63
@@ -28,7 +30,7 @@ class EvaluationRequest:
 
     data: LabelledRequest
     template_sets: tuple[TemplateSet, ...]
-    min_similarity: float | None
+    limits: Limits
     top_k: tuple[int, ...]
     recall_k: tuple[int, ...]
     ranks_given: tuple[str, ...]  # of the two before
@@ -38,18 +40,24 @@ class EvaluationRequest:
     @classmethod
     def check(
         cls,
-        data: str | os.PathLike[str],
+        data: EvaluationData | None = None,
         *,
+        images: ImageInputs | None = None,
         task: str = "auto",
         image_column: str | None = None,
         label_column: str | None = None,
         caption_column: str | None = None,
         root: str | os.PathLike[str] | None = None,
-        labels: LabelWords | str | os.PathLike[str] | None = None,
+        labels: LabelWords | ImageLabels | str | os.PathLike[str] | None = None,
+        captions: ImageCaptions | None = None,
+        texts: TextInputs | None = None,
+        folder_labels: str | None = None,
         templates: Iterable[str] | str = (),
         template_sets: TemplateSets | None = None,
         none: str | None = None,
         min_similarity: float | None = None,
+        min_probability: float | None = None,
+        thresholds: Thresholds | None = None,
         top_k: Iterable[int] | int | None = None,
         recall_k: Iterable[int] | int | None = None,
         clipscore_prefix: bool = False,
@@ -71,36 +79,50 @@ class EvaluationRequest:
                 value=True,
                 hint=("leave out ", Setting("templates" if templates else "template_sets", None)),
             )
-        if min_similarity is not None and none is None:
-            raise UsageError(
-                "needs a label of its own",
-                parameter="min_similarity",
-                value=min_similarity,
-                hint=("give ", Setting("none", None)),
-            )
+        limits = Limits.check(task, none, min_similarity, min_probability, thresholds)
         for name, value in (
             ("task", task),
             ("image_column", image_column),
             ("label_column", label_column),
             ("caption_column", caption_column),
             ("none", none),
+            ("folder_labels", folder_labels),
         ):
             if value is not None and not isinstance(value, str):
                 raise UsageError("not a string", parameter=name, value=value)
         check_flag("clipscore_prefix", clipscore_prefix)
-        check_list(data, "data")
+        name, table, words = "data", None, None
+        if images is not None:
+            if data is not None:
+                raise UsageError("goes without data", parameter="images")
+            if isinstance(labels, Mapping | os.PathLike):
+                hint = ("give the words of the labels as ", Setting("texts", None))
+                raise UsageError("with images, a list with the label of each image", parameter="labels", hint=hint)
+            name, (table, words) = "images", make_pairs(images, labels, captions, texts)
+        else:
+            if captions is not None or texts is not None:
+                parameter = "texts" if captions is None else "captions"
+                hint = ("give ", Setting("images", None))
+                raise UsageError("goes with images, not with data", parameter=parameter, hint=hint)
+            if isinstance(data, str | os.PathLike):
+                name = check_path("data", data)
+            else:
+                table = make_table(data)
+            words = check_label_words(labels) if isinstance(labels, Mapping) else None
         request = cls(
             LabelledRequest(
-                check_path("data", data),
+                name,
                 task,
                 Columns(image_column, label_column, caption_column),
                 _path("root", root),
-                check_label_words(labels) if isinstance(labels, Mapping) else _path("labels", labels),
+                _path("labels", labels) if words is None and images is None else words,
                 none,
                 NameFilter.of(include, exclude),
+                folder_labels,
+                table,
             ),
             find_template_sets(CLIPSCORE_TEMPLATE if clipscore_prefix else templates, template_sets),
-            check_cosine("min_similarity", min_similarity),
+            limits,
             _ranks("top_k", TOP_K, top_k),
             _ranks("recall_k", RECALL_K, recall_k),
             tuple(name for name, ranks in (("top_k", top_k), ("recall_k", recall_k)) if ranks is not None),
@@ -110,6 +132,43 @@ class EvaluationRequest:
         if task != "auto":
             check_ranks(request, task)
         return request
+
+
+@dataclass(frozen=True)
+class Limits:
+    """From which score on an image has a label, or with a label of none, belongs to one; all None where it is fitted.
+
+    `thresholds` holds the cosine of each label.
+    """
+
+    similarity: float | None = None
+    probability: float | None = None
+    thresholds: LoadedThresholds | None = None
+
+    @classmethod
+    def check(
+        cls,
+        task: str,
+        none: str | None,
+        min_similarity: float | None,
+        min_probability: float | None,
+        thresholds: Thresholds | None,
+    ) -> Limits:
+        """Check the limits of a task. Raises UsageError for several of them, and for those of another task."""
+        limits = {"min_similarity": min_similarity, "min_probability": min_probability, "thresholds": thresholds}
+        names = [name for name, value in limits.items() if value is not None]
+        if names and task != MULTILABEL and not (names == ["min_similarity"] and none is not None):
+            if names == ["min_similarity"]:
+                hint = ("give ", Setting("none", None), ", or choose ", Setting("task", MULTILABEL))
+                raise UsageError(
+                    "needs a label of its own", parameter="min_similarity", value=min_similarity, hint=hint
+                )
+            raise UsageError(f"goes with the task {MULTILABEL}", parameter=names[0], value=limits[names[0]])
+        if len(names) > 1:
+            raise UsageError("one limit is enough", parameter=names[0], hint=("leave out ", Setting(names[1], None)))
+        check_probability(min_probability)
+        saved = None if thresholds is None else read_thresholds(thresholds)
+        return cls(check_cosine("min_similarity", min_similarity), min_probability, saved)
 
 
 def _path(name: str, value: object) -> str | None:

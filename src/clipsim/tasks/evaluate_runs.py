@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome
 from clipsim.embedding.shared_decoding import Work
-from clipsim.errors import round_significant
+from clipsim.errors import UsageError, round_significant
 from clipsim.inputs.labelled import LabelledData
 from clipsim.results.rank import ImageScores
 from clipsim.statistics.classification import (
@@ -26,6 +27,7 @@ from clipsim.statistics.classification import (
     reject_unlabelled,
 )
 from clipsim.statistics.estimates import Estimate
+from clipsim.statistics.multilabel import Decision, LabelRecord, Multilabel, fit_decision, measure_multilabel, reach
 from clipsim.statistics.paired_tests import Outcomes
 from clipsim.statistics.retrieval import (
     IMAGE_TO_TEXT,
@@ -36,6 +38,7 @@ from clipsim.statistics.retrieval import (
 )
 from clipsim.tasks.evaluate_request import EvaluationRequest, TemplateSet
 from clipsim.tasks.rank import TextVectors, make_text_vectors, score_batch
+from clipsim.tasks.saved_files import check_conditions, check_texts
 from clipsim.vectors.similarity import rank_right, unit_rows
 
 Line = dict[str, Any]
@@ -50,6 +53,7 @@ class Measures:
     outcomes: Outcomes
     classification: Classification | None = None
     rejection: Rejection | None = None
+    multilabel: Multilabel | None = None
     lines: tuple[Line, ...] = ()
 
 
@@ -93,8 +97,8 @@ class TaskRun(ABC):
         """Measure the images that are kept, in order."""
 
 
-class ClassifyRun(TaskRun):
-    """Each image against all labels; of its scores only what is measured is kept."""
+class LabelRun(TaskRun):
+    """Each image against all labels."""
 
     def prepare(self) -> None:
         """Encode the labels."""
@@ -107,6 +111,10 @@ class ClassifyRun(TaskRun):
             self.notices += [notice] if notice not in self.notices else []
         rows = {number: row for row, number in enumerate(self.distinct)}
         self.rows = {label: rows[first] for label, first in zip(self.data.labels, texts.first, strict=True)}
+
+
+class ClassifyRun(LabelRun):
+    """Which label is the best of each image; of its scores only what is measured is kept."""
 
     def add(self, start: int, batch: Sequence[Outcome]) -> list[NumberedLine]:
         """Score a batch."""
@@ -131,7 +139,7 @@ class ClassifyRun(TaskRun):
                 np.array([prediction.similarity for prediction in predictions]),
                 np.array([prediction.label == len(self.data.labels) for prediction in predictions]),
                 name=none,
-                below=self.request.min_similarity,
+                below=self.request.limits.similarity,
                 seed=self.request.seed,
             )
         measured = measure_classification(
@@ -156,6 +164,72 @@ class ClassifyRun(TaskRun):
             "label_similarity": prediction.label_similarity,
             "label_probability": prediction.label_probability,
         }
+
+
+class MultilabelRun(LabelRun):
+    """Which labels each image is given; all cosines are kept, four bytes a label."""
+
+    def prepare(self) -> None:
+        """Encode the labels, and check that the thresholds hold for them."""
+        if (saved := self.request.limits.thresholds) is not None:
+            check_texts(saved, self.data.labels, self.data.words)
+            check_conditions(saved, self.embedder.facts, self.template_set.templates)
+        super().prepare()
+
+    def add(self, start: int, batch: Sequence[Outcome]) -> list[NumberedLine]:
+        """Keep the cosines, and what passes a limit of probability."""
+        least = self.request.limits.probability
+        for number, scores in enumerate(score_batch(self.embedder.facts, self.vectors, batch), start):
+            if isinstance(scores, ImageScores):
+                if least is None:
+                    self.outcomes[number] = scores.similarity, None
+                elif scores.probabilities is None:
+                    hint = "give another limit"
+                    raise UsageError(
+                        "with one label there is no probability", parameter="min_probability", value=least, hint=hint
+                    )
+                else:
+                    self.outcomes[number] = scores.similarity, reach(scores.probabilities, least)
+        return []
+
+    def finish(self, kept: Sequence[int]) -> Measures:
+        """Average precision, and F1 and its like of the labels that are given."""
+        labels = [self.data.labels[number] for number in self.distinct]
+        similarity = np.stack([self.outcomes[number][0] for number in kept])
+        truth = np.zeros(similarity.shape, bool)
+        for row, number in enumerate(kept):
+            truth[row, [self.rows[label] for label in self.data.images[number].labels]] = True
+        given, decision = self._decide(similarity, truth, [self.outcomes[number][1] for number in kept])
+        measured = measure_multilabel(similarity, truth, labels, given, decision)
+        records = {record.label: record for record in measured.per_label}
+        per_label = tuple(records.get(label, LabelRecord(label, 0)) for label in self.data.labels)
+        measured = replace(measured, per_label=per_label)
+        lines = tuple(
+            {
+                "image": self.data.images[number].path,
+                "index": number,
+                "labels": list(self.data.images[number].labels),
+                "given": [labels[column] for column in np.flatnonzero(given[row])],
+                "lrap": measured.ranking[row],
+            }
+            for row, number in enumerate(kept)
+        )
+        return Measures(measured.metrics, {"lrap": measured.ranking}, multilabel=measured, lines=lines)
+
+    def _decide(
+        self, similarity: NDArray[np.float32], truth: NDArray[np.bool_], passed: Sequence[Any]
+    ) -> tuple[NDArray[np.bool_], Decision]:
+        """Which labels are given to the images, and how that is decided."""
+        limits = self.request.limits
+        if limits.similarity is not None:
+            return reach(similarity, limits.similarity), Decision(limits.similarity, "given")
+        labels = [self.data.labels[number] for number in self.distinct]
+        if limits.thresholds is not None:
+            thresholds = np.array([limits.thresholds.thresholds[label] for label in labels])
+            return reach(similarity, thresholds), Decision(None, "a threshold for each label")
+        if limits.probability is not None:
+            return np.stack(passed), Decision(None, f"a probability of at least {limits.probability:g}")
+        return fit_decision(similarity, truth, seed=self.request.seed)
 
 
 class RetrieveRun(TaskRun):
@@ -233,7 +307,12 @@ class PairsRun(TaskRun):
         return Measures(measure_pairs(cosines), {"cosine": tuple(cosines)})
 
 
-TASK_RUNS: dict[str, type[TaskRun]] = {"classify": ClassifyRun, "retrieve": RetrieveRun, "pairs": PairsRun}
+TASK_RUNS: dict[str, type[TaskRun]] = {
+    "classify": ClassifyRun,
+    "multilabel": MultilabelRun,
+    "retrieve": RetrieveRun,
+    "pairs": PairsRun,
+}
 
 
 def make_gallery(

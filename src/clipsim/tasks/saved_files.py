@@ -49,6 +49,12 @@ def read_thresholds(
     Raises DataError for what is none, and where one of the texts has none or one that was found with other words.
     """
     saved = parse_thresholds(*_read(thresholds, "the thresholds"))
+    check_texts(saved, texts, words)
+    return saved
+
+
+def check_texts(saved: LoadedThresholds, texts: Sequence[str], words: Sequence[Sequence[str]] | None) -> None:
+    """Raise DataError where one of the texts has no threshold, or one that was found with other words."""
     if unknown := next((text for text in texts if text not in saved.thresholds), None):
         known = list(saved.thresholds)
         names = ", ".join(f"'{printable(name, MAX_QUOTED)}'" for name in known[:3])
@@ -63,7 +69,6 @@ def read_thresholds(
                 f"the threshold of '{printable(text, MAX_QUOTED)}' was found with other words ({was}) than those of "
                 f"this run ({now}); find a new one with 'clipsim threshold'"
             )
-    return saved
 
 
 def check_conditions(saved: LoadedThresholds, facts: EncoderFacts, templates: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.errors import UsageError, round_significant
-from clipsim.options import as_number
+from clipsim.options import check_probability
 from clipsim.results.plans import Action
 from clipsim.results.rank import ImageScores, RankResult
 from clipsim.tasks import rank
@@ -70,13 +70,6 @@ def fitting_labels(result: RankResult, image: ImageScores, min_probability: floa
     if min_probability is not None and image.probabilities is not None:
         labels = [label for label in labels if float(image.probabilities[label]) >= min_probability]
     return labels
-
-
-def check_probability(value: float | None) -> None:
-    """Raise UsageError for what is not a probability."""
-    number = as_number(value)
-    if value is not None and (number is None or not 0 <= number <= 1):
-        raise UsageError("not a probability, from 0 to 1", parameter="min_probability", value=value)
 
 
 def check_probabilities(result: RankResult, min_probability: float | None) -> None:

@@ -11,13 +11,14 @@ from clipsim.embedding.embedder import Embedder
 from clipsim.errors import ClipsimError, DataError, Failure, ImageError, printable
 from clipsim.images.decode import read_xmp
 from clipsim.inputs.sources import Source, open_regular
+from clipsim.options import check_probability
 from clipsim.results.plans import FileStep
 from clipsim.tasks import rank
 from clipsim.tasks.file_plans import FilePlan, Operation, finish_plan, look_at
 from clipsim.tasks.progress import ProgressCallback, ignore_progress
 from clipsim.tasks.rank import RankRequest
 from clipsim.tasks.sidecars import ImageFolders
-from clipsim.tasks.sort import check_probabilities, check_probability, fitting_labels
+from clipsim.tasks.sort import check_probabilities, fitting_labels
 from clipsim.tasks.xmp import EMPTY, MAX_BYTES, add_keywords
 
 
