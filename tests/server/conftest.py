@@ -22,6 +22,15 @@ pytest.importorskip("starlette")
 Serve = Callable[..., Any]
 
 
+def open_client(address: str) -> Any:
+    """A client of a server, or of the socket of one."""
+    limits = httpx.Limits(max_connections=400)
+    if address.startswith("unix:"):
+        transport = httpx.HTTPTransport(uds=address.removeprefix("unix:"), limits=limits)
+        return httpx.Client(base_url="http://localhost/", timeout=60, transport=transport)
+    return httpx.Client(base_url=address, timeout=60, limits=limits)
+
+
 @contextmanager
 def running_servers() -> Iterator[Serve]:
     """Start servers, which end at the end; gives what `serve` describes."""
@@ -40,14 +49,26 @@ def running_servers() -> Iterator[Serve]:
             wait: bool = True,
             cache: bool = False,
             models: Any = ("clipsim-mini",),
+            log: Any = None,
             **settings: Any,
         ) -> Any:
             run = RunOptions(batch_size=8, cache=cache)
             embedders = [(name, Embedder(ModelOptions("clipsim-mini"), run)) for name in models]
             service = Service(embedders, ServerSettings(port=0, **settings))
-            server = Server(service, ServedImages(places, folders))
-            thread = threading.Thread(target=server.run)
-            client = httpx.Client(base_url=server.address, timeout=60, limits=httpx.Limits(max_connections=400))
+            notices: list[str] = []
+            server = Server(service, ServedImages(places, folders), on_notice=notices.append, log=log)
+            failures: list[BaseException] = []
+
+            def run_server() -> None:
+                try:
+                    server.run()
+                except BaseException as error:
+                    failures.append(error)
+
+            thread = threading.Thread(target=run_server)
+            client = open_client(server.address)
+            client.server, client.service, client.thread = server, service, thread
+            client.notices, client.failures = notices, failures
             thread.start()
             stack.callback(service.close)
             stack.callback(thread.join, 30)
@@ -62,7 +83,10 @@ def running_servers() -> Iterator[Serve]:
 
 @pytest.fixture
 def serve(machine: Machine) -> Iterator[Serve]:
-    """Start a server with some `ServerSettings` and places to search; gives a client of it, by default once ready."""
+    """Start a server with some `ServerSettings` and places to search; gives a client of it, by default once ready.
+
+    The client has the `server`, its `service` and `thread`, its `notices`, and what ended it in `failures`.
+    """
     with running_servers() as start:
         yield start
 

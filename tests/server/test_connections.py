@@ -187,8 +187,8 @@ def test_a_bad_image_ends_the_texts_of_its_request(
 
 def test_a_client_that_does_not_read_is_cut_off(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its long answers would otherwise keep the others out, and stay in memory."""
-    monkeypatch.setattr("clipsim.server.guard.MAX_PIPELINED_BYTES", 1_000_000)
-    monkeypatch.setattr("clipsim.server.guard.WRITE_SECONDS", 0.5)
+    monkeypatch.setattr("clipsim.server.connections.MAX_PIPELINED_BYTES", 1_000_000)
+    monkeypatch.setattr("clipsim.server.connections.WRITE_SECONDS", 0.5)
     client = serve(queue=1)
     body = json.dumps({"input": ["red", "blue"] * 500}).encode()
     sent = b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body

@@ -245,7 +245,7 @@ def test_an_image_that_there_is_not(client: Any, number: str) -> None:
 
 def test_images_need_the_token_and_the_host(serve: Serve, folder: Path) -> None:
     """As every other route."""
-    client = open_folder(serve, folder, token="secret")
+    client = open_folder(serve, folder, tokens=("secret",))
     assert client.get("/v1/images/0").status_code == 401
     assert client.get("/v1/images/0", headers={"Authorization": "Bearer secret"}).status_code == 200
     wrong = {"Authorization": "Bearer secret", "Host": "evil.example"}

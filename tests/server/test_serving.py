@@ -125,7 +125,7 @@ def test_a_body_that_comes_slowly_is_refused(serve: Serve) -> None:
 
 def test_a_header_that_comes_slowly_ends_the_connection(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an answer: there is no request yet."""
-    monkeypatch.setattr("clipsim.server.guard.HEADER_SECONDS", 0.3)
+    monkeypatch.setattr("clipsim.server.connections.HEADER_SECONDS", 0.3)
     client = serve()
 
     assert send_raw(client, b"GET /health HTTP/1.1\r\n", b"Host: ") == b""

@@ -10,7 +10,14 @@ from clipsim.server.settings import ServerSettings
 
 @pytest.mark.parametrize(
     "values",
-    [{"host": "0.0.0.0"}, {"host": "example.org"}, {"token": ""}, {"token": "é"}, {"port": 70_000}, {"queue": 0}],
+    [
+        {"host": "0.0.0.0"},
+        {"host": "example.org"},
+        {"tokens": ("",)},
+        {"tokens": ("é",)},
+        {"port": 70_000},
+        {"queue": 0},
+    ],
     ids=str,
 )
 def test_unsafe_settings_are_refused(values: dict[str, object]) -> None:

@@ -140,7 +140,8 @@ def examine() -> dict[str, Any]:
             "bundled model": str(BUNDLED_PATH),
         },
         "environment": {
-            key: re.sub(r"//[^/@]*@", "//…@", value)  # a password in an address must not be reported
+            # a token, or a password in an address, must not be reported
+            key: "…" if key == "CLIPSIM_TOKEN" else re.sub(r"//[^/@]*@", "//…@", value)
             for key, value in sorted(os.environ.items())
             if key.startswith(("CLIPSIM_", "HF_H", "HF_E")) or key in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
         },

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import find_named_targets, report_progress
 from clipsim.cli.output import messages, print_message, progress_bar
 from clipsim.cli.parameters import argument, option, parse_size
-from clipsim.cli.signals import clean_up_at_signal, stop_at_first_signal
+from clipsim.cli.signals import clean_up_at_signal, reload_at_hangup, stop_at_first_signal
 from clipsim.errors import MissingPackageError, UsageError, install_command, pluralise, printable
 from clipsim.models.names import join_name
 
@@ -34,7 +36,16 @@ def serve_command(
         shared.model_option("A model that requests may choose (repeatable). The first is the default."),
     ] = None,
     token_file: Annotated[
-        str | None, option("--token-file", "FILE", None, "A file with the token that requests must carry.")
+        str | None,
+        option(
+            "--token-file",
+            "FILE",
+            None,
+            "A file of tokens, one a line; requests must carry one of them. CLIPSIM_TOKEN sets one too.",
+        ),
+    ] = None,
+    unix_socket: Annotated[
+        str | None, option("--unix-socket", "PATH", None, "Listen on a Unix socket, not on --host and --port.")
     ] = None,
     allow_host: Annotated[
         list[str] | None, option("--allow-host", "HOST", None, "Another name of this server (repeatable).")
@@ -46,6 +57,22 @@ def serve_command(
     max_body: Annotated[str, option("--max-body", "SIZE", None, "The largest body of a request.")] = "32MB",
     max_images: Annotated[int, option("--max-images", "N", None, "The most images of a request.", min=1)] = 32,
     queue: Annotated[int, option("--queue", "N", None, "The most requests that are not answered yet.", min=1)] = 256,
+    timeout: Annotated[
+        float | None,
+        option("--timeout", "SECONDS", None, "How long a request may take until its answer begins.", min=0.001),
+    ] = None,
+    drain_seconds: Annotated[
+        float, option("--drain-seconds", "SECONDS", None, "How long the end waits for what was begun.", min=0)
+    ] = 30,
+    root_path: Annotated[
+        str, option("--root-path", "PATH", None, "The path that a proxy serves everything under, as /clip.")
+    ] = "",
+    log_format: Annotated[
+        Literal["text", "json", "off"] | None,
+        option(
+            "--log-format", None, None, "How requests are logged on standard error. [default: text, off with --quiet]"
+        ),
+    ] = None,
     *,
     run: shared.Run,
 ) -> None:
@@ -56,6 +83,7 @@ def serve_command(
     with ExitStack() as stack:
         notices = run.notices()
         try:
+            from clipsim.server.access import AccessLog
             from clipsim.server.application import Service
             from clipsim.server.running import Server
             from clipsim.server.settings import ServerSettings, is_loopback
@@ -66,19 +94,28 @@ def serve_command(
         from clipsim.embedding.embedder import Embedder
         from clipsim.server.served_images import ServedImages
 
-        token = None if token_file is None else _read_token(token_file)
-        if token is None and not is_loopback(host):
-            raise UsageError(f"--host {printable(host)}: others can reach it; give --token-file FILE")
+        tokens = _read_tokens(token_file)
+        if unix_socket is not None and (host, port) != ("127.0.0.1", 8080):
+            raise UsageError("--unix-socket takes the place of --host and --port")
+        if not tokens and unix_socket is None and not is_loopback(host):
+            raise UsageError(
+                f"--host {printable(host)}: others can reach it; give --token-file FILE, or set CLIPSIM_TOKEN"
+            )
         settings = ServerSettings(
             host,
             port,
-            token,
+            tokens,
             tuple(allow_host or ()),
             tuple(allow_origin or ()),
             parse_size(max_body),
             max_images,
             queue,
+            request_seconds=timeout,
+            drain_seconds=drain_seconds,
+            unix_socket=unix_socket,
+            root_path=root_path.rstrip("/"),
         )
+        form = log_format or ("off" if run.quiet else "text")
         of_one = {"--weights": run.weights, "--weights-key": run.weights_key, "--adapter": run.adapter}
         for flag, value in of_one.items():
             if value is not None and len(model or ()) > 1:
@@ -113,29 +150,73 @@ def serve_command(
                 print_message("note", f"{pluralise(len(collection), 'image')} to search, {len(skipped):,} skipped")
 
         def note(notice: str) -> None:  # also for who wants no notices of the models
-            print_message("note", printable(notice))
+            if form == "json":
+                _print_line(notice, form)
+            else:
+                print_message("note", printable(notice))
 
-        server = Server(service, images, progress=show, on_loaded=loaded, on_notice=note)
-        _print_line(server.address)
-        with stop_at_first_signal(server.stop):
+        def reload() -> None:
+            try:
+                service.tokens.replace(new := _read_tokens(token_file))
+                note(f"reloaded: {pluralise(len(new), 'token')}" if new else "reloaded")
+            except UsageError as error:
+                note(f"the tokens stay as they were: {error}")
+            server.look_again()
+
+        log = None
+        if form != "off":
+            log = AccessLog(form, _write_log)
+            stack.callback(log.close)
+        server = Server(service, images, progress=show, on_loaded=loaded, on_notice=note, log=log)
+        with stop_at_first_signal(server.stop), reload_at_hangup(reload):
+            _print_line(server.address, form)
             server.run()
         service.close()
-        _print_line("stopped")
+        if log is not None:
+            log.close()
+        _print_line("stopped", form)
     if threading.active_count() > 1:  # that load a model or decode: the interpreter would wait, or end beneath them
         sys.stderr.flush()
         os._exit(0)
 
 
-def _print_line(line: str) -> None:
+def _print_line(line: str, form: str) -> None:
+    """Print a line of the server's own, in the form of the log; it must be escaped."""
     from rich.text import Text
 
     with suppress(OSError, SystemExit):  # standard error is closed, which does not keep the server from ending well
-        messages().print(Text(f"clipsim serve: {line}"))
+        if form == "json":
+            now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            _write_log(json.dumps({"time": now, "message": line}) + "\n")
+        else:
+            messages().print(Text(f"clipsim serve: {line}"))
 
 
-def _read_token(path: str) -> str:
+def _write_log(text: str) -> None:
+    """Write whole lines to standard error; on a terminal, above its progress bar. Raises OSError."""
+    from rich.text import Text
+
+    if messages().is_terminal:
+        with suppress(SystemExit):
+            messages().print(Text(text), end="")
+        return
+    content = text.encode("utf-8", "backslashreplace")
+    while content:  # a pipe may take a part of it
+        content = content[os.write(2, content) :]
+
+
+def _read_tokens(path: str | None) -> tuple[str, ...]:
+    """The tokens of a file, or else of the environment; none where there are neither. Raises UsageError."""
+    from clipsim.server.access import parse_tokens
+
+    name = "CLIPSIM_TOKEN" if path is None else printable(path)
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        if path is None:
+            text = os.environ.get("CLIPSIM_TOKEN", "")
+            return parse_tokens(text) if text else ()
+        return parse_tokens(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         cause = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise UsageError(f"{printable(path)}: cannot read the token: {cause}") from error
+        raise UsageError(f"{name}: cannot read the tokens: {cause}") from error
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from error

@@ -1,11 +1,13 @@
-"""SIGINT and SIGTERM → the end of the process by that very signal, at once, after one line."""
+"""SIGINT and SIGTERM → the end of the process by that very signal, at once, after one line; SIGHUP → what it should."""
 
 from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from queue import SimpleQueue
 
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 _CLEAR_LINE = "\r\x1b[K\x1b[?25h"  # removes the line of a progress bar and shows the cursor
@@ -60,6 +62,34 @@ def stop_at_first_signal(stop: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         restore()
+
+
+@contextmanager
+def reload_at_hangup(reload: Callable[[], None]) -> Iterator[None]:
+    """Call `reload`, in a thread, at each SIGHUP within the block; where a terminal has hung up, end as by SIGTERM."""
+    if not hasattr(signal, "SIGHUP") or signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # Windows; or as nohup does
+        yield
+        return
+    terminals = [number for number in range(3) if os.isatty(number)]
+    signals: SimpleQueue[bool] = SimpleQueue()  # may be filled in the middle of anything
+
+    def note(_: int, __: object) -> None:
+        if all(map(os.isatty, terminals)):
+            signals.put(True)
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def wait() -> None:
+        while signals.get():
+            reload()
+
+    threading.Thread(target=wait, name="reload", daemon=True).start()
+    before = signal.signal(signal.SIGHUP, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+        signals.put(False)
 
 
 def _end(number: int, _: object) -> None:

@@ -5,8 +5,9 @@
 - `following`: what is in the served folders now → the collections that are searched
 - `settings`: `ServerSettings`, what is allowed, checked
 - `application`: loaded models → an ASGI application
-- `guard`: what every request passes: host, origin, token, limits in number, bytes and time, and its client's leaving;
-  HTTP/1.1 whose headers must come, and whose answers must be read, in time
+- `guard`: what every request passes: host, origin, token, limits in number, bytes and time, and its client's leaving
+- `connections`: HTTP/1.1 whose headers must come, and whose answers must be read, in time
+- `access`: tokens; what is known of a request, and its line in the log; the rate at which requests are answered
 - `bodies`: a body, which is JSON or a form → sources, texts and numbers within their bounds; its schema
 - `answers`: records and vectors → the bodies of answers; errors, too
 - `metrics`: what is counted, for Prometheus

@@ -14,7 +14,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from clipsim import __version__
 from clipsim.embedding.embedder import Embedder
@@ -23,6 +22,7 @@ from clipsim.inputs.sources import BytesSource
 from clipsim.inputs.texts import clean_texts
 from clipsim.render.json import format_json, to_json
 from clipsim.render.page import format_routes_page
+from clipsim.server.access import OTHER, AccessLog, Entry, Tokens
 from clipsim.server.answers import RequestError, answer_error, json_response
 from clipsim.server.bodies import (
     EMBEDDINGS_FIELDS,
@@ -43,7 +43,7 @@ from clipsim.server.bodies import (
 from clipsim.server.guard import Guard
 from clipsim.server.metrics import Metrics
 from clipsim.server.served_images import ServedImages
-from clipsim.server.served_models import ServedModel, Slots
+from clipsim.server.served_models import ENDED, ServedModel, Slots
 from clipsim.server.settings import ServerSettings
 from clipsim.tasks.rank import RankRequest, score
 from clipsim.tasks.search import DEFAULT_TOP, SearchRequest
@@ -65,6 +65,7 @@ class Service:
 
     def __init__(self, embedders: Sequence[tuple[str, Embedder]], settings: ServerSettings) -> None:
         self.settings = settings
+        self.tokens = Tokens(settings.tokens)
         self.metrics = Metrics(lambda: sum(model.waiting for model in self.models.values()))
         self.models = {name: ServedModel(embedder, self.metrics) for name, embedder in embedders}
         self.images = ServedImages([])
@@ -72,13 +73,15 @@ class Service:
         self._thumbnails = ThreadPoolExecutor(WORKERS, "thumbnails")
         self._slots = {pool: Slots(WORKERS) for pool in (self._workers, self._thumbnails)}
 
-    def find(self, name: object) -> ServedModel:
-        """The model of a request. Raises RequestError."""
+    def find(self, request: Request, name: object = None) -> ServedModel:
+        """The model of a request, by its name or the default one. Raises RequestError."""
         if not isinstance(name, str | None):
             raise RequestError(422, "model is a string, one of GET /v1/models")
-        model = self.models.get(name or next(iter(self.models)))
+        name = name or next(iter(self.models))
+        model = self.models.get(name)
         if model is None:
             raise RequestError(404, "unknown model; see GET /v1/models")
+        _entry(request).model = name
         if not model.loaded:
             raise RequestError(503, "the model is being loaded", {"Retry-After": "1"})
         return model
@@ -93,7 +96,7 @@ class Service:
     async def rank(self, request: Request) -> Response:
         """Images and texts → `clipsim.rank/1`, as `clipsim rank --json` prints it."""
         body, small = await self._read(request, RANK_FIELDS)
-        model = self.find(body.get("model"))
+        model = self.find(request, body.get("model"))
 
         def check() -> RankRequest:
             texts, templates = take_texts(body, "texts"), take_texts(body, "templates")
@@ -106,6 +109,7 @@ class Service:
 
         ranking = await self._work(check, here=small)
         sources = list(ranking.sources)
+        _entry(request).images, _entry(request).texts = len(sources), len(ranking.texts)
         _charge(request, len(sources) * model.image_bytes)
         outcomes, prompts = await model.embed(sources, ranking.texts, ranking.templates)
         scores = len(ranking.texts) * len(sources)
@@ -116,7 +120,7 @@ class Service:
     async def embeddings(self, request: Request) -> Response:
         """Texts and images → unit vectors, in the shape of OpenAI's API."""
         body, small = await self._read(request, EMBEDDINGS_FIELDS)
-        model = self.find(body.get("model"))
+        model = self.find(request, body.get("model"))
         dimensions = model.embedder.facts.embed_dim
         if take_number(body, "dimensions", dimensions) != dimensions:
             raise RequestError(
@@ -132,6 +136,7 @@ class Service:
             return images, tuple(clean_texts(texts)[0]), positions, texts
 
         images, distinct, positions, texts = await self._work(check, here=small)
+        _entry(request).images, _entry(request).texts = len(images), len(texts)
         _charge(request, len(images) * model.image_bytes)
         outcomes, prompts = await model.embed(images, distinct)
         rows = {text: row for row, text in enumerate(distinct)}
@@ -158,7 +163,7 @@ class Service:
     async def search(self, request: Request) -> Response:
         """Texts and images → `clipsim.search/1` among the images that are served."""
         body, small = await self._read(request, SEARCH_FIELDS)
-        model = self.find(body.get("model"))
+        model = self.find(request, body.get("model"))
         collection = model.collection
         if collection is None:
             raise RequestError(404, model.unsearchable)
@@ -185,15 +190,17 @@ class Service:
             )
 
         search = await self._work(check, here=small)
+        _entry(request).images, _entry(request).texts = len(search.images), len(search.texts)
         _charge(request, len(search.images) * model.image_bytes)
         result = await model.search(search)
+        root = self.settings.root_path
 
         def write() -> str:
             record = result.to_dict() | {"indexed": len(collection), "indexing": model.indexing}
             for query in record["queries"]:
                 for match in query["results"]:
                     number = self.images.number(match["image"])
-                    match |= {"thumbnail": f"/v1/thumbnails/{number}", "file": f"/v1/images/{number}"}
+                    match |= {"thumbnail": f"{root}/v1/thumbnails/{number}", "file": f"{root}/v1/images/{number}"}
             return to_json(record)
 
         matches = sum(len(query.results) for query in result.queries)
@@ -214,7 +221,7 @@ class Service:
 
     async def _read_image(self, request: Request, read: Callable[[int], Made | None]) -> Made:
         """What a function reads of the image whose number is in the address."""
-        self.find(None)
+        self.find(request)
         number = request.path_params["number"]
         image = None
         if number.isascii() and number.isdecimal() and len(number) < 19:
@@ -276,6 +283,8 @@ class Service:
 
     async def health(self, _: Request) -> Response:
         """Liveness check."""
+        if any(model.ended for model in self.models.values()):
+            raise RequestError(503, ENDED, kind="unavailable")
         return json_response({"status": "ok"})
 
     async def count(self, _: Request) -> Response:
@@ -288,8 +297,14 @@ def _charge(request: Request, amount: int) -> None:
     request.scope["clipsim.charge"](amount)
 
 
-def make_application(service: Service) -> ASGIApp:
-    """The routes of a service behind its guard."""
+def _entry(request: Request) -> Entry:
+    """What is known of a request for the log."""
+    entry: Entry = request.scope["clipsim.entry"]
+    return entry
+
+
+def make_application(service: Service, log: AccessLog | None = None) -> Guard:
+    """The routes of a service behind its guard; `log` is told of every request."""
     bodies = {
         "/v1/rank": describe_body(RANK_FIELDS, ["images", "texts"], files=True),
         "/v1/embeddings": describe_body(EMBEDDINGS_FIELDS, ["input"]),
@@ -306,18 +321,25 @@ def make_application(service: Service) -> ASGIApp:
         Route("/ready", service.ready),
         Route("/metrics", service.count),
     ]
-    schema = _describe_routes(routes, bodies)
+    schema = _describe_routes(routes, bodies) | {"servers": [{"url": service.settings.root_path or "/"}]}
     files = {f"/{path.name}": path for path in sorted(PAGE.iterdir()) if path.suffix in PAGE_TYPES}
     files["/"] = files.pop("/index.html")
     fixed = {path: _serve(file.read_bytes(), PAGE_TYPES[file.suffix]) for path, file in files.items()}
     fixed["/openapi.json"] = _serve(to_json(schema).encode(), "application/json")
     fixed["/docs"] = _serve(format_routes_page(schema).encode(), "text/html")
-    names = {route.endpoint: route.path for route in routes}
     routes += [Route(path, answer) for path, answer in fixed.items()]
+    exact = {route.path for route in routes if not route.param_convertors}
+    patterns = [route for route in routes if route.param_convertors]
+
+    def find_route(path: str) -> str:
+        if path in exact:
+            return path
+        return next((route.path for route in patterns if route.path_regex.match(path)), OTHER)
+
     errors = (RequestError, ClipsimError, HTTPException, ClientDisconnect, Exception)
     app = Starlette(routes=routes, exception_handlers=dict.fromkeys(errors, answer_error))
     app.router.redirect_slashes = False
-    return Guard(app, service.settings, service.metrics, frozenset(fixed), names)
+    return Guard(app, service.settings, service.tokens, service.metrics, frozenset(fixed), find_route, log)
 
 
 def _describe_routes(routes: Sequence[Route], bodies: Mapping[str, dict[str, Any]]) -> dict[str, Any]:

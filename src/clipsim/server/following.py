@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -118,17 +119,19 @@ def update_collection(
     return collection
 
 
-async def follow_folders(images: ServedImages, models: Sequence[ServedModel]) -> None:
+async def follow_folders(images: ServedImages, models: Sequence[ServedModel], at_once: asyncio.Event) -> None:
     """Look at the folders again and again, and bring the collections of the models up to date, until cancelled.
 
-    What goes wrong is told to the event loop, and tried again.
+    The pause between two looks ends where `at_once` is set. What goes wrong is told to the event loop, and tried again.
     """
     loop = asyncio.get_running_loop()
     pool = ThreadPoolExecutor(1, "folders")
     pause = SCAN_SECONDS
     try:
         while True:
-            await asyncio.sleep(pause)
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(at_once.wait(), pause)
+            at_once.clear()
             begun = time.monotonic()
             try:
                 listing = await loop.run_in_executor(pool, images.list_again)

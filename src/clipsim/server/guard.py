@@ -1,25 +1,21 @@
-"""Every request → the application, or the error that it is answered with: host, origin, token, queue, body."""
+"""Every request → the application, or the error that it is answered with: host, origin, token, queue, body, time."""
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
-import h11
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from clipsim.render.json import to_json
+from clipsim.server.access import AccessLog, Entry, Pace, Tokens
 from clipsim.server.answers import RequestError
 from clipsim.server.metrics import Metrics
-from clipsim.server.settings import ServerSettings
+from clipsim.server.settings import PROBES, ServerSettings
 
 _log = logging.getLogger(__name__)
 COUNTED_PATHS = ("/v1/thumbnails/", "/v1/images/")  # GETs that are bounded as POSTs are
@@ -43,35 +39,42 @@ class ClientGoneError(Exception):
 class Held:
     """The bytes of all requests that are not answered yet, never more than `limit`."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, retry: Callable[[], dict[str, str]]) -> None:
         self.limit, self.taken = limit, 0
+        self._retry = retry
 
     def take(self, amount: int) -> None:
         """Hold so many bytes more. Raises RequestError where they do not fit."""
         if self.taken + amount > self.limit:
-            raise RequestError(429, "too much waits to be answered; try again", {"Retry-After": "1"})
+            raise RequestError(429, "too much waits to be answered; try again", self._retry())
         self.taken += amount
 
 
 class Guard:
-    """An ASGI application around another one; `open_paths` need no token, `names` are what counts call its endpoints.
+    """An ASGI application around another one; `open_paths` need no token, `find_route` names the route of a path.
 
-    The other one finds "clipsim.charge" in the scope, to be called with the bytes that a request is going to hold.
+    The other one finds "clipsim.charge" in the scope, to be called with the bytes that a request is going to hold, and
+    "clipsim.entry", for what it knows of the request. `log` is told of every request.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         settings: ServerSettings,
+        tokens: Tokens,
         metrics: Metrics,
         open_paths: frozenset[str],
-        names: Mapping[Any, str],
+        find_route: Callable[[str], str],
+        log: AccessLog | None = None,
     ) -> None:
-        self._app, self._settings, self._metrics, self._names = app, settings, metrics, names
-        self._open_paths = open_paths | set(OPEN_ROUTES)
-        self._running = 0
-        self._held = Held(max(MIN_HELD_BYTES, 2 * BODY_FACTOR * settings.max_body))
+        self._app, self._settings, self._tokens, self._metrics = app, settings, tokens, metrics
+        self._open_paths, self._find_route, self._access_log = open_paths | set(OPEN_ROUTES), find_route, log
+        self._pace = Pace()
+        self._begun = 0
+        self._exchanges: set[_Exchange] = set()
+        self._held = Held(max(MIN_HELD_BYTES, 2 * BODY_FACTOR * settings.max_body), self._retry)
         self._logged = -LOG_SECONDS
+        metrics.accepted.set_function(lambda: self._begun)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -79,62 +82,104 @@ class Guard:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
             return
-        exchange = _Exchange(scope, receive, send, self._settings, self._held)
-        scope["clipsim.charge"] = exchange.charge
-        begun = time.perf_counter()
+        root, path = self._settings.root_path, scope["path"]
+        at_root = bool(root) and path == root
+        if at_root or path.startswith(f"{root}/"):  # a proxy may also have taken it away
+            scope["path"] = path[len(root) :] or "/"
+        headers = Headers(scope=scope)
+        entry = Entry.of(scope["method"], scope.get("client"), headers, self._find_route(scope["path"]))
+        exchange = _Exchange(headers, receive, send, self._settings, self._held, entry)
+        scope["clipsim.charge"], scope["clipsim.entry"] = exchange.charge, entry
         counted = scope["method"] == "POST" or scope["path"].startswith(COUNTED_PATHS)
         try:
-            self._check(scope, exchange.headers)
-            if scope["method"] == "OPTIONS" and "origin" in exchange.headers:
+            self._check(scope, headers, entry)
+            if scope["method"] == "OPTIONS" and "origin" in headers:
                 await Response(status_code=204)(scope, exchange.receive, exchange.send)
                 return
-            if counted and self._running >= self._settings.queue:
-                counted = False
-                raise RequestError(429, "the queue is full; try again", {"Retry-After": "1"})
-            self._running += counted
+            if at_root:
+                await RedirectResponse(f"{root}/")(scope, exchange.receive, exchange.send)
+                return
+            if counted and self._begun >= self._settings.queue:
+                raise RequestError(429, "the queue is full; try again", self._retry())
+            entry.accepted = True
+            self._begun += counted
             try:
                 await self._answer(scope, exchange)
             finally:
-                self._running -= counted
+                self._begun -= counted
+                if counted and exchange.answered:
+                    self._pace.note(entry.begun, time.monotonic())
         except RequestError as error:
             if exchange.status is None:
+                entry.error = error.kind
                 with suppress(ClientGoneError):
                     await error.response()(scope, exchange.receive, exchange.send)
         except ClientGoneError:
             exchange.status = 499  # uvicorn closes the connection of an answer that is not complete
         except Exception as error:  # a bug, which was answered by the application
-            self._log_bug(error)
+            self._log_bug(error, entry)
         finally:
             exchange.release()
-            route = self._names.get(scope.get("endpoint"), "other")
-            self._metrics.requests.labels(route, str(exchange.status or 499)).inc()
-            self._metrics.seconds.labels(route).observe(time.perf_counter() - begun)
+            entry.status = exchange.status or 499
+            self.record(entry)
+
+    def record(self, entry: Entry) -> None:
+        """Count a request that has been answered, and write its line."""
+        entry.seconds = time.monotonic() - entry.begun
+        self._metrics.requests.labels(entry.route, str(entry.status)).inc()
+        if entry.accepted:
+            self._metrics.seconds.labels(entry.route).observe(entry.seconds)
+        if self._access_log is not None and not self._access_log.add(entry):
+            self._metrics.dropped.inc()
+
+    def end(self) -> int:
+        """Answer what is not answered yet with an error, since the server ends; the number of such requests."""
+        unanswered = [exchange for exchange in self._exchanges if exchange.status is None]
+        for exchange in unanswered:
+            if not exchange.ended.done():
+                exchange.ended.set_result(None)
+        return len(unanswered)
 
     async def _answer(self, scope: Scope, exchange: _Exchange) -> None:
-        """Run the application until it has answered, or the client has gone."""
+        """Run the application until it has answered, the client has gone, or the time is over."""
         work = asyncio.ensure_future(self._app(scope, exchange.receive, exchange.send))
         gone = asyncio.ensure_future(exchange.wait_until_gone())
+        waited = {work, gone, exchange.ended}
+        self._exchanges.add(exchange)
         try:
-            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waited, timeout=self._settings.request_seconds, return_when=asyncio.FIRST_COMPLETED)
+            if exchange.status is not None:  # an answer that has begun has its own time
+                await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done() and not exchange.answered:
                 work.cancel()
                 with suppress(asyncio.CancelledError):
                     await work
-                raise ClientGoneError
+                if gone.done():
+                    raise ClientGoneError
+                if exchange.ended.done():
+                    raise RequestError(503, "the server ends; try again", self._retry(), kind="ending")
+                raise RequestError(504, f"the answer took more than {self._settings.request_seconds:g} s")
             await work
         finally:
-            work.cancel()
-            gone.cancel()
+            self._exchanges.discard(exchange)
+            for future in waited:
+                future.cancel()
 
-    def _log_bug(self, error: Exception) -> None:
+    def _retry(self) -> dict[str, str]:
+        """The header that says when to try again: once what waits now is answered, at the rate of late."""
+        return {"Retry-After": str(self._pace.seconds_for(self._begun))}
+
+    def _log_bug(self, error: Exception, entry: Entry) -> None:
         now = time.monotonic()
         if now - self._logged >= LOG_SECONDS:
             self._logged = now
-            _log.error("a bug; others within %g s are not shown", LOG_SECONDS, exc_info=error)
+            text = "request %s to %s: a bug; others within %g s are not shown"
+            _log.error(text, entry.request_id, entry.route, LOG_SECONDS, exc_info=error)
 
-    def _check(self, scope: Scope, headers: Headers) -> None:
+    def _check(self, scope: Scope, headers: Headers, entry: Entry) -> None:
         host = headers.get("host", "")
-        if not self._settings.is_known_host(host):
+        probed = bool(self._tokens) and scope["path"] in PROBES  # by an address that the server may not know
+        if not probed and not self._settings.is_known_host(host):
             raise RequestError(421, "this server does not answer to that Host")
         if "content-length" in headers and "transfer-encoding" in headers:  # who reads it otherwise sees two requests
             raise RequestError(400, "Content-Length and Transfer-Encoding contradict each other; send one")
@@ -143,21 +188,24 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and not self._settings.is_known_origin(origin, host):
             raise RequestError(403, "pages of that Origin may not call this server")
-        if self._settings.token is None or scope["path"] in self._open_paths or scope["method"] == "OPTIONS":
+        if not self._tokens or scope["method"] == "OPTIONS":
             return
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        right = hmac.compare_digest(token.strip().encode(), self._settings.token.encode())
-        if scheme.lower() != "bearer" or not right:
+        entry.token = self._tokens.find(token.strip()) if scheme.lower() == "bearer" else None
+        if entry.token is None and scope["path"] not in self._open_paths:
             raise RequestError(401, "give the token: Authorization: Bearer …", {"WWW-Authenticate": "Bearer"})
 
 
 class _Exchange:
     """One request and its answer: counts the bytes that come, and the seconds they take."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, settings: ServerSettings, held: Held) -> None:
-        self.headers = Headers(scope=scope)
+    def __init__(
+        self, headers: Headers, receive: Receive, send: Send, settings: ServerSettings, held: Held, entry: Entry
+    ) -> None:
+        self.headers, self._entry = headers, entry
         self.status: int | None = None
         self.answered = False
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # by the end of the server
         self._receive, self._send, self._settings, self._held = receive, send, settings, held
         length = self.headers.get("content-length", "0")
         self._length = int(length) if length.isdecimal() else 0  # h11 lets no more than 20 digits pass
@@ -217,9 +265,11 @@ class _Exchange:
             headers.setdefault("Referrer-Policy", "no-referrer")
             headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
             headers.setdefault("Cache-Control", "no-store")
+            headers["X-Request-Id"] = self._entry.request_id
             if (origin := self.headers.get("origin")) in self._settings.origins:
                 headers["Access-Control-Allow-Origin"] = str(origin)
-                headers["Access-Control-Allow-Headers"] = "authorization, content-type"
+                headers["Access-Control-Allow-Headers"] = "authorization, content-type, x-request-id"
+                headers["Access-Control-Expose-Headers"] = "x-request-id, retry-after"
                 headers["Access-Control-Allow-Methods"] = "GET, POST"
                 headers.add_vary_header("Origin")
             if not complete:
@@ -244,6 +294,7 @@ class _Exchange:
         now = time.monotonic()
         self._answer_end = max(self._answer_end or now + self._settings.body_seconds, now)
         self._answer_end += len(message.get("body", b"")) / MIN_BYTES_A_SECOND
+        self._entry.sent += len(message.get("body", b""))
         try:
             await asyncio.wait_for(self._send(message), self._answer_end - now)
         except asyncio.TimeoutError as error:
@@ -259,6 +310,7 @@ class _Exchange:
     def _record(self, message: Message) -> None:
         """Count the bytes of a message, and note the end of the body or of the connection."""
         self._taken += len(message.get("body", b""))
+        self._entry.received = self._taken
         if message["type"] == "http.disconnect":
             self._gone.set()
         if self._gone.is_set() or not message.get("more_body", False):
@@ -266,114 +318,3 @@ class _Exchange:
 
     def _too_large(self) -> RequestError:
         return RequestError(413, f"the body is larger than {self._settings.max_body:,} bytes")
-
-
-HEADER_SECONDS = 15.0  # in which a header has to come
-WRITE_SECONDS = 30.0  # for which a client may read nothing of an answer
-TICK_SECONDS = 0.5  # between two looks at a connection
-MAX_HEADER_BYTES = 16_384
-MAX_HEADERS = 100
-MAX_PIPELINED_BYTES = 65_536  # that may come before the request before them is answered
-SMALL_CHUNK_BYTES = 1_024
-MAX_SMALL_CHUNKS = 2_000  # of a body; each takes as long to read as a large one
-
-
-class BoundedConnection(h11.Connection):
-    """h11's state of a connection, which refuses large headers and bodies of many small chunks."""
-
-    _small_chunks = 0
-
-    def next_event(self) -> Any:
-        """The next event. Raises h11.RemoteProtocolError."""
-        event = super().next_event()
-        if isinstance(event, h11.Request):
-            self._small_chunks = 0
-            headers = sum(len(name) + len(value) for name, value in event.headers)
-            if len(event.headers) > MAX_HEADERS or len(event.target) + headers > MAX_HEADER_BYTES:
-                raise h11.RemoteProtocolError("the header is too large")
-        elif isinstance(event, h11.Data) and event.chunk_end and len(event.data) < SMALL_CHUNK_BYTES:
-            self._small_chunks += 1
-            if self._small_chunks > MAX_SMALL_CHUNKS:
-                raise h11.RemoteProtocolError("too many small chunks")
-        return event
-
-
-class TimedProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1, which ends a connection whose header does not come or whose answer is not read.
-
-    It reads on while a request is answered, so that it sees the client go. More than `max_connections` are answered
-    503 and closed.
-    """
-
-    def __init__(self, *args: Any, max_connections: int, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.conn = BoundedConnection(h11.SERVER, MAX_HEADER_BYTES)
-        self._max_connections = max_connections
-        self._header_since: float | None = None
-        self._unread_since: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first header."""
-        super().connection_made(transport)
-        self._header_since = self.loop.time()
-        self._timer = self.loop.call_later(min(TICK_SECONDS, HEADER_SECONDS), self._look)
-        if len(self.connections) > self._max_connections:
-            self._refuse("503 Service Unavailable", "too_many_connections", "too many connections; try again")
-
-    def data_received(self, data: bytes) -> None:
-        """Read on; a later header has its own time."""
-        if self.transport.is_closing():
-            return
-        super().data_received(data)
-        if self._is_idle():
-            self._header_since = self._header_since or self.loop.time()
-            return
-        self._header_since = None
-        if self.conn.their_state is h11.DONE:
-            if len(self.conn.trailing_data[0]) > MAX_PIPELINED_BYTES:
-                self.transport.abort()
-            self.flow.resume_reading()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-        super().connection_lost(exc)
-
-    def resume_writing(self) -> None:
-        """Note that the client reads."""
-        self._unread_since = None
-        super().resume_writing()
-
-    def send_400_response(self, _: str) -> None:
-        """Answer what is not HTTP, where no answer has begun."""
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self._refuse("400 Bad Request", "bad_request", "this is not HTTP/1.1, or exceeds its limits")
-        else:
-            self.transport.abort()
-
-    def _refuse(self, status: str, kind: str, message: str) -> None:
-        if self.cycle is not None:  # whoever reads the body is told that there is no more of it
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-        body = to_json({"error": {"type": kind, "message": message}}).encode()
-        head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        self.transport.write(head.encode() + b"Connection: close\r\n\r\n" + body)
-        self.transport.close()
-
-    def _is_idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
-
-    def _look(self) -> None:
-        """End the connection where one of its times is over."""
-        now = self.loop.time()
-        if not self.transport.get_write_buffer_size():
-            self._unread_since = None
-        elif self._unread_since is None:
-            self._unread_since = now
-        waits = ((self._header_since, HEADER_SECONDS), (self._unread_since, WRITE_SECONDS))
-        if any(since is not None and now - since >= seconds for since, seconds in waits):
-            self.transport.abort()
-            return
-        self._timer = self.loop.call_later(min(TICK_SECONDS, HEADER_SECONDS), self._look)

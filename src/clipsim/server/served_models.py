@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
@@ -37,6 +37,7 @@ MAX_TEXT_BYTES = 32_000_000  # of the vectors of texts that are kept, with the t
 MAX_IMAGE_BYTES = 32_000_000  # of the vectors of images that are kept
 BATCH_WAIT_SECONDS = 0.005  # that a batch which is not full waits for other requests
 CLOSE_SECONDS = 30.0  # that closing waits for the batch that is being computed
+ENDED = "the thread of the model has ended; the server ends"
 Answer = TypeVar("Answer")
 Check = Callable[[], None]
 
@@ -106,14 +107,15 @@ class _Job:
     future: asyncio.Future[Any]
     prepared: Sequence[Prepared] = ()
     function: Callable[[Check], Any] | None = None
+    since: float = field(default_factory=time.monotonic)
 
 
 class ModelThread:
     """The thread that runs an embedder's model; requests of one event loop wait in its queue.
 
-    Requests that wait together share batches. `on_batch` is told the number of images of each batch; `expected`
-    returns how many requests are being prepared: a batch that is not full waits only where there are any. New vectors
-    of images are kept in `cache`.
+    Requests that wait together share batches. `metrics` counts the images of each batch, and how long it waited and
+    took; `expected` returns how many requests are being prepared: a batch that is not full waits only where there are
+    any. New vectors of images are kept in `cache`. `on_end` is called where the thread ends without being closed.
 
     Cancelling a call takes its work with it: what waits leaves the queue, and what has begun ends with the batch that
     is being computed.
@@ -123,15 +125,17 @@ class ModelThread:
         self,
         embedder: Embedder,
         *,
-        on_batch: Callable[[int], None],
+        metrics: Metrics,
         expected: Callable[[], int],
         cache: ImageCache | None,
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._embedder, self._cache = embedder, cache
-        self._on_batch, self._expected = on_batch, expected
+        self._metrics, self._expected, self._on_end = metrics, expected, on_end
         self._queue: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._taken: list[_Job] = []  # that are being computed
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
 
@@ -161,6 +165,8 @@ class ModelThread:
 
     async def _put(self, job: _Job) -> Any:
         with self._changed:
+            if not self.running:
+                raise ServerError(ENDED)
             self._queue.append(job)
             self._changed.notify()
         try:
@@ -170,13 +176,34 @@ class ModelThread:
                 self._queue.remove(job)
             raise
 
+    @property
+    def running(self) -> bool:
+        """False once it is closed, or has ended without."""
+        return not self._closed and self._thread.is_alive()
+
     def _run(self) -> None:
+        try:
+            self._answer()
+        finally:
+            if not self._closed:  # by an error that is not of a request
+                with self._changed:
+                    self._closed = True
+                    waiting, self._queue = [*self._taken, *self._queue], deque()
+                self._settle(waiting, [ServerError(ENDED)] * len(waiting))
+                self._on_end()
+
+    def _answer(self) -> None:
         while jobs := self._take():
+            self._taken = jobs
+            begun = time.monotonic()
+            for job in jobs:
+                self._metrics.queue_seconds.observe(begun - job.since)
             outcomes: Sequence[Any]
             try:
                 outcomes = self._encode(jobs) if jobs[0].function is None else [self._call(jobs[0], jobs[0].function)]
             except BaseException as error:  # raised where the answer is waited for
                 outcomes = [error] * len(jobs)
+            self._metrics.model_seconds.observe(time.monotonic() - begun)
             self._settle(jobs, outcomes)
 
     def _settle(self, jobs: Sequence[_Job], outcomes: Sequence[Any]) -> None:
@@ -232,7 +259,7 @@ class ModelThread:
             for vectors in embed_images(self._embedder.encoder, batch, batch_size=size, cache=self._cache):
                 outcomes += vectors
             if encoded := sum(one.pixels is not None for one in batch):
-                self._on_batch(encoded)
+                self._metrics.batches.observe(encoded)
         rest = iter(outcomes)
         return [list(islice(rest, len(part))) for part in parts]
 
@@ -258,15 +285,20 @@ class ServedModel:
         self._stamps: Stamps = {}  # of the files that the collection was made of
         self._notices: list[str] = []
 
-    def load(self, images: ServedImages, progress: ProgressCallback = ignore_progress) -> None:
-        """Load the model, and embed what is to be searched."""
+    def load(
+        self,
+        images: ServedImages,
+        progress: ProgressCallback = ignore_progress,
+        on_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Load the model, and embed what is to be searched; `on_end` is called where its thread ends by itself."""
         self.embedder.load_model()
         self._images = images
         if images.targets:
             self._fill(images, progress)
         cache = None if self.embedder.cache is None else RecentCache(self.embedder.cache, MAX_IMAGE_BYTES)
         thread = ModelThread(
-            self.embedder, on_batch=self._metrics.batches.observe, expected=lambda: self._preparing, cache=cache
+            self.embedder, metrics=self._metrics, expected=lambda: self._preparing, cache=cache, on_end=on_end
         )
         self._running = self.embedder.open_pipeline((), cache=cache), thread
 
@@ -322,6 +354,11 @@ class ServedModel:
         if self._running is None:
             raise ServerError("the model is being loaded")
         return self._running
+
+    @property
+    def ended(self) -> bool:
+        """True once the model cannot compute any more."""
+        return self._running is not None and not self._running[1].running
 
     @property
     def waiting(self) -> int:

@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 
 from clipsim.errors import Setting, UsageError
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+PROBES = ("/health", "/ready", "/metrics")  # whose callers name the server by an address that it may not know
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 
 
 @dataclass(frozen=True)
 class ServerSettings:
     """Where a server listens, whom it answers and how much it takes.
 
-    `port` 0 is any free one; `token` is what requests must carry; `hosts` are further names of the server, `origins`
-    the other sites whose pages may call it. `max_body` is in bytes, `max_images` the images of a request, `queue` the
-    requests that are accepted and not answered yet, `body_seconds` how long a body may take to arrive.
+    `port` 0 is any free one; `unix_socket` is a path in place of host and port. Requests must carry one of `tokens`,
+    where there are any. `hosts` are further names of the server, `origins` the other sites whose pages may call it;
+    `root_path` is the path before all routes that a proxy serves them under. `max_body` is in bytes, `max_images` the
+    images of a request, `queue` the requests that are accepted and not answered yet. In seconds: `body_seconds` how
+    long a body may take to arrive, `request_seconds` how long a request may take until its answer begins (None: any
+    time), `drain_seconds` how long the end waits for what was begun.
 
     Raises UsageError for values out of range, and for an address that others can reach without a token.
     """
 
     host: str = "127.0.0.1"
     port: int = 8080
-    token: str | None = None
+    tokens: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     max_body: int = 32_000_000
     max_images: int = 32
     queue: int = 256
     body_seconds: float = 30.0
+    request_seconds: float | None = None
+    drain_seconds: float = 30.0
+    unix_socket: str | None = None
+    root_path: str = ""
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -38,15 +48,22 @@ class ServerSettings:
                 raise UsageError("less than 1", parameter=name, value=getattr(self, name))
         if not 0 <= self.port <= 65_535:
             raise UsageError("not a number from 0 to 65,535", parameter="port", value=self.port)
-        if self.token is None and not is_loopback(self.host):
+        if self.request_seconds is not None and not self.request_seconds > 0:
+            raise UsageError("not more than 0", parameter="request_seconds", value=self.request_seconds)
+        if not self.drain_seconds >= 0:
+            raise UsageError("less than 0", parameter="drain_seconds", value=self.drain_seconds)
+        if not _ROOT_PATH.fullmatch(self.root_path):
+            raise UsageError("not a path like /clip, of letters, digits, '-', '.', '_' and '~'", parameter="root_path")
+        if not self.tokens and self.unix_socket is None and not is_loopback(self.host):
             raise UsageError(
                 "reachable from other machines",
                 parameter="host",
                 value=self.host,
-                hint=("set ", Setting("token", None), " or listen on 127.0.0.1"),
+                hint=("set ", Setting("tokens", None), " or listen on 127.0.0.1"),
             )
-        if self.token is not None and not (self.token.isascii() and self.token.isprintable() and self.token):
-            raise UsageError("it is empty, or has characters that a header cannot carry", parameter="token")
+        for token in self.tokens:
+            if not (token.isascii() and token.isprintable() and token):
+                raise UsageError("one is empty, or has characters that a header cannot carry", parameter="tokens")
 
     def is_known_host(self, header: str) -> bool:
         """Whether the Host of a request names this server; its port does not matter."""

@@ -62,7 +62,8 @@ async function show(index) {
   find("large-status").textContent = "Loading…";
   if (!find("large").open) find("large").showModal();
   try {
-    const blob = await (await ask(file.replace(/^\//, ""), { signal })).blob();
+    // the page is served under the same path, whatever a proxy calls it
+    const blob = await (await ask(file.slice(file.lastIndexOf("/v1/") + 1), { signal })).blob();
     if (signal.aborted) return;
     setImage(blob);
     find("large-status").textContent = "";

@@ -135,7 +135,7 @@ function makeResult(result, low, high, signal) {
   item.append(open, make("span", "name", result.image), makeCopyButton("link", () => result.image), score);
   if (result.thumbnail) {
     // not as the address of an image, which would be asked for without the token
-    ask(result.thumbnail.replace(/^\//, ""), { signal }).then((answer) => answer.blob())
+    ask(result.thumbnail.slice(result.thumbnail.lastIndexOf("/v1/") + 1), { signal }).then((answer) => answer.blob())
       .then((blob) => blank.replaceWith(makeImage(blob))).catch(() => {});
   }
   return item;
