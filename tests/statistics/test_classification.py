@@ -14,6 +14,7 @@ from clipsim.statistics.classification import (
     MAX_CONFUSION_LABELS,
     Classification,
     Prediction,
+    error_if_calibrated,
     expected_calibration_error,
     measure_classification,
     predict,
@@ -104,6 +105,29 @@ def test_the_calibration_error_is_torchmetrics() -> None:
     ours = expected_calibration_error(shares.max(axis=1).tolist(), (shares.argmax(axis=1) == truth).tolist())
 
     assert ours == pytest.approx(float(theirs), abs=1e-5)
+
+
+def test_a_calibrated_model_has_an_error_too() -> None:
+    """By hand: of one answer at 0.5 it is 0.5, of two at 0.5 a quarter, of certain ones none; the seed decides it."""
+    assert error_if_calibrated([0.5], seed=0) == 0.5
+    assert error_if_calibrated([0.5, 0.5], seed=0) == pytest.approx(0.25, abs=0.03)
+    assert error_if_calibrated([1.0] * 5 + [0.0], seed=0) == 0
+    assert error_if_calibrated([0.5, 0.9], seed=1) == pytest.approx((0.5 + 0.18) / 2, abs=0.03)  # bins of their own
+    confidence = np.random.default_rng(0).random(50).tolist()
+    assert error_if_calibrated(confidence, seed=3) == error_if_calibrated(confidence, seed=3)
+
+
+def test_the_error_of_a_calibrated_model_is_what_one_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On average over answers that are right as often as their confidence says, in draws of any block."""
+    rng = np.random.default_rng(2)
+    confidence = rng.beta(5, 2, 60)
+    errors = [
+        expected_calibration_error(confidence.tolist(), (rng.random(60) < confidence).tolist()) for _ in range(500)
+    ]
+    for at_once in (1 << 21, 100):
+        monkeypatch.setattr("clipsim.statistics.classification.DRAWN_AT_ONCE", at_once)
+        assert error_if_calibrated(confidence.tolist(), seed=0) == pytest.approx(np.mean(errors), rel=0.05)
+    assert error_if_calibrated(np.tile(confidence, 100).tolist(), seed=0) < 0.2 * np.mean(errors)
 
 
 def test_one_label_tells_nothing() -> None:
@@ -260,5 +284,8 @@ def test_none_is_a_class_in_all_figures() -> None:
     assert [record.label for record in found.per_class] == ["a", "b", "none"]
     assert found.metrics["top3"] is None
     assert found.metrics["ece"] is not None
+    # not those that are rejected; the last, which is none and kept, is wrong with a confidence of 0.8
     assert found.metrics["ece"].n == 3
+    assert found.metrics["ece"].value == pytest.approx(0.8 - 1 / 3)
+    assert found.metrics["ece"].calibrated == pytest.approx(0.2, abs=0.03)
     assert {record.best for record in found.contradicted} == {"a", "b", "none"}

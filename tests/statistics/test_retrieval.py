@@ -140,6 +140,20 @@ def test_the_scores_are_the_formulas() -> None:
     assert all(estimate is not None and estimate.formula and estimate.n == 3 for estimate in found.values())
 
 
+def test_references_count_by_the_nearest_of_them() -> None:
+    """By the formula of the paper, over the captions of images that have references; by hand."""
+    found = measure_pairs([[0.3, -0.1], [0.2], [0.4]], [[0.8, 0.9], [], [-0.2]])
+    expected = (2 * 0.75 * 0.8 / (0.75 + 0.8) + 0 + 0) / 3
+    figure = found["ref_clipscore"]
+
+    assert figure is not None
+    assert figure.value == pytest.approx(expected)
+    assert figure.n == 3
+    assert figure.low is not None
+    assert measure_pairs([[0.3]], [[]])["ref_clipscore"] is None
+    assert "ref_clipscore" not in measure_pairs([[0.3]])
+
+
 def test_torchmetrics_figure_follows() -> None:
     """Its own code on the same vectors: it averages 100 · cos, and where no cosine is negative that is cosine_x100."""
     torch = pytest.importorskip("torch")

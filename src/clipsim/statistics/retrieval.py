@@ -131,10 +131,42 @@ SCORES: dict[str, tuple[str, Callable[[float], float]]] = {
 }
 
 
-def measure_pairs(cosines: Sequence[Sequence[float]]) -> dict[str, Estimate | None]:
-    """The cosines of each image with its captions → the means of the scores over all pairs, intervals over images."""
+REF_CLIPSCORE = "ref_clipscore"
+
+
+def score_with_references(cosine: float, reference_cosine: float) -> float:
+    """RefCLIPScore of one caption: the harmonic mean of its CLIPScore and of its cosine with the nearest reference.
+
+    Hessel et al. 2021, section 3; negative cosines count as 0, and so does the mean where one of the two is 0.
+
+    >>> round(score_with_references(0.3, 0.8), 4), score_with_references(0.3, -0.1)
+    (0.7742, 0.0)
+    """
+    image, text = CLIPSCORE_WEIGHT * max(cosine, 0.0), max(reference_cosine, 0.0)
+    return 2 * image * text / (image + text) if image and text else 0.0
+
+
+def measure_pairs(
+    cosines: Sequence[Sequence[float]], reference_cosines: Sequence[Sequence[float]] | None = None
+) -> dict[str, Estimate | None]:
+    """The cosines of each image with its captions → the means of the scores over all pairs, intervals over images.
+
+    `reference_cosines` are those of the same captions with the nearest reference of their image, none for an image
+    without references, where there are references at all.
+    """
     counts: Floats = np.array([len(own) for own in cosines], np.float64)
-    return {
+    metrics = {
         name: estimate_mean(np.array([sum(map(score, own)) for own in cosines], np.float64), counts, formula=formula)
         for name, (formula, score) in SCORES.items()
     }
+    if reference_cosines is not None:
+        scores = [
+            list(map(score_with_references, own, references)) if references else []
+            for own, references in zip(cosines, reference_cosines, strict=True)
+        ]
+        metrics[REF_CLIPSCORE] = estimate_mean(
+            np.array([sum(own) for own in scores], np.float64),
+            np.array([len(own) for own in scores], np.float64),
+            formula="harmonic mean of clipscore_2.5 and max(cos with references, 0)",
+        )
+    return metrics
