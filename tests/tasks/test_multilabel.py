@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tasks.conftest import MakeModel
+from tasks.conftest import MakeModel, NamedEncoder
 
 import clipsim
 from clipsim.errors import DataError, UsageError
@@ -21,7 +21,7 @@ LABELS = ["blue", "green", "purple", "red"]
 
 
 @pytest.fixture(autouse=True)
-def several(labelled: Path) -> None:
+def several(labelled: Path, encoders: dict[str, NamedEncoder]) -> None:
     """A table of the twelve images; red and blue ones are purple too, and one green image is nothing."""
     lines = ["image,labels"]
     for colour in ("red", "green", "blue"):

@@ -34,7 +34,8 @@ def evaluate_command(
         argument(
             "DATA",
             "A folder with a folder for each class, or a text file beside each image; a table (CSV, TSV, JSON lines); "
-            "COCO's captions or another JSON of images and captions.",
+            "COCO's JSON or another of images and captions; or a folder that `clipsim embed` wrote, whose vectors are "
+            "read.",
         ),
     ],
     task: Annotated[
@@ -140,7 +141,9 @@ def evaluate_command(
     form = shared.choose_format(output, as_json)
     preview = choose_preview(preview, form)
     notices = run.notices()
-    names: list[str | None] = [*model] if model else [None]
+    from clipsim.tasks.search_targets import recorded_model
+
+    names: list[str | None] = [*model] if model else [None if run.weights else recorded_model([data])]
     options, run_options = run.options(*names)
     from clipsim.embedding.embedder import Embedder  # with NumPy
     from clipsim.tasks import evaluate

@@ -146,6 +146,15 @@ class Dataset:
             values["image_path"] = [unescape_name(str(name)) for name in values["image_path"]]
         return values
 
+    def column_names(self, shard: int) -> tuple[str, ...]:
+        """The names of the columns of one shard's metadata. Raises DatasetError where it is damaged."""
+        parquet = import_parquet()
+        path = self._check(shard_name("metadata", shard))
+        try:
+            return tuple(parquet.read_schema(path).names)
+        except Exception as error:  # pyarrow raises errors of many families for damaged files
+            raise DatasetError(f"{printable(str(path))}: damaged: {printable(str(error), 120)}; {REMEDY}") from error
+
     def describe(self, rows: Sequence[int], columns: Sequence[str] = ("image_path",)) -> list[dict[str, Any]]:
         """The metadata of some rows, in the order given; each shard is read once."""
         records: list[dict[str, Any]] = [{}] * len(rows)

@@ -12,7 +12,8 @@
 - `overview`: groups of images, and the words of `vocabulary` that fit them
 - `embed`: a data set of vectors; `embed_shards` makes its shards in this process, `ray` in others
 - `index`: the index of a data set, and what it finds
-- `evaluate`: labelled or captioned images → figures; `evaluate_request` is the request, `evaluate_runs` measures
+- `evaluate`: labelled or captioned images → figures; `evaluate_request` is the request, `evaluate_runs` measures,
+  `evaluate_vectors` reads a data set of vectors in place of images
 - `threshold`: known images → thresholds
 - `compare`: two results of earlier runs → what changed; `saved_files` reads them
 """

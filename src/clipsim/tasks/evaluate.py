@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -24,10 +25,13 @@ from clipsim.results.loaded import LoadedEvaluation
 from clipsim.statistics.classification import MAX_CONFUSION_LABELS
 from clipsim.statistics.paired_tests import Comparison, PairedRun, comparable_metrics, compare_runs
 from clipsim.statistics.retrieval import IMAGE_TO_TEXT, TEXT_TO_IMAGE
+from clipsim.store.dataset import Dataset
 from clipsim.tasks.evaluate_request import EvaluationRequest, check_ranks
 from clipsim.tasks.evaluate_runs import TASK_RUNS, Line, Measures, TaskRun, make_gallery, number_contents
+from clipsim.tasks.evaluate_vectors import make_rows, open_dataset, read_batches
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model, nothing_usable
+from clipsim.tasks.search_targets import check_models
 from clipsim.tasks.threshold import NEAR_DUPLICATE
 from clipsim.vectors.similarity import Vectors, find_near_equal, unit_rows
 
@@ -55,9 +59,14 @@ def run(
     names = [embedder.spec.name for embedder in embedders]
     if repeated := [name for name in names if names.count(name) > 1]:
         raise UsageError(f"the model '{printable(repeated[0], 60)}' is given twice")
+    dataset = open_dataset(request.data, embedders)
+    if dataset is not None:
+        request = replace(request, data=replace(request.data, table=make_rows(dataset)))
     data = read_labelled(request.data)
     check_ranks(request, data.task)
-    return _Evaluation(embedders, request, data, progress, write_lines).run()
+    if dataset is not None:
+        data = replace(data, notices=(*check_models([dataset], embedders[0]), *data.notices))
+    return _Evaluation(embedders, request, data, dataset, progress, write_lines).run()
 
 
 class _Evaluation:
@@ -68,10 +77,11 @@ class _Evaluation:
         embedders: Sequence[Embedder],
         request: EvaluationRequest,
         data: LabelledData,
+        dataset: Dataset | None,
         progress: ProgressCallback,
         write_lines: WriteLines,
     ) -> None:
-        self._embedders, self._request, self._data = embedders, request, data
+        self._embedders, self._request, self._data, self._dataset = embedders, request, data, dataset
         self._progress, self._write_lines = progress, write_lines
         self._notices = [*data.notices]
         if (baseline := request.baseline) is not None:
@@ -90,7 +100,7 @@ class _Evaluation:
         """Read the images for all models, then measure."""
         data, request = self._data, self._request
         sources = self._sources
-        groups = group_sessions(self._embedders, sources)
+        groups = [[*self._embedders]] if self._dataset is not None else group_sessions(self._embedders, sources)
         self._total = len(sources) * len(groups)
         self._progress(Progress(READING, 0, self._total, data.failures, self._warnings()))
         self._write_lines([_failure_line(failure) for failure in data.failures])
@@ -145,10 +155,12 @@ class _Evaluation:
         return runs
 
     def _read(self, group: Sequence[Embedder], sources: Sequence[Source], runs: Sequence[TaskRun]) -> None:
-        """Read all images for the models of a group."""
+        """Read all images, or their vectors, for the models of a group."""
         work = [next(run.work for run in runs if run.embedder is embedder) for embedder in group]
         done = 0
-        with SharedDecoding(group, sources, work) as batches:
+        shared = SharedDecoding(group, sources, work) if self._dataset is None else None
+        stored = nullcontext(iter(()) if self._dataset is None else read_batches(self._dataset, self._data))
+        with shared or stored as batches:
             for run in runs:
                 with run.timed():
                     run.prepare()
