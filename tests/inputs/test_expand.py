@@ -276,10 +276,10 @@ def test_what_is_no_parquet(tmp_path: Path, content: bytes) -> None:
     assert "Parquet" in failed.error
 
 
-def test_a_parquet_column_that_holds_pictures(tmp_path: Path) -> None:
-    """Rows whose column has no paths say what it has."""
+def test_a_parquet_column_that_holds_something_else(tmp_path: Path) -> None:
+    """Rows whose column has neither paths nor image files say what it has."""
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    parquet.write_table(arrow.table({"image": [{"bytes": b"x", "path": "a"}]}), tmp_path / "t.parquet")
+    parquet.write_table(arrow.table({"image": [{"url": b"x", "path": "a"}]}), tmp_path / "t.parquet")
 
     (failed,) = read_table_sources(str(tmp_path / "t.parquet"))
     assert isinstance(failed, FailedSource)

@@ -403,3 +403,26 @@ def rows(folder: Path) -> dict[str, tuple[object, ...]]:
 def failed(folder: Path) -> set[str]:
     """The inputs that could not be used."""
     return {json.loads(line)["path"] for line in (folder / "errors.jsonl").read_text().splitlines()}
+
+
+@pytest.mark.parametrize("with_paths", [True, False])
+def test_image_files_in_a_table(machine: Machine, photos: Path, tmp_path: Path, with_paths: bool) -> None:
+    """A column of bytes, or of bytes and a path, whose bytes may be missing."""
+    pyarrow = pytest.importorskip("pyarrow")
+    files: list[Any] = [(photos / f"{name}.png").read_bytes() for name in "bdfj"]
+    if with_paths:
+        files = [{"bytes": content, "path": "x.png"} for content in files]
+        files.append({"bytes": None, "path": "h.png"})
+    table = pyarrow.table({"image": files, "label": list("vwxyz")[: len(files)]})
+    parquet.write_table(table, photos / "t.parquet", row_group_size=2)
+    result = embed(photos / "t.parquet", tmp_path / "out")
+    read = parquet.read_table(tmp_path / "out" / "metadata").to_pydict()
+
+    assert (result.images, result.errors) == (3 + with_paths, 1)
+    assert [name.rpartition("/")[2] for name in read["image_path"]][:3] == [f"t.parquet:{row}" for row in (1, 2, 3)]
+    assert read["label"][:3] == ["v", "w", "x"]
+    embed([photos / f"{name}.png" for name in "bdfh"], tmp_path / "files")
+    expected = list(vectors(tmp_path / "files").values())
+    assert list(vectors(tmp_path / "out").values()) == expected[: 3 + with_paths]
+    with clipsim.open(cache=False) as session:
+        assert len(session.rank(photos / "t.parquet", ["red", "blue"]).images) == 3 + with_paths

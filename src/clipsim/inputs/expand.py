@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,7 +15,7 @@ from clipsim.inputs.captions import CAPTION_COLUMNS, MAX_TEXT_BYTES, find_captio
 from clipsim.inputs.lists import check_list
 from clipsim.inputs.paths import NameFilter, find_images, find_listed_images
 from clipsim.inputs.raw import describe_unopened
-from clipsim.inputs.rows import IMAGE_COLUMNS, Row, check_columns, choose_column, name_columns, read_table
+from clipsim.inputs.rows import IMAGE_COLUMNS, Row, RowTable, check_columns, choose_column, name_columns, read_table
 from clipsim.inputs.sources import FailedSource, FileSource, Source
 from clipsim.inputs.tars import TarMember
 from clipsim.inputs.urls import UrlSource, as_path, find_urls, is_table, is_tar, is_url, join_location
@@ -130,9 +130,10 @@ def from_record(record: dict[str, Any]) -> Source:
 
 @cache
 def _kinds() -> dict[str, type[Source]]:
+    from clipsim.inputs.parquet_images import ParquetImage
     from clipsim.inputs.tars import TarMember
 
-    return {"file": FileSource, "url": UrlSource, "tar": TarMember, "failed": FailedSource}
+    return {"parquet": ParquetImage, "file": FileSource, "url": UrlSource, "tar": TarMember, "failed": FailedSource}
 
 
 def read_table_sources(
@@ -140,7 +141,8 @@ def read_table_sources(
 ) -> Iterator[Source]:
     """The sources in a table's rows, in order, in bounded memory; paths are relative to the table's folder.
 
-    The other columns of a row are the facts of its source. A row without a usable path is a FailedSource named
+    The other columns of a row are the facts of its source. A row of Parquet may hold the image file itself; its source
+    is named `TABLE:ROW`. A row without a usable path is a FailedSource named
     `TABLE:ROW`; what is wrong with the table itself is one under the table's name. Raises MissingPackageError for
     Parquet without pyarrow, and for addresses without fsspec.
     """
@@ -161,7 +163,7 @@ def read_table_sources(
             return
         others = [other for other in table.plain_columns if other not in (column, *captions)]
         for row in table.read([column, *captions, *others]):
-            yield _source_of(name, row, column, caption_column)
+            yield _source_of(name, table, row, column, caption_column)
 
 
 def _choose_image_column(columns: tuple[str, ...], named: str | None) -> str:
@@ -183,14 +185,18 @@ def _require_column(columns: tuple[str, ...], name: str) -> str:
     return name
 
 
-def _source_of(table: str, row: Row, column: str, caption_column: str | None) -> Source:
-    path = row.values.get(column)
+def _source_of(table: str, opened: RowTable, row: Row, column: str, caption_column: str | None) -> Source:
+    value = row.values.get(column)
     name = f"{table}:{row.number}"
     if row.error is not None:
         return FailedSource(name, row.error)
-    if path is None or path == "":
+    path, is_file = value, isinstance(value, bytes)
+    if isinstance(value, Mapping) and set(value) == {"bytes", "path"}:  # as the package datasets writes an image
+        path, is_file = value["path"], value["bytes"] is not None
+    is_file = is_file and opened.open_image is not None
+    if not is_file and (path is None or path == ""):
         return FailedSource(name, f"no path in column '{column}'")
-    if not isinstance(path, str):
+    if not is_file and not isinstance(path, str):
         return FailedSource(name, f"column '{column}' holds {type(path).__name__}, not a path")
     try:
         if caption_column is None:
@@ -205,7 +211,9 @@ def _source_of(table: str, row: Row, column: str, caption_column: str | None) ->
         )
     others = {key: value for key, value in row.values.items() if key != column}
     facts = _find_facts({key: value for key, value in others.items() if not _holds_caption(key, caption_column)})
-    location = join_location(table, path)
+    if is_file and opened.open_image is not None:
+        return replace(opened.open_image(name, row, column), caption=caption, facts=facts)
+    location = join_location(table, str(path))
     if is_url(location):
         return UrlSource(location, caption=caption, facts=facts)
     return FileSource(as_path(location), caption=caption, facts=facts)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any, BinaryIO
 
 from clipsim.errors import ImageError, printable, requires
+from clipsim.files import FileStamp
 from clipsim.inputs.sources import Source
-from clipsim.inputs.urls import open_location
+from clipsim.inputs.urls import as_path, open_location
 
 KEPT_GROUPS = 2  # groups of rows in memory: threads read ahead, in about the order of the rows
 
@@ -54,16 +58,29 @@ class ParquetColumn:
         return self._groups[group][row - start].as_py()
 
 
+@lru_cache(maxsize=8)
+def _open_column(table: str, column: str, _: object) -> ParquetColumn:
+    """The column of a table, until its file changes."""
+    return ParquetColumn(table, column)
+
+
+def _stamp(table: str) -> object:
+    with suppress(OSError, ValueError):
+        return FileStamp.of(os.stat(as_path(table)))  # noqa: PTH116 (called for each image)
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class ParquetImage(Source):
     """The image file in a row of a Parquet table: bytes, or bytes and a path as the package datasets writes them."""
 
-    images: ParquetColumn = field(repr=False, compare=False)
-    row: int
+    table: str
+    column: str
+    row: int  # counted from 0
 
     def open(self) -> BinaryIO:
         """Read the image file. Raises ImageError."""
-        value = self.images.read(self.row)
+        value = _open_column(self.table, self.column, _stamp(self.table)).read(self.row)
         data = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(data, bytes):
             raise ImageError("its row of the table has no image file")

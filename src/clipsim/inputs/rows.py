@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from clipsim.errors import DataError, ImageError, TransientError, printable, quote_some, requires
-from clipsim.inputs.parquet_images import ParquetColumn, ParquetImage
+from clipsim.inputs.parquet_images import ParquetImage
 from clipsim.inputs.paths import has_image_suffix
 from clipsim.inputs.sources import Source
 from clipsim.inputs.urls import file_suffix, is_url, open_location
@@ -368,13 +368,7 @@ def _is_heavy(kind: Any) -> bool:
 
 
 def _parquet_opener(name: str) -> Callable[[str, Row, str], Source]:
-    columns: dict[str, ParquetColumn] = {}
-
-    def open_image(image: str, row: Row, column: str) -> Source:
-        images = columns.setdefault(column, ParquetColumn(name, column))
-        return ParquetImage(image, images, row.number - 1)
-
-    return open_image
+    return lambda image, row, column: ParquetImage(image, name, column, row.number - 1)
 
 
 def _parquet_rows(table: Any, columns_read: Sequence[str]) -> Iterator[Row]:

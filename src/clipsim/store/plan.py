@@ -25,7 +25,7 @@ from clipsim.store.layout import STATE_FOLDER, ShardPlan
 
 START_AGAIN = ("give another folder, or ", Setting("overwrite"), " to start again")
 _PLAN_FILE = re.compile(r"(sources|next)_([0-9]+)\.jsonl")
-_LOCATION_KEYS = ("name", "tar")  # how an input was named, which may differ for the same input
+_LOCATION_KEYS = ("name", "tar", "table")  # how an input was named, which may differ for the same input
 
 OnInputs = Callable[[int], None]  # the number of inputs so far, after each shard
 

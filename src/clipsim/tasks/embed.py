@@ -34,7 +34,7 @@ from clipsim.store.lifecycle import (
 from clipsim.store.metadata import ColumnTypes
 from clipsim.store.plan import START_AGAIN, Inputs, PlanUpdate, settle_plan, update_plan, write_plan
 from clipsim.store.shards import find_missing
-from clipsim.tasks.embed_shards import LocalRunner, find_recovered, to_plan
+from clipsim.tasks.embed_shards import LocalRunner, container, find_recovered, to_plan
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 
 if TYPE_CHECKING:
@@ -208,8 +208,8 @@ class _Embedding:
 
     def _check_base(self, record: dict[str, Any], base: str) -> dict[str, Any]:
         """Raise DatasetError for a relative name, which is another file's than it was in the folder `base`."""
-        name = str(record.get("tar", record["name"]))
-        if record["kind"] in ("file", "tar") and not (is_url(name) or os.path.isabs(name)):  # noqa: PTH117
+        name = container(record)
+        if record["kind"] not in ("failed", "url") and not (is_url(name) or os.path.isabs(name)):  # noqa: PTH117
             raise DatasetError(
                 f"{self._folder.label}: its relative names start from {printable(base)}; run the command there, or "
                 "give another folder"
@@ -331,7 +331,7 @@ def is_there(record: dict[str, Any]) -> bool:
 
     A file whose folder is gone does: the disk that holds it may not be mounted. What could not be used does not.
     """
-    name = str(record.get("tar", record["name"]))
+    name = container(record)
     if record["kind"] == "failed":
         return False
     return is_url(name) or os.path.lexists(name) or not os.path.lexists(os.path.dirname(name) or ".")  # noqa: PTH120

@@ -37,12 +37,17 @@ OnBatch = Callable[[int, tuple[Failure, ...]], None]  # the inputs of a batch th
 def to_plan(source: Source) -> dict[str, Any]:
     """A source as the plan has it: its record, with the size and the time of the file that holds it."""
     record = to_record(source)
-    path = record.get("tar", source.name)
-    if record["kind"] in ("file", "tar") and not is_url(path):
+    path = container(record)
+    if record["kind"] != "failed" and not is_url(path):
         with suppress(OSError, ValueError):
             stat_result = os.stat(path)  # noqa: PTH116 (called a million times; a Path costs more)
             record["stamp"] = [stat_result.st_size, stat_result.st_mtime_ns]
     return record
+
+
+def container(record: dict[str, Any]) -> str:
+    """The file of an input, or the tar or table that holds it."""
+    return str(record.get("tar") or record.get("table") or record["name"])
 
 
 def from_plan(record: dict[str, Any]) -> tuple[Source, tuple[int | None, int | None]]:
