@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import open_clip
+import tokenizers
 import torch
 import transformers
 from numpy.typing import NDArray
 from PIL import Image
+from vocabularies import CORPUS
 
 TEXTS = ["a photo of a cat", "Two dogs &amp; a maze", "naïve café"]
 TEXT = {"hidden_size": 64, "intermediate_size": 200, "num_attention_heads": 2, "num_hidden_layers": 2}
@@ -47,6 +49,83 @@ def write_clip(folder: Path, *, size: dict[str, int] | None = None, **changes: A
         size=size or {"shortest_edge": 48}, crop_size={"height": 48, "width": 48}, do_center_crop=crop
     ).save_pretrained(folder)
     return folder
+
+
+SIGLIP_TEXTS = ["A photo of a CAT!", "two dogs, a maze", "a red house near the blue sea"]
+
+
+def write_siglip_model(folder: Path, *, tokenizer: str = "sentencepiece", mask: bool = False, **changes: Any) -> Path:
+    """A small random SiglipModel, its image processor, and SigLIP's tokenizer, or with "gemma" that of SigLIP 2."""
+    folder.mkdir(parents=True, exist_ok=True)
+    words = _write_sentencepiece(folder) if tokenizer == "sentencepiece" else _write_gemma(folder)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings |= {} if mask else {"model_input_names": ["input_ids"]}  # as the published ones have it
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    text = TEXT | {"hidden_size": 96, "num_attention_heads": 3, "vocab_size": words, "max_position_embeddings": 24}
+    config = transformers.SiglipConfig(
+        text_config=text | {"bos_token_id": 0, "eos_token_id": 1} | changes.get("text", {}),
+        vision_config=VISION | {"image_size": 50, "patch_size": 16} | changes.get("vision", {}),
+    )
+    torch.manual_seed(0)
+    model = transformers.SiglipModel(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() > 1 and "embedding" not in name:
+                parameter.mul_(1.7)
+            elif name.endswith("bias"):
+                parameter.normal_(0, 0.3)
+        model.logit_scale.fill_(2.3)
+        model.logit_bias.fill_(-4.0)
+    model.save_pretrained(folder)
+    size = {"height": 50, "width": 50}
+    transformers.SiglipImageProcessor(**{"size": size} | changes.get("processor", {})).save_pretrained(folder)
+    return folder
+
+
+def _write_sentencepiece(folder: Path) -> int:
+    """The tokenizer of the first SigLIP: pieces, without punctuation and capitals."""
+    import sentencepiece
+
+    with (folder / "spiece.model").open("wb") as model:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(CORPUS), model_writer=model, vocab_size=120, hard_vocab_limit=False, minloglevel=2,
+            pad_id=-1, bos_id=-1, eos_id=1, unk_id=2,
+        )  # fmt: skip
+    tokenizer = transformers.SiglipTokenizer(str(folder / "spiece.model"))
+    tokenizer.save_pretrained(folder)
+    return int(tokenizer.vocab_size)
+
+
+def _write_gemma(folder: Path) -> int:
+    """The tokenizer of SigLIP 2: that of Gemma, which tells capitals apart, and pads behind its end token."""
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    tokenizer.normalizer = tokenizers.normalizers.Replace(" ", "▁")
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Split(" ", "merged_with_previous")
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=200, special_tokens=["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"], show_progress=False
+    )
+    tokenizer.train_from_iterator([*CORPUS, *SIGLIP_TEXTS], trainer)
+    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+        single="$A <eos>", special_tokens=[("<eos>", 1)]
+    )
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", bos_token="<bos>", unk_token="<unk>"
+    )
+    fast.save_pretrained(folder)
+    return int(tokenizer.get_vocab_size())
+
+
+def siglip_reference(folder: Path, pictures: list[Image.Image], texts: list[str]) -> tuple[Any, Any]:
+    """The cosines and the probabilities of transformers' own classes, with texts padded as SigLIP is trained."""
+    model = transformers.SiglipModel.from_pretrained(folder).eval()
+    length = model.config.text_config.max_position_embeddings
+    tokens = transformers.AutoTokenizer.from_pretrained(folder)(
+        texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+    )
+    pixels = transformers.AutoImageProcessor.from_pretrained(folder)(pictures, return_tensors="pt")
+    with torch.no_grad():
+        output = model(input_ids=tokens.input_ids, **pixels)
+    return (output.text_embeds @ output.image_embeds.T).numpy(), output.logits_per_text.sigmoid().numpy()
 
 
 def read_model(folder: Path) -> tuple[Any, Any]:

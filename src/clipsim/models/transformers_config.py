@@ -13,16 +13,29 @@ PROCESSOR_FILE = "processor_config.json"  # transformers 5 writes it; its image 
 PREPROCESSOR_FILE = "preprocessor_config.json"
 LAYER_NORM_EPS = 1e-5  # of both libraries' CLIP models
 END_OF_TEXT = 49407  # the last id of CLIP's vocabulary
+SIGLIP_EPS = 1e-6  # of SigLIP's models
 _ACTIVATIONS: dict[str, dict[str, Any]] = {"quick_gelu": {"quick_gelu": True}, "gelu": {}}
+# SigLIP's, as OpenCLIP's text tower and timm's image tower name them.
+_SIGLIP_ACTIVATIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "gelu_pytorch_tanh": ({"act_kwargs": {"approximate": "tanh"}}, "gelu_tanh"),
+    "gelu": ({}, "gelu"),
+}
+_SIGLIP_TOWER = "vit_base_patch16_siglip_224"  # of timm, whose sizes are replaced
 _RESAMPLING = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
-# The names of CLIP's image processor, which transformers 5 all answers with the one that torchvision resizes for.
+# The names of the image processors, which transformers 5 all answers with the ones that torchvision resizes for.
 _PROCESSORS = ("CLIPImageProcessor", "CLIPImageProcessorFast", "CLIPImageProcessorPil", "CLIPFeatureExtractor")
+_SIGLIP_PROCESSORS = ("SiglipImageProcessor", "SiglipImageProcessorFast", "SiglipImageProcessorPil")
 # CLIPImageProcessor's own defaults, for what is left out.
 _PROCESSOR_DEFAULTS: dict[str, Any] = {
     "do_resize": True, "do_center_crop": True, "do_rescale": True, "do_normalize": True, "do_convert_rgb": True,
     "do_pad": False, "use_square_size": False, "default_to_square": False, "resample": 3, "rescale_factor": 1 / 255,
     "image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711],
     "size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224},
+}  # fmt: skip
+# SiglipImageProcessor's, where they differ.
+_SIGLIP_PROCESSOR_DEFAULTS: dict[str, Any] = {
+    "do_center_crop": False, "image_mean": [0.5] * 3, "image_std": [0.5] * 3, "size": {"height": 224, "width": 224},
+    "crop_size": None,
 }  # fmt: skip
 _SQUARE_SIZE = 224  # what use_square_size stands for
 # transformers' own defaults of CLIPConfig, for what a configuration leaves out.
@@ -35,18 +48,36 @@ _VISION_DEFAULTS: dict[str, Any] = {
     "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12,
     "image_size": 224, "patch_size": 32, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5, "num_channels": 3,
 }  # fmt: skip
+# The same of SiglipConfig.
+_SIGLIP_TEXT_DEFAULTS: dict[str, Any] = {
+    "vocab_size": 32000, "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12,
+    "num_attention_heads": 12, "max_position_embeddings": 64, "hidden_act": "gelu_pytorch_tanh",
+    "layer_norm_eps": SIGLIP_EPS, "projection_size": None,
+}  # fmt: skip
+_SIGLIP_VISION_DEFAULTS: dict[str, Any] = {
+    "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12,
+    "image_size": 224, "patch_size": 16, "hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": SIGLIP_EPS,
+    "num_channels": 3, "vision_use_head": True,
+}  # fmt: skip
 
 
 def convert_config(config: Mapping[str, Any], processor: Mapping[str, Any] | None) -> dict[str, Any]:
-    """OpenCLIP's configuration of a CLIPModel of `transformers` and its image processor.
+    """OpenCLIP's configuration of a CLIPModel or SiglipModel of `transformers` and its image processor.
 
-    The layouts are those of transformers' CLIPConfig and CLIPImageProcessor. Raises ValueError, naming it, for a model
-    or a setting that OpenCLIP's CLIP does not have.
+    The layouts are those of transformers' own configurations and image processors. Raises ValueError, naming it, for a
+    model or a setting that OpenCLIP's towers do not have.
     """
     kind = config.get("model_type")
-    if kind != "clip" or "CLIPModel" not in (config.get("architectures") or ["CLIPModel"]):
-        named = (config.get("architectures") or [kind])[0]
-        raise ValueError(f"a {named} of 'transformers', of which clipsim reads CLIPModel only")
+    named = (config.get("architectures") or [_MODELS.get(str(kind), kind)])[0]
+    if kind == "siglip2":
+        raise ValueError(
+            f"a {named} of 'transformers' (NaFlex), which takes each image at a size of its own; SigLIP 2 of fixed "
+            "size (siglip2-base-patch16-224 and the like) is a SiglipModel, which clipsim reads"
+        )
+    if named != _MODELS.get(str(kind)):
+        raise ValueError(f"a {named} of 'transformers', of which clipsim reads CLIPModel and SiglipModel only")
+    if kind == "siglip":
+        return _convert_siglip(config, processor)
     text, vision = _part(config, "text_config", _TEXT_DEFAULTS), _part(config, "vision_config", _VISION_DEFAULTS)
     if text["hidden_act"] != vision["hidden_act"] or text["hidden_act"] not in _ACTIVATIONS:
         raise ValueError(f"activations {text['hidden_act']!r} and {vision['hidden_act']!r}")
@@ -60,7 +91,7 @@ def convert_config(config: Mapping[str, Any], processor: Mapping[str, Any] | Non
             "layers": int(vision["num_hidden_layers"]),
             "width": int(vision["hidden_size"]),
             "head_width": int(vision["hidden_size"]) // int(vision["num_attention_heads"]),
-            "mlp_ratio": vision["intermediate_size"] / vision["hidden_size"],
+            "mlp_ratio": _mlp_ratio(vision),
             "patch_size": int(vision["patch_size"]),
             "image_size": int(vision["image_size"]),
         },
@@ -70,7 +101,7 @@ def convert_config(config: Mapping[str, Any], processor: Mapping[str, Any] | Non
             "width": int(text["hidden_size"]),
             "heads": int(text["num_attention_heads"]),
             "layers": int(text["num_hidden_layers"]),
-            "mlp_ratio": text["intermediate_size"] / text["hidden_size"],
+            "mlp_ratio": _mlp_ratio(text),
             "hf_tokenizer_name": "the folder of the model",
             "tokenizer_kwargs": {"clean": "none"},
             **_pooling(text),
@@ -78,7 +109,75 @@ def convert_config(config: Mapping[str, Any], processor: Mapping[str, Any] | Non
     }
     image_size = int(vision["image_size"])
     settings = {"size": image_size, "crop_size": image_size} if processor is None else processor
-    return {"model_cfg": model, "preprocess_cfg": _preprocessing(settings, image_size)}
+    return {"model_cfg": model, "preprocess_cfg": _preprocessing(settings, image_size, _PROCESSORS[0])}
+
+
+_MODELS = {"clip": "CLIPModel", "siglip": "SiglipModel"}  # by their model_type
+
+
+def _mlp_ratio(part: Mapping[str, Any]) -> float:
+    """The ratio that OpenCLIP and timm multiply the width with, and cut to a whole number."""
+    return (int(part["intermediate_size"]) + 0.5) / int(part["hidden_size"])
+
+
+def _convert_siglip(config: Mapping[str, Any], processor: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The same of a SiglipModel: an image tower of timm's with its own sizes, and OpenCLIP's text tower."""
+    text = _part(config, "text_config", _SIGLIP_TEXT_DEFAULTS)
+    vision = _part(config, "vision_config", _SIGLIP_VISION_DEFAULTS)
+    width = int(vision["hidden_size"])
+    projection = int(text["projection_size"] or text["hidden_size"])
+    if projection != width:
+        raise ValueError(f"vectors of texts with {projection} numbers, and of images with {width}")
+    if not vision["vision_use_head"] or int(vision["num_channels"]) != 3:
+        raise ValueError(f"vision_use_head {vision['vision_use_head']!r}, num_channels {vision['num_channels']!r}")
+    for part in (text, vision):
+        if part["hidden_act"] not in _SIGLIP_ACTIVATIONS:
+            raise ValueError(f"activation {part['hidden_act']!r}")
+        if abs(float(part["layer_norm_eps"]) - SIGLIP_EPS) > 1e-9:
+            raise ValueError(f"layer_norm_eps {part['layer_norm_eps']!r}")
+    size, patch = vision["image_size"], vision["patch_size"]
+    if not isinstance(size, int) or not isinstance(patch, int):
+        raise ValueError(f"image_size {size!r} and patch_size {patch!r}")
+    text_activation, _ = _SIGLIP_ACTIVATIONS[text["hidden_act"]]
+    _, image_activation = _SIGLIP_ACTIVATIONS[vision["hidden_act"]]
+    model = {
+        "embed_dim": width,
+        "init_logit_bias": -10,
+        "custom_text": True,
+        "vision_cfg": {
+            "image_size": size,
+            "timm_model_name": _SIGLIP_TOWER,
+            "timm_pool": "map",
+            "timm_proj": "none",
+            "timm_model_args": {
+                "img_size": size,
+                "patch_size": patch,
+                "embed_dim": width,
+                "depth": int(vision["num_hidden_layers"]),
+                "num_heads": int(vision["num_attention_heads"]),
+                "mlp_ratio": _mlp_ratio(vision),
+                "act_layer": image_activation,
+            },
+        },
+        "text_cfg": {
+            "context_length": int(text["max_position_embeddings"]),
+            "vocab_size": int(text["vocab_size"]),
+            "width": int(text["hidden_size"]),
+            "heads": int(text["num_attention_heads"]),
+            "layers": int(text["num_hidden_layers"]),
+            "mlp_ratio": _mlp_ratio(text),
+            "no_causal_mask": True,
+            "proj_bias": True,
+            "pool_type": "last",
+            "norm_kwargs": {"eps": SIGLIP_EPS},
+            **text_activation,
+            "hf_tokenizer_name": "the folder of the model",
+            "tokenizer_kwargs": {"clean": "none"},
+        },
+    }
+    square = {"size": {"height": size, "width": size}}
+    settings = _preprocessing(square if processor is None else processor, size, _SIGLIP_PROCESSORS[0])
+    return {"model_cfg": model, "preprocess_cfg": settings}
 
 
 def _part(config: Mapping[str, Any], name: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,15 +214,21 @@ def choose_processor(
     return chosen
 
 
-def _preprocessing(processor: Mapping[str, Any], image_size: int) -> dict[str, Any]:
-    """OpenCLIP's `preprocess_cfg`; raises ValueError for settings that would give other pixels than OpenCLIP's."""
-    settings = _PROCESSOR_DEFAULTS | dict(processor)
-    kind = str(settings.get("image_processor_type") or settings.get("feature_extractor_type") or "CLIPImageProcessor")
-    if kind not in _PROCESSORS:
-        raise ValueError(f"images prepared by {printable(kind, 60)}; clipsim knows CLIPImageProcessor only")
+def _preprocessing(processor: Mapping[str, Any], image_size: int, usual: str) -> dict[str, Any]:
+    """OpenCLIP's `preprocess_cfg`; raises ValueError for settings that would give other pixels than OpenCLIP's.
+
+    `usual` is the class of the model's image processors, which counts where the settings name none.
+    """
+    kind = str(processor.get("image_processor_type") or processor.get("feature_extractor_type") or usual)
+    if kind not in (*_PROCESSORS, *_SIGLIP_PROCESSORS):
+        raise ValueError(
+            f"images prepared by {printable(kind, 60)}; clipsim knows CLIPImageProcessor and SiglipImageProcessor only"
+        )
+    defaults = _PROCESSOR_DEFAULTS | (_SIGLIP_PROCESSOR_DEFAULTS if kind in _SIGLIP_PROCESSORS else {})
+    settings = defaults | dict(processor)
     flags = {name: _flag(settings, name) for name in settings if name.startswith(("do_", "use_", "default_"))}
     if unknown := sorted(name for name, value in flags.items() if value and name not in _PROCESSOR_DEFAULTS):
-        raise ValueError(f"{printable(unknown[0], 60)} is true, which CLIPImageProcessor does not know")
+        raise ValueError(f"{printable(unknown[0], 60)} is true, which {kind} does not know")
     if not flags["do_resize"] or flags["do_pad"]:
         name, value = ("do_pad", "true") if flags["do_pad"] else ("do_resize", "false")
         raise ValueError(f"{name} is {value}, so images do not have the size of the model")

@@ -58,7 +58,7 @@ def test_the_command_line_reads_such_a_folder(tmp_path: Path, pictures: list[Ima
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"model_type": "siglip", "architectures": ["SiglipModel"]}, "SiglipModel"),
+        ({"model_type": "blip", "architectures": ["BlipModel"]}, "BlipModel"),
         ({"text_config": TEXT | {"hidden_act": "relu"}}, "relu"),
         ({"vision_config": VISION | {"layer_norm_eps": 1e-3}}, "layer_norm_eps"),
         ({"text_config": 7}, "not supported"),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from clipsim.engines.torch.checkpoints import read_tensors
-from clipsim.engines.torch.layouts import Target, find_target
+from clipsim.engines.torch.layouts import Target, find_siglip_target, find_target
 from clipsim.errors import WeightsError, printable
 from clipsim.models.adapters import Adapter
 
@@ -131,6 +131,8 @@ def _find(parameters: dict[str, Any], name: str) -> Target | None:
 
 def _candidates(name: str) -> Iterator[Target]:
     for written in (name, name.removeprefix(_PIPELINE)):
+        if (of_siglip := find_siglip_target(written)) is not None:
+            yield of_siglip
         target = find_target(written) or Target(written)
         yield target
         yield replace(target, name=f"text.{target.name}")  # a text tower that is a module of its own

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from open_clip.convert import convert_state_dict
 from open_clip.factory import resize_pos_embed, resize_text_pos_embed
 from open_clip.model import convert_to_custom_text_state_dict
+from open_clip.timm_model import TimmModel
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch import Tensor, nn
@@ -249,8 +250,33 @@ def _instantiate(config: dict[str, Any], files: ModelFiles, tensors: Mapping[str
     if "timm_model_name" in vision:
         vision["timm_model_pretrained"] = False
     kind = (open_clip.CoCa if "multimodal_cfg" in arguments else open_clip.CustomTextCLIP) if custom else open_clip.CLIP
+    sizes = vision.pop("timm_model_args", None)
     with _NoRandomNumbers(tensors):
-        return kind(**arguments)
+        if sizes is None:
+            return kind(**arguments)
+        # OpenCLIP passes no sizes to timm: its tower is made here, and takes the place of a small one
+        small = {"layers": 1, "width": 64, "image_size": 16, "patch_size": 16}
+        model = kind(**arguments | {"vision_cfg": small})
+        model.visual = _timm_tower(vision, sizes)
+        return model
+
+
+_TOWER_SIZES = ("img_size", "patch_size", "embed_dim", "depth", "num_heads", "mlp_ratio", "act_layer")
+
+
+def _timm_tower(vision: Mapping[str, Any], sizes: Mapping[str, Any]) -> TimmModel:
+    """OpenCLIP's wrapper around a model of timm's with sizes of its own, whose pooled vector is the image's."""
+    import timm  # optional for OpenCLIP, and slow to import
+
+    tower = TimmModel.__new__(TimmModel)
+    nn.Module.__init__(tower)
+    tower.image_size = (vision["image_size"], vision["image_size"])
+    chosen = {name: sizes[name] for name in _TOWER_SIZES}  # nothing else: a configuration may come from anywhere
+    tower.trunk = timm.create_model(
+        vision["timm_model_name"], pretrained=False, num_classes=0, global_pool=vision["timm_pool"], **chosen
+    )
+    tower.head = nn.Sequential()
+    return tower
 
 
 def _fill(model: Any, tensors: dict[str, Tensor], path: Path, config: dict[str, Any]) -> list[str]:

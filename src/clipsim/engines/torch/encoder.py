@@ -48,6 +48,7 @@ class ClipEncoder:
         logit_bias = None if getattr(model, "logit_bias", None) is None else float(model.logit_bias)
         if not np.isfinite([logit_scale, logit_bias or 0.0]).all():
             raise WeightsError(f"{printable(spec.name)}: logit_scale is not finite; the weights are damaged")
+        tokenizer = Tokenizer(config, files)
         self.facts = EncoderFacts(
             name=spec.reported_name,
             pretrained=spec.reported_tag,
@@ -60,10 +61,10 @@ class ClipEncoder:
             device=str(target),
             precision=precision,
             engine="torch",
-            notices=tuple(built.notices),
+            notices=(*built.notices, *tokenizer.notices),
         )
         self.image_size = self.facts.image_size
-        self.tokenizer = Tokenizer(config, files)
+        self.tokenizer = tokenizer
         self.towers = Towers(model, target, dtype)
         self._mean = torch.tensor(preprocessing.mean, device=target).view(3, 1, 1)
         self._std = torch.tensor(preprocessing.std, device=target).view(3, 1, 1)

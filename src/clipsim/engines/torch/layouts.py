@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -187,22 +187,79 @@ def find_target(name: str) -> Target | None:
     return None if old_name is None else Target(block + rest.replace(old_name, _BLOCK[old_name], 1))
 
 
+_SIGLIP_NAMES = {
+    "logit_bias": "logit_bias",
+    "text_model.embeddings.token_embedding.weight": "text.token_embedding.weight",
+    "text_model.embeddings.position_embedding.weight": "text.positional_embedding",
+    "vision_model.embeddings.position_embedding.weight": "visual.trunk.pos_embed",
+    "vision_model.head.probe": "visual.trunk.attn_pool.latent",
+}
+_SIGLIP_LAYERS = {
+    "text_model.final_layer_norm.": "text.ln_final.",
+    "text_model.head.": "text.text_projection.",
+    "vision_model.embeddings.patch_embedding.": "visual.trunk.patch_embed.proj.",
+    "vision_model.post_layernorm.": "visual.trunk.norm.",
+    "vision_model.head.attention.out_proj.": "visual.trunk.attn_pool.proj.",
+    "vision_model.head.layernorm.": "visual.trunk.attn_pool.norm.",
+    "vision_model.head.mlp.": "visual.trunk.attn_pool.mlp.",
+}
+_SIGLIP_BLOCK = {
+    "self_attn.out_proj.": "attn.proj.",
+    "layer_norm1.": "norm1.",
+    "layer_norm2.": "norm2.",
+    "mlp.fc1.": "mlp.fc1.",
+    "mlp.fc2.": "mlp.fc2.",
+}
+_SIGLIP_POOLING = "vision_model.head.attention.in_proj_"  # query, key and value in one
+
+
+def find_siglip_target(name: str) -> Target | None:
+    """Where a tensor of a SiglipModel stands in OpenCLIP's SigLIP, whose image tower is timm's; None elsewhere."""
+    if name in _SIGLIP_NAMES:
+        return Target(_SIGLIP_NAMES[name])
+    for old, new in _SIGLIP_LAYERS.items():
+        if name.startswith(old):
+            return Target(new + name.removeprefix(old))
+    target = find_target(name)
+    if target is None or not name.startswith("vision_model."):
+        return target if target is None or name == "logit_scale" else replace(target, name=f"text.{target.name}")
+    number, _, rest = name.removeprefix("vision_model.encoder.layers.").partition(".")
+    block = f"visual.trunk.blocks.{number}."
+    if target.part is not None:
+        return Target(f"{block}attn.qkv.{rest.rpartition('.')[2]}", target.part)
+    old_name = next((old for old in _SIGLIP_BLOCK if rest.startswith(old)), None)
+    return None if old_name is None else Target(block + rest.replace(old_name, _SIGLIP_BLOCK[old_name], 1))
+
+
 def is_transformers_layout(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether the names are those of a CLIPModel."""
-    return "text_model.embeddings.token_embedding.weight" in tensors and "visual_projection.weight" in tensors
+    """Whether the names are those of a CLIPModel or a SiglipModel."""
+    return "text_model.embeddings.token_embedding.weight" in tensors and (
+        "visual_projection.weight" in tensors or is_siglip_layout(tensors)
+    )
+
+
+def is_siglip_layout(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether the names are those of a SiglipModel, which pools images by a head."""
+    return "vision_model.head.probe" in tensors
 
 
 def rename_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a CLIPModel under OpenCLIP's names; query, key and value of each block become one matrix.
+    """The tensors of a CLIPModel or SiglipModel under OpenCLIP's names; query, key and value become one matrix.
 
-    Names that a CLIPModel does not have are kept, so that they are reported as unknown.
+    Names that these do not have are kept, so that they are reported as unknown.
     """
+    find = find_siglip_target if is_siglip_layout(tensors) else find_target
     renamed: dict[str, Tensor] = {}
     parts: dict[str, dict[int, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.endswith("position_ids"):  # written by older versions
             continue
-        target = find_target(name)
+        if name.startswith(_SIGLIP_POOLING):  # timm keeps the query's part by itself
+            kind, rows = name.removeprefix(_SIGLIP_POOLING), tensor.shape[0] // 3
+            renamed[f"visual.trunk.attn_pool.q.{kind}"] = tensor[:rows].contiguous()
+            renamed[f"visual.trunk.attn_pool.kv.{kind}"] = tensor[rows:].contiguous()
+            continue
+        target = find(name)
         if target is None:
             renamed[name] = tensor
         elif target.part is not None:
@@ -211,4 +268,6 @@ def rename_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             renamed[target.name] = tensor.T.contiguous() if target.transposed else tensor
     for name, held in parts.items():
         renamed[name] = torch.cat([held[part] for part in sorted(held)])
+    if (positions := renamed.get("visual.trunk.pos_embed")) is not None:
+        renamed["visual.trunk.pos_embed"] = positions[None]
     return renamed

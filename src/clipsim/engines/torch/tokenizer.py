@@ -54,6 +54,7 @@ class Tokenizer:
         except Exception as error:
             cause = first_line(error, 160)
             raise WeightsError(f"{printable(str(files.tokenizer))}: cannot load the tokenizer ({cause})") from error
+        self.notices = self._explain(text, cleans)
         self.vocabulary = None if text.get("hf_model_name") else text.get("vocab_size")
         if files.tokenizer is not None and len({tuple(row) for row in self.tokenize(_TOLD_APART).tolist()}) == 1:
             raise WeightsError(
@@ -65,6 +66,16 @@ class Tokenizer:
                 f"this model has a vocabulary of {text['vocab_size']} tokens and names no tokenizer; "
                 f"OpenCLIP's own has {self.tokenize.vocab_size}"
             )
+
+    def _explain(self, text: dict[str, Any], cleans: bool) -> tuple[str, ...]:
+        """A notice where transformers would hide the padding of texts from a tower that was trained to see it."""
+        names = getattr(getattr(self.tokenize, "tokenizer", None), "model_input_names", ())
+        if cleans or text.get("pool_type") != "last" or "attention_mask" not in names:
+            return ()
+        return (
+            "the tokenizer gives an attention mask too, which is not used, as SigLIP is trained; transformers uses it "
+            "unless model_input_names in tokenizer_config.json is ['input_ids']",
+        )
 
     @property
     def is_openclips(self) -> bool:
