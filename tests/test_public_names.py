@@ -259,6 +259,9 @@ def test_results_are_rows(results: dict[str, Any]) -> None:
         frame = result.to_frame()
         assert isinstance(frame, pandas.DataFrame)
         assert len(frame) == len(rows), name
+        assert not rows or not result.row_names or tuple(rows[0]) == result.row_names, name
+    nothing = dataclasses.replace(results["duplicates"], groups=())
+    assert list(nothing.to_frame().columns) == list(nothing.row_names)
     assert len(results["rank"].to_rows()) == 40
     assert results["search"].to_rows()[0]["query"] == "red"
     assert results["evaluate"].to_rows()[0]["metric"] == "top1"

@@ -200,6 +200,7 @@ def test_progress_may_end_the_work(session: clipsim.Session, paths: list[str]) -
 def test_the_facts_of_the_model(session: clipsim.Session) -> None:
     """What probabilities are computed with."""
     assert (session.model.embed_dim, session.model.logit_scale, session.model.head) == (4, 10.0, "softmax")
+    assert repr(session) == "Session('clipsim-mini/bundled', device='cpu', precision='fp32')"
 
 
 def test_vectors_are_the_bundled_models_own() -> None:

@@ -62,6 +62,7 @@ HOLDERS: dict[str, Callable[[Array], Any]] = {
     "float64, of other lengths": lambda array: array.astype(np.float64) * [[0.5], [3], [200]],
     "not contiguous": spread,
     "by column": np.asfortranarray,
+    "masked": np.ma.masked_array,
     "tensor": as_tensor,
     "list of arrays": list,
     "list of tensors": lambda array: list(as_tensor(array)),

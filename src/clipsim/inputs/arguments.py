@@ -155,7 +155,7 @@ def is_float_array(value: object) -> TypeGuard[Any]:
 def _as_numpy(array: Any) -> Any:
     """An array of NumPy, as it is; a tensor as one, in float32. Raises UsageError for a tensor that cannot be read."""
     if not _is_tensor(array):
-        return array
+        return sys.modules["numpy"].asarray(array)  # a matrix or a masked array has operators of its own
     try:
         return array.detach().cpu().float().numpy()
     except (TypeError, RuntimeError) as error:  # such as a sparse one

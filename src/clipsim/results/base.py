@@ -105,9 +105,13 @@ def _comparable(value: object) -> object:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a command returns. `warnings` are what the caller should know of it, an escaped line each."""
+    """What a command returns. `warnings` are what the caller should know of it, an escaped line each.
+
+    `row_names` are the names in each of its rows, where it may have none.
+    """
 
     schema: ClassVar[str]
+    row_names: ClassVar[tuple[str, ...]] = ()
 
     warnings: tuple[str, ...] = ()
 
@@ -157,6 +161,7 @@ class Result:
             It is not installed.
         """
         rows = self.to_rows()
+        names = None if rows else list(self.row_names)
         if library not in (None, "pandas", "polars"):
             raise UsageError("not 'pandas' or 'polars'", parameter="library", value=library)
         if library != "polars":
@@ -166,14 +171,14 @@ class Result:
                 if library is not None:
                     raise MissingPackageError("data frames need pandas", hint="pip install pandas") from error
             else:
-                return pandas.DataFrame(rows)
+                return pandas.DataFrame(rows, columns=names)
         try:
             import polars
         except ImportError as error:
-            names = "polars" if library else "pandas or polars"
-            need = names.partition(" ")[0]
-            raise MissingPackageError(f"data frames need {names}", hint=f"pip install {need}") from error
-        return polars.DataFrame(rows, infer_schema_length=None)
+            needed = "polars" if library else "pandas or polars"
+            hint = f"pip install {needed.partition(' ')[0]}"
+            raise MissingPackageError(f"data frames need {needed}", hint=hint) from error
+        return polars.DataFrame(rows, schema=names, infer_schema_length=None)
 
     def to_html(self, *, thumbnails: bool = True) -> str:
         """A whole page, as the command line writes it with `--format html`; where there is none, the table alone.

@@ -122,6 +122,7 @@ class CompareResult(Result):
     """What changed from `a` to `b`, which name the results; `kind` is "rank" or the task of an evaluation."""
 
     schema: ClassVar[str] = "clipsim.compare/1"
+    row_names: ClassVar[tuple[str, ...]] = ("run_a", "run_b", "kind", "name", "a", "b")
 
     kind: str
     a: str

@@ -75,6 +75,7 @@ class OverviewResult(ModelResult):
     """
 
     schema: ClassVar[str] = "clipsim.overview/1"
+    row_names: ClassVar[tuple[str, ...]] = ("group", "size", "share", "label", "words", "image")
 
     templates: tuple[str, ...]
     images: int

@@ -88,6 +88,7 @@ class RankResult(ModelResult):
     """
 
     schema: ClassVar[str] = "clipsim.rank/1"
+    row_names: ClassVar[tuple[str, ...]] = ("image", "index", "text", "similarity", "probability", "best")
 
     templates: tuple[str, ...]
     texts: tuple[str, ...]

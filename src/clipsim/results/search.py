@@ -98,6 +98,7 @@ class SearchResult(ModelResult):
     """The matches of all queries among `searched` images."""
 
     schema: ClassVar[str] = "clipsim.search/1"
+    row_names: ClassVar[tuple[str, ...]] = ("query", "rank", "image", "similarity", "index", "same", "copies")
 
     searched: int
     queries: tuple[QueryMatches, ...]
@@ -167,6 +168,9 @@ class DuplicatesResult(Result):
     """
 
     schema: ClassVar[str] = "clipsim.duplicates/1"
+    row_names: ClassVar[tuple[str, ...]] = (
+        "group", "same_bytes", "image", "similarity", "width", "height", "index", "copy_of", "removable",
+    )  # fmt: skip
 
     model: ModelRecord | None
     min_similarity: float | None

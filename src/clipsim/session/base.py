@@ -8,6 +8,7 @@ import clipsim
 from clipsim.embedding.embedder import Embedder
 from clipsim.errors import NoInputError, issue_warnings
 from clipsim.options import ModelOptions, RunOptions
+from clipsim.results.base import join_tag
 from clipsim.tasks.rank import nothing_usable
 
 SessionT = TypeVar("SessionT", bound="SessionBase")
@@ -22,6 +23,12 @@ class SessionBase:
 
     def __init__(self, model: ModelOptions | None = None, run: RunOptions | None = None) -> None:
         self._embedder = Embedder(model, run)
+
+    def __repr__(self) -> str:
+        """The model, and what it runs in."""
+        embedder = self.embedder
+        name = join_tag(embedder.spec.reported_name, embedder.spec.reported_tag)
+        return f"Session({name!r}, device={embedder.device!r}, precision={embedder.precision!r})"
 
     @property
     def embedder(self) -> Embedder:
