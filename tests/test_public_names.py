@@ -137,6 +137,13 @@ def test_every_error_is_public() -> None:
     assert all(getattr(clipsim, name) is errors[name] for name in raised)
 
 
+def write_table(photos: Path, column: str) -> Path:
+    """A table of the images with their colour and another word."""
+    rows = [f"{path},{path.parent.name}|{number % 3}" for number, path in enumerate(photos.rglob("?.png"))]
+    (photos.parent / f"{column}.csv").write_text("\n".join([f"image,{column}", *rows]), encoding="utf-8")
+    return photos.parent / f"{column}.csv"
+
+
 @pytest.fixture
 def results(machine: Machine, tmp_path: Path) -> dict[str, Any]:
     """A result of every call, with failures and rows of NaN where there can be any."""
@@ -158,9 +165,16 @@ def results(machine: Machine, tmp_path: Path) -> dict[str, Any]:
             "embed": session.embed(photos, tmp_path / "vectors"),
             "evaluate": session.evaluate(photos, none="blue", min_similarity=0.5),
             "evaluate plainly": session.evaluate(photos),
+            "evaluate several labels": session.evaluate(write_table(photos, "label"), task="multilabel"),
+            "evaluate captions": session.evaluate(write_table(photos, "caption"), task="retrieve"),
+            "evaluate pairs": session.evaluate(write_table(photos, "caption"), task="pairs"),
+            "threshold of words": session.threshold(
+                {"warm": ["red", "orange"]}, photos / "red", photos / "blue", false_alarms=0.3
+            ),
             "threshold": session.threshold("red", photos / "red", recall=0.5),
         }
     found["compare"] = clipsim.compare(found["rank"], found["rank nan"])
+    found["compare captions"] = clipsim.compare(found["evaluate captions"], found["evaluate captions"])
     found["compare runs"] = clipsim.compare(found["evaluate plainly"], found["evaluate plainly"])
     return found
 
@@ -185,7 +199,7 @@ def spoil(value: object) -> None:
     if isinstance(value, dict):
         for item in value.values():
             spoil(item)
-        value["spoilt"] = value.pop(next(iter(value)), None)
+        value["spoilt"] = value.pop(next(iter(value), None), None)
     elif isinstance(value, list):
         for item in value:
             spoil(item)

@@ -267,7 +267,7 @@ class RetrieveRun(TaskRun):
                 recall_k=self.request.recall_k,
             )
         ends = np.cumsum([len(own) for own in captions])[:-1]
-        own_ranks = tuple(part.tolist() for part in np.split(text_ranks, ends))
+        own_ranks = tuple(tuple(part.tolist()) for part in np.split(text_ranks, ends))
         lines = tuple(
             {
                 "image": self.data.images[number].path,
@@ -304,7 +304,7 @@ class PairsRun(TaskRun):
     def finish(self, kept: Sequence[int]) -> Measures:
         """The mean cosine and its scaled forms, over all pairs."""
         cosines = [self.outcomes[number] for number in kept]
-        return Measures(measure_pairs(cosines), {"cosine": tuple(cosines)})
+        return Measures(measure_pairs(cosines), {"cosine": tuple(map(tuple, cosines))})
 
 
 TASK_RUNS: dict[str, type[TaskRun]] = {
