@@ -100,6 +100,7 @@ def test_a_data_set_of_hugging_face() -> None:
     """Numbers are the names of classes, and no image is read before it is needed, nor decoded by the data set."""
     dataset = make_dataset([0, 1, 0], ClassLabel())
     data = read(dataset)
+    assert read(make_dataset([1, 1], ClassLabel())).labels == ("cat", "dog")  # also those without images
 
     assert (data.task, data.labels) == ("classify", ("cat", "dog"))
     assert [image.label for image in data.images] == ["cat", "dog", "cat"]

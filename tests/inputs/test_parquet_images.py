@@ -33,7 +33,7 @@ def table(tmp_path: Path) -> str:
     rows = pyarrow.table(
         {"image": images, "label": [shade % 2 for shade in range(11)], "file": list(map(encode, range(11)))}
     )
-    features = {"image": {"_type": "Image"}, "label": {"names": ["even", "odd"], "_type": "ClassLabel"}}
+    features = {"image": {"_type": "Image"}, "label": {"names": ["even", "odd", "neither"], "_type": "ClassLabel"}}
     path = tmp_path / "t.parquet"
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     parquet.write_table(rows.replace_schema_metadata(metadata), path, row_group_size=3)
@@ -47,7 +47,7 @@ def test_files_in_a_table(table: str, column: str) -> None:
 
     data = read_labelled(LabelledRequest(table, columns=Columns(image=column)))
 
-    assert data.labels == ("even", "odd")
+    assert data.labels == ("even", "odd", "neither")
     assert [image.label for image in data.images] == [("even", "odd")[shade % 2] for shade in range(11)]
     assert data.images[3].path == ("3.png" if column == "image" else "image 4")
     sources = [image.source for image in data.images]

@@ -97,6 +97,8 @@ def _table_of_dataset(data: Any, columns: tuple[str, ...], features: Mapping[str
         hint = "take a part of it into memory, such as list(data.take(1000))"
         raise UsageError("a data set that streams, whose images can be read once only", parameter="data", hint=hint)
 
+    classes = {name: names for name, feature in features.items() if (names := _class_names(feature))}
+
     def read(names: Sequence[str]) -> Iterator[Row]:
         image, *others = names
         feature = features.get(image)
@@ -109,13 +111,13 @@ def _table_of_dataset(data: Any, columns: tuple[str, ...], features: Mapping[str
         values = [list(data[name]) for name in others]
         for number in range(len(data)):
             row = {
-                name: name_classes(_plain_value(column[number]), _class_names(features.get(name)))
+                name: name_classes(_plain_value(column[number]), classes.get(name, ()))
                 for name, column in zip(others, values, strict=True)
             }
             source = opened.read(number) if in_files else DatasetImage(f"image {number + 1}", opened, number)
             yield Row(number + 1, {image: source, **row})
 
-    return RowTable(columns, read)
+    return RowTable(columns, read, class_names=classes)
 
 
 def _class_names(feature: Any) -> Sequence[str]:

@@ -92,7 +92,7 @@ def read_labelled_rows(name: str, table: RowTable, columns: Columns, wants: str 
         raise DataError(f"{name}: {error}") from error
     for row in table.read(read_columns):
         collected.add(row, image, label, caption)
-    return collected.reading("table", CAPTION if label is None else LABEL)
+    return collected.reading("table", CAPTION if label is None else LABEL, table.class_names.get(label or "", ()))
 
 
 def collect_objects(

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -47,7 +47,8 @@ class RowTable:
     """An open table; a context manager that closes its file.
 
     `open_image`, where there is one, makes the source of an image whose file is in a row, from its name, the row and
-    the column: the file is read again when it is needed.
+    the column: the file is read again when it is needed. `class_names` are the names of all classes of a column, in
+    order, where they are known.
 
     `read` takes the names of the columns to read, that of the images first, and yields the rows, once; their values may
     have other columns too. A table that cannot be read to its end has a last row with the error. `plain_columns` are
@@ -59,6 +60,7 @@ class RowTable:
     file: BinaryIO | None = None
     plain_columns: tuple[str, ...] = ()
     open_image: Callable[[str, Row, str], Source] | None = None
+    class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
         """The table itself."""
@@ -90,7 +92,7 @@ def read_table(name: str) -> RowTable:
     except ImageError as error:
         raise DataError(f"cannot read it: {error}") from error
     try:
-        columns, read, plain_columns = _READERS.get(file_suffix(name), _open_delimited)(file)
+        table = _READERS.get(file_suffix(name), _open_delimited)(file)
     except ImageError as error:
         file.close()
         raise DataError(str(error)) from error
@@ -98,7 +100,7 @@ def read_table(name: str) -> RowTable:
         file.close()
         raise
     open_image = _parquet_opener(name) if file_suffix(name) == ".parquet" else None
-    return RowTable(columns, read, file, plain_columns, open_image)
+    return replace(table, file=file, open_image=open_image)
 
 
 def rows_of_objects(values: Iterable[Any]) -> Iterator[Row]:
@@ -129,9 +131,6 @@ def name_columns(columns: Sequence[str]) -> str:
     return quote_some(columns, most=12, width=30) or "none"
 
 
-_Opened = tuple[tuple[str, ...], Callable[[Sequence[str]], Iterator[Row]], tuple[str, ...]]
-
-
 def _read_lines(file: BinaryIO) -> Iterator[str | None]:
     """Lines with their ends (LF, CR LF or a lone CR); None in place of one that exceeds `MAX_LINE_LENGTH`.
 
@@ -155,7 +154,7 @@ def _read_lines(file: BinaryIO) -> Iterator[str | None]:
             text.detach()  # else it closes the file
 
 
-def _open_delimited(file: BinaryIO) -> _Opened:
+def _open_delimited(file: BinaryIO) -> RowTable:
     lines = _Lines(_read_lines(file))
     header = next((line for line in lines if line is None or line.strip()), "")
     if not header:
@@ -165,7 +164,9 @@ def _open_delimited(file: BinaryIO) -> _Opened:
         columns = tuple(name.strip() for name in _split_values((header,), delimiter))
     except _QuoteError as error:
         raise ImageError(f"not a table ({error})") from error
-    return columns, lambda columns_read: _DelimitedRows(lines, columns, delimiter, columns_read).read(), columns
+    return RowTable(
+        columns, lambda names: _DelimitedRows(lines, columns, delimiter, names).read(), plain_columns=columns
+    )
 
 
 class _Lines:
@@ -303,14 +304,14 @@ def _shape(name: str) -> str:
     return re.sub(r"[0-9]+", "0", name.strip())
 
 
-def _open_json_lines(file: BinaryIO) -> _Opened:
+def _open_json_lines(file: BinaryIO) -> RowTable:
     rows = _json_rows(_read_lines(file))
     start: list[Row] = []
     for row in rows:
         start.append(row)
         if row.error is None:
             columns = tuple(row.values)
-            return columns, lambda _: chain(start, rows), columns
+            return RowTable(columns, lambda _: chain(start, rows), plain_columns=columns)
         if len(start) == _MAX_BROKEN_START:
             break
     if not start:
@@ -348,7 +349,7 @@ def _object_row(number: int, value: Any) -> Row:
     return Row(number, value)
 
 
-def _open_parquet(file: BinaryIO) -> _Opened:
+def _open_parquet(file: BinaryIO) -> RowTable:
     with requires("embed", "Parquet tables need pyarrow"):
         import pyarrow.parquet
     try:
@@ -357,7 +358,10 @@ def _open_parquet(file: BinaryIO) -> _Opened:
         plain = tuple(field.name for field in table.schema_arrow if not _is_heavy(field.type))
     except Exception as error:  # pyarrow raises OSError, ValueError and their families, and others of its own
         raise ImageError(f"not a Parquet table, or damaged: {printable(str(error), 120)}") from error
-    return columns, lambda columns_read: _parquet_rows(table, columns_read), plain
+    classes = _class_names(table.schema_arrow.metadata)
+    return RowTable(
+        columns, lambda names: _parquet_rows(table, names, classes), plain_columns=plain, class_names=classes
+    )
 
 
 def _is_heavy(kind: Any) -> bool:
@@ -371,8 +375,8 @@ def _parquet_opener(name: str) -> Callable[[str, Row, str], Source]:
     return lambda image, row, column: ParquetImage(image, name, column, row.number - 1)
 
 
-def _parquet_rows(table: Any, columns_read: Sequence[str]) -> Iterator[Row]:
-    number, classes = 0, _class_names(table.schema_arrow.metadata)
+def _parquet_rows(table: Any, columns_read: Sequence[str], classes: Mapping[str, Sequence[str]]) -> Iterator[Row]:
+    number = 0
     try:
         files = any("binary" in str(table.schema_arrow.field(column).type) for column in columns_read)
         rows = _BATCH_ROWS_WITH_FILES if files else _BATCH_ROWS
@@ -406,7 +410,7 @@ def name_classes(value: Any, names: Sequence[str]) -> Any:
     return names[value] if isinstance(value, int) and 0 <= value < len(names) else value
 
 
-_READERS: dict[str, Callable[[BinaryIO], _Opened]] = {
+_READERS: dict[str, Callable[[BinaryIO], RowTable]] = {
     ".jsonl": _open_json_lines,
     ".ndjson": _open_json_lines,
     ".parquet": _open_parquet,
