@@ -31,7 +31,7 @@ from clipsim.tasks.evaluate_request import EvaluationRequest
 
 ALIASES = {"ImageInput", "ImageInputs", "ProgressCallback", "TextInputs", "__version__"}
 # methods of a session, and functions
-CALLS = ("rank", "search", "duplicates", "overview", "embed", "evaluate", "threshold")
+CALLS = ("rank", "search", "duplicates", "overview", "embed", "evaluate", "fit", "threshold")
 ARRAY_CALLS = ("encode_images", "encode_texts", "score_pairs")
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from clipsim.api.encoding import score_pairs as score_pairs
     from clipsim.api.evaluation import compare as compare
     from clipsim.api.evaluation import evaluate as evaluate
+    from clipsim.api.evaluation import fit as fit
     from clipsim.api.evaluation import threshold as threshold
     from clipsim.clip import available_models as available_models
     from clipsim.clip import load as load
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from clipsim.errors import WeightsError as WeightsError
     from clipsim.results.base import ModelRecord as ModelRecord
     from clipsim.results.changes import CompareResult as CompareResult
+    from clipsim.results.classifier import Classifier as Classifier
     from clipsim.results.datasets import EmbedResult as EmbedResult
     from clipsim.results.evaluation import EvaluationResult as EvaluationResult
     from clipsim.results.evaluation import ThresholdResult as ThresholdResult
@@ -76,6 +78,7 @@ _MODULES = {
     "overview": "clipsim.api.calls",
     "embed": "clipsim.api.calls",
     "evaluate": "clipsim.api.evaluation",
+    "fit": "clipsim.api.evaluation",
     "threshold": "clipsim.api.evaluation",
     "compare": "clipsim.api.evaluation",
     "encode_images": "clipsim.api.encoding",
@@ -113,12 +116,14 @@ _MODULES = {
     "DuplicatesResult": "clipsim.results.search",
     "EvaluationResult": "clipsim.results.evaluation",
     "ThresholdResult": "clipsim.results.evaluation",
+    "Classifier": "clipsim.results.classifier",
     "CompareResult": "clipsim.results.changes",
 }
 
 _OPENAIS = ("clip", "model", "simple_tokenizer")  # the modules of OpenAI's package, by its names
 
 __all__ = [
+    "Classifier",
     "ClipsimError",
     "ClipsimWarning",
     "CompareResult",
@@ -160,6 +165,7 @@ __all__ = [
     "encode_images",
     "encode_texts",
     "evaluate",
+    "fit",
     "load",
     "open",
     "overview",

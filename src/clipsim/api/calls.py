@@ -117,11 +117,12 @@ class OneCall(Session):
 
 def rank(
     images: ImageInputs,
-    texts: TextInputs,
+    texts: TextInputs = (),
     *,
     templates: Iterable[str] | str = (),
     sort_by: str | None = None,
     thresholds: tasks.Thresholds | None = None,
+    classifier: tasks.ClassifierInput | None = None,
     deduplicate: bool = True,
     progress: ProgressCallback | None = None,
     model: str | os.PathLike[str] | None = None,
@@ -143,7 +144,7 @@ def rank(
 
     Parameters
     ----------
-    images, texts, templates, sort_by, thresholds, deduplicate, progress
+    images, texts, templates, sort_by, thresholds, classifier, deduplicate, progress
         As for `Session.rank`.
     model, weights, weights_key, adapter, device, precision, engine, preprocess
         As for `clipsim.open`.
@@ -176,6 +177,7 @@ def rank(
             templates=templates,
             sort_by=sort_by,
             thresholds=thresholds,
+            classifier=classifier,
             deduplicate=deduplicate,
             progress=progress,
         )

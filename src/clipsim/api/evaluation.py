@@ -1,4 +1,4 @@
-"""Labelled images, known images or earlier results → figures: `evaluate`, `threshold` and `compare`."""
+"""Labelled images, known images or earlier results → figures: `evaluate`, `fit`, `threshold` and `compare`."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ def evaluate(
     recall_k: Iterable[int] | int | None = None,
     clipscore_prefix: bool = False,
     baseline: tasks.Result | None = None,
+    classifier: tasks.ClassifierInput | None = None,
     seed: int = 0,
     include: Iterable[str] | str = (),
     exclude: Iterable[str] | str = (),
@@ -113,6 +114,9 @@ def evaluate(
         Whether "A photo depicts " is put before each caption.
     baseline
         An earlier result to compare with.
+    classifier
+        What `clipsim.fit` returned, its dictionary or its file: the labels' vectors are its, in place of those of words
+        and templates. It goes with one model.
     seed
         Of what is drawn at random.
     include, exclude
@@ -166,6 +170,7 @@ def evaluate(
         recall_k=recall_k,
         clipscore_prefix=clipscore_prefix,
         baseline=baseline,
+        classifier=classifier,
         seed=seed,
         include=include,
         exclude=exclude,
@@ -186,6 +191,98 @@ def evaluate(
         result = evaluate.run(embedders, request, report)
     issue_warnings(result.warnings)
     return result
+
+
+def fit(
+    data: EvaluationData,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    shots: int | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    root: str | os.PathLike[str] | None = None,
+    labels: LabelWords | str | os.PathLike[str] | None = None,
+    folder_labels: str | None = None,
+    templates: Iterable[str] | str = (),
+    seed: int = 0,
+    include: Iterable[str] | str = (),
+    exclude: Iterable[str] | str = (),
+    progress: ProgressCallback | None = None,
+    model: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    weights_key: str | None = None,
+    adapter: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    engine: str = "auto",
+    preprocess: str | os.PathLike[str] | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    exact: bool = False,
+    truncate: bool = False,
+    on_error: OnError = "skip",
+    cache: bool = True,
+) -> clipsim.Classifier:
+    """Make a classifier of labelled images: for each label a vector between those of its text and of its images.
+
+    The model itself stays as it is. How far the vectors go from the texts to the images is chosen by cross-validation,
+    and so is the figure of how good the classifier is, beside that of the words alone.
+
+    Parameters
+    ----------
+    data
+        Labelled images, as `clipsim.evaluate` takes them.
+    output
+        A file that the classifier is written to as well, in place of a classifier that it holds.
+    shots
+        How many images of each label are drawn; None for all.
+    image_column, label_column, root, labels, folder_labels, templates, include, exclude
+        As for `clipsim.evaluate`.
+    seed
+        Of the images that are drawn, and of the parts of the cross-validation.
+    progress
+        As for `clipsim.rank`.
+    model, weights, weights_key, adapter, device, precision, engine, preprocess
+        As for `clipsim.open`.
+    batch_size, workers, exact, truncate, on_error, cache
+        As for `clipsim.open`.
+
+    Returns
+    -------
+    Classifier
+        The unit vectors of the labels, (labels, embed_dim), and accuracies from 0 to 1 with intervals that cover 95 %;
+        give it to `rank` or `evaluate` as `classifier`. Images that cannot be used are in `errors`.
+
+    Raises
+    ------
+    UsageError
+        A value is out of range.
+    DataError
+        The data cannot be read, have fewer than two labels, or a label without an image that can be used; or the file
+        to write to is something else.
+    NoInputError
+        None of the images can be used.
+    ModelError, DeviceError
+        The model cannot be used, as for `clipsim.open`.
+    """
+    run = batch_size, workers, exact, truncate, on_error, cache
+    options = make_options(model, weights, weights_key, adapter, device, precision, engine, preprocess, *run)
+    with OneCall(*options) as session:
+        return session.fit(
+            data,
+            output,
+            shots=shots,
+            image_column=image_column,
+            label_column=label_column,
+            root=root,
+            labels=labels,
+            folder_labels=folder_labels,
+            templates=templates,
+            seed=seed,
+            include=include,
+            exclude=exclude,
+            progress=progress,
+        )
 
 
 def threshold(

@@ -19,6 +19,7 @@ from clipsim.cli.embed import embed_command, index_command
 from clipsim.cli.evaluate import evaluate_command
 from clipsim.cli.exit_status import discard_output, exit_status
 from clipsim.cli.export import export_command
+from clipsim.cli.fit import fit_command
 from clipsim.cli.models import models_app, remove_command
 from clipsim.cli.output import open_missing_streams, write
 from clipsim.cli.overview import overview_command
@@ -41,6 +42,7 @@ app = typer.Typer(
 app.command("rank", cls=FastCommand)(rank_command)
 app.command("embed", cls=FastCommand)(embed_command)
 app.command("evaluate", cls=FastCommand)(evaluate_command)
+app.command("fit", cls=FastCommand)(fit_command)
 app.command("threshold", cls=FastCommand)(threshold_command)
 app.command("compare", cls=FastCommand)(compare_command)
 app.command("search", cls=FastCommand)(search_command)

@@ -12,7 +12,7 @@ from clipsim.cli import parameters as shared
 from clipsim.cli.collections import end_with_failures, report_progress
 from clipsim.cli.output import page_folder, print_table, progress_bar, table_width, write
 from clipsim.cli.output_file import with_output_file
-from clipsim.cli.parameters import INPUTS, OUTPUT, TEXTS, Format, argument, flag, option
+from clipsim.cli.parameters import OUTPUT, TEXTS, Format, argument, flag, option
 from clipsim.cli.preview import PreviewMode, PreviewOption, choose_preview, make_preview, thumbnail_rules
 from clipsim.errors import DataError, UsageError, printable
 from clipsim.render.json import to_json
@@ -53,36 +53,13 @@ def evaluate_command(
         shared.model_option("A name as `rank --model` takes it (repeatable). CLIPSIM_MODEL sets one too."),
     ] = None,
     image_column: shared.ImageColumn = None,
-    label_column: Annotated[str | None, option("--label-column", "COLUMN", INPUTS, "Column with the labels.")] = None,
+    label_column: shared.LabelColumn = None,
     caption_column: shared.CaptionColumn = None,
-    root: Annotated[
-        str | None,
-        option(
-            "--root", "DIR", INPUTS, "The folder that the table's paths are relative to. [default: the table's own]"
-        ),
-    ] = None,
+    root: shared.TableRoot = None,
     include: shared.Include = None,
     exclude: shared.Exclude = None,
-    labels: Annotated[
-        str | None,
-        option(
-            "--labels",
-            "FILE",
-            TEXTS,
-            "The text of each class: JSON, or a class, a tab or comma and a text a line. Several words of a class are "
-            "a list in JSON, else words with | between them.",
-        ),
-    ] = None,
-    folder_labels: Annotated[
-        Literal["first", "last", "path"] | None,
-        option(
-            "--folder-labels",
-            "WHICH",
-            INPUTS,
-            "The folder that is an image's class: the first below DATA, the last, or the whole path. [default: first, "
-            "or path where all images are deeper]",
-        ),
-    ] = None,
+    labels: shared.LabelWords = None,
+    folder_labels: shared.FolderLabels = None,
     template: shared.Templates = None,
     template_set: Annotated[
         list[str] | None,
@@ -122,6 +99,7 @@ def evaluate_command(
     baseline: Annotated[
         str | None, option("--baseline", "FILE", OUTPUT, "An earlier result (--json) to compare with.")
     ] = None,
+    classifier: shared.ClassifierFile = None,
     per_image: Annotated[
         str | None, option("--per-image", "FILE", OUTPUT, "Write one JSON object per image, as they are processed.")
     ] = None,
@@ -169,6 +147,7 @@ def evaluate_command(
         recall_k=_parse_ranks(recall_k),
         clipscore_prefix=clipscore_prefix,
         baseline=baseline,
+        classifier=classifier,
         seed=seed,
         include=include or (),
         exclude=exclude or (),

@@ -233,6 +233,35 @@ Thresholds = Annotated[
         "A file of `clipsim threshold`: an image shows a text only where it reaches the text's threshold.",
     ),
 ]
+LabelColumn = Annotated[str | None, option("--label-column", "COLUMN", INPUTS, "Column with the labels.")]
+TableRoot = Annotated[
+    str | None,
+    option("--root", "DIR", INPUTS, "The folder that the table's paths are relative to. [default: the table's own]"),
+]
+LabelWords = Annotated[
+    str | None,
+    option(
+        "--labels",
+        "FILE",
+        TEXTS,
+        "The text of each class: JSON, or a class, a tab or comma and a text a line. Several words of a class are "
+        "a list in JSON, else words with | between them.",
+    ),
+]
+FolderLabels = Annotated[
+    Literal["first", "last", "path"] | None,
+    option(
+        "--folder-labels",
+        "WHICH",
+        INPUTS,
+        "The folder that is an image's class: the first below DATA, the last, or the whole path. [default: first, "
+        "or path where all images are deeper]",
+    ),
+]
+ClassifierFile = Annotated[
+    str | None,
+    option("--classifier", "FILE", TEXTS, "A file of `clipsim fit`, whose labels stand in place of texts."),
+]
 
 
 def min_similarity(text: str) -> Any:

@@ -65,6 +65,7 @@ def rank_command(
         str | None, option("--sort-by", "TEXT", OUTPUT, "Order the images by this text, best first.")
     ] = None,
     thresholds: shared.Thresholds = None,
+    classifier: shared.ClassifierFile = None,
     max_images: MaxPageImages = MAX_PAGE_IMAGES,
     preview: PreviewOption = "off",
     copy_to: CopyTo = None,
@@ -99,7 +100,7 @@ def rank_command(
     repeats = Repeats()
     sources: Iterable[Source] = number_sources(repeats.leave_out(_find_sources(images or (), from_file, chosen)))
     texts = list(chain(text or (), *map(read_texts, text_file or ())))
-    if not texts:
+    if not texts and classifier is None:
         raise missing_texts("rank", images or (), "no texts to compare with", "give --text TEXT or --text-file FILE")
     (model_options,), run_options = run.options(run.model)
     from clipsim.embedding.embedder import Embedder  # with NumPy, which help does without
@@ -112,6 +113,7 @@ def rank_command(
         template or (),
         sort_by,
         thresholds,
+        classifier,
         notices=[TOP_IN_JSON] if (top or top_images) and output == "json" and not folder else (),
     )
     if not streamed:
@@ -176,6 +178,7 @@ def request_ranking(
     from_file: str | None,
     chosen: NameFilter | None,
     thresholds: str | None,
+    classifier: str | None,
 ) -> RankRequest:
     """The ranking of a whole list of images that a plan rests on; where none of them exists, the run ends."""
     shared.check_standard_input(*(images or ()), *(text_file or ()), from_file, what="for images or for labels")
@@ -185,7 +188,7 @@ def request_ranking(
     repeats = Repeats()
     sources = list(number_sources(repeats.leave_out(_find_sources(images or (), from_file, chosen))))
     labels = list(chain(text or (), *map(read_texts, text_file or ())))
-    if not labels:
+    if not labels and classifier is None:
         raise missing_texts(command, images or (), "no labels", "give --text LABEL or --text-file FILE")
     missing = find_missing(sources)
     if len(missing) == len(sources):
@@ -193,7 +196,9 @@ def request_ranking(
         end_with_failures(len(missing), 0)
     from clipsim.tasks.rank import RankRequest
 
-    return RankRequest.check(sources, labels, template or (), thresholds=thresholds, notices=repeats.notices)
+    return RankRequest.check(
+        sources, labels, template or (), thresholds=thresholds, classifier=classifier, notices=repeats.notices
+    )
 
 
 def _find_sources(images: Sequence[str], from_file: str | None, chosen: NameFilter | None) -> Iterator[Source]:

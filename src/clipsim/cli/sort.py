@@ -21,6 +21,7 @@ def sort_command(
     include: shared.Include = None,
     exclude: shared.Exclude = None,
     thresholds: shared.Thresholds = None,
+    classifier: shared.ClassifierFile = None,
     min_probability: MinProbability = None,
     copy_to: CopyTo = None,
     link_to: LinkTo = None,
@@ -41,7 +42,7 @@ def sort_command(
     as_json = as_json or output == "json"
     notices = run.notices()
     names = shared.choose_names(include, exclude)
-    ranking = request_ranking("sort", images, text, text_file, template, from_file, names, thresholds)
+    ranking = request_ranking("sort", images, text, text_file, template, from_file, names, thresholds, classifier)
     from clipsim.tasks import sort
 
     request = sort.SortRequest(ranking, *chosen, min_probability)

@@ -25,6 +25,7 @@ def tag_command(
     include: shared.Include = None,
     exclude: shared.Exclude = None,
     thresholds: shared.Thresholds = None,
+    classifier: shared.ClassifierFile = None,
     min_probability: MinProbability = None,
     xmp: Annotated[bool, flag("--xmp", OUTPUT, "Write the keywords into XMP sidecars beside the images.")] = False,
     output: Annotated[
@@ -47,7 +48,7 @@ def tag_command(
         raise UsageError("--format exiftool prints keywords and changes nothing; give it without --yes and --json")
     notices = run.notices()
     names = shared.choose_names(include, exclude)
-    ranking = request_ranking("tag", images, text, text_file, template, from_file, names, thresholds)
+    ranking = request_ranking("tag", images, text, text_file, template, from_file, names, thresholds, classifier)
     if not xmp:
         _check_separator(ranking.texts)
     from clipsim.tasks import tag

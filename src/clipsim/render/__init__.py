@@ -4,6 +4,7 @@
 - `parts`: what tables are made of: titles, names that fit, empty tables, tables of figures
 - `table`: the table of a ranking; `search`: those of `search`, `duplicates`, `embed` and `index`
 - `evaluation_table`: those of `evaluate`, `threshold` and `compare`, and the wording of figures
+- `classifier_table`: that of `fit`
 - `rank_page`, `search_page`, `evaluation_page`: HTML pages with images, made by `page` from `templates`
 - `small_table`: any result as a small table of HTML, for notebooks
 - `plans`: what a command is going to do with files, or has done

@@ -69,10 +69,13 @@ def format_estimate(metric: str, estimate: Estimate | None) -> str:
         return ABSENT
     if estimate.calibrated is not None:
         return f"{format_value(metric, estimate.value)} (calibrated: {format_value(metric, estimate.calibrated)})"
-    return _with_limits(metric, estimate.value, estimate.low, estimate.high)
+    return format_with_limits(metric, estimate.value, estimate.low, estimate.high)
 
 
-def _with_limits(metric: str, value: float, low: float | None, high: float | None, *, signed: bool = False) -> str:
+def format_with_limits(
+    metric: str, value: float, low: float | None, high: float | None, *, signed: bool = False
+) -> str:
+    """A value and the limits of its interval, where it has one."""
     words = format_value(metric, value, signed=signed)
     if low is None or high is None:
         return words
@@ -262,7 +265,7 @@ def list_comparisons(comparisons: Sequence[Comparison]) -> Rows:
                 comparison.metric,
                 printable(comparison.a),
                 printable(comparison.b),
-                _with_limits(comparison.metric, difference.value, difference.low, difference.high, signed=True),
+                format_with_limits(comparison.metric, difference.value, difference.low, difference.high, signed=True),
                 f"{comparison.only_a:,}",
                 f"{comparison.only_b:,}",
                 format_p(comparison.p),

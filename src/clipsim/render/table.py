@@ -203,6 +203,12 @@ def explain(result: RankResult, *, marked: bool = True) -> str:
     mark = "; * is an image's best text." if count > 1 and marked else "."
     if result.thresholds is not None and marked:
         mark = f"; * is an image's best text of those that reach their thresholds, or {NONE}."
+    if result.classifier is not None:
+        return (
+            "the cosine similarity with the label's vector, which a classifier has learnt from "
+            f"{pluralise(result.classifier.examples, 'example')}, and the label's share of its image among these "
+            f"{count} labels (softmax, scale {result.classifier.scale:.4g}){mark}"
+        )
     if not _has_probabilities(result):
         return f"the cosine similarity; a single text has no probability{mark}"
     if model.head == "sigmoid":

@@ -8,6 +8,7 @@
 - `overview`: `OverviewResult`
 - `datasets`: `EmbedResult` and `IndexResult`
 - `evaluation`: `EvaluationResult` and `ThresholdResult`
+- `classifier`: `Classifier`, what `fit` makes
 - `loaded`: the JSON of an earlier result → its record, checked
 - `changes`: `CompareResult`, what changed between two results
 """

@@ -52,6 +52,17 @@ class ModelRecord:
         return {**vars(self), "logit_scale": scale, "logit_bias": bias, "preprocess": to_plain(dict(self.preprocess))}
 
 
+@dataclass(frozen=True)
+class ClassifierUse:
+    """The classifier that gave a result's numbers, as results name it; `scale` is the factor of the cosines."""
+
+    method: str
+    strength: float | None
+    scale: float
+    calibrated: bool
+    examples: int
+
+
 def join_tag(name: str, pretrained: str | None) -> str:
     """The full name of a model: its name and the tag of its weights.
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from clipsim.errors import Failure
-from clipsim.results.base import ArrayRecord, ModelRecord, ModelResult, Result, plain_fields
+from clipsim.results.base import ArrayRecord, ClassifierUse, ModelRecord, ModelResult, Result, plain_fields
 from clipsim.results.decode import read_fields, read_record
 from clipsim.statistics.classification import ClassRecord, Confused, Contradicted, Rejection
 from clipsim.statistics.conformal import TextThreshold
@@ -63,6 +63,7 @@ class RunResult(ArrayRecord):
     result's images: "rank" of the label; or "lrap", the label ranking average precision, None for an image without
     labels; or "image_to_text", the rank of the best of its captions, and
     "text_to_image", the ranks of each; or "cosine" with each caption.
+    `classifier` is the one whose vectors the labels have, where they have not those of words.
     """
 
     name: str
@@ -83,6 +84,7 @@ class RunResult(ArrayRecord):
     rejection: Rejection | None = None
     per_label: tuple[LabelRecord, ...] = ()
     decision: Decision | None = None
+    classifier: ClassifierUse | None = None
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,6 +95,8 @@ class RunResult(ArrayRecord):
         for name in absent:
             del values[name]
         del values["rejection"]
+        if self.classifier is None:
+            del values["classifier"]
         if (none := self.rejection) is not None:
             values["none"] = {"label": none.name, "threshold": none.threshold, "method": none.method}
         speed = self.images_per_second

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from clipsim.errors import DataError, printable
 from clipsim.results.base import join_tag
+from clipsim.results.classifier import Classifier
 from clipsim.results.evaluation import TASKS, EvaluationResult, ThresholdResult
 from clipsim.results.rank import RankResult
 from clipsim.statistics.paired_tests import Outcomes
@@ -108,6 +109,17 @@ def parse_thresholds(value: Any, label: str) -> LoadedThresholds:
     if schema != ThresholdResult.schema:
         raise DataError(f"{label}: not a file of thresholds that 'clipsim threshold' wrote{_its_schema(schema)}")
     return _parsed(_thresholds, value, label)
+
+
+def parse_classifier(value: Any, label: str) -> Classifier:
+    """An object that `clipsim fit` wrote. Raises DataError for anything else."""
+    schema = value.get("schema") if isinstance(value, dict) else None
+    if schema != Classifier.schema:
+        raise DataError(f"{label}: not a classifier that 'clipsim fit' wrote{_its_schema(schema)}")
+    try:
+        return Classifier.from_dict(value)
+    except DataError as error:
+        raise DataError(f"{label}: {error}") from error
 
 
 def _its_schema(schema: Any) -> str:

@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.errors import Failure, plain_number
-from clipsim.results.base import ArrayRecord, ModelRecord, ModelResult, read_only, to_plain  # noqa: F401 (type hints)
+from clipsim.results.base import (
+    ArrayRecord,
+    ClassifierUse,
+    ModelRecord,  # noqa: F401 (the hints of inherited fields are read here)
+    ModelResult,
+    read_only,
+    to_plain,
+)
 from clipsim.vectors.similarity import order_best_first
 
 MAX_SHOWN_TEXTS = 6  # whose cosines the small table of a notebook has
@@ -83,7 +90,8 @@ class RankResult(ModelResult):
     """All images against all texts; what the command line renders, in whichever format.
 
     `thresholds`, where there are any, holds the cosine that each text must reach to be an image's best. `words`, where
-    texts stand for several words, holds those of each.
+    texts stand for several words, holds those of each. `classifier` is the one whose labels the texts are, where they
+    are.
     Records are equal, and hash equally, when all their numbers are equal.
     """
 
@@ -95,6 +103,7 @@ class RankResult(ModelResult):
     scores: tuple[ImageScores, ...]
     thresholds: tuple[float, ...] | None = None
     words: tuple[tuple[str, ...], ...] | None = None
+    classifier: ClassifierUse | None = None
 
     def __repr__(self) -> str:
         """Short, whatever the number of images."""
@@ -183,7 +192,7 @@ class RankResult(ModelResult):
     def _plain_fields(self) -> dict[str, Any]:
         """What the JSON object has of the fields; numbers have seven significant digits, and NaN is null."""
         values: dict[str, Any] = to_plain({**vars(self), "scores": ()})
-        optional = {name: values.pop(name) for name in ("words", "thresholds")}
+        optional = {name: values.pop(name) for name in ("words", "classifier", "thresholds")}
         del values["scores"]
         shares = self.probabilities
         return values | {

@@ -4,7 +4,7 @@
 - `encoding`: vectors and the cosines of pairs, as arrays
 - `ranking`: images against texts
 - `collections`: search, duplicates, overview, embed
-- `measuring`: evaluate, threshold
+- `measuring`: evaluate, fit, threshold
 """
 
 from clipsim.session.collections import CollectionMethods

@@ -10,6 +10,7 @@ from clipsim import tasks
 from clipsim.errors import issue_warnings
 from clipsim.inputs.arguments import make_sources
 from clipsim.inputs.label_words import LabelWords
+from clipsim.options import check_path
 from clipsim.session.base import SessionBase
 from clipsim.tasks.arguments import EvaluationData, ImageCaptions, ImageInputs, ImageLabels, TextInputs
 from clipsim.tasks.progress import ProgressCallback, check_progress
@@ -42,6 +43,7 @@ class MeasuringMethods(SessionBase):
         recall_k: Iterable[int] | int | None = None,
         clipscore_prefix: bool = False,
         baseline: tasks.Result | None = None,
+        classifier: tasks.ClassifierInput | None = None,
         seed: int = 0,
         include: Iterable[str] | str = (),
         exclude: Iterable[str] | str = (),
@@ -90,6 +92,7 @@ class MeasuringMethods(SessionBase):
             recall_k=recall_k,
             clipscore_prefix=clipscore_prefix,
             baseline=baseline,
+            classifier=classifier,
             seed=seed,
             include=include,
             exclude=exclude,
@@ -97,6 +100,63 @@ class MeasuringMethods(SessionBase):
         result = evaluate.run([self.embedder], request, report)
         issue_warnings(result.warnings)
         return result
+
+    def fit(
+        self,
+        data: EvaluationData,
+        output: str | os.PathLike[str] | None = None,
+        *,
+        shots: int | None = None,
+        image_column: str | None = None,
+        label_column: str | None = None,
+        root: str | os.PathLike[str] | None = None,
+        labels: LabelWords | str | os.PathLike[str] | None = None,
+        folder_labels: str | None = None,
+        templates: Iterable[str] | str = (),
+        seed: int = 0,
+        include: Iterable[str] | str = (),
+        exclude: Iterable[str] | str = (),
+        progress: ProgressCallback | None = None,
+    ) -> clipsim.Classifier:
+        """Make a classifier of labelled images.
+
+        Parameters
+        ----------
+        data and all others
+            As for `clipsim.fit`.
+
+        Returns
+        -------
+        Classifier
+            The vectors of the labels, and how good they are; give it to `rank` or `evaluate` as `classifier`.
+
+        Raises
+        ------
+        UsageError, DataError, NoInputError
+            As `clipsim.fit` does.
+        """
+        from clipsim.tasks import fit
+
+        report = check_progress(progress)
+        request = fit.FitRequest.check(
+            data,
+            shots=shots,
+            image_column=image_column,
+            label_column=label_column,
+            root=root,
+            labels=labels,
+            folder_labels=folder_labels,
+            templates=templates,
+            seed=seed,
+            include=include,
+            exclude=exclude,
+        )
+        target = None if output is None else fit.check_output(check_path("output", output))
+        classifier = fit.run(self.embedder, request, report)
+        if target is not None:
+            fit.save_classifier(classifier, target)
+        issue_warnings(classifier.warnings)
+        return classifier
 
     def threshold(
         self,

@@ -23,11 +23,12 @@ class RankingMethods(SessionBase):
     def rank(
         self,
         images: ImageInputs,
-        texts: TextInputs,
+        texts: TextInputs = (),
         *,
         templates: Iterable[str] | str = (),
         sort_by: str | None = None,
         thresholds: tasks.Thresholds | None = None,
+        classifier: tasks.ClassifierInput | None = None,
         deduplicate: bool = True,
         on_error: OnError | None = None,
         progress: ProgressCallback | None = None,
@@ -52,6 +53,9 @@ class RankingMethods(SessionBase):
         thresholds
             The result of `threshold`, or its file: the best text of an image is then one that reaches its threshold,
             or None.
+        classifier
+            What `fit` returned, its dictionary or its file, in place of texts, templates and thresholds: the texts are
+            its labels, and each cosine is that of the image and the label's vector.
         deduplicate
             Whether a repeated text counts once.
         on_error
@@ -71,13 +75,14 @@ class RankingMethods(SessionBase):
         Raises
         ------
         UsageError
-            There are no texts, one is empty, `sort_by` is not one of them, or a template has no `{}`.
+            There are no texts, one is empty, `sort_by` is not one of them, a template has no `{}`, or there are texts,
+            templates or thresholds beside a classifier.
         NoInputError
             There is no image, or none can be used and none keeps its place.
         TextError
             A text is too long for the model.
         DataError
-            The thresholds are of another model, precision, template or text.
+            The thresholds are of another model, precision, template or text, or the classifier of another model.
         ImageError
             An image cannot be used, and `on_error` is "raise".
         """
@@ -88,6 +93,7 @@ class RankingMethods(SessionBase):
             templates,
             sort_by,
             thresholds,
+            classifier,
             deduplicate=deduplicate,
             on_error=on_error,
         )
@@ -97,10 +103,11 @@ class RankingMethods(SessionBase):
     def rank_batches(
         self,
         images: ImageInputs,
-        texts: TextInputs,
+        texts: TextInputs = (),
         *,
         templates: Iterable[str] | str = (),
         thresholds: tasks.Thresholds | None = None,
+        classifier: tasks.ClassifierInput | None = None,
         deduplicate: bool = True,
         on_error: OnError | None = None,
         progress: ProgressCallback | None = None,
@@ -113,7 +120,7 @@ class RankingMethods(SessionBase):
         ----------
         images
             As for `rank`; an iterable is read as its images are needed.
-        texts, templates, thresholds, deduplicate, on_error, progress
+        texts, templates, thresholds, classifier, deduplicate, on_error, progress
             As for `rank`.
 
         Yields
@@ -128,7 +135,14 @@ class RankingMethods(SessionBase):
         """
         report = check_progress(progress)
         request = RankRequest.check(
-            make_sources(images), texts, templates, None, thresholds, deduplicate=deduplicate, on_error=on_error
+            make_sources(images),
+            texts,
+            templates,
+            None,
+            thresholds,
+            classifier,
+            deduplicate=deduplicate,
+            on_error=on_error,
         )
         warned = False
         with closing(rank_task.stream(self.embedder, request, report)) as batches:

@@ -14,7 +14,7 @@
 - `index`: the index of a data set, and what it finds
 - `evaluate`: labelled or captioned images → figures; `evaluate_request` is the request, `evaluate_runs` measures,
   `evaluate_vectors` reads a data set of vectors in place of images
-- `threshold`: known images → thresholds
+- `threshold`: known images → thresholds; `fit`: labelled images → a classifier
 - `compare`: two results of earlier runs → what changed; `saved_files` reads them
 """
 
@@ -22,10 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clipsim.tasks.evaluate_request import TemplateSets as TemplateSets
+    from clipsim.tasks.saved_files import ClassifierInput as ClassifierInput
     from clipsim.tasks.saved_files import Result as Result
     from clipsim.tasks.saved_files import Thresholds as Thresholds
 
 _MODULES = {
+    "ClassifierInput": "clipsim.tasks.saved_files",
     "Result": "clipsim.tasks.saved_files",
     "Thresholds": "clipsim.tasks.saved_files",
     "TemplateSets": "clipsim.tasks.evaluate_request",

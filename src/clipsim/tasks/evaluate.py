@@ -14,12 +14,13 @@ from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome
 from clipsim.embedding.pipeline import read_thumbnails
 from clipsim.embedding.shared_decoding import SharedDecoding, Work, group_sessions
-from clipsim.errors import DataError, Failure, NoInputError, UsageError, pluralise, printable
+from clipsim.errors import DataError, Failure, NoInputError, UsageError, pluralise, printable, quote_some
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.labelled import CLASSIFY, MULTILABEL, WITH_LABELS, LabelledData, read_labelled
 from clipsim.inputs.labelled_rows import LabelledImage
 from clipsim.inputs.sources import FileSource, PillowSource, Source
 from clipsim.inputs.urls import UrlSource, is_url
+from clipsim.results.classifier import Classifier
 from clipsim.results.evaluation import DataRecord, EvaluationResult, RunResult
 from clipsim.results.loaded import LoadedEvaluation
 from clipsim.statistics.classification import MAX_CONFUSION_LABELS
@@ -57,16 +58,28 @@ def run(
     cannot be used and for a baseline of other images or labels, and NoInputError where no image can be used.
     """
     names = [embedder.spec.name for embedder in embedders]
+    if request.classifier is not None and len(names) > 1:
+        raise UsageError("goes with one model, and several are given", parameter="classifier")
     if repeated := [name for name in names if names.count(name) > 1]:
         raise UsageError(f"the model '{printable(repeated[0], 60)}' is given twice")
     dataset = open_dataset(request.data, embedders)
     if dataset is not None:
         request = replace(request, data=replace(request.data, table=make_rows(dataset)))
     data = read_labelled(request.data)
+    if request.classifier is not None:
+        data = _use_labels(data, request.classifier)
     check_ranks(request, data.task)
     if dataset is not None:
         data = replace(data, notices=(*check_models([dataset], embedders[0]), *data.notices))
     return _Evaluation(embedders, request, data, dataset, progress, write_lines).run()
+
+
+def _use_labels(data: LabelledData, classifier: Classifier) -> LabelledData:
+    """The data with all labels of a classifier to choose from: their own first. Raises DataError for one it lacks."""
+    if unknown := [label for label in data.labels if label not in set(classifier.labels)]:
+        raise DataError(f"the classifier has no label {quote_some(unknown)}; it has {quote_some(classifier.labels)}")
+    others = [label for label in classifier.labels if label not in set(data.labels)]
+    return replace(data, labels=(*data.labels, *others), words=None)
 
 
 class _Evaluation:
@@ -93,7 +106,7 @@ class _Evaluation:
         self._failed: dict[int, Failure] = {}  # by the number of the image
         self._digests: dict[int, bytes] = {}
         self._vectors: dict[int, Vectors] = {}  # of the first model, where there are few enough images
-        self._sources = [_make_source(image) for image in data.images]
+        self._sources = [make_source(image) for image in data.images]
         self._done = self._total = 0  # images, counted once for each group of models that share them
 
     def run(self) -> EvaluationResult:
@@ -115,6 +128,11 @@ class _Evaluation:
         self._notices += self._describe_copies(kept)
         if request.baseline is not None and request.baseline.digest != record.digest:
             raise DataError("the baseline is of other images or labels, so that nothing can be compared")
+        if leaked := self._count_examples(kept):
+            self._notices.append(
+                f"{leaked:,} of {pluralise(len(kept), 'image')} are examples that the classifier was made of: on new "
+                "images it is mostly worse than these figures"
+            )
         results, warnings = [], [*self._warnings()]
         for run in runs:
             with run.timed():
@@ -134,6 +152,11 @@ class _Evaluation:
             indices=tuple(map(self._index, kept)),
         )
 
+    def _count_examples(self, kept: Sequence[int]) -> int:
+        """How many of the images a classifier was made of."""
+        examples = set() if self._request.classifier is None else set(self._request.classifier.images)
+        return sum(self._digests[number].hex() in examples for number in kept)
+
     def _index(self, number: int) -> int:
         """The position of an image among those of the data: of rows in memory, among the rows."""
         row = self._data.images[number].row
@@ -150,7 +173,8 @@ class _Evaluation:
         for embedder in self._embedders:
             work = Work()
             for chosen in self._request.template_sets:
-                name = embedder.spec.name + (f" [{chosen.name}]" if chosen.name else "")
+                variant = "classifier" if self._request.classifier is not None else chosen.name
+                name = embedder.spec.name + (f" [{variant}]" if variant else "")
                 runs.append(kind(name, embedder, chosen, work, self._data, self._request))
         return runs
 
@@ -239,7 +263,8 @@ def _failure_line(failure: Failure) -> Line:
     return {"image": failure.image, "index": failure.index, "error": failure.error}
 
 
-def _make_source(image: LabelledImage) -> Source:
+def make_source(image: LabelledImage) -> Source:
+    """The source of an image of labelled data."""
     return image.source or _open_name(image.path)
 
 
@@ -325,6 +350,7 @@ def make_run_result(run: TaskRun, measures: Measures) -> RunResult:
         rejection=measures.rejection,
         per_label=() if measures.multilabel is None else measures.multilabel.per_label,
         decision=None if measures.multilabel is None else measures.multilabel.decision,
+        classifier=None if run.request.classifier is None else run.request.classifier.use,
         warnings=tuple(warnings),
     )
 

@@ -8,17 +8,25 @@ from dataclasses import dataclass
 
 from clipsim.errors import Setting, UsageError
 from clipsim.inputs.label_words import LabelWords, check_label_words
-from clipsim.inputs.labelled import MULTILABEL, LabelledRequest
+from clipsim.inputs.labelled import CLASSIFY, MULTILABEL, LabelledRequest
 from clipsim.inputs.labelled_objects import make_pairs, make_table
 from clipsim.inputs.labelled_rows import Columns
 from clipsim.inputs.lists import as_list
 from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.texts import PLACEHOLDER, check_templates
 from clipsim.options import as_whole, check_cosine, check_flag, check_path, check_probability
+from clipsim.results.classifier import Classifier
 from clipsim.results.loaded import LoadedEvaluation, LoadedThresholds
 from clipsim.statistics.retrieval import CLIPSCORE_TEMPLATE
 from clipsim.tasks.arguments import EvaluationData, ImageCaptions, ImageInputs, ImageLabels, TextInputs
-from clipsim.tasks.saved_files import Result, Thresholds, read_baseline, read_thresholds
+from clipsim.tasks.saved_files import (
+    ClassifierInput,
+    Result,
+    Thresholds,
+    read_baseline,
+    read_classifier,
+    read_thresholds,
+)
 
 TOP_K, RECALL_K = (1, 5), (1, 5, 10)
 MAX_SEED = 2**63
@@ -36,6 +44,7 @@ class EvaluationRequest:
     ranks_given: tuple[str, ...]  # of the two before
     baseline: LoadedEvaluation | None
     seed: int
+    classifier: Classifier | None = None
 
     @classmethod
     def check(
@@ -62,13 +71,15 @@ class EvaluationRequest:
         recall_k: Iterable[int] | int | None = None,
         clipscore_prefix: bool = False,
         baseline: Result | None = None,
+        classifier: ClassifierInput | None = None,
         seed: int = 0,
         include: Iterable[str] | str = (),
         exclude: Iterable[str] | str = (),
     ) -> EvaluationRequest:
-        """Check the options, and read the baseline.
+        """Check the options, and read the baseline and the classifier.
 
-        Raises UsageError for options that contradict each other or the task, DataError for a baseline that is not one.
+        Raises UsageError for options that contradict each other or the task, DataError for a baseline or a classifier
+        that is not one.
         """
         if clipscore_prefix and task != "pairs":
             raise UsageError("goes with the task pairs only", parameter="clipscore_prefix", value=True)
@@ -79,6 +90,8 @@ class EvaluationRequest:
                 value=True,
                 hint=("leave out ", Setting("templates" if templates else "template_sets", None)),
             )
+        if classifier is not None:
+            task = _check_classifier_task(task, templates, template_sets, thresholds)
         limits = Limits.check(task, none, min_similarity, min_probability, thresholds)
         for name, value in (
             ("task", task),
@@ -128,6 +141,7 @@ class EvaluationRequest:
             tuple(name for name, ranks in (("top_k", top_k), ("recall_k", recall_k)) if ranks is not None),
             None if baseline is None else read_baseline(baseline),
             check_seed(seed),
+            None if classifier is None else read_classifier(classifier),
         )
         if task != "auto":
             check_ranks(request, task)
@@ -169,6 +183,18 @@ class Limits:
         check_probability(min_probability)
         saved = None if thresholds is None else read_thresholds(thresholds)
         return cls(check_cosine("min_similarity", min_similarity), min_probability, saved)
+
+
+def _check_classifier_task(task: str, templates: object, template_sets: object, thresholds: object) -> str:
+    """The task of a classifier. Raises UsageError for another, and for words in templates or thresholds beside it."""
+    for name, value in (("templates", templates), ("template_sets", template_sets), ("thresholds", thresholds)):
+        if value:
+            raise UsageError("cannot be combined with a classifier, whose labels have vectors", parameter=name)
+    if task not in ("auto", CLASSIFY):
+        raise UsageError(
+            "goes with the task classify", parameter="classifier", hint=("leave out ", Setting("task", task))
+        )
+    return CLASSIFY
 
 
 def _path(name: str, value: object) -> str | None:

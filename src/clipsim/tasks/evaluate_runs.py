@@ -37,7 +37,7 @@ from clipsim.statistics.retrieval import (
     measure_retrieval,
 )
 from clipsim.tasks.evaluate_request import EvaluationRequest, TemplateSet
-from clipsim.tasks.rank import TextVectors, make_text_vectors, score_batch
+from clipsim.tasks.rank import TextVectors, check_label_vectors, make_text_vectors, score_batch, scoring_facts
 from clipsim.tasks.saved_files import check_conditions, check_texts
 from clipsim.vectors.similarity import rank_right, unit_rows
 
@@ -101,8 +101,13 @@ class LabelRun(TaskRun):
     """Each image against all labels."""
 
     def prepare(self) -> None:
-        """Encode the labels."""
-        texts = self.embed(self.data.labels, self.data.words)
+        """Encode the labels, or take a classifier's."""
+        classifier, self.scoring = self.request.classifier, self.embedder.facts
+        if classifier is None:
+            texts = self.embed(self.data.labels, self.data.words)
+        else:
+            texts = check_label_vectors(classifier, self.embedder, self.data.labels)
+            self.scoring = scoring_facts(self.scoring, classifier)
         self.distinct = texts.distinct  # the numbers of the labels that are not the same text as an earlier one
         self.vectors = texts.vectors[self.distinct]
         self.notices += [notice for notice in texts.notices if notice not in self.notices]
@@ -119,7 +124,7 @@ class ClassifyRun(LabelRun):
     def add(self, start: int, batch: Sequence[Outcome]) -> list[NumberedLine]:
         """Score a batch."""
         lines = []
-        for number, scores in enumerate(score_batch(self.embedder.facts, self.vectors, batch), start):
+        for number, scores in enumerate(score_batch(self.scoring, self.vectors, batch), start):
             if isinstance(scores, ImageScores):
                 label = self.data.images[number].label
                 row = self.rows.get(label or "", len(self.distinct))

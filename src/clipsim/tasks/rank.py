@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,8 +30,9 @@ from clipsim.vectors.similarity import (
 )
 
 if TYPE_CHECKING:
+    from clipsim.results.classifier import Classifier
     from clipsim.results.loaded import LoadedThresholds
-    from clipsim.tasks.saved_files import Thresholds
+    from clipsim.tasks.saved_files import ClassifierInput, Thresholds
 
 
 NO_PROBABILITY = "with one text there is no probability, which is a share among the texts; give another text to get one"
@@ -49,7 +50,8 @@ class RankRequest:
     `sources` may be an iterator for `stream`. `on_error` is None for what the embedder's options say. With
     `thumbnails`, each image's scores hold a small image file, and every source is decoded, even where its vector is
     cached. `notices` are what the caller should know of the request. `words` are what each text stands for, None where
-    each is its own only word. `text_vectors` are those of the texts, where the caller has them.
+    each is its own only word. `text_vectors` are those of the texts, where the caller has them. With a `classifier` the
+    texts are its labels.
     """
 
     sources: Iterable[Source]
@@ -63,28 +65,35 @@ class RankRequest:
     notices: tuple[str, ...] = ()
     words: tuple[tuple[str, ...], ...] | None = None
     text_vectors: Vectors | None = field(default=None, compare=False)
+    classifier: Classifier | None = None
 
     @classmethod
     def check(
         cls,
         sources: Iterable[Source],
-        texts: TextInputs,
+        texts: TextInputs = (),
         templates: Iterable[str] | str = (),
         sort_by: str | None = None,
         thresholds: Thresholds | None = None,
+        classifier: ClassifierInput | None = None,
         *,
         deduplicate: bool = True,
         on_error: OnError | None = None,
         thumbnails: ThumbnailRules | None = None,
         notices: Iterable[str] = (),
     ) -> RankRequest:
-        """Strip the texts, and with `deduplicate` drop repeated ones; read the thresholds.
+        """Strip the texts, and with `deduplicate` drop repeated ones; read the thresholds or the classifier.
 
-        Raises UsageError for no texts, an empty one or one that is not a string, a template without `{}`, and a
-        `sort_by` that is not one of the texts; NoInputError for an empty list of sources; DataError for thresholds
-        that cannot be read, or lack one of the texts.
+        Raises UsageError for no texts, an empty one or one that is not a string, a template without `{}`, a `sort_by`
+        that is not one of the texts, and texts, templates or thresholds beside a classifier; NoInputError for an empty
+        list of sources; DataError for a classifier, and for thresholds, that cannot be read, and for thresholds that
+        lack one of the texts.
         """
         check_flag("deduplicate", deduplicate)
+        saved_classifier = None
+        if classifier is not None:
+            saved_classifier = _read_classifier(classifier, texts=texts, templates=templates, thresholds=thresholds)
+            texts = saved_classifier.labels
         texts, text_vectors = split_vectors(texts, templates, thresholds)
         given = clean_labels(texts, deduplicate=deduplicate and text_vectors is None)
         if not given.labels:
@@ -113,7 +122,20 @@ class RankRequest:
             (*given.notices, *notices),
             given.words,
             text_vectors,
+            saved_classifier,
         )
+
+
+def _read_classifier(classifier: ClassifierInput, **others: object) -> Classifier:
+    """A classifier, which stands in place of texts. Raises UsageError for `others` beside it."""
+    from clipsim.tasks.saved_files import read_classifier  # with the records of all commands
+
+    for name, value in others.items():
+        if value is not None and (not isinstance(value, str | Sequence | Mapping) or value):
+            raise UsageError(
+                "cannot be combined with a classifier, whose labels have vectors of their own", parameter=name
+            )
+    return read_classifier(classifier)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,11 +143,13 @@ class RankTexts:
     """The texts of a ranking as the model reads them, each once where the request removes repetitions.
 
     `vectors` is (m, embed_dim), unit vectors; `thresholds` has the cosine that each text must reach, where there are
-    any; `notices` are what the caller should know of the texts; `words` is as in the request.
+    any; `notices` are what the caller should know of the texts; `words` is as in the request. `scoring` are the facts
+    that turn cosines into probabilities: the model's, or with a classifier its own.
     """
 
     texts: tuple[str, ...]
     vectors: Vectors
+    scoring: EncoderFacts
     sort_by: str | None
     thresholds: tuple[float, ...] | None
     notices: tuple[str, ...]
@@ -154,7 +178,8 @@ class RankTexts:
         if len(texts) == 1 and facts.head == "softmax":
             notices.append(NO_PROBABILITY)
         words = None if request.words is None else tuple(request.words[index] for index in kept)
-        return cls(texts, embedded.vectors[list(kept)], sort_by, thresholds, tuple(notices), words)
+        scoring = facts if request.classifier is None else scoring_facts(facts, request.classifier)
+        return cls(texts, embedded.vectors[list(kept)], scoring, sort_by, thresholds, tuple(notices), words)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +194,8 @@ class RankBatch:
 def run(embedder: Embedder, request: RankRequest, progress: ProgressCallback = ignore_progress) -> RankResult:
     """Score every image against every text.
 
-    Raises TextError for a text that is too long, DataError for thresholds of another model, NoInputError without
-    images, and with an `on_error` of "raise" ImageError for the first image that cannot be used.
+    Raises TextError for a text that is too long, DataError for thresholds or a classifier of another model,
+    NoInputError without images, and with an `on_error` of "raise" ImageError for the first image that cannot be used.
     """
     with closing(stream(embedder, request, progress)) as batches:
         whole = next(batches, None)
@@ -192,17 +217,19 @@ def stream(
     total = len(request.sources) if isinstance(request.sources, Sequence) else None
     with closing(embedder.open_pipeline(request.sources, live=live, thumbnails=request.thumbnails)) as pipeline:
         pipeline.start()  # images are decoded while the model is loaded for the texts
-        if request.text_vectors is None:
-            embedded = make_text_vectors(embedder, request.texts, request.templates, words=request.words)
-        else:
+        if request.classifier is not None:
+            embedded = check_label_vectors(request.classifier, embedder)
+        elif request.text_vectors is not None:
             embedder.check_width(request.text_vectors.shape[1], "texts")
             embedded = TextVectors(request.text_vectors, tuple(range(len(request.texts))))
+        else:
+            embedded = make_text_vectors(embedder, request.texts, request.templates, words=request.words)
         facts = embedder.facts
         texts = RankTexts.of(facts, request, embedded)
         progress(Progress("ranking", 0, total, notices=texts.notices))
         done = 0
         for batch in embedder.embed_images(pipeline, on_error=request.on_error):
-            outcomes = score_batch(facts, texts.vectors, batch, texts.thresholds)
+            outcomes = score_batch(texts.scoring, texts.vectors, batch, texts.thresholds)
             done += len(outcomes)
             failures = tuple(outcome for outcome in outcomes if isinstance(outcome, Failure))
             progress(Progress("ranking", done, total, failures))
@@ -213,7 +240,7 @@ def score(embedder: Embedder, request: RankRequest, embedded: TextVectors, outco
     """The result of a ranking whose texts and images have been embedded already. Raises DataError as `run` does."""
     facts = embedder.facts
     texts = RankTexts.of(facts, request, embedded)
-    scored = score_batch(facts, texts.vectors, outcomes, texts.thresholds)
+    scored = score_batch(texts.scoring, texts.vectors, outcomes, texts.thresholds)
     return make_result(embedder, request, RankBatch(facts, texts, scored))
 
 
@@ -221,7 +248,7 @@ def make_result(embedder: Embedder, request: RankRequest, batch: RankBatch) -> R
     """The result of some images, ordered by `sort_by` where that was asked for."""
     facts, texts = batch.facts, batch.texts
     on_error = request.on_error or embedder.run_options.on_error
-    with_shares = facts.head != "softmax" or len(texts.texts) > 1
+    with_shares = texts.scoring.head != "softmax" or len(texts.texts) > 1
     scores, errors = list[ImageScores](), list[Failure]()
     for outcome in batch.outcomes:
         if isinstance(outcome, ImageScores):
@@ -244,7 +271,26 @@ def make_result(embedder: Embedder, request: RankRequest, batch: RankBatch) -> R
         warnings=tuple(dict.fromkeys((*embedder.notices, *texts.notices))),
         thresholds=texts.thresholds,
         words=texts.words,
+        classifier=None if request.classifier is None else request.classifier.use,
     )
+
+
+def check_label_vectors(classifier: Classifier, embedder: Embedder, labels: Sequence[str] | None = None) -> TextVectors:
+    """The vectors of a classifier's labels, or of some, in place of those of texts.
+
+    Raises DataError for those of another model.
+    """
+    from clipsim.tasks.saved_files import check_classifier  # with the records of all commands
+
+    notices = check_classifier(classifier, embedder)
+    rows = {label: row for row, label in enumerate(classifier.labels)}
+    chosen = [rows[label] for label in (classifier.labels if labels is None else labels)]
+    return TextVectors(classifier.weights[chosen], tuple(range(len(chosen))), notices)
+
+
+def scoring_facts(facts: EncoderFacts, classifier: Classifier) -> EncoderFacts:
+    """The facts that turn the cosines of a classifier's labels into probabilities: a softmax of its own scale."""
+    return replace(facts, head="softmax", logit_scale=classifier.scale, logit_bias=None)
 
 
 def make_text_vectors(

@@ -1,4 +1,4 @@
-"""Files of earlier results and of thresholds, or the records themselves → what is needed of them, checked."""
+"""Files of earlier results, thresholds and classifiers, or the records themselves → what is needed of them, checked."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from clipsim.embedding.embedder import Embedder
 from clipsim.engines.encoder import EncoderFacts
-from clipsim.errors import DataError, UsageError, printable, quote_some
+from clipsim.errors import DataError, Setting, UsageError, printable, quote_some
 from clipsim.inputs.texts import MAX_QUOTED, parse_json, read_text
+from clipsim.results.base import ModelRecord
+from clipsim.results.classifier import Classifier
 from clipsim.results.evaluation import EvaluationResult, ThresholdResult
 from clipsim.results.loaded import (
     LoadedEvaluation,
     LoadedRanking,
     LoadedThresholds,
     describe_conditions,
+    parse_classifier,
     parse_evaluation,
     parse_result,
     parse_thresholds,
@@ -24,6 +28,7 @@ from clipsim.results.rank import RankResult
 from clipsim.tasks.rank import describe_model
 
 Result: TypeAlias = str | os.PathLike[str] | RankResult | EvaluationResult | Mapping[str, Any]
+ClassifierInput: TypeAlias = str | os.PathLike[str] | Classifier | Mapping[str, Any]
 Thresholds: TypeAlias = str | os.PathLike[str] | ThresholdResult | Mapping[str, Any]
 
 
@@ -90,7 +95,53 @@ def conditions_of(facts: EncoderFacts, templates: tuple[str, ...]) -> dict[str, 
     return describe_conditions(describe_model(facts).to_dict(), facts.precision, facts.engine, list(templates))
 
 
-def _read(result: Result | Thresholds, name: str) -> tuple[Any, str]:
+def read_classifier(classifier: ClassifierInput) -> Classifier:
+    """A classifier that `fit` made. Raises DataError for what is not one."""
+    if isinstance(classifier, Classifier):
+        return classifier
+    return parse_classifier(*_read(classifier, "the classifier"))
+
+
+def check_classifier(classifier: Classifier, embedder: Embedder) -> tuple[str, ...]:
+    """Notices of how a classifier was made otherwise than the embedder makes vectors.
+
+    Raises DataError for vectors of another model, preprocessing or length, and where only one of both is quantised.
+    """
+    from clipsim.tasks.search_targets import PUBLISHED  # with data sets
+
+    facts = embedder.facts
+    here, there = ModelRecord.from_dict(describe_model(facts).to_dict()), classifier.model
+    same_files = classifier.digest == embedder.identity
+    name, remedy = printable(there.full_name, 60), "fit one to this model with 'clipsim fit'"
+    if not same_files and here.full_name != there.full_name:
+        raise DataError(
+            f"the classifier was fitted with another model ('{name}') than that of this run "
+            f"('{printable(here.full_name, 60)}')",
+            hint=("give ", Setting("model", there.full_name), f", or {remedy}"),
+        )
+    if here.preprocess != there.preprocess:
+        changed = [key for key, value in here.preprocess if dict(there.preprocess).get(key) != value]
+        raise DataError(
+            f"the classifier was fitted with another preprocessing of '{name}' ({', '.join(changed)}); {remedy}"
+        )
+    files = f"the files of '{name}', or the version of OpenCLIP, have changed since the classifier was fitted"
+    if here.embed_dim != there.embed_dim or (not same_files and embedder.spec.kind not in PUBLISHED):
+        raise DataError(f"{files}; {remedy}")
+    if ("int8" in (facts.precision, classifier.precision)) and facts.precision != classifier.precision:
+        raise DataError(
+            f"the classifier was fitted at the precision {printable(classifier.precision, 20)}, and this run has "
+            f"{facts.precision}, whose vectors are others; {remedy}"
+        )
+    notices = [] if same_files else [files]
+    if facts.precision != classifier.precision:
+        notices.append(
+            f"the classifier was fitted at the precision {printable(classifier.precision, 20)}, and this run has "
+            f"{facts.precision}: scores differ in the third digit"
+        )
+    return tuple(notices)
+
+
+def _read(result: Result | Thresholds | ClassifierInput, name: str) -> tuple[Any, str]:
     if isinstance(result, RankResult | EvaluationResult | ThresholdResult):
         return result.to_dict(), name
     if isinstance(result, Mapping):

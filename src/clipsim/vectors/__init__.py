@@ -4,5 +4,6 @@
 - `nearest`: the vectors to search for, and the nearest ones among many
 - `pairs`: the pairs of vectors that are near each other, and the groups that pairs connect
 - `groups`: groups of vectors that point the same way, and which are typical of each
+- `few_shots`: a few labelled images, and the labels' texts → a vector for each label
 - `pixels`: how well small grey images fit into each other
 """
