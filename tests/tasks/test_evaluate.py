@@ -275,7 +275,7 @@ def test_copies_are_named_and_a_copy_of_the_right_image_is_right() -> None:
     assert copies.startswith("1 of 4 images has the same content as another; each is right for the captions")
     assert copies.endswith("data/red/9.png and data/blue/9.png")
     assert near.endswith("data/red/8.png and data/blue/9.png")
-    assert result.results[0].outcomes["text_to_image"][2] == [2]  # "red" is behind red/8, not behind its own copy
+    assert result.results[0].outcomes["text_to_image"][2] == (2,)  # "red" is behind red/8, not behind its own copy
     assert result.data.chance["text_to_image_recall@1"] == pytest.approx((1 + 2 + 2 + 1) / 4 / 4)
     labels = clipsim.evaluate("data")
     assert any("the same content as another; each counts" in warning for warning in labels.warnings)
@@ -308,6 +308,57 @@ def test_pairs_are_clipscore_of_rank() -> None:
     assert value_of(result, "clipscore_2.5") == pytest.approx(2.5 * float(np.mean(np.maximum(cosines, 0))), abs=1e-6)
     prefixed = clipsim.evaluate(table, task="pairs", clipscore_prefix=True)
     assert prefixed.results[0].templates == ("A photo depicts {}",)
+
+
+def test_captions_are_compared_with_references() -> None:
+    """RefCLIPScore by its formula, of the nearest reference of the image; an image without any has none."""
+    rows = [
+        {"image": "data/red/0.png", "caption": "red", "reference": ["blue", "orange"]},
+        {"image": "data/green/0.png", "caption": ["green", "navy"], "reference": "lime"},
+        {"image": "data/green/0.png", "caption": "olive", "reference": None},
+        {"image": "data/blue/0.png", "caption": "blue"},
+    ]
+    Path("t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    result = clipsim.evaluate("t.jsonl", task="pairs", reference_column="reference")
+    texts = ["red", "green", "navy", "olive", "blue", "orange", "lime"]
+    with clipsim.open() as session:
+        vectors = dict(zip(texts, session.encode_texts(texts), strict=True))
+        images = dict(zip(("red", "green"), session.encode_images(["data/red/0.png", "data/green/0.png"]), strict=True))
+    expected = []
+    for image, caption, references in (
+        ("red", "red", ["blue", "orange"]), ("green", "green", ["lime"]), ("green", "navy", ["lime"]),
+        ("green", "olive", ["lime"]),
+    ):  # fmt: skip
+        score = 2.5 * max(0.0, float(images[image] @ vectors[caption]))
+        nearest = max(0.0, *(float(vectors[reference] @ vectors[caption]) for reference in references))
+        expected.append(2 * score * nearest / (score + nearest))
+    figure = result.results[0].metrics["ref_clipscore"]
+
+    assert figure is not None
+    assert figure.n == 4
+    assert figure.value == pytest.approx(np.mean(expected), abs=1e-5)
+    assert figure.formula is not None
+    assert list(clipsim.evaluate("t.jsonl", task="pairs").results[0].metrics) == [
+        "cosine", "clipscore_2.5", "cosine_x100",
+    ]  # fmt: skip
+    assert result.data.digest != clipsim.evaluate("t.jsonl", task="pairs").data.digest
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "message"),
+    [
+        ("t.csv", {"task": "pairs", "reference_column": "other"}, "t.csv has the columns 'image', 'caption'"),
+        ("t.csv", {"task": "retrieve", "reference_column": "caption"}, "goes with the task pairs only"),
+        ("t.json", {"task": "pairs", "reference_column": "caption"}, "goes with a table"),
+        ("t.csv", {"task": "pairs", "reference_column": 3}, "not a string"),
+    ],
+)
+def test_references_are_a_column_of_a_table_of_pairs(data: str, options: dict[str, Any], message: str) -> None:
+    """Anything else is refused."""
+    captions_table(red_0="red")
+    Path("t.json").write_text('{"data/red/0.png": "red"}')
+    with pytest.raises(UsageError, match=message):
+        clipsim.evaluate(data, **options)
 
 
 def test_pairs_of_two_models_are_not_compared_but_wordings_are(make_model: MakeModel) -> None:

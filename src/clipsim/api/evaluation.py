@@ -30,6 +30,7 @@ def evaluate(
     image_column: str | None = None,
     label_column: str | None = None,
     caption_column: str | None = None,
+    reference_column: str | None = None,
     root: str | os.PathLike[str] | None = None,
     labels: LabelWords | ImageLabels | str | os.PathLike[str] | None = None,
     captions: ImageCaptions | None = None,
@@ -80,6 +81,8 @@ def evaluate(
         What is measured: "auto", "classify", "multilabel" (several labels an image), "retrieve" or "pairs".
     image_column, label_column, caption_column
         Columns of a table.
+    reference_column
+        A column with other captions of an image, which those of the task pairs are compared with (RefCLIPScore).
     root
         The folder of a table's paths.
     labels
@@ -155,6 +158,7 @@ def evaluate(
         image_column=image_column,
         label_column=label_column,
         caption_column=caption_column,
+        reference_column=reference_column,
         root=root,
         labels=labels,
         captions=captions,

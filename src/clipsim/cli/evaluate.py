@@ -12,7 +12,7 @@ from clipsim.cli import parameters as shared
 from clipsim.cli.collections import end_with_failures, report_progress
 from clipsim.cli.output import page_folder, print_table, progress_bar, table_width, write
 from clipsim.cli.output_file import with_output_file
-from clipsim.cli.parameters import OUTPUT, TEXTS, Format, argument, flag, option
+from clipsim.cli.parameters import INPUTS, OUTPUT, TEXTS, Format, argument, flag, option
 from clipsim.cli.preview import PreviewMode, PreviewOption, choose_preview, make_preview, thumbnail_rules
 from clipsim.errors import DataError, UsageError, printable
 from clipsim.render.json import to_json
@@ -55,6 +55,10 @@ def evaluate_command(
     image_column: shared.ImageColumn = None,
     label_column: shared.LabelColumn = None,
     caption_column: shared.CaptionColumn = None,
+    reference_column: Annotated[
+        str | None,
+        option("--reference-column", "COLUMN", INPUTS, "Column with other captions of an image, for RefCLIPScore."),
+    ] = None,
     root: shared.TableRoot = None,
     include: shared.Include = None,
     exclude: shared.Exclude = None,
@@ -134,6 +138,7 @@ def evaluate_command(
         image_column=image_column,
         label_column=label_column,
         caption_column=caption_column,
+        reference_column=reference_column,
         root=root,
         labels=labels,
         folder_labels=folder_labels,

@@ -19,6 +19,7 @@ from clipsim.inputs.labelled_rows import (
     LABEL,
     LABEL_COLUMNS,
     LABELS,
+    TABLE,
     Columns,
     LabelledImage,
     Reading,
@@ -105,6 +106,10 @@ class LabelledRequest:
                 parameter="caption_column",
                 value=self.columns.caption,
             )
+        if self.columns.reference is not None and self.task != "pairs":
+            raise UsageError(
+                "goes with the task pairs only", parameter="reference_column", value=self.columns.reference
+            )
         if self.task == MULTILABEL and self.none is not None:
             raise UsageError(
                 "goes with the task classify; for multilabel, an image without labels fits none of them",
@@ -135,6 +140,8 @@ def read_labelled(request: LabelledRequest) -> LabelledData:
     table without the columns; UsageError for columns that were named and are not there.
     """
     reading = _read(request)
+    if (reference := request.columns.reference) is not None and reading.layout != TABLE:
+        raise UsageError("goes with a table", parameter="reference_column", value=reference)
     if request.task == MULTILABEL and reading.kind == LABEL:
         images = tuple(replace(image, labels=(image.label or "",), label=None) for image in reading.images)
         reading = replace(reading, kind=LABELS, images=images)
@@ -190,7 +197,8 @@ def merge_names(reading: Reading) -> Reading:
             repeated += 1
             old = images[name]
             own = tuple(dict.fromkeys((*old.labels, *image.labels)))
-            images[name] = replace(old, captions=(*old.captions, *image.captions), labels=own)
+            captions, references = (*old.captions, *image.captions), (*old.references, *image.references)
+            images[name] = replace(old, captions=captions, references=references, labels=own)
         else:
             images[name] = image
     notices = [*reading.notices]

@@ -21,20 +21,25 @@ LABEL_COLUMNS, LABELS_COLUMN = ("label",), "labels"
 LABEL_SEPARATOR = "|"  # between the labels of one image, where several are wanted
 LABEL, LABELS, CAPTION = "label", "labels", "caption"  # what an image has
 EITHER = "label or labels"
+TABLE = "table"  # a layout
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that hold the image, its label and its caption, where they are not found by their usual names."""
+    """The columns that hold the image, its label and its caption, where they are not found by their usual names.
+
+    `reference` is a column of other captions of the image, which its caption is compared with.
+    """
 
     image: str | None = None
     label: str | None = None
     caption: str | None = None
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledImage:
-    """An image's path or name, and its label, its labels, or its captions.
+    """An image's path or name, and its label, its labels, or its captions and what these are compared with.
 
     `source` opens an image that is not the file, or at the address, of its name. `row` is where it came first among the
     rows of a table, from 0.
@@ -46,6 +51,7 @@ class LabelledImage:
     labels: tuple[str, ...] = ()
     source: Source | None = None
     row: int | None = None
+    references: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,14 +91,15 @@ def read_labelled_rows(name: str, table: RowTable, columns: Columns, wants: str 
         expected = [*(("label",) if wants != CAPTION else ()), *(CAPTION_COLUMNS if wants in (None, CAPTION) else ())]
         raise DataError(f"{name}: no column {_or(expected)}; it has {name_columns(table.columns)}")
     collected = CollectedImages(name, folder, wants, table)
-    read_columns = [column for column in (image, label, caption) if column is not None]
+    collected.reference = _choose(table.columns, columns.reference, (), "reference_column", name)
+    read_columns = [column for column in (image, label, caption, collected.reference) if column is not None]
     try:
         check_columns(table.columns, read_columns)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
     for row in table.read(read_columns):
         collected.add(row, image, label, caption)
-    return collected.reading("table", CAPTION if label is None else LABEL, table.class_names.get(label or "", ()))
+    return collected.reading(TABLE, CAPTION if label is None else LABEL, table.class_names.get(label or "", ()))
 
 
 def collect_objects(
@@ -118,6 +125,7 @@ class CollectedImages:
     def __init__(self, name: str, folder: Path, wants: str | None, table: RowTable | None = None) -> None:
         self.name, self.folder, self.wants = name, "" if folder == Path() else str(folder), wants
         self.failures: list[Failure] = []
+        self.reference: str | None = None
         self._open = None if table is None else table.open_image
         self._images: dict[Hashable, LabelledImage] = {}
         self._repeated = 0
@@ -135,7 +143,11 @@ class CollectedImages:
             old = self._images.get(key)
             if label is None:
                 captions = _read_captions(row.values.get(caption or ""))
-                self._images[key] = replace(old or new, captions=(*(old or new).captions, *captions))
+                references = _read_texts(row.values.get(self.reference), "reference") if self.reference else []
+                known = old or new
+                self._images[key] = replace(
+                    known, captions=(*known.captions, *captions), references=(*known.references, *references)
+                )
             elif label not in row.values:
                 return "no label"
             else:
@@ -204,15 +216,20 @@ class CollectedImages:
 
 def _read_captions(value: Any) -> list[str]:
     """The captions in a value. Raises ValueError for a value that is none."""
-    texts = value if isinstance(value, list | tuple) else [value]
-    if any(isinstance(text, str) and not is_text(text) for text in texts):
-        raise ValueError("the caption is not UTF-8")
-    captions = [clean for text in texts if (clean := read_value(text)) is not None]
+    captions = _read_texts(value, "caption")
     if not captions:
         raise ValueError("no caption")
-    if len(captions) < len(texts):
+    if isinstance(value, list | tuple) and len(captions) < len(value):
         raise ValueError("one of its captions is empty")
     return captions
+
+
+def _read_texts(value: Any, what: str) -> list[str]:
+    """The texts in a value, without empty ones. Raises ValueError for a value that is none."""
+    texts = value if isinstance(value, list | tuple) else [value]
+    if any(isinstance(text, str) and not is_text(text) for text in texts):
+        raise ValueError(f"the {what} is not UTF-8")
+    return [clean for text in texts if (clean := read_value(text)) is not None]
 
 
 def _read_labels(value: Any, *, split: bool) -> tuple[str, ...]:

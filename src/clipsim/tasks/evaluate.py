@@ -285,7 +285,8 @@ def digest_data(data: LabelledData, kept: Sequence[int], digests: Mapping[int, b
     digest = hashlib.sha256("\0".join([data.task, *data.labels]).encode())
     for number in kept:
         image = data.images[number]
-        words = "\0".join([image.label or "", *sorted(image.labels), *image.captions]).encode()
+        references = ["", *image.references] if image.references else []
+        words = "\0".join([image.label or "", *sorted(image.labels), *image.captions, *references]).encode()
         digest.update(digests[number] + len(words).to_bytes(8, "big") + words)
     return digest.hexdigest()
 

@@ -56,6 +56,7 @@ class EvaluationRequest:
         image_column: str | None = None,
         label_column: str | None = None,
         caption_column: str | None = None,
+        reference_column: str | None = None,
         root: str | os.PathLike[str] | None = None,
         labels: LabelWords | ImageLabels | str | os.PathLike[str] | None = None,
         captions: ImageCaptions | None = None,
@@ -98,6 +99,7 @@ class EvaluationRequest:
             ("image_column", image_column),
             ("label_column", label_column),
             ("caption_column", caption_column),
+            ("reference_column", reference_column),
             ("none", none),
             ("folder_labels", folder_labels),
         ):
@@ -126,7 +128,7 @@ class EvaluationRequest:
             LabelledRequest(
                 name,
                 task,
-                Columns(image_column, label_column, caption_column),
+                Columns(image_column, label_column, caption_column, reference_column),
                 _path("root", root),
                 _path("labels", labels) if words is None and images is None else words,
                 none,

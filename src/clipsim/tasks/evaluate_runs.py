@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -39,7 +39,7 @@ from clipsim.statistics.retrieval import (
 from clipsim.tasks.evaluate_request import EvaluationRequest, TemplateSet
 from clipsim.tasks.rank import TextVectors, check_label_vectors, make_text_vectors, score_batch, scoring_facts
 from clipsim.tasks.saved_files import check_conditions, check_texts
-from clipsim.vectors.similarity import rank_right, unit_rows
+from clipsim.vectors.similarity import cosine, rank_right, unit_rows
 
 Line = dict[str, Any]
 NumberedLine = tuple[int, Line]  # the number of its image
@@ -286,30 +286,36 @@ class RetrieveRun(TaskRun):
 
 
 class PairsRun(TaskRun):
-    """Each image against its own captions."""
+    """Each image against its own captions, and these against its references."""
 
     def add(self, start: int, batch: Sequence[Outcome]) -> list[NumberedLine]:
         """Score a batch with its captions."""
         good = [(number, outcome) for number, outcome in enumerate(batch, start) if isinstance(outcome, ImageVector)]
-        texts = list(dict.fromkeys(text for number, _ in good for text in self.data.images[number].captions))
+        own_images = [self.data.images[number] for number, _ in good]
+        texts = list(dict.fromkeys(text for image in own_images for text in (*image.captions, *image.references)))
         if not texts:
             return []
         vectors = dict(zip(texts, self.embed(texts).vectors, strict=True))
         lines = []
-        for number, outcome in good:
-            image, captions = unit_rows(outcome.features), self.data.images[number].captions
-            cosines = [round_significant(float(np.clip(vectors[text] @ image, -1, 1))) for text in captions]
-            self.outcomes[number] = cosines
-            lines += [
-                (number, {"image": outcome.image, "index": number, "caption": text, "similarity": cosine})
-                for text, cosine in zip(captions, cosines, strict=True)
-            ]
+        for (number, outcome), image in zip(good, own_images, strict=True):
+            captions = np.stack([vectors[text] for text in image.captions])
+            cosines = _significant(cosine(captions, unit_rows(outcome.features[None]))[:, 0])
+            nearest = list[float]()
+            if image.references:
+                references = np.stack([vectors[text] for text in image.references])
+                nearest = _significant(cosine(captions, references).max(axis=1))
+            self.outcomes[number] = cosines, nearest
+            for row, text in enumerate(image.captions):
+                line = {"image": outcome.image, "index": number, "caption": text, "similarity": cosines[row]}
+                lines.append((number, line | ({"reference_similarity": nearest[row]} if nearest else {})))
         return lines
 
     def finish(self, kept: Sequence[int]) -> Measures:
-        """The mean cosine and its scaled forms, over all pairs."""
-        cosines = [self.outcomes[number] for number in kept]
-        return Measures(measure_pairs(cosines), {"cosine": tuple(map(tuple, cosines))})
+        """The mean cosine and its scaled forms, over all pairs; RefCLIPScore where any image has references."""
+        cosines, nearest = zip(*(self.outcomes[number] for number in kept), strict=True)
+        with_references = any(image.references for image in self.data.images)
+        metrics = measure_pairs(cosines, nearest if with_references else None)
+        return Measures(metrics, {"cosine": tuple(map(tuple, cosines))})
 
 
 TASK_RUNS: dict[str, type[TaskRun]] = {
@@ -318,6 +324,10 @@ TASK_RUNS: dict[str, type[TaskRun]] = {
     "retrieve": RetrieveRun,
     "pairs": PairsRun,
 }
+
+
+def _significant(cosines: Iterable[np.float32]) -> list[float]:
+    return [round_significant(float(value)) for value in cosines]
 
 
 def make_gallery(
