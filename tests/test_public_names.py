@@ -29,7 +29,7 @@ from clipsim.errors import Failure
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.tasks.evaluate_request import EvaluationRequest
 
-ALIASES = {"ImageInput", "ImageInputs", "ProgressCallback", "TextInputs", "__version__"}
+ALIASES = {"ImageInput", "ImageInputs", "ProgressCallback", "QueryTexts", "VectorInputs", "TextInputs", "__version__"}
 # methods of a session, and functions
 CALLS = ("rank", "search", "duplicates", "overview", "embed", "evaluate", "fit", "threshold")
 ARRAY_CALLS = ("encode_images", "encode_texts", "score_pairs")

@@ -63,7 +63,9 @@ if TYPE_CHECKING:
     from clipsim.session import Session as Session
     from clipsim.tasks.arguments import ImageInput as ImageInput
     from clipsim.tasks.arguments import ImageInputs as ImageInputs
+    from clipsim.tasks.arguments import QueryTexts as QueryTexts
     from clipsim.tasks.arguments import TextInputs as TextInputs
+    from clipsim.tasks.arguments import VectorInputs as VectorInputs
     from clipsim.tasks.progress import Progress as Progress
     from clipsim.tasks.progress import ProgressCallback as ProgressCallback
 
@@ -89,7 +91,9 @@ _MODULES = {
     "ImageInputs": "clipsim.tasks.arguments",
     "Progress": "clipsim.tasks.progress",
     "ProgressCallback": "clipsim.tasks.progress",
+    "QueryTexts": "clipsim.tasks.arguments",
     "TextInputs": "clipsim.tasks.arguments",
+    "VectorInputs": "clipsim.tasks.arguments",
     "ClipsimError": "clipsim.errors",
     "ClipsimWarning": "clipsim.errors",
     "DataError": "clipsim.errors",
@@ -145,6 +149,7 @@ __all__ = [
     "OverviewResult",
     "Progress",
     "ProgressCallback",
+    "QueryTexts",
     "RankResult",
     "SearchResult",
     "ServerError",
@@ -156,6 +161,7 @@ __all__ = [
     "TransientError",
     "UnknownModelError",
     "UsageError",
+    "VectorInputs",
     "WeightsError",
     "__version__",
     "available_models",

@@ -102,7 +102,7 @@ def as_source(image: object, number: int) -> Source:
         return _read_encoded(image, name)
     if isinstance(image, bytes | bytearray | memoryview):
         return BytesSource(name, bytes(image))
-    if (vectors := read_vectors(image)) is not None and len(vectors.rows) == 1:
+    if is_float_array(image) and (vectors := read_vectors(image)) is not None and len(vectors.rows) == 1:
         return VectorSource(name, vectors.rows[0])
     if is_array(image):
         return PillowSource(name, _array_to_image(image))
@@ -132,13 +132,15 @@ class NamedVectors:
 
 
 def read_vectors(value: object) -> NamedVectors | None:
-    """An array of (n, d) or (d,) floats, or a mapping of names to arrays of (d,) → its vectors; None for anything else.
+    """An array of (n, d) or (d,) floats, a list of arrays of (d,), or a mapping of names to these → the vectors.
 
-    Nothing of an array is copied. Raises UsageError for a tensor that NumPy cannot read.
+    None for anything else. Nothing of an array is copied. Raises UsageError for a tensor that NumPy cannot read.
     """
     if is_float_array(value) and value.ndim in (1, 2):
         rows = _as_numpy(value)
         return NamedVectors(None, rows if rows.ndim == 2 else rows[None])
+    if isinstance(value, list | tuple) and value and all(is_float_array(row) and row.ndim == 1 for row in value):
+        return NamedVectors(None, list(map(_as_numpy, value)))
     if isinstance(value, Mapping) and value and all(is_float_array(vector) for vector in value.values()):
         vectors = [_as_numpy(vector) for vector in value.values()]
         return NamedVectors(tuple(map(_read_name, value)), vectors)
