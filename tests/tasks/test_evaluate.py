@@ -525,3 +525,58 @@ def test_everything_raised_is_of_the_family() -> None:
     """A caller catches one class."""
     with pytest.raises(ClipsimError):
         clipsim.evaluate("nowhere")
+
+
+def test_images_in_memory(encoders: dict[str, NamedEncoder]) -> None:
+    """Paths, PIL images and vectors with their labels give the figures of the folder, in the order of the list."""
+    expected = clipsim.evaluate("data").results[0].metrics
+    paths = [f"data/{colour}/{number}.png" for colour in ("red", "green", "blue") for number in range(4)]
+    labels = [Path(path).parent.name for path in paths]
+    opened = [Image.open(path) for path in paths]
+    with clipsim.open() as session:
+        kinds = (paths, opened, session.encode_images(paths))
+        results = [session.evaluate(images=images, labels=labels) for images in kinds]
+        numbers = session.evaluate(images=paths, labels=[2] * 4 + [1] * 4 + [0] * 4, texts=["blue", "green", "red"])
+    for result in (*results, numbers):
+        assert result.results[0].metrics == expected
+        assert result.indices == tuple(range(12))
+    assert results[0].data.digest == numbers.data.digest
+    assert len({result.data.digest for result in results}) == 3
+    again = clipsim.evaluate(images=[*opened[:11], opened[0]], labels=labels)
+    assert again.data.digest != results[1].data.digest
+    with pytest.raises(DataError, match="other images or labels"):
+        clipsim.evaluate(images=[*opened[:11], opened[0]], labels=labels, baseline=results[1])
+
+    missing = clipsim.evaluate(images=["none.png", *paths], labels=["red", *labels])
+    assert missing.indices == tuple(range(1, 13))
+    assert [(failure.image, failure.index) for failure in missing.errors] == [("none.png", 0)]
+
+
+def test_texts_say_which_labels_there_are() -> None:
+    """Also without images, in their order, and with several words."""
+    texts = {"warm": ["red", "orange"], "cold": "blue", "grassy": "green"}
+    images = ["data/red/0.png", "data/blue/0.png"]
+    result = clipsim.evaluate(images=images, labels=["warm", "cold"], texts=texts)
+
+    assert result.data.labels == ("warm", "cold", "grassy")
+    assert result.data.words == (("red", "orange"), ("blue",), ("green",))
+    assert value_of(result, "top1") == 1
+    captions = clipsim.evaluate(images=images, captions=["red", ["blue", "a blue thing"]])
+    assert (captions.task, captions.data.captions) == ("retrieve", 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "nothing to measure; give data, or images with their labels"),
+        ({"data": "data", "images": ["a.png"]}, "images: goes without data"),
+        ({"data": "data", "texts": ["red"]}, "texts: goes with images, not with data"),
+        ({"images": ["a.png"], "labels": {"red": "red"}}, "labels: with images, a list with the label of each image"),
+        ({"images": ["a.png"], "labels": ["red", "blue"]}, "labels: 1 image and 2 labels"),
+        ({"images": ["a.png"], "labels": ["red"], "task": "retrieve"}, "no column 'caption'"),
+    ],
+)
+def test_arguments_that_do_not_go_together(arguments: dict[str, Any], message: str) -> None:
+    """In one line."""
+    with pytest.raises(ClipsimError, match=message):
+        clipsim.evaluate(**arguments)

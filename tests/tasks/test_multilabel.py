@@ -13,7 +13,7 @@ from tasks.conftest import MakeModel, NamedEncoder
 import clipsim
 from clipsim.errors import DataError, UsageError
 from clipsim.render.evaluation_page import format_evaluation_page
-from clipsim.render.evaluation_table import build_evaluation, explain_figures
+from clipsim.render.evaluation_table import build_evaluation, explain_figures, explain_tests
 from clipsim.tasks.threshold import save_thresholds
 
 pytestmark = pytest.mark.usefixtures("encoders", "labelled")
@@ -132,6 +132,7 @@ def test_models_are_compared_by_the_ranking_of_labels(make_model: MakeModel) -> 
     result = evaluate(models=["clipsim-mini", make_model("dim", dim=True)], baseline="earlier.json")
 
     assert [(one.metric, one.test) for one in result.comparisons] == [("lrap", "sign")] * 3
+    assert "images whose labels one of them ranks higher; p: " in explain_tests(result.comparisons)
     assert result.comparisons[0].difference.value == 0
     assert result.comparisons[2].only_a > 0
     changed = clipsim.compare("earlier.json", result.to_dict() | {"results": [result.to_dict()["results"][0]]})

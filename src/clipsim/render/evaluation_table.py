@@ -15,7 +15,7 @@ from clipsim.results.evaluation import EvaluationResult, RunResult, ThresholdRes
 from clipsim.statistics.classification import Contradicted
 from clipsim.statistics.conformal import FALSE_ALARMS, FALSE_ALARMS_ANY, RECALL
 from clipsim.statistics.estimates import Estimate
-from clipsim.statistics.paired_tests import MCNEMAR, SIGN, Comparison
+from clipsim.statistics.paired_tests import MCNEMAR, RANKING, SIGN, Comparison
 from clipsim.statistics.retrieval import SCORES
 
 MAX_LABELS = 20
@@ -215,7 +215,9 @@ def explain_tests(comparisons: Sequence[Comparison]) -> str:
     if any(comparison.test == MCNEMAR for comparison in comparisons):
         counted.append("images that only one of them gets right")
         tests.append("exact McNemar test")
-    if any(comparison.test == SIGN and comparison.metric not in SCORES for comparison in comparisons):
+    if any(comparison.metric == RANKING for comparison in comparisons):
+        counted.append("images whose labels one of them ranks higher")
+    if any(comparison.test == SIGN and comparison.metric not in (*SCORES, RANKING) for comparison in comparisons):
         counted.append("images of which one gets more captions right")
     if any(comparison.metric in SCORES for comparison in comparisons):
         counted.append("images for which one has the higher cosine")
@@ -398,7 +400,7 @@ def _run(change: RunChange, whole: bool) -> list[Part]:
     if change.images:
         parts.append(heading("Images that only one of them gets right: the rank of what is right"))
         parts += _changes("image", change.images, whole, lambda value: ABSENT if value is None else f"{value:g}")
-    elif any(metric.comparison for metric in change.metrics) and not change.per_class:
+    elif any(one.comparison and one.metric != RANKING for one in change.metrics) and not change.per_class:
         parts.append(remark("No image changed between right and wrong."))
     return parts
 

@@ -18,7 +18,7 @@ from clipsim.errors import DataError, Failure, NoInputError, UsageError, plurali
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.labelled import CLASSIFY, MULTILABEL, WITH_LABELS, LabelledData, read_labelled
 from clipsim.inputs.labelled_rows import LabelledImage
-from clipsim.inputs.sources import FileSource, PillowSource, Source
+from clipsim.inputs.sources import FileSource, PillowSource, Source, VectorSource
 from clipsim.inputs.urls import UrlSource, is_url
 from clipsim.results.classifier import Classifier
 from clipsim.results.evaluation import DataRecord, EvaluationResult, RunResult
@@ -207,7 +207,7 @@ class _Evaluation:
         new = {}
         for number, (outcome, *_) in enumerate(batch, done):
             if isinstance(outcome, ImageVector):
-                self._digests[number] = outcome.digest or _digest_pixels(self._sources[number])
+                self._digests[number] = outcome.digest or _digest_memory(self._sources[number])
                 if len(self._data.images) <= MAX_COMPARED:
                     self._vectors.setdefault(number, unit_rows(outcome.features))
             elif isinstance(outcome, Failure) and number not in self._failed:
@@ -272,8 +272,10 @@ def _open_name(name: str) -> Source:
     return UrlSource(name) if is_url(name) else FileSource(name)
 
 
-def _digest_pixels(source: Source) -> bytes:
-    """The SHA-256 of an image in memory, which has no file; nothing for other sources."""
+def _digest_memory(source: Source) -> bytes:
+    """The SHA-256 of an image or a vector in memory, which has no file; nothing for other sources."""
+    if isinstance(source, VectorSource):
+        return hashlib.sha256(np.asarray(source.vector, np.float64).tobytes()).digest()
     if not isinstance(source, PillowSource):
         return b""
     image = source.image

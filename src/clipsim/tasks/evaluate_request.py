@@ -119,6 +119,8 @@ class EvaluationRequest:
                 parameter = "texts" if captions is None else "captions"
                 hint = ("give ", Setting("images", None))
                 raise UsageError("goes with images, not with data", parameter=parameter, hint=hint)
+            if data is None:
+                raise UsageError("nothing to measure; give data, or images with their labels")
             if isinstance(data, str | os.PathLike):
                 name = check_path("data", data)
             else:
