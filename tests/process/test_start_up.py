@@ -12,6 +12,10 @@ from conftest import Run
 
 WATCH = "import atexit, sys; atexit.register(lambda: print('LOADED', *sys.modules, file=sys.stderr)); "
 CLIPSIM = "sys.argv = {}; from clipsim.cli import main; main()"
+OF_EXTRAS = (
+    "onnx", "onnxruntime", "tokenizers", "transformers", "sentencepiece", "pyarrow", "faiss", "ray", "starlette",
+    "uvicorn", "h11", "prometheus_client", "python_multipart", "pillow_heif", "rawpy",
+)  # fmt: skip
 HEAVY = {"torch", "open_clip", "torchvision", "timm", "transformers", "onnxruntime"}
 
 
@@ -56,6 +60,15 @@ def test_commands_without_a_model_load_nothing_heavy(arguments: list[str]) -> No
 
     assert "clipsim.cli.app" in loaded
     assert loaded & {*HEAVY, "numpy", "PIL"} == set()
+
+
+def test_a_model_runs_without_any_extra() -> None:
+    """As after `pip install clipsim`."""
+    block = f"sys.modules.update(dict.fromkeys({OF_EXTRAS})); "
+    image = str(next((Path(__file__).parents[2] / "images").glob("*.jpeg")))
+    arguments = ["clipsim", "rank", image, "-t", "maze", "-m", "clipsim-mini", "--engine", "torch", "--no-cache", "-q"]
+
+    assert "torch" in modules_of(block + CLIPSIM.format(arguments))
 
 
 def test_a_warm_run_loads_no_model_and_no_pydantic() -> None:

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer, SimpleTokenizer
-from tokenizers import Tokenizer as Vocabulary
-from tokenizers import models, pre_tokenizers
 from torch import Tensor
 
 from clipsim.engines.encoder import bound_text, too_many_tokens
@@ -141,6 +139,9 @@ def write_vocabulary(tokenizer: Tokenizer, path: Path) -> TokenRules:
 
 
 def _write_own(tokenizer: Tokenizer, path: Path) -> TokenRules:
+    from tokenizers import Tokenizer as Vocabulary  # of the extra `onnx`, which models in torch do without
+    from tokenizers import models, pre_tokenizers
+
     openclips = tokenizer.tokenize
     start, end = openclips.all_special_ids[:2]
     marks = [openclips.decoder[number] for number in openclips.all_special_ids]
