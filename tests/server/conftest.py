@@ -50,11 +50,12 @@ def running_servers() -> Iterator[Serve]:
             cache: bool = False,
             models: Any = ("clipsim-mini",),
             log: Any = None,
+            classifier: Any = None,
             **settings: Any,
         ) -> Any:
             run = RunOptions(batch_size=8, cache=cache)
             embedders = [(name, Embedder(ModelOptions("clipsim-mini"), run)) for name in models]
-            service = Service(embedders, ServerSettings(port=0, **settings))
+            service = Service(embedders, ServerSettings(port=0, **settings), classifier)
             notices: list[str] = []
             server = Server(service, ServedImages(places, folders), on_notice=notices.append, log=log)
             failures: list[BaseException] = []

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from pictures import saved
 from PIL import Image
 
+import clipsim
 from clipsim.server.bodies import parse_body
 from clipsim.server.served_models import call_in_loop
 from clipsim.tasks.search_targets import find_targets
@@ -372,3 +374,46 @@ def test_only_large_bodies_go_to_a_thread(serve: Serve, monkeypatch: pytest.Monk
     assert [answer.status_code for answer in answers] == [200, 200]
     assert threads[0] != "requests"
     assert threads[1] == "requests"
+
+
+@pytest.fixture
+def classifier(machine: Machine, tmp_path: Path) -> Any:
+    """What `fit` makes of warm and cold pictures, of which no text speaks."""
+    for name, base in (("warm", (220, 60, 20)), ("cold", (20, 60, 220))):
+        (tmp_path / "kinds" / name).mkdir(parents=True)
+        for number in range(4):
+            shade = (base[0], base[1] + 9 * number, base[2])
+            Image.new("RGB", (20, 12), shade).save(tmp_path / "kinds" / name / f"{number}.png")
+    return clipsim.fit(tmp_path / "kinds", model="clipsim-mini")
+
+
+def test_a_classifier_answers_rankings_without_texts(serve: Serve, classifier: Any) -> None:
+    """With its labels, as `rank` does; with texts, by the texts; its labels stand among the models."""
+    client = serve(classifier=classifier)
+    files = [("images", (f"{name}.png", PNGS[name])) for name in ("red", "blue")]
+    answer = client.post("/v1/rank", files=files)
+    images = [Image.new("RGB", (40, 24), name) for name in ("red", "blue")]
+    expected = clipsim.rank(images, classifier=classifier, model="clipsim-mini")
+
+    assert answer.status_code == 200
+    assert best(answer) == ["warm", "cold"]
+    assert answer.json()["classifier"] == expected.to_dict()["classifier"]
+    assert np.abs(np.array(answer.json()["similarity"]) - expected.similarity).max() < 1e-6
+    assert best(rank(client, "green")) == ["green"]
+    assert "classifier" not in rank(client, "green").json()
+    (model,) = client.get("/v1/models").json()["data"]
+    assert model["classifier"]["labels"] == ["cold", "warm"]
+    schema = client.get("/openapi.json").json()["paths"]["/v1/rank"]["post"]["requestBody"]["content"]
+    assert schema["application/json"]["schema"]["required"] == ["images"]
+    refused = client.post("/v1/rank", files=files, data={"templates": ["a {}"]})
+    assert refused.status_code == 422
+
+
+def test_a_classifier_of_another_model_ends_the_server(serve: Serve, classifier: Any) -> None:
+    """Before anything is answered by it."""
+    other = replace(classifier, model=replace(classifier.model, name="another"), digest="0" * 64)
+    client = serve(classifier=other, wait=False)
+    client.thread.join(20)
+
+    (failure,) = client.failures
+    assert "the classifier was fitted with another model ('another/bundled')" in str(failure)

@@ -35,6 +35,10 @@ def serve_command(
         list[str] | None,
         shared.model_option("A model that requests may choose (repeatable). The first is the default."),
     ] = None,
+    classifier: Annotated[
+        str | None,
+        option("--classifier", "FILE", None, "A file of `clipsim fit`: its labels answer rankings without texts."),
+    ] = None,
     token_file: Annotated[
         str | None,
         option(
@@ -116,10 +120,20 @@ def serve_command(
             root_path=root_path.rstrip("/"),
         )
         form = log_format or ("off" if run.quiet else "text")
-        of_one = {"--weights": run.weights, "--weights-key": run.weights_key, "--adapter": run.adapter}
+        of_one = {
+            "--weights": run.weights,
+            "--weights-key": run.weights_key,
+            "--adapter": run.adapter,
+            "--classifier": classifier,
+        }
         for flag, value in of_one.items():
             if value is not None and len(model or ()) > 1:
                 raise UsageError(f"{flag} goes with one --model")
+        saved = None
+        if classifier is not None:
+            from clipsim.tasks.saved_files import read_classifier
+
+            saved = read_classifier(classifier)
         images = ServedImages(find_named_targets(paths), paths) if paths else None
         embedders = {}
         names: list[str | None] = [*model] if model else [None]
@@ -129,7 +143,7 @@ def serve_command(
             embedder = stack.enter_context(Embedder(model_options, run_options, own_process=alone))
             embedders[name or join_name(embedder.spec.reported_name, embedder.spec.reported_tag)] = embedder
             notices.print(embedder.notices)
-        service = Service(list(embedders.items()), settings)
+        service = Service(list(embedders.items()), settings, saved)
         stack.enter_context(clean_up_at_signal(lambda: service.close(wait=False)))
         shown = stack.enter_context(ExitStack())
         bar = shown.enter_context(progress_bar(quiet=run.quiet))

@@ -22,6 +22,8 @@ from clipsim.inputs.sources import BytesSource
 from clipsim.inputs.texts import clean_texts
 from clipsim.render.json import format_json, to_json
 from clipsim.render.page import format_routes_page
+from clipsim.results.base import to_plain
+from clipsim.results.classifier import Classifier
 from clipsim.server.access import OTHER, AccessLog, Entry, Tokens
 from clipsim.server.answers import RequestError, answer_error, json_response
 from clipsim.server.bodies import (
@@ -61,13 +63,24 @@ Made = TypeVar("Made")
 
 
 class Service:
-    """The models of a server by their names, the first one the default, and what it answers."""
+    """The models of a server by their names, the first one the default, and what it answers.
 
-    def __init__(self, embedders: Sequence[tuple[str, Embedder]], settings: ServerSettings) -> None:
+    The `classifier` is one of the first model, and has the labels of requests without texts.
+    """
+
+    def __init__(
+        self,
+        embedders: Sequence[tuple[str, Embedder]],
+        settings: ServerSettings,
+        classifier: Classifier | None = None,
+    ) -> None:
         self.settings = settings
         self.tokens = Tokens(settings.tokens)
         self.metrics = Metrics(lambda: sum(model.waiting for model in self.models.values()))
-        self.models = {name: ServedModel(embedder, self.metrics) for name, embedder in embedders}
+        self.models = {
+            name: ServedModel(embedder, self.metrics, None if number else classifier)
+            for number, (name, embedder) in enumerate(embedders)
+        }
         self.images = ServedImages([])
         self._workers = ThreadPoolExecutor(WORKERS, "requests")
         self._thumbnails = ThreadPoolExecutor(WORKERS, "thumbnails")
@@ -104,6 +117,9 @@ class Service:
             images = take_images(body, self.settings.max_images)
             if not images:
                 raise RequestError(422, "no images; give at least one")
+            if model.classifier is not None and not texts and not templates:
+                check_answer(len(model.classifier.fitted), len(images))
+                return RankRequest.check(images, classifier=model.classifier)
             check_answer(len(texts), len(images))
             return RankRequest.check(images, texts, templates)
 
@@ -111,7 +127,8 @@ class Service:
         sources = list(ranking.sources)
         _entry(request).images, _entry(request).texts = len(sources), len(ranking.texts)
         _charge(request, len(sources) * model.image_bytes)
-        outcomes, prompts = await model.embed(sources, ranking.texts, ranking.templates)
+        texts = () if ranking.classifier is not None else ranking.texts
+        outcomes, prompts = await model.embed(sources, texts, ranking.templates)
         scores = len(ranking.texts) * len(sources)
         return await self._answer(
             request, lambda: format_json(score(model.embedder, ranking, prompts, outcomes)), numbers=scores
@@ -264,6 +281,8 @@ class Service:
                 facts = model.embedder.facts
                 entry |= {"embed_dim": facts.embed_dim, "image_size": facts.image_size, "head": facts.head}
                 entry |= {"device": facts.device, "precision": facts.precision, "engine": facts.engine}
+            if model.classifier is not None:
+                entry["classifier"] = {**to_plain(model.classifier.use), "labels": list(model.classifier.labels)}
             entries.append(entry)
         searched = {name: len(model.collection) for name, model in self.models.items() if model.collection is not None}
         indexing = max(model.indexing for model in self.models.values())
@@ -305,8 +324,9 @@ def _entry(request: Request) -> Entry:
 
 def make_application(service: Service, log: AccessLog | None = None) -> Guard:
     """The routes of a service behind its guard; `log` is told of every request."""
+    classified = any(model.classifier is not None for model in service.models.values())
     bodies = {
-        "/v1/rank": describe_body(RANK_FIELDS, ["images", "texts"], files=True),
+        "/v1/rank": describe_body(RANK_FIELDS, ["images", *([] if classified else ["texts"])], files=True),
         "/v1/embeddings": describe_body(EMBEDDINGS_FIELDS, ["input"]),
         "/v1/search": describe_body(SEARCH_FIELDS, []),
     }

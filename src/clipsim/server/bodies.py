@@ -356,7 +356,10 @@ _SHARED: dict[str, Any] = {
     "templates": _list("such as 'a photo of a {}.'; the vectors of several are averaged"),
     "model": {"type": ["string", "null"], "description": "one of /v1/models; the default where it is null"},
 }
-RANK_FIELDS: dict[str, Any] = {"texts": _list("what to compare with"), **_SHARED}
+RANK_FIELDS: dict[str, Any] = {
+    "texts": _list("what to compare with; none for the labels of a classifier"),
+    **_SHARED,
+}
 EMBEDDINGS_FIELDS: dict[str, Any] = {
     "input": {
         "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],

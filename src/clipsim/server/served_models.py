@@ -23,6 +23,7 @@ from clipsim.embedding.pipeline import Pipeline, Prepared
 from clipsim.engines.encoder import Encoder, Features, Tokens
 from clipsim.errors import DatasetError, Failure, ImageError, ServerError, printable
 from clipsim.inputs.sources import Source, number_sources
+from clipsim.results.classifier import Classifier
 from clipsim.results.search import SearchResult
 from clipsim.server.following import FRESH_GROUP, MAX_FRESH, Listing, Stamps, update_collection
 from clipsim.server.metrics import Metrics
@@ -30,6 +31,7 @@ from clipsim.server.recent_vectors import RecentCache, RecentValues
 from clipsim.server.served_images import ServedImages
 from clipsim.tasks.progress import ProgressCallback, ignore_progress
 from clipsim.tasks.rank import TextVectors, join_vectors
+from clipsim.tasks.saved_files import check_classifier
 from clipsim.tasks.search import SearchRequest, find, make_queries
 from clipsim.tasks.search_targets import EmbeddedCollection, check_models
 
@@ -267,13 +269,13 @@ class ModelThread:
 class ServedModel:
     """A loaded model that answers the requests of many clients at once, each as it would be answered alone.
 
-    `collection` is what clients may search, `unsearchable` why there is none; `indexing` counts the images that are
-    there and cannot be searched yet. What a caller no longer waits for is
-    not done: cancelling a call takes its work out of all queues. What requests send is kept in memory alone.
+    `classifier` has the labels of requests without texts. `collection` is what clients may search, `unsearchable` why
+    there is none; `indexing` counts the images that are there and cannot be searched yet. What a caller no longer waits
+    for is not done: cancelling a call takes its work out of all queues. What requests send is kept in memory alone.
     """
 
-    def __init__(self, embedder: Embedder, metrics: Metrics) -> None:
-        self.embedder, self._metrics = embedder, metrics
+    def __init__(self, embedder: Embedder, metrics: Metrics, classifier: Classifier | None = None) -> None:
+        self.embedder, self._metrics, self.classifier = embedder, metrics, classifier
         self._texts: RecentValues[tuple[tuple[str, ...], tuple[str, ...]], TextVectors] = RecentValues(MAX_TEXT_BYTES)
         self._preparing = 0
         self._decoding = Slots(embedder.workers)
@@ -293,6 +295,8 @@ class ServedModel:
     ) -> None:
         """Load the model, and embed what is to be searched; `on_end` is called where its thread ends by itself."""
         self.embedder.load_model()
+        if self.classifier is not None:
+            self._notices += check_classifier(self.classifier, self.embedder)
         self._images = images
         if images.targets:
             self._fill(images, progress)
@@ -304,7 +308,7 @@ class ServedModel:
 
     def _fill(self, images: ServedImages, progress: ProgressCallback) -> None:
         try:
-            self._notices = check_models(images.targets, self.embedder)
+            self._notices += check_models(images.targets, self.embedder)
         except DatasetError as error:  # the vectors of another model, which may be served too
             self.unsearchable = str(error)
             return

@@ -237,8 +237,13 @@ def stream(
 
 
 def score(embedder: Embedder, request: RankRequest, embedded: TextVectors, outcomes: Sequence[Outcome]) -> RankResult:
-    """The result of a ranking whose texts and images have been embedded already. Raises DataError as `run` does."""
+    """The result of a ranking whose texts and images have been embedded already. Raises DataError as `run` does.
+
+    The texts of a classifier need not be embedded.
+    """
     facts = embedder.facts
+    if request.classifier is not None:
+        embedded = check_label_vectors(request.classifier, embedder)
     texts = RankTexts.of(facts, request, embedded)
     scored = score_batch(texts.scoring, texts.vectors, outcomes, texts.thresholds)
     return make_result(embedder, request, RankBatch(facts, texts, scored))
