@@ -76,6 +76,10 @@ class FakeEncoder:
             row[: len(words)] = [crc32(word.encode("utf-8", "surrogatepass")) for word in words]
         return ids
 
+    def count_tokens(self, texts: Sequence[str], *, truncate: bool) -> list[int]:
+        """The numbers of their words."""
+        return [min(len(text.split()), LONGEST) for text in texts]
+
     def _computed(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         return vectors.astype(np.float16).astype(np.float32) if self.precision == "fp16" else vectors
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 from clipsim.errors import ServerError
 from clipsim.server.access import Entry, Pace
-from clipsim.server.served_models import ENDED, ModelThread
+from clipsim.server.model_thread import ENDED, ModelThread
 from clipsim.tasks.search_targets import find_targets
 
 Serve = Callable[..., Any]

@@ -25,7 +25,7 @@ from PIL import Image
 
 import clipsim
 from clipsim.server.bodies import parse_body
-from clipsim.server.served_models import call_in_loop
+from clipsim.server.model_thread import call_in_loop
 from clipsim.tasks.search_targets import find_targets
 
 Serve = Callable[..., Any]
@@ -345,7 +345,7 @@ def test_a_batch_is_answered_in_one_step(serve: Serve, machine: Machine, monkeyp
         wakers.append(threading.current_thread().name)
         call_in_loop(loop, function)
 
-    monkeypatch.setattr("clipsim.server.served_models.call_in_loop", call)
+    monkeypatch.setattr("clipsim.server.model_thread.call_in_loop", call)
     slow_down(monkeypatch, 0.05)
     encoder.image_batches.clear()
     with ThreadPoolExecutor(40) as pool:

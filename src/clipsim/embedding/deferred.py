@@ -183,6 +183,12 @@ class DeferredEncoder:
         with self._encoding:
             return model.tokenize(texts, truncate=truncate)
 
+    def count_tokens(self, texts: Sequence[str], *, truncate: bool) -> list[int]:
+        """How many tokens the model reads of each text."""
+        model = self.load()
+        with self._encoding:
+            return model.count_tokens(texts, truncate=truncate)
+
     def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> Features:
         """N texts → (n, embed_dim) float32."""
         model = self.load()

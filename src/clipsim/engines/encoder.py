@@ -49,6 +49,10 @@ class TextEncoder(Protocol):
         """
         ...
 
+    def count_tokens(self, texts: Sequence[str], *, truncate: bool) -> list[int]:
+        """How many tokens the model reads of each text, with those that mark its start and end."""
+        ...
+
     def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> Features:
         """N texts → (n, embed_dim) float32, not normalised.
 

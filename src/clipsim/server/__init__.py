@@ -1,7 +1,8 @@
 """The API over HTTP, and its page (extra `serve`).
 
 - `recent_vectors`: the vectors of recent requests, in memory
-- `served_models`: requests of many clients → records, in shared batches; `served_images` names what is searched
+- `model_thread`: work of many requests → the thread of a model, which computes it in shared batches
+- `served_models`: requests of many clients → vectors and records; `served_images` names what is searched
 - `following`: what is in the served folders now → the collections that are searched
 - `settings`: `ServerSettings`, what is allowed, checked
 - `application`: loaded models → an ASGI application

@@ -44,8 +44,9 @@ from clipsim.server.bodies import (
 )
 from clipsim.server.guard import Guard
 from clipsim.server.metrics import Metrics
+from clipsim.server.model_thread import ENDED, Slots
 from clipsim.server.served_images import ServedImages
-from clipsim.server.served_models import ENDED, ServedModel, Slots
+from clipsim.server.served_models import ServedModel
 from clipsim.server.settings import ServerSettings
 from clipsim.tasks.rank import RankRequest, score
 from clipsim.tasks.search import DEFAULT_TOP, SearchRequest

@@ -26,8 +26,8 @@ from clipsim.server.access import AccessLog
 from clipsim.server.application import Service, make_application
 from clipsim.server.connections import TimedProtocol
 from clipsim.server.following import follow_folders
+from clipsim.server.model_thread import ENDED, call_in_loop
 from clipsim.server.served_images import ServedImages
-from clipsim.server.served_models import ENDED, call_in_loop
 from clipsim.tasks.progress import ProgressCallback, ignore_progress
 
 BACKLOG = 2048  # connections that wait to be accepted

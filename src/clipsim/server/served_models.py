@@ -1,32 +1,26 @@
-"""Requests of many clients → records: `ServedModel`, whose model they share, and the thread that runs it."""
+"""Requests of many clients → vectors and records: `ServedModel`, whose model they share."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Executor, Future
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
 from functools import partial
-from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-from clipsim.cache.vectors import ImageCache
 from clipsim.embedding.embedder import Embedder
-from clipsim.embedding.encode import ImageVector, Outcome, embed_images, embed_texts
+from clipsim.embedding.encode import ImageVector, Outcome, TextFeatures, embed_images
 from clipsim.embedding.pipeline import Pipeline, Prepared
-from clipsim.engines.encoder import Encoder, Features, Tokens
 from clipsim.errors import DatasetError, Failure, ImageError, ServerError, printable
 from clipsim.inputs.sources import Source, number_sources
+from clipsim.inputs.texts import fill_templates
 from clipsim.results.classifier import Classifier
 from clipsim.results.search import SearchResult
 from clipsim.server.following import FRESH_GROUP, MAX_FRESH, Listing, Stamps, update_collection
 from clipsim.server.metrics import Metrics
+from clipsim.server.model_thread import Check, ModelThread, Sentence, SentenceVector, Slots
 from clipsim.server.recent_vectors import RecentCache, RecentValues
 from clipsim.server.served_images import ServedImages
 from clipsim.tasks.progress import ProgressCallback, ignore_progress
@@ -35,13 +29,10 @@ from clipsim.tasks.saved_files import check_classifier
 from clipsim.tasks.search import SearchRequest, find, make_queries
 from clipsim.tasks.search_targets import EmbeddedCollection, check_models
 
-MAX_TEXT_BYTES = 32_000_000  # of the vectors of texts that are kept, with the texts
+MAX_TEXT_BYTES = 16_000_000  # of the vectors of texts that are kept, with the texts; as many of those in templates
 MAX_IMAGE_BYTES = 32_000_000  # of the vectors of images that are kept
-BATCH_WAIT_SECONDS = 0.005  # that a batch which is not full waits for other requests
-CLOSE_SECONDS = 30.0  # that closing waits for the batch that is being computed
-ENDED = "the thread of the model has ended; the server ends"
-Answer = TypeVar("Answer")
-Check = Callable[[], None]
+First = TypeVar("First")
+Second = TypeVar("Second")
 
 
 class BadImageError(ImageError):
@@ -50,220 +41,6 @@ class BadImageError(ImageError):
     def __init__(self, image: str, index: int, cause: str) -> None:
         super().__init__(f"{printable(image)}: {cause}")
         self.image, self.index = image, index
-
-
-class Slots:
-    """Places in a pool of threads, so that what waits for one waits where it can be cancelled.
-
-    A pool keeps what was submitted, images and all, until a thread comes to it, also where it was cancelled.
-    """
-
-    def __init__(self, count: int) -> None:
-        self._free = asyncio.Semaphore(count)
-
-    async def run(self, submit: Callable[[], Future[Answer]]) -> Answer:
-        """Submit, once a thread is free, and wait for the result."""
-        await self._free.acquire()
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Answer] = loop.create_future()
-        try:
-            future = submit()
-        except BaseException:
-            self._free.release()
-            raise
-
-        def settle() -> None:  # not when the caller goes: the thread is busy until it ends
-            self._free.release()
-            if not answer.done():
-                settle_future(answer, CancelledError() if future.cancelled() else future.exception() or future.result())
-
-        future.add_done_callback(lambda _: call_in_loop(loop, settle))
-        try:
-            return await answer
-        finally:
-            future.cancel()
-
-
-def call_in_loop(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
-    """Call a function in the thread of an event loop, unless it is closed."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(function)
-
-
-def settle_future(future: asyncio.Future[Any], outcome: Any) -> None:
-    """Give a future its result or, where the outcome is one, its error, unless it was cancelled."""
-    if future.done():
-        return
-    if isinstance(outcome, CancelledError):
-        future.cancel()
-    elif isinstance(outcome, BaseException):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)
-
-
-@dataclass(eq=False)
-class _Job:
-    """Images to encode, or a function to call, and what is computed of it."""
-
-    future: asyncio.Future[Any]
-    prepared: Sequence[Prepared] = ()
-    function: Callable[[Check], Any] | None = None
-    since: float = field(default_factory=time.monotonic)
-
-
-class ModelThread:
-    """The thread that runs an embedder's model; requests of one event loop wait in its queue.
-
-    Requests that wait together share batches. `metrics` counts the images of each batch, and how long it waited and
-    took; `expected` returns how many requests are being prepared: a batch that is not full waits only where there are
-    any. New vectors of images are kept in `cache`. `on_end` is called where the thread ends without being closed.
-
-    Cancelling a call takes its work with it: what waits leaves the queue, and what has begun ends with the batch that
-    is being computed.
-    """
-
-    def __init__(
-        self,
-        embedder: Embedder,
-        *,
-        metrics: Metrics,
-        expected: Callable[[], int],
-        cache: ImageCache | None,
-        on_end: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._embedder, self._cache = embedder, cache
-        self._metrics, self._expected, self._on_end = metrics, expected, on_end
-        self._queue: deque[_Job] = deque()
-        self._changed = threading.Condition()
-        self._closed = False
-        self._taken: list[_Job] = []  # that are being computed
-        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
-        self._thread.start()
-
-    def __len__(self) -> int:
-        """The number of requests that wait."""
-        return len(self._queue)
-
-    async def embed(self, prepared: Sequence[Prepared]) -> list[Outcome]:
-        """The vectors of one request's images, in order."""
-        outcomes: list[Outcome] = await self._put(_Job(asyncio.get_running_loop().create_future(), prepared))
-        return outcomes
-
-    async def call(self, function: Callable[[Check], Answer]) -> Answer:
-        """Run a function in the thread; it calls what it is given before each step, which ends it once cancelled."""
-        answer: Answer = await self._put(_Job(asyncio.get_running_loop().create_future(), function=function))
-        return answer
-
-    def close(self, *, wait: bool = True) -> None:
-        """Drop what waits; with `wait`, return once the batch that is being computed has ended."""
-        with self._changed:
-            self._closed = True
-            waiting, self._queue = self._queue, deque()
-            self._changed.notify_all()
-        self._settle(waiting, [CancelledError()] * len(waiting))
-        if wait:
-            self._thread.join(CLOSE_SECONDS)
-
-    async def _put(self, job: _Job) -> Any:
-        with self._changed:
-            if not self.running:
-                raise ServerError(ENDED)
-            self._queue.append(job)
-            self._changed.notify()
-        try:
-            return await job.future
-        except asyncio.CancelledError:
-            with self._changed, suppress(ValueError):  # it has been taken
-                self._queue.remove(job)
-            raise
-
-    @property
-    def running(self) -> bool:
-        """False once it is closed, or has ended without."""
-        return not self._closed and self._thread.is_alive()
-
-    def _run(self) -> None:
-        try:
-            self._answer()
-        finally:
-            if not self._closed:  # by an error that is not of a request
-                with self._changed:
-                    self._closed = True
-                    waiting, self._queue = [*self._taken, *self._queue], deque()
-                self._settle(waiting, [ServerError(ENDED)] * len(waiting))
-                self._on_end()
-
-    def _answer(self) -> None:
-        while jobs := self._take():
-            self._taken = jobs
-            begun = time.monotonic()
-            for job in jobs:
-                self._metrics.queue_seconds.observe(begun - job.since)
-            outcomes: Sequence[Any]
-            try:
-                outcomes = self._encode(jobs) if jobs[0].function is None else [self._call(jobs[0], jobs[0].function)]
-            except BaseException as error:  # raised where the answer is waited for
-                outcomes = [error] * len(jobs)
-            self._metrics.model_seconds.observe(time.monotonic() - begun)
-            self._settle(jobs, outcomes)
-
-    def _settle(self, jobs: Sequence[_Job], outcomes: Sequence[Any]) -> None:
-        """Answer jobs. The event loop is woken once for all: each time, it may take the interpreter from the model."""
-
-        def settle() -> None:
-            for job, outcome in zip(jobs, outcomes, strict=True):
-                settle_future(job.future, outcome)
-
-        if jobs:
-            call_in_loop(jobs[0].future.get_loop(), settle)
-
-    def _take(self) -> list[_Job]:
-        """The next job; with images, the others that fill its batch. None once it is closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closed)
-            if self._closed:
-                return []
-            first = self._queue.popleft()
-            taken = [first]
-            free = 0 if first.function is not None else self._embedder.batch_size - len(first.prepared)
-            end = time.monotonic() + BATCH_WAIT_SECONDS
-            while free > 0:
-                images = (job for job in self._queue if job.function is None)
-                if fitting := next((job for job in images if len(job.prepared) <= free), None):
-                    self._queue.remove(fitting)
-                    taken.append(fitting)
-                    free -= len(fitting.prepared)
-                    continue
-                left = end - time.monotonic()
-                if left <= 0 or self._queue or self._closed or not self._expected():
-                    break
-                self._changed.wait(left)
-            return taken
-
-    def _call(self, job: _Job, function: Callable[[Check], Any]) -> Any:
-        def check() -> None:
-            if job.future.cancelled() or self._closed:
-                raise CancelledError
-
-        return function(check)
-
-    def _encode(self, jobs: Sequence[_Job]) -> list[list[Outcome]]:
-        """The vectors of the images of each job, encoded in batches in order; none of a job that was cancelled."""
-        parts = [() if job.future.cancelled() else job.prepared for job in jobs]
-        prepared = [one for part in parts for one in part]
-        outcomes: list[Outcome] = []
-        size = self._embedder.batch_size
-        for start in range(0, len(prepared), size):
-            if self._closed or all(job.future.cancelled() for job in jobs):
-                raise CancelledError
-            batch = prepared[start : start + size]
-            for vectors in embed_images(self._embedder.encoder, batch, batch_size=size, cache=self._cache):
-                outcomes += vectors
-            if encoded := sum(one.pixels is not None for one in batch):
-                self._metrics.batches.observe(encoded)
-        rest = iter(outcomes)
-        return [list(islice(rest, len(part))) for part in parts]
 
 
 class ServedModel:
@@ -277,6 +54,8 @@ class ServedModel:
     def __init__(self, embedder: Embedder, metrics: Metrics, classifier: Classifier | None = None) -> None:
         self.embedder, self._metrics, self.classifier = embedder, metrics, classifier
         self._texts: RecentValues[tuple[tuple[str, ...], tuple[str, ...]], TextVectors] = RecentValues(MAX_TEXT_BYTES)
+        self._sentences: RecentValues[Sentence, SentenceVector] = RecentValues(MAX_TEXT_BYTES)
+        self.context_length = 0  # of its texts, in tokens, once it is loaded
         self._preparing = 0
         self._decoding = Slots(embedder.workers)
         self._running: tuple[Pipeline, ModelThread] | None = None  # once the model is loaded
@@ -302,8 +81,14 @@ class ServedModel:
             self._fill(images, progress)
         cache = None if self.embedder.cache is None else RecentCache(self.embedder.cache, MAX_IMAGE_BYTES)
         thread = ModelThread(
-            self.embedder, metrics=self._metrics, expected=lambda: self._preparing, cache=cache, on_end=on_end
+            self.embedder,
+            metrics=self._metrics,
+            expected=lambda: self._preparing,
+            cache=cache,
+            sentences=self._sentences,
+            on_end=on_end,
         )
+        self.context_length = self.embedder.encoder.tokenize(["a"], truncate=True).shape[1]
         self._running = self.embedder.open_pipeline((), cache=cache), thread
 
     def _fill(self, images: ServedImages, progress: ProgressCallback) -> None:
@@ -382,13 +167,16 @@ class ServedModel:
 
         Raises BadImageError for the first image that cannot be used, TextError.
         """
-        images = asyncio.ensure_future(self._embed_images(sources))
-        prompts = asyncio.ensure_future(self._embed_texts(texts, templates))
-        try:
-            return await asyncio.gather(images, prompts)
-        finally:  # where one fails, the other is not needed
-            images.cancel()
-            prompts.cancel()
+        return await _gather(self._embed_images(sources), self._embed_texts(texts, templates))
+
+    async def embed_inputs(
+        self, sources: Sequence[Source], texts: Sequence[str], *, truncate: bool | None
+    ) -> tuple[list[ImageVector], list[SentenceVector]]:
+        """The vectors of images and of texts without templates, in order; None truncates as the server was told to.
+
+        Raises as `embed` does.
+        """
+        return await _gather(self._embed_images(sources), self._read_texts(texts, truncate))
 
     async def search(self, request: SearchRequest) -> SearchResult:
         """What `tasks.search.run` gives for a request, with the names that clients know. Raises as `embed` does."""
@@ -452,32 +240,32 @@ class ServedModel:
         key = (texts, templates)
         if (vectors := self._texts.get(key)) is not None:
             return vectors
-        return await self._find_running()[1].call(lambda check: self._compute_texts(key, check))
-
-    def _compute_texts(self, key: tuple[tuple[str, ...], tuple[str, ...]], check: Check) -> TextVectors:
-        if (vectors := self._texts.get(key)) is not None:  # by a request just before
-            return vectors
-        embedder = self.embedder
-        blocks = embed_texts(
-            _CheckedEncoder(embedder.encoder, check),
-            *key,
-            batch_size=embedder.batch_size,
-            truncate=embedder.run_options.truncate,
-        )
-        vectors = join_vectors(blocks)
+        filled = [sentence for text in texts for sentence in fill_templates(text, templates)]
+        read = await self._read_texts(filled)
+        count = max(1, len(templates))
+        features = np.stack([vector.features for vector in read]).reshape(len(texts), count, -1)
+        starts = range(0, len(read), count)
+        identities = tuple(b"".join(vector.identity for vector in read[start : start + count]) for start in starts)
+        vectors = join_vectors([TextFeatures(features, identities)])
         self._texts.put(key, vectors, vectors.vectors.nbytes + 4 * sum(len(text) for texts in key for text in texts))
         return vectors
 
+    async def _read_texts(self, texts: Sequence[str], truncate: bool | None = None) -> list[SentenceVector]:
+        """The vectors of texts, from memory where all of them are there."""
+        if truncate is None:
+            truncate = self.embedder.run_options.truncate
+        sentences = [Sentence(text, truncate) for text in texts]
+        known = [vector for sentence in sentences if (vector := self._sentences.get(sentence)) is not None]
+        if len(known) == len(sentences):
+            return known
+        return await self._find_running()[1].read(sentences)
 
-class _CheckedEncoder:
-    """A model of which a batch of texts may be its last."""
 
-    def __init__(self, encoder: Encoder, check: Check) -> None:
-        self._encoder, self._check = encoder, check
-
-    def tokenize(self, texts: Sequence[str], *, truncate: bool) -> Tokens:
-        return self._encoder.tokenize(texts, truncate=truncate)
-
-    def encode_texts(self, texts: Sequence[str], *, truncate: bool) -> Features:
-        self._check()
-        return self._encoder.encode_texts(texts, truncate=truncate)
+async def _gather(images: Awaitable[First], texts: Awaitable[Second]) -> tuple[First, Second]:
+    """What both give; where one fails, the other is cancelled."""
+    futures = asyncio.ensure_future(images), asyncio.ensure_future(texts)
+    try:
+        return await asyncio.gather(*futures)
+    finally:
+        for future in futures:
+            future.cancel()

@@ -62,6 +62,10 @@ class OnnxEncoder:
         """N texts → (n, context_length) token ids, padded. Raises TextError as `encode_texts` does."""
         return self.tokenizer(texts, truncate=truncate)
 
+    def count_tokens(self, texts: Sequence[str], *, truncate: bool = False) -> list[int]:
+        """How many tokens the model reads of each text, with those that mark its start and end."""
+        return self.tokenizer.count_read(texts, truncate=truncate)
+
     def encode_texts(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.float32]:
         """N texts → (n, embed_dim) float32, not normalised.
 

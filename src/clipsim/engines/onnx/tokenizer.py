@@ -56,7 +56,7 @@ class PlainTokenizer:
         Raises TextError for a text with more tokens than the context, unless `truncate`.
         """
         rules = self.rules
-        rows = self._encode_own(texts, truncate) if rules.own else self._encode([self.clean(text) for text in texts])
+        rows = self._encode_all(texts, truncate)
         if not truncate:
             for text, row in zip(texts, rows, strict=True):
                 if len(row) > rules.context_length:
@@ -73,6 +73,15 @@ class PlainTokenizer:
     def clean(self, text: str) -> str:
         """The text, cleaned for the model's tokenizer."""
         return clean_text(text, self.rules.clean)
+
+    def count_read(self, texts: Sequence[str], *, truncate: bool) -> list[int]:
+        """How many tokens the model reads of each text: those beyond its context are cut."""
+        return [min(len(row), self.rules.context_length) for row in self._encode_all(texts, truncate)]
+
+    def _encode_all(self, texts: Sequence[str], truncate: bool) -> list[list[int]]:
+        if self.rules.own:
+            return self._encode_own(texts, truncate)
+        return self._encode([self.clean(text) for text in texts])
 
     def _encode_own(self, texts: Sequence[str], truncate: bool) -> list[list[int]]:
         bounded = [bound_text(text, self.clean, self.rules.context_length, truncate) for text in texts]

@@ -99,6 +99,10 @@ class ClipEncoder:
         ids: NDArray[np.int64] = self.tokenizer(texts, truncate=truncate).numpy()
         return ids
 
+    def count_tokens(self, texts: Sequence[str], *, truncate: bool = False) -> list[int]:
+        """How many tokens the model reads of each text, with those that mark its start and end."""
+        return self.tokenizer.count_read(texts, truncate=truncate)
+
     def encode_texts(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.float32]:
         """N texts → (n, embed_dim) float32, not normalised.
 

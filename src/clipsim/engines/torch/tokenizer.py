@@ -97,6 +97,10 @@ class Tokenizer:
                     raise too_many_tokens(text, count, self.context_length)
         return tokens
 
+    def count_read(self, texts: Sequence[str], *, truncate: bool) -> list[int]:
+        """How many tokens the model reads of each text: those beyond its context are cut."""
+        return [min(self.count(self._bounded(text, truncate)), self.context_length) for text in texts]
+
     def _bounded(self, text: str, truncate: bool) -> str:
         """The text, cut for OpenCLIP's own tokenizer, which would take too long."""
         if not self.is_openclips:
