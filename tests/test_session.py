@@ -216,7 +216,7 @@ def call_everything(value: Any, session: clipsim.Session) -> dict[str, Callable[
     """A call a parameter that takes a list."""
     return {
         "images": lambda: session.rank(value, "red"),
-        "texts": lambda: session.search("red.png", value),
+        "texts": lambda: session.score_pairs("red.png", value),
         "templates": lambda: session.rank("red.png", "red", templates=value),
         "where": lambda: session.search(value, "red"),
         "plus": lambda: session.search("red.png", "red", plus=value),
@@ -320,7 +320,7 @@ def test_numbers_of_numpy(paths: list[str]) -> None:
         (lambda session: session.duplicates("red.png", pixels=None), "pixels: not True or False"),
         (lambda session: session.threshold("red", "red.png", recall="0.9"), "recall='0.9': not between 0 and 1"),
         (lambda session: session.threshold("red", None, recall=0.9), "an image is a path"),
-        (lambda session: session.evaluate(None), "data: not a path"),
+        (lambda session: session.evaluate(None), "nothing to measure; give data"),
         (lambda session: session.evaluate(["a.png"]), "data: not a path, a data frame or a data set, but list"),
         (lambda session: session.evaluate("data", top_k="5"), "top_k='5': not positive integers"),
         (lambda session: session.evaluate("data", top_k=0), "top_k='0': not positive integers"),

@@ -223,6 +223,23 @@ def test_only_some_names(machine: Machine, pictures: Path, tmp_path: Path, place
     assert_matches(result.queries[0], expected(paths, vector(1, 0, 0), 30))
 
 
+def test_a_text_may_have_several_words(machine: Machine, pictures: Path) -> None:
+    """Their mean is what is searched for, with what is added to it; the answer has them."""
+    texts = {"bright": ["red", "white"], "blue": "blue"}
+    result = clipsim.search(pictures, texts, plus="lime", top=3, model="clipsim-mini")
+    mean = vector(1, 0, 0) + vector(1, 1, 1)
+    query = mean / np.linalg.norm(mean) + vector(0, 1, 0)
+
+    assert [answer.text for answer in result.queries] == ["bright", "blue"]
+    assert_matches(result.queries[0], expected(names_below(pictures), query, 3))
+    assert_matches(result.queries[1], expected(names_below(pictures), vector(0, 0, 1) + vector(0, 1, 0), 3))
+    assert [answer.words for answer in result.queries] == [("red", "white"), None]
+    record = result.to_dict()
+    assert record["queries"][0]["words"] == ["red", "white"]
+    assert "words" not in record["queries"][1]
+    assert clipsim.SearchResult.from_dict(record).queries[0].words == ("red", "white")
+
+
 def test_a_least_similarity(machine: Machine, pictures: Path) -> None:
     """An answer may be empty; that is an answer."""
     with clipsim.open() as session:

@@ -14,7 +14,7 @@ from clipsim.inputs.sources import Source
 from clipsim.options import ModelOptions, OnError, RunOptions, make_options
 from clipsim.results.rank import RankResult
 from clipsim.session import Session
-from clipsim.tasks.arguments import ImageInputs, QueryTexts, TextInputs, WeightedImages, WeightedTexts
+from clipsim.tasks.arguments import ImageInputs, TextInputs, WeightedImages, WeightedTexts
 from clipsim.tasks.progress import ProgressCallback
 
 
@@ -185,7 +185,7 @@ def rank(
 
 def search(
     where: ImageInputs,
-    texts: QueryTexts = (),
+    texts: TextInputs = (),
     *,
     images: ImageInputs = (),
     plus: WeightedTexts = (),

@@ -49,7 +49,8 @@ class QueryMatches:
     """One query and its matches, best first.
 
     The query is a `text` or the name of an `image`. `additions` are the texts and images that were added and
-    subtracted; `plus` and `minus` the texts among them, `weight` the weight of those without one of their own.
+    subtracted; `plus` and `minus` the texts among them, `weight` the weight of those without one of their own. `words`
+    are what the text stands for, None where it is its own only word.
     """
 
     text: str | None
@@ -59,6 +60,7 @@ class QueryMatches:
     results: tuple[Match, ...]
     weight: float = 1.0
     additions: tuple[AddedQuery, ...] = ()
+    words: tuple[str, ...] | None = None
 
     def __repr__(self) -> str:
         """Short, whatever the number of matches."""
@@ -84,6 +86,7 @@ class QueryMatches:
         """An element of "queries"."""
         return {
             "text": self.text,
+            **({} if self.words is None else {"words": list(self.words)}),
             "image": self.image,
             "plus": list(self.plus),
             "minus": list(self.minus),

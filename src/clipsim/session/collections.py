@@ -14,7 +14,7 @@ from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.sources import Source
 from clipsim.options import check_flag, check_path
 from clipsim.session.base import SessionBase, finish
-from clipsim.tasks.arguments import ImageInputs, QueryTexts, WeightedImages, WeightedTexts
+from clipsim.tasks.arguments import ImageInputs, TextInputs, WeightedImages, WeightedTexts
 from clipsim.tasks.progress import ProgressCallback, check_progress
 from clipsim.tasks.rank import NOTHING_USABLE
 
@@ -25,7 +25,7 @@ class CollectionMethods(SessionBase):
     def search(
         self,
         where: ImageInputs,
-        texts: QueryTexts = (),
+        texts: TextInputs = (),
         *,
         images: ImageInputs = (),
         plus: WeightedTexts = (),

@@ -23,22 +23,22 @@ from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.expand import identify_name
 from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.sources import FileSource, Source
-from clipsim.inputs.texts import MAX_QUOTED, check_templates, clean_texts
+from clipsim.inputs.texts import MAX_QUOTED, check_templates, clean_labels, clean_texts
 from clipsim.inputs.urls import UrlSource, is_url
 from clipsim.models.catalogue import BUNDLED
 from clipsim.options import as_number, as_whole, check_cosine, check_flag
 from clipsim.results.loaded import LoadedThresholds
 from clipsim.results.search import AddedQuery, Match, QueryMatches, SearchResult
 from clipsim.store.dataset import Dataset
-from clipsim.tasks.arguments import QueryTexts, split_vectors
+from clipsim.tasks.arguments import TextInputs, split_vectors
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
-from clipsim.tasks.rank import describe_model
+from clipsim.tasks.rank import describe_model, make_text_vectors
 from clipsim.tasks.saved_files import Thresholds, check_conditions, read_thresholds
 from clipsim.tasks.search_copies import OTHER_MODEL, Copies
 from clipsim.tasks.search_targets import EmbeddedCollection, Target, Targets, VectorTarget, check_models
 from clipsim.tasks.search_vectors import NearestImages, Query
 from clipsim.vectors.nearest import combine_vectors
-from clipsim.vectors.similarity import COSINE_DECIMALS, Vectors, mean_of_templates, unit_rows
+from clipsim.vectors.similarity import COSINE_DECIMALS, Vectors, unit_rows
 
 DEFAULT_TOP = 10
 
@@ -62,7 +62,8 @@ class SearchRequest:
     accepts, and of all only those that were taken within `dates`; with `unique`, one of several copies. Each of `texts`
     and `images` is a query; the `additions` are added to every one. The `top` best images of each are found after the
     first `skip`, and of these the ones of at least `min_similarity` and the text's own of the `thresholds`. `weight` is
-    the one of the additions that have none of their own. `text_vectors` are those of `texts`, where a caller has them.
+    the one of the additions that have none of their own. `text_vectors` are those of `texts`, where a caller has them;
+    `words` is what each of them stands for, None where each is its own only word.
     """
 
     targets: Sequence[Target | VectorTarget | EmbeddedCollection]
@@ -80,12 +81,13 @@ class SearchRequest:
     notices: tuple[str, ...] = ()
     thresholds: LoadedThresholds | None = None
     text_vectors: Vectors | None = field(default=None, compare=False)
+    words: tuple[tuple[str, ...], ...] | None = None
 
     @classmethod
     def check(
         cls,
         targets: Sequence[Target | VectorTarget | EmbeddedCollection],
-        texts: QueryTexts = (),
+        texts: TextInputs = (),
         images: Iterable[Source] = (),
         *,
         plus: Iterable[str] | TextWeights | str = (),
@@ -113,7 +115,8 @@ class SearchRequest:
         check_flag("deduplicate", deduplicate)
         check_flag("unique", unique)
         texts, text_vectors = split_vectors(texts, templates, thresholds)
-        queries, notices = clean_texts(texts, deduplicate=deduplicate and text_vectors is None)
+        given = clean_labels(texts, deduplicate=deduplicate and text_vectors is None)
+        queries, notices = given.labels, [*given.notices]
         images = tuple(images)
         if not (queries or images):
             raise UsageError("no query; give at least one text or image")
@@ -137,7 +140,7 @@ class SearchRequest:
             raise UsageError("a threshold is of a text alone, not of an image, nor of a text with plus or minus")
         return cls(
             targets,
-            tuple(queries),
+            queries,
             images,
             tuple(additions),
             check_templates(templates),
@@ -149,8 +152,9 @@ class SearchRequest:
             DateRange.of(after, before),
             unique,
             tuple(notices),
-            None if thresholds is None else read_thresholds(thresholds, queries),
+            None if thresholds is None else read_thresholds(thresholds, queries, given.words),
             text_vectors,
+            given.words,
         )
 
     def accept_row(self, dataset: Dataset) -> Callable[[str], bool] | None:
@@ -165,6 +169,13 @@ class SearchRequest:
         """The texts to embed: those of the queries whose vectors are not there, then those that are added."""
         texts = self.texts if self.text_vectors is None else ()
         return (*texts, *(added.text for added in self.additions if added.text is not None))
+
+    @property
+    def all_words(self) -> tuple[tuple[str, ...], ...] | None:
+        """What each of `all_texts` stands for; None where each is its own only word."""
+        if self.words is None:
+            return None
+        return (*self.words, *((text,) for text in self.all_texts[len(self.words) :]))
 
     @property
     def all_images(self) -> tuple[Source, ...]:
@@ -246,7 +257,8 @@ def run(embedder: Embedder, request: SearchRequest, progress: ProgressCallback =
         if request.text_vectors is not None:
             embedder.check_width(request.text_vectors.shape[1], "texts")
         if request.all_texts:
-            vectors = mean_of_templates(embedder.embed_texts(request.all_texts, request.templates).features)
+            texts = make_text_vectors(embedder, request.all_texts, request.templates, words=request.all_words)
+            vectors, notices = texts.vectors, [*notices, *texts.notices]
         if request.text_vectors is not None:
             vectors = np.concatenate([request.text_vectors, vectors])
         outcomes: list[Outcome] = []
@@ -423,7 +435,11 @@ def _make_answer(request: SearchRequest, text: str | None, image: str | None, ma
     )
     plus = tuple(added.text for added in additions if added.text is not None and added.weight >= 0)
     minus = tuple(added.text for added in additions if added.text is not None and added.weight < 0)
-    return QueryMatches(text, image, plus, minus, tuple(matches), request.weight, additions)
+    words = None
+    if request.words is not None and text is not None:
+        own = request.words[request.texts.index(text)]
+        words = None if own == (text,) else own
+    return QueryMatches(text, image, plus, minus, tuple(matches), request.weight, additions, words)
 
 
 def _least_similarity(request: SearchRequest, query: Query) -> float:
