@@ -45,7 +45,8 @@ class Coverage:
 def simulate(samples: int = SAMPLES, images: Sequence[int] = IMAGES) -> Iterator[Coverage]:
     """The coverage of each figure's interval for each number of images."""
     figures: dict[str, Callable[[int, int, np.random.Generator], Iterator[float]]] = {
-        "top-k, recall@k of one caption an image": lambda n, *_: cover_shares(n),
+        "top-k": lambda n, *_: cover_shares(n, wilson_interval),
+        "recall@k of one caption an image": lambda n, *_: cover_shares(n, recall_limits),
         "recall@k of 1 to 5 captions an image": cover_grouped_shares,
         "mean recall over 2 to 100 classes": cover_class_means,
         "difference of top-k of two models": lambda n, *_: cover_differences(n),
@@ -65,12 +66,18 @@ def holds(interval: Interval, truth: float) -> bool:
     return low is not None and high is not None and low - 1e-12 <= truth <= high + 1e-12
 
 
-def cover_shares(n: int) -> Iterator[float]:
+def cover_shares(n: int, limits_of: Callable[[int, int], Interval]) -> Iterator[float]:
     """Exact: a share of n images, each right with the same chance."""
-    intervals = [wilson_interval(successes, n) for successes in range(n + 1)]
+    intervals = [limits_of(successes, n) for successes in range(n + 1)]
     for share in SHARES:
         chances = binomial(n, share)
         yield sum(chance for chance, limits in zip(chances, intervals, strict=True) if holds(limits, share))
+
+
+def recall_limits(successes: int, n: int) -> Interval:
+    """The interval of a recall of n images with one caption."""
+    found = estimate_grouped_share((np.arange(n) < successes).astype(np.float64), np.ones(n))
+    return (None, None) if found is None else (found.low, found.high)
 
 
 def cover_grouped_shares(n: int, samples: int, rng: np.random.Generator) -> Iterator[float]:
