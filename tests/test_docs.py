@@ -22,7 +22,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = PAGES[0].read_text(encoding="utf-8")
 END_OF_EXAMPLE = "-- end of example --"
 OWN_CACHES = {"cache.md", "doctor.md", "models-and-exports.md"}  # pages that show, clear or export into the cache
-MODEL_PAGES = OWN_CACHES | {"embed.md"}  # where most commands run a model
+MODEL_PAGES = OWN_CACHES | {"embed.md", "explain.md"}  # where most commands run a model
 PAGE_OF_COMMAND = {"": "install.md"}  # where a command's options are described, if not in the page of its name
 
 

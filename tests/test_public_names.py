@@ -31,7 +31,7 @@ from clipsim.tasks.evaluate_request import EvaluationRequest
 
 ALIASES = {"ImageInput", "ImageInputs", "ProgressCallback", "QueryTexts", "VectorInputs", "TextInputs", "__version__"}
 # methods of a session, and functions
-CALLS = ("rank", "search", "duplicates", "overview", "embed", "evaluate", "fit", "threshold")
+CALLS = ("rank", "explain", "search", "duplicates", "overview", "embed", "evaluate", "fit", "threshold")
 ARRAY_CALLS = ("encode_images", "encode_texts", "score_pairs")
 
 
@@ -162,6 +162,7 @@ def results(machine: Machine, tmp_path: Path) -> dict[str, Any]:
             "search": session.search(photos, ["red", "blue"]),
             "duplicates": session.duplicates(photos),
             "overview": session.overview(photos, texts=["red", "blue"]),
+            "explain": session.explain(photos / "red" / "0.png", ["red", "blue"]),
             "embed": session.embed(photos, tmp_path / "vectors"),
             "evaluate": session.evaluate(photos, none="blue", min_similarity=0.5),
             "evaluate plainly": session.evaluate(photos),

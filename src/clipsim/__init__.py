@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from clipsim.api.calls import search as search
     from clipsim.api.encoding import encode_images as encode_images
     from clipsim.api.encoding import encode_texts as encode_texts
+    from clipsim.api.encoding import explain as explain
     from clipsim.api.encoding import score_pairs as score_pairs
     from clipsim.api.evaluation import compare as compare
     from clipsim.api.evaluation import evaluate as evaluate
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from clipsim.results.datasets import EmbedResult as EmbedResult
     from clipsim.results.evaluation import EvaluationResult as EvaluationResult
     from clipsim.results.evaluation import ThresholdResult as ThresholdResult
+    from clipsim.results.explain import ExplainResult as ExplainResult
     from clipsim.results.overview import OverviewResult as OverviewResult
     from clipsim.results.rank import RankResult as RankResult
     from clipsim.results.search import DuplicatesResult as DuplicatesResult
@@ -79,6 +81,7 @@ _MODULES = {
     "duplicates": "clipsim.api.calls",
     "overview": "clipsim.api.calls",
     "embed": "clipsim.api.calls",
+    "explain": "clipsim.api.encoding",
     "evaluate": "clipsim.api.evaluation",
     "fit": "clipsim.api.evaluation",
     "threshold": "clipsim.api.evaluation",
@@ -114,6 +117,7 @@ _MODULES = {
     "WeightsError": "clipsim.errors",
     "ModelRecord": "clipsim.results.base",
     "RankResult": "clipsim.results.rank",
+    "ExplainResult": "clipsim.results.explain",
     "OverviewResult": "clipsim.results.overview",
     "EmbedResult": "clipsim.results.datasets",
     "SearchResult": "clipsim.results.search",
@@ -138,6 +142,7 @@ __all__ = [
     "DuplicatesResult",
     "EmbedResult",
     "EvaluationResult",
+    "ExplainResult",
     "Failure",
     "ImageError",
     "ImageInput",
@@ -171,6 +176,7 @@ __all__ = [
     "encode_images",
     "encode_texts",
     "evaluate",
+    "explain",
     "fit",
     "load",
     "open",

@@ -17,7 +17,7 @@ from clipsim.cli.parameters import (
 from clipsim.errors import UsageError
 
 COMMANDS = command_line().commands
-WITH_A_MODEL = ("rank", "search", "embed", "duplicates", "overview", "evaluate", "threshold", "serve")
+WITH_A_MODEL = ("rank", "search", "embed", "duplicates", "overview", "explain", "evaluate", "threshold", "serve")
 
 
 @pytest.mark.parametrize("name", WITH_A_MODEL)
@@ -40,7 +40,7 @@ def test_groups_of_help(clipsim: Clipsim, name: str) -> None:
         ("--from-file", ("rank", "search", "embed", "duplicates", "overview", "threshold")),
         ("--min-similarity", ("search", "duplicates", "evaluate")),
         ("--thresholds", ("rank", "search")),
-        ("--preview", ("rank", "search", "duplicates", "overview", "evaluate")),
+        ("--preview", ("rank", "search", "duplicates", "overview", "explain", "evaluate")),
         ("--paths", ("rank", "search", "duplicates", "overview")),
         ("-l", ("rank", "search", "duplicates", "overview")),
         ("-0", ("rank", "search", "duplicates", "overview")),

@@ -57,3 +57,34 @@ def test_unknown_settings_are_refused(settings: dict[str, Any]) -> None:
     """An unknown setting is never replaced by a default, which would change the numbers."""
     with pytest.raises((ValueError, TypeError)):
         Preprocessing.of(224, settings)
+
+
+@pytest.mark.parametrize("resize_mode", ["shortest", "longest", "squash"])
+@pytest.mark.parametrize("size", [64, (40, 72)])
+@pytest.mark.parametrize("image_size", [(200, 120), (90, 240), (128, 128), (30, 20)])
+def test_the_frame_is_where_the_pixels_come_from(resize_mode: str, size: Any, image_size: tuple[int, int]) -> None:
+    """Each pixel of the model's input lies where the frame says that it was in the image."""
+    width, height = image_size
+    across, down = np.meshgrid(np.arange(width), np.arange(height))
+    image = Image.fromarray(np.stack([across, down, np.full_like(across, 255)], axis=-1).astype(np.uint8))
+    preprocessing = Preprocessing.of(size, {"resize_mode": resize_mode, "fill_color": 0})
+    pixels = preprocessing.prepare(image).astype(float)
+    left, top, right, bottom = preprocessing.find_frame(image_size)
+    rows, columns = pixels.shape[:2]
+    x = left + (np.arange(columns) + 0.5) * (right - left) / columns - 0.5
+    y = top + (np.arange(rows) + 0.5) * (bottom - top) / rows - 0.5
+    inside = (y[:, None] > 4) & (y[:, None] < height - 5) & (x > 4) & (x < width - 5)
+
+    assert inside.any()
+    # a resized image begins at whole pixels of the model's
+    tolerance = 0.8 + max((right - left) / columns, (bottom - top) / rows)
+    assert np.abs(pixels[..., 0] - x)[inside].max() <= tolerance
+    assert np.abs(pixels[..., 1] - y[:, None])[inside].max() <= tolerance
+
+
+def test_the_frame_of_an_extreme_panorama() -> None:
+    """Only its middle is looked at."""
+    left, top, right, bottom = Preprocessing.of(64, {}).find_frame((100_000, 10))
+
+    assert (top, bottom) == (0, 10)
+    assert (left, right) == pytest.approx((49_995, 50_005), abs=1)

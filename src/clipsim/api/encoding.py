@@ -1,4 +1,4 @@
-"""Images and texts → arrays, one call each: `encode_images`, `encode_texts` and `score_pairs`."""
+"""Images and texts → arrays, one call each: `encode_images`, `encode_texts`, `score_pairs` and `explain`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+import clipsim
 from clipsim.api.calls import OneCall
-from clipsim.options import make_options
-from clipsim.tasks.arguments import ImageInputs, QueryTexts, TextInputs
+from clipsim.options import OnError, make_options
+from clipsim.tasks.arguments import ImageInput, ImageInputs, QueryTexts, TextInputs, WordInputs
 from clipsim.tasks.progress import ProgressCallback
 
 
@@ -160,3 +161,52 @@ def score_pairs(
     options = make_options(model, weights, weights_key, adapter, device, precision, engine, preprocess, *run)
     with OneCall(*options) as session:
         return session.score_pairs(images, texts, templates=templates, on_error=on_error, progress=progress)
+
+
+def explain(
+    image: ImageInput,
+    texts: WordInputs,
+    *,
+    templates: Iterable[str] | str = (),
+    output: str | os.PathLike[str] | None = None,
+    progress: ProgressCallback | None = None,
+    model: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    weights_key: str | None = None,
+    adapter: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    engine: str = "auto",
+    preprocess: str | os.PathLike[str] | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    exact: bool = False,
+    truncate: bool = False,
+    on_error: OnError = "skip",
+    cache: bool = True,
+) -> clipsim.ExplainResult:
+    """Find the parts of an image that speak for each text, with a model that is opened and closed again.
+
+    Parameters
+    ----------
+    image, texts, templates, output, progress
+        As for `Session.explain`.
+    model, weights, weights_key, adapter, device, precision, engine, preprocess
+        As for `clipsim.open`.
+    batch_size, workers, exact, truncate, on_error, cache
+        As for `clipsim.open`.
+
+    Returns
+    -------
+    ExplainResult
+        For each text its cosine, a map of how much it falls where a part is hidden, and the part that matters most.
+
+    Raises
+    ------
+    ClipsimError
+        As `Session.explain` and `clipsim.open` do.
+    """
+    run = (batch_size, workers, exact, truncate, on_error, cache)
+    options = make_options(model, weights, weights_key, adapter, device, precision, engine, preprocess, *run)
+    with OneCall(*options) as session:
+        return session.explain(image, texts, templates=templates, output=output, progress=progress)

@@ -11,11 +11,13 @@ from clipsim.render.small_table import format_small_page
 from clipsim.render.small_table import format_small_table as format_small_table
 from clipsim.results.base import Result
 from clipsim.results.evaluation import EvaluationResult
+from clipsim.results.explain import ExplainResult
 from clipsim.results.overview import OverviewResult
 from clipsim.results.rank import RankResult
 from clipsim.results.search import DuplicatesResult, SearchResult
 
 MAX_THUMBNAILS = 10_000
+_SMALL, _EXPLAINED = ThumbnailRules(), ThumbnailRules(640)  # of lists, and of the image under a map
 
 
 def format_page(result: Result, *, thumbnails: bool = True) -> str:
@@ -47,6 +49,11 @@ def _format(result: Result, thumbnails: bool) -> Iterator[str]:
 
         names = [image.image for group in result.groups for image in group.images]
         yield from format_overview_page(result, _read_thumbnails(names, thumbnails))
+    elif isinstance(result, ExplainResult):
+        from clipsim.render.explain_page import format_explain_page
+
+        shown = _read_thumbnails([result.image], thumbnails, _EXPLAINED)
+        yield from format_explain_page(result, shown.get(result.image))
     elif isinstance(result, EvaluationResult):
         from clipsim.render.evaluation_page import format_evaluation_page
 
@@ -56,11 +63,11 @@ def _format(result: Result, thumbnails: bool) -> Iterator[str]:
         yield from format_small_page(result)
 
 
-def _read_thumbnails(names: Iterable[str], thumbnails: bool) -> dict[str, bytes]:
+def _read_thumbnails(names: Iterable[str], thumbnails: bool, rules: ThumbnailRules = _SMALL) -> dict[str, bytes]:
     """Small image files by name, of the first names that are files on this machine; nothing is fetched."""
     if not thumbnails:
         return {}
     from clipsim.tasks.search import read_shown_images
 
     local = [name for name in dict.fromkeys(names) if not is_url(name)]
-    return read_shown_images(local[:MAX_THUMBNAILS], (), ThumbnailRules())
+    return read_shown_images(local[:MAX_THUMBNAILS], (), rules)

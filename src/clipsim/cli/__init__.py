@@ -1,8 +1,9 @@
 """The command line: Typer options in, one task, rendered text out, exit status.
 
 - `app`: all commands put together, and how a run ends
-- `rank`, `embed`, `search`, `duplicates`, `overview`, `sort`, `tag`, `evaluate`, `fit`, `threshold`, `models`,
-  `export`, `cache`, `serve`, `doctor`: the commands; `index` is in `embed`, `undo` in `tag`, `compare` in `threshold`
+- `rank`, `embed`, `search`, `duplicates`, `overview`, `explain`, `sort`, `tag`, `evaluate`, `fit`, `threshold`,
+  `models`, `export`, `cache`, `serve`, `doctor`: the commands; `index` is in `embed`, `undo` in `tag`, `compare` in
+  `threshold`
 - `parameters`: options that several commands share
 - `plans`: how a plan for files is printed, and carried out with `--yes`
 - `collections`: what the commands over many images share

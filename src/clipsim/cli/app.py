@@ -18,6 +18,7 @@ from clipsim.cli.duplicates import duplicates_command
 from clipsim.cli.embed import embed_command, index_command
 from clipsim.cli.evaluate import evaluate_command
 from clipsim.cli.exit_status import discard_output, exit_status
+from clipsim.cli.explain import explain_command
 from clipsim.cli.export import export_command
 from clipsim.cli.fit import fit_command
 from clipsim.cli.models import models_app, remove_command
@@ -52,6 +53,7 @@ app.command("sort", cls=FastCommand)(sort_command)
 app.command("tag", cls=FastCommand)(tag_command)
 app.command("undo", cls=FastCommand)(undo_command)
 app.command("overview", cls=FastCommand)(overview_command)
+app.command("explain", cls=FastCommand)(explain_command)
 app.command("serve", cls=FastCommand)(serve_command)
 app.command("doctor", cls=FastCommand)(doctor_command)
 models_app.command("export", cls=FastCommand)(export_command)

@@ -100,6 +100,13 @@ def write(text: str) -> None:
         sys.stdout.buffer.flush()
 
 
+def write_bytes(content: bytes) -> None:
+    """Write a file of another kind than text to standard output."""
+    with mark_write_errors():
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+
+
 class NamePrinter:
     """Prints names alone, each once, ended by a line feed, or with `null` by NUL.
 

@@ -21,7 +21,15 @@ from clipsim.cli.signals import clean_up_at_signal
 from clipsim.errors import UsageError, printable
 
 _STANDARD_OUTPUT = ("-", "/dev/stdout")
-_FORMATS = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".html": "html", ".htm": "html"}
+_FORMATS = {
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".html": "html",
+    ".htm": "html",
+    ".png": "png",
+}
 
 OutputFile = Annotated[
     str | None,

@@ -89,25 +89,50 @@ class Preprocessing:
         scaled /= np.array(self.std, np.float32)
         return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
+    def find_frame(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of what the model sees of an image, in its pixels; `size` is width and height.
+
+        Where the model's input is padded, that is beyond the image.
+        """
+        high, wide = self.size
+        width, height = size
+        left = top = 0
+        if self.resize_mode == "shortest":
+            left, top, width, height = _find_middle(width, height)
+        across, down = self._fitted_size(width, height)
+        x, y = (_offset(fitted, whole) for fitted, whole in ((across, wide), (down, high)))
+        return (
+            left + x * width / across,
+            top + y * height / down,
+            left + (x + wide) * width / across,
+            top + (y + high) * height / down,
+        )
+
+    def _fitted_size(self, width: int, height: int) -> tuple[int, int]:
+        """The size that an image is resized to, before it is cropped or padded."""
+        high, wide = self.size
+        if self.resize_mode == "squash":
+            return wide, high
+        if self.resize_mode == "longest":
+            ratio = max(height / high, width / wide)
+            return max(1, round(width / ratio)), max(1, round(height / ratio))
+        if high == wide:
+            short, long = sorted((width, height))
+            other = int(high * long / short)
+            return (high, other) if width <= height else (other, high)
+        ratio = min(height / high, width / wide)
+        return round(width / ratio), round(height / ratio)
+
     def _fit(self, image: Image.Image) -> Image.Image:
         high, wide = self.size
         # OpenCLIP passes `interpolation` only to torchvision's resize, for square inputs; its own resize is bicubic
         usual = _BILINEAR if self.interpolation == "bilinear" else _BICUBIC
-        if self.resize_mode == "squash":
-            return image.resize((wide, high), usual)
-        if self.resize_mode == "longest":
-            ratio = max(image.height / high, image.width / wide)
-            size = (max(1, round(image.width / ratio)), max(1, round(image.height / ratio)))
-            return _crop_or_pad(image.resize(size, usual), wide, high, self.fill_color)
+        if self.resize_mode != "shortest":
+            image = image.resize(self._fitted_size(*image.size), usual)
+            return image if self.resize_mode == "squash" else _crop_or_pad(image, wide, high, self.fill_color)
         image = trim_to_aspect_ratio(image)
-        if high == wide:
-            short, long = sorted(image.size)
-            other = int(high * long / short)
-            size = (high, other) if image.width <= image.height else (other, high)
-        else:
-            usual = _BICUBIC
-            ratio = min(image.height / high, image.width / wide)
-            size = (round(image.width / ratio), round(image.height / ratio))
+        usual = usual if high == wide else _BICUBIC
+        size = self._fitted_size(*image.size)
         if size != image.size:
             image = image.resize(size, usual)
         return _crop_or_pad(image, wide, high, 0)
@@ -147,11 +172,19 @@ def _colour(value: Any) -> int | tuple[int, int, int]:
 
 def trim_to_aspect_ratio(image: Image.Image) -> Image.Image:
     """The middle 100 : 1 of a longer image: only that is cropped from, and resizing the rest could take hours."""
-    short = MAX_ASPECT_RATIO * min(image.size)
-    left, top = max(0, image.width - short) // 2, max(0, image.height - short) // 2
-    if not (left or top):
-        return image
-    return _cut(image, left, top, min(image.width, short), min(image.height, short))
+    left, top, width, height = _find_middle(*image.size)
+    return image if (width, height) == image.size else _cut(image, left, top, width, height)
+
+
+def _find_middle(width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, width and height of what `trim_to_aspect_ratio` keeps."""
+    most = MAX_ASPECT_RATIO * min(width, height)
+    return max(0, width - most) // 2, max(0, height - most) // 2, min(width, most), min(height, most)
+
+
+def _offset(fitted: int, whole: int) -> int:
+    """Where the model's input begins in the resized image; below 0 where it is padded."""
+    return round((fitted - whole) / 2) if fitted >= whole else -((whole - fitted) // 2)
 
 
 def _crop_or_pad(image: Image.Image, wide: int, high: int, fill: int | tuple[int, int, int]) -> Image.Image:

@@ -7,6 +7,7 @@
 - `colour`: any mode → RGB, upright
 - `dates`: when an image was taken, and ranges of dates
 - `thumbnails`: an image → a small image file, for pages and terminals
+- `heat_maps`: an image under the colours of a map
 - `copies`: two files → whether one is a copy of the other by content, and which is better
 - `grey_copies`: a source → a small grey copy, to compare images by their pixels
 

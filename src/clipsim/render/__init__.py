@@ -10,5 +10,6 @@
 - `plans`: what a command is going to do with files, or has done
 - `file_links`: the addresses of images' files for pages, and their paths as a shell reads them
 - `overview`, `overview_page`: the groups of an overview, as a table and as a page
+- `explain`, `explain_page`: what speaks for each text in an image, as a table and as a page
 - `preview`: images in the terminal, and tables with them
 """

@@ -23,8 +23,9 @@ from rich.text import Text
 
 from clipsim.errors import pluralise, printable
 from clipsim.render.evaluation_table import format_value
+from clipsim.render.explain import describe_peak, explain_maps, explain_title
 from clipsim.render.overview import list_words, overview_remark, overview_title
-from clipsim.render.parts import shorten, shorten_all, strip_common_folder
+from clipsim.render.parts import remark, shorten, shorten_all, strip_common_folder
 from clipsim.render.search import (
     DUPLICATES_REMARK,
     SEARCH_REMARK,
@@ -44,6 +45,7 @@ from clipsim.render.table import (
     frame,
     stands_out,
 )
+from clipsim.results.explain import ExplainResult
 from clipsim.results.overview import OverviewResult
 from clipsim.results.rank import ImageScores, RankResult
 from clipsim.results.search import DuplicatesResult, SearchResult
@@ -228,6 +230,27 @@ def build_preview_overview(
         )
         yield _table(entries, preview, width)
     yield overview_remark(result)
+
+
+def build_preview_explain(
+    result: ExplainResult, thumbnails: Sequence[bytes], preview: Preview, width: int
+) -> Iterator[RenderableType]:
+    """Title, a row a text with its heat map, and a sentence that explains them; one thumbnail a text, or none."""
+    yield explain_title(result)
+    entries = (
+        (
+            thumbnails[index] if thumbnails else None,
+            one.text,
+            [
+                Text(f"similarity {one.similarity:.4f}"),
+                *([] if one.peak is None else [Text(f"drop {one.peak.drop:.4f}")]),
+                Text(describe_peak(one.peak)),
+            ],
+        )
+        for index, one in enumerate(result.maps)
+    )
+    yield _table(entries, preview, width)
+    yield remark(explain_maps(result))
 
 
 def build_preview_contradicted(

@@ -6,6 +6,7 @@
 - `search`: `SearchResult` and `DuplicatesResult`
 - `plans`: `PlanResult`, what a command does with files
 - `overview`: `OverviewResult`
+- `explain`: `ExplainResult`, what speaks for each text in an image
 - `datasets`: `EmbedResult` and `IndexResult`
 - `evaluation`: `EvaluationResult` and `ThresholdResult`
 - `classifier`: `Classifier`, what `fit` makes

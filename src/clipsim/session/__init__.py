@@ -2,7 +2,7 @@
 
 - `base`: the model that stays loaded, closing, pickling
 - `encoding`: vectors and the cosines of pairs, as arrays
-- `ranking`: images against texts
+- `ranking`: images against texts; what in an image speaks for a text
 - `collections`: search, duplicates, overview, embed
 - `measuring`: evaluate, fit, threshold
 """

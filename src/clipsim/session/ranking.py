@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from pathlib import Path
 
+import clipsim
 from clipsim import tasks
 from clipsim.errors import issue_warnings
 from clipsim.inputs.arguments import make_sources
-from clipsim.options import OnError
+from clipsim.options import OnError, check_path
 from clipsim.results.rank import RankResult
 from clipsim.session.base import SessionBase, finish
 from clipsim.tasks import rank as rank_task
-from clipsim.tasks.arguments import ImageInputs, TextInputs
+from clipsim.tasks.arguments import ImageInput, ImageInputs, TextInputs, WordInputs
 from clipsim.tasks.progress import ProgressCallback, check_progress
 from clipsim.tasks.rank import RankRequest
 
 
 class RankingMethods(SessionBase):
-    """The methods of `Session` that score images against texts."""
+    """The methods of `Session` that score images against texts, and explain the scores."""
 
     def rank(
         self,
@@ -99,6 +102,54 @@ class RankingMethods(SessionBase):
         )
         result = rank_task.run(self.embedder, request, report)
         return finish(result, len(result.scores))
+
+    def explain(
+        self,
+        image: ImageInput,
+        texts: WordInputs,
+        *,
+        templates: Iterable[str] | str = (),
+        output: str | os.PathLike[str] | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> clipsim.ExplainResult:
+        """Find the parts of an image that speak for each text: those without which the cosine falls most.
+
+        Parts of what the model sees are hidden one after the other, in two sizes, under the colour around them.
+
+        Parameters
+        ----------
+        image
+            One image, as `rank` takes it.
+        texts, templates, progress
+            As for `rank`; vectors are not taken.
+        output
+            A PNG file for the image under its heat maps, side by side in the order of the texts.
+
+        Returns
+        -------
+        ExplainResult
+            For each text its cosine, a map of (14, 14) differences of the cosine, and the part that matters most, in
+            pixels of the upright image.
+
+        Raises
+        ------
+        UsageError
+            There are no texts, one is empty, several images are given, or `output` cannot be written.
+        NoInputError
+            The image cannot be used.
+        TextError
+            A text is too long for the model.
+        """
+        from clipsim.tasks import explain
+
+        report = check_progress(progress)
+        path = None if output is None else Path(check_path("output", output))
+        request = explain.ExplainRequest.check(make_sources(image, "image"), texts, templates)
+        result = explain.run(self.embedder, request, report)
+        if path is not None:
+            explain.save_maps(result, request.source, path)
+        issue_warnings(result.warnings)
+        return result
 
     def rank_batches(
         self,

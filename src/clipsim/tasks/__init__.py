@@ -10,6 +10,7 @@
 - `placements`: the answers of other commands → a plan; `keep_rules` say which copy stays
 - `file_plans`: a plan, and its steps carried out; `journals` records them, `undo` takes them back
 - `overview`: groups of images, and the words of `vocabulary` that fit them
+- `explain`: which parts of an image speak for a text
 - `embed`: a data set of vectors; `embed_shards` makes its shards in this process, `ray` in others
 - `index`: the index of a data set, and what it finds
 - `evaluate`: labelled or captioned images → figures; `evaluate_request` is the request, `evaluate_runs` measures,

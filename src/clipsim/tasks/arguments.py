@@ -47,6 +47,7 @@ VectorInput: TypeAlias = NDArray[np.floating[Any]] | Tensor
 VectorInputs: TypeAlias = VectorInput | Iterable[VectorInput] | Mapping[str, VectorInput]
 ImageInputs: TypeAlias = Iterable[ImageInput] | ImageInput | Mapping[str, VectorInput]
 TextInputs: TypeAlias = Iterable[str] | Mapping[str, Iterable[str] | str] | str | VectorInputs
+WordInputs: TypeAlias = Iterable[str] | Mapping[str, Iterable[str] | str] | str
 QueryTexts: TypeAlias = Iterable[str] | str | VectorInputs
 
 
