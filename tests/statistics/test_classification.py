@@ -215,6 +215,16 @@ def test_the_area_under_the_curve_is_scikit_learns() -> None:
     assert found.rejected == tuple(best < 0.5)
 
 
+def test_noise_below_what_is_promised_is_a_tie() -> None:
+    """The rank, the best label, the area under the curve and the order of contradictions are those of equal cosines."""
+    noisy = np.array([[0.3, 0.2000002], [0.3000003, 0.2000001], [0.2999998, 0.2]], np.float32)
+    found = measured(noisy, [2, 1])
+    assert found.ranks.tolist() == [3, 2]
+    assert [(record.image, record.best) for record in found.contradicted] == [("0.png", "a"), ("1.png", "a")]
+    best, is_none = np.array([0.3, 0.3000001, 0.2999999, 0.3]), np.array([True, False, False, True])
+    assert reject_unlabelled(best, is_none, name="none", below=0.1, seed=0).auroc == 0.5
+
+
 def test_a_threshold_is_found_where_the_two_kinds_part() -> None:
     """Between the highest of none and the lowest of the others."""
     best = np.array([0.1, 0.12, 0.13, 0.14, 0.15, 0.31, 0.32, 0.33, 0.34, 0.35])

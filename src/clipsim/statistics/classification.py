@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from clipsim.errors import ClipsimError, Setting, printable, round_significant
 from clipsim.statistics.estimates import Estimate, estimate_mean_share, estimate_share
-from clipsim.vectors.similarity import order_best_first
+from clipsim.vectors.similarity import COSINE_DECIMALS, order_best_first, round_cosines
 
 MAX_CONTRADICTED = 20
 MAX_CONFUSED = 50
@@ -207,7 +207,8 @@ def _contradicted(
         prediction = predictions[index]
         threshold = 0.0 if rejection is None else rejection.threshold
         own = threshold if prediction.label_similarity is None else prediction.label_similarity
-        return (prediction.similarity if best[index] == prediction.best else threshold) - own
+        preferred = prediction.similarity if best[index] == prediction.best else threshold
+        return round(preferred - own, COSINE_DECIMALS)
 
     worst = heapq.nlargest(MAX_CONTRADICTED, np.flatnonzero(truth != best).tolist(), key=lead)
     return tuple(
@@ -294,7 +295,7 @@ def reject_unlabelled(
 
     Raises ClipsimError where there are too few images of either kind to choose one.
     """
-    auroc = _auroc(best, is_none)
+    auroc = _auroc(round_cosines(best), is_none)
     if below is not None:
         return Rejection(name, below, FIXED, auroc, tuple((best < below).tolist()))
     if min(is_none.sum(), (~is_none).sum()) < FOLDS:
