@@ -57,6 +57,9 @@ def use_session(session: clipsim.Session, folder: Path, output: Path) -> list[in
     overview = session.overview(folder, texts=list(LABELS), groups=2)
     written: clipsim.EmbedResult = session.embed(folder, output, dtype="fp32", progress=report)
     measured: clipsim.EvaluationResult = session.evaluate(folder, labels=LABELS)
+    fitted: clipsim.Classifier = session.fit(folder, output.with_name("classifier.json"), labels=LABELS)
+    by_examples = session.rank(images, classifier=fitted)
+    assert by_examples.texts == fitted.labels
     limits: clipsim.ThresholdResult = session.threshold("red", [*paths[:9]], recall=0.5)
     passing = session.rank(paths, "red", thresholds=limits)
     changed: clipsim.CompareResult = clipsim.compare(passing, pickle.loads(pickle.dumps(passing)))

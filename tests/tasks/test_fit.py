@@ -116,6 +116,16 @@ def test_rank_uses_its_labels(kinds: Path) -> None:
     assert "classifier" not in clipsim.rank(kinds, ["red", "blue"]).to_dict()
 
 
+def test_a_classifier_of_a_sigmoid_model_gives_shares(kinds: Path, encoders: dict[str, NamedEncoder]) -> None:
+    """Its scale is for a softmax over its labels, whatever the head of the model."""
+    encoders["clipsim-mini"].head, encoders["clipsim-mini"].logit_bias = "sigmoid", -3.0
+    ranked = clipsim.rank(kinds, classifier=clipsim.fit(kinds))
+
+    assert ranked.probabilities is not None
+    assert np.allclose(ranked.probabilities.sum(axis=0), 1)
+    assert ranked.model.head == "sigmoid"
+
+
 def test_no_text_is_encoded_with_a_classifier(kinds: Path, encoders: dict[str, NamedEncoder]) -> None:
     """Its vectors are those of its labels."""
     classifier = clipsim.fit(kinds)
