@@ -86,12 +86,12 @@ def test_what_is_not_json_as_it_should_be(client: Any, body: bytes, words: str) 
     ("route", "body", "words"),
     [
         ("rank", {"images": [URI], "texts": ["a"], "modality": "image"}, "modality"),
-        ("embeddings", {"input": "red", "modality": "text"}, "modality"),
+        ("embeddings", {"input": "red", "modality": "audio"}, "modality"),
         ("embeddings", {"input": "red", "dimensions": 3}, "4 dimensions"),
         ("embeddings", {"input": "https://example.org/cat.jpg"}, "address"),
         ("embeddings", {"input": ["red", " file:///etc/passwd"]}, "address"),
-        ("embeddings", {"input": [{"type": "image_url", "image_url": {"url": URI}}]}, "list of strings"),
-        ("embeddings", {"input": [[1, 2]]}, "list of strings"),
+        ("embeddings", {"input": [{"type": "image_url", "image_url": {"url": URI}, "detail": "low"}]}, "'detail'"),
+        ("embeddings", {"input": [["red"]]}, "list of strings"),
         ("search", {"texts": ["red"], "limit": 3}, "limit"),
     ],
 )

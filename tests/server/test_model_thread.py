@@ -127,6 +127,16 @@ def test_a_text_is_encoded_once(serve: Serve, machine: Machine) -> None:
     assert best == [2]
 
 
+def test_texts_may_be_cut_by_a_request(serve: Serve) -> None:
+    """What one request allows, another is still refused."""
+    client = serve()
+    long = "red b c d e f g"
+    answers = [embed(client, long, **fields) for fields in ({"truncate": True}, {}, {"truncate": False})]
+
+    assert [answer.status_code for answer in answers] == [200, 422, 422]
+    assert answers[0].json()["usage"] == {"prompt_tokens": 5, "total_tokens": 5}
+
+
 def test_recent_values_are_bounded_in_bytes() -> None:
     """Those used longest ago go first; one that alone is too large is not kept."""
     recent: RecentValues[str, int] = RecentValues(3 * (ENTRY_BYTES + 10))

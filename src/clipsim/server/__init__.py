@@ -10,6 +10,7 @@
 - `connections`: HTTP/1.1 whose headers must come, and whose answers must be read, in time
 - `access`: tokens; what is known of a request, and its line in the log; the rate at which requests are answered
 - `bodies`: a body, which is JSON or a form → sources, texts and numbers within their bounds; its schema
+- `embedding_inputs`: the body of /v1/embeddings, in the shapes that clients send it → images and texts
 - `answers`: records and vectors → the bodies of answers; errors, too
 - `metrics`: what is counted, for Prometheus
 - `running`: a socket, uvicorn, and the thread that loads the models

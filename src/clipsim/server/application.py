@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from inspect import getdoc
@@ -18,8 +19,9 @@ from starlette.routing import Route
 from clipsim import __version__
 from clipsim.embedding.embedder import Embedder
 from clipsim.errors import ClipsimError
-from clipsim.inputs.sources import BytesSource
 from clipsim.inputs.texts import clean_texts
+from clipsim.models.catalogue import HUB_NAMES, OPENAI_NAMES
+from clipsim.models.names import HUB_PREFIX
 from clipsim.render.json import format_json, to_json
 from clipsim.render.page import format_routes_page
 from clipsim.results.base import to_plain
@@ -28,6 +30,7 @@ from clipsim.server.access import OTHER, AccessLog, Entry, Tokens
 from clipsim.server.answers import RequestError, answer_error, json_response
 from clipsim.server.bodies import (
     EMBEDDINGS_FIELDS,
+    MAX_TEXTS,
     RANK_FIELDS,
     SEARCH_FIELDS,
     check_answer,
@@ -37,11 +40,12 @@ from clipsim.server.bodies import (
     describe_body,
     parse_body,
     read_body,
-    split_inputs,
+    take_flag,
     take_images,
     take_number,
     take_texts,
 )
+from clipsim.server.embedding_inputs import Inputs, split_inputs
 from clipsim.server.guard import Guard
 from clipsim.server.metrics import Metrics
 from clipsim.server.model_thread import ENDED, Slots
@@ -55,6 +59,8 @@ from clipsim.vectors.similarity import unit_rows
 PAGE = Path(__file__).parent / "page"
 PAGE_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 MAX_TOP = 1_000
+UNSPECIFIED = "default/not-specified"  # the model of a request that names none, as infinity's clients write it
+DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 WORKERS = 2  # threads that parse large bodies and write large answers; as many make thumbnails
 # A body and an answer that are smaller are parsed and written in the event loop: they take less than a millisecond or
 # two, and the way to a thread and back takes a quarter of one.
@@ -76,12 +82,14 @@ class Service:
         classifier: Classifier | None = None,
     ) -> None:
         self.settings = settings
+        self._created = int(time.time())
         self.tokens = Tokens(settings.tokens)
         self.metrics = Metrics(lambda: sum(model.waiting for model in self.models.values()))
         self.models = {
             name: ServedModel(embedder, self.metrics, None if number else classifier)
             for number, (name, embedder) in enumerate(embedders)
         }
+        self._other_names = {other: name for name in self.models for other in list_other_names(name)}
         self.images = ServedImages([])
         self._workers = ThreadPoolExecutor(WORKERS, "requests")
         self._thumbnails = ThreadPoolExecutor(WORKERS, "thumbnails")
@@ -91,14 +99,21 @@ class Service:
         """The model of a request, by its name or the default one. Raises RequestError."""
         if not isinstance(name, str | None):
             raise RequestError(422, "model is a string, one of GET /v1/models")
-        name = name or next(iter(self.models))
-        model = self.models.get(name)
-        if model is None:
-            raise RequestError(404, "unknown model; see GET /v1/models")
+        name, model = self._resolve(name)
         _entry(request).model = name
         if not model.loaded:
             raise RequestError(503, "the model is being loaded", {"Retry-After": "1"})
         return model
+
+    def _resolve(self, name: str | None) -> tuple[str, ServedModel]:
+        """A model and its name in /v1/models; by that, or another name that it has. Raises RequestError."""
+        if not name or name == UNSPECIFIED:
+            name = next(iter(self.models))
+        if name not in self.models:
+            name = self._other_names.get(name)
+        if name is None:
+            raise RequestError(404, "unknown model; see GET /v1/models")
+        return name, self.models[name]
 
     def close(self, *, wait: bool = True) -> None:
         """Close the models; with `wait`, once what they compute has ended."""
@@ -140,38 +155,39 @@ class Service:
         body, small = await self._read(request, EMBEDDINGS_FIELDS)
         model = self.find(request, body.get("model"))
         dimensions = model.embedder.facts.embed_dim
-        if take_number(body, "dimensions", dimensions) != dimensions:
+        if take_number(body, "dimensions", 0) not in (0, dimensions):  # 0 is how infinity's clients say nothing
             raise RequestError(
                 422, f"the vectors of this model have {dimensions:,} dimensions, which cannot be changed"
             )
         form = body.get("encoding_format") or "float"
         if form not in ("float", "base64"):
             raise RequestError(422, "encoding_format is float or base64")
+        truncate = take_flag(body, "truncate")
 
-        def check() -> tuple[list[BytesSource], tuple[str, ...], list[int | None], list[str]]:
-            images, texts, positions = split_inputs(body.get("input"), self.settings.max_images)
-            check_work(texts, ())
-            return images, tuple(clean_texts(texts)[0]), positions, texts
+        def check() -> tuple[Inputs, list[str]]:
+            inputs = split_inputs(body, self.settings.max_images)
+            check_work(inputs.texts, ())
+            return inputs, clean_texts(inputs.texts, "input", deduplicate=False)[0]
 
-        images, distinct, positions, texts = await self._work(check, here=small)
+        (images, _, positions), texts = await self._work(check, here=small)
         _entry(request).images, _entry(request).texts = len(images), len(texts)
         _charge(request, len(images) * model.image_bytes)
-        outcomes, prompts = await model.embed(images, distinct)
-        rows = {text: row for row, text in enumerate(distinct)}
+        outcomes, sentences = await model.embed_inputs(images, texts, truncate=truncate)
 
         def write() -> str:
-            vectors = [unit_rows(outcome.features[None])[0] for outcome in outcomes]
-            remaining = iter(texts)
+            remaining = iter(sentences)
             data = []
             for index, position in enumerate(positions):
-                vector = vectors[position] if position is not None else prompts.vectors[rows[next(remaining).strip()]]
+                features = next(remaining).features if position is None else outcomes[position].features
+                vector = unit_rows(features[None])[0].astype("<f4")
                 value: Any = vector.tolist()
                 if form == "base64":
-                    value = base64.b64encode(vector.astype("<f4").tobytes()).decode()
+                    value = base64.b64encode(vector.tobytes()).decode()
                 # each by itself, so that other threads get their turn between them
                 data.append(to_json({"object": "embedding", "index": index, "embedding": value}))
-            name = to_json(body.get("model") or next(iter(self.models)))
-            usage = to_json({"prompt_tokens": 0, "total_tokens": 0})  # tokens are not counted
+            name = to_json(_entry(request).model)
+            tokens = sum(sentence.tokens for sentence in sentences)  # images have none
+            usage = to_json({"prompt_tokens": tokens, "total_tokens": tokens})
             warnings = to_json(list(model.embedder.notices))
             head = f'"object": "list", "model": {name}, "usage": {usage}, "warnings": {warnings}'
             return f'{{{head}, "data": [{", ".join(data)}]}}'
@@ -273,18 +289,7 @@ class Service:
 
     async def list_models(self, _: Request) -> Response:
         """The models that requests may name, and the limits of a request."""
-        entries: list[dict[str, Any]] = []
-        for name, model in self.models.items():
-            entry: dict[str, Any] = {"id": name, "object": "model", "owned_by": "clipsim", "loaded": model.loaded}
-            entry |= {"default": not entries, "search": model.collection is not None}
-            entry["warnings"] = list(model.embedder.notices)
-            if model.loaded:
-                facts = model.embedder.facts
-                entry |= {"embed_dim": facts.embed_dim, "image_size": facts.image_size, "head": facts.head}
-                entry |= {"device": facts.device, "precision": facts.precision, "engine": facts.engine}
-            if model.classifier is not None:
-                entry["classifier"] = {**to_plain(model.classifier.use), "labels": list(model.classifier.labels)}
-            entries.append(entry)
+        entries = [self._describe_model(name) for name in self.models]
         searched = {name: len(model.collection) for name, model in self.models.items() if model.collection is not None}
         indexing = max(model.indexing for model in self.models.values())
         search = (
@@ -294,6 +299,44 @@ class Service:
         )
         limits = {"max_images": self.settings.max_images, "max_body": self.settings.max_body}
         return json_response({"object": "list", "data": entries, "limits": limits, "search": search})
+
+    async def show_model(self, request: Request) -> Response:
+        """One of the models that requests may name, as /v1/models has it."""
+        return json_response(self._describe_model(self._resolve(request.path_params["name"])[0]))
+
+    def _describe_model(self, name: str) -> dict[str, Any]:
+        """The entry of a model in /v1/models."""
+        model = self.models[name]
+        entry: dict[str, Any] = {"id": name, "object": "model", "created": self._created, "owned_by": "clipsim"}
+        entry |= {"loaded": model.loaded, "default": name == next(iter(self.models))}
+        entry |= {"search": model.collection is not None, "warnings": list(model.embedder.notices)}
+        if model.loaded:
+            facts = model.embedder.facts
+            entry |= {"embed_dim": facts.embed_dim, "image_size": facts.image_size, "head": facts.head}
+            entry |= {"device": facts.device, "precision": facts.precision, "engine": facts.engine}
+            entry["max_input_length"] = model.context_length
+        if model.classifier is not None:
+            entry["classifier"] = {**to_plain(model.classifier.use), "labels": list(model.classifier.labels)}
+        return entry
+
+    async def info(self, request: Request) -> Response:
+        """The default model and the limits of a request, in the words of text-embeddings-inference."""
+        model = self.find(request)
+        embedder, facts = model.embedder, model.embedder.facts
+        record = {
+            "model_id": _entry(request).model,
+            "model_dtype": DTYPES.get(facts.precision, facts.precision),
+            "max_concurrent_requests": self.settings.queue,
+            "max_input_length": model.context_length,
+            "max_batch_tokens": model.context_length * embedder.batch_size,
+            "max_batch_requests": embedder.batch_size,
+            "max_client_batch_size": MAX_TEXTS,
+            "max_client_batch_images": self.settings.max_images,
+            "auto_truncate": embedder.run_options.truncate,
+            "tokenization_workers": 1,
+            "version": __version__,
+        }
+        return json_response(record)
 
     async def ready(self, _: Request) -> Response:
         """Whether the models are loaded."""
@@ -312,6 +355,18 @@ class Service:
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
+def list_other_names(name: str) -> list[str]:
+    """What else clients may call a served model: as OpenAI writes it, and its repository on the Hugging Face Hub.
+
+    >>> list_other_names("ViT-B-32/openai"), list_other_names("hf-hub:org/model"), list_other_names("clipsim-mini")
+    (['ViT-B/32', 'openai/clip-vit-base-patch32'], ['org/model'], [])
+    """
+    others = [other for other, architecture in OPENAI_NAMES.items() if name == f"{architecture}/openai"]
+    others += [f"{architecture}/openai" for other, architecture in OPENAI_NAMES.items() if name == other]
+    others += [repository for repository, tag in HUB_NAMES.items() if tag in (name, *others)]
+    return [*others, *([name.removeprefix(HUB_PREFIX)] if name.startswith(HUB_PREFIX) else [])]
+
+
 def _charge(request: Request, amount: int) -> None:
     """Count bytes that a request is going to hold. Raises RequestError where too many are held."""
     request.scope["clipsim.charge"](amount)
@@ -328,14 +383,19 @@ def make_application(service: Service, log: AccessLog | None = None) -> Guard:
     classified = any(model.classifier is not None for model in service.models.values())
     bodies = {
         "/v1/rank": describe_body(RANK_FIELDS, ["images", *([] if classified else ["texts"])], files=True),
-        "/v1/embeddings": describe_body(EMBEDDINGS_FIELDS, ["input"]),
+        "/v1/embeddings": describe_body(EMBEDDINGS_FIELDS, []),
+        "/embeddings": describe_body(EMBEDDINGS_FIELDS, []),
         "/v1/search": describe_body(SEARCH_FIELDS, []),
     }
     routes = [
         Route("/v1/rank", service.rank, methods=["POST"]),
         Route("/v1/embeddings", service.embeddings, methods=["POST"]),
         Route("/v1/search", service.search, methods=["POST"]),
+        Route("/embeddings", service.embeddings, methods=["POST"]),  # where infinity's clients look for it
         Route("/v1/models", service.list_models),
+        Route("/models", service.list_models),
+        Route("/v1/models/{name:path}", service.show_model),
+        Route("/info", service.info),
         Route("/v1/thumbnails/{number}", service.thumbnail),
         Route("/v1/images/{number}", service.image),
         Route("/health", service.health),
@@ -355,7 +415,7 @@ def make_application(service: Service, log: AccessLog | None = None) -> Guard:
     def find_route(path: str) -> str:
         if path in exact:
             return path
-        return next((route.path for route in patterns if route.path_regex.match(path)), OTHER)
+        return next((route.path_format for route in patterns if route.path_regex.match(path)), OTHER)
 
     errors = (RequestError, ClipsimError, HTTPException, ClientDisconnect, Exception)
     app = Starlette(routes=routes, exception_handlers=dict.fromkeys(errors, answer_error))
@@ -373,7 +433,7 @@ def _describe_routes(routes: Sequence[Route], bodies: Mapping[str, dict[str, Any
             for name in route.param_convertors
         ]
         operation |= bodies.get(route.path, {}) | ({"parameters": parameters} if parameters else {})
-        paths[route.path] = {"post" if route.path in bodies else "get": operation}
+        paths[route.path_format] = {"post" if route.path in bodies else "get": operation}
     return {"openapi": "3.1.0", "info": {"title": "clipsim", "version": __version__}, "paths": paths}
 
 

@@ -28,6 +28,7 @@ MAX_NAME = 255  # characters of a file's name that an answer repeats
 LISTS = ("texts", "templates", "plus", "minus", "input")  # the fields that a form may repeat
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 NUMBERS = ("top", "weight", "min_similarity", "dimensions")
+FLAGS = ("truncate",)
 MAX_TEXTS = 1_000  # of a request, each in all its templates
 MAX_TEXT = 10_000  # characters of a text, in its template
 MAX_CHARACTERS = 1_000_000  # of all texts of a request, each in all its templates
@@ -94,7 +95,7 @@ def _check_structure(content: bytes, most_files: int) -> None:
     if len(brackets) > MAX_MARKS + most_files:
         raise RequestError(400, "the body has more objects and lists than any request needs")
     if outside.count(b",") + outside.count(b":") > MAX_MARKS + most_files:
-        raise RequestError(422, "the body has more values than any request needs")
+        raise RequestError(422, "the body has more values than any request needs; send texts as strings, not as tokens")
     depth = 0
     for byte in brackets:
         depth += 1 if byte in b"[{" else -1
@@ -138,8 +139,14 @@ def _parse_form(header: str, content: bytes, most_files: int) -> dict[str, Any]:
         elif name in body:
             raise RequestError(422, f"the field '{name[:40]}' is given twice")
         else:
-            body[name] = _parse_number(name, text) if name in NUMBERS else text
+            body[name] = _parse_field(name, text)
     return body
+
+
+def _parse_field(name: str, text: str) -> Any:
+    if name in FLAGS:
+        return {"true": True, "false": False}.get(text.strip().lower(), text)
+    return _parse_number(name, text) if name in NUMBERS else text
 
 
 def _parse_number(name: str, text: str) -> int | float:
@@ -311,29 +318,17 @@ def _decode_base64(data: bytes) -> bytes:
     return binascii.a2b_base64(data + b"=" * (-len(data) % 4))
 
 
-def split_inputs(value: object, most: int) -> tuple[list[BytesSource], list[str], list[int | None]]:
-    """The `input` of /v1/embeddings → its images, its texts, and for each input its index among the images or None.
+def is_address(text: str) -> bool:
+    """Whether a string is a URL rather than a text."""
+    return _ADDRESS.fullmatch(text.strip()) is not None
 
-    Raises RequestError.
-    """
-    inputs = [value] if isinstance(value, str) else value
-    if not isinstance(inputs, list) or not inputs or not all(isinstance(one, str) for one in inputs):
-        raise RequestError(422, "input is a string or a list of strings: texts, and images as data: URIs")
-    if (count := sum(map(is_data_uri, inputs))) > most:
-        raise RequestError(422, f"{count:,} images; at most {most:,} in one request")
-    images: list[BytesSource] = []
-    texts: list[str] = []
-    positions: list[int | None] = []
-    for index, one in enumerate(inputs):
-        if is_data_uri(one):
-            positions.append(len(images))
-            images.append(decode_data_uri(one, index))
-        elif _ADDRESS.fullmatch(one.strip()):
-            raise RequestError(422, f"input {index + 1} is an address; URLs are not opened, send images as data: URIs")
-        else:
-            positions.append(None)
-            texts.append(one)
-    return images, check_texts(texts, "input"), positions
+
+def take_flag(body: dict[str, Any], name: str) -> bool | None:
+    """A yes or no of a body; None where it is not given. Raises RequestError."""
+    flag = body.get(name)
+    if not isinstance(flag, bool | None):
+        raise RequestError(422, f"{name} is true or false")
+    return flag
 
 
 def describe_body(fields: dict[str, Any], required: list[str], *, files: bool = False) -> dict[str, Any]:
@@ -360,15 +355,57 @@ RANK_FIELDS: dict[str, Any] = {
     "texts": _list("what to compare with; none for the labels of a classifier"),
     **_SHARED,
 }
+_PARTS: list[dict[str, Any]] = [
+    {
+        "type": "object",
+        "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
+        "required": ["type", "text"],
+        "additionalProperties": False,
+    },
+    {
+        "type": "object",
+        "properties": {
+            "type": {"const": "image_url"},
+            "image_url": {
+                "anyOf": [
+                    {"type": "string"},
+                    {"type": "object", "properties": {"url": {"type": "string"}}, "required": ["url"]},
+                ],
+                "description": "an image file as a data: URI",
+            },
+        },
+        "required": ["type", "image_url"],
+        "additionalProperties": False,
+    },
+]
+_INPUTS: list[dict[str, Any]] = [{"type": "string"}, *_PARTS]
 EMBEDDINGS_FIELDS: dict[str, Any] = {
     "input": {
-        "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
-        "description": "texts, and image files as data: URIs",
+        "anyOf": [*_INPUTS, {"type": "array", "items": {"anyOf": _INPUTS}, "minItems": 1}],
+        "description": "texts, and image files as data: URIs; or parts as chats have them",
+    },
+    "messages": {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {
+                "role": {"type": "string"},
+                "content": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"anyOf": _PARTS}}]},
+            },
+            "required": ["content"],
+        },
+        "description": "in place of input: one message with one text or one image",
+    },
+    "modality": {
+        "type": ["string", "null"],
+        "enum": ["text", "image", None],
+        "description": "what every input is; without it, data: URIs are images",
     },
     "model": _SHARED["model"],
-    "encoding_format": {"type": "string", "enum": ["float", "base64"]},
-    "dimensions": {"type": "integer", "description": "those that the model's vectors have"},
-    "user": {"type": "string", "description": "is not used"},
+    "encoding_format": {"type": ["string", "null"], "enum": ["float", "base64", None], "description": "of vectors"},
+    "dimensions": {"type": ["integer", "null"], "description": "those that the model's vectors have, or 0"},
+    "truncate": {"type": ["boolean", "null"], "description": "whether texts that are too long are cut"},
+    "user": {"description": "is not used"},
 }
 SEARCH_FIELDS: dict[str, Any] = {
     "texts": _list("each is a query"),
