@@ -240,6 +240,7 @@ def test_labels_that_are_one_text_to_the_model_are_one_label() -> None:
     assert result.data.labels == ("Red", "blue", "green", "red")
     assert any("'Red' and 'red'" in warning and "count as the first" in warning for warning in result.warnings)
     assert value_of(result, "top1") == 1
+    assert value_of(result, "top3") is None  # all that there are
     assert [record.n for record in run.per_class] == [8, 4, 4, 0]
     assert run.per_class[0].recall == 1
     assert set(run.outcomes["rank"]) == {1}

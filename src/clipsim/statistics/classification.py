@@ -115,14 +115,16 @@ def measure_classification(
     labels: Sequence[str],
     *,
     top_k: Sequence[int],
+    choices: int | None = None,
     rejection: Rejection | None = None,
     seed: int = 0,
 ) -> Classification:
     """Measure the predictions of at least one image.
 
-    Top-k is the share of images whose label is among the k best, None where k takes in all labels. With `rejection`,
-    none stands first where an image is rejected, else last; the calibration error is over the images that are not
-    rejected, and those of none among them are wrong. `seed` is that of the calibrated models that are drawn.
+    Top-k is the share of images whose label is among the k best, None where k takes in all labels; `choices` of these
+    are different to the model, all unless given. With `rejection`, none stands first where an image is rejected, else
+    last; the calibration error is over the images that are not rejected, and those of none among them are wrong. `seed`
+    is that of the calibrated models that are drawn.
     """
     names = [*labels, *([rejection.name] if rejection else [])]
     truth = np.array([prediction.label for prediction in predictions])
@@ -131,9 +133,10 @@ def measure_classification(
     if rejection is not None:
         best = np.where(rejection.rejected, len(labels), best)
         ranks = np.where(rejection.rejected, np.where(truth == len(labels), 1, ranks + 1), ranks)
+    choices = len(names) if choices is None else choices + len(names) - len(labels)
     hits = [int((ranks <= k).sum()) for k in top_k]
     metrics: dict[str, Estimate | None] = {
-        f"top{k}": estimate_share(good, len(truth)) if k < len(names) else None
+        f"top{k}": estimate_share(good, len(truth)) if k < choices else None
         for k, good in zip(top_k, hits, strict=True)
     }
     cases = np.bincount(truth, minlength=len(names))

@@ -151,6 +151,7 @@ class ClassifyRun(LabelRun):
             predictions,
             self.data.labels,
             top_k=self.request.top_k,
+            choices=len(self.distinct),
             rejection=rejection,
             seed=self.request.seed,
         )
