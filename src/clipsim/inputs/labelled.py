@@ -205,7 +205,10 @@ def merge_names(reading: Reading) -> Reading:
     if repeated:
         names = "name of a file is" if repeated == 1 else "names of files are"
         notices.append(f"{repeated:,} more {names} taken together with it")
-    distinct = [replace(image, captions=tuple(dict.fromkeys(image.captions))) for image in images.values()]
+    distinct = [
+        replace(image, captions=tuple(dict.fromkeys(image.captions))) if len(image.captions) > 1 else image
+        for image in images.values()
+    ]
     if equal := sum(len(image.captions) for image in images.values()) - sum(len(image.captions) for image in distinct):
         are = "is" if equal == 1 else "are"
         notices.append(f"{pluralise(equal, 'repeated caption')} of the same image {are} left out")
@@ -255,14 +258,16 @@ def _with_labels(request: LabelledRequest, reading: Reading) -> LabelledData:
     labels = merged.labels
     if not labels:
         raise DataError(f"{printable(request.path)}: there is no label but '{printable(str(request.none), 40)}'")
-    images = tuple(
-        replace(
-            image,
-            label=None if image.label is None else classes[image.label].label,
-            labels=tuple(dict.fromkeys(classes[label].label for label in image.labels)),
+    images = reading.images
+    if any(name != own.label for name, own in classes.items()):
+        images = tuple(
+            replace(
+                image,
+                label=None if image.label is None else classes[image.label].label,
+                labels=tuple(dict.fromkeys(classes[label].label for label in image.labels)),
+            )
+            for image in images
         )
-        for image in reading.images
-    )
     used = {image.label for image in images} | {label for image in images for label in image.labels}
     notices = (
         *reading.notices,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -119,6 +119,26 @@ def collect_objects(
     return collected.reading(layout, CAPTION if label is None else LABEL)
 
 
+@dataclass(slots=True)
+class _Gathered:
+    """What the rows of one image say, as far as they have been read."""
+
+    name: str
+    row: int
+    source: Source | None = None
+    labels: tuple[str, ...] = ()
+    captions: list[str] = field(default_factory=list)
+    references: list[str] = field(default_factory=list)
+
+    def finish(self, *, several: bool) -> LabelledImage:
+        """The image with its label, or with `several` its labels, and its captions."""
+        label = None if several or not self.labels else self.labels[0]
+        labels, captions, references = self.labels if several else (), tuple(self.captions), tuple(self.references)
+        return LabelledImage(
+            self.name, label, captions, references=references, labels=labels, source=self.source, row=self.row
+        )
+
+
 class CollectedImages:
     """The images met so far, in the order in which they came first."""
 
@@ -127,7 +147,7 @@ class CollectedImages:
         self.failures: list[Failure] = []
         self.reference: str | None = None
         self._open = None if table is None else table.open_image
-        self._images: dict[Hashable, LabelledImage] = {}
+        self._images: dict[Hashable, _Gathered] = {}
         self._repeated = 0
         self._several = wants == LABELS
 
@@ -144,19 +164,19 @@ class CollectedImages:
             if label is None:
                 captions = _read_captions(row.values.get(caption or ""))
                 references = _read_texts(row.values.get(self.reference), "reference") if self.reference else []
-                known = old or new
-                self._images[key] = replace(
-                    known, captions=(*known.captions, *captions), references=(*known.references, *references)
-                )
+                known = self._images.setdefault(key, new)
+                known.captions += captions
+                known.references += references
             elif label not in row.values:
                 return "no label"
             else:
-                self._images[key] = self._add_labels(old, new, row.values[label])
+                new.labels = self._find_labels(old, row.values[label])
+                self._images.setdefault(key, new).labels = new.labels
         except (ValueError, UsageError) as error:
             return str(error)
         return None
 
-    def _locate(self, row: Row, column: str) -> tuple[Hashable, LabelledImage]:
+    def _locate(self, row: Row, column: str) -> tuple[Hashable, _Gathered]:
         """What rows of one image have in common, and the image. Raises ValueError for a row without an image."""
         value = row.values.get(column)
         if isinstance(value, Mapping) and value.get("bytes") is None:
@@ -166,16 +186,16 @@ class CollectedImages:
             if not name.strip() or "\0" in name:
                 raise ValueError("no image")
             path = name if is_url(name) else os.path.join(self.folder, as_path(name))  # noqa: PTH118 (keeps ./)
-            return path, LabelledImage(path, row=row.number - 1)
+            return path, _Gathered(path, row.number - 1)
         if value is None or (isinstance(value, float) and value != value):  # NaN, as data frames write it
             raise ValueError("no image")
         source = as_source(value, row.number)
         if self._open is not None:
             source = self._open(source.name, row, column)
-        return ("row", row.number), LabelledImage(source.name, source=source, row=row.number - 1)
+        return ("row", row.number), _Gathered(source.name, row.number - 1, source)
 
-    def _add_labels(self, old: LabelledImage | None, new: LabelledImage, value: Any) -> LabelledImage:
-        """An image with its label or labels. Raises ValueError for a value that is none, or contradicts another."""
+    def _find_labels(self, old: _Gathered | None, value: Any) -> tuple[str, ...]:
+        """The labels of an image with those in a value. Raises ValueError for none, and for another in place of one."""
         several = self._several or isinstance(value, list | tuple)
         labels = _read_labels(value, split=self.wants == LABELS)
         if self.wants == LABEL and len(labels) > 1:
@@ -184,33 +204,32 @@ class CollectedImages:
             raise ValueError("no label")
         self._several |= several and self.wants != LABEL
         if old is None:
-            return replace(new, labels=labels)
+            return labels
         if self.wants != LABELS and set(old.labels) != set(labels):
             first = ", ".join(printable(label, 40) for label in old.labels)
             raise ValueError(f"the image has the label '{first}' already")
         self._repeated += set(labels) <= set(old.labels)
-        return replace(old, labels=tuple(dict.fromkeys((*old.labels, *labels))))
+        return tuple(dict.fromkeys((*old.labels, *labels)))
 
     def reading(self, layout: str, kind: str, classes: Sequence[str] = ()) -> Reading:
         """What was collected; `classes` are labels that come first, with or without images."""
-        images = tuple(self._images.values())
+        several = self._several and kind != CAPTION
+        images = tuple(image.finish(several=several) for image in self._images.values())
         failures = tuple(self.failures)
         if kind == CAPTION:
             return Reading(layout, kind, images, failures, {})
-        labels = [*classes, *sorted({label for image in images for label in image.labels} - set(classes))]
+        used = {label for image in self._images.values() for label in image.labels}
+        labels = [*classes, *sorted(used - set(classes))]
         notices = []
         if self._repeated:
             notices.append(f"{self._repeated} rows repeat an image and its label, and count once")
         barred = [label for label in labels if LABEL_SEPARATOR in label]
-        if barred and self.wants != LABELS and not self._several:
+        if barred and not several:
             notices.append(
                 f"labels with a '|' are taken as they are, such as '{printable(barred[0], 40)}'; "
                 "with task='multilabel' it separates the labels of an image"
             )
-        if not self._several:
-            kind, images = LABEL, tuple(replace(image, label=image.labels[0], labels=()) for image in images)
-        else:
-            kind = LABELS
+        kind = LABELS if several else LABEL
         return Reading(layout, kind, images, failures, {label: label for label in labels}, tuple(notices))
 
 
