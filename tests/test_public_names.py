@@ -167,6 +167,7 @@ def results(machine: Machine, tmp_path: Path) -> dict[str, Any]:
             "evaluate": session.evaluate(photos, none="blue", min_similarity=0.5),
             "evaluate plainly": session.evaluate(photos),
             "evaluate several labels": session.evaluate(write_table(photos, "label"), task="multilabel"),
+            "fit": session.fit(photos),
             "evaluate captions": session.evaluate(write_table(photos, "caption"), task="retrieve"),
             "evaluate pairs": session.evaluate(write_table(photos, "caption"), task="pairs"),
             "threshold of words": session.threshold(
