@@ -15,7 +15,7 @@ from open_clip.model import build_model_from_openai_state_dict
 
 import clipsim
 from clipsim import model as classes
-from clipsim.errors import ClipsimWarning, WeightsError
+from clipsim.errors import ClipsimWarning, UsageError, WeightsError
 
 WORDS = ["a diagram", "two dogs and a cat"]
 SIZES: dict[str, tuple[Any, ...]] = {
@@ -83,6 +83,8 @@ def test_a_model_of_clipsim_is_built_as_it_was(tmp_path: Path) -> None:
 
 def test_other_tensors_are_refused(tmp_path: Path) -> None:
     """The error names the parameter."""
+    with pytest.raises(UsageError, match="state_dict: not a mapping"):
+        classes.build_model(torch.nn.Linear(1, 1))  # type: ignore[arg-type]
     with pytest.raises(WeightsError, match="state_dict: not a checkpoint in OpenAI's layout"):
         classes.build_model({"layer.weight": torch.zeros(2)})
     state = state_of(random_model("quickgelu"))

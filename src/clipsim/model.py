@@ -24,7 +24,7 @@ from clipsim.engines.torch.openai_towers import OpenAIResNet as ModifiedResNet
 from clipsim.engines.torch.openai_towers import OpenAITransformer as Transformer
 from clipsim.engines.torch.openai_towers import OpenAIVisionTransformer as VisionTransformer
 from clipsim.engines.torch.openai_towers import adapt_model
-from clipsim.errors import issue_warnings
+from clipsim.errors import UsageError, issue_warnings
 from clipsim.models.configs import DESCRIPTION_KEY, parse_description
 from clipsim.models.files import ModelFiles
 from clipsim.models.names import ModelSpec
@@ -65,7 +65,11 @@ def build_model(state_dict: Mapping[str, Any]) -> Any:
     ------
     WeightsError
         The tensors are not those of such a model.
+    UsageError
+        It is not a mapping.
     """
+    if not isinstance(state_dict, Mapping):
+        raise UsageError("not a mapping of names to tensors", parameter=_NAME)
     metadata = getattr(state_dict, "_metadata", {}).get("", {})
     described = metadata.get(DESCRIPTION_KEY)
     settings = None if described is None else parse_description(described.encode(), Path(_NAME))

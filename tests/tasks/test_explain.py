@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from checkpoints import write_folder
 from conftest import Machine
+from exports import ExportedModel
 from PIL import Image
 
 import clipsim
@@ -127,8 +128,22 @@ def test_other_models_and_precisions(tmp_path: Path, family: str, precision: str
     assert all(one.heat.shape == (14, 14) and np.ptp(one.heat) > 0 for one in result.maps)
 
 
-def test_an_export_gives_the_same_map(machine: Machine, tmp_path: Path) -> None:
-    """What is computed by any engine in batches of any size is put together alike."""
+def test_an_export_gives_the_same_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The map does not depend on what computes the vectors."""
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setenv("CLIPSIM_CACHE_DIR", str(tmp_path))
+    model = ExportedModel.of_family(tmp_path, "vit").folder
+    by_onnx, by_torch = (
+        clipsim.explain(draw_pair("cat", "apple"), "cat", model=model, engine=engine, device="cpu", cache=False)
+        for engine in ("onnx", "torch")
+    )
+
+    assert (by_onnx.engine, by_torch.engine) == ("onnx", "torch")
+    assert by_onnx.maps[0].heat == pytest.approx(by_torch.maps[0].heat, abs=2e-6)
+
+
+def test_batches_of_any_size_give_the_same_map(machine: Machine, tmp_path: Path) -> None:
+    """The last of them may be smaller."""
     image = Image.new("RGB", (60, 60), "white")
     image.paste("red", (8, 22, 24, 38))
     image.paste("blue", (36, 22, 52, 38))
