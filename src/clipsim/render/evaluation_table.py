@@ -164,7 +164,7 @@ def explain_figures(result: EvaluationResult) -> str:
     """What the figures and their intervals are."""
     if result.task == "classify":
         text = (
-            "In brackets the 95 % interval: where the figure would mostly lie on many more such images. top-k: the "
+            "In brackets the 95 % interval: the values of the figure that these images are compatible with. top-k: the "
             "label is among the k best; mean_class_recall: every label counts alike; ece: how far probabilities are "
             "from the share that is right (0 is best), and beside it what a perfectly calibrated model would have on "
             "as many images."
@@ -226,7 +226,8 @@ def explain_tests(comparisons: Sequence[Comparison]) -> str:
     several = any(comparison.p_holm is not None for comparison in comparisons)
     text = (
         f"In brackets the 95 % interval of the difference{_points(comparisons)}. only a, only b: "
-        f"{', or '.join(counted)}; p: how often chance alone would part them as far ({'; '.join(tests)})"
+        f"{', or '.join(counted)}; p: the chance of counts at least as uneven if both were equally good "
+        f"({'; '.join(tests)})"
         + ("; p (Holm): the same, corrected for the number of comparisons" if several else "")
         + ". Below 0.05 is usually called a real difference."
     )
@@ -469,8 +470,8 @@ def build_thresholds(result: ThresholdResult, *, whole_names: bool = False) -> l
         FigureTable(["text", "threshold", "expected to pass", "positives passing", "negatives passing"], rows),
         remark(
             f"The promise{whose}: {promise_text}, on average over all sets of {pluralise(n, known)}, and as long as "
-            "new images are like these. One set can miss: in brackets beside the expected share, the range in which 9 "
-            f"of 10 sets of {n} end up. The shares that pass are of the images given; that of the {known}s, on which "
-            f"the threshold was chosen, has no interval, and the other its 95 % interval.{together}"
+            "new images are like these. A single set deviates from the average: in brackets beside the expected share, "
+            f"the range of 9 of 10 sets of {n}. The shares that pass are of the images given; that of the {known}s, on "
+            f"which the threshold was chosen, has no interval, and the other its 95 % interval.{together}"
         ),
     ]
