@@ -343,6 +343,7 @@ def test_data_that_cannot_be_used(make: Callable[[], object], path: str, options
         ({"task": "pairs", "labels": "l.csv"}, "labels='l.csv': goes with the task classify"),
         ({"task": "retrieve", "none": "x"}, "none='x': goes with"),
         ({"none": "x"}, "none='x': not one of the labels"),
+        ({"task": "pairs", "folder_labels": "last"}, "folder_labels='last': goes with the task classify"),
         ({"columns": Columns(image="name")}, "image_column='name': t.csv has the columns 'image', 'label'"),
         ({"columns": Columns(label="kind")}, "label_column='kind'"),
         ({"task": "classify", "columns": Columns(caption="c")}, "caption_column='c': goes with"),
@@ -397,8 +398,13 @@ def test_several_labels_an_image(name: str, content: str) -> None:
 
 def test_lists_of_labels_are_several_labels() -> None:
     """Whatever the task is not said to be; a bar and several rows are not, and say so."""
-    Path("t.jsonl").write_text('{"image": "a.png", "label": ["cat", "dog"]}\n{"image": "b.png", "label": []}\n')
-    assert read("t.jsonl").task == "multilabel"
+    rows = [
+        {"image": "a.png", "label": ["cat", "dog"]},
+        {"image": "b.png", "label": []},
+        {"image": "a.png", "label": "x"},
+    ]
+    Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert several_of(read("t.jsonl")) == {"a.png": ("cat", "dog", "x"), "b.png": ()}
 
     Path("t.csv").write_text("image,label\na.png,cat|dog\nb.png,fish\nb.png,bird\n")
     data = read("t.csv")
@@ -499,3 +505,10 @@ def test_one_image_right_below_makes_the_first_folders_classes() -> None:
     data = read("s")
     assert data.labels == ("train", "val")
     assert "look like the splits" in data.notices[-1]
+
+
+def test_tables_have_no_folders_of_classes() -> None:
+    """The option for them is refused, not ignored."""
+    Path("t.csv").write_text("image,label\na.png,cat\n")
+    with pytest.raises(UsageError, match="folder_labels='last': goes with a folder of classes"):
+        read("t.csv", folder_labels="last")

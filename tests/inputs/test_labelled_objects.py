@@ -194,6 +194,7 @@ def test_lists() -> None:
         ((["a.png"],), "images: give the labels or the captions of the images"),
         ((["a.png"], ["x"], ["x"]), "images: give the labels or the captions of the images"),
         ((["a.png"], "cat"), "labels: a string; give a list with one for each image"),
+        ((["a.png"], ["cat"], None, []), "texts: none given; give at least one"),
         ((["a.png"], [2], None, ["cat", "dog"]), "labels: no text has the number 2; there are 2, from 0"),
         ((["a.png"], np.ones((1, 3)), None, ["cat", "dog"]), "labels: an array of 3 columns and 2 texts; give a text"),
         ((["a.png"], np.full((1, 2), 0.5), None, ["cat", "dog"]), "labels: an array of labels with a row an image has"),

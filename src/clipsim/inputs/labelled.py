@@ -163,6 +163,8 @@ def read_labelled(request: LabelledRequest) -> LabelledData:
 
 def _read(request: LabelledRequest) -> Reading:
     path, wants = Path(request.path), request.wants
+    if request.folder_labels is not None and (request.table is not None or not path.is_dir()):
+        raise UsageError("goes with a folder of classes", parameter="folder_labels", value=request.folder_labels)
     if request.table is not None:
         folder = Path(request.root or "")
         with request.table as table:

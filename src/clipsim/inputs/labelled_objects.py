@@ -186,6 +186,8 @@ def make_pairs(
         raise UsageError("give the labels or the captions of the images", parameter="images")
     given = None if texts is None else clean_labels(texts)
     names = () if given is None else given.labels
+    if given is not None and not names:
+        raise UsageError("none given", parameter="texts", hint="give at least one")
     rows = list(list_arguments(images))
     name, column = ("labels", "label") if captions is None else ("captions", "caption")
     values = _list_labels(labels if captions is None else captions, name, names)

@@ -205,7 +205,7 @@ class CollectedImages:
         self._several |= several and self.wants != LABEL
         if old is None:
             return labels
-        if self.wants != LABELS and set(old.labels) != set(labels):
+        if not several and set(old.labels) != set(labels):
             first = ", ".join(printable(label, 40) for label in old.labels)
             raise ValueError(f"the image has the label '{first}' already")
         self._repeated += set(labels) <= set(old.labels)
