@@ -326,6 +326,10 @@ def test_an_output_that_is_something_else_is_left_alone(kinds: Path) -> None:
         with pytest.raises(DataError, match="it is there and is no classifier"):
             clipsim.fit(kinds, "c.json")
         assert Path("c.json").read_text() == content
+    Path("folder").mkdir()
+    for name in ("folder", "/dev/zero"):
+        with pytest.raises(DataError, match="it is there and is no classifier"):
+            clipsim.fit(kinds, name)
     Path("c.json").write_text('{"schema": "clipsim.classifier/0"}')
     classifier = clipsim.fit(kinds, "c.json")
     assert clipsim.Classifier.from_dict(json.loads(Path("c.json").read_text())) == classifier

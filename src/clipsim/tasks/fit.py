@@ -299,7 +299,7 @@ def check_output(path: str | os.PathLike[str]) -> Path:
     if os.path.exists(target):  # noqa: PTH110 (a Path raises for names that are hard to reach)
         label = printable(str(target))
         with suppress(DataError):
-            value = parse_json(read_text(target), label)
+            value = parse_json(read_text(target), label) if target.is_file() else None  # a device may have no end
             if isinstance(value, dict) and str(value.get("schema")).startswith(KIND):
                 return target
         raise DataError(f"{label}: it is there and is no classifier, so that it is not replaced; choose another file")
