@@ -237,6 +237,8 @@ def test_options_of_search_go_with_vectors(session: clipsim.Session, paths: list
     """What a search chooses by names, dates and copies."""
     named = dict(zip(paths, images, strict=True))
     assert session.search(named, "red", include="*blue*").searched == 1
+    with pytest.raises(clipsim.UsageError, match="after: vectors have no dates"):
+        session.search(named, "red", after="2020")
     (answer,) = session.search(np.vstack([images, images[:1]]), "red", unique=True).queries
     assert [match.copies for match in answer.results] == [2, 1, 1]
     assert len(session.search(images, "red", skip=1, top=1).queries[0].results) == 1

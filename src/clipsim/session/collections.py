@@ -8,7 +8,7 @@ from datetime import date
 
 import clipsim
 from clipsim import tasks
-from clipsim.errors import NoInputError, issue_warnings
+from clipsim.errors import NoInputError, UsageError, issue_warnings
 from clipsim.inputs.arguments import make_sources, make_weighted_sources
 from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.sources import Source
@@ -100,8 +100,11 @@ class CollectionMethods(SessionBase):
         report = check_progress(progress)
         names = NameFilter.of(include, exclude)
         chosen = names if names.include or names.exclude else None
-        one_by_one = chosen is not None or unique or after is not None or before is not None
-        vectors = None if one_by_one else VectorTarget.of(where)
+        vectors = VectorTarget.of(where)
+        if vectors is not None and (after is not None or before is not None):
+            raise UsageError("vectors have no dates", parameter="before" if after is None else "after")
+        if chosen is not None or unique:
+            vectors = None  # they are looked at one by one
         request = search.SearchRequest.check(
             find_targets(where, chosen) if vectors is None else [vectors],
             texts,
