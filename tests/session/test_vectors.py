@@ -190,8 +190,6 @@ def test_texts_that_are_neither_texts_nor_vectors(
 ) -> None:
     """As for images, for rank and search."""
     for call in (session.rank, session.search):
-        if call == session.search and isinstance(texts, dict) and isinstance(texts["blue"], str):
-            message = "a mapping"
         with pytest.raises(clipsim.UsageError, match=message if len(texts) else "none given|no query"):
             call(paths, texts)
 
