@@ -1,10 +1,10 @@
 """`clipsim serve` under 64 clients of which some vanish, are slow or are hostile → what the others get, and when.
 
-`python -m benchmarks.hostile [--seconds N] [--clients N] [--images DIR]`. Of the clients, 10 % vanish in the middle of
-a request or of its answer, 5 % send and read slowly, 5 % send what no client should. The others rank, embed and search
-one request after the other; each answer is held against the one that the request got alone. Counted are wrong answers,
-those that did not come, and those of each status; the median and the 95th percentile of the seconds until an answer;
-and the server's memory, at most, in the first minute and after it.
+`python -m benchmarks.hostile [--seconds N] [--clients N] [--calm] [--images DIR]`. Of the clients, 10 % vanish in the
+middle of a request or of its answer, 5 % send and read slowly, 5 % send what no client should, unless `--calm`. The
+others rank, embed and search one request after the other; each answer is held against the one that the request got
+alone. Counted are wrong answers, those that did not come, and those of each status; the median and the 95th percentile
+of the seconds until an answer; and the server's memory, at most, in the first minute and after it.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ HOSTILE = [
 class Exchange:
     """A kind of request: the bytes of it, and the answer that it gets alone."""
 
-    def __init__(self, path: str, kind: str, body: bytes) -> None:
+    def __init__(self, name: str, path: str, kind: str, body: bytes) -> None:
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
-        self.path, self.sent = path, head.encode() + body
+        self.name, self.path, self.sent = name, path, head.encode() + body
         self.expected: Any = None
 
 
@@ -108,7 +108,7 @@ class Load:
     def __init__(self, port: int, exchanges: Sequence[Exchange], end: float) -> None:
         self.port, self.exchanges, self.end = port, exchanges, end
         self.statuses: dict[str, Counter[str]] = {name: Counter() for name in ("good", "slow", "vanishing", "hostile")}
-        self.seconds: list[float] = []
+        self.seconds: dict[str, list[float]] = {exchange.name: [] for exchange in exchanges}
         self.wrong: list[str] = []
         self.lost: list[str] = []
 
@@ -138,7 +138,7 @@ class Load:
                 self.lost.append(f"{name} {exchange.path}: {status} {body[:200]!r}")
             else:
                 if not pause:
-                    self.seconds.append(time.monotonic() - begun)
+                    self.seconds[exchange.name].append(time.monotonic() - begun)
                 if not agrees(json.loads(body), exchange.expected):
                     self.wrong.append(f"{name} {exchange.path}: {body[:200]!r}")
 
@@ -194,11 +194,13 @@ def agrees(answer: Any, expected: Any, tolerance: float = 0.0) -> bool:
 def make_exchanges(images: Sequence[Path]) -> list[Exchange]:
     """Ranking one or four images, embedding texts, searching."""
     kind = "multipart/form-data; boundary=clipsim-benchmark"
-    made = [Exchange("/v1/rank", kind, make_form([image])) for image in images]
-    made += [Exchange("/v1/rank", kind, make_form(images[start : start + 4])) for start in range(0, len(images), 4)]
+    made = [Exchange("rank 1", "/v1/rank", kind, make_form([image])) for image in images]
+    for start in range(0, len(images), 4):
+        made.append(Exchange("rank 4", "/v1/rank", kind, make_form(images[start : start + 4])))
     for text in TEXTS:
-        made.append(Exchange("/v1/embeddings", "application/json", json.dumps({"input": [text, "b"]}).encode()))
-        made.append(Exchange("/v1/search", "application/json", json.dumps({"texts": [text], "top": 3}).encode()))
+        embedded, searched = {"input": [text, "b"]}, {"texts": [text], "top": 3}
+        made.append(Exchange("embed", "/v1/embeddings", "application/json", json.dumps(embedded).encode()))
+        made.append(Exchange("search", "/v1/search", "application/json", json.dumps(searched).encode()))
     return made
 
 
@@ -212,8 +214,10 @@ async def run(port: int, process: int, options: argparse.Namespace, exchanges: S
     alone.close()
     begun = time.monotonic()
     load = Load(port, exchanges, begun + options.seconds)
-    kinds = [load.run_vanishing] * round(options.clients * 0.1)
-    kinds += [load.run_slow] * round(options.clients * 0.05) + [load.run_hostile] * round(options.clients * 0.05)
+    kinds = []
+    if not options.calm:
+        kinds += [load.run_vanishing] * round(options.clients * 0.1)
+        kinds += [load.run_slow] * round(options.clients * 0.05) + [load.run_hostile] * round(options.clients * 0.05)
     kinds += [load.run_good] * (options.clients - len(kinds))
     clients = [asyncio.create_task(kind(seed)) for seed, kind in enumerate(kinds)]
     first, later = 0.0, 0.0
@@ -224,17 +228,22 @@ async def run(port: int, process: int, options: argparse.Namespace, exchanges: S
         else:
             later = max(later, resident(process))
     await asyncio.gather(*clients)
-    quantiles = statistics.quantiles(load.seconds, n=20)
+    seconds = [one for each in load.seconds.values() for one in each]
+    median, p95 = statistics.median(seconds), statistics.quantiles(seconds, n=20)[-1]
     return {
         "seconds": options.seconds,
         "answers": {name: dict(sorted(counts.items())) for name, counts in load.statuses.items()},
         "wrong": len(load.wrong),
         "lost": len(load.lost),
         "examples": [*load.wrong[:5], *load.lost[:5]],
-        "answers_per_second": round(len(load.seconds) / options.seconds, 1),
-        "median_seconds": round(statistics.median(load.seconds), 4),
-        "p95_seconds": round(quantiles[-1], 4),
-        "p95_over_median": round(quantiles[-1] / statistics.median(load.seconds), 2),
+        "answers_per_second": round(len(seconds) / options.seconds, 1),
+        "median_seconds": round(median, 4),
+        "p95_seconds": round(p95, 4),
+        "p95_over_median": round(p95 / median, 2),
+        "median_and_p95_seconds": {
+            name: [round(statistics.median(each), 4), round(statistics.quantiles(each, n=20)[-1], 4)]
+            for name, each in load.seconds.items()
+        },
         "memory_first_minute_mb": round(first, 1),
         "memory_after_mb": round(later, 1),
         "memory_growth": round(later / first - 1, 3),
@@ -246,6 +255,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=180.0)
     parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--calm", action="store_true", help="all clients send what they should")
     parser.add_argument("--images", type=Path, default=Path(__file__).parents[1] / "images")
     options = parser.parse_args()
     exchanges = make_exchanges(sorted(options.images.glob("*.jpeg")))

@@ -306,18 +306,31 @@ def test_what_is_not_answered_in_time_to_end_is_told_so(serve: Serve, monkeypatc
     assert client.failures == []
 
 
-def test_a_model_thread_that_ends_ends_the_server(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def fail_when_settling(self: ModelThread, jobs: Any, outcomes: Any) -> None:
+    """An error with answers at hand; the one that says that the thread has ended is passed on."""
+    if jobs and not isinstance(outcomes[0], ServerError):
+        raise MemoryError
+    SETTLE(self, jobs, outcomes)
+
+
+def fail_when_taking(self: ModelThread) -> Any:
+    """An error with work at hand."""
+    if TAKE(self):
+        raise MemoryError
+    return []
+
+
+SETTLE, TAKE = ModelThread._settle, ModelThread._take
+
+
+@pytest.mark.parametrize(("name", "fail"), [("_settle", fail_when_settling), ("_take", fail_when_taking)])
+def test_a_model_thread_that_ends_ends_the_server(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str, fail: Any
+) -> None:
     """Nobody waits for ever: what it was given is answered 503, and the process can be started again."""
-    client = serve()
-    settle = ModelThread._settle
-
-    def fail(self: ModelThread, jobs: Any, outcomes: Any) -> None:
-        if jobs and not isinstance(outcomes[0], ServerError):
-            raise MemoryError
-        settle(self, jobs, outcomes)
-
-    monkeypatch.setattr(ModelThread, "_settle", fail)
+    monkeypatch.setattr(ModelThread, name, fail)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    client = serve()
     answer = rank(client)
     client.thread.join(20)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from clipsim.tasks.progress import Progress
 
 MAX_SHOWN_FAILURES = 20
+MAX_TOKEN_CHARACTERS = 1_000_000  # of a file of tokens
 
 
 @shared.with_run_options("model", "on_error")
@@ -228,7 +229,11 @@ def _read_tokens(path: str | None) -> tuple[str, ...]:
         if path is None:
             text = os.environ.get("CLIPSIM_TOKEN", "")
             return parse_tokens(text) if text else ()
-        return parse_tokens(Path(path).read_text(encoding="utf-8"))
+        with Path(path).open(encoding="utf-8") as file:
+            text = file.read(MAX_TOKEN_CHARACTERS + 1)
+        if len(text) > MAX_TOKEN_CHARACTERS:
+            raise UsageError(f"it has more than {MAX_TOKEN_CHARACTERS:,} characters")
+        return parse_tokens(text)
     except (OSError, UnicodeDecodeError) as error:
         cause = getattr(error, "strerror", None) or "it is not UTF-8"
         raise UsageError(f"{name}: cannot read the tokens: {cause}") from error

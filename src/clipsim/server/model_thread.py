@@ -152,7 +152,7 @@ class ModelThread:
         self._queue: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._taken: list[_Job] = []  # that are being computed
+        self._taken: list[_Job] = []  # that were taken last
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
 
@@ -217,7 +217,6 @@ class ModelThread:
 
     def _answer(self) -> None:
         while jobs := self._take():
-            self._taken = jobs
             begun = time.monotonic()
             for job in jobs:
                 self._metrics.queue_seconds.observe(begun - job.since)
@@ -252,14 +251,15 @@ class ModelThread:
             self._changed.wait_for(lambda: self._queue or self._closed)
             if self._closed:
                 return []
-            first = self._queue.popleft()
-            taken = [first]
+            first = self._queue[0]
+            self._taken = taken = [first]  # before it leaves the queue, so that it is answered whatever happens
+            self._queue.popleft()
             free = 0 if first.function is not None else self._embedder.batch_size - len(first)
             end = time.monotonic() + BATCH_WAIT_SECONDS
             while free > 0:
                 if fitting := next((job for job in self._queue if first.goes_with(job) and len(job) <= free), None):
-                    self._queue.remove(fitting)
                     taken.append(fitting)
+                    self._queue.remove(fitting)
                     free -= len(fitting)
                     continue
                 left = end - time.monotonic()
