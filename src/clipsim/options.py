@@ -10,7 +10,7 @@ import os
 import re
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 from clipsim.errors import Setting, UsageError
 
@@ -64,7 +64,7 @@ class ModelOptions:
 
     def __post_init__(self) -> None:
         """Check the names and their combination."""
-        for field in fields(self):
+        for field in fields(ModelOptions):
             name, value = field.name, getattr(self, field.name)
             if not (isinstance(value, str) or (value is None and field.default is None)):
                 raise UsageError("not a string", parameter=name, value=value)
@@ -75,6 +75,77 @@ class ModelOptions:
         if self.precision is not None:
             check_precision(self.precision)
         check_engine(self.engine, self.device, self.precision)
+
+
+@dataclass(frozen=True, eq=False)
+class ModuleOptions(ModelOptions):
+    """The options of a model in hand, in place of `model`.
+
+    Parameters
+    ----------
+    module
+        A module of torch with `encode_image`, `encode_text` and `logit_scale`.
+    transform
+        A PIL image → the (3, h, w) tensor that the module takes.
+    tokenizer
+        A list of texts → the (n, k) tensor of token ids that the module takes.
+
+    Raises
+    ------
+    UsageError
+        One of these is missing, or options are given that go with names and files of models.
+    """
+
+    module: Any = None
+    transform: Any = None
+    tokenizer: Any = None
+
+    def __post_init__(self) -> None:
+        """Check that everything is there."""
+        super().__post_init__()
+        if not callable(self.transform):
+            raise UsageError(
+                "a module needs its transform: a function that makes a tensor of an image",
+                parameter="preprocess",
+                value=self.transform,
+            )
+        if not callable(self.tokenizer):
+            raise UsageError(
+                "a module needs its tokenizer: a function that makes a tensor of token ids of a list of texts",
+                parameter="tokenizer",
+                value=self.tokenizer,
+            )
+        for name in ("weights", "weights_key", "adapter", "preprocess"):
+            if (value := getattr(self, name)) is not None:
+                raise UsageError("goes with the name of a model, not with a module", parameter=name, value=value)
+        if self.engine in EXPORT_ENGINES:
+            raise UsageError("a module has no exports", parameter="engine", value=self.engine)
+
+    def __reduce__(self) -> Any:
+        """Refuse to be pickled, and so does a session of a module."""
+        raise UsageError(
+            "a session of a module in hand cannot be pickled: the module, its transform and its tokenizer are in this "
+            "process only; save the model, and open its file in the other process"
+        )
+
+
+class Module(Protocol):
+    """A model in hand: a module of torch with OpenAI's two methods, and a `logit_scale`."""
+
+    logit_scale: Any
+
+    def encode_image(self, image: Any) -> Any:
+        """Images as its transform makes them, stacked → (n, d) vectors."""
+        ...
+
+    def encode_text(self, text: Any) -> Any:
+        """Token ids as its tokenizer makes them → (n, d) vectors."""
+        ...
+
+
+def is_module(model: object) -> bool:
+    """Whether a model is given as an object with OpenAI's two methods, and not by its name."""
+    return callable(getattr(model, "encode_image", None)) and callable(getattr(model, "encode_text", None))
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
+from typing import Any
 
 import clipsim
 from clipsim import tasks
 from clipsim.embedding.embedder import Embedder
-from clipsim.errors import issue_warnings
+from clipsim.errors import UsageError, issue_warnings
 from clipsim.inputs.sources import Source
-from clipsim.options import ModelOptions, OnError, RunOptions, make_options
+from clipsim.options import ModelOptions, Module, ModuleOptions, OnError, RunOptions, is_module, make_options
 from clipsim.results.rank import RankResult
 from clipsim.session import Session
 from clipsim.tasks.arguments import ImageInputs, TextInputs, WeightedImages, WeightedTexts
@@ -19,7 +20,7 @@ from clipsim.tasks.progress import ProgressCallback
 
 
 def open(
-    model: str | os.PathLike[str] | None = None,
+    model: str | os.PathLike[str] | Module | None = None,
     *,
     weights: str | os.PathLike[str] | None = None,
     weights_key: str | None = None,
@@ -27,7 +28,8 @@ def open(
     device: str = "auto",
     precision: str | None = None,
     engine: str = "auto",
-    preprocess: str | os.PathLike[str] | None = None,
+    preprocess: str | os.PathLike[str] | Callable[[Any], Any] | None = None,
+    tokenizer: Callable[[list[str]], Any] | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
     exact: bool = False,
@@ -43,7 +45,10 @@ def open(
     Parameters
     ----------
     model
-        What `clipsim rank --model` accepts; None for the default model.
+        What `clipsim rank --model` accepts; None for the default model. Or a module of torch with `encode_image`,
+        `encode_text` and `logit_scale`, as OpenCLIP and OpenAI's `clip` make them, with its transform as `preprocess`
+        and its tokenizer: a copy of it runs, in evaluation mode, on its device and in its precision unless others are
+        given; its vectors are not cached, and the session does not pickle.
     weights
         A state dict for the architecture in `model`.
     weights_key
@@ -58,7 +63,9 @@ def open(
         "auto" (an fp32 export of the model where there is one), "torch", "onnx" or "onnx-int8".
     preprocess
         "tag" (as the published weights of the architecture), "default" (OpenCLIP's) or a JSON file of settings; None
-        for the model's own.
+        for the model's own. For a module its transform: an image of Pillow → a (3, h, w) tensor.
+    tokenizer
+        For a module only: a list of texts → a (n, k) tensor of token ids.
     batch_size
         Images or texts per step of the model; None for what suits the device.
     workers
@@ -89,7 +96,18 @@ def open(
         The device cannot be used; raised when the model is loaded.
     """
     run = batch_size, workers, exact, truncate, on_error, cache
-    options = make_options(model, weights, weights_key, adapter, device, precision, engine, preprocess, *run)
+    if is_module(model):
+        files = [None if path is None else os.fspath(path) for path in (weights, adapter)]
+        of_module = ModuleOptions(
+            None, files[0], weights_key, files[1], str(device), precision, engine,
+            module=model, transform=preprocess, tokenizer=tokenizer,
+        )  # fmt: skip
+        options: tuple[ModelOptions, RunOptions] = of_module, RunOptions(*run)
+    else:
+        if tokenizer is not None:
+            raise UsageError("goes with a module, not with the name of a model", parameter="tokenizer")
+        named: Any = model, preprocess
+        options = make_options(named[0], weights, weights_key, adapter, device, precision, engine, named[1], *run)
     session = Session(*options)
     issue_warnings(session.notices)
     return session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from clipsim.engines.choice import (
     describe_gpus,
     explain_device,
     plan_engine,
+    plan_module,
 )
 from clipsim.engines.encoder import Encoder, EncoderFacts
 from clipsim.engines.preprocessing import find_preprocessing
@@ -30,11 +32,11 @@ from clipsim.images.limits import DecodingRules
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.sources import Source, VectorSource
 from clipsim.models.catalogue import BUNDLED
-from clipsim.models.files import explain_model, find_files
+from clipsim.models.files import ModelFiles, explain_model, find_files
 from clipsim.models.identity import DigestFiles, identify_model, package_version
-from clipsim.models.names import join_name
+from clipsim.models.names import ModelSpec, join_name
 from clipsim.models.settings import cache_folder, choose_model
-from clipsim.options import RAISING, ModelOptions, OnError, RunOptions, check_device
+from clipsim.options import RAISING, ModelOptions, ModuleOptions, OnError, RunOptions, check_device
 
 Opened = TypeVar("Opened", bound="Embedder")
 
@@ -67,12 +69,20 @@ class Embedder:
     ) -> None:
         self.model_options, self.run_options = model or ModelOptions(), run or RunOptions()
         self.own_process = own_process
-        self.decoding = DecodingRules(exact=self.run_options.exact)
-        self.spec, self.model_was_chosen = choose_model(self.model_options)
+        module = plan_module(self.model_options) if isinstance(self.model_options, ModuleOptions) else None
+        if module is not None:
+            # nothing tells whether its transform has changed, nor which sizes of images are enough for it
+            self.run_options = replace(self.run_options, cache=False, exact=True)
+            self.spec, self.model_was_chosen = ModelSpec(module.open_encoder().facts.name, "module"), True
+            self._files = ModelFiles(Path())
+            self._files_notices: tuple[str, ...] = ()
+        else:
+            self.spec, self.model_was_chosen = choose_model(self.model_options)
+            self._files = find_files(self.spec)
+            # not among the cached facts: they depend on the folder of the files, and on what the user chose
+            self._files_notices = explain_model(self.spec, self._files)
         name, tag = self.spec.reported_name, self.spec.reported_tag
-        self._files = find_files(self.spec)
-        # not among the cached facts: they depend on the folder of the files, and on what the user chose
-        self._files_notices = explain_model(self.spec, self._files)
+        self.decoding = DecodingRules(exact=self.run_options.exact)
         database = Database(cache_folder()) if self.run_options.cache else None
         self._cache_notices = [] if database is None else database.notices
         self._database = database if database is not None and database.usable else None
@@ -80,7 +90,7 @@ class Embedder:
         self._closed = False
         self._identity: str | None = None
         try:
-            self._plan: EnginePlan = plan_engine(
+            self._plan: EnginePlan = module or plan_engine(
                 self.spec,
                 self._files,
                 self.model_options,
@@ -92,7 +102,7 @@ class Embedder:
             self.precision = self._plan.precision or default_precision(self.device)
             self.batch_size = self.run_options.batch_size or default_batch_size(self.device)
             self.workers = self.run_options.workers or default_workers()
-            self._device_notice = explain_device(self.model_options.device, self.device)
+            self._device_notice = explain_device(self.model_options.device, self.device) if module is None else None
             self._deferred = DeferredEncoder(
                 self._open_model,
                 name=name,

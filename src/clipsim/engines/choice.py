@@ -15,7 +15,7 @@ from clipsim.files import digest_files
 from clipsim.models.files import ModelFiles
 from clipsim.models.identity import DigestFiles
 from clipsim.models.names import ModelSpec
-from clipsim.options import ModelOptions
+from clipsim.options import ModelOptions, ModuleOptions
 
 REQUIRED_PACKAGES = ("onnxruntime", "tokenizers")
 MAX_DEFAULT_WORKERS = 8
@@ -71,6 +71,15 @@ def plan_engine(
         return OnnxEncoder(spec, export)
 
     return EnginePlan(export.engine, "cpu", export.precision, export.identity, open_onnx, tuple(notices))
+
+
+def plan_module(options: ModuleOptions) -> EnginePlan:
+    """The plan of a model in hand, which is opened at once. Raises UsageError for one that clipsim cannot run."""
+    from clipsim.engines.torch.modules import ModuleEncoder
+
+    encoder = ModuleEncoder(options)
+    facts = encoder.facts
+    return EnginePlan("torch", facts.device, facts.precision, encoder.identity, lambda: encoder)
 
 
 def choose_export(

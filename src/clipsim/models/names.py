@@ -37,10 +37,11 @@ class ModelSpec:
     directory   `path` with open_clip_config.json and weights (the bundled model too)
     checkpoint  the file `path` in OpenAI's layout, its architecture inferred from the tensors
     weights     OpenCLIP's `architecture` with the state dict in the file `path`
+    module      a model in hand, without files
     """
 
     name: str
-    kind: Literal["tag", "hub", "directory", "checkpoint", "weights"]
+    kind: Literal["tag", "hub", "directory", "checkpoint", "weights", "module"]
     architecture: str | None = None
     pretrained: str | None = None
     repository: str | None = None

@@ -5,6 +5,7 @@
 - `adapters`: a model and a LoRA adapter → the model with the adapter merged into its weights
 - `checkpoints`: a checkpoint file → its tensors, without running code from the file
 - `layouts`: tensors as OpenAI and transformers name them → OpenCLIP's names and configuration
+- `modules`: `ModuleEncoder`, a model that a program holds in its memory
 - `openai_towers`: OpenCLIP's towers → towers with OpenAI's layout, for code that walks them by hand
 - `packed`: a tower on a CPU → the same tower, its linear layers multiplied by oneDNN where that is faster
 - `trials`: whether it is, for a shape of layers on this machine

@@ -1,0 +1,208 @@
+"""A model that a program holds in its memory, with its transform and tokenizer → `ModuleEncoder`."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
+from PIL import Image
+from torch import Tensor
+
+from clipsim.engines.encoder import EncoderFacts, too_many_tokens
+from clipsim.engines.preprocessing import Preprocessing
+from clipsim.engines.torch.encoder import choose_device, choose_precision
+from clipsim.errors import TextError, UsageError, WeightsError, first_line
+from clipsim.options import ModuleOptions
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_PRECISIONS = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
+_PROBE_TEXT = "a photo of a cat"
+_PROBE_SIZE = (80, 60)
+
+
+class ModuleEncoder:
+    """The `Encoder` of a module with `encode_image` and `encode_text`, of which it runs a copy in evaluation mode.
+
+    The caller's module is not changed, and changes of it afterwards do not reach the copy. Images are prepared by the
+    caller's transform, whose result is what the module gets; texts are tokenized by the caller's tokenizer.
+
+    Raises UsageError for parts that do not work together, WeightsError for a module that cannot be copied.
+    """
+
+    def __init__(self, options: ModuleOptions) -> None:
+        self._transform, self._tokenize = options.transform, options.tokenizer
+        try:
+            with torch.no_grad():
+                self._module: Any = copy.deepcopy(options.module).eval()
+        except Exception as error:
+            raise WeightsError(f"the module cannot be copied ({first_line(error, 160)})") from error
+        self._module.requires_grad_(False)
+        parameters = [part for part in self._module.parameters() if part.is_floating_point()]
+        if not parameters:
+            raise UsageError("the module has no parameters", parameter="model")
+        target = parameters[0].device if options.device == "auto" else choose_device(options.device)
+        self._module.to(target)
+        first = next(iter(getattr(self._module, "visual", self._module).parameters()))  # in which images are computed
+        self._dtype = first.dtype
+        if options.precision is not None and options.precision != _PRECISIONS.get(self._dtype):
+            _, self._dtype = choose_precision(options.precision, target)
+            self._module.to(self._dtype)
+        self._target = target
+        self._size = self._probe_transform()
+        kind = type(options.module)
+        self.identity = _digest(options)
+        self.facts = EncoderFacts(
+            name=f"{kind.__module__}.{kind.__qualname__}@{self.identity[:8]}",
+            pretrained=None,
+            embed_dim=self._probe_towers(),
+            image_size=max(self._size[1:]),
+            logit_scale=_number(self._module, "logit_scale", exponential=True),
+            logit_bias=None
+            if getattr(self._module, "logit_bias", None) is None
+            else _number(self._module, "logit_bias"),
+            head="softmax" if getattr(self._module, "logit_bias", None) is None else "sigmoid",
+            preprocessing=Preprocessing(
+                (self._size[1], self._size[2]), (0.0,) * 3, (1.0,) * 3, "the caller's", "the caller's", 0, "caller"
+            ),
+            device=str(target),
+            precision=_PRECISIONS.get(self._dtype, str(self._dtype).removeprefix("torch.")),
+            engine="torch",
+        )
+        self.image_size = self.facts.image_size
+
+    def prepare_image(self, image: Image.Image) -> NDArray[Any]:
+        """RGB image → what the caller's transform makes of it: (3, h, w) float32."""
+        prepared = self._transform(image)
+        array = np.asarray(prepared.detach().cpu() if isinstance(prepared, Tensor) else prepared)
+        if array.ndim != 3 or array.dtype.kind != "f":
+            raise UsageError(
+                f"the transform returns {array.dtype} of shape {array.shape}, where numbers of shape (3, h, w) are "
+                "expected",
+                parameter="preprocess",
+            )
+        return np.ascontiguousarray(array, np.float32)
+
+    def encode_images(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+        """(n, 3, h, w) prepared images → (n, embed_dim) float32, not normalised."""
+        images = torch.from_numpy(np.ascontiguousarray(pixels, np.float32)).to(self._target, self._dtype)
+        with torch.inference_mode():
+            return _vectors(self._module.encode_image(images), len(pixels))
+
+    def tokenize(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.int64]:
+        """N texts → (n, k) token ids, as the caller's tokenizer makes them.
+
+        Raises TextError for a text that it refuses, or that one of OpenCLIP's would cut, unless `truncate`.
+        """
+        options = {"truncate": truncate} if "truncate" in _parameters(self._tokenize) else {}
+        try:
+            tokens = self._tokenize(list(texts), **options)
+        except (RuntimeError, ValueError) as error:
+            raise TextError(f"the tokenizer refuses a text: {first_line(error, 160)}") from error
+        if not isinstance(tokens, Tensor) or tokens.dim() != 2 or len(tokens) != len(texts):
+            raise UsageError(
+                f"the tokenizer returns {type(tokens).__name__}, where a tensor with a row a text is expected",
+                parameter="tokenizer",
+            )
+        for text in () if truncate else texts:
+            count = _count_tokens(self._tokenize, text)
+            if count is not None and count > tokens.shape[1]:
+                raise too_many_tokens(text, count, tokens.shape[1])
+        ids: NDArray[np.int64] = tokens.cpu().numpy().astype(np.int64)
+        return ids
+
+    def encode_texts(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.float32]:
+        """N texts → (n, embed_dim) float32, not normalised. Raises TextError as `tokenize` does."""
+        tokens = torch.from_numpy(self.tokenize(texts, truncate=truncate)).to(self._target)
+        with torch.inference_mode():
+            return _vectors(self._module.encode_text(tokens), len(texts))
+
+    def _probe_transform(self) -> tuple[int, ...]:
+        """The shape that the transform gives images. Raises UsageError for one that is random, as in training."""
+        noise = np.random.default_rng(0).integers(0, 256, (_PROBE_SIZE[1], _PROBE_SIZE[0], 3), dtype=np.uint8)
+        image = Image.fromarray(noise)
+        first, second = self.prepare_image(image), self.prepare_image(image)
+        other = self.prepare_image(image.resize((_PROBE_SIZE[1], 2 * _PROBE_SIZE[0])))
+        if first.shape != second.shape or not np.array_equal(first, second):
+            raise UsageError("the transform is random; give the one for inference", parameter="preprocess")
+        if first.shape != other.shape:
+            raise UsageError(
+                f"the transform gives images different shapes ({first.shape}, {other.shape})", parameter="preprocess"
+            )
+        return first.shape
+
+    def _probe_towers(self) -> int:
+        """The length of the vectors of both towers. Raises UsageError where they do not fit each other."""
+        try:
+            images = self.encode_images(np.zeros((1, *self._size), np.float32))
+            texts = self.encode_texts([_PROBE_TEXT], truncate=True)
+        except (UsageError, TextError):
+            raise
+        except Exception as error:
+            raise UsageError(
+                f"the module does not take what its transform and tokenizer give ({first_line(error, 160)})",
+                parameter="model",
+            ) from error
+        if images.shape != texts.shape:
+            raise UsageError(
+                f"vectors of images with {images.shape[1]} numbers, and of texts with {texts.shape[1]}",
+                parameter="model",
+            )
+        return int(images.shape[1])
+
+
+def _vectors(result: Any, count: int) -> NDArray[np.float32]:
+    """The vectors in what a tower returns; OpenCLIP's may return tokens behind them."""
+    features = result[0] if isinstance(result, tuple) and result else result
+    if not isinstance(features, Tensor) or features.dim() != 2 or len(features) != count:
+        raise UsageError(
+            f"the module returns {type(result).__name__}, where (n, d) vectors are expected", parameter="model"
+        )
+    vectors: NDArray[np.float32] = features.float().cpu().numpy()
+    return vectors
+
+
+def _number(module: Any, name: str, *, exponential: bool = False) -> float:
+    value = getattr(module, name, None)
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        raise UsageError(f"the module has no {name}, which probabilities need", parameter="model")
+    number = float(value.detach().float().exp() if exponential else value.detach())
+    if not np.isfinite(number):
+        raise WeightsError(f"{name} of the module is not finite")
+    return number
+
+
+def _digest(options: ModuleOptions) -> str:
+    """A digest of the module's numbers, and of what its transform and tokenizer say of themselves."""
+    kind = type(options.module)
+    digest = hashlib.sha256(f"{kind.__module__}.{kind.__qualname__}".encode())
+    for part in (options.transform, options.tokenizer):
+        digest.update(_ADDRESS.sub("", repr(part)).encode())
+    for name, tensor in options.module.state_dict().items():
+        plain = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}".encode())
+        digest.update(plain.flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _parameters(function: Callable[..., Any]) -> Mapping[str, Any]:
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):  # of a function that is not Python's
+        return {}
+
+
+def _count_tokens(tokenizer: Any, text: str) -> int | None:
+    """How many tokens a text has for a tokenizer of OpenCLIP's, which cuts in silence; None for any other."""
+    if isinstance(tokenizer, SimpleTokenizer):
+        return len(tokenizer.encode(text)) + 2
+    if isinstance(tokenizer, HFTokenizer):
+        return len(tokenizer.tokenizer(tokenizer.clean_fn(text)).input_ids)
+    return None
