@@ -118,6 +118,12 @@ class ModuleEncoder:
         ids: NDArray[np.int64] = tokens.cpu().numpy().astype(np.int64)
         return ids
 
+    def count_tokens(self, texts: Sequence[str], *, truncate: bool = False) -> list[int]:
+        """How many tokens the module reads of each text; all of a row where nothing tells which are padding."""
+        width = self.tokenize(texts, truncate=truncate).shape[1]
+        counts = (_count_tokens(self._tokenize, text) for text in texts)
+        return [width if count is None else min(count, width) for count in counts]
+
     def encode_texts(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.float32]:
         """N texts → (n, embed_dim) float32, not normalised. Raises TextError as `tokenize` does."""
         tokens = torch.from_numpy(self.tokenize(texts, truncate=truncate)).to(self._target)
