@@ -343,3 +343,18 @@ def test_labels_may_have_several_words(labelled: Path) -> None:
     assert several.labels == plain.labels == ("blue", "green", "red")
     assert np.abs(several.weights[:2] - plain.weights[:2]).max() < 1e-6
     assert np.abs(several.weights[2] - plain.weights[2]).max() > 0.01
+
+
+def test_a_folder_of_vectors_is_fitted_to_without_its_images(kinds: Path, decoded: list[int]) -> None:
+    """As its images are, whose names are written in its metadata; whatever the shards and the draw."""
+    rows = [f"{path.relative_to(kinds.parent)},{path.parent.name}" for path in sorted(kinds.rglob("*.png"))]
+    Path("t.csv").write_text("\n".join(["image,label", *rows]) + "\n")
+    clipsim.embed("t.csv", "vectors", dtype="fp32", shard_size=5)
+    for options in ({}, {"shots": 4}, {"exclude": "*/00.png"}):
+        by_images = clipsim.fit("t.csv", **options)
+        decoded.clear()
+        by_vectors = clipsim.fit("vectors", cache=False, **options)
+        assert decoded == []
+        assert by_vectors.images == by_images.images
+        assert by_vectors.comparison == by_images.comparison
+        assert np.abs(by_vectors.weights - by_images.weights).max() < 1e-6

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,11 +36,14 @@ from clipsim.results.base import ModelRecord
 from clipsim.results.classifier import Classifier, FittedLabel
 from clipsim.statistics.estimates import Estimate, estimate_share
 from clipsim.statistics.paired_tests import Comparison, PairedRun, compare_runs
+from clipsim.store.dataset import Dataset
 from clipsim.tasks.arguments import EvaluationData
 from clipsim.tasks.evaluate import make_source
 from clipsim.tasks.evaluate_request import EvaluationRequest
+from clipsim.tasks.evaluate_vectors import make_rows, open_dataset, read_batches
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import TextVectors, describe_model, make_text_vectors, nothing_usable
+from clipsim.tasks.search_targets import check_models
 from clipsim.vectors.few_shots import FIXED, FewShots, Labels, fit_few_shots, rank_labels
 from clipsim.vectors.similarity import Vectors, find_near_equal, unit_rows
 
@@ -110,24 +113,16 @@ def run(embedder: Embedder, request: FitRequest, progress: ProgressCallback = ig
     Raises DataError for data with fewer than two labels, and for a label without an image that can be used;
     NoInputError where no image can be used, and with `on_error="raise"` ImageError for the first that cannot.
     """
-    data = read_labelled(request.data)
+    dataset = open_dataset(request.data, [embedder])
+    data = read_labelled(request.data if dataset is None else replace(request.data, table=make_rows(dataset)))
     if len(data.labels) < 2:
         only = printable(data.labels[0], 40)
         raise DataError(f"there is one label, '{only}', and a classifier chooses among two or more")
     _check_filled(data.labels, [image.label for image in data.images])
     images, notices = _draw(data, request)
-    notices = [*data.notices, *notices]
-    total = len(images)
+    notices = [*([] if dataset is None else check_models([dataset], embedder)), *data.notices, *notices]
     progress(Progress("loading the model", 0, None, data.failures, (*embedder.notices, *notices)))
-    outcomes: list[Outcome] = []
-    with closing(embedder.open_pipeline([make_source(image) for image in images])) as pipeline:
-        pipeline.start()  # images are decoded while the model is loaded for the texts
-        texts = make_text_vectors(embedder, data.labels, request.templates, progress, words=data.words)
-        progress(Progress("reading images", 0, total, notices=embedder.notices))
-        for batch in embedder.embed_images(pipeline):
-            outcomes += batch
-            failures = tuple(outcome for outcome in batch if isinstance(outcome, Failure))
-            progress(Progress("reading images", len(outcomes), total, failures))
+    texts, outcomes = _embed(embedder, request, replace(data, images=tuple(images)), dataset, progress)
     progress(Progress("fitting", 0, None, notices=embedder.notices))
     examples, contradicting, copies = _collect(data, images, outcomes)
     progress(Progress("fitting", 0, None, tuple(contradicting)))
@@ -138,6 +133,33 @@ def run(embedder: Embedder, request: FitRequest, progress: ProgressCallback = ig
     fitted = fit_few_shots(examples.vectors, examples.labels, texts.vectors, seed=request.seed)
     notices += [*copies, *texts.notices, *_describe_examples(data.labels, examples, texts, fitted)]
     return _make_classifier(embedder, request, data, examples, texts, fitted, errors, notices)
+
+
+def _embed(
+    embedder: Embedder,
+    request: FitRequest,
+    data: LabelledData,
+    dataset: Dataset | None,
+    progress: ProgressCallback,
+) -> tuple[TextVectors, list[Outcome]]:
+    """The vectors of the labels' texts, and of the images, which a data set has already."""
+    outcomes, total = list[Outcome](), len(data.images)
+    sources = [make_source(image) for image in data.images] if dataset is None else []
+    with closing(embedder.open_pipeline(sources)) as pipeline:
+        if dataset is None:
+            pipeline.start()  # images are decoded while the model is loaded for the texts
+        texts = make_text_vectors(embedder, data.labels, request.templates, progress, words=data.words)
+        progress(Progress("reading images", 0, total, notices=embedder.notices))
+        for batch in embedder.embed_images(pipeline) if dataset is None else _read_stored(dataset, data):
+            outcomes += batch
+            failures = tuple(outcome for outcome in batch if isinstance(outcome, Failure))
+            progress(Progress("reading images", len(outcomes), total, failures))
+    return texts, outcomes
+
+
+def _read_stored(dataset: Dataset, data: LabelledData) -> Iterator[list[Outcome]]:
+    for batch in read_batches(dataset, data):
+        yield [outcome for (outcome,) in batch]
 
 
 def _check_filled(labels: Sequence[str], used: Iterable[str | None]) -> None:
