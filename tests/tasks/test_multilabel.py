@@ -152,9 +152,9 @@ def test_lines_name_the_labels_that_are_given() -> None:
         run([embedder], request, write_lines=lines.extend)
 
     assert len(lines) == 12
-    assert set(lines[0]) == {"image", "index", "labels", "given", "lrap"}
+    assert set(lines[0]) == {"image", "index", "labels", "predicted", "lrap"}
     assert lines[0]["labels"] == ["red", "purple"]
-    assert lines[0]["given"] == ["red"]
+    assert lines[0]["predicted"] == ["red"]
 
 
 def test_tables_and_pages_have_the_labels(make_model: MakeModel) -> None:

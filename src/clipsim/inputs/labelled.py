@@ -248,7 +248,9 @@ def _read_metadata(request: LabelledRequest) -> Reading | None:
 
 def _with_labels(request: LabelledRequest, reading: Reading) -> LabelledData:
     """Give every class its label and its words, and find the labels to choose from."""
-    classes = {name: ClassWords(reading.shown.get(name, text), (text,)) for name, text in reading.classes.items()}
+    classes = {
+        name: ClassWords(reading.class_labels.get(name, text), (text,)) for name, text in reading.classes.items()
+    }
     nothing = {name for name, own in classes.items() if request.none in (name, own.label, *own.words)}
     if request.none is not None and not nothing:
         raise UsageError("not one of the labels", parameter="none", value=request.none)

@@ -81,8 +81,8 @@ def _read_paths(
     ends = Counter(own[-1] for own in parts.values())
     texts = {name: own[-1] if ends[own[-1]] == 1 else " ".join(own) for name, own in parts.items()}
     images = tuple(LabelledImage(path, name) for name, paths in classes.items() for path in paths)
-    shown = {name: "/".join(own) for name, own in parts.items()}
-    return Reading(FOLDERS, LABEL, images, failures, texts, tuple(notices), shown)
+    class_labels = {name: "/".join(own) for name, own in parts.items()}
+    return Reading(FOLDERS, LABEL, images, failures, texts, tuple(notices), class_labels)
 
 
 def _regroup(classes: Mapping[str, list[str]], name_class: Callable[[str], str]) -> dict[str, list[str]]:

@@ -184,9 +184,9 @@ def make_pairs(
     """
     if (labels is None) == (captions is None):
         raise UsageError("give the labels or the captions of the images", parameter="images")
-    given = None if texts is None else clean_labels(texts)
-    names = () if given is None else given.labels
-    if given is not None and not names:
+    choices = None if texts is None else clean_labels(texts)
+    names = () if choices is None else choices.labels
+    if choices is not None and not names:
         raise UsageError("none given", parameter="texts", hint="give at least one")
     rows = list(list_arguments(images))
     name, column = ("labels", "label") if captions is None else ("captions", "caption")
@@ -200,7 +200,7 @@ def make_pairs(
         Row(number, {IMAGE: image if is_path(image) else as_source(image, number), column: value})
         for number, (image, value) in enumerate(zip(rows, values, strict=True), start=1)
     ]
-    words = None if given is None else given.words or tuple((label,) for label in given.labels)
+    words = None if choices is None else choices.words or tuple((label,) for label in choices.labels)
     classes = None if words is None else {
         label: ClassWords(label, own) for label, own in zip(names, words, strict=True)
     }  # fmt: skip

@@ -58,7 +58,7 @@ class LabelledImage:
 class Reading:
     """What is read from labelled data; `kind` is "label", "labels" or "caption".
 
-    `classes` is the text of each class, in order; `shown` the label of a class where that is not its text.
+    `classes` is the text of each class, in order; `class_labels` the label of a class where that is not its text.
     """
 
     layout: str
@@ -67,7 +67,7 @@ class Reading:
     failures: tuple[Failure, ...]
     classes: Mapping[str, str]
     notices: tuple[str, ...] = ()
-    shown: Mapping[str, str] = field(default_factory=dict)
+    class_labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_labelled_rows(name: str, table: RowTable, columns: Columns, wants: str | None, folder: Path) -> Reading:

@@ -100,11 +100,11 @@ class EncodingMethods(SessionBase):
             A text is too long for the model.
         """
         report = check_progress(progress)
-        given = clean_labels(texts, deduplicate=False)
+        labels = clean_labels(texts, deduplicate=False)
         encoded = encode.encode_texts(
-            self.embedder, given.labels, check_templates(templates), report, words=given.words
+            self.embedder, labels.labels, check_templates(templates), report, words=labels.words
         )
-        self._issue((*given.notices, *encoded.notices))
+        self._issue((*labels.notices, *encoded.notices))
         return encoded.vectors
 
     def score_pairs(

@@ -70,7 +70,7 @@ class Multilabel:
 
 
 def measure_multilabel(
-    similarity: NDArray[np.float32], truth: Bools, labels: Sequence[str], given: Bools, decision: Decision
+    similarity: NDArray[np.float32], truth: Bools, labels: Sequence[str], predicted: Bools, decision: Decision
 ) -> Multilabel:
     """(n, m) cosines of n images, which labels they have, and which are given to them → the figures.
 
@@ -82,19 +82,19 @@ def measure_multilabel(
     """
     scores = round_cosines(similarity)
     records = tuple(
-        _measure_label(label, scores[:, column], truth[:, column], given[:, column])
+        _measure_label(label, scores[:, column], truth[:, column], predicted[:, column])
         for column, label in enumerate(labels)
     )
     ranking = tuple(average_precision(row, own) if own.any() else None for row, own in zip(scores, truth, strict=True))
     ranked = np.array([value for value in ranking if value is not None])
-    hits, answers, cases = (both.sum(axis=1).astype(np.float64) for both in (truth & given, given, truth))
+    hits, answers, cases = (both.sum(axis=1).astype(np.float64) for both in (truth & predicted, predicted, truth))
     used = np.flatnonzero(truth.any(axis=0))
     precision, f1 = ([getattr(records[column], name) for column in used] for name in ("average_precision", "f1"))
     positives = [records[column].n for column in used]
     influence = sum(
         (_precision_influence(scores[:, column], truth[:, column]) for column in used), np.zeros(len(truth))
     )
-    f1_influence = sum((_f1_influence(truth[:, column], given[:, column]) for column in used), np.zeros(len(truth)))
+    f1_influence = sum((_f1_influence(truth[:, column], predicted[:, column]) for column in used), np.zeros(len(truth)))
     metrics = {
         "map": _mean_of_labels(precision, positives, influence),
         "map_micro": _micro_average_precision(scores, truth),
@@ -126,8 +126,8 @@ def precision_of_positives(scores: Floats, truth: Bools) -> Floats:
     return precision
 
 
-def _measure_label(label: str, scores: Floats, truth: Bools, given: Bools) -> LabelRecord:
-    n, answers, hits = int(truth.sum()), int(given.sum()), int((truth & given).sum())
+def _measure_label(label: str, scores: Floats, truth: Bools, predicted: Bools) -> LabelRecord:
+    n, answers, hits = int(truth.sum()), int(predicted.sum()), int((truth & predicted).sum())
     precision = None
     if n:
         value = average_precision(scores, truth)
@@ -208,11 +208,11 @@ def _precision_influence(scores: Floats, truth: Bools) -> Floats:
     return influence
 
 
-def _f1_influence(truth: Bools, given: Bools) -> Floats:
+def _f1_influence(truth: Bools, predicted: Bools) -> Floats:
     """(n,) images with and given a label → the derivative of its F1 with respect to the weight of each."""
-    size = int(truth.sum() + given.sum())
-    value = 2 * int((truth & given).sum()) / size
-    influence: Floats = (2.0 * (truth & given) - value * (truth.astype(np.float64) + given)) / size
+    size = int(truth.sum() + predicted.sum())
+    value = 2 * int((truth & predicted).sum()) / size
+    influence: Floats = (2.0 * (truth & predicted) - value * (truth.astype(np.float64) + predicted)) / size
     return influence
 
 
@@ -230,13 +230,13 @@ def fit_decision(similarity: NDArray[np.float32], truth: Bools, *, seed: int) ->
         rows, own = steps[folds == fold] - lowest, truth[folds == fold]
         counts[fold] = np.bincount(rows.ravel(), minlength=size), np.bincount(rows[own], minlength=size)
     total = counts.sum(axis=0)
-    given = np.zeros(truth.shape, bool)
+    predicted = np.zeros(truth.shape, bool)
     for fold in range(FOLDS):
         threshold = _best_threshold(total - counts[fold], lowest)
         if threshold is not None:
-            given[folds == fold] = steps[folds == fold] >= threshold * 10**COSINE_DECIMALS
+            predicted[folds == fold] = steps[folds == fold] >= threshold * 10**COSINE_DECIMALS
     best = _best_threshold(total, lowest)
-    return given, Decision(None if best is None else round_significant(best), CROSS_FITTED)
+    return predicted, Decision(None if best is None else round_significant(best), CROSS_FITTED)
 
 
 def _best_threshold(counts: NDArray[np.int64], lowest: int) -> float | None:

@@ -205,8 +205,8 @@ class MultilabelRun(LabelRun):
         truth = np.zeros(similarity.shape, bool)
         for row, number in enumerate(kept):
             truth[row, [self.rows[label] for label in self.data.images[number].labels]] = True
-        given, decision = self._decide(similarity, truth, [self.outcomes[number][1] for number in kept])
-        measured = measure_multilabel(similarity, truth, labels, given, decision)
+        predicted, decision = self._decide(similarity, truth, [self.outcomes[number][1] for number in kept])
+        measured = measure_multilabel(similarity, truth, labels, predicted, decision)
         records = {record.label: record for record in measured.per_label}
         per_label = tuple(records.get(label, LabelRecord(label, 0)) for label in self.data.labels)
         measured = replace(measured, per_label=per_label)
@@ -215,7 +215,7 @@ class MultilabelRun(LabelRun):
                 "image": self.data.images[number].path,
                 "index": number,
                 "labels": list(self.data.images[number].labels),
-                "given": [labels[column] for column in np.flatnonzero(given[row])],
+                "predicted": [labels[column] for column in np.flatnonzero(predicted[row])],
                 "lrap": measured.ranking[row],
             }
             for row, number in enumerate(kept)

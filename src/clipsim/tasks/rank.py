@@ -95,32 +95,32 @@ class RankRequest:
             saved_classifier = _read_classifier(classifier, texts=texts, templates=templates, thresholds=thresholds)
             texts = saved_classifier.labels
         texts, text_vectors = split_vectors(texts, templates, thresholds)
-        given = clean_labels(texts, deduplicate=deduplicate and text_vectors is None)
-        if not given.labels:
+        labels = clean_labels(texts, deduplicate=deduplicate and text_vectors is None)
+        if not labels.labels:
             raise UsageError("none given", parameter="texts", hint="give at least one")
         checked_templates = check_templates(templates)
         if on_error is not None:
             check_on_error(on_error)
-        if sort_by is not None and not (isinstance(sort_by, str) and sort_by.strip() in given.labels):
+        if sort_by is not None and not (isinstance(sort_by, str) and sort_by.strip() in labels.labels):
             raise UsageError("not one of the texts", parameter="sort_by", value=sort_by)
         saved = None
         if thresholds is not None:
             from clipsim.tasks.saved_files import read_thresholds  # with the records of all commands
 
-            saved = read_thresholds(thresholds, given.labels, given.words)
+            saved = read_thresholds(thresholds, labels.labels, labels.words)
         if isinstance(sources, Sequence) and not sources:
             raise NoInputError(NO_IMAGES)
         return cls(
             sources,
-            given.labels,
+            labels.labels,
             checked_templates,
             None if sort_by is None else sort_by.strip(),
             saved,
             deduplicate,
             on_error,
             thumbnails,
-            (*given.notices, *notices),
-            given.words,
+            (*labels.notices, *notices),
+            labels.words,
             text_vectors,
             saved_classifier,
         )

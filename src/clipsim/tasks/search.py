@@ -115,8 +115,8 @@ class SearchRequest:
         check_flag("deduplicate", deduplicate)
         check_flag("unique", unique)
         texts, text_vectors = split_vectors(texts, templates, thresholds)
-        given = clean_labels(texts, deduplicate=deduplicate and text_vectors is None)
-        queries, notices = given.labels, [*given.notices]
+        labels = clean_labels(texts, deduplicate=deduplicate and text_vectors is None)
+        queries, notices = labels.labels, [*labels.notices]
         images = tuple(images)
         if not (queries or images):
             raise UsageError("no query; give at least one text or image")
@@ -152,9 +152,9 @@ class SearchRequest:
             DateRange.of(after, before),
             unique,
             tuple(notices),
-            None if thresholds is None else read_thresholds(thresholds, queries, given.words),
+            None if thresholds is None else read_thresholds(thresholds, queries, labels.words),
             text_vectors,
-            given.words,
+            labels.words,
         )
 
     def accept_row(self, dataset: Dataset) -> Callable[[str], bool] | None:

@@ -88,8 +88,8 @@ class ThresholdRequest:
         positives.
         """
         check_flag("deduplicate", deduplicate)
-        given = clean_labels(texts, deduplicate=deduplicate)
-        if not given.labels:
+        labels = clean_labels(texts, deduplicate=deduplicate)
+        if not labels.labels:
             raise UsageError("none given", parameter="texts", hint="give at least one")
         shares = {RECALL: recall, FALSE_ALARMS: false_alarms, FALSE_ALARMS_ANY: false_alarms_any}
         if len(promised := [(kind, share) for kind, share in shares.items() if share is not None]) != 1:
@@ -113,8 +113,8 @@ class ThresholdRequest:
         if kind != RECALL and not negatives:
             hint = ("give ", Setting("negatives", None))
             raise UsageError("needs negatives", parameter=kind, value=level, hint=hint)
-        notices = (*repeats.notices, *given.notices)
-        return cls(given.labels, checked_templates, guarantee, positives, negatives, notices, given.words)
+        notices = (*repeats.notices, *labels.notices)
+        return cls(labels.labels, checked_templates, guarantee, positives, negatives, notices, labels.words)
 
 
 def _check_apart(positives: Iterable[Source], negatives: Iterable[Source]) -> None:
