@@ -10,10 +10,13 @@ import pytest
 import torch
 import transformers
 from checkpoints import open_path
+from transformers_folders import write_clip
 from vocabularies import SIGLIP_CONTEXT, write_siglip
 
+import clipsim
 from clipsim.engines.torch.encoder import ClipEncoder
 from clipsim.errors import TextError
+from clipsim.models.catalogue import BUNDLED_PATH
 
 PROMPTS = ["a cat", "A Photo, of a CAT!", "the_lazy dog's maze", "ünknown 猫 signs", "  spaces   between  "]
 LONG = "a photo of a cat and a dog and a maze near the sea " * 3
@@ -72,3 +75,16 @@ def test_a_megabyte_of_text_is_refused_or_cut(encoder: ClipEncoder) -> None:
     with pytest.raises(TextError, match="tokens"):
         encoder.tokenizer(["cat " * 250_000], truncate=False)
     assert encoder.tokenizer(["cat " * 250_000], truncate=True).shape == (1, SIGLIP_CONTEXT)
+
+
+def test_markers_in_a_text_are_the_tokenizers_own(tmp_path: Path) -> None:
+    """OpenAI's spelling is ordinary characters to OpenCLIP's, and the end to transformers' and clipsim.tokenize."""
+    texts = ["a cat <|endoftext|> dog", "a cat <end_of_text> dog"]
+    bundled = open_path(BUNDLED_PATH, device="cpu").tokenizer(texts, truncate=False)
+    of_transformers = open_path(write_clip(tmp_path / "clip"), device="cpu").tokenizer(texts, truncate=False)
+    openais = clipsim.tokenize(texts)
+
+    assert torch.equal(bundled, open_clip.get_tokenizer("ViT-B-32")(texts))
+    assert [(row == 49407).sum() for row in bundled] == [1, 2]
+    assert [(row == 49407).sum() for row in openais] == [2, 1]
+    assert of_transformers[0, :6].tolist() == openais[0, :6].tolist() == [49406, 320, 2368, 49407, 1929, 49407]
