@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OLDEST ?= build/oldest
+CLIENTS ?= build/clients
 # a process a core, at most four, since torch takes a gigabyte in each; a file of tests has its servers and models once
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
@@ -11,7 +12,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-serve test test-quick test-oldest lint format bench mini catalogue clean
+.PHONY: help install demo demo-serve test test-quick test-oldest test-server lint format bench mini catalogue clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +43,13 @@ test-oldest: ## run all tests on the oldest versions that pyproject.toml allows 
 	grep -oE '"[][A-Za-z_-]+>=[0-9.]+"' pyproject.toml | tr -d '"' | sed 's/\[.*\]//; s/>=/==/' > $(OLDEST)/bounds.txt
 	$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/bounds.txt --editable '.[dev,heic,raw]'
 	$(OLDEST)/bin/python -m pytest $(PARALLEL)
+
+# the clients of other servers, and requests generated from the server's OpenAPI document
+test-server: ## run the server's tests with the packages that call such servers (by hand or nightly: installs them)
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --editable '.[dev]' openai langchain-openai \
+		llama-index-embeddings-openai-like infinity_client requests openapi-spec-validator schemathesis
+	$(CLIENTS)/bin/python -m pytest tests/server/test_clients.py tests/server/test_schema.py
 
 lint: $(STAMP) ## check style and types
 	$(BIN)/ruff check .

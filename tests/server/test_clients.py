@@ -1,6 +1,6 @@
 """The packages that programs use with servers of embeddings, against a server of clipsim: texts, images and refusals.
 
-A test is skipped where its package is not installed; `docs/code.md` says how all of them are run.
+A test is skipped where its package is not installed; `make test-server` installs all of them.
 """
 
 from __future__ import annotations

@@ -9,8 +9,9 @@
 - `guard`: what every request passes: host, origin, token, limits in number, bytes and time, and its client's leaving
 - `connections`: HTTP/1.1 whose headers must come, and whose answers must be read, in time
 - `access`: tokens; what is known of a request, and its line in the log; the rate at which requests are answered
-- `bodies`: a body, which is JSON or a form → sources, texts and numbers within their bounds; its schema
+- `bodies`: a body, which is JSON or a form → sources, texts and numbers within their bounds
 - `embedding_inputs`: the body of /v1/embeddings, in the shapes that clients send it → images and texts
+- `schema`: the routes → their OpenAPI document
 - `answers`: records and vectors → the bodies of answers; errors, too
 - `metrics`: what is counted, for Prometheus
 - `running`: a socket, uvicorn, and the thread that loads the models

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from inspect import getdoc
 from pathlib import Path
@@ -29,15 +29,11 @@ from clipsim.results.classifier import Classifier
 from clipsim.server.access import OTHER, AccessLog, Entry, Tokens
 from clipsim.server.answers import RequestError, answer_error, json_response
 from clipsim.server.bodies import (
-    EMBEDDINGS_FIELDS,
     MAX_TEXTS,
-    RANK_FIELDS,
-    SEARCH_FIELDS,
     check_answer,
     check_fields,
     check_matches,
     check_work,
-    describe_body,
     parse_body,
     read_body,
     take_flag,
@@ -46,9 +42,10 @@ from clipsim.server.bodies import (
     take_texts,
 )
 from clipsim.server.embedding_inputs import Inputs, split_inputs
-from clipsim.server.guard import Guard
+from clipsim.server.guard import OPEN_ROUTES, Guard
 from clipsim.server.metrics import Metrics
 from clipsim.server.model_thread import ENDED, Slots
+from clipsim.server.schema import EMBEDDINGS_FIELDS, RANK_FIELDS, SEARCH_FIELDS, describe_api
 from clipsim.server.served_images import ServedImages
 from clipsim.server.served_models import ServedModel
 from clipsim.server.settings import ServerSettings
@@ -381,12 +378,6 @@ def _entry(request: Request) -> Entry:
 def make_application(service: Service, log: AccessLog | None = None) -> Guard:
     """The routes of a service behind its guard; `log` is told of every request."""
     classified = any(model.classifier is not None for model in service.models.values())
-    bodies = {
-        "/v1/rank": describe_body(RANK_FIELDS, ["images", *([] if classified else ["texts"])], files=True),
-        "/v1/embeddings": describe_body(EMBEDDINGS_FIELDS, []),
-        "/embeddings": describe_body(EMBEDDINGS_FIELDS, []),
-        "/v1/search": describe_body(SEARCH_FIELDS, []),
-    }
     routes = [
         Route("/v1/rank", service.rank, methods=["POST"]),
         Route("/v1/embeddings", service.embeddings, methods=["POST"]),
@@ -402,7 +393,13 @@ def make_application(service: Service, log: AccessLog | None = None) -> Guard:
         Route("/ready", service.ready),
         Route("/metrics", service.count),
     ]
-    schema = _describe_routes(routes, bodies) | {"servers": [{"url": service.settings.root_path or "/"}]}
+    schema = describe_api(
+        [(route.path_format, getdoc(route.endpoint) or "") for route in routes],
+        open_routes=OPEN_ROUTES,
+        classified=classified,
+        token=bool(service.settings.tokens),
+        root_path=service.settings.root_path,
+    )
     files = {f"/{path.name}": path for path in sorted(PAGE.iterdir()) if path.suffix in PAGE_TYPES}
     files["/"] = files.pop("/index.html")
     fixed = {path: _serve(file.read_bytes(), PAGE_TYPES[file.suffix]) for path, file in files.items()}
@@ -421,20 +418,6 @@ def make_application(service: Service, log: AccessLog | None = None) -> Guard:
     app = Starlette(routes=routes, exception_handlers=dict.fromkeys(errors, answer_error))
     app.router.redirect_slashes = False
     return Guard(app, service.settings, service.tokens, service.metrics, frozenset(fixed), find_route, log)
-
-
-def _describe_routes(routes: Sequence[Route], bodies: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """The OpenAPI schema of routes; `bodies` describe what a POST sends."""
-    paths: dict[str, Any] = {}
-    for route in routes:
-        operation = {"description": getdoc(route.endpoint), "responses": {"200": {"description": "the answer"}}}
-        parameters = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in route.param_convertors
-        ]
-        operation |= bodies.get(route.path, {}) | ({"parameters": parameters} if parameters else {})
-        paths[route.path_format] = {"post" if route.path in bodies else "get": operation}
-    return {"openapi": "3.1.0", "info": {"title": "clipsim", "version": __version__}, "paths": paths}
 
 
 def _serve(content: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:

@@ -1,6 +1,6 @@
 """The body of a request → images as sources, texts and numbers, each within its bounds; no address is opened.
 
-A body is JSON or a form; it is bounded before anything is built of it. The schemas are what the API says of bodies.
+A body is JSON or a form; it is bounded before anything is built of it.
 """
 
 from __future__ import annotations
@@ -329,90 +329,3 @@ def take_flag(body: dict[str, Any], name: str) -> bool | None:
     if not isinstance(flag, bool | None):
         raise RequestError(422, f"{name} is true or false")
     return flag
-
-
-def describe_body(fields: dict[str, Any], required: list[str], *, files: bool = False) -> dict[str, Any]:
-    """What the API's schema says of a body; with `files`, its images may be those of a form."""
-    schema = {"type": "object", "properties": fields, "required": required}
-    content = {"application/json": {"schema": schema}}
-    if files:
-        images = {"type": "array", "items": {"type": "string", "format": "binary"}}
-        content["multipart/form-data"] = {"schema": {**schema, "properties": {**fields, "images": images}}}
-    return {"requestBody": {"required": True, "content": content}}
-
-
-def _list(what: str) -> dict[str, Any]:
-    return {"type": "array", "items": {"type": "string"}, "description": what}
-
-
-# The fields of each route, as the schema describes them.
-_SHARED: dict[str, Any] = {
-    "images": _list("image files as data: URIs"),
-    "templates": _list("such as 'a photo of a {}.'; the vectors of several are averaged"),
-    "model": {"type": ["string", "null"], "description": "one of /v1/models; the default where it is null"},
-}
-RANK_FIELDS: dict[str, Any] = {
-    "texts": _list("what to compare with; none for the labels of a classifier"),
-    **_SHARED,
-}
-_PARTS: list[dict[str, Any]] = [
-    {
-        "type": "object",
-        "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
-        "required": ["type", "text"],
-        "additionalProperties": False,
-    },
-    {
-        "type": "object",
-        "properties": {
-            "type": {"const": "image_url"},
-            "image_url": {
-                "anyOf": [
-                    {"type": "string"},
-                    {"type": "object", "properties": {"url": {"type": "string"}}, "required": ["url"]},
-                ],
-                "description": "an image file as a data: URI",
-            },
-        },
-        "required": ["type", "image_url"],
-        "additionalProperties": False,
-    },
-]
-_INPUTS: list[dict[str, Any]] = [{"type": "string"}, *_PARTS]
-EMBEDDINGS_FIELDS: dict[str, Any] = {
-    "input": {
-        "anyOf": [*_INPUTS, {"type": "array", "items": {"anyOf": _INPUTS}, "minItems": 1}],
-        "description": "texts, and image files as data: URIs; or parts as chats have them",
-    },
-    "messages": {
-        "type": "array",
-        "items": {
-            "type": "object",
-            "properties": {
-                "role": {"type": "string"},
-                "content": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"anyOf": _PARTS}}]},
-            },
-            "required": ["content"],
-        },
-        "description": "in place of input: one message with one text or one image",
-    },
-    "modality": {
-        "type": ["string", "null"],
-        "enum": ["text", "image", None],
-        "description": "what every input is; without it, data: URIs are images",
-    },
-    "model": _SHARED["model"],
-    "encoding_format": {"type": ["string", "null"], "enum": ["float", "base64", None], "description": "of vectors"},
-    "dimensions": {"type": ["integer", "null"], "description": "those that the model's vectors have, or 0"},
-    "truncate": {"type": ["boolean", "null"], "description": "whether texts that are too long are cut"},
-    "user": {"description": "is not used"},
-}
-SEARCH_FIELDS: dict[str, Any] = {
-    "texts": _list("each is a query"),
-    "plus": _list("added to every query"),
-    "minus": _list("subtracted from every query"),
-    **_SHARED,
-    "weight": {"type": "number", "default": 1},
-    "top": {"type": "integer", "default": 10},
-    "min_similarity": {"type": ["number", "null"]},
-}
