@@ -30,7 +30,7 @@ from benchmarks.serve import make_form, resident
 
 TOLERANCE = {"similarity": 1e-6, "embedding": 1e-6, "probabilities": 1e-4}
 TEXTS = ("maze", "cat", "a red circle", "a blue square", "a tree", "stairs", "a clock", "a fish")
-WARM_UP_SECONDS = 60.0
+WARM_UP_SECONDS = 60
 ENDLESS = b"POST /v1/rank HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 HOSTILE = [
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 200,
@@ -220,14 +220,13 @@ async def run(port: int, process: int, options: argparse.Namespace, exchanges: S
         kinds += [load.run_slow] * round(options.clients * 0.05) + [load.run_hostile] * round(options.clients * 0.05)
     kinds += [load.run_good] * (options.clients - len(kinds))
     clients = [asyncio.create_task(kind(seed)) for seed, kind in enumerate(kinds)]
-    first, later = 0.0, 0.0
+    sizes: list[float] = []
     while time.monotonic() < load.end:
         await asyncio.sleep(1.0)
-        if time.monotonic() - begun <= min(WARM_UP_SECONDS, options.seconds / 2):
-            first = max(first, resident(process))
-        else:
-            later = max(later, resident(process))
+        sizes.append(resident(process))
     await asyncio.gather(*clients)
+    warm_up = min(WARM_UP_SECONDS, len(sizes) // 2)
+    first, later = max(sizes[:warm_up]), max(sizes[warm_up:])
     seconds = [one for each in load.seconds.values() for one in each]
     median, p95 = statistics.median(seconds), statistics.quantiles(seconds, n=20)[-1]
     return {
@@ -247,6 +246,7 @@ async def run(port: int, process: int, options: argparse.Namespace, exchanges: S
         "memory_first_minute_mb": round(first, 1),
         "memory_after_mb": round(later, 1),
         "memory_growth": round(later / first - 1, 3),
+        "memory_at_most_in_each_20_s_mb": [round(max(sizes[at : at + 20])) for at in range(0, len(sizes), 20)],
     }
 
 

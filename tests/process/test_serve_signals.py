@@ -30,14 +30,14 @@ class Lines:
     """What a process writes to a stream, line by line, as it comes."""
 
     def __init__(self, descriptor: int) -> None:
-        self._lines: list[str] = []
+        self.lines: list[str] = []
         self._stream = os.fdopen(descriptor, "rb", closefd=False)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
         try:
             for line in self._stream:
-                self._lines.append(line.decode())
+                self.lines.append(line.decode())
         except OSError:  # a terminal whose other end is closed
             return
 
@@ -45,10 +45,10 @@ class Lines:
         """The first line that has a part, once it is there."""
         end = time.monotonic() + 120
         while True:
-            for line in list(self._lines):
+            for line in list(self.lines):
                 if part in line:
                     return line
-            assert time.monotonic() < end, (part, self._lines)
+            assert time.monotonic() < end, (part, self.lines)
             time.sleep(0.02)
 
 
@@ -115,21 +115,31 @@ def test_sighup_reads_tokens_and_folders_again_and_drops_nothing(tmp_path: Path)
         assert (program.process.wait(), program.process.stdout.read()) == (0, b"")
 
 
-def test_the_log_is_json_with_the_servers_own_lines() -> None:
-    """One object a request; also with --quiet, where it is asked for."""
-    with serving("--log-format", "json", "-q") as (program, address, lines):
+def test_every_line_of_a_json_log_is_an_object() -> None:
+    """Those of requests, and those of the server, from its address to its end."""
+    with serving("--log-format", "json", str(IMAGES[0].parent)) as (program, address, lines):
         httpx.get(f"{address}v1/models?secret", headers={"X-Request-Id": "mine"})
-        entry = json.loads(lines.wait_for("mine"))
+        lines.wait_for("mine")
         program.process.terminate()
-        assert json.loads(lines.wait_for("stopped"))["message"] == "stopped"
+        lines.wait_for("stopped")
+    objects = [json.loads(line) for line in lines.lines]
+    (entry,) = [one for one in objects if one.get("request_id") == "mine"]
+    own = [one["message"] for one in objects if "message" in one]
 
-    assert (entry["method"], entry["route"], entry["status"], entry["client"]) == (
-        "GET",
-        "/v1/models",
-        200,
-        "127.0.0.1",
-    )
-    assert "secret" not in json.dumps(entry)
+    assert (entry["method"], entry["route"], entry["status"]) == ("GET", "/v1/models", 200)
+    assert own == [address, f"{len(IMAGES)} images to search, 0 skipped", "stopped"]
+    assert "secret" not in json.dumps(objects)
+
+
+def test_a_quiet_server_logs_requests_only_where_it_is_told_to() -> None:
+    """Its address and its end are there all the same."""
+    with serving("-q") as (program, address, lines):
+        program.process.terminate()
+        lines.wait_for("stopped")
+        assert [line.split()[-1] for line in lines.lines] == [address, "stopped"]
+    with serving("-q", "--log-format", "text") as (_, address, lines):
+        httpx.get(f"{address}health", headers={"X-Request-Id": "mine"})
+        assert "GET /health 200" in lines.wait_for("mine")
 
 
 def test_a_terminal_that_is_closed_ends_the_server() -> None:

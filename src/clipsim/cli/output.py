@@ -64,11 +64,18 @@ def print_message(kind: str, message: str) -> None:
 class NoticePrinter:
     """Prints notices as they become known, each of them once; none with `quiet`.
 
-    `skipped` are the inputs that earlier runs have skipped, where they are not named again.
+    `skipped` are the inputs that earlier runs have skipped, where they are not named again. `write` takes the kind of a
+    message and its text, as `print_message` does.
     """
 
-    def __init__(self, *, quiet: bool = False, skipped: SkippedFiles | None = None) -> None:
-        self._quiet = quiet
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        skipped: SkippedFiles | None = None,
+        write: Callable[[str, str], None] = print_message,
+    ) -> None:
+        self._quiet, self._write = quiet, write
         self.skipped = skipped
         self._printed: set[str] = set()
 
@@ -76,7 +83,7 @@ class NoticePrinter:
         """Print those that were not printed before; they must be escaped."""
         for notice in notices:
             if notice not in self._printed and not self._quiet:
-                print_message("note", notice)
+                self._write("note", notice)
             self._printed.add(notice)
 
 

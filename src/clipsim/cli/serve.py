@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import threading
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.collections import find_named_targets, report_progress
-from clipsim.cli.output import messages, print_message, progress_bar
+from clipsim.cli.output import NoticePrinter, messages, print_message, progress_bar
 from clipsim.cli.parameters import argument, option, parse_size
 from clipsim.cli.signals import clean_up_at_signal, reload_at_hangup, stop_at_first_signal
 from clipsim.errors import MissingPackageError, UsageError, install_command, pluralise, printable
@@ -86,7 +87,9 @@ def serve_command(
     Example: `clipsim serve photos/ --port 8080`
     """
     with ExitStack() as stack:
-        notices = run.notices()
+        form = log_format or ("off" if run.quiet else "text")
+        announce = _announce_json if form == "json" else print_message
+        notices = NoticePrinter(quiet=run.quiet, write=announce)
         try:
             from clipsim.server.access import AccessLog
             from clipsim.server.application import Service
@@ -120,7 +123,6 @@ def serve_command(
             unix_socket=unix_socket,
             root_path=root_path.rstrip("/"),
         )
-        form = log_format or ("off" if run.quiet else "text")
         of_one = {
             "--weights": run.weights,
             "--weights-key": run.weights_key,
@@ -161,14 +163,11 @@ def serve_command(
             if collection is not None and not run.quiet:
                 skipped = [f"{printable(failure.image)}: {failure.error}" for failure in collection.errors]
                 for line in skipped[:MAX_SHOWN_FAILURES]:
-                    print_message("error", line)
-                print_message("note", f"{pluralise(len(collection), 'image')} to search, {len(skipped):,} skipped")
+                    announce("error", line)
+                announce("note", f"{pluralise(len(collection), 'image')} to search, {len(skipped):,} skipped")
 
         def note(notice: str) -> None:  # also for who wants no notices of the models
-            if form == "json":
-                _print_line(notice, form)
-            else:
-                print_message("note", printable(notice))
+            announce("note", printable(notice))
 
         def reload() -> None:
             try:
@@ -182,6 +181,8 @@ def serve_command(
         if form != "off":
             log = AccessLog(form, _write_log)
             stack.callback(log.close)
+        if form == "json":
+            logging.getLogger("clipsim").addHandler(_JsonHandler())
         server = Server(service, images, progress=show, on_loaded=loaded, on_notice=note, log=log)
         with stop_at_first_signal(server.stop), reload_at_hangup(reload):
             _print_line(server.address, form)
@@ -196,15 +197,30 @@ def serve_command(
 
 
 def _print_line(line: str, form: str) -> None:
-    """Print a line of the server's own, in the form of the log; it must be escaped."""
+    """Print where the server is, or that it has stopped; with --quiet, too."""
     from rich.text import Text
 
+    if form == "json":
+        _announce_json("note", line)
+        return
     with suppress(OSError, SystemExit):  # standard error is closed, which does not keep the server from ending well
-        if form == "json":
-            now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            _write_log(json.dumps({"time": now, "message": line}) + "\n")
-        else:
-            messages().print(Text(f"clipsim serve: {line}"))
+        messages().print(Text(f"clipsim serve: {line}"))
+
+
+def _announce_json(kind: str, message: str, **more: str) -> None:
+    """Print what `print_message` prints as an object, which a reader tells from that of a request by its `message`."""
+    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    with suppress(OSError):
+        _write_log(json.dumps({"time": now, "level": kind, "message": message, **more}) + "\n")
+
+
+class _JsonHandler(logging.Handler):
+    """Writes what the library logs, which are bugs with their tracebacks, in the form of the server's log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        traceback = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
+        _announce_json(record.levelname.lower(), record.getMessage(), traceback=traceback)
 
 
 def _write_log(text: str) -> None:
