@@ -355,3 +355,28 @@ def test_weights_in_several_files_are_downloaded_together(hub: FakeHub, tmp_path
     outside = {"weight_map": {"a": "../../x.safetensors"}}
     hub.repositories["someone/else"] = config | {name: json.dumps(outside).encode()}
     assert "not a file of weights in its folder" in error_line(pull(hub, tmp_path, "hf-hub:someone/else"))
+
+
+def test_a_repository_of_sentence_transformers_is_downloaded(hub: FakeHub, tmp_path: Path) -> None:
+    """The files in the folder of its CLIP model, without those of its other folders and without its code."""
+    config = {"model_type": "clip", "architectures": ["CLIPModel"], "text_config": {}, "vision_config": {}}
+    files = {"config.json": json.dumps(config).encode(), "model.safetensors": b"tensors", "tokenizer.json": b"{}"}
+    files["preprocessor_config.json"] = b"{}"  # with the tokenizer, before the first image is prepared
+    inside = {f"0_CLIPModel/{name}": body for name, body in files.items()}
+    hub.repositories[TINY] = inside | {"modules.json": b"[]", "code.py": b"x", "1_Dense/pytorch_model.bin": b"y"}
+    done = pull(hub, tmp_path, f"hf-hub:{TINY}")
+    folder = cache(tmp_path, TINY) / "snapshots" / COMMIT
+    assert "no image processor" not in done.stderr
+    assert done.stderr.endswith(f"{folder / '0_CLIPModel' / 'model.safetensors'}\n"), done.stderr
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == set(inside)
+
+
+def test_the_first_run_prepares_images_as_the_repository_says(hub: FakeHub, tmp_path: Path) -> None:
+    """Its image processor is there before the settings are read, not only from the second run on."""
+    config = {"model_type": "clip", "architectures": ["CLIPModel"], "text_config": {}, "vision_config": {}}
+    odd = {"image_processor_type": "CLIPImageProcessor", "resample": 0}
+    files = {"config.json": config, "tokenizer.json": {}, "preprocessor_config.json": odd}
+    hub.repositories[TINY] = {name: json.dumps(body).encode() for name, body in files.items()}
+    hub.repositories[TINY]["model.safetensors"] = b"tensors"
+    assert "resample 0" in error_line(pull(hub, tmp_path, f"hf-hub:{TINY}"))
+    assert hub.bodies() == []

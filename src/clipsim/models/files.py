@@ -53,6 +53,7 @@ LOCAL_WEIGHTS_FILES = with_indexes(
 HUB_WEIGHTS_FILES = with_indexes(WEIGHTS_FILES)
 # Patterns for the files of a tokenizer or of a text tower's configuration; they match no code and no weights.
 TOKENIZER_FILES = ("*.json", "*.txt", "*.model")
+_NEEDED_OF_TOKENIZER = ("tokenizer.json", "*.model", "vocab*")  # one of them
 TRANSFORMERS_WEIGHTS_FILES = with_indexes(("model.safetensors", "pytorch_model.bin"))
 # The files of an adapter, which changes a model when it is applied.
 ADAPTER_FILES = (ADAPTER_CONFIG, *ADAPTER_WEIGHTS)
@@ -125,8 +126,8 @@ def _hub_files(spec: ModelSpec, repository: str, cache_dir: str | None) -> Model
     if config.name == TRANSFORMERS_FILE and not is_transformers_config(config):
         raise missing_files(repository, (CONFIG_FILE,))
     if config.name == TRANSFORMERS_FILE:  # with its preprocessing and tokenizer, which stand beside it
-        patterns = tuple(folder + pattern for pattern in TOKENIZER_FILES)
-        fetch_folder(repository, patterns, (folder + TRANSFORMERS_FILE,), cache_dir, revision)
+        patterns, needed = (tuple(folder + name for name in names) for names in (TOKENIZER_FILES, _NEEDED_OF_TOKENIZER))
+        fetch_folder(repository, patterns, needed, cache_dir, revision)
     settings = read_config(config)  # refused before gigabytes of weights are fetched
     text = settings["model_cfg"]["text_cfg"]
     candidates = HUB_WEIGHTS_FILES if config.name == CONFIG_FILE else TRANSFORMERS_WEIGHTS_FILES
@@ -307,8 +308,9 @@ def _text_files(architecture: str | None, cache_dir: str | None) -> tuple[Path |
 
 
 def _tokenizer_folder(repository: str | None, cache_dir: str | None, revision: str | None = None) -> Path | None:
-    needed = ("tokenizer.json", "*.model", "vocab*")
-    return _without_code(fetch_folder(repository, TOKENIZER_FILES, needed, cache_dir, revision)) if repository else None
+    if repository is None:
+        return None
+    return _without_code(fetch_folder(repository, TOKENIZER_FILES, _NEEDED_OF_TOKENIZER, cache_dir, revision))
 
 
 def _text_model_folder(repository: str | None, cache_dir: str | None) -> Path | None:

@@ -330,6 +330,22 @@ def test_an_adapter_is_a_part_of_what_a_model_is(vit: Model, pictures: list[Imag
         second.rank(pictures, TEXTS[:1], thresholds=thresholds)
 
 
+def test_vectors_of_a_model_with_an_adapter_are_its_own(
+    vit: Model, pictures: list[Image.Image], tmp_path: Path
+) -> None:
+    """A folder of them is searched with the adapter, and refused without it with the name of what is missing."""
+    (tmp_path / "images").mkdir()
+    for number, picture in enumerate(pictures):
+        picture.save(tmp_path / "images" / f"{number}.png")
+    adapter = write_adapter(tmp_path / "cats", pair(IMAGE_FC, 256, 64))
+    clipsim.embed(tmp_path / "images", tmp_path / "vectors", model=vit.folder, adapter=adapter)
+    found = clipsim.search(tmp_path / "vectors", TEXTS[0], model=vit.folder, adapter=adapter)
+
+    assert len(found.queries[0].results) == 3
+    with pytest.raises(clipsim.ClipsimError, match=r"are from .* \+ cats@[0-9a-f]{8}, not from .*with the adapter"):
+        clipsim.search(tmp_path / "vectors", TEXTS[0], model=vit.folder)
+
+
 def test_siglips_towers(tmp_path: Path, pictures: list[Image.Image]) -> None:
     """A tower of timm's, and a text tower that is a module of its own, by OpenCLIP's names."""
     folder = write_siglip(tmp_path / "siglip")
