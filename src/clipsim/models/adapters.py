@@ -84,7 +84,7 @@ def read_adapter(folder: Path) -> Adapter:
         if not isinstance(config, dict):
             raise ValueError("not an object")
         _check(config)
-        digests = digest_files([path, weights])
+        digests, model = digest_files([path, weights]), config.get("base_model_name_or_path")
         return Adapter(
             folder,
             weights,
@@ -95,7 +95,7 @@ def read_adapter(folder: Path) -> Adapter:
             alphas=_pattern(config, "alpha_pattern"),
             ranks={name: int(rank) for name, rank in _pattern(config, "rank_pattern").items()},
             saved=tuple(str(name) for name in config.get("modules_to_save") or ()),
-            model=config.get("base_model_name_or_path"),
+            model=None if model is None else str(model),
         )
     except (ValueError, TypeError, KeyError) as error:
         cause = printable(str(error), 200)
@@ -133,6 +133,8 @@ def _number(config: Mapping[str, Any], name: str) -> float:
 def _pattern(config: Mapping[str, Any], name: str) -> dict[str, float]:
     """Numbers by the ends of layers' names. Raises ValueError for a pattern that is more than such an end."""
     pattern = config.get(name) or {}
+    if not isinstance(pattern, dict):
+        raise ValueError(f"{name} is not an object")
     for key in pattern:
         if not _PLAIN_PATTERN.fullmatch(key):
             raise ValueError(f"{name} has the pattern {key!r}; clipsim follows the names of layers only")

@@ -240,6 +240,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "biases of its own": ({"lora_bias": True}, "lora_bias is set"),
     "of the future": ({"use_something": {"a": 1}}, "use_something is set"),
     "a pattern": ({"alpha_pattern": {"(a+)+$": 2}}, "alpha_pattern has the pattern '(a+)+$'"),
+    "a pattern that is a list": ({"rank_pattern": ["c_fc"]}, "rank_pattern is not an object"),
+    "a saved module that is a number": ({"modules_to_save": 3}, "this adapter is not supported"),
     "alpha": ({"lora_alpha": "8"}, "lora_alpha is '8'"),
     "no rank": ({"r": 0}, "r is 0"),
     "another rank": ({"r": 3}, "has the rank 4, and its configuration says 3"),

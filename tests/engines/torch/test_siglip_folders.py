@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from transformers_folders import SIGLIP_TEXTS, siglip_reference, write_siglip_model
 
 import clipsim
-from clipsim.errors import TextError, WeightsError
+from clipsim.errors import ModelError, TextError, WeightsError
 
 pytestmark = pytest.mark.skipif(transformers.__version__.startswith("4."), reason="prepares pictures by Pillow")
 TOWERS = ("text_model", "vision_model")
@@ -111,6 +111,18 @@ def test_a_tensor_that_is_missing_or_too_many_is_an_error(
         save_file(changed, folder / "model.safetensors")
         with pytest.raises(WeightsError, match=r"not of this architecture .*(missing|unknown)"):
             clipsim.rank(pictures, SIGLIP_TEXTS, model=folder, cache=False)
+
+
+@pytest.mark.parametrize("size", ["num_hidden_layers", "hidden_size", "intermediate_size"])
+@pytest.mark.parametrize("part", ["text_config", "vision_config"])
+def test_a_model_far_larger_than_its_weights_is_refused(tmp_path: Path, part: str, size: str) -> None:
+    """Before memory is taken, or time."""
+    folder = write_siglip_model(tmp_path / "siglip")
+    config = json.loads((folder / "config.json").read_text())
+    config[part][size] = 3 * 10**9
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError):
+        clipsim.rank(Image.new("RGB", (60, 50)), SIGLIP_TEXTS, model=folder, cache=False)
 
 
 def test_an_adapter_of_it(tmp_path: Path, pictures: list[Image.Image]) -> None:

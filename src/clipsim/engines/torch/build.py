@@ -257,6 +257,8 @@ def _instantiate(config: dict[str, Any], files: ModelFiles, tensors: Mapping[str
         # OpenCLIP passes no sizes to timm: its tower is made here, and takes the place of a small one
         small = {"layers": 1, "width": 64, "image_size": 16, "patch_size": 16}
         model = kind(**arguments | {"vision_cfg": small})
+        if sizes["depth"] > len(tensors):  # timm makes a list of that length before it allocates anything
+            raise ValueError("it would be far larger than the weights")
         model.visual = _timm_tower(vision, sizes)
         return model
 
