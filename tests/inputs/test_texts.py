@@ -11,8 +11,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from clipsim.errors import TextError, UsageError
-from clipsim.inputs.texts import check_templates, clean_labels, clean_texts, fill_templates, read_texts
+from clipsim.errors import DataError, TextError, UsageError
+from clipsim.inputs.texts import check_templates, clean_labels, clean_texts, fill_templates, read_text, read_texts
 
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: text.strip() != "")
 
@@ -183,3 +183,12 @@ def test_mappings_that_are_refused(texts: object, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         clean_labels(texts)
     assert str(caught.value).startswith(message)
+
+
+def test_a_file_without_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A device is read as far as the limit."""
+    monkeypatch.setattr("clipsim.inputs.texts.MAX_FILE_BYTES", 5)
+    with pytest.raises(DataError, match="/dev/zero: more than 5 bytes"):
+        read_text(Path("/dev/zero"))
+    (tmp_path / "a").write_text("abcde")
+    assert read_text(tmp_path / "a") == "abcde"

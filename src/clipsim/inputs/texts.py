@@ -19,6 +19,9 @@ PLACEHOLDER = "{}"
 MAX_QUOTED = 60  # characters of a text that a message quotes
 
 
+MAX_FILE_BYTES = 1_000_000_000  # of a file of results, labels or captions
+
+
 def read_texts(path: str) -> list[str]:
     """The texts in a file, one a line, in order; `-` is standard input.
 
@@ -184,12 +187,15 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 def read_text(path: Path) -> str:
     """The text of a UTF-8 file without a byte-order mark; bytes that are not UTF-8 become surrogates.
 
-    Raises DataError for a file that cannot be read or is empty.
+    Raises DataError for a file that cannot be read, is empty or has no end, as a device may.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise DataError(f"{printable(str(path))}: cannot read it: {error.strerror or error}") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise DataError(f"{printable(str(path))}: more than {MAX_FILE_BYTES:,} bytes, the limit of such a file")
     text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
     if not text.strip():
         raise DataError(f"{printable(str(path))}: the file is empty")
