@@ -191,3 +191,19 @@ def test_a_token_of_the_environment_counts_where_no_file_is_named(tmp_path: Path
     assert (refused.returncode, refused.stderr.count(b"\n")) == (2, 1)
     assert b"line 1" in refused.stderr
     assert b"-token" not in refused.stderr.replace(b"token-file", b"")
+
+
+def test_a_log_that_nobody_reads_holds_up_neither_answers_nor_the_end() -> None:
+    """More lines than a pipe takes, then SIGTERM."""
+    command = [*CLIPSIM, "serve", "--port", "0", *OPTIONS, "--log-format", "text"]
+    with Program(command, stderr=PIPE, env=COLOURS) as program:
+        assert program.process.stderr is not None
+        address = program.process.stderr.raw.read(200).split()[-1].decode()  # type: ignore[attr-defined]
+        wait_until_ready(address)
+        with httpx.Client() as client:
+            statuses = {client.get(f"{address}health").status_code for _ in range(1_000)}
+        program.process.terminate()
+
+        assert statuses == {200}
+        assert program.process.wait(60) == 0
+        assert len(program.process.stderr.read()) > 60_000

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from clipsim.tasks.progress import Progress
 
 MAX_SHOWN_FAILURES = 20
+END_SECONDS = 1.0  # that the end waits for who reads standard error
 MAX_TOKEN_CHARACTERS = 1_000_000  # of a file of tokens
 
 
@@ -167,7 +169,7 @@ def serve_command(
                 announce("note", f"{pluralise(len(collection), 'image')} to search, {len(skipped):,} skipped")
 
         def note(notice: str) -> None:  # also for who wants no notices of the models
-            announce("note", printable(notice))
+            _in_thread(lambda: announce("note", printable(notice)))
 
         def reload() -> None:
             try:
@@ -181,8 +183,7 @@ def serve_command(
         if form != "off":
             log = AccessLog(form, _write_log)
             stack.callback(log.close)
-        if form == "json":
-            logging.getLogger("clipsim").addHandler(_JsonHandler())
+        logging.getLogger("clipsim").addHandler(_BugHandler(form))
         server = Server(service, images, progress=show, on_loaded=loaded, on_notice=note, log=log)
         with stop_at_first_signal(server.stop), reload_at_hangup(reload):
             _print_line(server.address, form)
@@ -190,37 +191,53 @@ def serve_command(
         service.close()
         if log is not None:
             log.close()
-        _print_line("stopped", form)
+        _in_thread(lambda: _print_line("stopped", form)).join(END_SECONDS)
     if threading.active_count() > 1:  # that load a model or decode: the interpreter would wait, or end beneath them
         sys.stderr.flush()
         os._exit(0)
 
 
+def _in_thread(write: Callable[[], None]) -> threading.Thread:
+    """Write in a thread: a reader of standard error that stalls holds up neither the event loop nor the end."""
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    return thread
+
+
 def _print_line(line: str, form: str) -> None:
     """Print where the server is, or that it has stopped; with --quiet, too."""
-    from rich.text import Text
-
     if form == "json":
         _announce_json("note", line)
         return
-    with suppress(OSError, SystemExit):  # standard error is closed, which does not keep the server from ending well
-        messages().print(Text(f"clipsim serve: {line}"))
+    _write_text(f"clipsim serve: {line}\n")
 
 
 def _announce_json(kind: str, message: str, **more: str) -> None:
     """Print what `print_message` prints as an object, which a reader tells from that of a request by its `message`."""
     now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    with suppress(OSError):
-        _write_log(json.dumps({"time": now, "level": kind, "message": message, **more}) + "\n")
+    _write_text(json.dumps({"time": now, "level": kind, "message": message, **more}) + "\n")
 
 
-class _JsonHandler(logging.Handler):
+class _BugHandler(logging.Handler):
     """Writes what the library logs, which are bugs with their tracebacks, in the form of the server's log."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self._json = form == "json"
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
-        traceback = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
-        _announce_json(record.levelname.lower(), record.getMessage(), traceback=traceback)
+        kind, message, text = record.levelname.lower(), record.getMessage(), self.format(record)
+        if self._json:
+            traceback = text.removeprefix(message).strip()
+            _in_thread(lambda: _announce_json(kind, message, traceback=traceback))
+        else:
+            _in_thread(lambda: _write_text(text + "\n"))
+
+
+def _write_text(text: str) -> None:
+    with suppress(OSError):  # standard error is closed, or its disk is full
+        _write_log(text)
 
 
 def _write_log(text: str) -> None:
