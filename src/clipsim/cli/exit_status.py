@@ -19,6 +19,7 @@ _OPTIONS = {  # of parameters whose option is not their own name, or that are ar
     "templates": "--template",
     "template_sets": "--template-set",
     "models": "--model",
+    "request_seconds": "--timeout",
     "images": "IMAGES",
     "sources": "IMAGES",
     "data": "DATA",

@@ -67,10 +67,10 @@ def serve_command(
     queue: Annotated[int, option("--queue", "N", None, "The most requests that are not answered yet.", min=1)] = 256,
     timeout: Annotated[
         float | None,
-        option("--timeout", "SECONDS", None, "How long a request may take until its answer begins.", min=0.001),
+        option("--timeout", "SECONDS", None, "How long a request may take until its answer begins."),
     ] = None,
     drain_seconds: Annotated[
-        float, option("--drain-seconds", "SECONDS", None, "How long the end waits for what was begun.", min=0)
+        float, option("--drain-seconds", "SECONDS", None, "How long the end waits for what was begun.")
     ] = 30,
     root_path: Annotated[
         str, option("--root-path", "PATH", None, "The path that a proxy serves everything under, as /clip.")

@@ -10,6 +10,7 @@ from clipsim.errors import Setting, UsageError
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 PROBES = ("/health", "/ready", "/metrics")  # whose callers name the server by an address that it may not know
+MAX_SECONDS = 86_400  # a day
 _ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 
 
@@ -48,10 +49,14 @@ class ServerSettings:
                 raise UsageError("less than 1", parameter=name, value=getattr(self, name))
         if not 0 <= self.port <= 65_535:
             raise UsageError("not a number from 0 to 65,535", parameter="port", value=self.port)
-        if self.request_seconds is not None and not self.request_seconds > 0:
-            raise UsageError("not more than 0", parameter="request_seconds", value=self.request_seconds)
-        if not self.drain_seconds >= 0:
-            raise UsageError("less than 0", parameter="drain_seconds", value=self.drain_seconds)
+        if self.request_seconds is not None and not 0 < self.request_seconds <= MAX_SECONDS:
+            raise UsageError(
+                f"not more than 0 and at most {MAX_SECONDS:,}", parameter="request_seconds", value=self.request_seconds
+            )
+        if not 0 <= self.drain_seconds <= MAX_SECONDS:
+            raise UsageError(
+                f"not a number from 0 to {MAX_SECONDS:,}", parameter="drain_seconds", value=self.drain_seconds
+            )
         if not _ROOT_PATH.fullmatch(self.root_path):
             raise UsageError("not a path like /clip, of letters, digits, '-', '.', '_' and '~'", parameter="root_path")
         if not self.tokens and self.unix_socket is None and not is_loopback(self.host):
