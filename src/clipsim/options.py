@@ -66,6 +66,10 @@ class ModelOptions:
         """Check the names and their combination."""
         for field in fields(ModelOptions):
             name, value = field.name, getattr(self, field.name)
+            if is_module(value):
+                raise UsageError(
+                    "a module, which only clipsim.open takes, with preprocess and tokenizer", parameter=name
+                )
             if not (isinstance(value, str) or (value is None and field.default is None)):
                 raise UsageError("not a string", parameter=name, value=value)
         for name in ("weights_key", "adapter"):

@@ -256,6 +256,15 @@ def test_a_tokenizer_goes_with_a_module_only() -> None:
         clipsim.open("clipsim-mini", preprocess=to_tensor)
 
 
+def test_calls_of_one_run_refer_to_open() -> None:
+    """In one line, without all layers of the module."""
+    module: Any = Foreign()
+    with pytest.raises(UsageError, match=r"model: a module, which only clipsim\.open takes"):
+        clipsim.rank(Image.new("RGB", (9, 9)), TEXTS, model=module)
+    with pytest.raises(UsageError, match=r"model: a module, which only clipsim\.open takes"):
+        clipsim.encode_images(Image.new("RGB", (9, 9)), model=module)
+
+
 def test_images_that_cannot_be_used_are_still_named(tmp_path: Path) -> None:
     """As with every other model."""
     (tmp_path / "a.png").write_bytes(b"no image")
