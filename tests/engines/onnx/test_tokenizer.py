@@ -58,7 +58,10 @@ def test_any_text_has_the_ids_that_openclip_gives(
     """The number of tokens too, for texts that are not cut."""
     theirs, ours = pairs[clean]
 
-    assert theirs([text], truncate=True).tolist() == ours([text], truncate=True).tolist()
+    tokens = theirs([text], truncate=True)
+    assert tokens.tolist() == ours([text], truncate=True).tolist()
+    counts = ours.count_read([text], truncate=True)
+    assert counts == theirs.count_read([text], truncate=True) == [int((tokens != 0).nonzero()[-1, 1]) + 1]
     assert clean_text(text, clean) == theirs.tokenize.clean_fn(text)
 
 

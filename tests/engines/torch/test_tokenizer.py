@@ -70,6 +70,15 @@ def test_the_context_is_counted_in_this_tokenizers_tokens(siglip: Path, encoder:
             assert torch.equal(encoder.tokenizer([text], truncate=True), theirs([text]))
 
 
+def test_tokens_are_counted_without_padding(siglip: Path, encoder: ClipEncoder) -> None:
+    """By this tokenizer, whose padding is its end token; what is cut does not count."""
+    reference = transformers.AutoTokenizer.from_pretrained(siglip)
+    clean = open_clip.get_tokenizer(f"local-dir:{siglip}").clean_fn
+
+    assert encoder.count_tokens(PROMPTS) == [len(reference(clean(prompt)).input_ids) for prompt in PROMPTS]
+    assert encoder.count_tokens([LONG], truncate=True) == [SIGLIP_CONTEXT]
+
+
 def test_a_megabyte_of_text_is_refused_or_cut(encoder: ClipEncoder) -> None:
     """Whatever tokenizer the model has."""
     with pytest.raises(TextError, match="tokens"):
