@@ -22,6 +22,7 @@ from PIL import Image
 
 from clipsim.embedding.pipeline import Pipeline
 from clipsim.engines.choice import default_workers
+from clipsim.server.running import _open_socket
 from clipsim.tasks.search_targets import find_targets
 
 Serve = Callable[..., Any]
@@ -375,3 +376,13 @@ def test_names_are_those_within_the_served_folders(serve: Serve, tmp_path: Path)
     (tmp_path / "b/x/red.png").symlink_to(tmp_path / "outside/red.png")
     statuses = {match["image"]: client.get(match["thumbnail"]).status_code for match in found}
     assert statuses == {"a/x/red.png": 200, "b/x/red.png": 404}
+
+
+def test_answers_are_sent_without_delay() -> None:
+    """Connections send what they have at once, rather than when the client has acknowledged what came before."""
+    with _open_socket("127.0.0.1", 0) as listening:
+        listening.setblocking(True)
+        with socket.create_connection(listening.getsockname(), timeout=20):
+            accepted, _ = listening.accept()
+            with accepted:
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -129,6 +129,8 @@ def test_refusals_are_counted_under_their_route(serve: Serve) -> None:
         client.get(f"/path-{number}")
         client.get(f"/v1/images/{number}", headers=SECRET)
     rank(client, headers=SECRET)
+    ranked = 'clipsim_requests_total{route="/v1/rank",status="200"} 1.0\n'
+    wait_until(lambda: ranked in client.get("/metrics", headers=SECRET).text)  # it is counted once it is sent
     text = client.get("/metrics", headers=SECRET).text
 
     for route, status, count in [

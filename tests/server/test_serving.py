@@ -186,6 +186,9 @@ def test_metrics_count_requests_batches_and_hits(serve: Serve) -> None:
     rank(client, "red", "green")
     rank(client, "red", "blue")
     client.get("/nowhere")
+    end = time.monotonic() + 20
+    while 'status="404"' not in client.get("/metrics").text:  # it is counted once it is sent
+        assert time.monotonic() < end
     samples = {
         (sample.name, *sorted(sample.labels.values())): sample.value
         for family in text_string_to_metric_families(client.get("/metrics").text)

@@ -299,7 +299,10 @@ class Service:
 
     async def show_model(self, request: Request) -> Response:
         """One of the models that requests may name, as /v1/models has it."""
-        return json_response(self._describe_model(self._resolve(request.path_params["name"])[0]))
+        name = request.path_params["name"]
+        if not name:
+            raise RequestError(404, "no name; see GET /v1/models")
+        return json_response(self._describe_model(self._resolve(name)[0]))
 
     def _describe_model(self, name: str) -> dict[str, Any]:
         """The entry of a model in /v1/models."""
