@@ -51,7 +51,7 @@ class ServerSettings:
             raise UsageError("not a number from 0 to 65,535", parameter="port", value=self.port)
         if self.request_seconds is not None and not 0 < self.request_seconds <= MAX_SECONDS:
             raise UsageError(
-                f"not more than 0 and at most {MAX_SECONDS:,}", parameter="request_seconds", value=self.request_seconds
+                f"not above 0 and up to {MAX_SECONDS:,}", parameter="request_seconds", value=self.request_seconds
             )
         if not 0 <= self.drain_seconds <= MAX_SECONDS:
             raise UsageError(
