@@ -34,8 +34,8 @@ def ignore(_: int) -> None:
     """Count nothing."""
 
 
-GONE = Inputs(lambda name: name.removeprefix("./"), lambda _: False)
-THERE = Inputs(GONE.locate, lambda _: True)
+GONE = Inputs(lambda name: name.removeprefix("./"), lambda _: None)
+THERE = Inputs(GONE.locate, lambda record: record)
 
 
 def write_new(

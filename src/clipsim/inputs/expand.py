@@ -256,10 +256,14 @@ class Repeats:
         What has no file, such as an image in memory or a file that does not exist, is passed on.
         """
         for source in sources:
-            identity = identify(source)
-            key = (identity, source.caption, source.facts) if texts else identity
-            if identity is None or not self.is_repeated(key):
+            key = _repeat_key(source, texts=texts)
+            if key is None or not self.is_repeated(key):
                 yield source
+
+    def has_met(self, source: Source, *, texts: bool = False) -> bool:
+        """Whether `leave_out` has passed on this file, under this name or another."""
+        key = _repeat_key(source, texts=texts)
+        return key is not None and key in self._seen
 
     def is_repeated(self, identity: object) -> bool:
         """Whether this was met before; it is from now on, and is counted where it was."""
@@ -268,6 +272,11 @@ class Repeats:
             return True
         self._seen.add(identity)
         return False
+
+
+def _repeat_key(source: Source, *, texts: bool) -> object:
+    identity = identify(source)
+    return (identity, source.caption, source.facts) if texts and identity is not None else identity
 
 
 def identify(source: Source, *, hard_links: bool = False) -> object:

@@ -124,10 +124,10 @@ class ColumnTypes:
     def add(self, facts: str | None) -> None:
         """Take the facts of one input into account, a JSON object."""
         for name, value in (json.loads(facts) if facts else {}).items():
-            if value is None or name in self._fixed or name in _OWN_COLUMNS or not name:
+            if value is None or name in self._fixed or name in _OWN_COLUMNS or not _is_column_name(name):
                 continue
             kind, earlier = _KINDS.get(type(value), "string"), self._types.get(name)
-            if kind == "int64" and not -(2**63) <= value < 2**63:
+            if kind == "int64" and not _fits_int64(value):
                 kind = "string"
             if earlier is None:
                 if len(self._types) + len(self._fixed) < MAX_COLUMNS:
@@ -152,8 +152,20 @@ def find_columns(facts: str | None, columns: Sequence[tuple[str, str]]) -> dict[
 
 
 def _as_kind(value: Any, kind: str) -> Any:
-    if value is None or _KINDS.get(type(value)) == kind:
-        return value
     if kind == "string":
-        return json.dumps(value)
-    return float(value) if kind == "float64" and type(value) is int else None
+        if not isinstance(value, str):
+            return None if value is None else json.dumps(value)
+        return value.encode("utf-8", "replace").decode()  # half a character (`\ud83d`) has no place in Parquet
+    if kind == "float64" and type(value) is int and _fits_int64(value):
+        return float(value)
+    if _KINDS.get(type(value)) != kind or (kind == "int64" and not _fits_int64(value)):
+        return None
+    return value
+
+
+def _fits_int64(value: int) -> bool:
+    return -(2**63) <= value < 2**63
+
+
+def _is_column_name(name: str) -> bool:
+    return bool(name) and not any("\ud800" <= character <= "\udfff" for character in name)

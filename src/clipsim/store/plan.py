@@ -32,10 +32,10 @@ OnInputs = Callable[[int], None]  # the number of inputs so far, after each shar
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is known of inputs beyond their records: where a name leads, and whether an input is still there."""
+    """What is known of inputs beyond their records: where a name leads, and what is there of one that is not named."""
 
     locate: Callable[[str], str]  # a name → the absolute path or the address, the same for all names of one input
-    exists: Callable[[dict[str, Any]], bool]
+    find_unnamed: Callable[[dict[str, Any]], dict[str, Any] | None]  # a record → the present one; None for what is gone
 
 
 @dataclass(frozen=True)
@@ -162,8 +162,8 @@ class _Update:
             for line in self._read(shard):
                 if named[position]:
                     lines.append(_under_old_name(self._changed[position], line) if position in self._changed else line)
-                elif not isinstance(self._positions[self._key(line)], tuple) and self._inputs.exists(json.loads(line)):
-                    lines.append(line)
+                elif record := self._find_unnamed(line):
+                    lines.append(_to_line(record))
                     kept += 1
                 else:
                     removed += 1
@@ -171,6 +171,11 @@ class _Update:
             if _describe(lines) != self._recorded[shard]:
                 shards[shard] = self._stage(shard, lines)
         return removed, kept
+
+    def _find_unnamed(self, line: bytes) -> dict[str, Any] | None:
+        """The present record of an input that is not named now; None where it is gone, or its name was taken."""
+        taken = isinstance(self._positions[self._key(line)], tuple)
+        return None if taken else self._inputs.find_unnamed(json.loads(line))
 
     def _stage_added(self, shards: list[ShardPlan], fresh: BinaryIO) -> None:
         fresh.seek(0)

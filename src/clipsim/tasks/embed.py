@@ -15,8 +15,9 @@ from clipsim.embedding.embedder import Embedder
 from clipsim.engines.choice import default_workers
 from clipsim.errors import DatasetError, Failure, NoInputError, Setting, UsageError, printable
 from clipsim.files import digest_file
-from clipsim.inputs.expand import Repeats
-from clipsim.inputs.sources import Source
+from clipsim.inputs.expand import Repeats, read_table_sources
+from clipsim.inputs.sources import FailedSource, Source
+from clipsim.inputs.tars import read_tar
 from clipsim.inputs.urls import as_path, is_url
 from clipsim.options import as_whole, check_flag
 from clipsim.results.datasets import EmbedResult
@@ -34,7 +35,7 @@ from clipsim.store.lifecycle import (
 from clipsim.store.metadata import ColumnTypes
 from clipsim.store.plan import START_AGAIN, Inputs, PlanUpdate, settle_plan, update_plan, write_plan
 from clipsim.store.shards import find_missing
-from clipsim.tasks.embed_shards import LocalRunner, container, find_recovered, to_plan
+from clipsim.tasks.embed_shards import LocalRunner, container, find_recovered, from_plan, read_stamp, to_plan
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ MAX_SHARD_SIZE = 1_000_000
 DTYPES = ("fp16", "fp32")
 RUNNERS = ("local", "ray")
 VECTOR_FILES = ("npy", "parquet")
+_POSITION_KEYS = ("offset", "size", "row", "stamp")  # of an image in a tar or table
 NO_CAPTIONS = (
     "no caption was found: they are looked for in text files beside images and in tars, in the columns caption, text "
     "and title of tables, and in the metadata.jsonl or metadata.csv of a folder"
@@ -124,6 +126,7 @@ class _Embedding:
         self._embedder, self._progress = embedder, progress
         self._request = request
         self._repeats = Repeats()
+        self._unnamed = UnnamedInputs(self._repeats)
         self._folder = open_folder(self._request.output)
         self._notices: list[str] = []
         self._replaced: set[str] | None = None  # the files of a data set that is to be overwritten
@@ -200,7 +203,7 @@ class _Embedding:
             return PlanUpdate(write_plan(self._folder, records, size, on_inputs))
         if existing.base not in (None, current_folder()):
             records = map(self._check_base, records, repeat(existing.base))
-        return update_plan(self._folder, records, size, existing.plan, on_inputs, Inputs(locate, is_there))
+        return update_plan(self._folder, records, size, existing.plan, on_inputs, Inputs(locate, self._unnamed.find))
 
     def _note_columns(self, record: dict[str, Any]) -> dict[str, Any]:
         self._columns.add(record.get("facts"))
@@ -326,15 +329,49 @@ def locate(name: str) -> str:
     return name if is_url(name) else os.path.abspath(name)  # noqa: PTH100 (keeps links)
 
 
-def is_there(record: dict[str, Any]) -> bool:
-    """Whether an input that is not named now counts as one that is still there.
+class UnnamedInputs:
+    """What becomes of inputs of earlier runs that are not named now. `repeats` has met all that are."""
 
-    A file whose folder is gone does: the disk that holds it may not be mounted. What could not be used does not.
-    """
-    name = container(record)
-    if record["kind"] == "failed":
-        return False
-    return is_url(name) or os.path.lexists(name) or not os.path.lexists(os.path.dirname(name) or ".")  # noqa: PTH120
+    def __init__(self, repeats: Repeats) -> None:
+        self._repeats = repeats
+        self._collection: str | None = None  # the tar or table that was read last
+        self._members: dict[str, dict[str, Any]] | None = None  # its images; None where it cannot be read to its end
+
+    def find(self, record: dict[str, Any]) -> dict[str, Any] | None:
+        """The record of an input as it is now; None where it is gone, or another name of its file is named.
+
+        A file whose folder is gone stays: the disk that holds it may not be mounted. What could not be used does not.
+        """
+        name = container(record)
+        if record["kind"] == "failed":
+            return None
+        if is_url(name):
+            return record
+        if not os.path.lexists(name):
+            return None if os.path.lexists(os.path.dirname(name) or ".") else record  # noqa: PTH120
+        if record["kind"] == "file":
+            return None if self._repeats.has_met(from_plan(record)[0], texts=True) else record
+        return record if read_stamp(name) == record.get("stamp") else self._find_member(name, record)
+
+    def _find_member(self, collection: str, record: dict[str, Any]) -> dict[str, Any] | None:
+        """The record of an image of a tar or table that has changed: where it lies now."""
+        if collection != self._collection:
+            self._collection, self._members = collection, self._list_members(record)
+        if self._members is None:
+            return record
+        member = self._members.get(record["name"])
+        return None if member is None else {**record, **{key: member[key] for key in _POSITION_KEYS if key in member}}
+
+    def _list_members(self, record: dict[str, Any]) -> dict[str, dict[str, Any]] | None:
+        collection = container(record)
+        sources = read_tar(collection) if "tar" in record else read_table_sources(collection, record["column"])
+        members: dict[str, dict[str, Any]] = {}
+        for source in sources:
+            if isinstance(source, FailedSource) and source.name == collection:
+                return None
+            if not isinstance(source, FailedSource):
+                members.setdefault(source.name, to_plan(source))
+        return members
 
 
 def describe_update(update: PlanUpdate) -> list[str]:

@@ -6,7 +6,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, replace
 from itertools import islice
 from typing import Any
@@ -38,11 +37,18 @@ def to_plan(source: Source) -> dict[str, Any]:
     """A source as the plan has it: its record, with the size and the time of the file that holds it."""
     record = to_record(source)
     path = container(record)
-    if record["kind"] != "failed" and not is_url(path):
-        with suppress(OSError, ValueError):
-            stat_result = os.stat(path)  # noqa: PTH116 (called a million times; a Path costs more)
-            record["stamp"] = [stat_result.st_size, stat_result.st_mtime_ns]
+    if record["kind"] != "failed" and not is_url(path) and (stamp := read_stamp(path)):
+        record["stamp"] = stamp
     return record
+
+
+def read_stamp(path: str) -> list[int] | None:
+    """The size and the time of a file; None where it has none."""
+    try:
+        stat_result = os.stat(path)  # noqa: PTH116 (called a million times; a Path costs more)
+    except (OSError, ValueError):
+        return None
+    return [stat_result.st_size, stat_result.st_mtime_ns]
 
 
 def container(record: dict[str, Any]) -> str:
