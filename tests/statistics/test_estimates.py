@@ -146,3 +146,11 @@ def test_a_difference_is_within_its_interval(n: int) -> None:
         low, high = share_difference_interval(changes, np.ones(n))
         assert -1 <= low <= changes.mean() <= high <= 1
         assert low < high
+
+
+@pytest.mark.parametrize("n", [0.3, 5.0, 60.0])
+def test_a_share_that_is_one_but_for_rounding(n: float) -> None:
+    """A mean of shares may miss 0 and 1 by a rounding; the limits are numbers of Python."""
+    assert exact_interval(1 - 2e-16, n) == pytest.approx(exact_interval(1.0, n))
+    assert exact_interval(1e-17, n) == pytest.approx(exact_interval(0.0, n))
+    assert {type(limit) for limit in exact_interval(float(np.float64(0.4)), np.float64(n))} == {float}

@@ -186,3 +186,44 @@ def test_intervals_hold(images: int, labels: int, distance: float) -> None:
                 held["of a label"].append((low or 0) <= whole.average_precision.value <= (high or 0))
     shares = {name: float(np.mean(values)) for name, values in held.items()}
     assert min(shares.values()) >= 0.9, shares  # 0.93, less what 120 draws may miss
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "distance", "spoilt"), [(12, 20, 0.7, 0.0), (100, 20, 0.7, 0.0), (12, 20, 6.0, 0.1)]
+)
+def test_means_over_labels_hold(images: int, labels: int, distance: float, spoilt: float) -> None:
+    """The average precision of few images is too high, and of an image that fails all labels are wrong."""
+    rng = np.random.default_rng(3)
+
+    def draw(count: int) -> tuple[Scores, Truth]:
+        truth = rng.random((count, labels)) < 0.1
+        fails = rng.random((count, 1)) < spoilt
+        scores = np.where(fails, distance * rng.random((count, labels)), truth * distance)
+        return (0.2 + 0.02 * (scores + rng.normal(size=(count, labels)))).astype(np.float32), truth
+
+    limit = 0.2 + 0.01 * distance
+    large, truth = draw(10000)
+    expected = measure(large, truth, reach(large, limit))
+    held: dict[str, list[bool]] = {"map": [], "f1_macro": []}
+    for _ in range(120):
+        similarity, truth = draw(images)
+        result = measure(similarity, truth, reach(similarity, limit))
+        for name, values in held.items():
+            estimate = result.metrics[name]
+            assert estimate is not None
+            assert estimate.low is not None
+            assert estimate.high is not None
+            values.append(estimate.low <= value_of(expected, name) <= estimate.high)
+    shares = {name: float(np.mean(values)) for name, values in held.items()}
+    assert min(shares.values()) >= 0.9, shares  # 0.93, less what 120 draws may miss
+
+
+def test_where_all_is_right_each_image_counts_once() -> None:
+    """An image with five labels does not say as much as five images."""
+    truth = np.ones((12, 5), bool)
+    result = measure(np.full((12, 5), 0.3, np.float32), truth, truth)
+
+    for name in ("map", "f1_macro", "recall_micro"):
+        estimate = result.metrics[name]
+        assert estimate is not None
+        assert estimate.low == pytest.approx(0.7354, abs=1e-4)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from clipsim.statistics.distributions import beta_quantile, t_quantile
 
 CONFIDENCE = 0.95
+_ROUNDING = 1e-12  # how far from 0 or 1 a mean of such shares may be by rounding
 _Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
 Floats = NDArray[np.float64]
 
@@ -74,9 +75,9 @@ def exact_interval(share: float, n: float) -> tuple[float, float]:
     [0.4439, 0.9748]
     """
     successes, tail = share * n, (1 - CONFIDENCE) / 2
-    low = beta_quantile(tail, successes, n - successes + 1) if share > 0 else 0.0
-    high = beta_quantile(1 - tail, successes + 1, n - successes) if share < 1 else 1.0
-    return min(low, share), max(high, share)
+    low = beta_quantile(tail, successes, n - successes + 1) if share > _ROUNDING else 0.0
+    high = beta_quantile(1 - tail, successes + 1, n - successes) if share < 1 - _ROUNDING else 1.0
+    return float(min(low, share)), float(max(high, share))
 
 
 def estimate_share(successes: int, n: int) -> Estimate:

@@ -95,8 +95,9 @@ def measure_multilabel(
         (_precision_influence(scores[:, column], truth[:, column]) for column in used), np.zeros(len(truth))
     )
     f1_influence = sum((_f1_influence(truth[:, column], predicted[:, column]) for column in used), np.zeros(len(truth)))
+    unbiased = sum(unbiased_average_precision(scores[:, column], truth[:, column]) for column in used)
     metrics = {
-        "map": _mean_of_labels(precision, positives, influence),
+        "map": _mean_of_labels(precision, positives, influence, unbiased),
         "map_micro": _micro_average_precision(scores, truth),
         "f1_micro": _micro_f1(hits, answers + cases - hits),
         "f1_macro": _mean_of_labels(f1, positives, f1_influence),
@@ -126,12 +127,36 @@ def precision_of_positives(scores: Floats, truth: Bools) -> Floats:
     return precision
 
 
+def unbiased_average_precision(scores: Floats, truth: Bools) -> float:
+    """(n,) scores, of which those of at least one positive → the average precision without its bias upwards.
+
+    A positive is always among the scores that are not below its own. It does not count itself here, but as much as the
+    average precision that comes of it: v = mean((found - 1 + v) / ends). So scores that say nothing have on average the
+    share of positives among the others, and scores that part all positives from the others still have 1.
+
+    >>> unbiased_average_precision(np.array([0.9, 0.8, 0.7]), np.array([True, True, False]))
+    1.0
+    >>> unbiased_average_precision(np.array([0.9, 0.8, 0.7]), np.array([False, True, False]))
+    0.0
+    """
+    precision, selves = precision_of_positives(scores, truth), _self_shares(scores, truth)
+    others = 1 - float(selves.mean())
+    return min(1.0, float((precision - selves).mean()) / others) if others > 0 else 1.0
+
+
+def _self_shares(scores: Floats, truth: Bools) -> Floats:
+    """(n,) scores → for each positive, its own share of the scores that are not below its own."""
+    ordered = np.sort(-scores)
+    shares: Floats = 1 / np.searchsorted(ordered, -scores[truth], side="right")
+    return shares
+
+
 def _measure_label(label: str, scores: Floats, truth: Bools, predicted: Bools) -> LabelRecord:
     n, answers, hits = int(truth.sum()), int(predicted.sum()), int((truth & predicted).sum())
     precision = None
     if n:
         value = average_precision(scores, truth)
-        precision = _estimate(value, n, n)
+        precision = _estimate(value, n, n, lowest=unbiased_average_precision(scores, truth))
     return LabelRecord(
         label,
         n,
@@ -155,13 +180,19 @@ def _micro_f1(hits: Floats, cases: Floats) -> Estimate | None:
     return None if jaccard is None else _f1_of(jaccard, f"{jaccard.method}, of hits / (hits + misses + false alarms)")
 
 
-def _mean_of_labels(estimates: Sequence[Estimate], cases: Sequence[int], influence: Floats) -> Estimate | None:
-    """The mean over labels that have images, from how much each image changes their sum."""
+def _mean_of_labels(
+    estimates: Sequence[Estimate], cases: Sequence[int], influence: Floats, unbiased: float | None = None
+) -> Estimate | None:
+    """The mean over labels that have images, from how much each image changes their sum.
+
+    `unbiased` is the sum without a bias upwards, from which the lower limit is taken where there is one.
+    """
     if not estimates:
         return None
     mean = sum(estimate.value for estimate in estimates) / len(estimates)
     independent = len(cases) ** 2 / sum(1 / n for n in cases)
-    return _estimate(mean, len(estimates), _effective(mean, influence / len(estimates), independent))
+    effective = _effective(mean, influence / len(estimates), independent)
+    return _estimate(mean, len(estimates), effective, lowest=None if unbiased is None else unbiased / len(estimates))
 
 
 def _micro_average_precision(scores: Floats, truth: Bools) -> Estimate | None:
@@ -174,8 +205,12 @@ def _micro_average_precision(scores: Floats, truth: Bools) -> Estimate | None:
     return _estimate(value, cases, _effective(value, influence, cases))
 
 
-def _estimate(value: float, n: int, effective: float) -> Estimate:
-    return Estimate(value, *exact_interval(value, effective), n, EXACT)
+def _estimate(value: float, n: int, effective: float, *, lowest: float | None = None) -> Estimate:
+    """A figure with its interval, whose lower limit is that of `lowest` where this is less."""
+    low, high = exact_interval(value, effective)
+    if lowest is not None and lowest < value:
+        low = exact_interval(max(0.0, lowest), effective)[0]
+    return Estimate(value, low, high, n, EXACT)
 
 
 def _effective(value: float, influence: Floats, independent: float) -> float:
@@ -183,12 +218,16 @@ def _effective(value: float, influence: Floats, independent: float) -> float:
 
     `influence` is how much the value changes with the weight of each image, whose squares add up to its variance
     (the infinitesimal jackknife, Efron 1982, "The Jackknife, the Bootstrap and Other Resampling Plans", chapter 6).
+    An image that is all right and one that is all wrong are added, of which few images may have none: where all is
+    right, each image counts once, and not each of its labels.
     """
     n = len(influence)
     if n < 2:
         return min(1.0, independent)
     variance = n / (n - 1) * float(influence @ influence) * (t_quantile(0.975, n - 1) / t_quantile(0.975, 10**6)) ** 2
-    return min(independent, value * (1 - value) / variance) if variance > 0 else independent
+    share = (value * n + 1) / (n + 2)
+    unseen = (n + 1) / (n * (n + 2) ** 2)  # that of n independent images at a value of 1
+    return min(independent, share * (1 - share) / (variance + unseen))
 
 
 def _precision_influence(scores: Floats, truth: Bools) -> Floats:
