@@ -304,6 +304,21 @@ def test_equal_content_counts_once_and_contradictions_are_left_out(kinds: Path) 
     assert "1 image with the content of another of its label counted once" in classifier.warnings
 
 
+@pytest.mark.parametrize("kind", ["pillow", "array"])
+def test_equal_images_in_memory_count_once_too(kinds: Path, kind: str) -> None:
+    """By their pixels, since they have no file."""
+    rows: list[dict[str, object]] = []
+    for path in [*sorted(kinds.glob("*/*.png")), kinds / "warm" / "00.png", kinds / "cold" / "03.png"]:
+        image = Image.open(path)
+        rows.append({"image": image if kind == "pillow" else np.asarray(image), "label": path.parent.name})
+    rows[-1]["label"] = "warm"
+    classifier = clipsim.fit(rows)
+
+    assert classifier.examples == 24
+    assert [failure.error for failure in classifier.errors] == ["the same image has the label 'cold', as image 4"]
+    assert "1 image with the content of another of its label counted once" in classifier.warnings
+
+
 def test_shots_are_drawn_by_the_seed(kinds: Path) -> None:
     """As many of each label; all of a label that has fewer, which is said."""
     shutil.rmtree(kinds / "cold")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections import Counter
@@ -30,6 +31,7 @@ from clipsim.files import write_atomically
 from clipsim.inputs.label_words import LabelWords
 from clipsim.inputs.labelled import CLASSIFY, LabelledData, LabelledRequest, read_labelled
 from clipsim.inputs.labelled_rows import LabelledImage
+from clipsim.inputs.sources import PillowSource
 from clipsim.inputs.texts import parse_json, read_text
 from clipsim.options import as_whole
 from clipsim.results.base import ModelRecord
@@ -185,6 +187,14 @@ def _draw(data: LabelledData, request: FitRequest) -> tuple[list[LabelledImage],
     return [image for number, image in enumerate(data.images) if number in kept], [notice] if fewer else []
 
 
+def _digest_pixels(image: LabelledImage) -> bytes | None:
+    """A digest of an image that is in memory; None for another."""
+    if not isinstance(image.source, PillowSource):
+        return None
+    pixels = image.source.image
+    return hashlib.sha256(f"{pixels.mode} {pixels.size} ".encode() + pixels.tobytes()).digest()
+
+
 def _collect(
     data: LabelledData, images: Sequence[LabelledImage], outcomes: Sequence[Outcome]
 ) -> tuple[_Examples, list[Failure], list[str]]:
@@ -196,8 +206,9 @@ def _collect(
     for number, (image, outcome) in enumerate(zip(images, outcomes, strict=True)):
         if isinstance(outcome, Failure):
             continue
-        if outcome.digest:
-            same = first.setdefault(outcome.digest, image)
+        content = outcome.digest or _digest_pixels(image)
+        if content:
+            same = first.setdefault(content, image)
             if same.label != image.label:
                 label, name = printable(str(same.label), 40), printable(same.path)
                 failures.append(Failure(image.path, f"the same image has the label '{label}', as {name}", number))
