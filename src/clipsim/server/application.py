@@ -314,6 +314,7 @@ class Service:
             facts = model.embedder.facts
             entry |= {"embed_dim": facts.embed_dim, "image_size": facts.image_size, "head": facts.head}
             entry |= {"device": facts.device, "precision": facts.precision, "engine": facts.engine}
+            entry["exact"] = model.embedder.run_options.exact
             entry["max_input_length"] = model.context_length
         if model.classifier is not None:
             entry["classifier"] = {**to_plain(model.classifier.use), "labels": list(model.classifier.labels)}

@@ -1,10 +1,24 @@
 // What was dropped on the page → its files, those in folders too.
 
-const SUFFIXES = /\.(avif|bmp|gif|heic|heif|ico|j2k|jp2|jpe?g|jfif|mpo|pbm|pgm|png|ppm|qoi|tga|tiff?|webp)$/i;
+// those that `clipsim rank` opens in a folder, RAW files of cameras among them
+const SUFFIXES = [
+  "jpg", "jpeg", "jpe", "jfif", "png", "apng", "gif", "webp", "bmp", "dib", "tif", "tiff", "pgm", "ppm", "pbm", "pnm", "pfm",
+  "jp2", "j2k", "jpf", "jpx", "avif", "avifs", "ico", "icns", "tga", "qoi", "mpo", "pcx", "sgi", "dds", "heic", "heif",
+  "cr2", "cr3", "nef", "arw", "dng", "raf", "orf", "rw2",
+];
 
-/** Whether a file looks like an image by its name or type; the server judges by its content. */
-export function isImage(file) {
-  return file.type.startsWith("image/") || SUFFIXES.test(file.name);
+/** What a chooser of files offers. */
+export const ACCEPTED = ["image/*", ...SUFFIXES.map((suffix) => `.${suffix}`)].join();
+
+/** Whether a file is an image by its name or type; the server judges by its content. */
+function isImage(file) {
+  return file.type.startsWith("image/") || SUFFIXES.includes(file.name.split(".").pop().toLowerCase());
+}
+
+/** The files that may be images, and the names of the others; a name without a suffix says nothing. */
+export function partition(files) {
+  const images = files.filter((file) => isImage(file) || (file.type === "" && !file.name.includes(".")));
+  return { images, others: files.filter((file) => !images.includes(file)).map((file) => file.name) };
 }
 
 /** The files that were dropped, and the images in folders that were dropped, by name. */

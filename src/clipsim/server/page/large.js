@@ -1,10 +1,11 @@
 // A result of a search → its image at full size, over the page.
 
-import { make } from "./matrix.js";
+import { announce } from "./announcing.js";
+import { formatSimilarity, make } from "./matrix.js";
 import { ask } from "./requests.js";
 
 const find = (id) => document.getElementById(id);
-let results = []; // `{image, file}` in the order of the page
+let results = []; // `{image, file, similarity}` in the order of the page
 let place = 0;
 let opener = null; // what gets the focus back
 let run = new AbortController();
@@ -20,23 +21,27 @@ export function openLarge(result, button) {
   show(results.indexOf(result));
 }
 
-/** A button that copies the path of an image, as the server names it. */
-export function makeCopyButton(className, pathOf) {
-  const button = make("button", className, "copy path");
+/** A button that copies the path of an image, as the server names it; `of` is said to those who do not see the page. */
+export function makeCopyButton(className, pathOf, of = "") {
+  const button = make("button", className);
+  const label = make("span", "", "copy path");
   button.type = "button";
+  button.append(label, make("span", "unseen", of));
   button.addEventListener("click", async () => {
-    button.textContent = await copy(pathOf(), button) ? "copied" : "not copied";
-    setTimeout(() => { button.textContent = "copy path"; }, 2000);
+    label.textContent = await copy(pathOf(), button) ? "copied" : "not copied";
+    announce(`Path ${label.textContent}`);
+    setTimeout(() => { label.textContent = "copy path"; }, 2000);
   });
   return button;
 }
 
 export function startLarge() {
-  find("large-bar").insertBefore(makeCopyButton("", () => results[place].image), find("large-before"));
+  find("large-whole").before(makeCopyButton("", () => results[place].image));
+  find("large-whole").addEventListener("click", () => setWhole(!find("large-image").classList.contains("whole")));
   find("large-before").addEventListener("click", () => show(place - 1));
   find("large-after").addEventListener("click", () => show(place + 1));
   find("large-close").addEventListener("click", () => find("large").close());
-  find("large-image").addEventListener("click", ({ target }) => target.classList.toggle("whole"));
+  find("large-image").addEventListener("click", () => find("large-whole").click());
   find("large").addEventListener("keydown", ({ key }) => {
     if (key === "ArrowLeft") show(place - 1);
     if (key === "ArrowRight") show(place + 1);
@@ -56,9 +61,11 @@ async function show(index) {
   run.abort();
   run = new AbortController();
   const { signal } = run;
-  const { image, file } = results[index];
+  const { image, file, similarity } = results[index];
   setImage(null);
   find("large-name").textContent = image;
+  find("large-before").ariaDisabled = String(index === 0);
+  find("large-after").ariaDisabled = String(index === results.length - 1);
   find("large-status").textContent = "Loading…";
   if (!find("large").open) find("large").showModal();
   try {
@@ -66,7 +73,7 @@ async function show(index) {
     const blob = await (await ask(file.slice(file.lastIndexOf("/v1/") + 1), { signal })).blob();
     if (signal.aborted) return;
     setImage(blob);
-    find("large-status").textContent = "";
+    find("large-status").textContent = `Image ${index + 1} of ${results.length}, similarity ${formatSimilarity(similarity)}`;
   } catch (error) {
     if (!signal.aborted) find("large-status").textContent = error.message;
   }
@@ -75,11 +82,16 @@ async function show(index) {
 function setImage(blob) {
   const image = find("large-image");
   if (image.src) URL.revokeObjectURL(image.src);
-  image.classList.remove("whole");
+  setWhole(false);
   image.hidden = blob === null;
   if (blob === null) image.removeAttribute("src");
   else image.src = URL.createObjectURL(blob);
   image.alt = blob === null ? "" : find("large-name").textContent;
+}
+
+function setWhole(whole) {
+  find("large-image").classList.toggle("whole", whole);
+  find("large-whole").ariaPressed = String(whole);
 }
 
 async function copy(text, button) {

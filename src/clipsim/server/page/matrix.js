@@ -11,17 +11,23 @@ export function make(tag, className = "", text = "") {
   return element;
 }
 
-/** An image of a file or Blob, or a blank where the browser cannot show it. */
-export function makeImage(blob) {
+/** An image of a file or Blob, or a blank where the browser cannot show it, which calls `failed`. */
+export function makeImage(blob, failed = () => {}) {
   const image = make("img");
   image.alt = "";
   image.decoding = "async";
   const address = URL.createObjectURL(blob);
-  image.addEventListener("error", () => image.replaceWith(make("span", "no-image")), { once: true });
+  image.addEventListener("error", () => {
+    image.replaceWith(make("span", "no-image"));
+    failed();
+  }, { once: true });
   image.addEventListener("load", () => URL.revokeObjectURL(address), { once: true });
   image.src = address;
   return image;
 }
+
+/** What is said of an image of which a smaller copy is sent. */
+export const describeCopy = ({ width, height }) => `sent at ${width} × ${height}`;
 
 export const formatSimilarity = (value) => value.toFixed(4);
 export const formatProbability = (value) => (value === null ? "–" : `${(100 * value).toFixed(1)}%`);
@@ -40,7 +46,7 @@ export class Matrix {
     new ResizeObserver(() => this._fit()).observe(this._wrapper);
   }
 
-  /** Draw what has changed. `view` is `{shown, order, reversed}`. Gives the lowest and highest similarity. */
+  /** Draw what has changed. `view` is `{shown, order, reversed, originals}`. Gives the lowest and highest similarity. */
   draw(ranking, view) {
     const { texts, images } = ranking;
     if (texts.join("\n") !== this._texts.join("\n") || !this._table.tHead) this._begin(texts);
@@ -111,13 +117,19 @@ export class Matrix {
     remove.type = "button";
     remove.setAttribute("aria-label", `Remove ${file.name}`);
     remove.addEventListener("click", () => this._remove(id));
-    head.append(makeImage(file), make("span", "name", file.name), remove);
+    const label = make("span", "label");
+    const unshown = make("span", "unshown soft");
+    const image = makeImage(file, () => { unshown.textContent = "not shown by this browser, sent as it is"; });
+    label.append(make("span", "name", file.name), unshown, make("span", "sent soft"));
+    head.append(image, label, remove);
     return head;
   }
 
   _fill(image, scores, range, view) {
     const { row, cells, failure } = this._rows.get(image.id);
     row.classList.toggle("waiting", image.state === "waiting" || image.state === "sent");
+    const sent = this._heads.get(image.id).querySelector(".sent");
+    sent.textContent = view.originals || !image.copy ? "" : describeCopy(image.copy);
     if (image.state === "failed") {
       failure.textContent = image.error;
       if (!failure.isConnected) {
@@ -163,7 +175,7 @@ export class Matrix {
   _fit() {
     const scrolls = NAME_WIDTH + CELL_WIDTH * this._texts.length > this._wrapper.clientWidth;
     this._wrapper.classList.toggle("scrolls", scrolls);
-    if (scrolls) this._wrapper.tabIndex = 0;
+    if (scrolls) this._wrapper.tabIndex = 0; // so that the arrow keys scroll it
     else this._wrapper.removeAttribute("tabindex");
   }
 }

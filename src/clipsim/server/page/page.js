@@ -1,9 +1,10 @@
 // The page: what a person drops, types and chooses → a Ranking and its Matrix, or a search.
 
 import { readAddress, writeAddress } from "./address.js";
+import { announce } from "./announcing.js";
+import { ACCEPTED, filesOf, partition } from "./dropped.js";
 import { startLarge } from "./large.js";
 import { Matrix, formatSimilarity, make } from "./matrix.js";
-import { filesOf } from "./dropped.js";
 import { Ranking } from "./ranking.js";
 import { ask, setToken } from "./requests.js";
 import { hasQuery, keepAddress, searchFor, setQueryImage, startSearch } from "./search.js";
@@ -14,6 +15,7 @@ const plural = (count, one) => `${count.toLocaleString()} ${one}${count === 1 ? 
 const report = (sentence) => {
   find("wait").textContent = sentence;
   find("wait").hidden = sentence === "";
+  if (sentence) announce(sentence);
 };
 let again = () => {};
 const problem = (message, retry = null) => {
@@ -44,7 +46,11 @@ const matrix = new Matrix(find("scores"), {
   remove: (id) => removeImage(id),
 });
 
-let searchable = new Set(); // the models that search the folder
+let models = new Map(); // by their names, as /v1/models describes them
+let searchNotices = []; // of the last answer
+let addressNotice = ""; // of a model that the address names and the server does not have
+let fileNotice = ""; // of files that are no images
+let announced = ""; // of the progress
 let begun = false; // before, the address is not read yet
 let drawing = false;
 function requestDraw() {
@@ -71,22 +77,41 @@ function draw() {
     shown: document.querySelector("[name=shown]:checked").value,
     order: find("order").value || "given",
     reversed: find("reversed").checked,
+    originals: ranking.originals,
   };
   const range = matrix.draw(ranking, view);
   drawProgress(ready, counts);
   drawLegend(view.shown, range);
-  find("warnings").hidden = ranking.warnings.length === 0;
-  find("warnings").replaceChildren(...ranking.warnings.map((warning) => make("li", "name", warning)));
+  drawNotices();
 }
 
-function drawProgress(ready, { all, ranked, failed }) {
+/** What is to be known of the chosen model, and of what it has answered. */
+function drawNotices() {
+  const searching = find("rank").hidden;
+  const model = models.get(find("model").value);
+  const other = searching && model && !model.search
+    ? [`${model.id} cannot search these images; ${find("search").dataset.model} does.`] : [];
+  const notices = [fileNotice, addressNotice, ...other, ...(model?.warnings ?? []), ...(searching ? searchNotices : ranking.warnings)];
+  const distinct = [...new Set(notices)].filter((notice) => notice !== "");
+  const list = find("warnings");
+  list.hidden = distinct.length === 0;
+  if ([...list.children].map((item) => item.textContent).join("\n") === distinct.join("\n")) return;
+  list.replaceChildren(...distinct.map((notice) => make("li", "name", notice)));
+  if (distinct.length > 0) announce(distinct.join(" "));
+}
+
+function drawProgress(ready, { all, ranked, failed, reduced }) {
   const done = ranked + failed;
+  find("images-count").textContent += reduced > 0 ? `, ${reduced.toLocaleString()} made small` : "";
   const broken = failed > 0 ? `, ${failed.toLocaleString()} not readable` : "";
   find("progress").hidden = !ready || done === all;
   find("progress").max = all || 1;
   find("progress").value = done;
-  find("progress-text").value = done === all ? `${plural(ranked, "image")} ranked${broken}`
+  find("progress-text").textContent = done === all ? `${plural(ranked, "image")} ranked${broken}`
     : `${ranked.toLocaleString()} of ${plural(all, "image")} ranked${broken}`;
+  const ended = ready && done === all ? find("progress-text").textContent : ""; // each step would be too much to say
+  if (ended !== "" && ended !== announced) announce(ended);
+  announced = ended;
 }
 
 function drawLegend(shown, { low, high }) {
@@ -141,13 +166,39 @@ function addTexts(texts) {
 }
 
 function addFiles(files) {
-  const images = [...files];
+  if (files.length === 0) return;
+  const { images, others } = partition([...files]);
+  fileNotice = "";
+  if (others.length > 0) {
+    const [first, ...more] = others;
+    const rest = more.length > 0 ? ` and ${plural(more.length, "other file")}` : "";
+    fileNotice = `${first}${rest}: not sent, no image by name; the server reads JPEG, PNG, WebP, HEIC, RAW files and more.`;
+  }
+  drawNotices();
   if (images.length === 0) return;
   if (find("rank").hidden) setQueryImage(images[0]);
   else ranking.add(images);
 }
 
+/** Send large images as they are, or not, from now on. */
+function setOriginals(originals) {
+  for (const box of document.querySelectorAll(".originals")) box.checked = originals;
+  ranking.setOriginals(originals);
+}
+
+/** Rank by the chosen model, with the sides of its images. */
+function useModel() {
+  const id = find("model").value;
+  const model = models.get(id);
+  if (model?.exact) setOriginals(true); // as the server was told to
+  ranking.setModel(id, model?.image_size ?? 0);
+  requestDraw();
+}
+
+let beforeToken = null; // what had the focus
+
 function listen() {
+  for (const id of ["files", "query-file"]) find(id).accept = ACCEPTED;
   find("files").addEventListener("change", ({ target }) => {
     addFiles(target.files);
     target.value = "";
@@ -167,8 +218,13 @@ function listen() {
     addTexts(lines);
   });
   find("template").addEventListener("change", ({ target }) => ranking.setTemplate(target.value.trim()));
-  find("model").addEventListener("change", ({ target }) => {
-    ranking.setModel(target.value);
+  for (const box of document.querySelectorAll(".originals")) {
+    box.addEventListener("change", () => setOriginals(box.checked));
+  }
+  find("model").addEventListener("change", () => {
+    addressNotice = "";
+    searchNotices = [];
+    useModel();
     if (find("search").hidden) keepRanking();
     else if (hasQuery()) find("search-form").requestSubmit();
     else keepAddress();
@@ -177,6 +233,7 @@ function listen() {
   find("tools").addEventListener("input", requestDraw);
   find("retry").addEventListener("click", () => {
     problem("");
+    find(find("rank").hidden ? "query" : "text").focus();
     again();
   });
   find("token-form").addEventListener("submit", (event) => {
@@ -184,9 +241,11 @@ function listen() {
     find("token-form").hidden = true;
     setToken(find("token").value);
     find("token").value = "";
+    beforeToken?.focus();
   });
   document.addEventListener("token-needed", ({ detail }) => {
     find("token-reason").textContent = detail.refused ? "The server refuses this token." : "This server asks for a token.";
+    if (find("token-form").hidden) beforeToken = document.activeElement;
     find("token-form").hidden = false;
     find("token").focus();
   });
@@ -203,7 +262,10 @@ function listen() {
     document.body.classList.remove("dragging");
     if (!event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();
-    addFiles(await filesOf(event.dataTransfer));
+    const files = await filesOf(event.dataTransfer);
+    if (files.length === 0) fileNotice = "There are no images in what was dropped.";
+    drawNotices();
+    addFiles(files);
   });
   window.addEventListener("hashchange", followAddress);
   document.addEventListener("visibilitychange", () => {
@@ -226,9 +288,11 @@ function followAddress() {
     if (link.hash === (searching ? "#search" : "#rank")) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  document.title = searching ? "Search · clipsim" : "Rank · clipsim";
   const model = values.get("model");
-  if ([...find("model").options].some((option) => option.value === model)) find("model").value = model;
-  ranking.setModel(find("model").value);
+  if (models.has(model)) find("model").value = model;
+  addressNotice = model && !models.has(model) ? `This server has no model ${model}; ${find("model").value} is used.` : "";
+  useModel();
   if (searching && values.has("q")) {
     searchFor(values);
   } else if (searching) {
@@ -265,11 +329,11 @@ async function begin() {
       facts = await (await ask("v1/models", { report })).json();
     }
     const { data, limits, search } = facts;
+    models = new Map(data.map((model) => [model.id, model]));
     ranking.limits = limits ?? ranking.limits;
     find("views").hidden = !search;
     if (search) {
       find("search").dataset.model = search.model;
-      searchable = new Set(data.filter((model) => model.search).map((model) => model.id));
       describeImages(search);
     }
     begun = true;
@@ -285,7 +349,16 @@ startLarge();
 startSearch({
   report,
   problem,
-  model: () => (searchable.has(find("model").value) ? find("model").value : find("search").dataset.model),
-  answered: ({ indexed, indexing }) => describeImages({ images: indexed, indexing }),
+  describe: () => {
+    const chosen = find("model").value;
+    const model = models.get(chosen)?.search ? chosen : find("search").dataset.model;
+    const room = Math.floor((ranking.limits.max_body - 65536) * 3 / 4); // of a body with base64
+    return { model, side: models.get(model)?.image_size ?? 0, room, originals: ranking.originals };
+  },
+  answered: ({ indexed, indexing, warnings }) => {
+    describeImages({ images: indexed, indexing });
+    searchNotices = warnings;
+    drawNotices();
+  },
 });
 begin();

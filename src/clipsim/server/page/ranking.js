@@ -1,16 +1,19 @@
 // Images and texts → requests in groups → scores, each image's as soon as its group is answered.
 
+import { reduce } from "./reduce.js";
 import { ask } from "./requests.js";
 
 const GROUP = 8; // images of a request at most, so that the first scores come soon
 const AT_ONCE = 2; // requests on their way, so that the model works while the next images are sent
 const BODY_MARGIN = 65536; // bytes of a request beside its images and texts
+const PART_BYTES = 1024; // of a form beside each image
 
 /**
  * Images, texts, and the scores that the server has given.
  *
- * An image is `{id, file, state, scores, error}`; its state is "waiting", "sent", "ranked" or "failed"; its scores are
- * `{texts, similarity, probabilities, best}`, the lists in the order of `texts`, or null.
+ * An image is `{id, file, state, scores, error, copy}`; its state is "waiting", "sent", "ranked" or "failed"; its scores
+ * are `{texts, similarity, probabilities, best}`, the lists in the order of `texts`, or null; its copy is what `reduce`
+ * gave, undefined before.
  */
 export class Ranking {
   /** `changed(what)` is called with "images", "texts" or "scores"; `report(sentence)` as by `ask`. */
@@ -19,6 +22,8 @@ export class Ranking {
     this.texts = [];
     this.template = "";
     this.model = null;
+    this.side = 0; // of the model's images
+    this.originals = false; // whether large images are sent as they are
     this.limits = { max_images: GROUP, max_body: Infinity };
     this.warnings = [];
     this.head = "softmax";
@@ -33,7 +38,7 @@ export class Ranking {
   add(files) {
     for (const file of files) {
       this._lastId += 1;
-      this.images.push({ id: this._lastId, file, state: "waiting", scores: null, error: "" });
+      this.images.push({ id: this._lastId, file, state: "waiting", scores: null, error: "", copy: undefined });
     }
     this._changed("images");
     this._work();
@@ -65,8 +70,19 @@ export class Ranking {
     if (template !== this.template) this._ask(() => { this.template = template; }, true);
   }
 
-  setModel(model) {
-    if (model !== this.model) this._ask(() => { this.model = model; }, true);
+  /** `side` is that of the model's images, in pixels. */
+  setModel(model, side) {
+    if (model === this.model && side === this.side) return;
+    this._ask(() => {
+      this.model = model;
+      this.side = side;
+      for (const image of this.images) image.copy = undefined;
+    }, true);
+  }
+
+  /** Send large images as they are, or smaller copies of them. */
+  setOriginals(originals) {
+    if (originals !== this.originals) this._ask(() => { this.originals = originals; }, true);
   }
 
   /** Send again what has no scores; also images that have failed. */
@@ -76,7 +92,8 @@ export class Ranking {
 
   get counts() {
     const of = (state) => this.images.filter((image) => image.state === state).length;
-    return { all: this.images.length, ranked: of("ranked"), failed: of("failed") };
+    const reduced = this.originals ? 0 : this.images.filter((image) => image.copy).length;
+    return { all: this.images.length, ranked: of("ranked"), failed: of("failed"), reduced };
   }
 
   // All scores are asked for again: probabilities are shares among all texts.
@@ -110,35 +127,49 @@ export class Ranking {
   }
 
   _take() {
-    const room = this.limits.max_body - BODY_MARGIN - 4 * this.texts.join("").length;
-    const group = [];
-    let bytes = 0;
-    for (const image of this.images.filter((candidate) => candidate.state === "waiting")) {
-      if (image.file.size > room) {
-        this._fail(image, `larger than ${megabytes(room)}, which this server takes at most`);
-        continue;
-      }
-      bytes += image.file.size + 1024;
-      if (group.length === Math.min(GROUP, this.limits.max_images) || (group.length > 0 && bytes > room)) break;
-      image.state = "sent";
-      group.push(image);
-    }
+    const group = this.images.filter((image) => image.state === "waiting").slice(0, Math.min(GROUP, this.limits.max_images));
+    for (const image of group) image.state = "sent";
     return group;
+  }
+
+  // What is sent of an image, at most `room` bytes; null where nothing can be.
+  async _read(image, room, signal) {
+    if (!this.originals && image.copy === undefined) {
+      const copy = await reduce(image.file, this.side, room);
+      if (signal.aborted) return null; // the copy may be one for another model
+      image.copy = copy;
+    }
+    const content = (!this.originals && image.copy?.blob) || image.file;
+    if (content.size > room) {
+      this._fail(image, `larger than ${megabytes(room)}, which this server takes at most`);
+      return null;
+    }
+    try {
+      // read first: a request with a file that was changed or removed since fails as a whole
+      return new Blob([await content.arrayBuffer()], { type: content.type });
+    } catch {
+      if (!signal.aborted) this._fail(image, "the file can no longer be read");
+      return null;
+    }
   }
 
   async _send(group, signal) {
     const { texts } = this;
     const form = new FormData();
     const readable = [];
+    const room = this.limits.max_body - BODY_MARGIN - 4 * texts.join("").length;
+    let left = room;
     for (const image of group) {
-      try {
-        // read first: a request with a file that was changed or removed since fails as a whole
-        const blob = new Blob([await image.file.arrayBuffer()], { type: image.file.type });
-        form.append("images", blob, image.file.name || "image");
-        readable.push(image);
-      } catch {
-        if (!signal.aborted) this._fail(image, "the file can no longer be read");
+      const content = await this._read(image, room, signal);
+      if (signal.aborted) return;
+      if (content === null) continue;
+      if (readable.length > 0 && content.size + PART_BYTES > left) {
+        image.state = "waiting"; // for a later request
+        continue;
       }
+      left -= content.size + PART_BYTES;
+      form.append("images", content, image.file.name || "image");
+      readable.push(image);
     }
     if (readable.length === 0) return;
     for (const text of texts) form.append("texts", text);

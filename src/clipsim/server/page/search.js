@@ -1,8 +1,10 @@
 // A query → the images of the served folder that fit it best.
 
 import { writeAddress } from "./address.js";
+import { announce } from "./announcing.js";
 import { makeCopyButton, openLarge, setResults } from "./large.js";
-import { formatSimilarity, make, makeImage } from "./matrix.js";
+import { describeCopy, formatSimilarity, make, makeImage } from "./matrix.js";
+import { reduce } from "./reduce.js";
 import { ask, RequestError } from "./requests.js";
 
 const find = (id) => document.getElementById(id);
@@ -10,24 +12,25 @@ const linesOf = (id) => find(id).value.split("\n").map((line) => line.trim()).fi
 
 let image = null; // the query's, a File
 let run = new AbortController();
-let chooseModel = () => null;
+let describeTarget = () => ({}); // `{model, side, room, originals}` of the next search
 let searched = () => {};
 
 /**
- * Make the form search; `problem(message)` shows what went wrong, "" that nothing did. `model()` is that of the next
- * search, and `answered(record)` is called with each answer.
+ * Make the form search; `problem(message)` shows what went wrong, "" that nothing did. `describe()` gives the next
+ * search's `{model, side, room, originals}`: its model, the side of that model's images, the bytes that may be sent of
+ * an image, and whether large images are sent as they are. `answered(record)` is called with each answer.
  */
-export function startSearch({ report, problem, model, answered }) {
-  chooseModel = model;
+export function startSearch({ report, problem, describe, answered }) {
+  describeTarget = describe;
   searched = answered;
   find("search-form").addEventListener("submit", (event) => {
     event.preventDefault();
     keepAddress({ step: true });
     search(report, problem);
   });
-  find("query-file").addEventListener("change", ({ target }) => {
-    if (target.files.length > 0) setQueryImage(target.files[0]);
-    target.value = "";
+  find("query-file").addEventListener("change", ({ currentTarget: input }) => {
+    if (input.files.length > 0) setQueryImage(input.files[0]);
+    input.value = "";
   });
   find("query-clear").addEventListener("click", () => {
     setQueryImage(null);
@@ -40,7 +43,9 @@ export function setQueryImage(file) {
   image = file;
   const shown = find("query-image");
   shown.hidden = file === null;
+  find("query-sent").textContent = "";
   if (file === null) return;
+  announce(`Search by ${file.name}`);
   shown.firstElementChild.replaceWith(makeImage(file));
   shown.children[1].textContent = file.name;
 }
@@ -80,15 +85,21 @@ async function search(report, problem) {
   }
   problem("");
   status.textContent = "Searching…";
+  const { model, side, room, originals } = describeTarget();
   try {
+    const copy = image && !originals ? await reduce(image, side, room) : null;
+    if (signal.aborted) return;
+    find("query-sent").textContent = copy ? describeCopy(copy) : "";
+    const file = copy?.blob ?? image;
+    if (file && file.size > room) throw new RequestError(0, `${image.name}: larger than this server takes`);
     const query = {
       texts: text ? [text] : [],
-      images: image ? [await readAddress(image)] : [],
+      images: file ? [await readAddress(file, image.name)] : [],
       plus: linesOf("plus"),
       minus: linesOf("minus"),
       weight: find("weight").valueAsNumber,
       top: find("top").valueAsNumber,
-      model: chooseModel(),
+      model,
     };
     if (find("least").value !== "") query.min_similarity = find("least").valueAsNumber;
     const answer = await ask("v1/search", { body: JSON.stringify(query), signal, report });
@@ -115,6 +126,8 @@ function show(record, name, signal) {
     const section = make("section", "answer");
     if (queries.length > 1) section.append(make("h2", "name", query.text ?? name ?? "the image"));
     const list = make("ol", "gallery");
+    list.setAttribute("role", "list"); // which lists without markers are not, to some
+    list.ariaLabel = "Results, best first";
     list.append(...query.results.map((result) => makeResult(result, low, high, signal)));
     section.append(list);
     return section;
@@ -124,7 +137,9 @@ function show(record, name, signal) {
 function makeResult(result, low, high, signal) {
   const item = make("li");
   const score = make("span", "score");
-  score.append(make("span", "rank", String(result.rank)), make("b", "", formatSimilarity(result.similarity)));
+  const rank = make("span", "rank");
+  rank.append(make("span", "unseen", "rank "), String(result.rank));
+  score.append(rank, make("span", "unseen", "similarity "), make("b", "", formatSimilarity(result.similarity)));
   score.style.setProperty("--h", String((result.similarity - low) / (high - low || 1)));
   const blank = make("span", "no-image");
   const open = make("button", "open");
@@ -132,7 +147,7 @@ function makeResult(result, low, high, signal) {
   open.setAttribute("aria-label", `Open ${result.image}`);
   open.append(blank);
   open.addEventListener("click", () => openLarge(result, open));
-  item.append(open, make("span", "name", result.image), makeCopyButton("link", () => result.image), score);
+  item.append(open, make("span", "name", result.image), makeCopyButton("link", () => result.image, ` of ${result.image}`), score);
   if (result.thumbnail) {
     // not as the address of an image, which would be asked for without the token
     ask(result.thumbnail.slice(result.thumbnail.lastIndexOf("/v1/") + 1), { signal }).then((answer) => answer.blob())
@@ -141,13 +156,13 @@ function makeResult(result, low, high, signal) {
   return item;
 }
 
-function readAddress(file) {
+function readAddress(file, name) {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.addEventListener("load", () => {
       resolve(reader.result.replace(/^data:[^,]*,/, "data:application/octet-stream;base64,"));
     });
-    reader.addEventListener("error", () => reject(new RequestError(0, `${file.name}: the file can no longer be read`)));
+    reader.addEventListener("error", () => reject(new RequestError(0, `${name}: the file can no longer be read`)));
     reader.readAsDataURL(file);
   });
 }
