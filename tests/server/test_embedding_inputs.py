@@ -216,3 +216,12 @@ def test_head(client: Any, path: str) -> None:
 
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-type"] == get.headers["content-type"]
+
+
+@pytest.mark.parametrize("content", ["AAAA", "*"], ids=["not an image", "not base64"])
+def test_an_input_that_is_a_bad_image_is_named(client: Any, content: str) -> None:
+    """By its place among the inputs, texts included."""
+    answer = client.post("/v1/embeddings", json={"input": ["red", URIS["red"], f"data:image/png;base64,{content}"]})
+
+    assert answer.status_code == 422
+    assert (answer.json()["error"]["image"], answer.json()["error"]["index"]) == ("image 3", 2)

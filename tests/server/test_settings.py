@@ -26,6 +26,14 @@ from clipsim.server.settings import ServerSettings
         {"root_path": "//example.org"},
         {"root_path": "/../clip"},
         {"root_path": "/clip\n"},
+        {"hosts": ("clip.lan:8443",)},
+        {"hosts": ("https://clip.lan",)},
+        {"hosts": ("[clip.lan]",)},
+        {"hosts": ("",)},
+        {"origins": ("https://clip.lan/page",)},
+        {"origins": ("clip.lan",)},
+        {"origins": ("null",)},
+        {"origins": ("*",)},
     ],
     ids=str,
 )
@@ -45,3 +53,22 @@ def test_its_own_names_are_known(host: str) -> None:
 def test_other_names_are_not(host: str) -> None:
     """A name that another site could lead here."""
     assert not ServerSettings(hosts=("clip.lan",)).is_known_host(host)
+
+
+@pytest.mark.parametrize("name", ["fd00::1", "[fd00::1]", "FD00::1", "fd00:0::1"])
+def test_an_address_of_version_6_needs_no_brackets(name: str) -> None:
+    """A Host has them, an address of a machine has not."""
+    settings = ServerSettings(hosts=(name,))
+
+    assert settings.is_known_host("[fd00::1]:8080")
+    assert settings.is_known_host("[fd00::1]")
+    assert not settings.is_known_host("[fd00::2]:8080")
+
+
+@pytest.mark.parametrize("origin", ["https://clip.lan:8443", "https://Clip.lan:8443", "https://clip.lan:8443/"])
+def test_an_origin_is_known_however_it_is_written(origin: str) -> None:
+    """Browsers send it in small letters and without a path."""
+    settings = ServerSettings(origins=(origin,))
+
+    assert settings.is_known_origin("https://clip.lan:8443", "127.0.0.1:8080")
+    assert not settings.is_known_origin("https://clip.lan", "127.0.0.1:8080")

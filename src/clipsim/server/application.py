@@ -47,7 +47,7 @@ from clipsim.server.metrics import Metrics
 from clipsim.server.model_thread import ENDED, Slots
 from clipsim.server.schema import EMBEDDINGS_FIELDS, RANK_FIELDS, SEARCH_FIELDS, describe_api
 from clipsim.server.served_images import ServedImages
-from clipsim.server.served_models import ServedModel
+from clipsim.server.served_models import BadImageError, ServedModel
 from clipsim.server.settings import ServerSettings
 from clipsim.tasks.rank import RankRequest, score
 from clipsim.tasks.search import DEFAULT_TOP, SearchRequest
@@ -169,7 +169,10 @@ class Service:
         (images, _, positions), texts = await self._work(check, here=small)
         _entry(request).images, _entry(request).texts = len(images), len(texts)
         _charge(request, len(images) * model.image_bytes)
-        outcomes, sentences = await model.embed_inputs(images, texts, truncate=truncate)
+        try:
+            outcomes, sentences = await model.embed_inputs(images, texts, truncate=truncate)
+        except BadImageError as error:  # named by its place among all inputs, as clients know it
+            raise BadImageError(error.image, positions.index(error.index), error.cause) from error
 
         def write() -> str:
             remaining = iter(sentences)

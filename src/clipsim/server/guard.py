@@ -266,8 +266,9 @@ class _Exchange:
             headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
             headers.setdefault("Cache-Control", "no-store")
             headers["X-Request-Id"] = self._entry.request_id
-            if (origin := self.headers.get("origin")) in self._settings.origins:
-                headers["Access-Control-Allow-Origin"] = str(origin)
+            origin = self.headers.get("origin", "")
+            if origin.lower() in self._settings.origins:
+                headers["Access-Control-Allow-Origin"] = origin
                 headers["Access-Control-Allow-Headers"] = "authorization, content-type, x-request-id"
                 headers["Access-Control-Expose-Headers"] = "x-request-id, retry-after"
                 headers["Access-Control-Allow-Methods"] = "GET, POST"

@@ -40,7 +40,7 @@ class BadImageError(ImageError):
 
     def __init__(self, image: str, index: int, cause: str) -> None:
         super().__init__(f"{printable(image)}: {cause}")
-        self.image, self.index = image, index
+        self.image, self.index, self.cause = image, index, cause
 
 
 class ServedModel:
