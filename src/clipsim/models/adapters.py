@@ -34,7 +34,7 @@ _REASONS = {
     "target_parameters": "it changes parameters that are no layers",
     "alora_invocation_tokens": "it applies to a part of a text only",
 }
-_PLAIN_PATTERN = re.compile(r"\^?[\w.\\]+\$?")
+_PLAIN_PATTERN = re.compile(r"\^?\w+(\\?\.\w+)*\$?")  # names between dots
 
 
 @dataclass(frozen=True)
