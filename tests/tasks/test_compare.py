@@ -186,6 +186,11 @@ def test_results_that_cannot_be_compared() -> None:
         (rank, clipsim.rank("data", "green"), "no text in common"),
         (rank, clipsim.rank("data/red/0.png", "red").to_dict() | {"images": ["x"]}, "no image in common"),
         ({"schema": "clipsim.search/1"}, rank, "its schema is 'clipsim.search/1'"),
+        (
+            evaluation.to_dict() | {"schema": "clipsim.evaluate/2"},
+            evaluation,
+            "another version .* reads 'clipsim.evaluate/1'",
+        ),
         ("nowhere.json", rank, "nowhere.json: cannot read it"),
     ):
         with pytest.raises(DataError, match=message) as error:

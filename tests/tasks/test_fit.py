@@ -210,7 +210,7 @@ def encode(weights: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("tamper", "message"),
     [
-        (lambda r: change(r, schema="clipsim.classifier/0"), "not a classifier.*'clipsim.classifier/0'"),
+        (lambda r: change(r, schema="clipsim.classifier/0"), "another version.*'clipsim.classifier/0'"),
         (lambda r: change(r, schema="clipsim.rank/1"), "not a classifier.*'clipsim.rank/1'"),
         (lambda _: [], "not a classifier"),
         (lambda r: change(r, weights=encode(np.eye(2, 3))), "another shape"),

@@ -92,7 +92,8 @@ def parse_result(value: Any, label: str) -> LoadedEvaluation | LoadedRanking:
         return _parsed(_evaluation, value, label)
     if schema == RankResult.schema:
         return _parsed(_ranking, value, label)
-    raise DataError(f"{label}: not a result of 'clipsim rank --json' or 'clipsim evaluate --json'{_its_schema(schema)}")
+    what = "a result of 'clipsim rank --json' or 'clipsim evaluate --json'"
+    raise _of_other_schema(label, what, schema, EvaluationResult.schema, RankResult.schema)
 
 
 def parse_evaluation(value: Any, label: str) -> LoadedEvaluation:
@@ -107,7 +108,8 @@ def parse_thresholds(value: Any, label: str) -> LoadedThresholds:
     """An object that `clipsim threshold` wrote. Raises DataError for anything else."""
     schema = value.get("schema") if isinstance(value, dict) else None
     if schema != ThresholdResult.schema:
-        raise DataError(f"{label}: not a file of thresholds that 'clipsim threshold' wrote{_its_schema(schema)}")
+        what = "a file of thresholds that 'clipsim threshold' wrote"
+        raise _of_other_schema(label, what, schema, ThresholdResult.schema)
     return _parsed(_thresholds, value, label)
 
 
@@ -115,15 +117,24 @@ def parse_classifier(value: Any, label: str) -> Classifier:
     """An object that `clipsim fit` wrote. Raises DataError for anything else."""
     schema = value.get("schema") if isinstance(value, dict) else None
     if schema != Classifier.schema:
-        raise DataError(f"{label}: not a classifier that 'clipsim fit' wrote{_its_schema(schema)}")
+        raise _of_other_schema(label, "a classifier that 'clipsim fit' wrote", schema, Classifier.schema)
     try:
         return Classifier.from_dict(value)
     except DataError as error:
         raise DataError(f"{label}: {error}") from error
 
 
-def _its_schema(schema: Any) -> str:
-    return f" (its schema is '{printable(schema, 40)}')" if isinstance(schema, str) else ""
+def _of_other_schema(label: str, what: str, schema: Any, *readable: str) -> DataError:
+    """The refusal of an object of another schema, or of another version of one that can be read."""
+    if not isinstance(schema, str):
+        return DataError(f"{label}: not {what}")
+    its = f"its schema is '{printable(schema, 40)}'"
+    for own in readable:
+        if schema.partition("/")[0] == own.partition("/")[0]:
+            return DataError(
+                f"{label}: of another version of clipsim: {its}, and this version reads '{own}'; make it anew"
+            )
+    return DataError(f"{label}: not {what} ({its})")
 
 
 def _parsed(parse: Callable[[Any], Parsed], value: Any, label: str) -> Parsed:
