@@ -356,6 +356,39 @@ def test_the_focus_is_seen_on_a_telephone(open_page: Open) -> None:
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= 400
 
 
+# The least contrast of numbers on their heat, which axe-core does not compute, as WCAG defines it.
+CONTRAST = """() => {
+  const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const ground = parse(getComputedStyle(document.body).backgroundColor);
+  const over = ([r, g, b, a = 1], under) => [r, g, b].map((value, i) => a * value + (1 - a) * under[i]);
+  const light = (colour) => {
+    const linear = (v) => (v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+    const [r, g, b] = colour.map((value) => linear(value / 255));
+    return .2126 * r + .7152 * g + .0722 * b + .05;
+  };
+  const ratios = [...document.querySelectorAll(".score b, .score .share, .score .rank")].map((text) => {
+    const style = getComputedStyle(text);
+    const behind = over(parse(getComputedStyle(text.closest(".score")).backgroundColor), ground);
+    const ink = over([...parse(style.color).slice(0, 3), Number(style.opacity)], behind);
+    const [low, high] = [light(behind), light(ink)].sort((a, b) => a - b);
+    return high / low;
+  });
+  return [ratios.length, Math.min(...ratios)];
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_numbers_are_seen_on_their_colours(open_page: Open, scheme: str) -> None:
+    """At 4.5 to 1 or more on the strongest, in the table and in the results of a search."""
+    opened = open_page(color_scheme=scheme, reduced_motion="reduce")
+    rank_images(opened)
+    count, least = opened.page.evaluate(CONTRAST)
+    assert count >= 12
+    assert least >= 4.5
+    search_images(opened)
+    assert opened.page.evaluate(CONTRAST)[1] >= 4.5
+
+
 AXE = os.environ.get("CLIPSIM_AXE")
 
 
