@@ -31,6 +31,22 @@ def test_cosine_of_known_vectors() -> None:
     assert cosine(texts, images) == pytest.approx(np.array(expected), abs=1e-6)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("factor", [1e-300, 1e-170, 1e-130, 1e130, 1e170, 1e300])
+def test_unit_vectors_of_very_small_and_large_numbers(factor: float) -> None:
+    """Their squares may not fit into float64; the other rows, and those of length zero, are as ever."""
+    vectors = np.random.default_rng(1).normal(size=(4, 9))
+    scaled = vectors.copy()
+    scaled[1] *= factor
+    scaled[2] = 0
+
+    expected = unit_rows(vectors)
+    expected[2] = 0
+    unit = unit_rows(scaled)
+    assert np.array_equal(unit[[0, 3]], expected[[0, 3]])
+    assert unit == pytest.approx(expected, abs=1e-7)
+
+
 def test_cosine_never_leaves_its_range() -> None:
     """Rounding does not push a vector's cosine with itself past one."""
     vectors = unit_rows(np.random.default_rng(0).normal(size=(50, 513)))

@@ -12,6 +12,7 @@ from clipsim.errors import round_significant
 Vectors = NDArray[np.float32]
 NEAR_EQUAL_BLOCK = 256  # rows
 CELLS_AT_ONCE = 1 << 24  # cosines: 64 MB
+MIN_LENGTH = 1e-140
 COSINE_DECIMALS = 6  # a cosine is promised to 1e-6, whatever the batch, the engine or the cache
 
 
@@ -22,7 +23,13 @@ def unit_rows(features: NDArray[np.floating]) -> Vectors:
     [[0.6000000238418579, 0.800000011920929]]
     """
     wide = features.astype(np.float64)
-    length = np.linalg.norm(wide, axis=-1, keepdims=True)
+    with np.errstate(over="ignore"):
+        length = np.linalg.norm(wide, axis=-1, keepdims=True)
+    extreme = ~((length > MIN_LENGTH) & (length < 1 / MIN_LENGTH))
+    if extreme.any():  # the squares of such numbers do not fit into float64
+        largest = np.abs(wide).max(axis=-1, keepdims=True, initial=0)
+        wide = np.where(extreme, wide / np.where(largest > 0, largest, 1), wide)
+        length = np.linalg.norm(wide, axis=-1, keepdims=True)
     unit: Vectors = (wide / np.maximum(length, np.finfo(np.float64).tiny)).astype(np.float32)
     return unit
 
