@@ -205,6 +205,18 @@ def test_the_largest_body_is_respected(open_page: Open) -> None:
     assert len(opened.page.evaluate("window.sent")) == 1
 
 
+def test_images_that_do_not_fit_together_are_sent_apart(open_page: Open) -> None:
+    """None is lost, and no request is larger than the server takes."""
+    opened = open_page()
+    statuses: list[int] = []
+    opened.page.on("response", lambda answer: statuses.append(answer.status) if "/v1/rank" in answer.url else None)
+    opened.type_texts(["red", "blue"])
+    opened.choose({f"{number}.png": make_file(Image.new("RGB", (60, 40), "red"), "png") for number in range(5)})
+    opened.wait_for_scores("5 images ranked")
+    assert statuses == [200, 200, 200]
+    assert opened.page.evaluate("window.sent") == [1_200_000] * 5
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_copies_are_upright(open_page: Open, orientation: int) -> None:
     """As EXIF says, in each of its eight ways."""
@@ -266,6 +278,19 @@ def test_heic_is_sent_as_it_is(open_page: Open) -> None:
     opened.page.locator(".unshown", has_text="not shown by this browser, sent as it is").wait_for()
     accepted = opened.page.locator("#files").get_attribute("accept").split(",")
     assert {".heic", ".nef", ".dng", ".tga", "image/*"} <= set(accepted)
+
+
+def test_a_heic_image_is_ranked(open_page: Open) -> None:
+    """By a server that has the extra, though the browser does not show it."""
+    pillow_heif = pytest.importorskip("pillow_heif", reason="needs clipsim[heic]")
+    file = BytesIO()
+    pillow_heif.from_pillow(Image.new("RGB", (64, 64), "red")).save(file)
+    opened = open_page()
+    opened.type_texts(["red", "blue"])
+    opened.choose({"IMG.HEIC": file.getvalue()})
+    opened.wait_for_scores("1 image ranked")
+    assert opened.page.evaluate("window.sent") == [len(file.getvalue())]
+    opened.page.locator(".unshown", has_text="sent as it is").wait_for()
 
 
 def test_files_that_are_no_images_are_named_once(open_page: Open) -> None:
