@@ -92,6 +92,19 @@ def serve_command(
         form = log_format or ("off" if run.quiet else "text")
         announce = _announce_json if form == "json" else print_message
         notices = NoticePrinter(quiet=run.quiet, write=announce)
+        listening = threading.Event()
+
+        def reload() -> None:
+            listening.wait()
+            try:
+                service.tokens.replace(new := _read_tokens(token_file))
+                note(f"reloaded: {pluralise(len(new), 'token')}" if new else "reloaded")
+            except UsageError as error:
+                note(f"the tokens stay as they were: {error}")
+            server.look_again()
+
+        hangups = stack.enter_context(ExitStack())  # a signal may also come while all is imported and opened
+        hangups.enter_context(reload_at_hangup(reload))
         try:
             from clipsim.server.access import AccessLog
             from clipsim.server.application import Service
@@ -171,21 +184,14 @@ def serve_command(
         def note(notice: str) -> None:  # also for who wants no notices of the models
             _in_thread(lambda: announce("note", printable(notice)))
 
-        def reload() -> None:
-            try:
-                service.tokens.replace(new := _read_tokens(token_file))
-                note(f"reloaded: {pluralise(len(new), 'token')}" if new else "reloaded")
-            except UsageError as error:
-                note(f"the tokens stay as they were: {error}")
-            server.look_again()
-
         log = None
         if form != "off":
             log = AccessLog(form, _write_log)
             stack.callback(log.close)
         logging.getLogger("clipsim").addHandler(_BugHandler(form))
         server = Server(service, images, progress=show, on_loaded=loaded, on_notice=note, log=log)
-        with stop_at_first_signal(server.stop), reload_at_hangup(reload):
+        listening.set()
+        with stop_at_first_signal(server.stop), hangups:
             _print_line(server.address, form)
             server.run()
         service.close()
