@@ -9,7 +9,7 @@ import pytest
 
 from clipsim.errors import UsageError
 from clipsim.models.catalogue import read_catalogue
-from clipsim.models.configs import explain_settings, find_settings
+from clipsim.models.configs import explain_settings, find_settings, read_config
 from clipsim.models.names import ModelSpec
 
 
@@ -61,3 +61,12 @@ def test_a_choice_that_does_not_exist(tmp_path: Path, content: str | None, words
         path.write_text(content)
     with pytest.raises(UsageError, match=words):
         find_settings(own("ViT-B-32", str(path)), None)
+
+
+def test_openclips_configuration_does_not_choose_another_resizing(tmp_path: Path) -> None:
+    """OpenCLIP does not know the setting, and resizes by Pillow whatever its value."""
+    model = {"embed_dim": 8, "vision_cfg": {}, "text_cfg": {}}
+    path = tmp_path / "open_clip_config.json"
+    path.write_text(json.dumps({"model_cfg": model, "preprocess_cfg": {"backend": "torchvision", "mean": [0.5] * 3}}))
+
+    assert read_config(path)["preprocess_cfg"] == {"mean": [0.5] * 3}

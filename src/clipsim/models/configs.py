@@ -30,8 +30,10 @@ def read_config(path: Path) -> dict[str, Any]:
         return _check(training_config.read_params(path), path)
     config = read_settings(path)
     if path.name == transformers_config.CONFIG_FILE:
-        config = _convert(path, config)
-    return _check(config, path)
+        return _check(_convert(path, config), path)
+    checked = _check(config, path)
+    (checked.get("preprocess_cfg") or {}).pop("backend", None)  # not OpenCLIP's, which always resizes by Pillow
+    return checked
 
 
 def _check(config: Any, path: Path) -> dict[str, Any]:

@@ -7,8 +7,10 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 import transformers
@@ -197,3 +199,23 @@ def test_the_command_line_reads_and_shows_such_folders(
     done = run_model("rank", tmp_path / "a.png", "-t", "a cat", "-m", folder)
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
     assert b"1 of its 3 files are missing" in done.stderr
+
+
+@pytest.mark.parametrize("setting", [{"pool_type": "none"}, {"output_tokens": True}], ids=str)
+def test_a_tower_without_one_vector_an_image_is_one_line(
+    tmp_path: Path, pictures: list[Image.Image], setting: dict[str, Any]
+) -> None:
+    """It gives one for each patch, or several things, and that is said."""
+    model = {
+        "embed_dim": 32,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16, **setting},
+        "text_cfg": {"width": 64, "heads": 1, "layers": 1},
+    }
+    config = {"model_cfg": model, "preprocess_cfg": {}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config), encoding="utf-8")
+    save_file(open_clip.CLIP(**model).state_dict(), tmp_path / "open_clip_model.safetensors")
+    with (
+        clipsim.open(str(tmp_path), cache=False, device="cpu") as session,
+        pytest.raises(clipsim.ModelError, match="one vector"),
+    ):
+        session.encode_images(pictures)

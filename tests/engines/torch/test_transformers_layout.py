@@ -105,3 +105,30 @@ def test_tokens_that_the_model_does_not_have_are_one_line(tmp_path: Path, pictur
     assert clipsim.rank(pictures, TEXTS, model=str(folder), cache=False).errors == ()
     with pytest.raises(WeightsError, match=r"gives the id 49,408, and the model knows 49,408 tokens"):
         clipsim.rank(pictures, ["a zzyx cat"], model=str(folder), cache=False)
+
+
+def test_a_tokenizer_that_pads_in_front_moves_no_positions(tmp_path: Path) -> None:
+    """The vectors are those of transformers for each text by itself, without padding."""
+    folder = write_clip(tmp_path / "model")
+    settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"padding_side": "left"}), encoding="utf-8")
+    model = transformers.CLIPModel.from_pretrained(folder).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    pixels = torch.zeros(1, 3, 48, 48)
+    with torch.no_grad():
+        alone = [model(pixel_values=pixels, **tokenizer([text], return_tensors="pt")).text_embeds for text in TEXTS]
+
+    with clipsim.open(str(folder), cache=False, device="cpu") as session:
+        assert session.encode_texts(TEXTS) == pytest.approx(torch.cat(alone).numpy(), abs=1e-5)
+
+
+def test_a_tensor_in_both_layouts_is_an_error(tmp_path: Path) -> None:
+    """Neither is chosen silently."""
+    folder = write_clip(tmp_path / "model")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["token_embedding.weight"] = tensors["text_model.embeddings.token_embedding.weight"].flip(0)
+    (folder / "model.safetensors").unlink()
+    torch.save(tensors, folder / "pytorch_model.bin")
+
+    with clipsim.open(str(folder), cache=False) as session, pytest.raises(WeightsError, match="two tensors"):
+        session.encode_texts(TEXTS)

@@ -20,7 +20,7 @@ from clipsim.engines.encoder import EncoderFacts
 from clipsim.engines.torch.build import build_model, prepare_as_transformers
 from clipsim.engines.torch.packed import PackableTower
 from clipsim.engines.torch.tokenizer import Tokenizer
-from clipsim.errors import DeviceError, Setting, WeightsError, pluralise, printable
+from clipsim.errors import DeviceError, ModelError, Setting, WeightsError, pluralise, printable
 from clipsim.models.files import ModelFiles
 from clipsim.models.names import ModelSpec
 from clipsim.options import check_device, check_precision
@@ -175,12 +175,10 @@ class Towers:
             tower.keep_plain()
 
     def _run_image_tower(self, images: Tensor) -> Tensor:
-        features: Tensor = self.model.encode_image(images)
-        return features
+        return _check_vectors(self.model.encode_image(images))
 
     def _run_text_tower(self, tokens: Tensor) -> Tensor:
-        features: Tensor = self.model.encode_text(tokens) if self._short_text is None else self._short_text(tokens)
-        return features
+        return _check_vectors(self.model.encode_text(tokens) if self._short_text is None else self._short_text(tokens))
 
     def _place_text(self) -> None:
         for name, module in self.model.named_children():
@@ -192,6 +190,15 @@ class Towers:
                     kind = self.dtype if tensor.is_floating_point() else tensor.dtype
                     tensor.data = tensor.data.to(self.device, kind)
         self._placed.add("text")
+
+
+def _check_vectors(features: Any) -> Tensor:
+    """The features of a batch; raises ModelError for a tower that does not give one vector an input."""
+    if not isinstance(features, Tensor) or features.dim() != 2:
+        raise ModelError(
+            "a tower of this model does not give one vector for each image or text (pooling, output_tokens)"
+        )
+    return features
 
 
 class ShortTextTower(nn.Module):

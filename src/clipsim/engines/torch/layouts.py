@@ -260,6 +260,10 @@ def rename_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             renamed[f"visual.trunk.attn_pool.kv.{kind}"] = tensor[rows:].contiguous()
             continue
         target = find(name)
+        if target is not None and target.name in tensors and target.name != name:
+            raise WeightsError(
+                f"two tensors of the weights are {printable(target.name, 60)}: {printable(name, 80)} too"
+            )
         if target is None:
             renamed[name] = tensor
         elif target.part is not None:

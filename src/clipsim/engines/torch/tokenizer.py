@@ -46,6 +46,8 @@ class Tokenizer:
                 )
                 if not cleans:
                     self.tokenize.clean_fn = str
+                    if text.get("pool_type") != "last":  # in front of a text, padding would move its positions
+                        self.tokenize.tokenizer.padding_side = "right"
         except ImportError as error:
             need = "this model's tokenizer needs the package transformers"
             raise ModelError(need, hint=install_command("transformers")) from error
