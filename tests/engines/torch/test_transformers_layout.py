@@ -132,3 +132,18 @@ def test_a_tensor_in_both_layouts_is_an_error(tmp_path: Path) -> None:
 
     with clipsim.open(str(folder), cache=False) as session, pytest.raises(WeightsError, match="two tensors"):
         session.encode_texts(TEXTS)
+
+
+def test_a_padding_token_above_the_end_token_is_not_taken_for_it(tmp_path: Path) -> None:
+    """With eos_token_id 2 the vector is at the greatest id, which is the end token of a text by itself."""
+    folder = write_clip(tmp_path / "model", vocab_size=49409, eos_token_id=2)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    tokenizer.save_pretrained(folder)
+    model = transformers.CLIPModel.from_pretrained(folder).eval()
+    pixels = torch.zeros(1, 3, 48, 48)
+    with torch.no_grad():
+        alone = [model(pixel_values=pixels, **tokenizer([text], return_tensors="pt")).text_embeds for text in TEXTS]
+
+    with clipsim.open(str(folder), cache=False, device="cpu") as session:
+        assert session.encode_texts(TEXTS) == pytest.approx(torch.cat(alone).numpy(), abs=1e-5)

@@ -13,6 +13,7 @@ from clipsim.engines.encoder import bound_text, too_many_tokens
 from clipsim.engines.onnx.tokenizer import TokenRules
 from clipsim.errors import ModelError, WeightsError, first_line, install_command, printable
 from clipsim.models.files import ModelFiles
+from clipsim.models.transformers_config import END_OF_TEXT
 
 _TOLD_APART = ["a", "7", "photo", "cat"]  # texts of which no tokenizer takes all for one
 _OPTIONS = {"clean", "strip_sep_token", "language"}  # OpenCLIP's others are random
@@ -48,6 +49,8 @@ class Tokenizer:
                     self.tokenize.clean_fn = str
                     if text.get("pool_type") != "last":  # in front of a text, padding would move its positions
                         self.tokenize.tokenizer.padding_side = "right"
+                        if self.tokenize.tokenizer.pad_token_id == text.get("vocab_size", 0) - 1 > END_OF_TEXT:
+                            self.tokenize.tokenizer.pad_token = self.tokenize.tokenizer.eos_token  # not the greatest id
         except ImportError as error:
             need = "this model's tokenizer needs the package transformers"
             raise ModelError(need, hint=install_command("transformers")) from error
