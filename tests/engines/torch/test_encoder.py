@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from safetensors.torch import save_file
 import clipsim
 from clipsim.engines.torch.build import make_transform
 from clipsim.engines.torch.encoder import ClipEncoder, choose_device, choose_precision, describe_devices
-from clipsim.errors import DeviceError, TextError, UsageError
+from clipsim.errors import DeviceError, ModelError, TextError, UsageError
 from clipsim.models.files import find_files
 from clipsim.models.settings import choose_model
 from clipsim.options import ModelOptions
@@ -130,6 +131,19 @@ def test_extreme_pictures(tmp_path: Path) -> None:
 
     assert (crops.prepare_image(long) == crops.prepare_image(Image.new("RGB", (9, 9), "blue"))).all()
     assert (as_floats(squashes, long) == make_transform(squashes.facts.preprocessing)(long).numpy()).all()
+
+
+def test_towers_of_different_widths_are_refused(tmp_path: Path) -> None:
+    """A text tower without its projection gives vectors that no image can be compared with."""
+    folder = write_folder(tmp_path, "vit")
+    settings = json.loads((folder / "open_clip_config.json").read_text())
+    settings["model_cfg"]["text_cfg"]["proj_type"] = "none"
+    (folder / "open_clip_config.json").write_text(json.dumps(settings))
+    state = {name: tensor for name, tensor in state_of(random_model("vit")).items() if name != "text_projection"}
+    save_file(state, folder / "open_clip_model.safetensors")
+
+    with pytest.raises(ModelError, match="a tower of the model gives features of shape"):
+        clipsim.encode_texts(["maze"], model=folder, device="cpu", cache=False)
 
 
 def test_nan_weights_rank_nothing(tmp_path: Path) -> None:

@@ -115,6 +115,11 @@ class ClipEncoder:
         try:
             with torch.inference_mode():
                 features: NDArray[np.float32] = encode(batch).float().cpu().numpy()
+            if features.shape[1:] != (self.facts.embed_dim,):
+                raise ModelError(
+                    f"a tower of the model gives features of shape {features.shape[1:]}, not "
+                    f"({self.facts.embed_dim},), so that its images and texts cannot be compared"
+                )
             return features
         except torch.OutOfMemoryError as error:
             if len(batch) == 1:
