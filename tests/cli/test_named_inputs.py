@@ -352,7 +352,7 @@ def test_alike_queries_labels_and_thresholds(
 
     (tmp_path / "t.csv").write_text(f"image,label\n{colours}/red.png,Red\n{colours}/blue.png,red\n")
     measured = clipsim("evaluate", tmp_path / "t.csv", "--json")
-    assert "labels that are the same text to this model: 'Red' and 'red'" in measured.err
+    assert "the same text to this model, which count as the first of them: 'Red' and 'red'" in measured.err
     assert "'Red' and 'red'" in json.loads(measured.out)["results"][0]["warnings"][-1]
 
     found = clipsim("threshold", "Red", "red", "--positives", colours, "--recall", "0.5", "--json")
