@@ -76,7 +76,9 @@ class Opened:
         self.page.locator("#progress-text", has_text=re.compile(f"^{re.escape(summary)}$")).wait_for()
 
     def matrix(self) -> dict[str, list[str]]:
-        """The first number of each cell, by the name of its image."""
+        """The first number of each cell, by the name of its image, once none is waited for."""
+        waiting = "() => ![...document.querySelectorAll('#scores td.score b')].some((cell) => cell.textContent === '…')"
+        self.page.wait_for_function(waiting)
         rows = self.page.locator("#scores tbody tr").all()
         return {
             row.locator("th .name").text_content(): [cell.text_content() for cell in row.locator("td.score b").all()]
