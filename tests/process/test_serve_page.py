@@ -290,6 +290,9 @@ def test_the_address_keeps_the_texts(open_page: Open) -> None:
     opened.page.locator("summary", has_text="Template").click()
     opened.page.locator("#template").fill("a photo of a {}.")
     opened.type_texts([*TEXTS, HOSTILE[0]])
+    opened.page.wait_for_function(
+        "() => location.hash.split('text=').length === 5 && location.hash.includes('template=')"
+    )
     opened.page.reload()
     opened.page.locator("#texts .name").nth(3).wait_for()
     assert opened.page.locator("#texts .name").all_text_contents() == [*TEXTS, HOSTILE[0]]
