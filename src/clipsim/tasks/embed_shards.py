@@ -153,9 +153,9 @@ class ShardWork:
     def run(self, on_ready: Callable[[], None], on_batch: OnBatch) -> None:
         """Make the shard; `on_ready` is called before its files are moved into place.
 
-        The composition of the batches, and with it the rounding of the vectors, depends on the shard's sources alone.
-        Raises DatasetError where the shard cannot be written, and ImageError for a failed input where the embedder's
-        `on_error` is "raise".
+        The composition of the batches, and with it the rounding of the vectors, depends on the shard's sources alone,
+        and on the rows that are taken over. Raises DatasetError where the shard cannot be written, and ImageError for a
+        failed input where the embedder's `on_error` is "raise".
         """
         self.start()
         done = 0
