@@ -83,7 +83,7 @@ VECTORS = [
     ["rank", "--device", "", "--engine", "anything", "--model", "-m", "--weights", "--json"],
     ["evaluate"],
     ["evaluate", "data", "-m", "a", "-m", "b", "--seed", "3", "--task", "pairs", "--template-set", "a={}"],
-    ["compare", "a.json", "b.json", "--seed=0", "--json"],
+    ["compare", "a.json", "b.json", "--json"],
     ["threshold", "a cat", "dog", "--positives", "x", "--positives", "y", "-o", "t.json", "--recall", "0.9"],
     *(["evaluate", "d", "--min-similarity", number] for number in ("0.25", "1", "-0.5", "1e-3", ".5", "x", "", "5.")),
     *(["evaluate", "d", "--seed", number] for number in ("0", "-1", "x", "99999999999999999999")),

@@ -374,7 +374,7 @@ def threshold(
         )
 
 
-def compare(a: tasks.Result, b: tasks.Result, *, seed: int = 0) -> clipsim.CompareResult:
+def compare(a: tasks.Result, b: tasks.Result) -> clipsim.CompareResult:
     """Compare two results of `rank` or of `evaluate`.
 
     Rankings are compared over the images and texts that both have, matched by name. Evaluations must be of the same
@@ -384,8 +384,6 @@ def compare(a: tasks.Result, b: tasks.Result, *, seed: int = 0) -> clipsim.Compa
     ----------
     a, b
         Paths of JSON files, results, or their dictionaries.
-    seed
-        Changes nothing any more, since intervals are not drawn at random.
 
     Returns
     -------
@@ -397,11 +395,9 @@ def compare(a: tasks.Result, b: tasks.Result, *, seed: int = 0) -> clipsim.Compa
     ------
     DataError
         One of them is not a result, or they cannot be compared.
-    UsageError
-        The seed is out of range.
     """
     from clipsim.tasks.compare import run
 
-    result = run(a, b, seed=seed)
+    result = run(a, b)
     issue_warnings(result.warnings)
     return result

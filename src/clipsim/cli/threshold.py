@@ -110,7 +110,6 @@ def threshold_command(
 def compare_command(
     a: Annotated[str, argument("A.json", "A result of `clipsim rank --json` or `clipsim evaluate --json`.")],
     b: Annotated[str, argument("B.json", "The result to compare with.")],
-    seed: shared.Seed = 0,
     output: shared.WholeFormatOption = "table",
     as_json: shared.FormatJson = False,
     quiet: shared.Quiet = False,
@@ -121,7 +120,7 @@ def compare_command(
     """
     from clipsim.tasks.compare import run
 
-    result = run(a, b, seed=seed)
+    result = run(a, b)
     NoticePrinter(quiet=quiet).print(result.warnings)
     if shared.choose_format(output, as_json) == "json":
         from clipsim.render.json import format_json

@@ -19,16 +19,14 @@ from clipsim.statistics.paired_tests import (
     correct_for_number,
     per_image_values,
 )
-from clipsim.tasks.evaluate_request import check_seed
 from clipsim.tasks.saved_files import Result, read_result
 from clipsim.vectors.similarity import best_passing_text, best_text
 
 NONE = "none"  # what an image is taken for whose texts all miss their thresholds
 
 
-def run(a: Result, b: Result, *, seed: int = 0) -> CompareResult:
+def run(a: Result, b: Result) -> CompareResult:
     """Compare two results of `rank` or of `evaluate`. Raises as `clipsim.compare` does."""
-    check_seed(seed)
     first, name_a = read_result(a, "the first result")
     second, name_b = read_result(b, "the second result")
     both = [notice for notice in first.warnings if notice in second.warnings]
