@@ -283,6 +283,19 @@ def first_line(error: BaseException, limit: int = 120) -> str:
     return printable(str(error).strip().split("\n")[0] or type(error).__name__, limit)
 
 
+def system_cause(error: BaseException) -> str:
+    """What the system says of a file that cannot be opened, read or written, without its path.
+
+    Versions of Python word it in several ways when a path contains a NUL character; here it is one.
+
+    >>> system_cause(OSError(28, "No space left on device", "a.png")), system_cause(ValueError("embedded null byte"))
+    ('No space left on device', 'the path contains a NUL character')
+    """
+    if isinstance(error, ValueError) and "embedded null" in str(error):
+        return "the path contains a NUL character"
+    return str(getattr(error, "strerror", None) or error)
+
+
 def pluralise(number: int, noun: str, plural: str | None = None) -> str:
     """A number and what it counts, as messages and results say it.
 

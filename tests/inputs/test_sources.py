@@ -50,7 +50,7 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
         ("nope.png", "no such file"),
         (".", "a directory without image files"),
         ("nope.png/a.png", "no such file"),
-        ("a\0b.png", "cannot open it: embedded null byte"),
+        ("a\0b.png", "cannot open it: the path contains a NUL character"),
         ("x" * 300, "cannot open it: File name too long"),
     ):
         with pytest.raises(ImageError) as caught:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from clipsim.errors import printable
+from clipsim.errors import printable, system_cause
 
 FILE = "embeddings.db"
 BUSY_TIMEOUT = 30.0  # seconds to wait for other processes that write
@@ -125,7 +125,7 @@ class Database:
             except NewerSchemaError:
                 self._give_up("it was written by a newer version of clipsim and is left unchanged")
             except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
-                self._give_up(printable(str(getattr(error, "strerror", None) or error), 160))
+                self._give_up(printable(system_cause(error), 160))
             return None
 
     def _connect(self) -> sqlite3.Connection:

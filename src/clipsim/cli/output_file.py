@@ -18,7 +18,7 @@ import typer
 from clipsim.cli.output import ResultFile, mark_write_errors, print_message
 from clipsim.cli.parameters import OUTPUT, flag, option, panel_of
 from clipsim.cli.signals import clean_up_at_signal
-from clipsim.errors import UsageError, printable
+from clipsim.errors import UsageError, printable, system_cause
 
 _STANDARD_OUTPUT = ("-", "/dev/stdout")
 _FORMATS = {
@@ -134,8 +134,7 @@ def _open_draft(path: str) -> tuple[str, ResultFile]:
         draft = os.path.join(folder, f".{base}.{os.getpid()}.tmp") if stat.S_ISREG(mode) else path  # noqa: PTH118
         return draft, ResultFile(Path(draft).open("wb"), "utf-8", "surrogateescape", newline="\n")
     except (OSError, ValueError) as error:
-        cause = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot write it: {cause}", parameter="output", value=path) from error
+        raise UsageError(f"cannot write it: {system_cause(error)}", parameter="output", value=path) from error
 
 
 def _finish(stream: ResultFile, draft: str, path: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
-from clipsim.errors import UsageError
+from clipsim.errors import UsageError, system_cause
 from clipsim.inputs.expand import find_sources
 from clipsim.inputs.lists import check_list
 from clipsim.inputs.sources import BytesSource, FailedSource, FileSource, PillowSource, Source, VectorSource
@@ -217,7 +217,7 @@ def _read_stream(stream: Any, name: str) -> Source:
     try:
         data = stream.read(MAX_STREAM_BYTES + 1)
     except (OSError, ValueError) as error:
-        return FailedSource(name, f"cannot read it: {getattr(error, 'strerror', None) or error}")
+        return FailedSource(name, f"cannot read it: {system_cause(error)}")
     if not isinstance(data, bytes):
         raise UsageError(f"'{name}' is not a file opened in binary mode: it reads {type(data).__name__}")
     if len(data) > MAX_STREAM_BYTES:

@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from clipsim.errors import ImageError, TransientError, UsageError, printable
+from clipsim.errors import ImageError, TransientError, UsageError, printable, system_cause
 from clipsim.inputs.lists import as_list
 from clipsim.inputs.raw import RAW_SUFFIXES, can_open_raw, has_raw_suffix
 from clipsim.inputs.sources import reading_error
@@ -177,8 +177,7 @@ def read_path_list(source: str) -> Iterator[str]:
             with Path(source).open("rb", buffering=0) as file:
                 yield from _split(file, label)
     except (OSError, ValueError) as error:  # a NUL in the name of the list is a ValueError
-        cause = getattr(error, "strerror", None) or error
-        raise ImageError(f"{label}: cannot read the list of paths: {cause}") from error
+        raise ImageError(f"{label}: cannot read the list of paths: {system_cause(error)}") from error
 
 
 def _unbuffered(file: BinaryIO) -> BinaryIO:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from clipsim.errors import Failure, ImageError, TransientError
+from clipsim.errors import Failure, ImageError, TransientError, system_cause
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -143,7 +143,7 @@ def find_missing(sources: Iterable[Source]) -> tuple[Failure, ...]:
 
 def reading_error(verb: str, error: BaseException) -> ImageError:
     """The ImageError, or TransientError, for a failure to open or read something."""
-    message = f"cannot {verb} it: {getattr(error, 'strerror', None) or error}"
+    message = f"cannot {verb} it: {system_cause(error)}"
     if isinstance(error, OSError) and error.errno in _TRANSIENT:
         return TransientError(f"{message}; to be tried again")
     return ImageError(message)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from clipsim.errors import Setting, UnknownModelError, printable
+from clipsim.errors import Setting, UnknownModelError, printable, system_cause
 from clipsim.models.catalogue import (
     BUNDLED,
     BUNDLED_PATH,
@@ -150,8 +150,8 @@ def _find_architecture(name: str, weights: str) -> ModelSpec:
     try:
         os.stat(weights)  # noqa: PTH116
     except (OSError, ValueError) as error:
-        cause = "no such file" if isinstance(error, FileNotFoundError) else getattr(error, "strerror", None) or error
-        raise UnknownModelError(str(cause), parameter="weights", value=weights) from error
+        cause = "no such file" if isinstance(error, FileNotFoundError) else system_cause(error)
+        raise UnknownModelError(cause, parameter="weights", value=weights) from error
     openais = architecture != name  # RN50 is what OpenCLIP calls its own, too
     return ModelSpec(architecture, "weights", architecture, None, path=Path(weights), named_by_openai=openais)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from clipsim.errors import DatasetError, first_line, printable, requires
+from clipsim.errors import DatasetError, first_line, printable, requires, system_cause
 
 # Stores whose objects are made by one request, completely or not at all, and have no folders to create.
 _OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci"))
@@ -203,7 +203,7 @@ class LocalFolder(Folder):
         return Path(tempfile.mkdtemp(prefix=prefix.name, dir=prefix.parent))
 
     def _cause(self, error: Exception) -> str:
-        return str(getattr(error, "strerror", None) or error)
+        return system_cause(error)
 
 
 class StoreFolder(Folder):
