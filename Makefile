@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OLDEST ?= build/oldest
 CLIENTS ?= build/clients
+RELEASE ?= build/release
 # a process a core, at most four, since torch takes a gigabyte in each; a file of tests has its servers and models once
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
@@ -12,7 +13,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-serve test test-quick test-oldest test-server lint format bench mini catalogue clean
+.PHONY: help install demo demo-serve test test-quick test-oldest test-server lint format bench mini catalogue dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +71,13 @@ mini: $(STAMP) ## retrain and score the bundled model (an hour or two on two cor
 
 catalogue: $(STAMP) ## write the facts of all models from the installed open_clip
 	$(BIN)/python scripts/make_catalogue.py
+
+dist: ## build the sdist and the wheel into dist/ and check them (installs build and twine)
+	rm -rf dist
+	$(PYTHON) -m venv $(RELEASE)
+	$(RELEASE)/bin/python -m pip install --quiet build twine
+	$(RELEASE)/bin/python -m build
+	$(RELEASE)/bin/python -m twine check --strict dist/*
 
 clean: ## remove the virtual environment and everything built
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

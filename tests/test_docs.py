@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 from forked_processes import forked_command
 
+import clipsim
 from clipsim.cli.app import command_line
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PROJECT_PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / ".github").rglob("*.md")} - set(PAGES))
 README = PAGES[0].read_text(encoding="utf-8")
 END_OF_EXAMPLE = "-- end of example --"
 OWN_CACHES = {"cache.md", "doctor.md", "models-and-exports.md"}  # pages that show, clear or export into the cache
@@ -161,6 +163,24 @@ def test_every_dependency_has_its_reason() -> None:
         assert re.search(rf"\b{name}\b", table), name
 
 
+def test_the_version_is_named_alike() -> None:
+    """The package's own is that of the changelog's newest release, and with its date that of the citation."""
+    changelog, citation = ((ROOT / name).read_text(encoding="utf-8") for name in ("CHANGELOG.md", "CITATION.cff"))
+    releases = re.findall(r"^## \[([\d.]+)\] - (\d{4}-\d\d-\d\d)$", changelog, re.MULTILINE)
+
+    assert releases[0][0] == clipsim.__version__
+    assert re.findall(r'^version: (.*)\ndate-released: "(.*)"$', citation, re.MULTILINE) == releases[:1]
+
+
+def test_the_guide_for_contributors_is_short_and_its_commands_exist() -> None:
+    """Under 130 lines; the map of the code is docs/code.md."""
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert guide.count("\n") < 130
+    assert set(re.findall(r"(?:`|^)make ([a-z-]+)", guide, re.MULTILINE)) <= set(targets)
+
+
 def named_extras() -> list[str]:
     """The extras of pyproject.toml."""
     project = (ROOT / "pyproject.toml").read_text()
@@ -173,6 +193,14 @@ def test_the_page_of_installation_lists_every_extra() -> None:
     listed = re.findall(r"^\| `clipsim\[(\w+)\]` \| \S", page, re.MULTILINE)
 
     assert sorted(listed) == sorted(named_extras())
+
+
+def test_all_is_every_extra_that_users_may_want() -> None:
+    """Those for development aside."""
+    project = (ROOT / "pyproject.toml").read_text()
+    (combined,) = re.findall(r'^all = \["clipsim\[([\w,]+)\]"\]$', project, re.MULTILINE)
+
+    assert sorted(combined.split(",")) == sorted(set(named_extras()) - {"all", "dev", "docs"})
 
 
 def test_every_extra_that_a_message_names_exists() -> None:
@@ -188,7 +216,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *PROJECT_PAGES], ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     """Pages, headings and files that are linked exist, and so do the files of the package that are named."""
     text = page.read_text(encoding="utf-8")
