@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from clipsim.errors import MissingPackageError as MissingPackageError
     from clipsim.errors import ModelError as ModelError
     from clipsim.errors import NoInputError as NoInputError
+    from clipsim.errors import PluginError as PluginError
     from clipsim.errors import ServerError as ServerError
     from clipsim.errors import SettingsError as SettingsError
     from clipsim.errors import TextError as TextError
@@ -108,6 +109,7 @@ _MODULES = {
     "MissingPackageError": "clipsim.errors",
     "ModelError": "clipsim.errors",
     "NoInputError": "clipsim.errors",
+    "PluginError": "clipsim.errors",
     "ServerError": "clipsim.errors",
     "SettingsError": "clipsim.errors",
     "TextError": "clipsim.errors",
@@ -152,6 +154,7 @@ __all__ = [
     "ModelRecord",
     "NoInputError",
     "OverviewResult",
+    "PluginError",
     "Progress",
     "ProgressCallback",
     "QueryTexts",

@@ -12,6 +12,7 @@ ClipsimError (a RuntimeError)
 ├── DatasetError        a data set of vectors cannot be read or written
 ├── ServerError         a server cannot listen
 ├── MissingPackageError a package of an extra is not installed
+├── PluginError         an engine or output format that another package adds fails
 └── ModelError          a model cannot be used
     ├── UnknownModelError   no model has that name
     ├── WeightsError        the weights are missing, damaged, unsafe or of another architecture
@@ -198,6 +199,10 @@ class ServerError(ClipsimError):
 
 class MissingPackageError(ClipsimError):
     """A package of an extra is not installed."""
+
+
+class PluginError(ClipsimError):
+    """An engine or output format that another package adds fails; the message names the package."""
 
 
 class ModelError(ClipsimError):

@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any, Literal, Protocol
 
-from clipsim.errors import Setting, UsageError
+from clipsim.errors import Setting, UsageError, printable
+from clipsim.plugins import list_plugins
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 EXPORT_ENGINES = ("onnx", "onnx-int8")
@@ -43,7 +44,7 @@ class ModelOptions:
     precision
         "fp32", "fp16" or "bf16"; None for the device's default.
     engine
-        "auto", "torch", "onnx" or "onnx-int8".
+        "auto", "torch", "onnx", "onnx-int8", or an engine that an installed package adds.
     preprocess
         "tag", "default" or a JSON file; None for the model's own.
 
@@ -317,8 +318,9 @@ def check_engine(engine: str, device: str, precision: str | None) -> None:
 
     >>> check_engine("onnx", "cpu", "fp32")
     """
-    if engine not in ENGINES:
-        raise UsageError("unknown engine", parameter="engine", value=engine, hint=f"choose {', '.join(ENGINES)}")
+    if engine not in ENGINES and engine not in (added := list_plugins("engine")):
+        names = ", ".join((*ENGINES, *map(printable, added)))
+        raise UsageError("unknown engine", parameter="engine", value=engine, hint=f"choose {names}")
     if engine in EXPORT_ENGINES:
         if device not in ("auto", "cpu", "cpu:0"):
             raise UsageError(

@@ -372,3 +372,27 @@ class TestNames:
 
         assert (ended.status, ended.out) == (2, "")
         assert message in ended.err
+
+
+def test_a_format_of_another_package(
+    clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It prints the whole result; one that fails is one line that names the package."""
+    folder = tmp_path / "site" / "clipsim_tiny-1.5.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: clipsim-tiny\nVersion: 1.5\n")
+    (folder / "entry_points.txt").write_text("[clipsim.formats]\nbest = tiny:best\nnumber = tiny:count\n")
+    (folder.parent / "tiny.py").write_text(
+        "def best(result):\n    return ''.join(f'{result.texts[s.best]}\\n' for s in result.scores)\n"
+        "def count(result):\n    return 7\n"
+    )
+    monkeypatch.syspath_prepend(folder.parent)
+
+    done = clipsim("rank", colours / "blue.png", colours / "red.png", "-t", "red", "-t", "blue", "--format", "best")
+    assert (done.status, done.out) == (0, "blue\nred\n")
+    done = clipsim("rank", colours, "-t", "red", "--format", "number")
+    assert (done.status, done.out) == (1, "")
+    assert "error: --format number: clipsim-tiny 1.5: it returns int, not str" in done.err
+    done = clipsim("rank", colours, "-t", "red", "--format", "yaml")
+    assert (done.status, done.out) == (2, "")
+    assert "'yaml' is not one of table, json, jsonl, csv, html, best, number" in done.err

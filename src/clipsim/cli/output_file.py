@@ -16,7 +16,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from clipsim.cli.output import ResultFile, mark_write_errors, print_message
-from clipsim.cli.parameters import OUTPUT, flag, option, panel_of
+from clipsim.cli.parameters import FORMATS, OUTPUT, flag, option, panel_of
 from clipsim.cli.signals import clean_up_at_signal
 from clipsim.errors import UsageError, printable, system_cause
 
@@ -44,9 +44,9 @@ def with_output_file(command: Callable[..., None]) -> Callable[..., None]:
     The command has a parameter `as_json`, and one `output` where it knows more formats than a table and JSON.
     """
     signature = inspect.signature(command, eval_str=True)
-    formats = ("table", "json")
+    formats: tuple[str, ...] = ("table", "json")
     if "output" in signature.parameters:
-        formats = get_args(get_args(signature.parameters["output"].annotation)[0])
+        formats = get_args(get_args(signature.parameters["output"].annotation)[0]) or FORMATS
     keyword = inspect.Parameter.KEYWORD_ONLY
     added = [inspect.Parameter("output_file", keyword, default=None, annotation=OutputFile)]
     if "html" in formats:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cache, cached_property, wraps
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 import typer
 
@@ -19,11 +19,13 @@ from clipsim.errors import UsageError, pluralise, printable
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.models.catalogue import OPENAI_NAMES, list_models
 from clipsim.options import ENGINES, MAX_BATCH_SIZE, MAX_WORKERS, ModelOptions, RunOptions
+from clipsim.plugins import list_plugins
 
 if TYPE_CHECKING:
     from clipsim.cache.skipped import SkippedFiles
     from clipsim.inputs.paths import NameFilter
 
+FormatName = TypeVar("FormatName", bound=str)
 PANELS = INPUTS, TEXTS, MODEL, OUTPUT, RUN = "Inputs", "Texts", "Model", "Output", "Run"  # the groups of --help
 
 _SECONDS: dict[str, float] = {"h": 3600, "d": 86_400, "w": 604_800}
@@ -66,8 +68,20 @@ def complete_device(incomplete: str) -> list[str]:
 
 
 def complete_engine(incomplete: str) -> list[str]:
-    """Names of engines."""
-    return _matching(ENGINES, incomplete)
+    """Names of engines, those of installed packages too."""
+    return _matching((*ENGINES, *list_plugins("engine")), incomplete)
+
+
+def complete_format(incomplete: str) -> list[str]:
+    """Names of formats of scores, those of installed packages too."""
+    return _matching((*FORMATS, *list_plugins("format")), incomplete)
+
+
+def check_format(name: str) -> str:
+    """A format of scores, which may be one that an installed package adds. Raises BadParameter for another name."""
+    if name in FORMATS or name in (added := list_plugins("format")):
+        return name
+    raise typer.BadParameter(f"{name!r} is not one of {', '.join((*FORMATS, *map(printable, added)))}.")
 
 
 def _matching(values: Iterable[str], incomplete: str) -> list[str]:
@@ -199,8 +213,8 @@ Engine = Annotated[
         "--engine",
         "ENGINE",
         MODEL,
-        "What runs the model: auto, torch, onnx or onnx-int8. auto uses an fp32 export where there is one "
-        "(`clipsim models export`).",
+        "What runs the model: auto, torch, onnx, onnx-int8, or an engine that an installed package adds. auto uses an "
+        "fp32 export where there is one (`clipsim models export`).",
         autocompletion=complete_engine,
     ),
 ]
@@ -208,16 +222,25 @@ Engine = Annotated[
 # Output
 
 Format = Literal["table", "json", "jsonl", "csv", "html"]
+FORMATS: tuple[str, ...] = get_args(Format)
 ReportFormat = Literal["table", "json", "html"]  # of results that are measured as a whole
 WholeFormat = Literal["table", "json"]  # of results that fill one table
 
 
-def format_option(words: str) -> Any:
+def format_option(words: str, **more: Any) -> Any:
     """Declare `--format`, of which each command has some."""
-    return option("--format", "FORMAT", OUTPUT, f"What to print: {words}.")
+    return option("--format", "FORMAT", OUTPUT, f"What to print: {words}.", **more)
 
 
 FormatOption = Annotated[Format, format_option("table, json, jsonl, csv or html")]
+ScoresFormatOption = Annotated[
+    str,
+    format_option(
+        "table, json, jsonl, csv, html, or a format that an installed package adds",
+        callback=check_format,
+        autocompletion=complete_format,
+    ),
+]
 ReportFormatOption = Annotated[ReportFormat, format_option("table, json or html")]
 WholeFormatOption = Annotated[WholeFormat, format_option("table or json")]
 AsJson = Annotated[bool, flag("--json", OUTPUT, "Print JSON.")]
@@ -435,7 +458,9 @@ def _run_hints() -> dict[str, Any]:
     return get_type_hints(Run, include_extras=True)
 
 
-def choose_format(output: Format, as_json: bool, paths: bool = False, null: bool = False) -> Format:
+def choose_format(
+    output: FormatName, as_json: bool, paths: bool = False, null: bool = False
+) -> FormatName | Literal["json"]:
     """The format that options ask for together.
 
     Raises UsageError where they contradict each other, and where a page would be written to a terminal.

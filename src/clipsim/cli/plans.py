@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from clipsim.cli.collections import end_with_failures, report_failures, report_progress
 from clipsim.cli.output import NoticePrinter, ResultFile, print_message, print_table, progress_bar, write
-from clipsim.cli.parameters import OUTPUT, RUN, Format, Run, flag, option
+from clipsim.cli.parameters import OUTPUT, RUN, Run, flag, option
 from clipsim.errors import ImageError, UsageError, printable
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def choose_folder(
     return chosen[0] if chosen else None
 
 
-def check_yes(chosen: object, yes: bool, output: Format, *, paths: bool = False) -> None:
+def check_yes(chosen: object, yes: bool, output: str, *, paths: bool = False) -> None:
     """Raise UsageError for `--yes` without a plan, and for a format that a plan does not have."""
     if yes and not chosen:
         raise UsageError("--yes carries a plan out, and nothing asks for one; --help lists the options that do")

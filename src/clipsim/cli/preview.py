@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from clipsim.cli.output import NoticePrinter
-from clipsim.cli.parameters import OUTPUT, Format, option
+from clipsim.cli.parameters import OUTPUT, option
 from clipsim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ PreviewOption = Annotated[
 
 
 def choose_preview(
-    mode: PreviewMode, output: Format, paths: bool = False, environment: Mapping[str, str] = os.environ
+    mode: PreviewMode, output: str, paths: bool = False, environment: Mapping[str, str] = os.environ
 ) -> PreviewMode:
     """What a mode stands for here: kitty, iterm, blocks or off. Images are shown in a table on a terminal only."""
     if output != "table" or paths or not sys.stdout.isatty() or environment.get("TERM") == "dumb":
@@ -71,7 +71,7 @@ def _guess(environment: Mapping[str, str]) -> PreviewMode:
     return "off"
 
 
-def thumbnail_rules(output: Format, mode: PreviewMode) -> ThumbnailRules | None:
+def thumbnail_rules(output: str, mode: PreviewMode) -> ThumbnailRules | None:
     """The thumbnails that a page or a mode shows; None where there are none."""
     if output != "html" and mode == "off":
         return None

@@ -15,7 +15,7 @@ from clipsim.cli.collections import end_with_failures, find_named_sources, repor
 from clipsim.cli.first_words import missing_texts
 from clipsim.cli.output import NamePrinter, legend_is_due, page_folder, print_table, progress_bar, table_width, write
 from clipsim.cli.output_file import with_output_file
-from clipsim.cli.parameters import OUTPUT, Format, option
+from clipsim.cli.parameters import FORMATS, OUTPUT, option
 from clipsim.cli.plans import CopyTo, LinkTo, Yes, check_yes, choose_folder, finish_plan
 from clipsim.cli.preview import (
     MAX_PAGE_IMAGES,
@@ -31,6 +31,7 @@ from clipsim.cli.preview import (
 from clipsim.errors import Failure, ImageError, UsageError
 from clipsim.inputs.paths import STANDARD_INPUT
 from clipsim.inputs.texts import read_texts
+from clipsim.plugins import Plugin
 
 if TYPE_CHECKING:
     from clipsim.inputs.paths import NameFilter
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
     from clipsim.render.table import TableParts
     from clipsim.results.rank import RankResult
     from clipsim.tasks.rank import RankOutcome, RankRequest
-
-
-TOP_IN_JSON = "--top and --top-images do not apply to --format json, whose matrices are whole"
 
 
 @with_output_file
@@ -53,7 +51,7 @@ def rank_command(
     from_file: shared.FromFile = None,
     include: shared.Include = None,
     exclude: shared.Exclude = None,
-    output: shared.FormatOption = "table",
+    output: shared.ScoresFormatOption = "table",
     as_json: shared.FormatJson = False,
     paths: shared.NamesOnly = False,
     null: shared.EndInNull = False,
@@ -114,7 +112,9 @@ def rank_command(
         sort_by,
         thresholds,
         classifier,
-        notices=[TOP_IN_JSON] if (top or top_images) and output == "json" and not folder else (),
+        notices=[f"--top and --top-images do not apply to --format {output}, which has all scores"]
+        if (top or top_images) and (output == "json" or output not in FORMATS) and not folder
+        else (),
     )
     if not streamed:
         sources = list(sources)
@@ -236,7 +236,7 @@ def _print_json_lines(outcomes: Iterable[RankOutcome], texts: Sequence[str], top
 
 def _print_result(
     result: RankResult,
-    output: Format,
+    output: str,
     top: int | None,
     top_images: int | None,
     preview: PreviewMode,
@@ -247,7 +247,9 @@ def _print_result(
     """Write the whole result; without a single score, only the formats for programs write anything."""
     from clipsim.render import json as render
 
-    if output == "json":
+    if output not in FORMATS:
+        write(Plugin("format", output).run(result, returns=str))
+    elif output == "json":
         write(render.format_json(result))
     elif output == "jsonl" and top_images is not None:
         write(render.format_top_images_lines(result, top_images))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 from clipsim.engines.encoder import Encoder
@@ -15,7 +15,8 @@ from clipsim.files import digest_files
 from clipsim.models.files import ModelFiles
 from clipsim.models.identity import DigestFiles
 from clipsim.models.names import ModelSpec
-from clipsim.options import ModelOptions, ModuleOptions
+from clipsim.options import ENGINES, ModelOptions, ModuleOptions
+from clipsim.plugins import Plugin
 
 REQUIRED_PACKAGES = ("onnxruntime", "tokenizers")
 MAX_DEFAULT_WORKERS = 8
@@ -47,8 +48,11 @@ def plan_engine(
 ) -> EnginePlan:
     """Choose the engine; nothing is loaded, and `read_digests` gives the digests of a model's files.
 
-    Raises ModelError for an export that is requested and does not exist.
+    Raises ModelError for an export that is requested and does not exist, PluginError where a package that adds the
+    engine fails.
     """
+    if options.engine not in ENGINES:
+        return _plan_plugin(spec, files, options)
     notices: list[str] = []
     export = choose_export(spec, files, options, read_digests, notices.append)
     if export is None:
@@ -71,6 +75,23 @@ def plan_engine(
         return OnnxEncoder(spec, export)
 
     return EnginePlan(export.engine, "cpu", export.precision, export.identity, open_onnx, tuple(notices))
+
+
+def _plan_plugin(spec: ModelSpec, files: ModelFiles, options: ModelOptions) -> EnginePlan:
+    """The plan of an engine that an installed package adds."""
+    plugin = Plugin("engine", options.engine)
+    plan = plugin.run(spec, files, options, returns=EnginePlan)
+    if plan.device is None or plan.precision is None:
+        raise plugin.error("its plan names no device, or no precision")
+
+    def open_encoder() -> Encoder:
+        encoder = plugin.call(plan.open_encoder)
+        runs = encoder.facts.device, encoder.facts.precision
+        if runs != (plan.device, plan.precision):
+            raise plugin.error(f"it runs on {' in '.join(runs)}, not on {plan.device} in {plan.precision} as planned")
+        return encoder
+
+    return replace(plan, engine=options.engine, open_encoder=open_encoder)
 
 
 def plan_module(options: ModuleOptions) -> EnginePlan:

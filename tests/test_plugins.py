@@ -1,0 +1,121 @@
+"""Tests of `plugins`: a tiny installed package adds an engine and output formats, or fails to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import clipsim
+from clipsim.cli.parameters import complete_engine, complete_format
+from clipsim.errors import PluginError, UsageError
+from clipsim.plugins import Plugin
+
+CODE = """
+from fake_encoder import FakeEncoder
+from clipsim.engines.choice import EnginePlan
+
+class Encoder(FakeEncoder):
+    engine = "colours"
+
+def plan(spec, files, options):
+    return EnginePlan("any", "cpu", "colours-8", None, lambda: Encoder("cpu", "colours-8"))
+
+def plan_other(spec, files, options):
+    return EnginePlan("any", "npu", "fp32", None, Encoder)
+
+def plan_nowhere(spec, files, options):
+    return EnginePlan("any", None, "fp32", None, Encoder)
+
+def format_best(result):
+    return "".join(f"{scores.image.rpartition('/')[2]}: {result.texts[scores.best]}\\n" for scores in result.scores)
+
+def divide(*arguments):
+    return 1 / 0
+
+def count(*arguments):
+    return 7
+"""
+ENTRY_POINTS = """
+[clipsim.engines]
+colours = tiny_plugin:plan
+other = tiny_plugin:plan_other
+nowhere = tiny_plugin:plan_nowhere
+torch = tiny_plugin:divide
+broken = tiny_plugin:divide
+missing = no_such_module:plan
+
+[clipsim.formats]
+best = tiny_plugin:format_best
+json = tiny_plugin:divide
+broken = tiny_plugin:divide
+number = tiny_plugin:count
+"""
+TEXTS = ["red", "blue"]
+
+
+def install(folder: Path, name: str, entry_points: str) -> None:
+    """What an installer leaves of a package: its metadata."""
+    metadata = folder / f"{name.replace('-', '_')}-1.5.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n")
+    (metadata / "entry_points.txt").write_text(entry_points)
+
+
+@pytest.fixture(autouse=True)
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of installed packages with a tiny one."""
+    folder = tmp_path / "site"
+    install(folder, "clipsim-tiny", ENTRY_POINTS)
+    (folder / "tiny_plugin.py").write_text(CODE)
+    monkeypatch.syspath_prepend(folder)
+    return folder
+
+
+def test_an_engine_of_another_package_runs_the_model(colours: Path) -> None:
+    """Its vectors are what is ranked, the result names it, and the cache keeps them apart from those of others."""
+    for _ in range(2):
+        result = clipsim.rank(colours, TEXTS, engine="colours")
+
+        assert (result.engine, result.device, result.precision) == ("colours", "cpu", "colours-8")
+        assert [scores.best for scores in result.scores if scores.image.endswith("red.png")] == [0]
+    own = clipsim.rank(colours, TEXTS)
+    assert own.engine != "colours"
+    assert not np.allclose(own.similarity, result.similarity)
+
+
+@pytest.mark.parametrize(
+    ("engine", "cause"),
+    [
+        ("broken", "clipsim-tiny 1.5: ZeroDivisionError: division by zero"),
+        ("missing", "clipsim-tiny 1.5: ModuleNotFoundError: No module named 'no_such_module'"),
+        ("nowhere", "clipsim-tiny 1.5: its plan names no device, or no precision"),
+        ("other", "clipsim-tiny 1.5: it runs on cpu in fp32, not on npu in fp32 as planned"),
+    ],
+)
+def test_a_broken_engine_is_one_line_that_names_the_package(colours: Path, engine: str, cause: str) -> None:
+    """Whatever is wrong with it."""
+    with pytest.raises(PluginError) as raised:
+        clipsim.rank(colours, TEXTS, engine=engine)
+    assert str(raised.value) == f"engine='{engine}': {cause}"
+
+
+def test_names_that_no_package_adds(colours: Path) -> None:
+    """The error lists the engines of packages too; what a package calls as clipsim does is not taken."""
+    with pytest.raises(UsageError, match=r"choose auto, torch, onnx, onnx-int8, broken, colours, missing, .*other"):
+        clipsim.open(engine="tensorrt")
+    assert clipsim.rank(colours, TEXTS, engine="torch").engine == "torch"
+
+
+def test_two_packages_with_one_name(packages: Path) -> None:
+    """Neither is chosen."""
+    install(packages, "clipsim-twin", "[clipsim.formats]\nbest = tiny_plugin:count\n")
+    with pytest.raises(PluginError, match=r"format='best': clipsim-t\w+ 1.5 and clipsim-t\w+ 1.5: more than one"):
+        Plugin("format", "best")
+
+
+def test_the_shell_completes_names_of_packages() -> None:
+    """Beside clipsim's own."""
+    assert complete_engine("c") == ["colours"]
+    assert complete_format("b") == ["best", "broken"]
