@@ -13,7 +13,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-serve test test-quick test-oldest test-server lint format bench mini catalogue dist clean
+.PHONY: help install demo demo-serve test test-quick test-oldest test-server lint format docs pictures bench mini catalogue dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,14 @@ lint: $(STAMP) ## check style and types
 format: $(STAMP) ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(STAMP) ## build the site of the documentation into build/site; a warning is an error
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+pictures: $(STAMP) ## make the pictures of the documentation anew (needs Chromium)
+	$(BIN)/python scripts/make_picture.py
+	$(BIN)/python scripts/make_screenshots.py
 
 bench: $(STAMP) ## time clipsim beside the usual hand-written script
 	$(BIN)/python -m benchmarks.bench

@@ -25,7 +25,7 @@ README = PAGES[0].read_text(encoding="utf-8")
 END_OF_EXAMPLE = "-- end of example --"
 OWN_CACHES = {"cache.md", "doctor.md", "models-and-exports.md"}  # pages that show, clear or export into the cache
 MODEL_PAGES = OWN_CACHES | {"embed.md", "explain.md"}  # where most commands run a model
-PAGE_OF_COMMAND = {"": "install.md"}  # where a command's options are described, if not in the page of its name
+PAGE_OF_COMMAND = {"": "install.md", "index": "indexing.md"}  # the page of a command, if not the page of its name
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -141,7 +141,8 @@ def test_every_command_is_in_the_readme() -> None:
     """The table of commands has a link for each."""
     for name in ALL_COMMANDS:
         if name and " " not in name:
-            row = rf"^\| `clipsim {name}` \| .* \| \[.*\]\(docs/{name}\.md\) \|$"
+            page = re.escape(PAGE_OF_COMMAND.get(name, f"{name}.md"))
+            row = rf"^\| `clipsim {name}` \| .* \| \[.*\]\(docs/{page}\) \|$"
             assert re.search(row, README, re.MULTILINE), name
 
 

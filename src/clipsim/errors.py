@@ -97,6 +97,8 @@ class ClipsimError(RuntimeError):
     hint
         What to do: text, a `Setting` to try, or a tuple of both, whose parts are joined.
 
+    Examples
+    --------
     >>> print(DeviceError("no CUDA GPU can be used", parameter="device", value="cuda", hint=Setting("device", "cpu")))
     device='cuda': no CUDA GPU can be used; try device='cpu'
     """
