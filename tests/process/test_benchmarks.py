@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import gpu
+from benchmarks import gpu, overlap
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -29,6 +29,17 @@ def test_the_gpu_benchmark_on_the_cpu(
     assert (speed["architecture"], speed["device"], speed["batch_size"]) == ("ViT-S-32-alt", "cpu", 2)
     assert min(speed[key] for key in ("end_to_end", "model_alone", "decoding_alone")) > 0
     assert speed["bottleneck"] in ("decoding", "the model")
+
+
+def test_the_simulation_of_a_device(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both shares are there."""
+    arguments = ["--rates", "4000", "--decoders", "2", "--decode-ms", "0.1", "--images", "40", "--batch", "8", "--json"]
+    monkeypatch.setattr(sys, "argv", ["overlap", *arguments])
+    overlap.main()
+
+    (share,) = json.loads(capsys.readouterr().out)
+    assert share["device"] == 4000
+    assert min(share["with_queue"], share["without_queue"]) > 0
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")

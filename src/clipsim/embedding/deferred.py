@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from clipsim.cache.vectors import VectorNamespace
+from clipsim.engines.accelerator import BatchQueue
 from clipsim.engines.encoder import Encoder, EncoderFacts, Features, Pixels, Tokens
 from clipsim.engines.preprocessing import Preprocessing
 from clipsim.errors import UsageError
@@ -176,6 +177,12 @@ class DeferredEncoder:
         model = self.load()
         with self._encoding:
             return model.encode_images(pixels)
+
+    @property
+    def queue(self) -> BatchQueue | None:
+        """What takes several batches at once, where the model's device computes while this process continues."""
+        queue: BatchQueue | None = getattr(self.load(), "queue", None)
+        return queue
 
     def tokenize(self, texts: Sequence[str], *, truncate: bool) -> Tokens:
         """N texts → (n, k) int64 token ids, padded."""

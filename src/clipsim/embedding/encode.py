@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -12,7 +14,8 @@ import numpy as np
 from clipsim.cache.keys import text_key, tokens_key
 from clipsim.cache.vectors import EmbeddingCache, FileKeys, FileRecord, ImageCache
 from clipsim.embedding.pipeline import Prepared, find_fault
-from clipsim.engines.encoder import Features, ImageEncoder, TextEncoder
+from clipsim.engines.accelerator import BatchQueue
+from clipsim.engines.encoder import Features, ImageEncoder, Pixels, TextEncoder
 from clipsim.errors import Failure, ImageError, TextError, TransientError, printable
 from clipsim.inputs.texts import MAX_QUOTED, fill_templates
 
@@ -145,47 +148,62 @@ def embed_images(
     With `live`, a batch is encoded `FLUSH_SECONDS` after its first input, full or not; a None among the inputs says
     that the next one is not ready. An input that cannot be used becomes a Failure in its place, or with `fail` an
     ImageError. An error of the iterable itself is raised after the inputs before it.
+
+    An encoder that has a `queue` gets further batches while it computes one; others compute when their turn comes.
     """
     rest = iter(inputs)
     batch: list[Prepared] = []
-    begun, ended, error = 0.0, False, None
+    submitted: deque[tuple[list[Prepared], Callable[[], Iterable[Features]]]] = deque()
+    begun, ahead, ended, error = 0.0, 0, False, None
     while not ended:
         prepared = None
         try:
             prepared = next(rest)
+            if fail and prepared is not None and prepared.error is not None:
+                batch = []
+                raise ImageError(f"{printable(prepared.name)}: {prepared.error}") from prepared.error
         except StopIteration:
             ended = True
         except Exception as raised:
-            ended, error = True, raised
+            ended, error, prepared = True, raised, None
         if prepared is not None:
-            if fail and prepared.error is not None:
-                raise ImageError(f"{printable(prepared.name)}: {prepared.error}") from prepared.error
             begun = begun if batch else time.monotonic()
             batch.append(prepared)
         late = live and time.monotonic() - begun >= FLUSH_SECONDS
         if batch and (ended or late or len(batch) == batch_size):
-            yield _encode(encoder, batch, fail, cache)
-            batch = []
-    if error is not None:
-        raise error
+            compute, own_ahead = _submit(encoder, [one.pixels for one in batch if one.pixels is not None])
+            submitted.append((batch, compute))
+            batch, ahead = [], max(ahead, own_ahead)
+        while submitted and (len(submitted) > ahead or prepared is None):
+            yield _collect(*submitted.popleft(), fail, cache)
+    try:
+        if error is not None:
+            raise error
+    finally:
+        del error  # the error has this frame in its traceback, and the frame has the pipeline
 
 
-def _encode(encoder: ImageEncoder, batch: Sequence[Prepared], fail: bool, cache: ImageCache | None) -> list[Outcome]:
-    pixels = [prepared.pixels for prepared in batch if prepared.pixels is not None]
-    rows = iter(encoder.encode_images(np.stack(pixels)) if pixels else ())
+def _submit(encoder: ImageEncoder, pixels: Sequence[Pixels]) -> tuple[Callable[[], Iterable[Features]], int]:
+    """What returns the vectors of a batch, and how many batches should be submitted before it is called."""
+    if not pixels:
+        return tuple, 0
+    queue: BatchQueue | None = getattr(encoder, "queue", None)
+    if queue is None:
+        return lambda: encoder.encode_images(np.stack(pixels)), 0
+    return partial(queue.result, queue.submit(pixels)), queue.ahead
+
+
+def _collect(
+    batch: Sequence[Prepared], compute: Callable[[], Iterable[Features]], fail: bool, cache: ImageCache | None
+) -> list[Outcome]:
+    rows = iter(compute())
     outcomes: list[Outcome] = []
     fresh: dict[bytes, Features] = {}
     read: list[FileRecord] = []
     for prepared in batch:
         if prepared.error is not None:
-            outcomes.append(
-                Failure(
-                    prepared.name,
-                    str(prepared.error),
-                    prepared.index,
-                    final=not isinstance(prepared.error, TransientError),
-                )
-            )
+            final = not isinstance(prepared.error, TransientError)
+            outcomes.append(Failure(prepared.name, str(prepared.error), prepared.index, final=final))
             continue
         features: Features = next(rows) if prepared.features is None else prepared.features
         if fault := find_fault(features):

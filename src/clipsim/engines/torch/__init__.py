@@ -7,6 +7,7 @@
 - `layouts`: tensors as OpenAI and transformers name them → OpenCLIP's names and configuration
 - `modules`: `ModuleEncoder`, a model that a program holds in its memory
 - `openai_towers`: OpenCLIP's towers → towers with OpenAI's layout, for code that walks them by hand
+- `cuda`: a tower on a GPU, its copies and its graphs
 - `packed`: a tower on a CPU → the same tower, its linear layers multiplied by oneDNN where that is faster
 - `trials`: whether it is, for a shape of layers on this machine
 - `tokenizer`: texts → token ids; the same tokenizer as a file for exports

@@ -15,9 +15,11 @@ from open_clip.transformer import text_global_pool
 from PIL import Image
 from torch import Tensor, nn
 
+from clipsim.engines.accelerator import BatchQueue
 from clipsim.engines.choice import default_precision
 from clipsim.engines.encoder import EncoderFacts
 from clipsim.engines.torch.build import build_model, prepare_as_transformers
+from clipsim.engines.torch.cuda import CudaAccelerator
 from clipsim.engines.torch.packed import PackableTower
 from clipsim.engines.torch.tokenizer import Tokenizer
 from clipsim.errors import DeviceError, ModelError, Setting, WeightsError, pluralise, printable
@@ -68,6 +70,7 @@ class ClipEncoder:
         self.towers = Towers(model, target, dtype)
         self._mean = torch.tensor(preprocessing.mean, device=target).view(3, 1, 1)
         self._std = torch.tensor(preprocessing.std, device=target).view(3, 1, 1)
+        self.queue: BatchQueue | None = self._open_queue(target) if target.type == "cuda" else None
 
     def prepare_image(self, image: Image.Image) -> NDArray[np.uint8]:
         """RGB image → (h, w, 3) uint8: the model's own resize and crop."""
@@ -77,22 +80,26 @@ class ClipEncoder:
 
     def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(n, h, w, 3) prepared pixels → (n, embed_dim) float32, not normalised."""
+        return self._encode_in_parts(self._encode_pixels, torch.from_numpy(pixels))
 
-        def encode(part: Tensor) -> Tensor:
-            # normalised in fp32 as OpenCLIP does, but on the device: bytes are a quarter of the floats to copy
-            if self.facts.device.startswith("cuda"):
-                part = part.pin_memory()  # copied asynchronously, while the batch before it is still computed
-            scaled = (
-                part.to(self.facts.device, non_blocking=True)
-                .permute(0, 3, 1, 2)
-                .float()
-                .div_(255)
-                .sub_(self._mean)
-                .div_(self._std)
-            )
-            return self.towers.encode_images(scaled)
+    def _encode_pixels(self, pixels: Tensor) -> Tensor:
+        # normalised in fp32 as OpenCLIP does, but on the device: bytes are a quarter of the floats to copy
+        scaled = pixels.to(self.facts.device).permute(0, 3, 1, 2).float().div_(255).sub_(self._mean).div_(self._std)
+        return self.towers.encode_images(scaled)
 
-        return self._encode_in_parts(encode, torch.from_numpy(pixels))
+    def _open_queue(self, device: torch.device) -> BatchQueue:
+        """The way of batches of images through a GPU."""
+        accelerator = CudaAccelerator(lambda pixels: self._check_width(self._encode_pixels(pixels)), device)
+
+        def recover(error: Exception, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+            if not isinstance(error, torch.OutOfMemoryError):
+                raise error
+            error.__traceback__ = None  # which keeps the failed attempt's tensors alive
+            self.queue = None  # parts of batches are encoded one after the other from now on
+            accelerator.release()
+            return self.encode_images(pixels)
+
+        return BatchQueue(accelerator, recover)
 
     def tokenize(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.int64]:
         """N texts → (n, context_length) token ids, padded. Raises TextError as `encode_texts` does."""
@@ -114,12 +121,7 @@ class ClipEncoder:
         """Encode a batch; where it does not fit into the device's memory, its halves one after the other."""
         try:
             with torch.inference_mode():
-                features: NDArray[np.float32] = encode(batch).float().cpu().numpy()
-            if features.shape[1:] != (self.facts.embed_dim,):
-                raise ModelError(
-                    f"a tower of the model gives features of shape {features.shape[1:]}, not "
-                    f"({self.facts.embed_dim},), so that its images and texts cannot be compared"
-                )
+                features: NDArray[np.float32] = self._check_width(encode(batch)).float().cpu().numpy()
             return features
         except torch.OutOfMemoryError as error:
             if len(batch) == 1:
@@ -133,6 +135,14 @@ class ClipEncoder:
         if notice not in self.facts.notices:
             self.facts = replace(self.facts, notices=(*self.facts.notices, notice))
         return np.concatenate([self._encode_in_parts(encode, part) for part in (batch[:half], batch[half:])])
+
+    def _check_width(self, features: Tensor) -> Tensor:
+        if features.shape[1:] != (self.facts.embed_dim,):
+            raise ModelError(
+                f"a tower of the model gives features of shape {tuple(features.shape[1:])}, not "
+                f"({self.facts.embed_dim},), so that its images and texts cannot be compared"
+            )
+        return features
 
 
 class Towers:
