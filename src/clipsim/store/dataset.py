@@ -129,18 +129,24 @@ class Dataset:
             return name
         return os.path.join(base, name)  # noqa: PTH118 (keeps ./)
 
-    def columns(self, shard: int, columns: Sequence[str]) -> dict[str, list[Any]]:
-        """Columns of one shard's metadata, as Python values, in the order of its vectors."""
+    def columns(
+        self, shard: int, columns: Sequence[str], positions: Sequence[int] | None = None
+    ) -> dict[str, list[Any]]:
+        """Columns of one shard's metadata, as Python values, in the order of its vectors; or those at `positions`."""
         name = shard_name("metadata", shard)
         parquet = import_parquet()
         path = self._check(name)
         try:
             with parquet.ParquetFile(path) as file:  # `read_table` would import pandas where that is installed
-                values: dict[str, list[Any]] = file.read(columns=list(columns)).to_pydict()
+                table = file.read(columns=list(columns))
+            values: dict[str, list[Any]] = {
+                name: column.to_pylist() if positions is None else [column[row].as_py() for row in positions]
+                for name, column in zip(table.column_names, table.columns, strict=True)
+            }
         except Exception as error:  # pyarrow raises errors of many families for damaged files
             raise DatasetError(f"{printable(str(path))}: damaged: {printable(str(error), 120)}; {REMEDY}") from error
         rows = self.rows[self._shard_indices[shard]]
-        if set(values) != set(columns) or any(len(column) != rows for column in values.values()):
+        if set(values) != set(columns) or table.num_rows != rows:
             raise DatasetError(f"{printable(str(path))}: damaged: not {rows:,} rows of {', '.join(columns)}; {REMEDY}")
         if "image_path" in values:
             values["image_path"] = [unescape_name(str(name)) for name in values["image_path"]]
@@ -159,9 +165,9 @@ class Dataset:
         """The metadata of some rows, in the order given; each shard is read once."""
         records: list[dict[str, Any]] = [{}] * len(rows)
         for shard, start, indices in self._by_shard(rows):
-            values = self.columns(shard, columns)
-            for index in indices:
-                records[index] = {name: values[name][rows[index] - start] for name in columns}
+            values = self.columns(shard, columns, [rows[index] - start for index in indices])
+            for position, index in enumerate(indices):
+                records[index] = {name: values[name][position] for name in columns}
         return records
 
     def _by_shard(self, rows: Sequence[int]) -> Iterator[tuple[int, int, list[int]]]:
