@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OLDEST ?= build/oldest
 CLIENTS ?= build/clients
+EXAMPLES ?= build/examples
 RELEASE ?= build/release
 # a process a core, at most four, since torch takes a gigabyte in each; a file of tests has its servers and models once
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
@@ -13,7 +14,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-serve test test-quick test-oldest test-server lint format docs pictures bench mini catalogue dist clean
+.PHONY: help install demo demo-serve test test-quick test-oldest test-server test-examples lint format docs pictures bench mini catalogue dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +52,11 @@ test-server: ## run the server's tests with the packages that call such servers 
 	$(CLIENTS)/bin/python -m pip install --quiet --editable '.[dev]' openai langchain-openai \
 		llama-index-embeddings-openai-like infinity_client requests openapi-spec-validator schemathesis
 	$(CLIENTS)/bin/python -m pytest tests/server/test_clients.py tests/server/test_schema.py
+
+test-examples: ## run the examples with the packages that they use (by hand or nightly: installs them)
+	$(PYTHON) -m venv $(EXAMPLES)
+	$(EXAMPLES)/bin/python -m pip install --quiet --editable '.[dev]' fastapi lancedb qdrant-client nbclient ipykernel
+	$(EXAMPLES)/bin/python -m pytest tests/test_examples.py
 
 lint: $(STAMP) ## check style and types
 	$(BIN)/ruff check .

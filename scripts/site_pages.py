@@ -1,7 +1,7 @@
 """Markdown of the repository → pages of the site, and links between them: the hooks of mkdocs.yml.
 
-The pages are those of docs/, those elsewhere that the navigation names, and those that these link to. A page keeps its
-path in the repository, without `docs/`; a linked file that is not Markdown is copied.
+The pages are those of docs/, those elsewhere that the navigation names, and the files that these link to: Markdown, and
+Python as code. A page keeps its path in the repository, without `docs/`; a linked file of another kind is copied.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
@@ -34,10 +34,12 @@ def repository_path(site_path: str) -> str:
 def site_path(repository_path: str) -> str:
     """Where a file of the repository is in the site; the front page stands for the README.
 
-    >>> site_path("docs/rank.md"), site_path("benchmarks/README.md"), site_path("README.md")
-    ('rank.md', 'benchmarks/README.md', 'index.md')
+    >>> site_path("docs/rank.md"), site_path("benchmarks/README.md"), site_path("README.md"), site_path("a/b.py")
+    ('rank.md', 'benchmarks/README.md', 'index.md', 'a/b.md')
     """
-    return "index.md" if repository_path == "README.md" else repository_path.removeprefix("docs/")
+    if repository_path == "README.md":
+        return "index.md"
+    return re.sub(r"\.py$", ".md", repository_path.removeprefix("docs/"))
 
 
 def link_target(page: str, path: str) -> str:
@@ -80,6 +82,15 @@ def nav_pages(nav: Any) -> Iterator[str]:
             yield from nav_pages(part)
 
 
+def make_file(path: str, config: MkDocsConfig) -> File:
+    """The file of the site for a file of the repository outside docs/."""
+    source: dict[str, Any] = {"abs_src_path": str(ROOT / path)}
+    if path.endswith(".py"):
+        code = (ROOT / path).read_text(encoding="utf-8")
+        source = {"content": f"# {posixpath.basename(path)}\n\n```python\n{code}```\n"}
+    return File.generated(config, site_path(path), inclusion=InclusionLevel.NOT_IN_NAV, **source)
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the files outside docs/ that the navigation names and pages link to."""
     pending = [repository_path(path) for path in nav_pages(config.nav)]
@@ -88,8 +99,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     while pending:
         path = pending.pop()
         if site_path(path) not in files.src_uris:
-            source = str(ROOT / path)
-            files.append(File.generated(config, site_path(path), abs_src_path=source))
+            files.append(make_file(path, config))
         if path.endswith(".md"):
             new = set(linked_files(path)) - known
             known |= new

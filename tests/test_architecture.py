@@ -268,7 +268,8 @@ def test_every_file_of_tests_has_its_module() -> None:
     found = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py")}
     found = {name for name in found if not name.startswith(("tests/process/", "tests/training/"))}
     named = {str(own_tests(path).relative_to(ROOT)) for path in FILES}
-    whole = {"tests/test_architecture.py", "tests/test_docs.py", "tests/test_site.py", "tests/test_workflows.py"}
+    topics = ("architecture", "docs", "examples", "site", "workflows")
+    whole = {f"tests/test_{topic}.py" for topic in topics}
 
     assert found - named - whole - set().union(*other_tests().values()) == set()
 
