@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import os
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_encoder import FakeEncoder
+from filelock import FileLock
 from forked_processes import forked_command
 from PIL import Image
 
@@ -40,8 +40,7 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
     """A folder that one of the processes of a test run makes for all of them."""
     base = factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(folder.with_suffix(".lock")):
         if not folder.exists():
             folder.mkdir()
             make(folder)
@@ -135,7 +134,8 @@ def environment_of(home: Path, env: dict[str, str] | None = None) -> dict[str, s
     """The environment of a user who has set nothing: a home of its own, offline."""
     home.mkdir(exist_ok=True)
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("CLIPSIM_", "HF_", "XDG_"))}
-    return clean | {"HOME": str(home), "HF_HUB_OFFLINE": "1", "COLUMNS": "120", **(env or {})}
+    homes = dict.fromkeys(("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"), str(home))
+    return clean | homes | {"HF_HUB_OFFLINE": "1", "COLUMNS": "120", **(env or {})}
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 `forked_command()` begins a command line that stands for `python -m clipsim`, or with "-c" for `python -c`: a small
 client, which sends its arguments, environment, folder and streams to that process and ends as the fork does. Locales,
-limits of the process, signals and further descriptors do not pass.
+limits of the process, signals and further descriptors do not pass. Where processes are not forked, each command is an
+ordinary process.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
+FORKS = sys.platform == "linux"  # macOS can fork too, but not safely once its frameworks have started threads
 COMMAND_LINE = "from clipsim.cli import main; main()"
 PATIENCE = 300  # seconds after which a program that hangs is killed, so that a test fails instead of waiting
 # what does not read the environment as it is imported; not open_clip either, which clipsim imports in its own way
@@ -35,6 +37,9 @@ def forked_command(*preloaded: str) -> tuple[str, ...]:
     """
     import subprocess
     import tempfile
+
+    if not FORKS:
+        return (sys.executable, __file__, "--run")
 
     folder = tempfile.mkdtemp(prefix="clipsim-forks-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -118,11 +123,6 @@ def _run(streams: list[int], arguments: list[str], environment: dict[str, str]) 
     sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     os.environ.clear()
     os.environ.update(environment)
-    code = COMMAND_LINE
-    if arguments[:1] == ["-c"]:
-        code = arguments[1]
-        arguments = arguments[2:]
-    sys.argv = ["-c", *arguments]
     status = 0
     try:
         sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
@@ -131,7 +131,7 @@ def _run(streams: list[int], arguments: list[str], environment: dict[str, str]) 
             hook = importlib.import_module("sitecustomize")
             if hook.PATCHED in sys.modules:
                 hook.patch(sys.modules[hook.PATCHED])
-        exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})
+        _execute(arguments)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
@@ -142,6 +142,16 @@ def _run(streams: list[int], arguments: list[str], environment: dict[str, str]) 
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _execute(arguments: list[str]) -> None:
+    """Run clipsim, or the program after "-c", in this process."""
+    code = COMMAND_LINE
+    if arguments[:1] == ["-c"]:
+        code = arguments[1]
+        arguments = arguments[2:]
+    sys.argv = ["-c", *arguments]
+    exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})
 
 
 def _ask(path: str, arguments: list[str]) -> int:
@@ -164,5 +174,7 @@ def _ask(path: str, arguments: list[str]) -> int:
 if __name__ == "__main__":
     if sys.argv[1] == "--serve":
         _serve(sys.argv[2], sys.argv[3:])
+    elif sys.argv[1] == "--run":
+        _execute(sys.argv[2:])
     else:
         sys.exit(_ask(sys.argv[1], sys.argv[2:]))

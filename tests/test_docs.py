@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from forked_processes import forked_command
+from platforms import needs_bash
 
 import clipsim
 from clipsim.cli.app import command_line
@@ -79,6 +80,7 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
+@needs_bash
 def test_commands_run_and_print_what_is_shown(page: Path, tmp_path: Path, shared_cache: Path) -> None:
     """In the order of the page, each ends with status 0; where output is shown it is the output, but for digits.
 
@@ -95,6 +97,7 @@ def test_commands_run_and_print_what_is_shown(page: Path, tmp_path: Path, shared
             assert without_digits(done.stdout) == without_digits(shown), command
 
 
+@needs_bash
 def test_python_examples_print_what_their_comments_say(tmp_path: Path, shared_cache: Path) -> None:
     """Each block of every page runs by itself, all in one process; `print(…)  # …` prints what the comment says."""
     examples = [(page.name, example) for page in PAGES for example in blocks(page, "python")]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from file_trees import without_hard_links
+from platforms import needs_modes
 
 from clipsim.files import copy_new, rename_new, write_all, write_new
 
@@ -39,6 +40,7 @@ def test_a_rename_that_fails_leaves_no_claim(tmp_path: Path, monkeypatch: pytest
     assert list(tmp_path.iterdir()) == []
 
 
+@needs_modes
 def test_a_copy_has_content_mode_and_times(tmp_path: Path) -> None:
     """And is made under a new name alone."""
     source, copy = tmp_path / "a", tmp_path / "b"

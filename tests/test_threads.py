@@ -18,6 +18,7 @@ from fake_encoder import FakeEncoder
 from forked_processes import forked_command
 from numpy.typing import NDArray
 from PIL import Image
+from platforms import needs_fork
 
 import clipsim
 from clipsim.errors import TextError, UsageError, WeightsError
@@ -322,7 +323,7 @@ session.close()
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+@needs_fork
 @pytest.mark.parametrize("kind", ["loaded", "loading"])
 def test_a_session_is_refused_in_a_forked_process(kind: str) -> None:
     """With one clear error, and neither process harms the other's cache.
@@ -434,7 +435,7 @@ print(os.waitpid(child, 0)[1])
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+@needs_fork
 def test_a_forked_process_does_not_wait_to_free_an_export(tmp_path: Path) -> None:
     """ONNX Runtime would wait for ever there for its threads, whenever the garbage is collected."""
     assert run_program(FREED_IN_A_CHILD, tmp_path / "x.onnx") == "0\n"

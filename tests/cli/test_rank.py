@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -197,7 +198,7 @@ def test_wrong_usage_is_status_2(clipsim: Clipsim, arguments: list[str], message
         (["red.png", "-t", "one two three four five six"], "has 6 words"),
         (["red.png", "nope.png", "-t", "red", "--on-error", "fail"], "nope.png: no such file"),
         (["red.png", "-t", "red", "--from-file", "nope"], "nope: cannot read the list"),
-        (["--from-file", "/dev/null", "-t", "red"], "the list of paths is empty"),
+        (["--from-file", os.devnull, "-t", "red"], "the list of paths is empty"),
         (["x" * 300, "-t", "red"], "none of the inputs could be used"),
     ],
 )

@@ -14,6 +14,7 @@ import pytest
 from pictures import difference, saved
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
+from platforms import needs_fifos
 
 from clipsim.errors import ImageError
 from clipsim.images.decode import convert_image, decoded_file, load_image, read_size
@@ -126,6 +127,7 @@ def test_a_truncated_picture_is_refused(tmp_path: Path, photo: Image.Image, suff
         load_image(str(file))
 
 
+@needs_fifos
 def test_special_files_are_not_opened(tmp_path: Path) -> None:
     """A FIFO or a device does not block the run; see `inputs.sources`."""
     os.mkfifo(tmp_path / "fifo.png")

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from platforms import needs_fifos
 
 from clipsim.errors import ImageError
 from clipsim.inputs.sources import FileSource, Source, open_regular
@@ -39,6 +40,7 @@ def test_a_source_without_a_file_has_no_record(tmp_path: Path, name: str) -> Non
         source.open()
 
 
+@needs_fifos
 def test_only_regular_files_are_opened(tmp_path: Path) -> None:
     """A FIFO without a writer does not block, and neither does a device; the error states the cause."""
     os.mkfifo(tmp_path / "fifo.png")
@@ -60,6 +62,7 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
         open_regular("/dev/zero")
 
 
+@needs_fifos
 def test_a_refused_file_is_closed_again(tmp_path: Path) -> None:
     """A folder of a million FIFOs does not use up the descriptors."""
     os.mkfifo(tmp_path / "fifo.png")

@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from platforms import needs_fifos
 
 from clipsim.inputs.sources import FailedSource, Source
 from clipsim.inputs.tars import MAX_HEADER_BYTES, TAR_BLOCK_BYTES, TarMember, read_tar
@@ -123,6 +124,7 @@ def test_what_is_no_tar(tmp_path: Path, content: bytes, cause: str) -> None:
     assert cause in failures(list(read_tar(str(tmp_path / "part.tar"))))[str(tmp_path / "part.tar")]
 
 
+@needs_fifos
 def test_a_tar_that_is_not_there(tmp_path: Path) -> None:
     """One failure says so; a FIFO is not waited for."""
     os.mkfifo(tmp_path / "fifo.tar")

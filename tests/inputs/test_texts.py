@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from platforms import needs_devices
 
 from clipsim.errors import DataError, TextError, UsageError
 from clipsim.inputs.texts import check_templates, clean_labels, clean_texts, fill_templates, read_text, read_texts
@@ -185,6 +186,7 @@ def test_mappings_that_are_refused(texts: object, message: str) -> None:
     assert str(caught.value).startswith(message)
 
 
+@needs_devices
 def test_a_file_without_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A device is read as far as the limit."""
     monkeypatch.setattr("clipsim.inputs.texts.MAX_FILE_BYTES", 5)

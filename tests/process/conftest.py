@@ -50,7 +50,7 @@ def browser() -> Iterator[Any]:
     if chromium is None:
         pytest.skip("needs Chromium (apt-get install chromium)")
     with playwright.sync_playwright() as driver:
-        arguments = [*(["--no-sandbox"] if os.geteuid() == 0 else [])]
+        arguments = [*(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])]
         running = driver.chromium.launch(executable_path=chromium, args=arguments)
         yield running
         running.close()

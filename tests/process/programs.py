@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import re
 import signal
 import struct
 import subprocess
 import sys
-import termios
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -19,6 +16,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+import pytest
+
+_NEED = "needs the terminals and process groups of POSIX"
+fcntl = pytest.importorskip("fcntl", reason=_NEED)
+pty = pytest.importorskip("pty", reason=_NEED)
+termios = pytest.importorskip("termios", reason=_NEED)
 CLIPSIM = (sys.executable, "-m", "clipsim")
 _TESTS = Path(__file__).parents[1]
 _PATHS = (_TESTS / "process" / "colour_models", _TESTS, *filter(None, [os.environ.get("PYTHONPATH")]))

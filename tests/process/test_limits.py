@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from process.programs import Program, make_names, rank
+
+resource = pytest.importorskip("resource", reason="needs the limits of POSIX")
 
 
 def test_few_file_descriptors_and_no_home(colours: Path, tmp_path: Path) -> None:

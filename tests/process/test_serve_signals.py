@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,9 +19,9 @@ from process.programs import CLIPSIM, COLOURS, Program
 
 httpx = pytest.importorskip("httpx")
 pytest.importorskip("uvicorn")
+pty = pytest.importorskip("pty", reason="needs the terminals of POSIX")
 IMAGES = sorted((Path(__file__).parents[2] / "images").glob("*.jpeg"))
 OPTIONS = ["-m", "clipsim-mini", "--no-cache"]
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
 
 class Lines:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import pytest
+from platforms import needs_bash
 
 from clipsim.render.file_links import file_address, quote_for_shell
 
@@ -75,7 +74,7 @@ def test_what_is_no_file_has_no_address(name: str) -> None:
     assert file_address(os.curdir, None) is None
 
 
-@pytest.mark.skipif(sys.platform == "win32" or shutil.which("bash") is None, reason="needs bash")
+@needs_bash
 def test_a_shell_reads_the_path(tmp_path: Path) -> None:
     """Every byte that a name may have comes through, each quoted path is one line in ASCII or printable text."""
     every = "".join(map(chr, range(1, 128))).replace("/", "")

@@ -18,6 +18,7 @@ from conftest import Machine
 from fake_encoder import FakeEncoder
 from pictures import saved
 from PIL import Image
+from platforms import needs_unix_sockets
 
 from clipsim.errors import ServerError
 from clipsim.server.access import Entry, Pace
@@ -243,6 +244,7 @@ def test_folders_are_looked_at_at_once_on_request(serve: Serve, colours: Path, m
     wait_until(lambda: client.get("/v1/models").json()["search"]["images"] == before + 1)
 
 
+@needs_unix_sockets
 def test_a_unix_socket_is_for_its_owner_and_group(serve: Serve, tmp_path: Path) -> None:
     """One that a dead server has left is replaced; it is removed at the end."""
     path = tmp_path / "socket"
@@ -260,6 +262,7 @@ def test_a_unix_socket_is_for_its_owner_and_group(serve: Serve, tmp_path: Path) 
     assert not path.exists()
 
 
+@needs_unix_sockets
 def test_a_unix_socket_in_use_is_left_alone(serve: Serve, tmp_path: Path) -> None:
     """So are other files; a path that is too long is named."""
     client = serve(unix_socket=str(tmp_path / "live"))
@@ -277,6 +280,7 @@ def test_a_unix_socket_in_use_is_left_alone(serve: Serve, tmp_path: Path) -> Non
     assert client.get("/health").status_code == 200
 
 
+@needs_unix_sockets
 def test_a_socket_that_another_server_has_replaced_stays(serve: Serve, tmp_path: Path) -> None:
     """A server removes its own alone."""
     path = tmp_path / "socket"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -342,7 +343,7 @@ def test_an_output_that_is_something_else_is_left_alone(kinds: Path) -> None:
             clipsim.fit(kinds, "c.json")
         assert Path("c.json").read_text() == content
     Path("folder").mkdir()
-    for name in ("folder", "/dev/zero"):
+    for name in filter(os.path.exists, ("folder", "/dev/zero")):
         with pytest.raises(DataError, match="it is there and is no classifier"):
             clipsim.fit(kinds, name)
     Path("c.json").write_text('{"schema": "clipsim.classifier/0"}')
