@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import shutil
@@ -71,6 +72,18 @@ def test_all_threads_share_a_connection(database: Database) -> None:
         thread.join()
 
     assert len(space.find([content(100 * thread + number) for thread in range(8) for number in range(20)])) == 160
+
+
+def test_a_database_that_nobody_closes_is_closed_with_its_last_reference(cache_folder: Path) -> None:
+    """Python closes it too, but from 3.13 on with a ResourceWarning, which surfaces in whatever runs at that moment."""
+    database = Database(cache_folder)
+    connection = database._connection
+    assert connection is not None
+    del database
+    gc.collect()
+
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
 
 
 def test_a_newer_version_is_left_unchanged(cache_folder: Path) -> None:

@@ -38,6 +38,14 @@ class Database:
         self.notices: list[str] = []
         self.select("SELECT 1")  # opens the file
 
+    def __del__(self) -> None:
+        """Close the file where nobody has: Python would, but from 3.13 on with a warning.
+
+        Without the lock of `close`: the garbage collector may call this in a thread that holds it for another database.
+        """
+        if os.getpid() == self._process:
+            self._disconnect()
+
     @property
     def usable(self) -> bool:
         """Whether anything can be found or kept."""
