@@ -16,7 +16,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -152,9 +151,9 @@ def compare_vectors(architecture: str, batch: int) -> list[str]:
 def print_vectors(architectures: list[str], batch: int) -> None:
     """The table of `compare_vectors`."""
     table = Table("architecture", "packed layers", "images", "texts", "image × image", "image × text", "least cosine")
-    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as apart:
+    with get_context("spawn").Pool(1, maxtasksperchild=1) as apart:
         for architecture in architectures:
-            row = apart.submit(compare_vectors, architecture, batch).result()
+            row = apart.apply(compare_vectors, (architecture, batch))
             table.add_row(*row)
     Console(width=120).print(table)
 

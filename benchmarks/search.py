@@ -17,7 +17,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -129,14 +128,14 @@ def main() -> None:
     cache = options.inputs / "search-cache"
     os.environ["CLIPSIM_CACHE_DIR"] = str(cache)
     # in processes of their own: what is measured later would inherit their memory
-    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as apart:
-        model, digest, record = apart.submit(prepare_model, options.inputs, cache).result()
+    with get_context("spawn").Pool(1, maxtasksperchild=1) as apart:
+        model, digest, record = apart.apply(prepare_model, (options.inputs, cache))
         if options.folder:
             place = options.inputs / f"folder-{options.folder}"
-            apart.submit(make_folder, place, options.folder, str(model[-1])).result()
+            apart.apply(make_folder, (place, options.folder, str(model[-1])))
         for count in options.vectors:
             place = options.inputs / f"vectors-{count}"
-            apart.submit(write_vectors, place, count, model=record, digest=digest).result()
+            apart.apply(write_vectors, (place, count), {"model": record, "digest": digest})
     if options.folder:
         folder = options.inputs / f"folder-{options.folder}"
         print(json.dumps({"case": "folder", **measure(folder, model, cache, options.runs)}), flush=True)
