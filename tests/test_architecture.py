@@ -167,7 +167,7 @@ def test_every_room_says_what_it_offers() -> None:
                 assert re.search(rf"`{path.stem}/?`", text), path
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_rooms_are_imported_one_way(path: Path) -> None:
     """Every import within clipsim is one that the table allows."""
     if path.parent == PACKAGE and path.name in ("__init__.py", "__main__.py"):
@@ -191,7 +191,7 @@ def test_records_import_their_pages_where_one_is_asked_for() -> None:
         assert found & set(functions.values()) == set()
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_libraries_are_imported_where_they_belong(path: Path) -> None:
     """Every other library is used in its rooms only, and every library that is used has its rooms."""
     for name in imports_of(path):
@@ -202,7 +202,7 @@ def test_libraries_are_imported_where_they_belong(path: Path) -> None:
         assert place_of(path) in allowed, name
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_only_the_command_line_prints_and_exits(path: Path) -> None:
     """A library returns and raises."""
     if room_of(path) == "cli":
@@ -212,7 +212,7 @@ def test_only_the_command_line_prints_and_exits(path: Path) -> None:
     assert calls & {"print", "exit", "quit", "sys.exit", "os._exit", "os.kill", "os.abort"} == set()
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_modules_say_what_they_do(path: Path) -> None:
     """A docstring that begins with one sentence, and at most 500 lines."""
     first = (ast.get_docstring(parsed(path)) or "").partition("\n\n")[0]
@@ -258,14 +258,14 @@ def test_every_module_has_its_tests() -> None:
     listed = other_tests()
     modules = [path for path in FILES if path.name not in ("__init__.py", "__main__.py")]
 
-    untested = [str(path.relative_to(ROOT)) for path in modules if not own_tests(path).exists()]
+    untested = [path.relative_to(ROOT).as_posix() for path in modules if not own_tests(path).exists()]
     assert set(untested) - set(listed) == set(), "needs a file of tests, or a line in docs/code.md"
     assert [name for name in {*listed, *set().union(*listed.values())} if not (ROOT / name).exists()] == []
 
 
 def test_every_file_of_tests_has_its_module() -> None:
     """Or is one that docs/code.md names."""
-    found = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py")}
+    found = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
     found = {name for name in found if not name.startswith(("tests/process/", "tests/training/"))}
     named = {str(own_tests(path).relative_to(ROOT)) for path in FILES}
     topics = ("architecture", "docs", "examples", "site", "workflows")

@@ -34,7 +34,7 @@ MINI = ModelRecord("clipsim-mini", "bundled", 4, 64, 10.0, None, "softmax")
 def contents(folder: Path) -> dict[str, bytes | None]:
     """Everything below a folder; None for a folder."""
     paths = (path for path in folder.rglob("*"))
-    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in paths}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None for path in paths}
 
 
 def values(folder: Path) -> dict[str, Any]:

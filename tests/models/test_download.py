@@ -368,7 +368,7 @@ def test_a_repository_of_sentence_transformers_is_downloaded(hub: FakeHub, tmp_p
     folder = cache(tmp_path, TINY) / "snapshots" / COMMIT
     assert "no image processor" not in done.stderr
     assert done.stderr.endswith(f"{folder / '0_CLIPModel' / 'model.safetensors'}\n"), done.stderr
-    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == set(inside)
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == set(inside)
 
 
 def test_the_first_run_prepares_images_as_the_repository_says(hub: FakeHub, tmp_path: Path) -> None:

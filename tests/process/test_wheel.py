@@ -91,7 +91,7 @@ def test_the_sdist_holds_the_whole_project(sdist: Path) -> None:
 def test_the_wheel_holds_the_whole_package(sizes: dict[str, int]) -> None:
     """Every module, the model with its card and answers, catalogue, vocabulary, pages, the mark of a typed package."""
     package = ROOT / "src" / "clipsim"
-    modules = {str(path.relative_to(ROOT / "src")) for path in package.rglob("*.py")}
+    modules = {path.relative_to(ROOT / "src").as_posix() for path in package.rglob("*.py")}
     data = {"py.typed", "models/catalogue.json", "tasks/vocabulary.txt"} | {
         f"mini/model/{name}"
         for name in ("README.md", "answers.json", "open_clip_config.json", "open_clip_model.safetensors")

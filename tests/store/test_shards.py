@@ -25,7 +25,7 @@ import pyarrow.parquet as parquet
 
 def files_in(folder: Path) -> set[str]:
     """The names of all files below a folder."""
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 def write_shard(folder: LocalFolder, shard: int, vectors: Vectors, *, dtype: str = "fp32", texts: bool = False) -> None:

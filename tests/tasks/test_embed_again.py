@@ -46,7 +46,7 @@ def pictures(tmp_path: Path) -> list[Path]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def embed(where: list[Path], folder: Path | str, **options: Any) -> clipsim.EmbedResult:

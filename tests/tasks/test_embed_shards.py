@@ -45,7 +45,7 @@ def paint(path: Path, shade: int) -> None:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def embed(where: object, folder: Path, **options: Any) -> clipsim.EmbedResult:

@@ -126,7 +126,7 @@ def embed(colours: Path, folder: Path, **options: Any) -> Any:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_run_on_ray(ray: FakeRay, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
