@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from forked_processes import forked_command
-from platforms import needs_bash
+from skips import needs_bash
 
 import clipsim
 from clipsim.cli.app import command_line

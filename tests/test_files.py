@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from file_trees import without_hard_links
-from platforms import needs_modes
+from skips import needs_modes
 
 from clipsim.files import copy_new, rename_new, write_all, write_new
 

@@ -18,7 +18,7 @@ from fake_encoder import FakeEncoder
 from forked_processes import forked_command
 from numpy.typing import NDArray
 from PIL import Image
-from platforms import needs_fork
+from skips import needs_fork
 
 import clipsim
 from clipsim.errors import TextError, UsageError, WeightsError
@@ -277,7 +277,8 @@ def test_loading_a_model_leaves_the_logging_of_other_threads_alone(monkeypatch: 
 
 
 FORKED = """
-import os, sys, clipsim
+import os, sys, warnings, clipsim
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of a fork while there are threads
 from contextlib import ExitStack
 from PIL import Image
 from clipsim.errors import UsageError
@@ -416,7 +417,8 @@ def test_a_library_leaves_the_process_of_its_caller_as_it_was(tmp_path: Path) ->
 
 
 FREED_IN_A_CHILD = """
-import gc, os, sys
+import gc, os, sys, warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of a fork while there are threads
 import numpy, onnx, onnxruntime
 from onnx import TensorProto, helper
 from clipsim.engines.onnx.encoder import open_session

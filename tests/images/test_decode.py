@@ -14,7 +14,7 @@ import pytest
 from pictures import difference, saved
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
-from platforms import needs_fifos
+from skips import needs_fifos
 
 from clipsim.errors import ImageError
 from clipsim.images.decode import convert_image, decoded_file, load_image, read_size

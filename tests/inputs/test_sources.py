@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from platforms import needs_fifos
+from skips import needs_fifos
 
 from clipsim.errors import ImageError
 from clipsim.inputs.sources import FileSource, Source, open_regular

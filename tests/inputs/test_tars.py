@@ -10,7 +10,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from platforms import needs_fifos
+from skips import needs_fifos
 
 from clipsim.inputs.sources import FailedSource, Source
 from clipsim.inputs.tars import MAX_HEADER_BYTES, TAR_BLOCK_BYTES, TarMember, read_tar

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from platforms import needs_devices
+from skips import needs_devices
 
 from clipsim.errors import DataError, TextError, UsageError
 from clipsim.inputs.texts import check_templates, clean_labels, clean_texts, fill_templates, read_text, read_texts

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import pytest
-from platforms import needs_bash
+from skips import needs_bash
 
 from clipsim.render.file_links import file_address, quote_for_shell
 

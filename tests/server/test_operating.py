@@ -18,7 +18,7 @@ from conftest import Machine
 from fake_encoder import FakeEncoder
 from pictures import saved
 from PIL import Image
-from platforms import needs_unix_sockets
+from skips import needs_unix_sockets
 
 from clipsim.errors import ServerError
 from clipsim.server.access import Entry, Pace
