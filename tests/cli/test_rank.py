@@ -13,6 +13,8 @@ from cli.conftest import Clipsim
 from fake_encoder import FakeEncoder
 from PIL import Image
 
+from clipsim.cli.parameters import FORMATS
+
 pytestmark = pytest.mark.usefixtures("colour_model")
 
 
@@ -396,4 +398,4 @@ def test_a_format_of_another_package(
     assert "error: --format number: clipsim-tiny 1.5: it returns int, not str" in done.err
     done = clipsim("rank", colours, "-t", "red", "--format", "yaml")
     assert (done.status, done.out) == (2, "")
-    assert "'yaml' is not one of table, json, jsonl, csv, html, best, number" in done.err
+    assert f"'yaml' is not one of {', '.join(FORMATS)}, best, number" in done.err
