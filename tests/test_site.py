@@ -14,16 +14,16 @@ import clipsim
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
 REFERENCE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+NAVIGATION = re.findall(r"([\w/.-]+\.md)$", CONFIGURATION.partition("\nnav:\n")[2], re.MULTILINE)
 
 
 def test_every_page_is_in_the_navigation_once() -> None:
     """And what the navigation names is in docs/ or elsewhere in the repository."""
-    named = re.findall(r"([\w/.-]+\.md)$", CONFIGURATION.partition("\nnav:\n")[2], re.MULTILINE)
     pages = {path.name for path in (ROOT / "docs").glob("*.md")}
 
-    assert len(named) == len(set(named))
-    assert pages <= set(named)
-    assert [name for name in set(named) - pages if not (ROOT / name).is_file()] == []
+    assert len(NAVIGATION) == len(set(NAVIGATION))
+    assert pages <= set(NAVIGATION)
+    assert [name for name in set(NAVIGATION) - pages if not (ROOT / name).is_file()] == []
 
 
 def test_the_reference_has_every_public_name() -> None:
@@ -67,6 +67,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_every_page_can_be_reached_from_the_front_page(site: Path) -> None:
+    """By the navigation, those outside docs/ too."""
+    front = (site / "index.html").read_text(encoding="utf-8")
+    for name in set(NAVIGATION) - {"index.md"}:
+        address = f"{re.sub('(/README)?[.]md$', '', name)}/"
+        assert f'<a href="{address}"' in front
+        assert (site / address / "index.html").is_file()
+
+
 def test_pages_of_the_repository_are_linked_in_the_site(site: Path) -> None:
     """A link that leaves docs/ leads to a page of the site, and back."""
     page = (site / "html" / "index.html").read_text(encoding="utf-8")
@@ -93,6 +102,9 @@ def test_the_reference_says_what_docstrings_say(site: Path) -> None:
     entry = re.search(r"<dt><code>model</code></dt>\s*(?:<dt><code>\w+</code></dt>\s*)+<dd><p>As for", text)
     assert entry is not None
     assert re.findall(r"<code>(\w+)</code>", entry[0])[:2] == ["model", "weights"]
+    assert 'id="clipsim.DataError"' in text
+    assert 'id="clipsim.DataError.worded"' not in text
+    assert re.search(r"<dd>\s*</dd>", text) is None
 
 
 def test_docstrings_link_what_they_name(site: Path) -> None:
