@@ -16,4 +16,5 @@ needs_fifos = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system 
 needs_devices = pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no /dev/zero")
 needs_unix_sockets = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this system has no Unix sockets")
 needs_modes = pytest.mark.skipif(os.name != "posix", reason="files have no POSIX modes on this system")
+needs_signals = pytest.mark.skipif(os.name != "posix", reason="programs cannot be sent signals on this system")
 needs_bash = pytest.mark.skipif(sys.platform == "win32" or shutil.which("bash") is None, reason="needs bash")

@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from skips import needs_signals
 
 
+@needs_signals
 @pytest.mark.parametrize(
     ("number", "stage", "word"),
     [
