@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from skips import needs_fork
 
 FUNCTIONS = """
 from functools import cache
@@ -80,6 +81,7 @@ if __name__ == "__main__":
 """
 
 
+@needs_fork
 def test_pools_of_processes_and_threads(tmp_path: Path) -> None:
     """Each process opens a session of its own; the workers of a loader that are forked only decode."""
     pytest.importorskip("joblib")
