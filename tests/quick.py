@@ -1,6 +1,7 @@
 """pytest plugin for `make test-quick`: a test ends as skipped at the moment it imports torch or starts a process.
 
-What always does so is not even collected, nor are the files that compare images, or read large files, for many seconds.
+What always does so is not even collected, nor are the files that compare images, or read large files, for many seconds,
+nor single tests with the mark `slow`.
 """
 
 from __future__ import annotations
@@ -73,6 +74,15 @@ def pytest_make_collect_report(
         for name in [name for name in sys.modules if name.startswith("clipsim.") and name not in known]:
             del sys.modules[name]
     return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests that are marked as slow."""
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

@@ -20,6 +20,7 @@ from scripts.simulate_coverage import (
     simulate,
 )
 
+pytestmark = pytest.mark.slow
 SAMPLES = 100
 PAGE = Path(__file__).parents[2] / "docs" / "reading-the-numbers.md"
 

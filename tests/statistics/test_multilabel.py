@@ -158,6 +158,7 @@ def test_images_without_labels_and_labels_without_images() -> None:
     assert one.metrics["map"].low == pytest.approx(0.025)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("images", "labels", "distance"), [(60, 6, 2.0), (60, 6, 9.0), (150, 20, 2.0)])
 def test_intervals_hold(images: int, labels: int, distance: float) -> None:
     """At least 93 of 100 hold the truth, here and where all is right, although the labels of an image are alike."""
@@ -188,6 +189,7 @@ def test_intervals_hold(images: int, labels: int, distance: float) -> None:
     assert min(shares.values()) >= 0.9, shares  # 0.93, less what 120 draws may miss
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("images", "labels", "distance", "spoilt"), [(12, 20, 0.7, 0.0), (100, 20, 0.7, 0.0), (12, 20, 6.0, 0.1)]
 )
