@@ -26,7 +26,7 @@ from clipsim.errors import (
     issue_warnings,
     printable,
 )
-from clipsim.files import CHUNK_BYTES, digest_file
+from clipsim.files import CHUNK_BYTES, digest_file, rename_over
 from clipsim.inputs.lists import as_list
 from clipsim.inputs.texts import MAX_QUOTED
 from clipsim.models.catalogue import OPENAI_NAMES, list_models
@@ -199,7 +199,7 @@ def _download(url: str, root: str | os.PathLike[str] | None = None) -> str:
                 file.write(chunk)
         if digest.hexdigest() != sha256:
             raise DownloadError(f"{printable(url)}: the download has another SHA-256 than its address says; try again")
-        draft.replace(target)
+        rename_over(str(draft), str(target))
     except (OSError, ValueError) as error:
         raise DownloadError(f"{printable(url)}: cannot be downloaded ({first_line(error, 160)})") from error
     finally:

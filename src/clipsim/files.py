@@ -1,4 +1,7 @@
-"""A path → the SHA-256 of its file and its `FileStamp`; names that are not UTF-8; atomic writes and safe copies."""
+"""A path → the SHA-256 of its file and its `FileStamp`; names as they are kept; renames, copies and locks of files.
+
+What differs between systems is asked here: how a file is renamed, locked and named.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,26 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable
-from contextlib import suppress
+import stat
+import sys
+import time
+import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 CHUNK_BYTES = 1 << 20
 _FILE_ADDRESS = "file://"
-_SURROGATES = re.compile("[\udc80-\udcff]")  # how Python carries bytes that are not UTF-8
+# How Python carries the bytes of a name that is not UTF-8; on Windows, those parts of one that are not UTF-16.
+_SURROGATES = re.compile(r"[\ud800-\udfff]" if sys.platform == "win32" else r"[\udc80-\udcff]")
 # A file may change twice within one tick of the clock that stamps it. FAT's ticks are 2 s.
 CLOCK_TICK = 2_000_000_000  # nanoseconds
+BINARY: int = getattr(os, "O_BINARY", 0)  # of `os.open`: on Windows, text would be given other line ends
 # What `os.link` raises on file systems without hard links, such as FAT, and for a file that has too many.
 _NO_HARD_LINK = frozenset((errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK))
+RETRY_SECONDS = (0.01, 0.05, 0.2, 0.5)  # for which Windows is asked again, while a virus scanner has a file open
 
 
 def escape_name(name: str) -> str:
@@ -40,6 +50,17 @@ def unescape_name(name: str) -> str:
     if not name.startswith(_FILE_ADDRESS):
         return name
     return os.fsdecode(unquote_to_bytes(name.removeprefix(_FILE_ADDRESS)))
+
+
+def fold_name(name: str) -> str:
+    """What two names of files have in common where a file system takes the one for the other.
+
+    Windows and macOS take capital letters for small ones, macOS also an accented letter of two code points for one.
+
+    >>> fold_name("Caf\u00e9.JPG") == fold_name("cafe\u0301.jpg")
+    True
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
 class FileStamp(NamedTuple):
@@ -71,8 +92,8 @@ def write_atomically(path: Path, text: str) -> None:
     """Make or replace a text file in one step: written beside it in UTF-8, then renamed. Raises OSError."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
+        draft.write_text(text, encoding="utf-8", newline="\n")
+        rename_over(str(draft), str(path))
     except OSError:
         with suppress(OSError):
             draft.unlink()
@@ -108,12 +129,29 @@ def sync_folder(folder: str) -> None:
             os.close(descriptor)
 
 
+def rename_over(source: str, target: str) -> None:
+    """Rename a file or folder in one step; a file takes the place of an earlier one. Raises OSError.
+
+    Windows refuses it for what is open elsewhere, and is asked again for a moment.
+    """
+    for seconds in RETRY_SECONDS if sys.platform == "win32" else ():
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:
+            time.sleep(seconds)
+    os.replace(source, target)
+
+
 def rename_new(source: str, target: str) -> None:
     """Rename a file within a file system, never over another one.
 
     At every moment the file has one of both names, or both. Raises FileExistsError where the target exists, OSError
     with `errno.EXDEV` for another file system.
     """
+    if sys.platform == "win32":  # where a file that is open keeps each of its names, and `os.rename` never replaces
+        os.rename(source, target)
+        return
     try:
         os.link(source, target, follow_symlinks=False)
     except FileExistsError:
@@ -136,23 +174,33 @@ def rename_new(source: str, target: str) -> None:
             raise
 
 
+def remove_file(path: str) -> None:
+    """Remove a file; on Windows also one that is marked as read-only, as the copy of such a file is. Raises OSError."""
+    try:
+        os.unlink(path)
+    except PermissionError:
+        if sys.platform != "win32":
+            raise
+        os.chmod(path, stat.S_IWRITE)
+        os.unlink(path)
+
+
 def copy_new(source: str, draft: str) -> str:
     """Copy a file's content, mode and times to a new file; the SHA-256 of the content. Nothing is left on OSError.
 
     Raises FileExistsError where the draft exists.
     """
     digest = hashlib.sha256()
-    with open(source, "rb", buffering=0) as file, open(draft, "xb", buffering=0) as copy:
-        try:
-            while chunk := file.read(CHUNK_BYTES):
-                digest.update(chunk)
-                write_all(copy.fileno(), chunk)
-            with suppress(PermissionError):  # of file systems without modes, such as FAT
-                shutil.copystat(source, draft)
-            os.fsync(copy.fileno())
-        except OSError:
-            os.unlink(draft)
-            raise
+    with open(source, "rb", buffering=0) as file, _new_file(draft) as copy:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+            write_all(copy.fileno(), chunk)
+    try:
+        with suppress(PermissionError):  # of file systems without modes, such as FAT
+            shutil.copystat(source, draft)  # of a closed file: closing it sets its time on Windows
+    except OSError:
+        os.unlink(draft)
+        raise
     return digest.hexdigest()
 
 
@@ -161,11 +209,19 @@ def write_new(draft: str, content: bytes) -> None:
 
     Raises FileExistsError where the draft exists.
     """
+    with _new_file(draft) as file:
+        write_all(file.fileno(), content)
+
+
+@contextmanager
+def _new_file(draft: str) -> Iterator[BinaryIO]:
+    """A new file, on the disk at the end of the block; where that fails, it is removed once it is closed."""
     with open(draft, "xb", buffering=0) as file:
         try:
-            write_all(file.fileno(), content)
+            yield file
             os.fsync(file.fileno())
         except OSError:
+            file.close()  # Windows removes no open file
             os.unlink(draft)
             raise
 
@@ -175,3 +231,21 @@ def write_all(descriptor: int, content: bytes) -> None:
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def lock_file(descriptor: int, *, wait: bool) -> None:
+    """Take the exclusive lock of an open file or folder, which the system releases when it is closed.
+
+    It does nothing on Windows and on file systems without locks. Raises BlockingIOError where another process has the
+    lock, unless it is to `wait` for it.
+    """
+    if sys.platform == "win32":
+        return
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        raise
+    except OSError:  # a network file system without locks
+        return

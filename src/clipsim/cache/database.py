@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from clipsim.errors import printable, system_cause
+from clipsim.files import lock_file
 
 FILE = "embeddings.db"
 BUSY_TIMEOUT = 30.0  # seconds to wait for other processes that write
@@ -249,21 +250,16 @@ def file_lock(path: Path) -> Iterator[None]:
     """Hold the lock under which a database is opened, closed and set aside.
 
     Without it, a process could open a file that is about to be renamed, or on closing delete the journal of the file
-    that has taken its place. It does nothing on Windows, in a read-only folder and on file systems without locks.
+    that has taken its place. It does nothing on Windows, where an open file cannot be renamed, in a read-only folder
+    and on file systems without locks.
     """
     try:
-        import fcntl
-    except ImportError:  # Windows, where an open file cannot be renamed
-        yield
-        return
-    try:
-        descriptor = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
     except OSError:  # a folder that cannot be written to: nothing in it can be renamed either
         yield
         return
     try:
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        lock_file(descriptor, wait=True)
         yield
     finally:
         os.close(descriptor)

@@ -204,7 +204,7 @@ def _per_image(path: str | None) -> Iterator[WriteLines]:
         yield lambda _: None
         return
     with _write_errors(path):
-        file = Path(path).open("w", encoding="utf-8")  # noqa: SIM115 (errors of the run are not those of this file)
+        file = Path(path).open("w", encoding="utf-8", newline="\n")  # noqa: SIM115 (errors of the run are not those of this file)
 
     def write_lines(lines: Sequence[Line]) -> None:
         with _write_errors(path):

@@ -19,6 +19,7 @@ from clipsim.cli.output import ResultFile, mark_write_errors, print_message
 from clipsim.cli.parameters import FORMATS, OUTPUT, flag, option, panel_of
 from clipsim.cli.signals import clean_up_at_signal
 from clipsim.errors import UsageError, printable, system_cause
+from clipsim.files import rename_over
 
 _STANDARD_OUTPUT = ("-", "/dev/stdout")
 _FORMATS = {
@@ -132,7 +133,7 @@ def _open_draft(path: str) -> tuple[str, ResultFile]:
     try:
         mode = os.stat(path).st_mode if os.path.lexists(path) else stat.S_IFREG  # noqa: PTH116
         draft = os.path.join(folder, f".{base}.{os.getpid()}.tmp") if stat.S_ISREG(mode) else path  # noqa: PTH118
-        return draft, ResultFile(Path(draft).open("wb"), "utf-8", "surrogateescape", newline="\n")
+        return draft, ResultFile(Path(draft).open("wb"), "utf-8", sys.getfilesystemencodeerrors(), newline="\n")
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot write it: {system_cause(error)}", parameter="output", value=path) from error
 
@@ -140,9 +141,9 @@ def _open_draft(path: str) -> tuple[str, ResultFile]:
 def _finish(stream: ResultFile, draft: str, path: str) -> None:
     """Give the file its name. Raises WriteError."""
     with mark_write_errors():
-        stream.flush()
+        stream.close()  # Windows renames no open file
         if draft != path:
-            os.replace(draft, path)  # noqa: PTH105
+            rename_over(draft, path)
 
 
 def _show(path: str, *, named: bool) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from clipsim.errors import Failure, ImageError, TransientError, system_cause
+from clipsim.files import BINARY
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,6 +30,7 @@ _TRANSIENT = frozenset(
         getattr(errno, "ESTALE", errno.ETIMEDOUT),
     )
 )  # fmt: skip
+_FOLDER = "a directory without image files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +158,16 @@ def open_regular(path: str) -> BinaryIO:
     """
     try:
         # O_NONBLOCK: opening a FIFO without a writer must not wait
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | BINARY)
     except FileNotFoundError as error:
         cause = "a broken symbolic link" if os.path.islink(path) else "no such file"  # noqa: PTH114 (as above)
         raise ImageError(cause) from error
     except (OSError, ValueError) as error:
+        if isinstance(error, PermissionError) and os.path.isdir(path):  # noqa: PTH112 (Windows opens no folder)
+            raise ImageError(_FOLDER) from error
         raise reading_error("open", error) from error
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
-        raise ImageError("a directory without image files" if stat.S_ISDIR(mode) else "not a regular file")
+        raise ImageError(_FOLDER if stat.S_ISDIR(mode) else "not a regular file")
     return os.fdopen(descriptor, "rb")

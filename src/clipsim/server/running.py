@@ -22,6 +22,7 @@ from typing import Any
 import uvicorn
 
 from clipsim.errors import DatasetError, ServerError, pluralise, printable
+from clipsim.files import lock_file
 from clipsim.server.access import AccessLog
 from clipsim.server.application import Service, make_application
 from clipsim.server.connections import TimedProtocol
@@ -258,15 +259,13 @@ def _open_unix_socket(path: str) -> socket.socket:
 @contextmanager
 def _locked_folder(path: str) -> Iterator[None]:
     """Let one server at a time look for a socket in a folder and replace it."""
-    import fcntl
-
     try:
         folder = os.open(Path(path).parent, os.O_RDONLY)
     except PermissionError:  # one that may be written to but not be listed
         yield
         return
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        lock_file(folder, wait=True)
         yield
     finally:
         os.close(folder)
@@ -294,6 +293,6 @@ def _remove_stale_socket(path: str) -> None:
 
 def _cause(error: OSError) -> str:
     """What is wrong, without the address that Python adds; an error of the name service has a negative number."""
-    if error.errno is not None and error.errno > 0:
+    if error.errno is not None and error.errno > 0 and sys.platform != "win32":  # whose numbers strerror does not know
         return os.strerror(error.errno)
-    return error.strerror or str(error)
+    return (error.strerror or str(error)).partition(" (while attempting")[0]

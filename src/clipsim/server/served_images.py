@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from urllib.parse import urlsplit
@@ -77,7 +78,9 @@ class ServedImages:
     def name(self, sources: Sequence[Source]) -> None:
         """Give names and numbers to sources that do not have them yet."""
         others = [path for source in sources if (path := _path_of(source)) and self._root_of(path) is None]
-        base = os.path.commonpath([os.path.dirname(path) for path in others]) if others else ""
+        base = ""
+        with suppress(ValueError):  # several drives of Windows, or none at all
+            base = os.path.commonpath([os.path.dirname(path) for path in others])
         for source in sources:
             if source.name not in self._names:
                 self._names[source.name] = public = self._unused(self._relative(source.name, base))

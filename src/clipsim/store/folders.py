@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from clipsim.errors import DatasetError, first_line, printable, requires, system_cause
+from clipsim.files import lock_file, rename_over
 
 # Stores whose objects are made by one request, completely or not at all, and have no folders to create.
 _OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci"))
@@ -142,20 +143,17 @@ class LocalFolder(Folder):
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold an exclusive lock on the folder, except on Windows and where a network file system has no locks."""
-        if sys.platform == "win32":
+        if sys.platform == "win32":  # which opens no folder
             yield
             return
-        import fcntl
-
         with self._errors("write to"):
             self.path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_RDONLY)
         try:
-            with suppress(OSError):
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise DatasetError(f"{self.label}: another process is writing to it") from None
+            try:
+                lock_file(descriptor, wait=False)
+            except BlockingIOError:
+                raise DatasetError(f"{self.label}: another process is writing to it") from None
             yield
         finally:
             os.close(descriptor)
@@ -184,7 +182,7 @@ class LocalFolder(Folder):
         with made.open("rb+") as file:
             os.fsync(file.fileno())
         target.parent.mkdir(parents=True, exist_ok=True)
-        made.replace(target)
+        rename_over(str(made), str(target))
 
     def _remove(self, name: str) -> None:
         path = self.path / name

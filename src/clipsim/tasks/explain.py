@@ -16,6 +16,7 @@ from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.pipeline import Pipeline, Prepared, find_fault, read_thumbnails
 from clipsim.engines.encoder import Pixels
 from clipsim.errors import Failure, NoInputError, UsageError, printable
+from clipsim.files import rename_over
 from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
 from clipsim.inputs.sources import Source
 from clipsim.inputs.texts import check_templates, clean_labels
@@ -186,7 +187,7 @@ def save_maps(result: ExplainResult, source: Source, path: Path) -> None:
     try:
         for picture in draw_maps(result, source):
             draft.write_bytes(picture)
-            draft.replace(path)
+            rename_over(str(draft), str(path))
     except OSError as error:
         with suppress(OSError):
             draft.unlink()

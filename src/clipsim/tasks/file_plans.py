@@ -18,7 +18,18 @@ from pathlib import Path
 from typing import TypeAlias
 
 from clipsim.errors import Failure, ImageError, pluralise, printable
-from clipsim.files import CLOCK_TICK, FileStamp, copy_new, digest_file, rename_new, sync_folder, write_new
+from clipsim.files import (
+    CLOCK_TICK,
+    FileStamp,
+    copy_new,
+    digest_file,
+    fold_name,
+    remove_file,
+    rename_new,
+    rename_over,
+    sync_folder,
+    write_new,
+)
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.options import OnError
 from clipsim.results.base import ModelResult
@@ -215,11 +226,15 @@ def _link_text(name: str, folder: str) -> str:
     """What a symbolic link in a folder says: an absolute name as it is, a relative one as seen from the folder."""
     if os.path.isabs(name):
         return name
-    return os.path.relpath(os.path.join(_real_folder(name), os.path.basename(name)), os.path.realpath(folder))
+    path = os.path.join(_real_folder(name), os.path.basename(name))
+    try:
+        return os.path.relpath(path, os.path.realpath(folder))
+    except ValueError:  # on another drive of Windows
+        return path
 
 
 class TargetNames:
-    """Names in folders, each offered once; also where a file system takes capital letters for small ones."""
+    """Names in folders, each offered once; also where a file system takes two that `fold_name` does not tell apart."""
 
     def __init__(self) -> None:
         self._taken: defaultdict[str, set[str]] = defaultdict(set)
@@ -228,9 +243,9 @@ class TargetNames:
     def reserve(self, folder: str, name: str) -> bool:
         """Take a name; False where it is taken."""
         taken = self._taken[os.path.realpath(folder)]
-        if name.casefold() in taken:
+        if fold_name(name) in taken:
             return False
-        taken.add(name.casefold())
+        taken.add(fold_name(name))
         return True
 
     def reserve_all(self, folder: str, paths: Iterable[str]) -> bool:
@@ -354,7 +369,7 @@ def _finish_move(entry: Entry) -> None:
     if not _has_arrived(entry.target, entry.source, before) or FileStamp.of(os.lstat(entry.source)) != before:
         raise ImageError(CHANGED)
     sync_folder(os.path.dirname(entry.target))
-    os.unlink(entry.source)
+    remove_file(entry.source)
 
 
 def _make_entry(operation: Operation, target: str) -> Entry:
@@ -443,7 +458,7 @@ def _write_sidecar(operation: Operation, journal: Journal) -> None:
 
 def replace_file(draft: str, target: str) -> None:
     """Put a complete draft in the place of a file."""
-    os.replace(draft, target)
+    rename_over(draft, target)
     sync_folder(os.path.dirname(target))
 
 
@@ -454,7 +469,7 @@ def discarded_on_error(draft: str) -> Iterator[None]:
         yield
     except (OSError, ImageError):
         with suppress(OSError):
-            os.unlink(draft)
+            remove_file(draft)
         raise
 
 
@@ -480,4 +495,4 @@ def move_file(source: str, target: str, draft: str, digest: str) -> None:
         with discarded_on_error(target):
             if FileStamp.of(os.stat(source)) != before:
                 raise ImageError(CHANGED) from error
-            os.unlink(source)
+            remove_file(source)

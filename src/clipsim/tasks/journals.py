@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import secrets
-import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from clipsim.errors import DataError, ImageError, printable
-from clipsim.files import sync_folder, write_all
+from clipsim.errors import DataError, ImageError, join_words, printable
+from clipsim.files import BINARY, lock_file, sync_folder, write_all
 from clipsim.models.settings import state_folder
 from clipsim.results.plans import Action
 
@@ -96,7 +95,7 @@ class Journal:
         self.path = folder / f"{time.strftime('%Y-%m-%dT%H%M%S')}-{command}-{secrets.token_hex(2)}.jsonl"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            self._descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | BINARY, 0o600)
         except OSError as error:
             raise DataError(
                 f"{printable(str(self.path))}: cannot write the journal ({error.strerror}); nothing was changed"
@@ -141,7 +140,7 @@ class Journal:
     @property
     def undo_command(self) -> str:
         """The command that takes back what was done, as a shell reads it."""
-        return f"clipsim undo {printable(shlex.quote(str(self.path)))} --yes"
+        return join_words(["clipsim", "undo", str(self.path), "--yes"])
 
     def _append(self, line: bytes) -> None:
         try:
@@ -184,13 +183,9 @@ def lock_journal(path: Path) -> Iterator[None]:
 
 def _lock(descriptor: int, path: Path) -> None:
     try:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(descriptor, wait=False)
     except BlockingIOError as error:
         raise DataError(f"{printable(str(path))}: another run of clipsim is using this journal") from error
-    except (ImportError, OSError):  # Windows; or a file system without locks
-        return
 
 
 def _parse(lines: list[bytes], label: str) -> list[Entry]:

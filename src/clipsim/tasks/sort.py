@@ -19,6 +19,7 @@ from clipsim.tasks.rank import RankRequest
 
 MAX_FOLDER_CHARACTERS = 60
 _UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f\ud800-\udfff]')  # in names of files of any system
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])( *\..*)?", re.IGNORECASE)  # names that Windows keeps
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,10 @@ def check_probabilities(result: RankResult, min_probability: float | None) -> No
 def name_folders(labels: Sequence[str]) -> list[str]:
     """A folder name for each label, of characters that every system takes in one.
 
-    >>> name_folders(["a cat", "cats/dogs", "cats:dogs", ".."])
-    ['a cat', 'cats_dogs', 'cats_dogs (2)', '_']
+    >>> name_folders(["a cat", "cats/dogs", "cats:dogs", "..", "Con"])
+    ['a cat', 'cats_dogs', 'cats_dogs (2)', '_', 'Con_']
     """
     names = TargetNames()
     safe = (_UNSAFE.sub("_", label)[:MAX_FOLDER_CHARACTERS].strip(" .") or "_" for label in labels)
+    safe = (f"{name}_" if _DEVICE.fullmatch(name) else name for name in safe)
     return [os.path.basename(next(names.candidates("", name))) for name in safe]

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from clipsim.errors import Failure, ImageError, printable
-from clipsim.files import copy_new, digest_file, write_new
+from clipsim.files import copy_new, digest_file, remove_file, write_new
 from clipsim.results.plans import FileStep, PlanResult
 from clipsim.tasks.file_plans import copy_file, discarded_on_error, move_file, replace_file
 from clipsim.tasks.journals import Entry, lock_journal, read_journal
@@ -89,7 +89,7 @@ def _remove_drafts(entry: Entry) -> None:
     if entry.token:
         for path in {entry.draft(entry.source), entry.draft(entry.target)}:
             with suppress(FileNotFoundError, NotADirectoryError):
-                os.unlink(path)
+                remove_file(path)
 
 
 def _undo_folder(entry: Entry, leaving: Container[str] = ()) -> Change | None:
@@ -112,7 +112,7 @@ def _undo_copy(entry: Entry) -> Change | None:
         raise ImageError("the copy has changed since, and is left")
     if not _has_content(os.path.realpath(entry.source), entry.sha256) or _is_one_file(entry.source, entry.target):
         raise ImageError(f"its original {printable(entry.source)} is gone or has changed, so that the copy is left")
-    return lambda: os.unlink(entry.target)
+    return lambda: remove_file(entry.target)
 
 
 def _undo_link(entry: Entry) -> Change | None:
@@ -136,7 +136,7 @@ def _undo_move(entry: Entry) -> Change | None:
     if at_source and entry.arrived:
         return None
     if at_source:  # as one file under both names, or as a whole copy on the other file system
-        return lambda: os.unlink(entry.target)
+        return lambda: remove_file(entry.target)
     if os.path.lexists(entry.source) and not _is_claim(entry.source, entry):
         raise ImageError(f"{printable(entry.source)} is another file by now; this one is left where it is")
 
@@ -224,7 +224,7 @@ _UNDO: dict[str, Callable[[Entry], Change | None]] = {
 
 
 def _restore_facts(entry: Entry, path: str) -> None:
-    if entry.owner is not None:
+    if entry.owner is not None and hasattr(os, "chown"):  # not on Windows
         with suppress(OSError):  # only root may give files away
             os.chown(path, *entry.owner)
     if entry.mode is not None:

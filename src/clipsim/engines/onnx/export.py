@@ -32,7 +32,7 @@ from clipsim.engines.torch.encoder import ClipEncoder
 from clipsim.engines.torch.graphs import write_towers
 from clipsim.engines.torch.tokenizer import TOKENIZER_CHECK_TEXTS, write_vocabulary
 from clipsim.errors import ClipsimError, ModelError, Setting, first_line, printable
-from clipsim.files import digest_file, digest_files
+from clipsim.files import digest_file, digest_files, rename_over
 from clipsim.models.files import ModelFiles
 from clipsim.models.identity import identify_model, package_version
 from clipsim.models.names import ModelSpec
@@ -108,7 +108,9 @@ def export_model(
             )
             on_step("comparing it with torch")
             export = _check(encoder, spec, export)
-            (draft / INFO_FILE).write_text(json.dumps(export.to_dict(), indent=1) + "\n", encoding="utf-8")
+            (draft / INFO_FILE).write_text(
+                json.dumps(export.to_dict(), indent=1) + "\n", encoding="utf-8", newline="\n"
+            )
             return _put_in_place(export, folder / f"{identity}-{engine}")
     except ClipsimError:
         raise
@@ -205,8 +207,8 @@ def _put_in_place(export: Export, target: Path) -> Export:
     """Rename the folder to its final name, in place of an earlier one."""
     old = export.folder.with_name(f"{export.folder.name}-old")
     if target.exists():
-        target.replace(old)
-    export.folder.replace(target)
+        rename_over(str(target), str(old))
+    rename_over(str(export.folder), str(target))
     shutil.rmtree(old, ignore_errors=True)
     shutil.rmtree(target.with_name(f"{DAMAGED}{target.name}"), ignore_errors=True)
     return Export.read(target)
