@@ -211,13 +211,30 @@ class ModelError(ClipsimError):
     """A model cannot be used."""
 
 
+def join_words(words: Iterable[str]) -> str:
+    """Words as one line that a shell of this system splits into them again, safe to print.
+
+    Windows' shells, of which cmd.exe knows no single quotes, take double ones.
+
+    >>> join_words(["clipsim", "search", "a cat"])
+    "clipsim search 'a cat'"
+    """
+    if sys.platform == "win32":
+        import subprocess
+
+        return printable(subprocess.list2cmdline(words))
+    import shlex
+
+    return printable(shlex.join(words))
+
+
 def install_command(extra: str) -> str:
     """The command that installs the packages of an extra, as a hint.
 
     >>> install_command("onnx")
     "pip install 'clipsim[onnx]'"
     """
-    return f"pip install 'clipsim[{extra}]'"
+    return join_words(["pip", "install", f"clipsim[{extra}]"])
 
 
 @contextmanager

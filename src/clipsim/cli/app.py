@@ -99,7 +99,8 @@ def run() -> None:
             stream.reconfigure(errors="backslashreplace")  # an ASCII terminal gets escapes, not a crash
     try:
         with exit_status():
-            status = command_line()(prog_name="clipsim", standalone_mode=False)
+            # names and patterns are taken as they are: on Windows, Typer would expand those of texts and --include too
+            status = command_line()(prog_name="clipsim", standalone_mode=False, windows_expand_args=False)
     except typer.Exit as end:
         status = end.exit_code
     except SystemExit as end:  # Typer's answer to a pipe that was closed, which is no failure

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import glob
 import os
-import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
-from clipsim.errors import UsageError, printable
+from clipsim.errors import UsageError, join_words
 from clipsim.inputs.paths import STANDARD_INPUT, has_image_suffix
 from clipsim.inputs.urls import is_table, is_tar, is_url
 
@@ -126,7 +125,7 @@ def missing_texts(command: str, words: Sequence[str], message: str, remedy: str)
         return UsageError(message, hint="; ".join([remedy, *_other_reading(command, words)]))
     paths = [word for word in words if word not in texts] or ([] if command == "search" else ["."])
     if command == "search" and not paths:
-        message = f"no file or folder is called {printable(shlex.quote(texts[0]))}"
+        message = f"no file or folder is called {join_words(texts[:1])}"
     meant = _suggest([command, *_shorten(paths), *_as_options(texts), *_without(sys.argv[2:], words)])
     return UsageError(message, hint=f"did you mean: {meant}")
 
@@ -176,7 +175,7 @@ def suggest_option(command: str, arguments: Sequence[str], word: str, options: S
     corrected = [
         near[0] + part[len(word) :] if part == word or part.startswith(f"{word}=") else part for part in arguments
     ]
-    return f"{command} {printable(shlex.join(corrected))}"
+    return f"{command} {join_words(corrected)}"
 
 
 def _other_reading(command: str, words: Sequence[str]) -> list[str]:
@@ -188,7 +187,7 @@ def _other_reading(command: str, words: Sequence[str]) -> list[str]:
     options = _without(sys.argv[2:], words)
     if os.path.isdir(word) and not (os.sep in word or word.startswith(".")):  # noqa: PTH112 (a Path raises for long names)
         meant = _suggest([command, *_shorten(paths), "-t", word, *options])
-        return [f"if {printable(shlex.quote(word))} is the text: {meant}"]
+        return [f"if {join_words([word])} is the text: {meant}"]
     if command == "search" and has_image_suffix(word) and not any(map(has_image_suffix, paths)):
         meant = _suggest([command, *paths, "--image", word, *options])
         return [f"if the image is the query: {meant}"] if os.path.isfile(word) else []  # noqa: PTH113 (likewise)
@@ -236,7 +235,7 @@ def _shorten(paths: Sequence[str]) -> list[str]:
 
 
 def _suggest(words: Sequence[str]) -> str:
-    return "clipsim " + printable(shlex.join(words))
+    return join_words(["clipsim", *words])
 
 
 def _matches(word: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin
@@ -12,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from clipsim.cli.output import mark_write_errors
-from clipsim.errors import printable
+from clipsim.errors import join_words
 
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 
@@ -75,7 +74,7 @@ class FastGroup(_Fast, TyperGroup):
 
                 error.hint = suggest_command([word, *rest], self.commands)
             elif near := get_close_matches(word.lower(), self.commands, 1, 0.6):
-                error.hint = f"{ctx.command_path} {printable(shlex.join([*near, *rest]))}"
+                error.hint = f"{ctx.command_path} {join_words([*near, *rest])}"
             raise
 
 

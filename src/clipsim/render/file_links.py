@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from pathlib import Path
 from urllib.parse import quote_from_bytes
 
-from clipsim.errors import printable
+from clipsim.errors import join_words, printable
 
 
 def file_address(name: str, page_folder: Path | None) -> str | None:
@@ -27,7 +28,7 @@ def file_address(name: str, page_folder: Path | None) -> str | None:
 
 
 def quote_for_shell(name: str) -> str:
-    r"""A file's absolute path in one line, quoted for a POSIX shell.
+    r"""A file's absolute path in one line, quoted for a shell: on Windows in double quotes, else for a POSIX shell.
 
     Names that cannot be shown as they are, such as those with a line feed or bytes that are not UTF-8, are written as
     $'…' (POSIX 2024; bash, zsh and ksh).
@@ -36,6 +37,8 @@ def quote_for_shell(name: str) -> str:
     ('\'/a/it\'"\'"\'s.png\'', "$'/a\\nb.png'", "$'/caf\\351\\'.png'")
     """
     path = os.path.abspath(name)  # noqa: PTH100 (links stay as they are)
+    if sys.platform == "win32":
+        return join_words([path])
     return shlex.quote(path) if printable(path) == path else f"$'{''.join(map(_escape, os.fsencode(path)))}'"
 
 
