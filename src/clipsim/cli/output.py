@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -103,7 +104,7 @@ def write(text: str) -> None:
     if sys.stdout.isatty():  # a name in CSV must not control the terminal
         text = "\n".join(map(printable, text.split("\n")))
     with mark_write_errors():
-        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+        sys.stdout.buffer.write(text.encode("utf-8", sys.getfilesystemencodeerrors()))
         sys.stdout.buffer.flush()
 
 
@@ -154,6 +155,8 @@ def print_table(*parts: RenderableType) -> None:
     width = table_width()
     drawn = _Drawing()
     console = Console(file=drawn, highlight=False)
+    if console.legacy_windows:  # whose terminal would show the escapes of colours
+        console = Console(file=drawn, highlight=False, color_system=None)
     for part in parts:
         console.width = width
         if not isinstance(part, Text) and not sys.stdout.isatty():
@@ -210,6 +213,8 @@ def mark_write_errors() -> Iterator[None]:
             raise end.__context__ from None
         raise
     except OSError as error:
+        if sys.platform == "win32" and error.errno == errno.EINVAL:  # a pipe that is closed, as Windows says it
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from error
         raise WriteError(error) from error
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+if sys.platform == "win32":
+    _WORDS[signal.SIGBREAK] = "interrupted"  # Ctrl-Break, the one signal that another process can send
+_CONTROL_C_EXIT = 0xC000013A - (1 << 32)  # the status of a process of Windows that Ctrl-C has ended
 _CLEAR_LINE = "\r\x1b[K\x1b[?25h"  # removes the line of a progress bar and shows the cursor
 _clean_ups: list[Callable[[], None]] = []
 _standard_error = 2
@@ -107,6 +111,8 @@ def _end(number: int, _: object) -> None:
     for clean_up in _clean_ups:
         with suppress(Exception):
             clean_up()
+    if sys.platform == "win32":  # where `os.kill` sends no signal, and ends with its number as the status
+        os._exit(_CONTROL_C_EXIT)
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     os._exit(128 + number)  # where the signal is not delivered at once
