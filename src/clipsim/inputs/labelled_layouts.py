@@ -46,7 +46,7 @@ def read_folder(folder: str, wants: str | None, folder_labels: str | None = None
     classes = _class_folders(folder)
     if wants == CAPTION or not any(classes.values()):
         raise DataError(f"{printable(folder)}: {_layouts(wants, bool(paths))}")
-    direct = [path for path in paths if os.path.dirname(path) == folder.rstrip(os.sep)]  # noqa: PTH120
+    direct = [path for path in paths if _parent(path) == os.path.normpath(folder)]
     failures = tuple(Failure(printable(path), "not in the folder of a class") for path in direct)
     notices = []
     if folder_labels is None and _all_deeper(folder, classes):
@@ -67,16 +67,20 @@ def _all_deeper(folder: str, classes: Mapping[str, list[str]]) -> bool:
     """Whether there are images, and none in a folder right below; folders of splits are left as they are."""
     if {name.lower() for name in classes} <= SPLITS:
         return False
-    parents = {os.path.dirname(path) for paths in classes.values() for path in paths}  # noqa: PTH120
-    return not parents & {os.path.join(folder.rstrip(os.sep) or os.sep, name) for name in classes}  # noqa: PTH118
+    parents = {_parent(path) for paths in classes.values() for path in paths}
+    return not parents & {os.path.normpath(os.path.join(folder, name)) for name in classes}  # noqa: PTH118
+
+
+def _parent(path: str) -> str:
+    """The folder of a file, however its name was written: Windows knows two separators."""
+    return os.path.normpath(os.path.dirname(path))  # noqa: PTH120
 
 
 def _read_paths(
     folder: str, classes: Mapping[str, list[str]], failures: tuple[Failure, ...], notices: list[str]
 ) -> Reading:
     """The classes by the paths of their folders; a text is that of the last folder, or of all where two end alike."""
-    root = folder.rstrip(os.sep) or os.sep
-    classes = _regroup(classes, lambda path: Path(os.path.relpath(path, root)).parent.as_posix())
+    classes = _regroup(classes, lambda path: Path(os.path.relpath(path, folder)).parent.as_posix())
     parts = {name: [_as_words(part) for part in name.split("/")] for name in classes}
     ends = Counter(own[-1] for own in parts.values())
     texts = {name: own[-1] if ends[own[-1]] == 1 else " ".join(own) for name, own in parts.items()}

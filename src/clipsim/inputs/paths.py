@@ -8,6 +8,7 @@ import os
 import re
 import select
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -176,6 +177,8 @@ def read_path_list(source: str) -> Iterator[str]:
         else:
             with Path(source).open("rb", buffering=0) as file:
                 yield from _split(file, label)
+    except UnicodeDecodeError as error:  # on Windows, where names are not bytes
+        raise ImageError(f"{label}: the list of paths is not UTF-8; save it as UTF-8") from error
     except (OSError, ValueError) as error:  # a NUL in the name of the list is a ValueError
         raise ImageError(f"{label}: cannot read the list of paths: {system_cause(error)}") from error
 
@@ -216,7 +219,7 @@ def _looks_like_utf_16(start: bytes) -> bool:
 
 def _read(file: BinaryIO) -> bytes:
     """What an unbuffered file holds now, at most `CHUNK_BYTES`; waits for the first. Empty at the end."""
-    while (chunk := file.read(CHUNK_BYTES)) is None:  # a pipe that another process has made non-blocking
+    while (chunk := file.read(CHUNK_BYTES)) is None:  # a pipe that another process has made non-blocking: POSIX
         select.select([file], [], [])
     return chunk
 
@@ -254,7 +257,7 @@ class NameFilter:
         """Check the patterns."""
         _ = self._matchers
         for name, patterns in (("include", self.include), ("exclude", self.exclude)):
-            if not all(pattern.strip("/") for pattern in patterns):
+            if not all(pattern.replace(os.sep, "/").strip("/") for pattern in patterns):
                 raise UsageError("a pattern is empty", parameter=name)
 
     @classmethod
@@ -269,6 +272,7 @@ class NameFilter:
     def accepts(self, name: str) -> bool:
         """Whether a name is taken."""
         included, excluded = self._matchers
+        name = _canonical(name)
         return (included is None or included.search(name) is not None) and (
             excluded is None or excluded.search(name) is None
         )
@@ -278,11 +282,16 @@ class NameFilter:
         return _compile(self.include), _compile(self.exclude)
 
 
+def _canonical(name: str) -> str:
+    """A name or pattern as it is compared: with `/`, and accented letters as one code point, which macOS divides."""
+    return unicodedata.normalize("NFC", name.replace(os.sep, "/"))
+
+
 def _compile(patterns: Sequence[str]) -> re.Pattern[str] | None:
     if not patterns:
         return None
     try:
-        parts = [_translate(part) for pattern in patterns for part in expand_braces(pattern)]
+        parts = [_translate(part) for pattern in patterns for part in expand_braces(_canonical(pattern))]
         return re.compile("|".join(f"(?:{part})" for part in parts), re.DOTALL | re.IGNORECASE)
     except re.error as error:
         raise UsageError(f"not a pattern of names: {error}: {printable(' '.join(patterns), 80)}") from error

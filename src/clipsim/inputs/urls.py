@@ -57,7 +57,8 @@ def as_path(name: str) -> str:
     path = name[scheme.end() :]
     if scheme[1].lower() == "local":  # fsspec's, which encodes nothing
         return path
-    return os.fsdecode(unquote_to_bytes(os.fsencode(_LOCAL_HOST.sub("", path, count=1))))
+    path = os.fsdecode(unquote_to_bytes(os.fsencode(_LOCAL_HOST.sub("", path, count=1))))
+    return path[1:] if os.path.splitdrive(path[1:])[0] else path  # file:///C:/a.jpg
 
 
 def find_urls(url: str) -> Iterator[str]:

@@ -170,7 +170,7 @@ def _unknown(name: str) -> UnknownModelError:
             f"'{label}' is an architecture without published weights",
             hint=("give it your own with ", Setting("weights", "FILE")),
         )
-    if os.sep in name.rstrip(os.sep) and Path(name).suffix in (".pt", ".pth", ".bin", ".safetensors"):
+    if "/" in name.replace(os.sep, "/").rstrip("/") and Path(name).suffix in (".pt", ".pth", ".bin", ".safetensors"):
         return UnknownModelError(f"{label}: no such file or directory")
     near = _near_names(name)
     hint = f"did you mean {' or '.join(near)}? " if near else ""

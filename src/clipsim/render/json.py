@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -148,8 +149,8 @@ def format_duplicates_csv(result: DuplicatesResult) -> Iterator[str]:
 
 
 def format_exiftool(result: PlanResult) -> Iterator[str]:
-    """The keywords of each image as `exiftool -csv=-` reads them."""
+    """The keywords of each image as `exiftool -csv=-` reads them; it writes names with `/` on Windows too."""
     yield csv_line(EXIFTOOL_FIELDS)
     for step in result.steps:
         keywords = KEYWORD_SEPARATOR.join(step.labels)
-        yield csv_line((step.source, keywords, keywords))
+        yield csv_line((step.source.replace(os.sep, "/"), keywords, keywords))

@@ -71,8 +71,8 @@ def split_name(name: str) -> tuple[str, str]:
     >>> split_name("holiday/2024/a.png"), split_name("image 1")
     (('holiday/2024/', 'a.png'), ('', 'image 1'))
     """
-    head, separator, tail = name.rpartition(os.sep)
-    return head + separator, tail
+    tail = os.path.basename(name)  # noqa: PTH119 (also of addresses)
+    return name[: len(name) - len(tail)], tail
 
 
 def list_run_facts(model: ModelRecord, device: str, precision: str, engine: str) -> list[tuple[str, str]]:
