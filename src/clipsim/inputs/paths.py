@@ -37,6 +37,7 @@ SYSTEM_FOLDERS = frozenset(
     )
 )  # fmt: skip
 STANDARD_INPUT = "-"
+JUNCTION = 0xA0000003  # Windows' IO_REPARSE_TAG_MOUNT_POINT
 CHUNK_BYTES = 1 << 16
 MAX_BRACES = 1000  # patterns that one with braces may stand for
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -98,7 +99,7 @@ def _expand(pattern: str) -> Iterator[str]:
 
 def _folders_below(folder: str) -> Iterator[str]:
     for entry in _list_folder(folder or ".") or ():
-        if entry.is_dir(follow_symlinks=False):
+        if _is_own_folder(entry):
             path = os.path.join(folder, entry.name)  # noqa: PTH118 (keeps names without a leading ./)
             yield path
             yield from _folders_below(path)
@@ -121,7 +122,7 @@ def _walk(folder: str, unopened: list[str]) -> Iterator[str]:
         yield folder  # opening it reports the error
         return
     for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
+        if _is_own_folder(entry):
             yield from _walk(entry.path, unopened)
         elif entry.is_symlink() and _is_folder(entry.path):
             continue
@@ -129,6 +130,15 @@ def _walk(folder: str, unopened: list[str]) -> Iterator[str]:
             yield entry.path
         elif has_raw_suffix(entry.name):
             unopened.append(entry.path)
+
+
+def _is_own_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder and no link to one, of which Windows has a second kind, junctions."""
+    if sys.platform == "win32":
+        tag = getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", 0)
+        if tag == JUNCTION:
+            return False
+    return entry.is_dir(follow_symlinks=False)
 
 
 def _list_folder(folder: str) -> list[os.DirEntry[str]] | None:

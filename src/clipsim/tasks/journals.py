@@ -171,7 +171,7 @@ def read_journal(path: Path) -> list[Entry]:
 def lock_journal(path: Path) -> Iterator[None]:
     """Keep other processes from using a journal. Raises DataError where one does, or where it cannot be read."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | BINARY)
     except OSError as error:
         raise DataError(f"{printable(str(path))}: cannot read the journal ({error.strerror})") from error
     try:
