@@ -16,7 +16,7 @@ import clipsim
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
-Run = Callable[..., "pytest.CaptureResult[str]"]
+Run = Callable[..., tuple[list[str], str]]
 
 
 @pytest.fixture(scope="module")
@@ -35,20 +35,21 @@ def reader(monkeypatch: pytest.MonkeyPatch, shared_cache: Path) -> None:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run an example with arguments, and return what it prints."""
+    """Run an example with arguments, and return its lines on standard output and its text on standard error."""
 
-    def run_example(name: str, *arguments: str) -> pytest.CaptureResult[str]:
+    def run_example(name: str, *arguments: str) -> tuple[list[str], str]:
         monkeypatch.setattr(sys, "argv", [name, *arguments])
         runpy.run_path(str(EXAMPLES / name), run_name="__main__")
-        return capsys.readouterr()
+        captured = capsys.readouterr()
+        return captured.out.splitlines(), captured.err
 
     return run_example
 
 
 def test_a_folder_is_labelled(run: Run) -> None:
     """A row an image, with the label of what it shows; the table is one of labelled data."""
-    printed = run("label_folder.py", "images", "cat", "dog", "maze", "house").out
-    rows = list(csv.DictReader(printed.splitlines()))
+    lines, _ = run("label_folder.py", "images", "cat", "dog", "maze", "house")
+    rows = list(csv.DictReader(lines))
 
     assert list(rows[0]) == ["image", "label", "similarity"]
     labels = {row["image"]: row["label"] for row in rows}
@@ -61,17 +62,16 @@ def test_an_unusable_image_is_named(run: Run, tmp_path: Path) -> None:
     """On standard error; the others are labelled."""
     (tmp_path / "broken.jpeg").write_bytes(b"no image")
     (tmp_path / "cat.jpeg").write_bytes((ROOT / "images" / "cat1.jpeg").read_bytes())
-    printed = run("label_folder.py", str(tmp_path), "cat", "maze")
+    lines, errors = run("label_folder.py", str(tmp_path), "cat", "maze")
 
-    assert "broken.jpeg" in printed.err
-    assert "cat.jpeg,cat," in printed.out
+    assert "broken.jpeg" in errors
+    assert len(lines) == 2
+    assert "cat.jpeg,cat," in lines[1]
 
 
 def test_a_threshold_passes_what_it_was_found_on(run: Run) -> None:
     """75 % by three positives is the smallest of their cosines, which all three reach; a cat is no maze."""
-    lines = run(
-        "threshold.py", "maze", "images", "--positives", "images/maze*.jpeg", "--recall", "0.75"
-    ).out.splitlines()
+    lines, _ = run("threshold.py", "maze", "images", "--positives", "images/maze*.jpeg", "--recall", "0.75")
 
     assert {f"yes images/maze{number}.jpeg" for number in (1, 2, 3)} <= set(lines)
     assert "no  images/cat1.jpeg" in lines
@@ -82,7 +82,7 @@ def test_a_threshold_passes_what_it_was_found_on(run: Run) -> None:
 def test_a_classifier_is_made_and_used(run: Run, tmp_path: Path) -> None:
     """Each image gets a label, and the file is a classifier."""
     file = tmp_path / "classifier.json"
-    lines = run("few_shots.py", "images/labels.csv", "images/*.jpeg", "--output", str(file)).out.splitlines()
+    lines, _ = run("few_shots.py", "images/labels.csv", "images/*.jpeg", "--output", str(file))
 
     assert len(lines) == 3 + 12
     assert f"{'maze':<12} images/maze1.jpeg" in lines
@@ -99,8 +99,8 @@ def test_a_vector_database_finds_what_a_search_finds(run: Run, tmp_path: Path, d
     cosines = [match.similarity for match in expected]
 
     for _ in range(2):
-        printed = run("vector_databases.py", database, "images", "a cat", "--output", str(tmp_path)).out
-        rows = [line.split("  ") for line in printed.splitlines()]
+        lines, _ = run("vector_databases.py", database, "images", "a cat", "--output", str(tmp_path))
+        rows = [line.split("  ") for line in lines]
         assert [Path(name).name for _, name in rows] == [Path(match.image).name for match in expected]
         assert [float(number) for number, _ in rows] == pytest.approx(cosines, abs=2e-3)
 
