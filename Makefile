@@ -14,7 +14,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-serve test test-quick test-oldest test-server test-examples lint format docs pictures bench mini catalogue dist clean
+.PHONY: help install demo demo-serve test test-quick test-oldest test-server test-examples lint format docs pictures bench gpu-check mini catalogue dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ pictures: $(STAMP) ## make the pictures of the documentation anew (needs Chromiu
 
 bench: $(STAMP) ## time clipsim beside the usual hand-written script
 	$(BIN)/python -m benchmarks.bench
+
+gpu-check: $(STAMP) ## check and measure clipsim on a GPU, in at most nine minutes (DEVICE=cuda; OPTIONS=--quick)
+	$(BIN)/python -m benchmarks.gpu_check --device $(or $(DEVICE),cuda) $(OPTIONS)
 
 mini: $(STAMP) ## retrain and score the bundled model (an hour or two on two cores)
 	$(BIN)/python -m training.train

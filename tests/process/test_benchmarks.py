@@ -10,25 +10,45 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import gpu, overlap
+from benchmarks import gpu_check, overlap
+from benchmarks.gpu_check import PARTS, QUICK, Check, KeptRecord, failures_of
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
-def test_the_gpu_benchmark_on_the_cpu(
+@pytest.mark.parametrize("part", ["facts", "models", "embed", "launch", "decoding", "faults", "agreement"])
+def test_a_part_of_the_check_of_a_gpu(part: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """On the CPU, with a small model and few images, each part has its figures, and nothing fails."""
+    folder = tmp_path_factory.getbasetemp() / "gpu_check"
+    folder.mkdir(exist_ok=True)
+    record = KeptRecord(folder / f"{part}.json")
+
+    PARTS[part][0](Check("cpu", QUICK, folder), record)
+
+    assert json.loads((folder / f"{part}.json").read_text()) == record
+    assert record
+    assert not failures_of(record)
+
+
+def test_the_check_of_a_gpu_writes_after_each_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every rate is there, and the bottleneck is named."""
-    arguments = ["--device", "cpu", "--architectures", "ViT-S-32-alt", "--precisions", "fp32", "--batches", "2"]
-    arguments += ["--pictures", "4", "--size", "64", "48", "--json", "--inputs", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", ["gpu", *arguments])
-    gpu.main()
+    """A part that crashes, and one for which no time is left, have their errors; the others have their figures."""
+    report = tmp_path / "report.json"
+    arguments = ["--device", "cpu", "--quick", "--parts", "facts", "--inputs", str(tmp_path), "--output", str(report)]
+    monkeypatch.setattr(sys, "argv", ["gpu_check", *arguments])
+    assert gpu_check.main() == 0
+    assert json.loads(report.read_text())["facts"]["cores"] >= 1
 
-    (speed,) = json.loads(capsys.readouterr().out)
-    assert (speed["architecture"], speed["device"], speed["batch_size"]) == ("ViT-S-32-alt", "cpu", 2)
-    assert min(speed[key] for key in ("end_to_end", "model_alone", "decoding_alone")) > 0
-    assert speed["bottleneck"] in ("decoding", "the model")
+    monkeypatch.setattr(sys, "argv", ["gpu_check", *arguments, "--deadline", "1"])
+    assert gpu_check.main() == 1
+    monkeypatch.setattr(sys, "argv", ["gpu_check", *arguments, "--device", "cuda:99"])
+    assert gpu_check.main() == 1
+
+    assert "error" in json.loads(report.read_text())["facts"]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(" (")[0] for line in lines] == ["facts: passed", *["facts: facts: error"] * 2]
 
 
 def test_the_simulation_of_a_device(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
