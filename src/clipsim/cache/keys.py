@@ -27,8 +27,8 @@ def text_namespace_key(*, identity: str, precision: str) -> bytes:
     return _digest({"model": identity, "precision": precision, "of": "texts"})
 
 
-def image_namespace_key(*, identity: str, precision: str, decoding: int) -> bytes:
-    """The key of a model's image vectors; `decoding` is the version of the rules by which files are decoded."""
+def image_namespace_key(*, identity: str, precision: str, decoding: int | str) -> bytes:
+    """The key of a model's image vectors; `decoding` is the version of the rules by which files become pixels."""
     return _digest({"model": identity, "precision": precision, "of": "images", "decoding": decoding})
 
 

@@ -183,7 +183,9 @@ class EmbeddingCache:
     files: FileDigests
 
     @classmethod
-    def open(cls, files: FileDigests, *, identity: str, precision: str, decoding: int, model: str) -> EmbeddingCache:
+    def open(
+        cls, files: FileDigests, *, identity: str, precision: str, decoding: int | str, model: str
+    ) -> EmbeddingCache:
         """The vectors of the model with that digest, of one precision, of images decoded by the rules of that version.
 
         `model` is what the model is called in a description of the cache.

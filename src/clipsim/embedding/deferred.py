@@ -170,7 +170,11 @@ class DeferredEncoder:
     def prepare_image(self, image: Image.Image) -> Pixels:
         """RGB image → (h, w, 3) uint8; begins to open the model, which will be needed."""
         self.start()
-        return self._preprocessing.prepare(image) if self._preprocessing else self.load().prepare_image(image)
+        if self._preprocessing is None:
+            return self.load().prepare_image(image)
+        if self._preprocessing.backend == "torch":
+            self.load()  # which imports torch in a way of its own
+        return self._preprocessing.prepare(image)
 
     def encode_images(self, pixels: Pixels) -> Features:
         """(n, h, w, 3) prepared pixels → (n, embed_dim) float32."""

@@ -22,6 +22,7 @@ from clipsim.engines.choice import (
     explain_device,
     plan_engine,
     plan_module,
+    resizes_by_torch,
 )
 from clipsim.engines.encoder import Encoder, EncoderFacts
 from clipsim.engines.preprocessing import find_preprocessing
@@ -102,6 +103,11 @@ class Embedder:
             self.precision = self._plan.precision or default_precision(self.device)
             self.batch_size = self.run_options.batch_size or default_batch_size(self.device)
             self.workers = self.run_options.workers or default_workers()
+            preprocessing = find_preprocessing(self.spec, self._files)
+            self._decoding_version: int | str = DECODING_VERSION
+            if preprocessing is not None and resizes_by_torch(self.device, self.precision, exact=self.decoding.exact):
+                preprocessing = replace(preprocessing, backend="torch")
+                self._decoding_version = f"{DECODING_VERSION}, resized by torch"
             self._device_notice = explain_device(self.model_options.device, self.device) if module is None else None
             self._deferred = DeferredEncoder(
                 self._open_model,
@@ -110,7 +116,7 @@ class Embedder:
                 engine=self._plan.engine,
                 device=self.device,
                 precision=self.precision,
-                preprocessing=find_preprocessing(self.spec, self._files),
+                preprocessing=preprocessing,
             )
             self.cache = self._open_cache()
         except BaseException:
@@ -302,7 +308,11 @@ class Embedder:
             return None
         name = join_name(self.spec.reported_name, self.spec.reported_tag)
         cache = EmbeddingCache.open(
-            self._digests, identity=self.identity, precision=self.precision, decoding=DECODING_VERSION, model=name
+            self._digests,
+            identity=self.identity,
+            precision=self.precision,
+            decoding=self._decoding_version,
+            model=name,
         )
         self._deferred.use_facts_of(cache.texts)
         return cache

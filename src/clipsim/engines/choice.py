@@ -158,6 +158,15 @@ def default_batch_size(device: str) -> int:
     return 32 if device.startswith("cpu") else 128
 
 
+def resizes_by_torch(device: str, precision: str, *, exact: bool) -> bool:
+    """Whether images may be resized by torch instead of Pillow: on a GPU, which waits for them, in half precision.
+
+    >>> resizes_by_torch("cuda:0", "fp16", exact=False), resizes_by_torch("cuda:0", "fp32", exact=False)
+    (True, False)
+    """
+    return device.startswith("cuda") and precision in ("fp16", "bf16") and not exact
+
+
 def default_workers() -> int:
     """The number of threads that decode images: one per core that this process may use, at most eight."""
     return min(MAX_DEFAULT_WORKERS, usable_cores())

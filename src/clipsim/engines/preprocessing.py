@@ -30,7 +30,7 @@ class Preprocessing:
     `size` is height and width in pixels; `mean` and `std` are of red, green and blue, 0 to 1. `resize_mode` is
     "shortest" (then the middle is cropped), "longest" (then padded with the grey level or colour
     `fill_color`) or "squash". With the `backend` "torchvision", images are resized as `transformers` does it, which
-    only the torch engine can; else as OpenCLIP does it, by Pillow.
+    only the torch engine can; else as OpenCLIP does it, by Pillow, or by "torch" where that cannot be told apart.
     """
 
     size: tuple[int, int]
@@ -128,14 +128,21 @@ class Preprocessing:
         # OpenCLIP passes `interpolation` only to torchvision's resize, for square inputs; its own resize is bicubic
         usual = _BILINEAR if self.interpolation == "bilinear" else _BICUBIC
         if self.resize_mode != "shortest":
-            image = image.resize(self._fitted_size(*image.size), usual)
+            image = self._resize(image, self._fitted_size(*image.size), usual)
             return image if self.resize_mode == "squash" else _crop_or_pad(image, wide, high, self.fill_color)
         image = trim_to_aspect_ratio(image)
         usual = usual if high == wide else _BICUBIC
         size = self._fitted_size(*image.size)
         if size != image.size:
-            image = image.resize(size, usual)
+            image = self._resize(image, size, usual)
         return _crop_or_pad(image, wide, high, 0)
+
+    def _resize(self, image: Image.Image, size: tuple[int, int], resample: int) -> Image.Image:
+        if self.backend != "torch":
+            return image.resize(size, resample)
+        from clipsim.engines.torch.resize import resize_by_torch  # imports torch
+
+        return resize_by_torch(image, size, resample)
 
 
 def find_preprocessing(spec: ModelSpec, files: ModelFiles) -> Preprocessing | None:

@@ -10,6 +10,7 @@
 - `cuda`: a tower on a GPU, its copies and its graphs
 - `packed`: a tower on a CPU → the same tower, its linear layers multiplied by oneDNN where that is faster
 - `trials`: whether it is, for a shape of layers on this machine
+- `resize`: an RGB image → the same at another size, faster than Pillow
 - `tokenizer`: texts → token ids; the same tokenizer as a file for exports
 - `graphs`: towers → ONNX graphs
 - `imports`: open_clip, imported without the packages that a model does not need
