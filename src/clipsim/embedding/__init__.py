@@ -4,5 +4,6 @@
 - `deferred`: an encoder that is opened in the background when the first vector is missing
 - `pipeline`: sources, also those of a slow pipe → prepared pixels or cached vectors, by threads, ahead of the model
 - `encode`: prepared pixels and texts → vectors, in batches, through the cache
+- `decoders`: processes that do a pipeline's decoding, beside a GPU
 - `shared_decoding`: several models over the same sources, each image decoded once
 """

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from clipsim.cache.database import Database
 from clipsim.cache.vectors import EmbeddingCache, FileDigests, ImageCache
@@ -23,6 +23,7 @@ from clipsim.engines.choice import (
     plan_engine,
     plan_module,
     resizes_by_torch,
+    usable_cores,
 )
 from clipsim.engines.encoder import Encoder, EncoderFacts
 from clipsim.engines.preprocessing import find_preprocessing
@@ -38,6 +39,9 @@ from clipsim.models.identity import DigestFiles, identify_model, package_version
 from clipsim.models.names import ModelSpec, join_name
 from clipsim.models.settings import cache_folder, choose_model
 from clipsim.options import RAISING, ModelOptions, ModuleOptions, OnError, RunOptions, check_device
+
+if TYPE_CHECKING:
+    from clipsim.embedding.decoders import DecoderPool
 
 Opened = TypeVar("Opened", bound="Embedder")
 
@@ -108,6 +112,12 @@ class Embedder:
             if preprocessing is not None and resizes_by_torch(self.device, self.precision, exact=self.decoding.exact):
                 preprocessing = replace(preprocessing, backend="torch")
                 self._decoding_version = f"{DECODING_VERSION}, resized by torch"
+            self._decoders: DecoderPool | None = None
+            if preprocessing is not None and own_process and self.device.startswith("cuda"):
+                from clipsim.embedding.decoders import MAX_DEFAULT_PROCESSES, DecoderPool
+
+                self.workers = self.run_options.workers or min(MAX_DEFAULT_PROCESSES, usable_cores())
+                self._decoders = DecoderPool(self.workers, preprocessing, self.decoding)
             self._device_notice = explain_device(self.model_options.device, self.device) if module is None else None
             self._deferred = DeferredEncoder(
                 self._open_model,
@@ -223,6 +233,7 @@ class Embedder:
             measure=measure,
             thumbnails=thumbnails,
             own_process=self.own_process,
+            decoders=self._decoders,
         )
 
     def embed_images(self, pipeline: Pipeline, *, on_error: OnError | None = None) -> Iterator[list[Outcome]]:
@@ -245,8 +256,10 @@ class Embedder:
         self._deferred.load()
 
     def close(self) -> None:
-        """Close the cache; nothing can be embedded afterwards. Closing twice does nothing."""
+        """Close the cache, end decoding processes; nothing can be embedded afterwards. Closing twice does nothing."""
         closed, self._closed = self._closed, True
+        if self._decoders is not None:
+            self._decoders.close()
         if not closed and self.cache is not None and not self._deferred.forked:
             self.cache.close()
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
+    from clipsim.embedding.decoders import DecoderPool
+
 
 # A large JPEG is decoded at no less than this many times the side of the model's images, or of a thumbnail.
 DRAFT_OVERSAMPLING = 2
@@ -71,7 +73,7 @@ class Pipeline:
     while the next input is not ready, so that the consumer can continue with what it has. With `measure`, the size of
     every image is found, also where its vector is cached. With `thumbnails`, every file is decoded even then, and its
     thumbnail is made of the bytes that were read for it. With `own_process`, Pillow's
-    limits are set for the whole process.
+    limits are set for the whole process. Where the processes of `decoders` are free, threads let them do the work.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Pipeline:
         measure: bool = False,
         thumbnails: ThumbnailRules | None = None,
         own_process: bool = False,
+        decoders: DecoderPool | None = None,
     ) -> None:
         self._encoder, self._cache, self._rules = encoder, cache, rules
         self._measure, self._thumbnails = measure, thumbnails
@@ -94,7 +97,7 @@ class Pipeline:
         self._sources = iter(() if live else sources)
         self._workers = workers or default_workers()
         self._batch_size = batch_size
-        self._own_process = own_process
+        self._own_process, self._decoders = own_process, decoders
         self._started = False
         self._pool: ThreadPoolExecutor | None = None
         self._waiting: deque[Prepared | Future[Prepared]] = deque()
@@ -215,6 +218,16 @@ class Pipeline:
         return self._pool
 
     def _prepare(self, source: Source) -> Prepared:
+        prepared = None if self._decoders is None else self._decoders.prepare(source, self._measure, self._thumbnails)
+        if prepared is None:
+            return self.prepare(source)
+        if self._cache is None or prepared.key is None:
+            return prepared
+        cached = find_images(self._cache, [prepared.key], self._rules).get(prepared.key)
+        return prepared if cached is None else replace(prepared, pixels=None, features=cached, vector_key=None)
+
+    def prepare(self, source: Source) -> Prepared:
+        """Prepare a source in this thread."""
         try:
             image = source.decoded()
             if image is None:

@@ -273,6 +273,12 @@ def configure_pillow() -> None:
     Image.core.set_block_size(PILLOW_BLOCK_BYTES)  # type: ignore[attr-defined]  # the only other way is the environment
 
 
+def limit_memory(limit: int) -> None:
+    """Decode nothing in this process that takes more bytes than that: it is an OverBudgetError."""
+    global _memory
+    _memory = MemoryBudget(limit, strict=True)
+
+
 def _read_head(file: BinaryIO) -> bytes:
     try:
         head = file.read(512) or b""

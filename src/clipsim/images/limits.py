@@ -63,17 +63,26 @@ class DecodingRules:
     max_pixels: int = field(default_factory=max_pixels)
 
 
-class MemoryBudget:
-    """A number of bytes that threads share; a request for more than `limit` is granted when nothing is held."""
+class OverBudgetError(ImageError):
+    """An image that takes more memory than a strict budget has."""
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
+
+class MemoryBudget:
+    """A number of bytes that threads share; a request for more than `limit` is granted when nothing is held.
+
+    Where the budget is `strict`, such a request raises OverBudgetError.
+    """
+
+    def __init__(self, limit: int, *, strict: bool = False) -> None:
+        self.limit, self.strict = limit, strict
         self.taken = 0
         self.changed = threading.Condition()
 
     @contextmanager
     def take(self, amount: int) -> Iterator[None]:
         """Hold an amount of bytes, after waiting until it fits."""
+        if self.strict and amount > self.limit:
+            raise OverBudgetError(f"decoding it takes {amount:,} bytes")
         with self.changed:
             self.changed.wait_for(lambda: self.taken == 0 or self.taken + amount <= self.limit)
             self.taken += amount
