@@ -416,6 +416,7 @@ def embed(
     runner: str = "local",
     ray_address: str | None = None,
     actors: int | None = None,
+    devices: Iterable[str] | str = (),
     verify: bool = False,
     progress: ProgressCallback | None = None,
     model: str | os.PathLike[str] | None = None,
@@ -438,7 +439,7 @@ def embed(
     Parameters
     ----------
     images, output, captions, image_column, caption_column, dtype, vectors, shard_size, include, exclude, overwrite,
-    runner, ray_address, actors, verify, progress
+    runner, ray_address, actors, devices, verify, progress
         As for `Session.embed`.
     model, weights, weights_key, adapter, device, precision, engine, preprocess
         As for `clipsim.open`.
@@ -473,6 +474,7 @@ def embed(
             runner=runner,
             ray_address=ray_address,
             actors=actors,
+            devices=devices,
             verify=verify,
             progress=progress,
         )

@@ -64,6 +64,15 @@ def embed_command(
         Literal["local", "ray"],
         option("--runner", None, RUN, "local: this process; ray: Ray Data, here or on a cluster."),
     ] = "local",
+    devices: Annotated[
+        str | None,
+        option(
+            "--devices",
+            "DEVICE,DEVICE",
+            RUN,
+            "Several GPUs of this machine, as cuda:0,cuda:1: a process for each makes shards.",
+        ),
+    ] = None,
     ray_address: Annotated[
         str | None, option("--ray-address", "ADDR", RUN, "The Ray cluster. [default: one on this machine]")
     ] = None,
@@ -110,6 +119,9 @@ def embed_command(
     )
     on_ray = runner == "ray"
     (model_options,), run_options = run.options(run.model)
+    named_devices = () if devices is None else tuple(devices.split(","))
+    if named_devices:
+        model_options = replace(model_options, device=named_devices[0])
     run_options = replace(
         run_options,
         workers=None if on_ray else workers,
@@ -130,6 +142,7 @@ def embed_command(
         actors=workers if on_ray else None,
         verify=verify,
         vectors=vectors,
+        devices=named_devices,
     )
     with progress_bar(quiet=run.quiet, rate=True) as bar:
         bar.step("finding the model")

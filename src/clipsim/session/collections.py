@@ -194,6 +194,7 @@ class CollectionMethods(SessionBase):
         runner: str = "local",
         ray_address: str | None = None,
         actors: int | None = None,
+        devices: Iterable[str] | str = (),
         verify: bool = False,
         progress: ProgressCallback | None = None,
     ) -> clipsim.EmbedResult:
@@ -225,6 +226,9 @@ class CollectionMethods(SessionBase):
             The address of a cluster of Ray.
         actors
             The number of Ray's processes on this machine.
+        devices
+            Devices of this machine, such as "cuda:0" and "cuda:1", for each of which a process makes shards; a script
+            needs `if __name__ == "__main__":` then.
         verify
             Whether every file of the folder is read to find damage, rather than those that have changed.
         progress
@@ -259,7 +263,18 @@ class CollectionMethods(SessionBase):
         )
         output = check_path("output", output)
         request = embed.EmbedRequest(
-            sources, output, captions, dtype, shard_size, overwrite, runner, ray_address, actors, verify, vectors
+            sources,
+            output,
+            captions,
+            dtype,
+            shard_size,
+            overwrite,
+            runner,
+            ray_address,
+            actors,
+            verify,
+            vectors,
+            (devices,) if isinstance(devices, str) else tuple(devices),
         )
         result = embed.run(self.embedder, request, report)
         if result.images == 0:

@@ -11,7 +11,8 @@
 - `file_plans`: a plan, and its steps carried out; `journals` records them, `undo` takes them back
 - `overview`: groups of images, and the words of `vocabulary` that fit them
 - `explain`: which parts of an image speak for a text
-- `embed`: a data set of vectors; `embed_shards` makes its shards in this process, `ray` in others
+- `embed`: a data set of vectors; `embed_shards` makes its shards in this process, `ray` and `devices`
+  in others
 - `index`: the index of a data set, and what it finds
 - `evaluate`: labelled or captioned images → figures; `evaluate_request` is the request, `evaluate_runs` measures,
   `evaluate_vectors` reads a data set of vectors in place of images

@@ -19,7 +19,7 @@ from clipsim.inputs.expand import Repeats, read_table_sources
 from clipsim.inputs.sources import FailedSource, Source
 from clipsim.inputs.tars import read_tar
 from clipsim.inputs.urls import as_path, is_url
-from clipsim.options import as_whole, check_flag
+from clipsim.options import as_whole, check_device, check_flag
 from clipsim.results.datasets import EmbedResult
 from clipsim.store.folders import DigestFile, LocalFolder, open_folder
 from clipsim.store.layout import INFO_FILE, DatasetInfo, ShardPlan, VectorInfo, current_folder, import_parquet
@@ -39,6 +39,7 @@ from clipsim.tasks.embed_shards import LocalRunner, container, find_recovered, f
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 
 if TYPE_CHECKING:
+    from clipsim.tasks.devices import DevicesRunner
     from clipsim.tasks.ray import RayRunner
 
 MAX_SHARD_SIZE = 1_000_000
@@ -58,9 +59,10 @@ class EmbedRequest:
 
     `sources` are read once, as the run goes. `output` is a folder, or the address of one in an object store. `runner`
     is "local" or "ray"; `ray_address` is a cluster's, None for Ray on this machine, and `actors` how many encoders Ray
-    runs, None for one an accelerator. With `overwrite`, a data set that is there is replaced as soon as the first shard
-    of the new one is ready. `vectors` is "npy", or "parquet" for tables with a column of vectors beside these files.
-    With `verify`, the content of every file that is there is compared with what was written.
+    runs, None for one an accelerator. A process for each of `devices` makes shards, where there are any. With
+    `overwrite`, a data set that is there is replaced as soon as the first shard of the new one is ready. `vectors` is
+    "npy", or "parquet" for tables with a column of vectors beside these files. With `verify`, the content of every file
+    that is there is compared with what was written.
     Raises UsageError for values out of range, and MissingPackageError without pyarrow.
     """
 
@@ -75,6 +77,7 @@ class EmbedRequest:
     actors: int | None = None
     verify: bool = False
     vectors: str = "npy"
+    devices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -103,6 +106,12 @@ class EmbedRequest:
             )
         if self.actors is not None and (actors is None or actors < 1):
             raise UsageError("not a positive integer", parameter="actors", value=self.actors)
+        for device in self.devices:
+            check_device(device)
+        if self.devices and self.runner != "local":
+            raise UsageError(
+                "goes without Ray, which finds the GPUs itself", parameter="devices", value=",".join(self.devices)
+            )
         for name in ("captions", "overwrite", "verify"):
             check_flag(name, getattr(self, name))
         object.__setattr__(self, "shard_size", size)
@@ -301,7 +310,11 @@ class _Embedding:
         self._begun = True
         settle_plan(self._folder, plan)
 
-    def _open_runner(self) -> LocalRunner | RayRunner:
+    def _open_runner(self) -> LocalRunner | DevicesRunner | RayRunner:
+        if self._request.devices:
+            from clipsim.tasks.devices import DevicesRunner
+
+            return DevicesRunner(self._embedder, self._folder, self._request)
         if self._request.runner == "local":
             return LocalRunner(self._embedder, self._folder, anew=self._replaced is not None)
         from clipsim.tasks.ray import RayRunner

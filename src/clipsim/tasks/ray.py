@@ -231,8 +231,12 @@ class ShardEncoder:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Make the shards of a batch; their outcomes as JSON."""
-        outcomes = [make_shard(self._embedder, self._folder, self._info, int(shard)) for shard in batch["shard"]]
+        outcomes = [self.make(int(shard)) for shard in batch["shard"]]
         return {"shard": batch["shard"], "outcome": [json.dumps(outcome) for outcome in outcomes]}
+
+    def make(self, shard: int) -> dict[str, Any]:
+        """Make one shard; its outcome."""
+        return make_shard(self._embedder, self._folder, self._info, shard)
 
 
 def make_shard(embedder: Embedder, folder: Folder, info: DatasetInfo, shard: int) -> dict[str, Any]:

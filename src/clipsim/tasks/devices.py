@@ -1,0 +1,160 @@
+"""Missing shards → their files, made by a process for each of several devices of this machine, without Ray."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from clipsim.embedding.embedder import Embedder
+from clipsim.engines.choice import usable_cores
+from clipsim.errors import ClipsimError, DatasetError, Failure, ImageError, printable
+from clipsim.store.folders import Folder
+from clipsim.store.layout import DatasetInfo, VectorInfo
+from clipsim.tasks.embed_shards import OnBatch, describe_vectors
+from clipsim.tasks.ray import ShardEncoder, WorkerOptions, tries_name
+
+if TYPE_CHECKING:
+    from clipsim.tasks.embed import EmbedRequest
+
+_context = multiprocessing.get_context("spawn")  # CUDA does not work in a process that was forked
+
+
+@dataclass
+class _Worker:
+    """The process of a device, the connection to it, and the shard that it makes; None until it has its first."""
+
+    options: WorkerOptions
+    process: BaseProcess
+    connection: Connection
+    shard: int | None = None
+
+    @property
+    def device(self) -> str:
+        """Its name."""
+        return self.options.model.device
+
+
+class DevicesRunner:
+    """Gives each process a shard as soon as it has made the one before; a process that ends is started again.
+
+    How often a shard was tried is kept in the folder, as for Ray: one that ends its process three times is skipped.
+    """
+
+    def __init__(self, embedder: Embedder, folder: Folder, request: EmbedRequest) -> None:
+        workers = embedder.run_options.workers or max(1, usable_cores() // len(request.devices))
+        run = replace(embedder.run_options, workers=workers)
+        self._embedder, self._folder = embedder, folder
+        self._options = [
+            WorkerOptions(replace(embedder.model_options, device=device), run, request.output, str(Path.cwd()))
+            for device in request.devices
+        ]
+        self._workers: dict[Connection, _Worker] = {}
+        self._rest: deque[int] = deque()
+        self.notices: list[str] = []
+
+    def describe(self) -> VectorInfo:
+        """What the vectors depend on; loads the model in this process where the cache does not know it."""
+        return describe_vectors(self._embedder)
+
+    def close(self) -> None:
+        """End the processes, also in the middle of a shard, whose files are written completely or not at all."""
+        for worker in self._workers.values():
+            worker.connection.close()
+            worker.process.terminate()
+        for worker in self._workers.values():
+            worker.process.join()
+        self._workers.clear()
+
+    def run(self, info: DatasetInfo, shards: Sequence[int], on_ready: Callable[[], None], on_batch: OnBatch) -> None:
+        """Make the shards in any order, each of them a batch; one that cannot be made is skipped with a notice.
+
+        `on_ready` is called when the first process has loaded the model. Raises ImageError for a shard that cannot be
+        made where `on_error` is "raise", and DatasetError where no device can be used.
+        """
+        for shard in shards:
+            self._folder.remove(tries_name(shard))
+        self._rest.extend(shards)
+        for options in self._options[: len(shards)]:
+            self._start(options, info)
+        ready = False
+        while self._workers:
+            for connection in wait(list(self._workers)):
+                worker = self._workers[cast(Connection, connection)]
+                try:
+                    kind, answer = worker.connection.recv()
+                except (EOFError, OSError):
+                    self._restart(worker, info)
+                    continue
+                if kind == "unusable":
+                    self.notices.append(f"{worker.device} is not used: {answer}")
+                    self._end(worker)
+                    continue
+                if not ready:
+                    on_ready()
+                    ready = True
+                if kind == "made":
+                    self._report(worker, answer, on_batch)
+                self._give(worker)
+        if self._rest:
+            raise DatasetError("none of the devices can be used", hint="; ".join(self.notices))
+
+    def _start(self, options: WorkerOptions, info: DatasetInfo) -> None:
+        connection, other = _context.Pipe()
+        name = f"embed on {options.model.device}"
+        process = _context.Process(target=run_worker, args=(other, options, info.to_json()), name=name, daemon=True)
+        process.start()
+        other.close()  # so that its end is read here
+        self._workers[connection] = _Worker(options, process, connection)
+
+    def _give(self, worker: _Worker) -> None:
+        """Let a process make the next shard, or end where there is none."""
+        if not self._rest:
+            self._end(worker)
+            return
+        worker.shard = self._rest.popleft()
+        with suppress(OSError):  # that it has ended is read next
+            worker.connection.send(worker.shard)
+
+    def _restart(self, worker: _Worker, info: DatasetInfo) -> None:
+        """Start a process again that has ended; not one that ended before it had loaded the model."""
+        self._end(worker)
+        if worker.shard is None:
+            self.notices.append(f"{worker.device} is not used: its process ended while it loaded the model")
+            return
+        self._rest.appendleft(worker.shard)
+        self._start(worker.options, info)
+
+    def _end(self, worker: _Worker) -> None:
+        del self._workers[worker.connection]
+        with suppress(OSError):  # where it has ended
+            worker.connection.send(None)
+        worker.connection.close()
+        worker.process.join()
+
+    def _report(self, worker: _Worker, outcome: dict[str, Any], on_batch: OnBatch) -> None:
+        if outcome["error"] is None:
+            on_batch(outcome["done"], tuple(Failure(*failure) for failure in outcome["failures"]))
+        elif worker.options.run.raises:
+            raise ImageError(outcome["error"])
+        else:
+            self.notices.append(f"shard {worker.shard}: {outcome['error']}")
+
+
+def run_worker(connection: Connection, options: WorkerOptions, info: str) -> None:
+    """The work of a process: open the model, and make the shards whose numbers are sent, until that is None."""
+    with suppress(EOFError, OSError, KeyboardInterrupt):  # the process that asks has ended, or is about to
+        try:
+            encoder = ShardEncoder(options, info)
+        except ClipsimError as error:
+            connection.send(("unusable", printable(str(error), 400)))
+            return
+        connection.send(("ready", None))
+        while (shard := connection.recv()) is not None:
+            connection.send(("made", encoder.make(shard)))

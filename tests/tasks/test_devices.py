@@ -1,0 +1,167 @@
+"""Tests of `tasks.devices`, with processes on the CPU: the data set of a single one, whatever happens to them."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Machine
+from fake_encoder import FakeEncoder
+from numpy.typing import NDArray
+from PIL import Image
+
+import clipsim
+from clipsim.errors import DatasetError, DeviceError, ImageError, UsageError
+from clipsim.options import ModelOptions
+from clipsim.tasks import devices
+
+pytest.importorskip("pyarrow")
+DEVICES = ("cpu", "cpu:0")
+
+
+@pytest.fixture(autouse=True)
+def forked(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forked processes have the fake model of the test, as spawned ones would not."""
+
+    class Empty(set[int]):
+        def add(self, _: int) -> None:
+            """Forget it: a real model must not be used after a fork."""
+
+    monkeypatch.setattr(devices, "_context", multiprocessing.get_context("fork"))
+    monkeypatch.setattr("clipsim.embedding.deferred._TORCH_PROCESSES", Empty())
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Thirteen, one of them broken."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(12):
+        Image.new("RGB", (20, 10 + number), (20 * number, 255 - 20 * number, 99)).save(folder / f"{number:02d}.png")
+    (folder / "broken.png").write_text("no image")
+    return folder
+
+
+def embed(pictures: Path, output: Path, *names: str, on_error: Any = "skip") -> clipsim.EmbedResult:
+    """In shards of three."""
+    return clipsim.embed(
+        pictures, output, devices=names, shard_size=3, dtype="fp32", model="clipsim-mini", device="cpu", cache=False,
+        on_error=on_error,
+    )  # fmt: skip
+
+
+def check_equal(one: Path, other: Path) -> None:
+    """The same vectors in the same order."""
+    assert [json.loads((folder / "clipsim.json").read_text())["errors"] for folder in (one, other)] == [1, 1]
+    files = [sorted((folder / "img_emb").iterdir()) for folder in (one, other)]
+    assert [file.name for file in files[0]] == [file.name for file in files[1]]
+    for pair in zip(*files, strict=True):
+        assert np.array_equal(*map(np.load, pair))
+
+
+def test_the_data_set_of_one_process(pictures: Path, tmp_path: Path) -> None:
+    """The same files, and progress is counted."""
+    embed(pictures, tmp_path / "one")
+    result = embed(pictures, tmp_path / "two", *DEVICES)
+
+    assert (result.images, result.errors, result.shards, result.made) == (12, 1, 5, 5)
+    check_equal(tmp_path / "two", tmp_path / "one")
+    assert not multiprocessing.active_children()
+
+
+def fail_in_shards(monkeypatch: pytest.MonkeyPatch, fail: Callable[[int], None]) -> None:
+    """Call a function with the number of each shard before it is made."""
+    make = devices.ShardEncoder.make
+
+    def make_or_fail(self: devices.ShardEncoder, shard: int) -> dict[str, Any]:
+        fail(shard)
+        return make(self, shard)
+
+    monkeypatch.setattr(devices.ShardEncoder, "make", make_or_fail)
+
+
+def test_a_process_that_is_killed(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its shard is made by another process, and it is started again."""
+    embed(pictures, tmp_path / "one")
+    killed = tmp_path / "killed"
+
+    def kill_once(shard: int) -> None:
+        if shard in (0, 3) and not killed.with_suffix(f".{shard}").exists():
+            killed.with_suffix(f".{shard}").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    fail_in_shards(monkeypatch, kill_once)
+    embed(pictures, tmp_path / "two", *DEVICES)
+
+    check_equal(tmp_path / "two", tmp_path / "one")
+
+
+def test_a_shard_that_always_kills(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After three tries it is skipped with a notice; the others are made."""
+    encode = FakeEncoder.encode_images
+
+    def kill(self: FakeEncoder, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if (pixels[0, 0, 0] == (20 * 6, 255 - 20 * 6, 99)).all():  # the first of shard 2
+            os.kill(os.getpid(), signal.SIGKILL)
+        return encode(self, pixels)
+
+    monkeypatch.setattr(FakeEncoder, "encode_images", kill)
+    with pytest.warns(clipsim.ClipsimWarning, match="shard 2: its worker died 3 times"):
+        result = embed(pictures, tmp_path / "two", *DEVICES)
+
+    assert result.failed_shards == (2,)
+
+
+def test_a_device_that_cannot_be_used(
+    machine: Machine, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is left out with a notice; where none can be used, that is an error."""
+    open_encoder = machine.open_encoder
+
+    def open_or_fail(options: ModelOptions) -> FakeEncoder:
+        if options.device == "cpu:0":
+            raise DeviceError("no such GPU", parameter="device", value=options.device)
+        return open_encoder(options)
+
+    monkeypatch.setattr(machine, "open_encoder", open_or_fail)
+    embed(pictures, tmp_path / "one")
+    with pytest.warns(clipsim.ClipsimWarning, match="cpu:0 is not used: device='cpu:0': no such GPU"):
+        embed(pictures, tmp_path / "two", *DEVICES)
+    check_equal(tmp_path / "two", tmp_path / "one")
+
+    with pytest.raises(DatasetError, match="none of the devices can be used"):
+        embed(pictures, tmp_path / "none", "cpu:0")
+
+
+def test_a_process_that_ends_before_it_has_the_model(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not started for ever."""
+
+    def end(connection: Connection, *_: object) -> None:
+        connection.close()
+
+    monkeypatch.setattr(devices, "run_worker", end)
+    with pytest.raises(DatasetError, match="ended while it loaded the model"):
+        embed(pictures, tmp_path / "two", *DEVICES)
+
+
+def test_the_first_unusable_image_ends_the_run(pictures: Path, tmp_path: Path) -> None:
+    """With `on_error`, and so do the processes."""
+    with pytest.raises(ImageError, match=r"broken\.png"):
+        embed(pictures, tmp_path / "two", *DEVICES, on_error="raise")
+    assert not multiprocessing.active_children()
+
+
+def test_names_of_devices_are_checked(pictures: Path, tmp_path: Path) -> None:
+    """Before a model is opened."""
+    with pytest.raises(UsageError, match="unknown device"):
+        embed(pictures, tmp_path / "two", "gpu")
