@@ -56,6 +56,7 @@ def embed(where: list[Path], folder: Path | str, **options: Any) -> clipsim.Embe
         return session.embed(where, folder, **options)
 
 
+@pytest.mark.slow
 def test_overwriting_that_is_killed_at_any_moment(
     machine: Machine, pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -220,6 +220,7 @@ def test_overwriting_takes_nothing_over(machine: Machine, photos: Path, tmp_path
     assert encoded(machine) == 4
 
 
+@pytest.mark.slow
 def test_growing_that_is_killed_at_any_moment(
     machine: Machine, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
