@@ -202,9 +202,9 @@ def test_files_are_opened_as_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     flags = []
     original = os.open
 
-    def remember(path: str, own: int, *rest: int) -> int:
+    def remember(path: str, own: int, *rest: int, **options: int) -> int:
         flags.append(own)
-        return original(path, own & ~0x8000, *rest)
+        return original(path, own & ~0x8000, *rest, **options)
 
     for module in (sources, journals):
         monkeypatch.setattr(module, "BINARY", 0x8000)
