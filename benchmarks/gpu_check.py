@@ -197,7 +197,7 @@ def measure_launch(check: Check, record: dict[str, Any]) -> None:
     for decoders in (0, *check.sizes.decoders):
         with decoding_threads(encoder, paths, decoders):
             for kind, work in tower_of(encoder, check, 32).items():
-                seconds = []
+                seconds: list[float] = []
                 until = time.perf_counter() + check.sizes.seconds
                 while time.perf_counter() < until or len(seconds) < 3:
                     synchronize(check)
@@ -260,7 +260,7 @@ def measure_embed(check: Check, record: dict[str, Any]) -> None:
         with Embedder(model, options, own_process=True) as embedder:
             request = EmbedRequest((FileSource(str(path)) for path in paths), str(output), shard_size=len(paths) // 2)
             result = run(embedder, request, note)
-            rate = result.images / (time.perf_counter() - begun[0])
+            rate = (result.images or 0) / (time.perf_counter() - begun[0])
             notices = list(embedder.notices)
         record[architecture] = {
             "images/s": round(rate, 1),
@@ -472,7 +472,7 @@ class KeptRecord(dict[str, Any]):
         super().__setitem__(key, value)
         self._path.write_text(json.dumps(self))
 
-    def __ior__(self, other: Any) -> Any:
+    def __ior__(self, other: Any) -> Any:  # type: ignore[misc]  # Any of dict's __or__
         """Add several."""
         for key, value in other.items():
             self[key] = value

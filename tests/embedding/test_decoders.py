@@ -77,7 +77,9 @@ def check_equal(one: Prepared, other: Prepared) -> None:
     plain = [replace(prepared, pixels=None, error=None, stamp=None) for prepared in (one, other)]
     assert plain[0] == plain[1]
     assert (str(one.error), type(one.error)) == (str(other.error), type(other.error))
-    assert np.array_equal(one.pixels, other.pixels) if one.pixels is not None else other.pixels is None
+    assert (one.pixels is None) == (other.pixels is None)
+    if one.pixels is not None and other.pixels is not None:
+        assert np.array_equal(one.pixels, other.pixels)
 
 
 def test_processes_prepare_as_threads_do(pool: DecoderPool, sources: list[Source]) -> None:

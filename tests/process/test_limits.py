@@ -34,7 +34,7 @@ def test_few_file_descriptors_and_no_home(colours: Path, tmp_path: Path) -> None
 def resident_megabytes(process: int) -> float:
     """The memory that a process has now."""
     pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 1e6
+    return float(pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -22,6 +22,7 @@ import clipsim
 from clipsim.errors import DatasetError, DeviceError, ImageError, UsageError
 from clipsim.options import ModelOptions
 from clipsim.tasks import devices
+from clipsim.tasks.ray import ShardEncoder
 
 pytest.importorskip("pyarrow")
 DEVICES = ("cpu", "cpu:0")
@@ -79,13 +80,13 @@ def test_the_data_set_of_one_process(pictures: Path, tmp_path: Path) -> None:
 
 def fail_in_shards(monkeypatch: pytest.MonkeyPatch, fail: Callable[[int], None]) -> None:
     """Call a function with the number of each shard before it is made."""
-    make = devices.ShardEncoder.make
+    make = ShardEncoder.make
 
-    def make_or_fail(self: devices.ShardEncoder, shard: int) -> dict[str, Any]:
+    def make_or_fail(self: ShardEncoder, shard: int) -> dict[str, Any]:
         fail(shard)
         return make(self, shard)
 
-    monkeypatch.setattr(devices.ShardEncoder, "make", make_or_fail)
+    monkeypatch.setattr(ShardEncoder, "make", make_or_fail)
 
 
 def test_a_process_that_is_killed(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

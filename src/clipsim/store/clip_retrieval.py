@@ -78,8 +78,13 @@ class ClipRetrievalFolder(Dataset):
             raise DatasetError(f"{printable(str(path))}: not an array of (n, d) float16 or float32, but {got}")
         return vectors
 
-    def columns(self, shard: int, columns: Sequence[str]) -> dict[str, list[Any]]:
-        """Columns of one part's metadata; what it does not have is None, and `image_path` is the address without it."""
+    def columns(
+        self, shard: int, columns: Sequence[str], positions: Sequence[int] | None = None
+    ) -> dict[str, list[Any]]:
+        """Columns of one part's metadata, or their values at `positions`.
+
+        What it does not have is None, and `image_path` is the address where there is no path.
+        """
         path = self.folder / "metadata" / f"metadata_{self._parts[shard]}.parquet"
         label, rows = printable(str(path)), self.rows[self._shard_indices[shard]]
         parquet = import_parquet()
@@ -94,6 +99,8 @@ class ClipRetrievalFolder(Dataset):
             raise DatasetError(f"{label}: cannot read it: {printable(str(error), 120)}") from error
         if len(table) != rows:
             raise DatasetError(f"{label}: {len(table):,} rows for {rows:,} vectors")
+        if positions is not None:
+            table, rows = table.take(list(positions)), len(positions)
         values: dict[str, list[Any]] = table.to_pydict()
         return {name: values.get(names if name == "image_path" else name, [None] * rows) for name in columns}
 
