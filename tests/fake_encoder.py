@@ -30,6 +30,7 @@ class FakeEncoder:
     logit_scale = 10.0
     logit_bias: float | None = None
     notices: tuple[str, ...] = ()
+    device_notice: str | None = None
     head = "softmax"
     engine = "torch"
     preprocessing = Preprocessing.of(8, {"resize_mode": "squash", "interpolation": "bilinear"})
@@ -45,6 +46,7 @@ class FakeEncoder:
         return EncoderFacts(
             self.name, self.pretrained, self.embed_dim, self.image_size, self.logit_scale, self.logit_bias, self.head,
             self.preprocessing, self.device, self.precision, self.engine, self.notices,
+            self.device_notice,
         )  # fmt: skip
 
     def prepare_image(self, image: Image.Image) -> NDArray[np.uint8]:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from clipsim.errors import DataError as DataError
     from clipsim.errors import DatasetError as DatasetError
     from clipsim.errors import DeviceError as DeviceError
+    from clipsim.errors import DeviceLostError as DeviceLostError
     from clipsim.errors import DownloadError as DownloadError
     from clipsim.errors import Failure as Failure
     from clipsim.errors import ImageError as ImageError
@@ -103,6 +104,7 @@ _MODULES = {
     "DataError": "clipsim.errors",
     "DatasetError": "clipsim.errors",
     "DeviceError": "clipsim.errors",
+    "DeviceLostError": "clipsim.errors",
     "DownloadError": "clipsim.errors",
     "Failure": "clipsim.errors",
     "ImageError": "clipsim.errors",
@@ -140,6 +142,7 @@ __all__ = [
     "DataError",
     "DatasetError",
     "DeviceError",
+    "DeviceLostError",
     "DownloadError",
     "DuplicatesResult",
     "EmbedResult",

@@ -112,13 +112,13 @@ def load(
     import torch
 
     from clipsim.engines.torch.build import build_model, make_transform
-    from clipsim.engines.torch.encoder import choose_device, choose_precision
+    from clipsim.engines.torch.devices import choose_device, choose_precision
     from clipsim.engines.torch.openai_towers import adapt_model, place_model
 
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     target = choose_device(f"cuda:{device}" if isinstance(device, int) else str(device))
-    _, dtype = choose_precision(None, target)
+    _, dtype = choose_precision("fp16" if target.type == "cuda" else "fp32", target)  # as OpenAI's, on any GPU
     spec, _ = choose_model(ModelOptions(check_path("name", name)))
     files = find_files(spec, download_root)
     if jit and files.tokenizer is not None:

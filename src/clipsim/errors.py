@@ -9,6 +9,7 @@ ClipsimError (a RuntimeError)
 ├── TextError           a text, a template or a file of texts cannot be used
 ├── SettingsError       the user's settings cannot be read or written
 ├── DeviceError         the requested device or precision is not available
+│   └── DeviceLostError a GPU has failed, and the process cannot use it any more
 ├── DatasetError        a data set of vectors cannot be read or written
 ├── ServerError         a server cannot listen
 ├── MissingPackageError a package of an extra is not installed
@@ -189,6 +190,10 @@ class SettingsError(ClipsimError):
 
 class DeviceError(ClipsimError):
     """The requested device or precision is not available."""
+
+
+class DeviceLostError(DeviceError):
+    """A GPU has failed, and the process cannot use it any more: a new process can."""
 
 
 class DatasetError(ClipsimError):

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 from clipsim.errors import Setting, UsageError, printable
 from clipsim.plugins import list_plugins
 
-PRECISIONS = ("fp32", "fp16", "bf16")
+PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
 EXPORT_ENGINES = ("onnx", "onnx-int8")
 ENGINES = ("auto", "torch", *EXPORT_ENGINES)
 MAX_BATCH_SIZE = 65_536
@@ -42,7 +42,7 @@ class ModelOptions:
     device
         "auto", "cpu", "cuda", "cuda:N" or "mps".
     precision
-        "fp32", "fp16" or "bf16"; None for the device's default.
+        "fp32", "tf32", "fp16" or "bf16"; None for the device's default.
     engine
         "auto", "torch", "onnx", "onnx-int8", or an engine that an installed package adds.
     preprocess

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import io
 import random
 import struct
@@ -21,6 +22,7 @@ from clipsim.cache.keys import image_key, image_namespace_key, text_key, text_na
 from clipsim.errors import ImageError
 from clipsim.images.decode import decoded_file
 from clipsim.images.limits import VERSION
+from clipsim.options import PRECISIONS
 
 FORMATS = ["JPEG", "PNG", "WEBP", "lossless", "transparent"]
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:li>maze</rdf:li></x:xmpmeta>'
@@ -41,6 +43,16 @@ def test_the_model_and_its_precision_are_part_of_both_keys(name: str, value: Any
     assert text_namespace_key(**facts) != text_namespace_key(**facts | {name: value})
     assert namespace_key() != namespace_key(**{name: value})
     assert namespace_key() != text_namespace_key(**facts)
+
+
+def test_every_class_of_precision_has_its_own_vectors() -> None:
+    """fp32 is never mixed with TF32, nor with half precision; the device that computes is no part of a key."""
+    names = [*PRECISIONS, "int8"]
+
+    assert len({namespace_key(precision=name) for name in names}) == len(names) == 5
+    assert len({text_namespace_key(identity="digest", precision=name) for name in names}) == 5
+    for key in (image_namespace_key, text_namespace_key):
+        assert not {"device", "engine"} & set(inspect.signature(key).parameters)
 
 
 def test_the_rules_of_decoding_are_part_of_the_key() -> None:

@@ -140,7 +140,7 @@ def test_the_same_values_as_typer_for_any_words(arguments: list[str]) -> None:
     ("arguments", "message"),
     [
         (["--format", "yaml"], "'yaml' is not one of table, json, jsonl, csv, html"),
-        (["--precision", "int8"], "'int8' is not one of fp32, fp16, bf16"),
+        (["--precision", "int8"], "'int8' is not one of fp32, tf32, fp16, bf16"),
         (["--on-error", "stop"], "'stop' is not one of skip, fail, ignore"),
         (["--top", "x"], "'x' is not a whole number from 1"),
         (["--top", "0"], "'0' is not a whole number from 1"),

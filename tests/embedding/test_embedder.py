@@ -327,6 +327,47 @@ def test_the_device_is_remembered_with_its_vectors(
     assert len(machine.encoders) == 1
 
 
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+def test_the_precision_of_the_chip_is_remembered(
+    machine: Machine, gpu_driver: None, pictures: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Only torch knows it; where another GPU is there since, one run says so and the next has the new one's."""
+    machine.device = "cuda"
+    monkeypatch.setattr("fake_encoder.default_precision", lambda _: "fp32")
+    for _ in range(2):
+        result = rank(pictures / "teal.png", device=name)
+        assert (result.device, result.precision, len(machine.encoders)) == ("cuda", "fp32", 1)
+    assert rank(pictures / "teal.png", device=name, precision="bf16").precision == "bf16"
+
+    monkeypatch.setattr("fake_encoder.default_precision", lambda _: "fp16")
+    assert rank(pictures / "teal.png", device=name).precision == "fp32", "its vectors are cached"
+    with pytest.raises(DeviceError, match=f"device='{name}': it was fp32 in an earlier run, and is fp16 now; run it"):
+        rank(pictures, device=name)
+    assert rank(pictures, device=name).precision == "fp16"
+
+
+def test_a_gpu_that_does_not_compute_now_is_tried_again(
+    machine: Machine, gpu_driver: None, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may have it for itself: each run says why it has another device, until it computes again."""
+    machine.device = "cuda"
+    assert rank(pictures / "teal.png").warnings == ()
+    machine.device = "cpu"
+    notice = "the GPU (cuda) cannot be used (CUDA error: out of memory): the model runs on another device"
+    monkeypatch.setattr(FakeEncoder, "device_notice", notice)
+
+    with pytest.raises(DeviceError, match="it was cuda in an earlier run, and is cpu now; run it again"):
+        rank(pictures)
+    for _ in range(2):
+        result = rank(pictures)
+        assert (result.device, result.precision) == ("cpu", "fp32")
+        assert result.warnings == (notice,)
+    monkeypatch.setattr(FakeEncoder, "device_notice", None)
+    machine.device = "cuda"
+    result = rank(pictures)
+    assert (result.device, result.precision, result.warnings) == ("cuda", "fp16", ())
+
+
 def test_a_model_that_is_opened_to_learn_its_device_is_opened_once(
     machine: Machine, gpu_driver: None, pictures: Path
 ) -> None:
@@ -368,7 +409,7 @@ def test_a_remembered_gpu_whose_driver_is_gone(
     """With a real model and no CUDA, "auto" stands for another device, which the second run has."""
     import torch
 
-    from clipsim.engines.torch.encoder import choose_device
+    from clipsim.engines.torch.devices import choose_device
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.MonkeyPatch.context() as patch:

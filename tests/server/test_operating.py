@@ -20,7 +20,7 @@ from pictures import saved
 from PIL import Image
 from skips import needs_unix_sockets
 
-from clipsim.errors import ServerError
+from clipsim.errors import DeviceLostError, ServerError
 from clipsim.server.access import Entry, Pace
 from clipsim.server.model_thread import ENDED, ModelThread
 from clipsim.tasks.search_targets import find_targets
@@ -341,6 +341,21 @@ def test_a_model_thread_that_ends_ends_the_server(
     client.thread.join(20)
 
     assert (answer.status_code, answer.json()["error"]["type"]) == (503, "unavailable")
+    assert [str(error) for error in client.failures] == [ENDED]
+
+
+def test_a_gpu_that_fails_ends_the_server(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would answer every further request with the same error."""
+
+    def fail(self: Any, *_: object, **__: object) -> Any:
+        raise DeviceLostError("the GPU has failed")
+
+    monkeypatch.setattr(ModelThread, "_encode_images", fail)
+    client = serve()
+    answer = rank(client)
+    client.thread.join(20)
+
+    assert (answer.status_code, answer.json()["error"]["message"]) == (503, "the GPU has failed")
     assert [str(error) for error in client.failures] == [ENDED]
 
 

@@ -19,7 +19,7 @@ from fake_ray import FakeRay, WorkerDied, install_fake_ray
 from numpy.typing import NDArray
 
 import clipsim
-from clipsim.errors import DatasetError, ImageError, WeightsError
+from clipsim.errors import DatasetError, DeviceLostError, ImageError, UsageError, WeightsError
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.store.folders import LocalFolder
 from clipsim.store.layout import DatasetInfo, read_dataset_info
@@ -160,6 +160,63 @@ def test_a_cluster_with_accelerators_that_is_connected(ray: FakeRay, colours: Pa
     assert (ray.settings, ray.stops, ray.initialized) == ({}, 0, True)
     assert ray.asked["ShardEncoder"] == {"num_gpus": 1}
     assert ray.pool == (3, 1)
+
+
+def test_several_encoders_share_a_gpu(
+    ray: FakeRay, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each asks for its part, and decodes by its part of the cores."""
+    workers = []
+    make = ShardEncoder.__init__
+
+    def watch(self: ShardEncoder, options: WorkerOptions, info: str) -> None:
+        workers.append(options.run.workers)
+        make(self, options, info)
+
+    monkeypatch.setattr(ShardEncoder, "__init__", watch)
+    ray.resources = [{"CPU": 16.0, "GPU": 1.0}]
+    embed(colours, tmp_path / "out", runner="ray", actors=3)
+
+    assert ray.asked["describe_worker"]["num_gpus"] == ray.asked["ShardEncoder"]["num_gpus"] == 0.3333
+    assert (ray.pool, workers) == ((3, 1), [5, 5, 5])
+
+
+@pytest.mark.parametrize("device", ["cuda:1", "cuda:0"])
+def test_a_worker_sees_one_gpu(ray: FakeRay, colours: Path, tmp_path: Path, device: str) -> None:
+    """Another one cannot be asked for: it is said before Ray is started."""
+    ray.resources = [{"CPU": 16.0, "GPU": 2.0}]
+    with clipsim.open(cache=False, device=device) as session:
+        if device == "cuda:0":
+            assert session.embed(colours, tmp_path / "out", runner="ray").made == 1
+            return
+        with pytest.raises(UsageError, match=r"device='cuda:1': Ray chooses the GPU .* leave out device='cuda:1'"):
+            session.embed(colours, tmp_path / "out", runner="ray")
+
+    assert ray.settings == {}
+
+
+@pytest.mark.parametrize("failures", [1, MAX_TRIES])
+def test_a_gpu_that_fails_ends_its_worker(
+    ray: FakeRay, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    """One shard is tried again by a new process, and the others are not eaten up by the one that is poisoned."""
+    encode = FakeEncoder.encode_images
+
+    def fail(self: FakeEncoder, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if getattr(self, "failed", False) or (pixels[0, 0, 0, 2] == 255 and ray.deaths < failures):
+            self.failed = True  # type: ignore[attr-defined]  # everything after the first failure fails too
+            raise DeviceLostError("the GPU has failed")
+        return encode(self, pixels)
+
+    def end_process() -> None:
+        raise WorkerDied
+
+    monkeypatch.setattr(FakeEncoder, "encode_images", fail)
+    monkeypatch.setattr("clipsim.tasks.ray.end_process", end_process)
+    result = embed(colours, tmp_path / "out", runner="ray", actors=1)
+
+    assert ray.deaths == failures
+    assert (result.made, result.failed_shards) == ((3, ()) if failures < MAX_TRIES else (2, (0,)))
 
 
 @pytest.mark.parametrize("deaths", [1, MAX_TRIES])

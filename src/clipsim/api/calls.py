@@ -58,7 +58,7 @@ def open(
     device
         "auto", "cpu", "cuda", "cuda:1" and so on, or "mps".
     precision
-        "fp32", "fp16" or "bf16"; None for fp32 on a CPU and fp16 on a GPU.
+        "fp32", "tf32", "fp16" or "bf16"; None for fp16 on CUDA GPUs with tensor cores, and fp32 elsewhere.
     engine
         "auto" (an fp32 export of the model where there is one), "torch", "onnx" or "onnx-int8".
     preprocess

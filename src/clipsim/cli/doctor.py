@@ -86,7 +86,7 @@ PACKAGES = (
     "typer", "rich", "pillow-heif", "rawpy", "transformers", "onnxruntime", "tokenizers", "onnx",
 )  # fmt: skip
 # The greatest difference from a known cosine: fp32 differs by the order of sums, the others by their rounding.
-TOLERANCE = {"fp32": 1e-4, "fp16": 5e-3, "bf16": 3e-2}
+TOLERANCE = {"fp32": 1e-4, "tf32": 5e-3, "fp16": 5e-3, "bf16": 3e-2}
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def examine() -> dict[str, Any]:
 
     This takes as long as loading torch and a small model.
     """
-    from clipsim.engines.torch.encoder import choose_device, choose_precision, describe_devices
+    from clipsim.engines.torch.devices import choose_device, choose_precision, describe_devices, list_precisions
 
     problems = []
     name, chosen = BUNDLED, False
@@ -116,7 +116,7 @@ def examine() -> dict[str, Any]:
         problems.append(f"default model: {error}")
     devices = describe_devices()
     device = choose_device("auto")
-    checks = [check_machine(device, precision) for device in devices for precision in TOLERANCE]
+    checks = [check_machine(device, precision) for device in devices for precision in list_precisions(device)]
     here = {info.name: path for info in list_models() if (path := find_weights(info)) is not None}
     return {
         "schema": SCHEMA,

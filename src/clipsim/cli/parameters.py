@@ -204,8 +204,13 @@ Device = Annotated[
     ),
 ]
 Precision = Annotated[
-    Literal["fp32", "fp16", "bf16"] | None,
-    option("--precision", None, MODEL, "What the model computes in. [default: fp16 on CUDA, fp32 elsewhere]"),
+    Literal["fp32", "tf32", "fp16", "bf16"] | None,
+    option(
+        "--precision",
+        None,
+        MODEL,
+        "What the model computes in. [default: fp16 on CUDA GPUs with tensor cores, fp32 elsewhere]",
+    ),
 ]
 Engine = Annotated[
     str,
@@ -300,7 +305,7 @@ BatchSize = Annotated[
         "--batch-size",
         "N",
         RUN,
-        "Images or texts per step of the model. [default: 32, on a GPU 128]",
+        "Images or texts per step of the model. [default: 32, on CUDA 128]",
         min=1,
         max=MAX_BATCH_SIZE,
     ),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from clipsim.cache.database import Database
 from clipsim.cache.vectors import EmbeddingCache, FileDigests, ImageCache
@@ -20,6 +20,7 @@ from clipsim.engines.choice import (
     default_workers,
     describe_gpus,
     explain_device,
+    may_have_gpu,
     plan_engine,
     plan_module,
     resizes_by_torch,
@@ -38,7 +39,7 @@ from clipsim.models.files import ModelFiles, explain_model, find_files
 from clipsim.models.identity import DigestFiles, identify_model, package_version
 from clipsim.models.names import ModelSpec, join_name
 from clipsim.models.settings import cache_folder, choose_model
-from clipsim.options import RAISING, ModelOptions, ModuleOptions, OnError, RunOptions, check_device
+from clipsim.options import RAISING, ModelOptions, ModuleOptions, OnError, RunOptions, check_device, check_precision
 
 if TYPE_CHECKING:
     from clipsim.embedding.decoders import DecoderPool
@@ -103,8 +104,7 @@ class Embedder:
                 own_process=own_process,
             )
             self._opened: Encoder | None = None  # where it was opened to learn its device
-            self.device = self._plan.device or self._settle_device()
-            self.precision = self._plan.precision or default_precision(self.device)
+            self.device, self.precision = self._settle_device()
             self.batch_size = self.run_options.batch_size or default_batch_size(self.device)
             self.workers = self.run_options.workers or default_workers()
             preprocessing = find_preprocessing(self.spec, self._files)
@@ -118,7 +118,9 @@ class Embedder:
 
                 self.workers = self.run_options.workers or min(MAX_DEFAULT_PROCESSES, usable_cores())
                 self._decoders = DecoderPool(self.workers, preprocessing, self.decoding)
-            self._device_notice = explain_device(self.model_options.device, self.device) if module is None else None
+            self._device_notice = None if self._opened is None else self._opened.facts.device_notice
+            if self._device_notice is None and module is None:
+                self._device_notice = explain_device(self.model_options.device, self.device)
             self._deferred = DeferredEncoder(
                 self._open_model,
                 name=name,
@@ -291,29 +293,41 @@ class Embedder:
                 self.check_width(width)
             yield source
 
-    def _settle_device(self) -> str:
-        """The device that "auto" stands for; the model is loaded where only that tells.
+    def _settle_device(self) -> tuple[str, str]:
+        """The device and the precision; the model is loaded where only that tells, on a machine with a GPU.
 
-        A device that it stood for before is believed as long as the GPUs and torch are the same.
+        What was found before is believed as long as the GPUs and torch are the same.
         """
-        device = recall_device(self._database)
-        if device is None:
+        device, precision = self._plan.device, self._plan.precision
+        if device is not None and not (device.startswith("cuda") and may_have_gpu()):
+            return device, precision or default_precision(device)
+        if device is None or precision is None:
+            known = recall_device(self._database, device or "auto")
+            device, precision = device or known.device, precision or known.precision
+        if device is None or precision is None:
             self._opened = self._plan.open_encoder()
-            device = self._opened.facts.device
-            remember_device(self._database, device)
-        return device
+            self._remember(self._opened.facts)
+            device, precision = self._opened.facts.device, self._opened.facts.precision
+        return device, precision
+
+    def _remember(self, facts: EncoderFacts) -> None:
+        """Store what was chosen, where it was; another device than a GPU that does not compute now is not stored."""
+        default = facts.precision if self._plan.precision is None else None
+        known = KnownDevice(None, None) if facts.device_notice else KnownDevice(facts.device, default)
+        remember_device(self._database, self._plan.device or "auto", known)
 
     def _open_model(self) -> Encoder:
-        """Open the model. Raises DeviceError where "auto" stands for another device than it was remembered to."""
+        """Open the model. Raises DeviceError where the device or its precision is another than was remembered."""
         opened = self._opened or self._plan.open_encoder()
-        if opened.facts.device != self.device:
-            remember_device(self._database, opened.facts.device)
-            raise DeviceError(
-                f"it was {self.device} in an earlier run, and is {opened.facts.device} now",
-                parameter="device",
-                value="auto",
-                hint="run it again",
-            )
+        for earlier, now in ((self.device, opened.facts.device), (self.precision, opened.facts.precision)):
+            if earlier != now:
+                self._remember(opened.facts)
+                raise DeviceError(
+                    f"it was {earlier} in an earlier run, and is {now} now",
+                    parameter="device",
+                    value=self.model_options.device,
+                    hint="run it again",
+                )
         return opened
 
     def _open_cache(self) -> EmbeddingCache | None:
@@ -341,23 +355,32 @@ class Embedder:
             raise WeightsError(f"{printable(str(error.filename))}: cannot read it: {error.strerror}") from error
 
 
-def recall_device(database: Database | None) -> str | None:
-    """The device that "auto" stood for in an earlier run on this hardware; None where none is known."""
-    if database is None:
-        return None
-    name = database.read_notes([_device_note()]).get(_device_note(), "")
+class KnownDevice(NamedTuple):
+    """What the name of a device stood for in an earlier run, and its default precision, as far as they are known."""
+
+    device: str | None
+    precision: str | None
+
+
+def recall_device(database: Database | None, name: str) -> KnownDevice:
+    """What the name stood for in an earlier run on this hardware."""
+    note = _device_note(name)
+    known = "" if database is None else database.read_notes([note]).get(note, "")
+    device, _, precision = known.partition(" ")
     try:
-        check_device(name)
+        check_device(device)
+        if precision:
+            check_precision(precision)
     except UsageError:
-        return None
-    return name
+        return KnownDevice(None, None)
+    return KnownDevice(device, precision or None)
 
 
-def remember_device(database: Database | None, device: str) -> None:
-    """Store the device that "auto" stands for now."""
+def remember_device(database: Database | None, name: str, known: KnownDevice) -> None:
+    """Store what the name stands for now."""
     if database is not None:
-        database.write_notes({_device_note(): device})
+        database.write_notes({_device_note(name): " ".join(filter(None, known))})
 
 
-def _device_note() -> str:
-    return f"auto: {package_version('torch')} {describe_gpus()}"
+def _device_note(name: str) -> str:
+    return f"{name}: {package_version('torch')} {describe_gpus()}"

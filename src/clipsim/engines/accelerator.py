@@ -66,13 +66,19 @@ class BatchQueue:
     A slot is filled again only after its event, for which `submit` waits where no slot is free: tickets need not be
     redeemed. The device computes few different numbers of rows (`padded_size`), so that it can prepare for each; rows
     behind the images have any content. What fails is encoded once more by `recover`, which gets the error and the
-    pixels, and raises what it cannot mend; the error is raised by `result` for that ticket alone.
+    pixels, and raises what it cannot mend; the error is raised by `result` for that ticket alone. Other vectors pass
+    through `check`, with their images.
 
     Threads may share it; one lock protects all of it.
     """
 
-    def __init__(self, accelerator: Accelerator, recover: Callable[[Exception, Pixels], Features]) -> None:
-        self._accelerator, self._recover = accelerator, recover
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        recover: Callable[[Exception, Pixels], Features],
+        check: Callable[[Features, Sequence[Pixels]], Features] = lambda features, _: features,
+    ) -> None:
+        self._accelerator, self._recover, self._check = accelerator, recover, check
         self._free = deque(range(accelerator.slots))
         self._running: deque[Ticket] = deque()
         self._lock = threading.Lock()
@@ -105,7 +111,8 @@ class BatchQueue:
         if ticket.features is None:
             assert ticket.error is not None
             ticket.features = self._recover(ticket.error, np.stack(ticket.images))
-        return ticket.features
+            return ticket.features
+        return self._check(ticket.features, ticket.images)
 
     def _finish(self, ticket: Ticket) -> None:
         """Wait for a batch and free its slot."""

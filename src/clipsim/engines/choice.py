@@ -20,6 +20,7 @@ from clipsim.plugins import Plugin
 
 REQUIRED_PACKAGES = ("onnxruntime", "tokenizers")
 MAX_DEFAULT_WORKERS = 8
+TENSOR_CORES = (7, 0)  # the compute capability from which on NVIDIA's GPUs have them
 
 
 @dataclass(frozen=True)
@@ -138,24 +139,38 @@ def choose_export(
 _GPU_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvmap", "/dev/dxg", "/dev/kfd")
 
 
-def default_precision(device: str) -> str:
-    """The precision where none is chosen: fp16 on CUDA, as in OpenAI's code, and fp32 elsewhere.
+def default_precision(device: str, capability: tuple[int, int] | None = None) -> str:
+    """The precision where none is chosen: fp16 on CUDA GPUs that are fast in it, and fp32 elsewhere.
 
-    >>> default_precision("cuda:1")
-    'fp16'
+    Those have tensor cores, from compute capability 7.0 on.
+
+    >>> default_precision("cuda:1", (7, 0)), default_precision("cuda:1", (6, 1)), default_precision("mps")
+    ('fp16', 'fp32', 'fp32')
     """
-    return "fp16" if device.startswith("cuda") else "fp32"
+    return "fp16" if device.startswith("cuda") and (capability or TENSOR_CORES) >= TENSOR_CORES else "fp32"
 
 
 def default_batch_size(device: str) -> int:
-    """Images or texts per step of the model where no number is chosen: a GPU needs larger batches than a CPU.
+    """Images or texts per step of the model where no number is chosen: CUDA needs larger batches than a CPU or MPS.
 
     On a CPU, 8 to 64 were equally fast within the noise of the measurements.
 
     >>> default_batch_size("cuda"), default_batch_size("cpu")
     (128, 32)
     """
-    return 32 if device.startswith("cpu") else 128
+    return 128 if device.startswith("cuda") else 32
+
+
+def largest_mps_batch(heads: int, tokens: int) -> int:
+    """The most images that MPS gets at once, by the heads and tokens of the model's attention (0: it has none).
+
+    Its fp32 scores take heads × tokens² × 4 bytes an image. Where those of a batch pass 2³² bytes, which those of 128
+    images of 378 pixels do, MPS aborts the process.
+
+    >>> largest_mps_batch(16, 730), largest_mps_batch(16, 1297), largest_mps_batch(0, 0)
+    (32, 19, 32)
+    """
+    return max(1, min(32, 2**31 // max(1, heads * tokens**2 * 4)))
 
 
 def resizes_by_torch(device: str, precision: str, *, exact: bool) -> bool:
@@ -176,7 +191,12 @@ def guess_device(name: str) -> str | None:
     """The device that a name stands for; None for "auto" on a machine with a GPU, where only torch can tell."""
     if name != "auto":
         return name
-    return "cpu" if sys.platform == "linux" and not has_gpu_driver() else None
+    return None if may_have_gpu() else "cpu"
+
+
+def may_have_gpu() -> bool:
+    """Whether torch may find a GPU: only on Linux the drivers tell."""
+    return sys.platform != "linux" or has_gpu_driver()
 
 
 def has_gpu_driver() -> bool:

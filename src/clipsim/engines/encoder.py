@@ -70,7 +70,8 @@ class EncoderFacts:
     pixels. `logit_scale` is the factor of the cosines, after the exponential; `logit_bias` is added to the logits of a
     SigLIP model, and None for others; `head` is "softmax" or "sigmoid". `device` is such as "cpu" or "cuda:0",
     `precision` "fp32", "fp16", "bf16" or "int8", `engine` "torch", "onnx" or "onnx-int8". `notices` say what was
-    assumed of the model's files, and of a model that runs, how it had to be run.
+    assumed of the model's files, and of a model that runs, how it had to be run. `device_notice` says why "auto" stands
+    for another device than a GPU of this machine.
     """
 
     name: str
@@ -85,6 +86,7 @@ class EncoderFacts:
     precision: str
     engine: str
     notices: tuple[str, ...] = ()
+    device_notice: str | None = None
 
 
 class Encoder(ImageEncoder, TextEncoder, Protocol):

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from clipsim.errors import ClipsimError, ServerError, Setting
+from clipsim.errors import ClipsimError, DeviceError, ServerError, Setting
 from clipsim.render.json import to_json
 from clipsim.server.served_models import BadImageError
 
@@ -67,6 +67,8 @@ async def answer_error(request: Request, error: Exception) -> Response:
         return Response(status_code=499)  # is counted; nobody reads it
     if isinstance(error, ServerError):  # the model has ended, or is not loaded
         error = RequestError(503, str(error), kind="unavailable")
+    elif isinstance(error, DeviceError):  # which no other request would mend
+        error = RequestError(503, error.message, kind="unavailable")
     elif isinstance(error, ClipsimError):  # what was asked for cannot be done
         facts: dict[str, Any] = {"image": error.image, "index": error.index} if isinstance(error, BadImageError) else {}
         error = RequestError(422, error.worded(word_field), **facts)

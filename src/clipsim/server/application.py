@@ -57,7 +57,7 @@ PAGE = Path(__file__).parent / "page"
 PAGE_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 MAX_TOP = 1_000
 UNSPECIFIED = "default/not-specified"  # the model of a request that names none, as infinity's clients write it
-DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+DTYPES = {"fp32": "float32", "tf32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 WORKERS = 2  # threads that parse large bodies and write large answers; as many make thumbnails
 # A body and an answer that are smaller are parsed and written in the event loop: they take less than a millisecond or
 # two, and the way to a thread and back takes a quarter of one.

@@ -21,7 +21,7 @@ from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import Outcome, embed_images
 from clipsim.embedding.pipeline import Prepared, find_fault
 from clipsim.engines.encoder import Features
-from clipsim.errors import ServerError, TextError, printable
+from clipsim.errors import DeviceLostError, ServerError, TextError, printable
 from clipsim.inputs.texts import MAX_QUOTED
 from clipsim.server.metrics import Metrics
 from clipsim.server.recent_vectors import RecentValues
@@ -131,7 +131,8 @@ class ModelThread:
     Requests that wait together share batches, those with images and those with texts. `metrics` counts the images of
     each batch, and how long it waited and took; `expected` returns how many requests with images are being prepared: a
     batch of images that is not full waits only where there are any. New vectors of images are kept in `cache`, those of
-    texts in `sentences`. `on_end` is called where the thread ends without being closed.
+    texts in `sentences`. `on_end` is called where the thread ends without being closed, which it does once the GPU has
+    failed.
 
     Cancelling a call takes its work with it: what waits leaves the queue, and what has begun ends with the batch that
     is being computed.
@@ -227,6 +228,8 @@ class ModelThread:
                 outcomes = [error] * len(jobs)
             self._metrics.model_seconds.observe(time.monotonic() - begun)
             self._settle(jobs, outcomes)
+            if any(isinstance(outcome, DeviceLostError) for outcome in outcomes):
+                return  # and the server ends, which whoever watches it starts again
 
     def _compute(self, jobs: Sequence[_Job]) -> Sequence[Any]:
         """The outcome of each job: a function alone, or jobs of one kind."""

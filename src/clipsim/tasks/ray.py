@@ -10,21 +10,25 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.errors import (
     ClipsimError,
     DatasetError,
+    DeviceLostError,
     Failure,
     ImageError,
     MissingPackageError,
+    Setting,
+    UsageError,
     install_command,
     printable,
 )
@@ -44,40 +48,56 @@ OBJECT_STORE_BYTES = 200_000_000  # on this machine; only numbers of shards and 
 
 @dataclass(frozen=True)
 class Share:
-    """The resources of one encoder, and the number of encoders."""
+    """The resources of one encoder, the threads that decode for it, and the number of encoders."""
 
     encoders: int
     cpus: int
-    gpus: int
+    gpus: float
+    threads: int
 
     @classmethod
     def of(cls, nodes: Sequence[dict[str, Any]], encoders: int | None, device: str) -> Share:
         """One encoder a GPU where there are any and the device allows it, else one for up to `MAX_CPU_SHARE` cores.
 
-        `nodes` are the resources of each machine; a number of `encoders` divides the cores among them.
+        `nodes` are the resources of each machine; a number of `encoders` divides the GPUs, or the cores, among them.
+        Encoders on GPUs have the cores of their machine for decoding, which Ray is not asked to reserve.
 
         >>> Share.of([{"CPU": 16.0, "GPU": 2.0}, {"CPU": 16.0, "GPU": 2.0}], None, "auto")
-        Share(encoders=4, cpus=0, gpus=1)
+        Share(encoders=4, cpus=0, gpus=1, threads=8)
+        >>> Share.of([{"CPU": 16.0, "GPU": 1.0}], 4, "cuda")
+        Share(encoders=4, cpus=0, gpus=0.25, threads=4)
         >>> Share.of([{"CPU": 16.0}, {"CPU": 4.0}], None, "auto")
-        Share(encoders=5, cpus=4, gpus=0)
+        Share(encoders=5, cpus=4, gpus=0, threads=4)
         >>> Share.of([{"CPU": 2.0}], 2, "cpu")
-        Share(encoders=2, cpus=1, gpus=0)
+        Share(encoders=2, cpus=1, gpus=0, threads=1)
         """
         gpus = sum(int(node.get("GPU", 0)) for node in nodes)
         if gpus and device.partition(":")[0] in ("auto", "cuda"):
-            return cls(encoders or gpus, 0, 1)
+            on_one = max(1, -(-(encoders or 1) // gpus))  # encoders that share a GPU: none can have parts of two
+            cores = [int(node.get("CPU", 0)) // (int(node["GPU"]) * on_one) for node in nodes if node.get("GPU")]
+            share = 1 if on_one == 1 else math.floor(10_000 / on_one) / 10_000  # Ray counts ten-thousandths
+            return cls(encoders or gpus, 0, share, max(1, min(cores)))
         cores = [count for node in nodes if (count := int(node.get("CPU", 0)))] or [1]
-        share = min(*cores, MAX_CPU_SHARE) if encoders is None else max(1, min(*cores, sum(cores) // encoders))
-        return cls(encoders or sum(count // share for count in cores), share, 0)
+        cpus = min(*cores, MAX_CPU_SHARE) if encoders is None else max(1, min(*cores, sum(cores) // encoders))
+        return cls(encoders or sum(count // cpus for count in cores), cpus, 0, cpus)
 
 
 class RayRunner:
     """Runs shards on Ray: connects to a cluster, or starts Ray, with the first call, until `close`.
 
-    Raises MissingPackageError without Ray, and DatasetError for whatever ends a run on Ray.
+    Raises MissingPackageError without Ray, UsageError for the name of one GPU, and DatasetError for whatever ends a run
+    on Ray.
     """
 
     def __init__(self, embedder: Embedder, folder: Folder, request: EmbedRequest) -> None:
+        device = embedder.model_options.device
+        if device not in ("auto", "cpu", "cpu:0", "cuda", "cuda:0", "mps", "mps:0"):
+            raise UsageError(
+                "Ray chooses the GPU of each worker, which sees no other and calls it cuda",
+                parameter="device",
+                value=device,
+                hint=("leave out ", Setting("device", device), "; CUDA_VISIBLE_DEVICES says which GPUs Ray may use"),
+            )
         run = replace(embedder.run_options, cache=False)  # the cache is on the machine that asks
         self._options = WorkerOptions(embedder.model_options, run, request.output, str(Path.cwd()))
         self._folder, self._address, self._encoders = folder, request.ray_address, request.actors
@@ -109,9 +129,7 @@ class RayRunner:
         on_ready()
         for shard in shards:
             self._folder.remove(tries_name(shard))
-        options = self._options
-        if share.cpus:
-            options = replace(options, run=replace(options.run, workers=share.cpus))
+        options = replace(self._options, run=replace(self._options.run, workers=share.threads))
         with _translated():
             from ray.data import ActorPoolStrategy, from_items
 
@@ -242,6 +260,8 @@ class ShardEncoder:
 def make_shard(embedder: Embedder, folder: Folder, info: DatasetInfo, shard: int) -> dict[str, Any]:
     """Make one shard, `MAX_TRIES` times at most where it fails; tries of workers that died count.
 
+    Where the GPU has failed, the process ends: that counts as a worker that died.
+
     The result says how many inputs were done, which of them failed, and the error of a shard that could not be made.
     """
     error: str | None = None
@@ -250,12 +270,19 @@ def make_shard(embedder: Embedder, folder: Folder, info: DatasetInfo, shard: int
             made = _try_shard(embedder, folder, info, shard)
             folder.remove(tries_name(shard))
             return {**made, "error": None}
+        except DeviceLostError:  # every further shard would fail here; Ray starts another worker in a new process
+            end_process()
         except Exception as caught:  # whatever it is, the other shards are made
             kind = "" if isinstance(caught, ClipsimError) else f"{type(caught).__name__}: "
             error = f"{kind}{printable(str(caught), 400)}"
             if embedder.run_options.raises:
                 break
     return {"done": 0, "failures": [], "error": error or f"its worker died {tries - 1} times"}
+
+
+def end_process() -> NoReturn:
+    """End a worker's process at once, as if it had been killed: Ray makes up for that, but not for an orderly end."""
+    os._exit(1)
 
 
 def _try_shard(embedder: Embedder, folder: Folder, info: DatasetInfo, shard: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from clipsim.embedding.pipeline import Prepared
 from clipsim.engines.torch import cuda
 from clipsim.engines.torch.cuda import USES_WORTH_A_GRAPH, CudaAccelerator, GraphedTower, allocate_pinned
 from clipsim.engines.torch.encoder import ClipEncoder
+from clipsim.errors import DeviceLostError
 from clipsim.models.files import find_files
 from clipsim.models.settings import choose_model
 from clipsim.options import ModelOptions
@@ -226,7 +227,7 @@ def encoder(fake: FakeCuda) -> ClipEncoder:
     encoder = ClipEncoder(spec, find_files(spec), device="cpu")
     encoder.towers.keep_plain()  # a GPU has no packed layers
     encode = encoder._encode_pixels
-    encoder._encode_pixels = lambda pixels: fake.run(lambda: encode(pixels))  # type: ignore[method-assign]
+    encoder._encode_pixels = lambda towers, pixels: fake.run(lambda: encode(towers, pixels))  # type: ignore[method-assign]
     encoder.queue = encoder._open_queue(CPU)
     return encoder
 
@@ -276,3 +277,41 @@ def test_too_little_memory_for_a_batch(encoder: ClipEncoder, monkeypatch: pytest
     assert np.abs(features - np.stack([np.frombuffer(one, np.float32) for one in expected])).max() < 1e-5
     assert encoder.queue is None
     assert any("encoded in parts of 2" in notice for notice in encoder.facts.notices)
+
+
+@pytest.mark.parametrize(
+    "error", ["CUDA error: device-side assert triggered", "cuDNN error: CUDNN_STATUS_MAPPING_ERROR"]
+)
+def test_a_gpu_that_fails(encoder: ClipEncoder, monkeypatch: pytest.MonkeyPatch, error: str) -> None:
+    """It is not tried again: this process cannot use it any more."""
+    calls = []
+
+    def fail(batch: torch.Tensor) -> torch.Tensor:
+        calls.append(len(batch))
+        raise RuntimeError(error)
+
+    monkeypatch.setattr(encoder.towers.model, "encode_image", fail)
+    with pytest.raises(DeviceLostError, match=f"the GPU has failed \\({error}\\)"):
+        features_of(encoder, make_inputs(encoder, 4))
+    assert calls == [4]
+
+
+def test_vectors_that_are_not_finite(fake: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the queue are computed again in fp32, too."""
+    spec, _ = choose_model(ModelOptions("clipsim-mini"))
+    encoder, exact = (ClipEncoder(spec, find_files(spec), device="cpu", precision=name) for name in ("fp16", "fp32"))
+    inputs = make_inputs(encoder, 3)
+    encode_image = encoder.towers.model.encode_image
+
+    def overflow(batch: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = encode_image(batch).clone()
+        features[1] = torch.nan
+        return features
+
+    monkeypatch.setattr(encoder.towers.model, "encode_image", overflow)
+    encoder.queue = encoder._open_queue(CPU)
+    features = np.frombuffer(features_of(encoder, inputs)[1], np.float32)
+
+    expected = exact.encode_images(np.stack([one.pixels for one in inputs if one.pixels is not None]))[1]
+    np.testing.assert_allclose(features, expected, rtol=1e-5, atol=1e-5)
+    assert encoder.facts.notices == ("vectors that are not finite in fp16 are computed again in fp32",)

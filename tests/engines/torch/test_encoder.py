@@ -1,8 +1,10 @@
-"""Tests of `engines.torch.encoder`: the numbers of plain OpenCLIP calls in any batches and precision; devices."""
+"""Tests of `engines.torch.encoder`: the numbers of plain OpenCLIP calls in any batches and precision."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +12,15 @@ import open_clip
 import pytest
 import torch
 from checkpoints import CONFIGS, open_path, openclip_cosines, random_model, state_of, write_folder
+from fake_gpu import fake_gpu
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
 
 import clipsim
 from clipsim.engines.torch.build import make_transform
-from clipsim.engines.torch.encoder import ClipEncoder, choose_device, choose_precision, describe_devices
-from clipsim.errors import DeviceError, ModelError, TextError, UsageError
+from clipsim.engines.torch.encoder import ClipEncoder
+from clipsim.errors import DeviceError, ModelError, TextError
 from clipsim.models.files import find_files
 from clipsim.models.settings import choose_model
 from clipsim.options import ModelOptions
@@ -165,8 +168,10 @@ def test_a_batch_too_large_for_the_device_is_halved(
     pixels = np.stack([encoder.prepare_image(picture) for picture in pictures * 2])
     expected = encoder.encode_images(pixels)
     encode_image, room = encoder.towers.model.encode_image, 2
+    sizes = []
 
     def limited(batch: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(batch))
         if len(batch) > room:
             raise torch.OutOfMemoryError("simulated")
         features: torch.Tensor = encode_image(batch)
@@ -178,6 +183,9 @@ def test_a_batch_too_large_for_the_device_is_halved(
     assert [notice.partition("; ")[0] for notice in encoder.facts.notices] == [
         "too little memory on the device for a batch of 6", "too little memory on the device for a batch of 3",
     ]  # fmt: skip
+    assert sizes == [6, 3, *[1] * 6]
+    assert encoder.encode_images(pixels) == pytest.approx(expected, abs=1e-5)
+    assert sizes[8:] == [1] * 6, "the size that fitted is kept"
     room = 0
     with pytest.raises(DeviceError, match="too little memory"):
         encoder.encode_images(pixels)
@@ -234,46 +242,132 @@ def test_a_picture_has_one_vector_whatever_its_batch(pictures: list[Image.Image]
         np.testing.assert_allclose(unit_rows(np.concatenate(batches)), unit_rows(together), rtol=0, atol=1e-6)
 
 
-def test_unknown_names_are_wrong_usage() -> None:
-    """The error lists what can be chosen."""
-    with pytest.raises(UsageError, match="device='gpu': unknown device; choose auto, cpu"):
-        choose_device("gpu")
-    with pytest.raises(UsageError, match="precision='int8': unknown precision; choose fp32"):
-        choose_precision("int8", torch.device("cpu"))
+@pytest.mark.parametrize(("precision", "bound"), [("fp16", 1e-3), ("bf16", 5e-3)])
+def test_half_precision_keeps_its_promise(pictures: list[Image.Image], precision: str, bound: float) -> None:
+    """Of a trained model, the cosines are those of fp32 as far as docs/reading-the-numbers.md says."""
+    expected = clipsim.rank(pictures, TEXTS[:3], model="clipsim-mini", device="cpu", cache=False)
+    result = clipsim.rank(pictures, TEXTS[:3], model="clipsim-mini", device="cpu", precision=precision, cache=False)
+
+    assert 0 < np.abs(result.similarity - expected.similarity).max() <= bound
 
 
-def test_a_missing_gpu_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU that is asked for and not there never falls back to the CPU; the error names what the caller passed."""
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
-
-    with pytest.raises(DeviceError, match=r"device='cuda:0': no CUDA GPU .*; try device='cpu'"):
-        choose_device("cuda:0")
-    with pytest.raises(DeviceError, match="MPS is not available"):
-        choose_device("mps")
-    assert choose_device("auto").type == "cpu"
+def pixels_of(encoder: ClipEncoder, pictures: list[Image.Image]) -> NDArray[np.uint8]:
+    """The pictures as the encoder takes them."""
+    return np.stack([encoder.prepare_image(picture) for picture in pictures])
 
 
-def test_a_gpu_beyond_the_last_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error counts those that are there."""
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+@pytest.mark.parametrize("side", ["image", "text"])
+def test_what_is_not_finite_is_computed_again_in_fp32(
+    tmp_path: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch, precision: str, side: str
+) -> None:
+    """That input alone, with the weights of the files; it is said once."""
+    folder = write_folder(tmp_path, "vit")
+    encoder, exact = open_path(folder, device="cpu", precision=precision), open_path(folder, device="cpu")
 
-    assert str(choose_device("cuda:1")) == "cuda:1"
-    assert choose_device("auto").type == "cuda"
-    with pytest.raises(DeviceError, match="device='cuda:2': no such GPU; this machine has 2 CUDA GPUs"):
-        choose_device("cuda:2")
+    def encode(by: ClipEncoder) -> NDArray[np.float32]:
+        return by.encode_images(pixels_of(by, pictures)) if side == "image" else by.encode_texts(TEXTS[:3])
+
+    plain, expected = encode(encoder), encode(exact)
+    run = getattr(encoder.towers, f"encode_{side}s")
+
+    def overflow(batch: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = run(batch).clone()
+        features[1, 3] = torch.inf
+        return features
+
+    monkeypatch.setattr(encoder.towers, f"encode_{side}s", overflow)
+    for _ in range(2):
+        features = encode(encoder)
+        assert features[[0, 2]].tolist() == plain[[0, 2]].tolist()
+        assert features[1] == pytest.approx(expected[1], abs=1e-5)
+    assert encoder.facts.notices == (f"vectors that are not finite in {precision} are computed again in fp32",)
 
 
-def test_the_default_precision_is_the_devices() -> None:
-    """FP32 on a CPU, fp16 on CUDA as in OpenAI's code; a precision that is asked for is kept."""
-    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+def test_weights_beyond_the_range_of_fp16(tmp_path: Path, pictures: list[Image.Image]) -> None:
+    """They are infinite once they are cast; those of the files are not."""
+    folder = write_folder(tmp_path, "vit")
+    state = state_of(random_model("vit"))
+    state["visual.proj"] *= 1e6
+    save_file(state, folder / "open_clip_model.safetensors")
+    encoder, exact = (open_path(folder, device="cpu", precision=precision) for precision in ("fp16", "fp32"))
+    pixels = pixels_of(encoder, pictures)
 
-    assert choose_precision(None, cpu) == ("fp32", torch.float32)
-    assert choose_precision(None, cuda) == ("fp16", torch.float16)
-    assert choose_precision("bf16", cuda) == ("bf16", torch.bfloat16)
+    features = encoder.encode_images(pixels)
+    np.testing.assert_allclose(unit_rows(features), unit_rows(exact.encode_images(pixels)), rtol=0, atol=1e-6)
 
 
-def test_every_machine_has_a_cpu() -> None:
-    """The first device that is described is the CPU."""
-    assert next(iter(describe_devices())) == "cpu"
+def test_no_memory_to_compute_again(
+    tmp_path: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The vectors stay as they are, and their inputs become errors; the run goes on."""
+    encoder = open_path(write_folder(tmp_path, "vit"), device="cpu", precision="fp16")
+    run = encoder.towers.encode_images
+    monkeypatch.setattr(encoder.towers, "encode_images", lambda images: run(images) * torch.inf)
+
+    def refuse(*_: object) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("clipsim.engines.torch.encoder.Towers.encode_images", refuse)
+    features = encoder.encode_images(pixels_of(encoder, pictures))
+
+    assert not np.isfinite(features).any()
+    assert "vectors are not finite in fp16, and there is too little memory to use fp32" in encoder.facts.notices
+
+
+def test_batch_norms_of_fp16_stay_in_fp32(tmp_path: Path, pictures: list[Image.Image]) -> None:
+    """A variance beyond its range would be infinite, and what is divided by it zero: finite, and wrong."""
+    folder = write_folder(tmp_path, "resnet")
+    state = state_of(random_model("resnet"))
+    state["visual.bn1.running_var"] *= 1e6
+    state["visual.conv1.weight"] *= 1e3
+    save_file(state, folder / "open_clip_model.safetensors")
+    encoder, exact = (open_path(folder, device="cpu", precision=precision) for precision in ("fp16", "fp32"))
+    pixels = pixels_of(encoder, pictures)
+
+    features, expected = encoder.encode_images(pixels), exact.encode_images(pixels)
+    assert encoder.facts.notices == ()
+    assert (unit_rows(features) * unit_rows(expected)).sum(axis=1) == pytest.approx([1.0] * 3, abs=1e-3)
+    assert encoder.towers.model.visual.layer1[0].conv1.weight.dtype == torch.float16
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16"])
+def test_products_on_a_gpu_are_what_the_precision_says(
+    tmp_path: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    """fp32 is no TF32, which PyTorch's convolutions are by default; on the CPU nothing is set."""
+    folder = write_folder(tmp_path, "resnet")
+    set_to: list[bool] = []
+
+    @contextmanager
+    def watch(*, tf32: bool) -> Iterator[None]:
+        set_to.append(tf32)
+        yield
+
+    monkeypatch.setattr("clipsim.engines.torch.encoder.fp32_products", watch)
+    on_cpu = open_path(folder, device="cpu")
+    expected = on_cpu.encode_images(pixels_of(on_cpu, pictures))
+    assert set_to == []
+    with fake_gpu(monkeypatch):
+        encoder = open_path(folder, device="cuda", precision=precision)
+        features = encoder.encode_images(pixels_of(encoder, pictures))
+        encoder.encode_texts(TEXTS[:3])
+
+    assert (encoder.facts.device, encoder.facts.precision) == ("cuda", precision)
+    assert set_to == ([] if precision == "fp16" else [precision == "tf32"] * 2)
+    assert unit_rows(features) == pytest.approx(unit_rows(expected), abs=0.01)
+
+
+@pytest.mark.parametrize("family", ["vit", "siglip"])
+def test_a_batch_waits_for_the_gpu_once(
+    tmp_path: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch, family: str
+) -> None:
+    """For its vectors; the length of the longest text is known before the texts are on the device."""
+    with fake_gpu(monkeypatch) as gpu:
+        encoder = open_path(write_folder(tmp_path, family), device="cuda")
+        pixels = pixels_of(encoder, pictures)
+        gpu.waits.clear()
+        encoder.encode_texts(TEXTS[:3])
+        assert gpu.waits == ["cpu"]
+        encoder.encode_images(pixels)
+        assert gpu.waits == ["cpu", "cpu"]

@@ -17,7 +17,7 @@ from transformers_folders import write_clip
 from vocabularies import write_hugging_face_text, write_siglip
 
 import clipsim
-from clipsim.engines.torch import encoder as devices
+from clipsim.engines.torch import devices
 from clipsim.errors import TextError
 
 WORDS = ["a diagram", "two dogs and a cat", "a"]

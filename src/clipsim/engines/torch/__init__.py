@@ -1,6 +1,8 @@
 """The torch engine: checkpoint files → an OpenCLIP model → feature vectors. Importing its modules takes seconds.
 
-- `encoder`: `ClipEncoder`, the engine itself, its towers, and the devices of this machine
+- `encoder`: `ClipEncoder`, the engine itself, and its towers
+- `devices`: names of a device and a precision → those of torch, tried; what the errors of a device mean
+- `batches`: batches → vectors, in parts that fit into the device's memory
 - `build`: a model's files → an OpenCLIP model with its weights
 - `adapters`: a model and a LoRA adapter → the model with the adapter merged into its weights
 - `checkpoints`: a checkpoint file → its tensors, without running code from the file

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,18 +16,27 @@ from numpy.typing import NDArray
 from open_clip.transformer import text_global_pool
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from clipsim.engines.accelerator import BatchQueue
-from clipsim.engines.choice import default_precision
-from clipsim.engines.encoder import EncoderFacts
+from clipsim.engines.encoder import EncoderFacts, Pixels
+from clipsim.engines.torch.batches import BatchSplitter, attention_limit
 from clipsim.engines.torch.build import build_model, prepare_as_transformers
 from clipsim.engines.torch.cuda import CudaAccelerator
+from clipsim.engines.torch.devices import (
+    HALVES,
+    choose_device,
+    choose_precision,
+    device_lost,
+    fp32_products,
+    is_gpu_failure,
+    is_out_of_memory,
+)
 from clipsim.engines.torch.packed import PackableTower
 from clipsim.engines.torch.tokenizer import Tokenizer
-from clipsim.errors import DeviceError, ModelError, Setting, WeightsError, pluralise, printable
+from clipsim.errors import DeviceError, DeviceLostError, ModelError, WeightsError, printable
 from clipsim.models.files import ModelFiles
 from clipsim.models.names import ModelSpec
-from clipsim.options import check_device, check_precision
 
 __all__ = ["ClipEncoder"]
 
@@ -40,7 +51,8 @@ class ClipEncoder:
     def __init__(
         self, spec: ModelSpec, files: ModelFiles, *, device: str = "auto", precision: str | None = None
     ) -> None:
-        target = choose_device(device)
+        device_notices: list[str] = []
+        target = choose_device(device, device_notices.append)
         precision, dtype = choose_precision(precision, target)
         built = build_model(spec, files)
         model, config, preprocessing = built.model, built.config, built.preprocessing
@@ -64,10 +76,15 @@ class ClipEncoder:
             precision=precision,
             engine="torch",
             notices=(*built.notices, *tokenizer.notices),
+            device_notice="; ".join(device_notices) or None,
         )
         self.image_size = self.facts.image_size
         self.tokenizer = tokenizer
-        self.towers = Towers(model, target, dtype)
+        self._spec, self._files = spec, files
+        self._exact: tuple[Towers, BatchSplitter] | None = None  # in fp32, once a half vector was not finite
+        self.towers = Towers(model, target, dtype, tf32=precision == "tf32")
+        self._image_batches = BatchSplitter(target, dtype, self._add_notice, attention_limit(model.visual, target))
+        self._text_batches = BatchSplitter(target, dtype, self._add_notice)
         self._mean = torch.tensor(preprocessing.mean, device=target).view(3, 1, 1)
         self._std = torch.tensor(preprocessing.std, device=target).view(3, 1, 1)
         self.queue: BatchQueue | None = self._open_queue(target) if target.type == "cuda" else None
@@ -80,26 +97,26 @@ class ClipEncoder:
 
     def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(n, h, w, 3) prepared pixels → (n, embed_dim) float32, not normalised."""
-        return self._encode_in_parts(self._encode_pixels, torch.from_numpy(pixels))
-
-    def _encode_pixels(self, pixels: Tensor) -> Tensor:
-        # normalised in fp32 as OpenCLIP does, but on the device: bytes are a quarter of the floats to copy
-        scaled = pixels.to(self.facts.device).permute(0, 3, 1, 2).float().div_(255).sub_(self._mean).div_(self._std)
-        return self.towers.encode_images(scaled)
+        return self._encode(self._encode_pixels, self._image_batches, torch.from_numpy(pixels))
 
     def _open_queue(self, device: torch.device) -> BatchQueue:
         """The way of batches of images through a GPU."""
-        accelerator = CudaAccelerator(lambda pixels: self._check_width(self._encode_pixels(pixels)), device)
+        accelerator = CudaAccelerator(lambda pixels: self._encode_pixels(self.towers, pixels), device)
 
-        def recover(error: Exception, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-            if not isinstance(error, torch.OutOfMemoryError):
+        def recover(error: Exception, pixels: Pixels) -> NDArray[np.float32]:
+            if is_gpu_failure(error):
+                raise device_lost(error) from error
+            if not is_out_of_memory(error):
                 raise error
             error.__traceback__ = None  # which keeps the failed attempt's tensors alive
             self.queue = None  # parts of batches are encoded one after the other from now on
             accelerator.release()
             return self.encode_images(pixels)
 
-        return BatchQueue(accelerator, recover)
+        def check(features: NDArray[np.float32], images: Sequence[Pixels]) -> NDArray[np.float32]:
+            return self._mend(self._encode_pixels, features, lambda: torch.from_numpy(np.stack(images)))
+
+        return BatchQueue(accelerator, recover, check)
 
     def tokenize(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.int64]:
         """N texts → (n, context_length) token ids, padded. Raises TextError as `encode_texts` does."""
@@ -115,26 +132,47 @@ class ClipEncoder:
 
         Raises TextError for a text longer than the model's context, unless `truncate`.
         """
-        return self._encode_in_parts(self.towers.encode_texts, self.tokenizer(texts, truncate=truncate))
+        return self._encode(self._encode_tokens, self._text_batches, self.tokenizer(texts, truncate=truncate))
 
-    def _encode_in_parts(self, encode: Callable[[Tensor], Tensor], batch: Tensor) -> NDArray[np.float32]:
-        """Encode a batch; where it does not fit into the device's memory, its halves one after the other."""
-        try:
-            with torch.inference_mode():
-                features: NDArray[np.float32] = self._check_width(encode(batch)).float().cpu().numpy()
+    def _encode_pixels(self, towers: Towers, pixels: Tensor) -> Tensor:
+        # normalised in fp32 as OpenCLIP does, but on the device: bytes are a quarter of the floats to copy
+        scaled = pixels.to(towers.device).permute(0, 3, 1, 2).float().div_(255).sub_(self._mean).div_(self._std)
+        return self._check_width(towers.encode_images(scaled))
+
+    def _encode_tokens(self, towers: Towers, tokens: Tensor) -> Tensor:
+        return self._check_width(towers.encode_texts(tokens))
+
+    def _encode(
+        self, encode: Callable[[Towers, Tensor], Tensor], batches: BatchSplitter, batch: Tensor
+    ) -> NDArray[np.float32]:
+        """Encode a batch in parts that fit; what is not finite in half precision once more, in fp32."""
+        return self._mend(encode, batches.encode(partial(encode, self.towers), batch), lambda: batch)
+
+    def _mend(
+        self,
+        encode: Callable[[Towers, Tensor], Tensor],
+        features: NDArray[np.float32],
+        read_batch: Callable[[], Tensor],
+    ) -> NDArray[np.float32]:
+        """Encode rows that are not finite in fp32; they stay as they are where the device has no memory for that."""
+        if self.towers.dtype not in HALVES or np.isfinite(features).all():
             return features
-        except torch.OutOfMemoryError as error:
-            if len(batch) == 1:
-                raise DeviceError(
-                    "the device has too little memory for this model",
-                    hint=("try ", Setting("device", "cpu"), " or ", Setting("precision", "fp16")),
-                ) from error
-        torch.cuda.empty_cache()  # outside the handler, which keeps the failed attempt's tensors alive
-        half = len(batch) // 2
-        notice = f"too little memory on the device for a batch of {len(batch)}; it is encoded in parts of {half}"
-        if notice not in self.facts.notices:
-            self.facts = replace(self.facts, notices=(*self.facts.notices, notice))
-        return np.concatenate([self._encode_in_parts(encode, part) for part in (batch[:half], batch[half:])])
+        rows = ~np.isfinite(features).all(axis=1)
+        precision = self.facts.precision
+        try:
+            if self._exact is None:
+                model, device = build_model(self._spec, self._files).model.requires_grad_(False), self.towers.device
+                batches = BatchSplitter(device, torch.float32, self._add_notice, attention_limit(model.visual, device))
+                self._exact = Towers(model, device, torch.float32), batches
+            towers, batches = self._exact
+            features[rows] = batches.encode(partial(encode, towers), read_batch()[torch.from_numpy(rows)])
+        except DeviceLostError:
+            raise
+        except DeviceError:
+            self._add_notice(f"vectors are not finite in {precision}, and there is too little memory to use fp32")
+        else:
+            self._add_notice(f"vectors that are not finite in {precision} are computed again in fp32")
+        return features
 
     def _check_width(self, features: Tensor) -> Tensor:
         if features.shape[1:] != (self.facts.embed_dim,):
@@ -144,6 +182,10 @@ class ClipEncoder:
             )
         return features
 
+    def _add_notice(self, notice: str) -> None:
+        if notice not in self.facts.notices:
+            self.facts = replace(self.facts, notices=(*self.facts.notices, notice))
+
 
 class Towers:
     """A model whose towers are cast and moved to the device one by one: a run may need only one of them.
@@ -151,9 +193,11 @@ class Towers:
     Threads may share it: a lock holds while a tower is moved, and while the layers of one are packed on a CPU.
     """
 
-    def __init__(self, model: Any, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, model: Any, device: torch.device, dtype: torch.dtype, *, tf32: bool = False) -> None:
         self.model, self.device, self.dtype = model, device, dtype
         self._lock = threading.Lock()
+        on_cuda = device.type == "cuda" and dtype == torch.float32
+        self._products = partial(fp32_products, tf32=tf32) if on_cuda else nullcontext
         self._placed: set[str] = set()
         # the feature at the end token of a causal tower does not depend on the padding behind it
         causal = type(model) is open_clip.CLIP and model.text_pool_type == "argmax" and model.attn_mask is not None
@@ -168,21 +212,22 @@ class Towers:
         """(n, 3, h, w) normalised pixels → (n, embed_dim) features."""
         with self._lock:
             if "image" not in self._placed:
-                self.model.visual.to(self.device, self.dtype)
+                place(self.model.visual, self.device, self.dtype)
                 self._placed.add("image")
         encode = self._packable[0] if self._packable else self._run_image_tower
-        return encode(images.to(self.dtype).contiguous())
+        with self._products():
+            return encode(images.to(self.dtype).contiguous())
 
     def encode_texts(self, tokens: Tensor) -> Tensor:
-        """(n, context_length) token ids → (n, embed_dim) features; a causal tower gets no padding."""
+        """(n, context_length) token ids on the host → (n, embed_dim) features; a causal tower gets no padding."""
         with self._lock:
             if "text" not in self._placed:
                 self._place_text()
-        tokens = tokens.to(self.device)
-        if self._short_text is not None:
+        if self._short_text is not None:  # before they are on a device, which would have to be waited for
             tokens = tokens[:, : int(tokens.argmax(dim=-1).max()) + 1]
         encode = self._packable[1] if self._packable else self._run_text_tower
-        return encode(tokens)
+        with self._products():
+            return encode(tokens.to(self.device))
 
     def keep_plain(self) -> None:
         """Make all layers those of PyTorch, for good: for code that reads them, as exports do."""
@@ -198,13 +243,24 @@ class Towers:
     def _place_text(self) -> None:
         for name, module in self.model.named_children():
             if name != "visual":
-                module.to(self.device, self.dtype)
-        for owned in (self.model._parameters, self.model._buffers):
-            for tensor in owned.values():
-                if tensor is not None:
-                    kind = self.dtype if tensor.is_floating_point() else tensor.dtype
-                    tensor.data = tensor.data.to(self.device, kind)
+                place(module, self.device, self.dtype)
+        _place_tensors(self.model, self.device, self.dtype)
         self._placed.add("text")
+
+
+def place(tower: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    """Move a tower to a device and cast it; batch norms stay in fp32, whose variances may pass the range of fp16."""
+    for module in tower.modules():
+        # MPS does not normalise numbers of one type by those of another
+        stays = isinstance(module, _BatchNorm) and dtype == torch.float16 and device.type != "mps"
+        _place_tensors(module, device, torch.float32 if stays else dtype)
+
+
+def _place_tensors(module: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    """Move the tensors that are a module's own, and cast those with fractions."""
+    for tensor in (*module._parameters.values(), *module._buffers.values()):
+        if tensor is not None:
+            tensor.data = tensor.data.to(device, dtype if tensor.is_floating_point() else tensor.dtype)
 
 
 def _check_vectors(features: Any) -> Tensor:
@@ -235,51 +291,3 @@ class ShortTextTower(nn.Module):
         elif projection is not None:
             hidden = hidden @ projection
         return hidden
-
-
-_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-
-
-def choose_device(name: str) -> torch.device:
-    """Resolve "auto" to CUDA, else Apple's MPS, else the CPU.
-
-    Raises UsageError for an unknown name, DeviceError for a device that this machine does not have.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    check_device(name)
-    kind, _, index = name.partition(":")
-    if kind == "cuda":
-        if not torch.cuda.is_available():
-            raise DeviceError("no CUDA GPU can be used", parameter="device", value=name, hint=Setting("device", "cpu"))
-        if index and int(index) >= torch.cuda.device_count():
-            raise DeviceError(
-                "no such GPU",
-                parameter="device",
-                value=name,
-                hint=f"this machine has {pluralise(torch.cuda.device_count(), 'CUDA GPU')}, from cuda:0",
-            )
-    if kind == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError(
-            "Apple's MPS is not available here", parameter="device", value=name, hint=Setting("device", "cpu")
-        )
-    return torch.device(name)
-
-
-def describe_devices() -> dict[str, str]:
-    """Every device that can be used here by its name, with one line that describes it."""
-    devices = {"cpu": f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"}
-    if torch.cuda.is_available():
-        for index in range(torch.cuda.device_count()):
-            properties = torch.cuda.get_device_properties(index)
-            devices[f"cuda:{index}"] = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
-    if torch.backends.mps.is_available():
-        devices["mps"] = "Apple GPU"
-    return devices
-
-
-def choose_precision(name: str | None, device: torch.device) -> tuple[str, torch.dtype]:
-    """The name and dtype of a precision, by default the device's. Raises UsageError for an unknown name."""
-    name = name or default_precision(device.type)
-    check_precision(name)
-    return name, _DTYPES[name]

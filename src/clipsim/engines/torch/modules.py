@@ -7,6 +7,9 @@ import hashlib
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +21,8 @@ from torch import Tensor
 
 from clipsim.engines.encoder import EncoderFacts, too_many_tokens
 from clipsim.engines.preprocessing import Preprocessing
-from clipsim.engines.torch.encoder import choose_device, choose_precision
+from clipsim.engines.torch.batches import BatchSplitter, attention_limit
+from clipsim.engines.torch.devices import choose_device, choose_precision, fp32_products
 from clipsim.errors import TextError, UsageError, WeightsError, first_line
 from clipsim.options import ModuleOptions
 
@@ -52,14 +56,21 @@ class ModuleEncoder:
         self._module.to(target)
         first = next(iter(getattr(self._module, "visual", self._module).parameters()))  # in which images are computed
         self._dtype = first.dtype
-        if options.precision is not None and options.precision != _PRECISIONS.get(self._dtype):
-            _, self._dtype = choose_precision(options.precision, target)
+        precision = _PRECISIONS.get(self._dtype, str(self._dtype).removeprefix("torch."))
+        if options.precision not in (None, precision):
+            precision, self._dtype = choose_precision(options.precision, target)
             self._module.to(self._dtype)
         self._target = target
+        on_cuda = target.type == "cuda" and self._dtype == torch.float32
+        self._products = partial(fp32_products, tf32=precision == "tf32") if on_cuda else nullcontext
+        self._notices: tuple[str, ...] = ()
+        limit = attention_limit(getattr(self._module, "visual", self._module), target)
+        self._image_batches = BatchSplitter(target, self._dtype, self._add_notice, limit)
+        self._text_batches = BatchSplitter(target, self._dtype, self._add_notice)
         self._size = self._probe_transform()
         kind = type(options.module)
         self.identity = _digest(options)
-        self.facts = EncoderFacts(
+        self._facts = EncoderFacts(
             name=f"{kind.__module__}.{kind.__qualname__}@{self.identity[:8]}",
             pretrained=None,
             embed_dim=self._probe_towers(),
@@ -73,10 +84,15 @@ class ModuleEncoder:
                 (self._size[1], self._size[2]), (0.0,) * 3, (1.0,) * 3, "the caller's", "the caller's", 0, "caller"
             ),
             device=str(target),
-            precision=_PRECISIONS.get(self._dtype, str(self._dtype).removeprefix("torch.")),
+            precision=precision,
             engine="torch",
         )
-        self.image_size = self.facts.image_size
+        self.image_size = self._facts.image_size
+
+    @property
+    def facts(self) -> EncoderFacts:
+        """What is known of the module, with the notices of how it had to be run."""
+        return replace(self._facts, notices=self._notices)
 
     def prepare_image(self, image: Image.Image) -> NDArray[Any]:
         """RGB image → what the caller's transform makes of it: (3, h, w) float32."""
@@ -92,9 +108,12 @@ class ModuleEncoder:
 
     def encode_images(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         """(n, 3, h, w) prepared images → (n, embed_dim) float32, not normalised."""
-        images = torch.from_numpy(np.ascontiguousarray(pixels, np.float32)).to(self._target, self._dtype)
-        with torch.inference_mode():
-            return _vectors(self._module.encode_image(images), len(pixels))
+
+        def encode(images: Tensor) -> Tensor:
+            with self._products():
+                return _vectors(self._module.encode_image(images.to(self._target, self._dtype)), len(images))
+
+        return self._image_batches.encode(encode, torch.from_numpy(np.ascontiguousarray(pixels, np.float32)))
 
     def tokenize(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.int64]:
         """N texts → (n, k) token ids, as the caller's tokenizer makes them.
@@ -126,9 +145,16 @@ class ModuleEncoder:
 
     def encode_texts(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.float32]:
         """N texts → (n, embed_dim) float32, not normalised. Raises TextError as `tokenize` does."""
-        tokens = torch.from_numpy(self.tokenize(texts, truncate=truncate)).to(self._target)
-        with torch.inference_mode():
-            return _vectors(self._module.encode_text(tokens), len(texts))
+
+        def encode(tokens: Tensor) -> Tensor:
+            with self._products():
+                return _vectors(self._module.encode_text(tokens.to(self._target)), len(tokens))
+
+        return self._text_batches.encode(encode, torch.from_numpy(self.tokenize(texts, truncate=truncate)))
+
+    def _add_notice(self, notice: str) -> None:
+        if notice not in self._notices:
+            self._notices = (*self._notices, notice)
 
     def _probe_transform(self) -> tuple[int, ...]:
         """The shape that the transform gives images. Raises UsageError for one that is random, as in training."""
@@ -164,15 +190,14 @@ class ModuleEncoder:
         return int(images.shape[1])
 
 
-def _vectors(result: Any, count: int) -> NDArray[np.float32]:
+def _vectors(result: Any, count: int) -> Tensor:
     """The vectors in what a tower returns; OpenCLIP's may return tokens behind them."""
     features = result[0] if isinstance(result, tuple) and result else result
     if not isinstance(features, Tensor) or features.dim() != 2 or len(features) != count:
         raise UsageError(
             f"the module returns {type(result).__name__}, where (n, d) vectors are expected", parameter="model"
         )
-    vectors: NDArray[np.float32] = features.float().cpu().numpy()
-    return vectors
+    return features
 
 
 def _number(module: Any, name: str, *, exponential: bool = False) -> float:
