@@ -74,7 +74,9 @@ class Share:
         gpus = sum(int(node.get("GPU", 0)) for node in nodes)
         if gpus and device.partition(":")[0] in ("auto", "cuda"):
             on_one = max(1, -(-(encoders or 1) // gpus))  # encoders that share a GPU: none can have parts of two
-            cores = [int(node.get("CPU", 0)) // (int(node["GPU"]) * on_one) for node in nodes if node.get("GPU")]
+            cores = [
+                int(node.get("CPU", 0)) // (int(node["GPU"]) * on_one) for node in nodes if int(node.get("GPU", 0))
+            ]
             share = 1 if on_one == 1 else math.floor(10_000 / on_one) / 10_000  # Ray counts ten-thousandths
             return cls(encoders or gpus, 0, share, max(1, min(cores)))
         cores = [count for node in nodes if (count := int(node.get("CPU", 0)))] or [1]
