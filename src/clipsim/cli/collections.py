@@ -42,7 +42,9 @@ def find_named_sources(
 ) -> Iterator[Source]:
     """The sources that arguments name, lazily; `-` is a list of paths on standard input, `from_file` one in a file."""
     from clipsim.inputs.expand import find_sources
+    from clipsim.inputs.shards import leave_out_sidecars
 
+    names = leave_out_sidecars(names)
     find = partial(find_sources, captions=captions, image_column=image_column, caption_column=caption_column)
     for from_list, part in groupby(names, STANDARD_INPUT.__eq__):
         for group in map(read_path_list, part) if from_list else (part,):
@@ -59,11 +61,12 @@ def find_named_targets(names: Sequence[str], from_file: str | None = None, chose
     """
     if not names and from_file is None:
         raise UsageError("nothing to search: pass a folder, images, or a folder of vectors")
+    from clipsim.inputs.shards import leave_out_sidecars
     from clipsim.inputs.sources import find_missing
     from clipsim.tasks.search_targets import find_targets
 
     def expand() -> Iterator[object]:
-        for name in names:
+        for name in leave_out_sidecars(names):
             if name == STANDARD_INPUT:
                 yield from find_named_sources([name], None, chosen)
             else:

@@ -5,6 +5,7 @@
 - `raw`: which files are RAW files, and what shows the same shot
 - `arguments`: the images of a Python call → sources
 - `expand`: what `clipsim embed` takes (paths, addresses, tar shards, tables) → sources; sources ↔ plain records
+- `shards`: ranges in names; which files of a folder of shards hold images
 - `tars`, `urls`: the members of a tar, and what fsspec opens
 - `captions`: the caption that comes with an image
 - `lists`: what a Python caller passed where a list is meant → its elements

@@ -8,14 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 from clipsim.errors import DataError, UsageError, printable
 from clipsim.inputs.captions import CAPTION_COLUMNS, MAX_TEXT_BYTES, find_caption, read_value
 from clipsim.inputs.lists import check_list
-from clipsim.inputs.paths import NameFilter, find_images, find_listed_images
+from clipsim.inputs.paths import NameFilter, find_images, find_listed_images, is_left_out
 from clipsim.inputs.raw import describe_unopened
-from clipsim.inputs.rows import IMAGE_COLUMNS, Row, RowTable, check_columns, choose_column, name_columns, read_table
+from clipsim.inputs.rows import SOURCE_COLUMNS, Row, RowTable, check_columns, choose_column, name_columns, read_table
+from clipsim.inputs.shards import choose_shards, expand_ranges, leave_out_sidecars
 from clipsim.inputs.sources import FailedSource, FileSource, Source
 from clipsim.inputs.tars import TarMember
 from clipsim.inputs.urls import UrlSource, as_path, find_urls, is_table, is_tar, is_url, join_location
@@ -39,28 +41,59 @@ def find_sources(
     """Expand files, folders, globs, addresses, tars and tables into sources, lazily and in the order given.
 
     Names are what `find_images` takes, or with `listed` what `find_listed_images` does, and addresses, of which folders
-    and patterns are expanded likewise. A `.tar` gives its members, a `.csv`, `.tsv`, `.jsonl`, `.ndjson` or `.parquet`
-    its rows, whose image is in `image_column` and whose caption in `caption_column`, by default those with usual names.
-    Sources whose names `chosen` does not accept are left out; failures stay. With `captions`, files have
-    theirs, from `x.txt` beside `x.jpg` or the table of their folder. The RAW files of a folder or pattern that cannot
-    be opened here are one failure, under its name. Raises MissingPackageError where an extra is needed.
+    and patterns are expanded likewise; unless `listed`, braces (`{000..099}.tar`) are expanded first where no file has
+    the name. A folder without image files gives the shards below it (`choose_shards`). A `.tar` gives its members, a
+    `.csv`, `.tsv`, `.jsonl`, `.ndjson` or `.parquet` its rows, whose image is in `image_column` and whose caption in
+    `caption_column`, by default those with usual names. Sources whose names `chosen` does not accept are left out;
+    failures stay. With `captions`, files have theirs, from `x.txt` beside `x.jpg` or the table of their folder. The RAW
+    files of a folder or pattern that cannot be opened here are one failure, under its name. Raises MissingPackageError
+    where an extra is needed, and UsageError for a range of too many names.
     """
     beside = None
     if captions:
         from clipsim.inputs.captions import CaptionsBeside
 
         beside = CaptionsBeside()
-    for name in names:
-        find_paths = find_listed_images if listed else find_images
+    for name in names if listed else chain.from_iterable(map(_expand_name, names)):
         unopened: list[str] = []
-        locations = find_urls(name) if is_url(name) else find_paths([as_path(name)], unopened)
         root = "" if is_url(name) else as_path(name)
-        for location in locations:
+        for location in _find_locations(name, unopened, listed=listed):
             for source in _open_collection(location, beside, root, image_column, caption_column):
                 if chosen is None or isinstance(source, FailedSource) or chosen.accepts(source.name):
                     yield source
         if unopened := [path for path in unopened if chosen is None or chosen.accepts(path)]:
             yield FailedSource(name, describe_unopened(unopened))
+
+
+def _expand_name(name: str) -> Iterable[str]:
+    """The names that one with braces stands for; itself where a file has that name."""
+    if "{" not in name or os.path.lexists(as_path(name)):
+        return (name,)
+    return expand_ranges(name)
+
+
+def _find_locations(name: str, unopened: list[str], *, listed: bool) -> Iterable[str]:
+    """The images, tars and tables that a path or an address stands for."""
+    if is_url(name):
+        return find_urls(name)
+    path = as_path(name)
+    if os.path.isdir(path):  # noqa: PTH112 (a Path raises for names that are not accessible)
+        return chain.from_iterable(
+            _find_shards(path) or [path] if image == path else [image] for image in find_listed_images([path], unopened)
+        )
+    if listed:
+        return find_listed_images([path], unopened)
+    matches = list(find_images([path], unopened))
+    return leave_out_sidecars(matches) if len(matches) > 1 else matches
+
+
+def _find_shards(folder: str) -> list[str]:
+    """The tars below a folder, or what else holds images, sorted."""
+    names: list[str] = []
+    for below, folders, files in os.walk(folder):
+        folders[:] = [one for one in folders if not is_left_out(one)]
+        names += (os.path.join(below, one) for one in files if not is_left_out(one))  # noqa: PTH118 (keeps ./)
+    return choose_shards(names)
 
 
 def make_collection(
@@ -168,9 +201,9 @@ def read_table_sources(
 
 def _choose_image_column(columns: tuple[str, ...], named: str | None) -> str:
     """The column of paths. Raises DataError where there is none."""
-    column = choose_column(columns, IMAGE_COLUMNS) if named is None else _require_column(columns, named)
+    column = choose_column(columns, SOURCE_COLUMNS) if named is None else _require_column(columns, named)
     if column is None:
-        raise DataError(f"no column of paths ({', '.join(IMAGE_COLUMNS)}); its columns are: {name_columns(columns)}")
+        raise DataError(f"no column of paths ({', '.join(SOURCE_COLUMNS)}); its columns are: {name_columns(columns)}")
     return column
 
 
@@ -195,6 +228,8 @@ def _source_of(table: str, opened: RowTable, row: Row, column: str, caption_colu
         path, is_file = value["path"], value["bytes"] is not None
     is_file = is_file and opened.open_image is not None
     if not is_file and (path is None or path == ""):
+        if refusal := row.values.get("error_message"):  # of img2dataset, whose rows of failed downloads are empty
+            return FailedSource(name, f"it was not downloaded: {printable(str(refusal), 120)}")
         return FailedSource(name, f"no path in column '{column}'")
     if not is_file and not isinstance(path, str):
         return FailedSource(name, f"column '{column}' holds {type(path).__name__}, not a path")

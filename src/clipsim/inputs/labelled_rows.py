@@ -12,7 +12,7 @@ from typing import Any, cast
 from clipsim.errors import DataError, Failure, UsageError, printable
 from clipsim.inputs.arguments import as_source, is_path
 from clipsim.inputs.captions import CAPTION_COLUMNS, read_value
-from clipsim.inputs.rows import IMAGE_COLUMNS, Row, RowTable, check_columns, choose_column, name_columns
+from clipsim.inputs.rows import SOURCE_COLUMNS, Row, RowTable, check_columns, choose_column, name_columns
 from clipsim.inputs.sources import Source
 from clipsim.inputs.texts import is_text
 from clipsim.inputs.urls import as_path, is_url
@@ -78,7 +78,7 @@ def read_labelled_rows(name: str, table: RowTable, columns: Columns, wants: str 
 
     Raises DataError for a table without the columns, naming those it has; UsageError for named ones that it lacks.
     """
-    image = _find(table.columns, columns.image, IMAGE_COLUMNS, "image", name)
+    image = _find(table.columns, columns.image, SOURCE_COLUMNS, "image", name)
     usual = (LABELS_COLUMN, *LABEL_COLUMNS) if wants == LABELS else LABEL_COLUMNS
     label = None if wants == CAPTION else _choose(table.columns, columns.label, usual, "label_column", name)
     caption = None

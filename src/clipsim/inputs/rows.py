@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 
 IMAGE_COLUMNS = ("image", "file_name", "filepath", "path", "filename", "image_path")
+# where none of these is there: image files as img2dataset writes them, and addresses
+SOURCE_COLUMNS = (*IMAGE_COLUMNS, "jpg", "jpeg", "png", "webp", "image_url", "url")
 MAX_LINE_LENGTH = 1 << 20  # characters of a line, and of the lines of one row
 _DELIMITERS = ",\t;"
 _QUOTED = re.compile(r'(?:[^"]+|"")*')

@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from clipsim.errors import ImageError, MissingPackageError, TransientError, UsageError, first_line, printable, requires
 from clipsim.inputs.paths import has_image_suffix, is_left_out
+from clipsim.inputs.shards import choose_shards, leave_out_sidecars
 from clipsim.inputs.sources import Source, open_regular, reading_error
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*::)*[A-Za-z][A-Za-z0-9+.-]+://")
@@ -64,6 +65,8 @@ def as_path(name: str) -> str:
 def find_urls(url: str) -> Iterator[str]:
     """What an address stands for: a pattern its matches, a folder the images below it, sorted; else itself.
 
+    A folder without images stands for the shards below it, see `choose_shards`.
+
     A pattern without a match, and whatever cannot be listed, is given back as it is, so that opening it says why.
     Web servers have no listings, and what a chain of filesystems lists has no address of its own. Raises
     MissingPackageError without fsspec.
@@ -74,9 +77,11 @@ def find_urls(url: str) -> Iterator[str]:
         with suppress(Exception):  # of any client library; opening it later says what is wrong
             filesystem, path = filesystem_of(url)
             if _PATTERN.search(path):
-                names = [name for name in filesystem.glob(path) if not name.rpartition("/")[2].startswith(".")]
+                matches = (name for name in filesystem.glob(path) if not name.rpartition("/")[2].startswith("."))
+                names = leave_out_sidecars(list(matches))
             elif filesystem.isdir(path):
-                names = [name for name in filesystem.find(path) if _is_listed(name, path)]
+                below = [name for name in filesystem.find(path) if not _is_hidden(name, path)]
+                names = list(filter(has_image_suffix, below)) or choose_shards(below)
             names = [str(filesystem.unstrip_protocol(name)) for name in sorted(names)]
     yield from names or [url]
 
@@ -241,10 +246,10 @@ def read_timeout() -> float:
     return seconds
 
 
-def _is_listed(name: str, folder: str) -> bool:
-    """Whether a file below a folder is taken: an image, with no hidden part or system folder in its name."""
+def _is_hidden(name: str, folder: str) -> bool:
+    """Whether the name of a file below a folder has a hidden part or a system folder in it."""
     below = name[len(folder.rstrip("/")) :]
-    return has_image_suffix(name) and not any(map(is_left_out, below.split("/")))
+    return any(map(is_left_out, below.split("/")))
 
 
 def file_suffix(name: str) -> str:
