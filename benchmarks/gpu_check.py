@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def check_agreement(check: Check, record: dict[str, Any]) -> None:
     """`clipsim doctor`, and how far vectors of each family and precision are from the CPU's in fp32."""
     done = subprocess.run([sys.executable, "-m", "clipsim", "doctor", "--json"], capture_output=True, text=True)
     record["doctor"] = done.returncode == 0
-    from clipsim.options import PRECISIONS
+    from clipsim.engines.torch.devices import list_precisions
 
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (8, 6, 8, 3), dtype=np.uint8)
@@ -162,7 +163,7 @@ def check_agreement(check: Check, record: dict[str, Any]) -> None:
         pixels = np.stack([reference.prepare_image(image) for image in images])
         expected = reference.encode_images(pixels), reference.encode_texts(["a maze", "a cat"])
         del reference
-        for precision in PRECISIONS:
+        for precision in list_precisions(check.device):
             encoder = check.open_encoder(architecture, precision)
             actual = encoder.encode_images(pixels), encoder.encode_texts(["a maze", "a cat"])
             if encoder.queue is not None:  # as embed does, often enough for a graph
@@ -313,6 +314,8 @@ def break_device(kind: str, device: str) -> None:
     """Encode with a hundredth of the memory, or after a failed assertion on the device, and say what comes of it."""
     import torch
 
+    from clipsim.errors import DeviceLostError
+
     with tempfile.TemporaryDirectory() as folder:
         encoder = Check(device, FULL, Path(folder)).open_encoder("ViT-B-32")
         pixels = [np.zeros((224, 224, 3), np.uint8)] * 512
@@ -329,7 +332,7 @@ def break_device(kind: str, device: str) -> None:
             print(f"assertion: {error}")
         try:
             encoder.encode_images(np.stack(pixels[:4]))
-        except Exception as error:
+        except DeviceLostError as error:
             print(f"{type(error).__name__}: {error}")
             return
         raise AssertionError("a device that had failed encoded")
@@ -341,16 +344,17 @@ def tower_of(encoder: Any, check: Check, batch: int) -> dict[str, Callable[[], o
 
     height, width = encoder.facts.preprocessing.size
     pixels = torch.randint(0, 256, (batch, height, width, 3), dtype=torch.uint8, device=check.device)
+    encode = partial(encoder._encode_pixels, encoder.towers)
 
     def eager() -> object:
         with torch.inference_mode():
-            return encoder._encode_pixels(pixels)
+            return encode(pixels)
 
     towers: dict[str, Callable[[], object]] = {"eager": eager}
     if check.on_cuda:
         from clipsim.engines.torch.cuda import USES_WORTH_A_GRAPH, GraphedTower
 
-        tower = GraphedTower(encoder._encode_pixels)
+        tower = GraphedTower(encode)
 
         def graph() -> object:
             with torch.inference_mode():
