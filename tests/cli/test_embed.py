@@ -12,7 +12,7 @@ from collections_of_pictures import make_collection
 from fake_encoder import FakeEncoder
 
 from clipsim.cli.collections import report_progress
-from clipsim.cli.output import Bar, NoticePrinter
+from clipsim.cli.output import Bar, NoticePrinter, ProgressLines
 from clipsim.store.dataset import Dataset
 from clipsim.tasks.embed_shards import LocalRunner
 from clipsim.tasks.progress import Progress
@@ -171,7 +171,7 @@ def test_a_run_that_goes_on_begins_its_bar_where_it_was() -> None:
         def step(self, what: str, total: int | None = None, done: int = 0) -> None:
             self.calls.append((what, total, done))
 
-        def advance(self, parts: int) -> None:
+        def advance(self, parts: int, node: str | None = None) -> None:
             self.calls.append(parts)
 
     bar = Recorder()
@@ -185,3 +185,51 @@ def test_a_run_that_goes_on_begins_its_bar_where_it_was() -> None:
         report(progress)
 
     assert bar.calls == [("listing the images", None, 0), 40, ("embedding", 40, 30), 0, 5]
+
+
+def report_at(form: str, steps: list[tuple[float, Progress]]) -> list[str]:
+    """The lines for steps of the work at the times of a clock."""
+    lines: list[str] = []
+    now = 0.0
+    bar = ProgressLines(as_json=form == "json", write=lines.append, clock=lambda: now)
+    report = report_progress(bar, NoticePrinter(quiet=True))
+    for now, progress in steps:  # noqa: B007 (the clock reads it)
+        report(progress)
+    bar.close()
+    bar.close()
+    return lines
+
+
+STEPS = [
+    (0.0, Progress("embedding", 100, 400)),
+    (4.0, Progress("embedding", 140, 400, node="a")),
+    (10.0, Progress("embedding", 200, 400, node="b\n")),
+    (12.0, Progress("embedding", 220, 400, node="a")),
+]
+
+
+def test_progress_as_lines() -> None:
+    """A line as a stage begins, then not more often than every ten seconds, and the last; speeds are of this run."""
+    assert report_at("plain", STEPS) == [
+        "loading the model",
+        "embedding 100/400",
+        "embedding 200/400, 10.0/s, 0:00:20 left; a 4.0/s, b\\n 6.0/s",
+        "embedding 220/400, 10.0/s, 0:00:18 left; a 5.0/s, b\\n 5.0/s",
+    ]
+    last = json.loads(report_at("json", STEPS)[-1])
+    assert last == {
+        "schema": "clipsim.progress/1", "stage": "embedding", "done": 220, "total": 400, "per_second": 10.0,
+        "seconds_left": 18.0, "nodes": {"a": 5.0, "b\n": 5.0},
+    }  # fmt: skip
+
+
+def test_progress_off_a_terminal(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path) -> None:
+    """Lines go to standard error, with -q too; standard output has the result alone."""
+    ended = clipsim("embed", str(colours), "-o", str(tmp_path / "v"), "--json", "-q", "--progress", "json")
+    assert json.loads(ended.out)["images"] == 3
+    stages = [(line["stage"], line["done"], line["total"]) for line in map(json.loads, ended.err.splitlines())]
+    assert stages[-1] == ("embedding", 3, 3)
+    again = clipsim("embed", str(colours), "-o", str(tmp_path / "w"), "--json", "-q", "--progress", "plain")
+    assert again.err.splitlines()[-1].startswith("clipsim: progress: embedding 3/3")
+    silent = clipsim("embed", str(colours), "-o", str(tmp_path / "x"), "--json", "-q")
+    assert "progress" not in silent.err

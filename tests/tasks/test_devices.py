@@ -89,6 +89,19 @@ def fail_in_shards(monkeypatch: pytest.MonkeyPatch, fail: Callable[[int], None])
     monkeypatch.setattr(ShardEncoder, "make", make_or_fail)
 
 
+def test_progress_names_the_device(pictures: Path, tmp_path: Path) -> None:
+    """Each step of the work says which of them did it."""
+    steps: list[clipsim.Progress] = []
+    clipsim.embed(
+        pictures, tmp_path / "vectors", devices=DEVICES, shard_size=3, model="clipsim-mini", device="cpu", cache=False,
+        progress=steps.append,
+    )  # fmt: skip
+    nodes = {step.node for step in steps if step.stage == "embedding"}
+    assert None in nodes  # before the first shard is made
+    assert nodes - {None} <= set(DEVICES)
+    assert len(nodes) > 1
+
+
 def test_a_process_that_is_killed(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its shard is made by another process, and it is started again."""
     embed(pictures, tmp_path / "one")

@@ -114,7 +114,7 @@ def report_progress(bar: Bar, notices: NoticePrinter) -> ProgressCallback:
         notices.print(progress.notices)
         failures = progress.failures
         report_failures(failures if notices.skipped is None else notices.skipped.choose_new(failures))
-        bar.advance(progress.done - done)
+        bar.advance(progress.done - done, progress.node)
         done = progress.done
 
     return report

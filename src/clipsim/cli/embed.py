@@ -88,6 +88,10 @@ def embed_command(
             max=MAX_WORKERS,
         ),
     ] = None,
+    progress: Annotated[
+        Literal["auto", "plain", "json"],
+        option("--progress", None, RUN, "auto: a bar, on a terminal; plain, json: lines on standard error, anywhere."),
+    ] = "auto",
     form: shared.WholeFormatOption = "table",
     as_json: shared.FormatJson = False,
     no_cache: Annotated[bool, flag("--no-cache", RUN, "Do not read vectors from the cache.")] = False,
@@ -144,7 +148,7 @@ def embed_command(
         vectors=vectors,
         devices=named_devices,
     )
-    with progress_bar(quiet=run.quiet, rate=True) as bar:
+    with progress_bar(quiet=run.quiet, rate=True, form=progress) as bar:
         bar.step("finding the model")
         with Embedder(model_options, run_options, own_process=True) as embedder:
             result = embed.run(embedder, request, report_progress(bar, notices))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from datetime import timedelta
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -225,7 +227,17 @@ def open_missing_streams() -> None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 (for as long as the program runs)
 
 
+def _print_progress(line: str, *, as_json: bool) -> None:
+    if not as_json:
+        print_message("progress", line)
+        return
+    with suppress(OSError, ValueError):  # of a reader that has gone; the work goes on
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+
 DELAY_SECONDS = 1.0
+LINE_SECONDS = 10.0
 
 
 class Bar:
@@ -256,8 +268,8 @@ class Bar:
 
         threading.Thread(target=run, name="count", daemon=True).start()
 
-    def advance(self, parts: int) -> None:
-        """Count parts as done."""
+    def advance(self, parts: int, node: str | None = None) -> None:  # noqa: ARG002 (a bar has no room for nodes)
+        """Count parts as done, by the machine or device that did them where several work."""
         self._done += parts
         if self._progress is not None and self._task is not None:
             count = f"{self._done:,}" if self._total is None else f"{self._done:,}/{self._total:,}"
@@ -267,9 +279,84 @@ class Bar:
                 self._progress.update(self._task, rate=f"{speed:,.{0 if speed >= 10 else 1}f}/s")
 
 
+class ProgressLines(Bar):
+    """The work in progress as lines of text or of JSON: one as each step begins, then every `LINE_SECONDS`, and a last.
+
+    Parts a second are those since the step began.
+    """
+
+    def __init__(
+        self, *, as_json: bool, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(None)
+        self._as_json, self._write, self._clock = as_json, write, clock
+        self._what = ""
+        self._start = self._begun = self._written = 0.0
+        self._nodes: dict[str, int] = {}
+        self._fresh = True  # whether something has happened since the last line
+
+    def step(self, what: str, total: int | None = None, done: int = 0) -> None:
+        """Begin a step of the work, with a line."""
+        super().step(what, total, done)
+        self._what, self._start, self._begun, self._nodes = what, done, self._clock(), {}
+        self._print()
+
+    def advance(self, parts: int, node: str | None = None) -> None:
+        """Count parts as done; a line where the last one is old enough."""
+        super().advance(parts, node)
+        if node is not None:
+            self._nodes[node] = self._nodes.get(node, 0) + parts
+        self._fresh = self._fresh or parts > 0
+        if self._clock() - self._written >= LINE_SECONDS:
+            self._print()
+
+    def close(self) -> None:
+        """Print how far the work came."""
+        if self._fresh:
+            self._print()
+
+    def _print(self) -> None:
+        self._written, self._fresh = self._clock(), False
+        elapsed = self._written - self._begun
+        rate = (self._done - self._start) / elapsed if elapsed > 0 else 0.0
+        left = None if self._total is None or not rate else max(0, self._total - self._done) / rate
+        nodes = {node: done / elapsed for node, done in sorted(self._nodes.items()) if elapsed > 0}
+        if self._as_json:
+            record = {
+                "schema": "clipsim.progress/1",
+                "stage": self._what,
+                "done": self._done,
+                "total": self._total,
+                "per_second": round(rate, 3),
+                "seconds_left": None if left is None else round(left, 1),
+                "nodes": {node: round(own_rate, 3) for node, own_rate in nodes.items()},
+            }
+            self._write(json.dumps(record))
+            return
+        parts = [self._what]
+        if self._done or self._total is not None:
+            parts[0] += f" {self._done:,}" + ("" if self._total is None else f"/{self._total:,}")
+        if rate:
+            parts.append(f"{rate:,.1f}/s")
+        if left:
+            parts.append(f"{timedelta(seconds=round(left))} left")
+        by_node = [f"{printable(node)} {own_rate:,.1f}/s" for node, own_rate in nodes.items()]
+        self._write("; ".join([", ".join(parts), *([", ".join(by_node)] if by_node else [])]))
+
+
 @contextmanager
-def progress_bar(*, quiet: bool, rate: bool = False) -> Iterator[Bar]:
-    """A bar that disappears when the work is done; one line on a terminal of any width, with `rate` parts a second."""
+def progress_bar(*, quiet: bool, rate: bool = False, form: str = "auto") -> Iterator[Bar]:
+    """A bar that disappears when the work is done; one line on a terminal of any width, with `rate` parts a second.
+
+    `form` is "auto", or "plain" or "json" for lines on standard error, on a terminal or not.
+    """
+    if form != "auto":
+        lines = ProgressLines(as_json=form == "json", write=partial(_print_progress, as_json=form == "json"))
+        try:
+            yield lines
+        finally:
+            lines.close()
+        return
     if quiet or not sys.stderr.isatty() or messages().is_dumb_terminal:
         yield Bar(None)
         return

@@ -17,7 +17,7 @@ from clipsim.engines.choice import usable_cores
 from clipsim.errors import ClipsimError, DatasetError, Failure, ImageError, printable
 from clipsim.store.folders import Folder
 from clipsim.store.layout import DatasetInfo, VectorInfo
-from clipsim.tasks.embed_shards import OnBatch, describe_vectors
+from clipsim.tasks.embed_shards import OnShard, describe_vectors
 from clipsim.tasks.ray import ShardEncoder, WorkerOptions, tries_name
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class DevicesRunner:
             worker.process.join()
         self._workers.clear()
 
-    def run(self, info: DatasetInfo, shards: Sequence[int], on_ready: Callable[[], None], on_batch: OnBatch) -> None:
+    def run(self, info: DatasetInfo, shards: Sequence[int], on_ready: Callable[[], None], on_shard: OnShard) -> None:
         """Make the shards in any order, each of them a batch; one that cannot be made is skipped with a notice.
 
         `on_ready` is called when the first process has loaded the model. Raises ImageError for a shard that cannot be
@@ -100,7 +100,7 @@ class DevicesRunner:
                     on_ready()
                     ready = True
                 if kind == "made":
-                    self._report(worker, answer, on_batch)
+                    self._report(worker, answer, on_shard)
                 self._give(worker)
         if self._rest:
             raise DatasetError("none of the devices can be used", hint="; ".join(self.notices))
@@ -138,9 +138,10 @@ class DevicesRunner:
         worker.connection.close()
         worker.process.join()
 
-    def _report(self, worker: _Worker, outcome: dict[str, Any], on_batch: OnBatch) -> None:
+    def _report(self, worker: _Worker, outcome: dict[str, Any], on_shard: OnShard) -> None:
         if outcome["error"] is None:
-            on_batch(outcome["done"], tuple(Failure(*failure) for failure in outcome["failures"]))
+            failures = tuple(Failure(*failure) for failure in outcome["failures"])
+            on_shard(outcome["done"], failures, worker.device)
         elif worker.options.run.raises:
             raise ImageError(outcome["error"])
         else:

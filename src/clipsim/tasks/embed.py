@@ -178,8 +178,15 @@ class _Embedding:
                 info = finish(folder, info)
         return self._describe(info, len(missing) - len(failed), failed, time.monotonic() - begun)
 
-    def _report(self, stage: str, done: int, total: int | None = None, failures: tuple[Failure, ...] = ()) -> None:
-        self._progress(Progress(stage, done, total, failures, self._warnings()))
+    def _report(
+        self,
+        stage: str,
+        done: int,
+        total: int | None = None,
+        failures: tuple[Failure, ...] = (),
+        node: str | None = None,
+    ) -> None:
+        self._progress(Progress(stage, done, total, failures, self._warnings(), node))
 
     def _warnings(self) -> tuple[str, ...]:
         """What the caller should know, as far as it is known by now."""
@@ -195,10 +202,10 @@ class _Embedding:
             done = total - sum(plan[shard].sources for shard in missing)
             self._report("embedding", done, total)
 
-            def on_batch(count: int, failures: tuple[Failure, ...]) -> None:
+            def on_batch(count: int, failures: tuple[Failure, ...], node: str | None = None) -> None:
                 nonlocal done
                 done += count
-                self._report("embedding", done, total, failures)
+                self._report("embedding", done, total, failures, node)
 
             runner.run(info, missing, lambda: self._start_again(info), on_batch)
             self._notices += runner.notices

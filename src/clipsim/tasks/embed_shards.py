@@ -31,6 +31,7 @@ from clipsim.tasks.rank import describe_model
 from clipsim.vectors.similarity import Vectors, unit_rows
 
 OnBatch = Callable[[int, tuple[Failure, ...]], None]  # the inputs of a batch that are done, and those that failed
+OnShard = Callable[[int, tuple[Failure, ...], str], None]  # likewise of a shard, and the machine or device that made it
 
 
 def to_plan(source: Source) -> dict[str, Any]:

@@ -14,7 +14,8 @@ class Progress:
 
     `done` counts the parts of the `stage` that are complete, of `total`, which is None where it is not known.
     `failures` are the inputs that could not be used since the step before, `notices` what the caller should know by
-    now; a notice may come again.
+    now; a notice may come again. `node` is the machine or device that did the parts since the step before, where
+    several work.
     """
 
     stage: str
@@ -22,6 +23,7 @@ class Progress:
     total: int | None
     failures: tuple[Failure, ...] = ()
     notices: tuple[str, ...] = ()
+    node: str | None = None
 
 
 # Called in the thread that runs the task. What it raises ends the task, which is how one is cancelled.

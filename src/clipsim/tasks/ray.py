@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import os
+import platform
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -36,7 +37,7 @@ from clipsim.options import ModelOptions, RunOptions
 from clipsim.results.base import ModelRecord
 from clipsim.store.folders import Folder, open_folder
 from clipsim.store.layout import STATE_FOLDER, DatasetInfo, VectorInfo
-from clipsim.tasks.embed_shards import OnBatch, ShardWork, describe_vectors
+from clipsim.tasks.embed_shards import OnShard, ShardWork, describe_vectors
 
 if TYPE_CHECKING:
     from clipsim.tasks.embed import EmbedRequest
@@ -121,7 +122,7 @@ class RayRunner:
         record |= {"model": ModelRecord(**record["model"]), "warnings": tuple(record["warnings"])}
         return VectorInfo(**record)
 
-    def run(self, info: DatasetInfo, shards: Sequence[int], on_ready: Callable[[], None], on_batch: OnBatch) -> None:
+    def run(self, info: DatasetInfo, shards: Sequence[int], on_ready: Callable[[], None], on_shard: OnShard) -> None:
         """Make the shards in any order, each of them a batch; one that cannot be made is skipped with a notice.
 
         `on_ready` is called before the first worker begins; by then a worker has loaded the model.
@@ -146,7 +147,8 @@ class RayRunner:
             for row in made.iter_rows():
                 outcome = json.loads(row["outcome"])
                 if outcome["error"] is None:
-                    on_batch(outcome["done"], tuple(Failure(*failure) for failure in outcome["failures"]))
+                    failures = tuple(Failure(*failure) for failure in outcome["failures"])
+                    on_shard(outcome["done"], failures, outcome["node"])
                 elif options.run.raises:
                     raise ImageError(outcome["error"])
                 else:
@@ -271,7 +273,7 @@ def make_shard(embedder: Embedder, folder: Folder, info: DatasetInfo, shard: int
         try:
             made = _try_shard(embedder, folder, info, shard)
             folder.remove(tries_name(shard))
-            return {**made, "error": None}
+            return {**made, "error": None, "node": platform.node()}
         except DeviceLostError:  # every further shard would fail here; Ray starts another worker in a new process
             end_process()
         except Exception as caught:  # whatever it is, the other shards are made
