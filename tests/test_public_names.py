@@ -336,6 +336,7 @@ def test_a_failure_is_a_value_of_its_own(results: dict[str, Any]) -> None:
         assert Path(failure.image).name == "broken.png", name
 
 
+@pytest.mark.slow
 def test_a_client_has_types(tmp_path: Path) -> None:
     """A program that uses all of the API is without errors to a strict type checker, where clipsim is installed."""
     from mypy import api
