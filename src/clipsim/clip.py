@@ -178,6 +178,7 @@ def _download(url: str, root: str | os.PathLike[str] | None = None) -> str:
     `load` does not use it: it takes the same weights from the Hugging Face cache. Raises UsageError for an address
     without the SHA-256 of the file, DownloadError where it cannot be downloaded, or is another file.
     """
+    from urllib.error import HTTPError
     from urllib.request import urlopen
 
     address, _, sha256 = str(url).rpartition("/")[0].rpartition("/")
@@ -201,6 +202,8 @@ def _download(url: str, root: str | os.PathLike[str] | None = None) -> str:
             raise DownloadError(f"{printable(url)}: the download has another SHA-256 than its address says; try again")
         rename_over(str(draft), str(target))
     except (OSError, ValueError) as error:
+        if isinstance(error, HTTPError):  # the server's answer too, with a file of its own
+            error.close()
         raise DownloadError(f"{printable(url)}: cannot be downloaded ({first_line(error, 160)})") from error
     finally:
         with suppress(OSError):
