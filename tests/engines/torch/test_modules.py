@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torchvision import transforms
 
 import clipsim
-from clipsim.errors import NoInputError, TextError, UsageError
+from clipsim.errors import DeviceLostError, NoInputError, TextError, UsageError
 
 TEXTS = ["a photo of a cat", "two dogs", "a maze"]
 
@@ -271,3 +271,47 @@ def test_images_that_cannot_be_used_are_still_named(tmp_path: Path) -> None:
     session = clipsim.open(Foreign(), preprocess=to_tensor, tokenizer=to_ids)
     with pytest.raises(NoInputError):
         session.rank(tmp_path / "a.png", TEXTS)
+
+
+class Limited(Foreign):
+    """On a device with little memory, and with an image whose vector is beyond the range of fp16."""
+
+    def encode_image(self, image: Tensor) -> Tensor:
+        """At most two at once."""
+        if len(image) > 2:
+            raise RuntimeError("CUDA error: out of memory")
+        vectors = super().encode_image(image)
+        return torch.where(image.flatten(1).mean(1, keepdim=True) > 0.99, vectors * 1e6, vectors)
+
+
+def test_a_module_on_a_device_with_limits(pictures: list[Image.Image]) -> None:
+    """What does not fit is split, what is not finite is computed again in fp32, and both are said."""
+    images = [*pictures, Image.new("RGB", (9, 5), "white")]
+    module = Limited()
+    with clipsim.open(module, preprocess=to_tensor, tokenizer=to_ids, precision="fp16") as session:
+        vectors = session.encode_images(images)
+        assert session.notices == (
+            "too little memory on the device for a batch of 4; it is encoded in parts of 2",
+            "vectors that are not finite in fp16 are computed again in fp32",
+        )
+    expected = torch.cat([module.encode_image(to_tensor(image)[None]) for image in images]).detach()
+    assert vectors == pytest.approx(nn.functional.normalize(expected, dim=1).numpy(), abs=1e-3)
+
+
+def test_a_gpu_that_fails_in_a_module(pictures: list[Image.Image]) -> None:
+    """As in any other model."""
+
+    class Failing(Foreign):
+        """With an error of CUDA for other images than black ones, with which a module is tried."""
+
+        def encode_image(self, image: Tensor) -> Tensor:
+            """Fail."""
+            if image.any():
+                raise RuntimeError("CUDA error: an illegal memory access was encountered")
+            return super().encode_image(image)
+
+    with (
+        clipsim.open(Failing(), preprocess=to_tensor, tokenizer=to_ids) as session,
+        pytest.raises(DeviceLostError, match="an illegal memory access"),
+    ):
+        session.encode_images(pictures)

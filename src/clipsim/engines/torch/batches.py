@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from clipsim.engines.choice import largest_mps_batch
 from clipsim.engines.torch.devices import device_lost, is_gpu_failure, is_out_of_memory, release_memory
-from clipsim.errors import DeviceError, Setting, first_line
+from clipsim.errors import DeviceError, DeviceLostError, Setting, first_line
 
 
 class BatchSplitter:
@@ -66,6 +66,31 @@ class BatchSplitter:
         self._on_notice(
             f"too little memory on the device for a batch of {count}; it is encoded in parts of {self.largest}"
         )
+
+
+def mend_rows(
+    features: NDArray[np.float32],
+    encode_exactly: Callable[[Tensor], NDArray[np.float32]],
+    precision: str,
+    on_notice: Callable[[str], None],
+) -> NDArray[np.float32]:
+    """Features of half precision, whose rows that are not finite are replaced by those of fp32.
+
+    `encode_exactly` gets a mask of these rows. They stay as they are where it raises DeviceError: the device has no
+    memory for the model in fp32. Raises DeviceLostError.
+    """
+    finite = np.isfinite(features).all(axis=1)
+    if finite.all():
+        return features
+    try:
+        features[~finite] = encode_exactly(torch.from_numpy(~finite))
+    except DeviceLostError:
+        raise
+    except DeviceError:
+        on_notice(f"vectors are not finite in {precision}, and there is too little memory to use fp32")
+    else:
+        on_notice(f"vectors that are not finite in {precision} are computed again in fp32")
+    return features
 
 
 def attention_limit(tower: nn.Module, device: torch.device) -> int | None:

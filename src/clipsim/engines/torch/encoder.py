@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from clipsim.engines.accelerator import BatchQueue
 from clipsim.engines.encoder import EncoderFacts, Pixels
-from clipsim.engines.torch.batches import BatchSplitter, attention_limit
+from clipsim.engines.torch.batches import BatchSplitter, attention_limit, mend_rows
 from clipsim.engines.torch.build import build_model, prepare_as_transformers
 from clipsim.engines.torch.cuda import CudaAccelerator
 from clipsim.engines.torch.devices import (
@@ -34,7 +34,7 @@ from clipsim.engines.torch.devices import (
 )
 from clipsim.engines.torch.packed import PackableTower
 from clipsim.engines.torch.tokenizer import Tokenizer
-from clipsim.errors import DeviceError, DeviceLostError, ModelError, WeightsError, printable
+from clipsim.errors import ModelError, WeightsError, printable
 from clipsim.models.files import ModelFiles
 from clipsim.models.names import ModelSpec
 
@@ -154,25 +154,19 @@ class ClipEncoder:
         features: NDArray[np.float32],
         read_batch: Callable[[], Tensor],
     ) -> NDArray[np.float32]:
-        """Encode rows that are not finite in fp32; they stay as they are where the device has no memory for that."""
-        if self.towers.dtype not in HALVES or np.isfinite(features).all():
-            return features
-        rows = ~np.isfinite(features).all(axis=1)
-        precision = self.facts.precision
-        try:
+        """Encode rows that are not finite in half precision once more, by the weights of the files in fp32."""
+
+        def encode_exactly(rows: Tensor) -> NDArray[np.float32]:
             if self._exact is None:
                 model, device = build_model(self._spec, self._files).model.requires_grad_(False), self.towers.device
                 batches = BatchSplitter(device, torch.float32, self._add_notice, attention_limit(model.visual, device))
                 self._exact = Towers(model, device, torch.float32), batches
             towers, batches = self._exact
-            features[rows] = batches.encode(partial(encode, towers), read_batch()[torch.from_numpy(rows)])
-        except DeviceLostError:
-            raise
-        except DeviceError:
-            self._add_notice(f"vectors are not finite in {precision}, and there is too little memory to use fp32")
-        else:
-            self._add_notice(f"vectors that are not finite in {precision} are computed again in fp32")
-        return features
+            return batches.encode(partial(encode, towers), read_batch()[rows])
+
+        if self.towers.dtype not in HALVES:
+            return features
+        return mend_rows(features, encode_exactly, self.facts.precision, self._add_notice)
 
     def _check_width(self, features: Tensor) -> Tensor:
         if features.shape[1:] != (self.facts.embed_dim,):

@@ -7,9 +7,8 @@ import hashlib
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,9 @@ from torch import Tensor
 
 from clipsim.engines.encoder import EncoderFacts, too_many_tokens
 from clipsim.engines.preprocessing import Preprocessing
-from clipsim.engines.torch.batches import BatchSplitter, attention_limit
-from clipsim.engines.torch.devices import choose_device, choose_precision, fp32_products
-from clipsim.errors import TextError, UsageError, WeightsError, first_line
+from clipsim.engines.torch.batches import BatchSplitter, attention_limit, mend_rows
+from clipsim.engines.torch.devices import HALVES, choose_device, choose_precision, fp32_products
+from clipsim.errors import DeviceError, TextError, UsageError, WeightsError, first_line
 from clipsim.options import ModuleOptions
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -61,8 +60,8 @@ class ModuleEncoder:
             precision, self._dtype = choose_precision(options.precision, target)
             self._module.to(self._dtype)
         self._target = target
-        on_cuda = target.type == "cuda" and self._dtype == torch.float32
-        self._products = partial(fp32_products, tf32=precision == "tf32") if on_cuda else nullcontext
+        self._precision = precision
+        self._exact: Any = None  # the module in fp32, once a vector in half precision was not finite
         self._notices: tuple[str, ...] = ()
         limit = attention_limit(getattr(self._module, "visual", self._module), target)
         self._image_batches = BatchSplitter(target, self._dtype, self._add_notice, limit)
@@ -109,11 +108,10 @@ class ModuleEncoder:
     def encode_images(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         """(n, 3, h, w) prepared images → (n, embed_dim) float32, not normalised."""
 
-        def encode(images: Tensor) -> Tensor:
-            with self._products():
-                return _vectors(self._module.encode_image(images.to(self._target, self._dtype)), len(images))
+        def encode(module: Any, dtype: torch.dtype, images: Tensor) -> Tensor:
+            return _vectors(module.encode_image(images.to(self._target, dtype)), len(images))
 
-        return self._image_batches.encode(encode, torch.from_numpy(np.ascontiguousarray(pixels, np.float32)))
+        return self._encode(encode, self._image_batches, torch.from_numpy(np.ascontiguousarray(pixels, np.float32)))
 
     def tokenize(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.int64]:
         """N texts → (n, k) token ids, as the caller's tokenizer makes them.
@@ -146,11 +144,36 @@ class ModuleEncoder:
     def encode_texts(self, texts: Sequence[str], *, truncate: bool = False) -> NDArray[np.float32]:
         """N texts → (n, embed_dim) float32, not normalised. Raises TextError as `tokenize` does."""
 
-        def encode(tokens: Tensor) -> Tensor:
-            with self._products():
-                return _vectors(self._module.encode_text(tokens.to(self._target)), len(tokens))
+        def encode(module: Any, _: torch.dtype, tokens: Tensor) -> Tensor:
+            return _vectors(module.encode_text(tokens.to(self._target)), len(tokens))
 
-        return self._text_batches.encode(encode, torch.from_numpy(self.tokenize(texts, truncate=truncate)))
+        return self._encode(encode, self._text_batches, torch.from_numpy(self.tokenize(texts, truncate=truncate)))
+
+    def _encode(
+        self, encode: Callable[[Any, torch.dtype, Tensor], Tensor], batches: BatchSplitter, batch: Tensor
+    ) -> NDArray[np.float32]:
+        """Encode a batch in parts that fit; what is not finite in half precision once more, in fp32."""
+
+        def encode_plain(part: Tensor) -> Tensor:
+            with self._products(self._dtype):
+                return encode(self._module, self._dtype, part)
+
+        def encode_exactly(part: Tensor) -> Tensor:
+            if self._exact is None:
+                self._exact = copy.deepcopy(self._module).float()
+            with self._products(torch.float32):
+                return encode(self._exact, torch.float32, part)
+
+        features = batches.encode(encode_plain, batch)
+        if self._dtype not in HALVES:
+            return features
+        return mend_rows(
+            features, lambda rows: batches.encode(encode_exactly, batch[rows]), self._precision, self._add_notice
+        )
+
+    def _products(self, dtype: torch.dtype) -> AbstractContextManager[None]:
+        on_cuda = self._target.type == "cuda" and dtype == torch.float32
+        return fp32_products(tf32=self._precision == "tf32") if on_cuda else nullcontext()
 
     def _add_notice(self, notice: str) -> None:
         if notice not in self._notices:
@@ -175,7 +198,7 @@ class ModuleEncoder:
         try:
             images = self.encode_images(np.zeros((1, *self._size), np.float32))
             texts = self.encode_texts([_PROBE_TEXT], truncate=True)
-        except (UsageError, TextError):
+        except (UsageError, TextError, DeviceError):
             raise
         except Exception as error:
             raise UsageError(
