@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -209,18 +209,31 @@ def measure_launch(check: Check, record: dict[str, Any]) -> None:
 
 
 def measure_decoding(check: Check, record: dict[str, Any]) -> None:
-    """Images a second of decoding alone, by threads; by nvJPEG where torchvision has it."""
+    """Images a second of decoding alone: by threads and processes, resized by Pillow and torch; by nvJPEG."""
+    from clipsim.embedding.decoders import DecoderPool, Preparer
     from clipsim.embedding.pipeline import Pipeline
     from clipsim.images.limits import DecodingRules
     from clipsim.inputs.sources import FileSource
 
-    encoder = check.open_encoder(check.sizes.models[0], check.precision)
+    plain = check.open_encoder(check.sizes.models[0], check.precision).facts.preprocessing
     paths = check.make_links(check.sizes.images)[:4096]
-    for workers in check.sizes.decoders:
-        sources = (FileSource(str(path)) for path in paths)
-        begun = time.perf_counter()
-        count = sum(1 for _ in Pipeline(encoder, sources, rules=DecodingRules(), batch_size=128, workers=workers))
-        record[f"{workers} threads"] = round(count / (time.perf_counter() - begun), 1)
+    for backend in ("pillow", "torch"):
+        preprocessing = replace(plain, backend=backend)
+        for workers in check.sizes.decoders:
+            for kind in ("threads", "processes"):
+                pool = DecoderPool(workers, preprocessing, DecodingRules()) if kind == "processes" else None
+                if pool is not None:
+                    pool.start()
+                sources = (FileSource(str(path)) for path in paths)
+                pipeline = Pipeline(
+                    Preparer(preprocessing), sources, rules=DecodingRules(), batch_size=128, workers=workers,
+                    decoders=pool,
+                )  # fmt: skip
+                begun = time.perf_counter()
+                count = sum(1 for _ in pipeline)
+                record[f"{workers} {kind}, {backend}"] = round(count / (time.perf_counter() - begun), 1)
+                if pool is not None:
+                    pool.close()
     if not check.on_cuda:
         return
     from torchvision.io import decode_jpeg, read_file
@@ -303,6 +316,9 @@ def check_faults(check: Check, record: dict[str, Any]) -> None:
     completed = subprocess.run([*command, *arguments], capture_output=True, text=True)
     worst = float((1 - cosines(read_vectors(resumed), read_vectors(check.folder / "whole"))).max())
     record["killed and completed"] = {"passed": completed.returncode == 0 and worst <= 1e-5, "1 - cos": worst}
+    devices = embed("devices", "--devices", f"{check.device},{check.device}", "--shard-size", str(len(paths) // 4))
+    worst = float((1 - cosines(read_vectors(check.folder / "devices"), read_vectors(check.folder / "whole"))).max())
+    record["two processes"] = {"passed": devices.returncode == 0 and worst <= 1e-5, "1 - cos": worst}
     if check.on_cuda:
         for name in ("memory", "assert"):
             code = f"from benchmarks.gpu_check import break_device; break_device({name!r}, {check.device!r})"

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import Machine
 from PIL import Image
 
 from clipsim.cache.database import Database
 from clipsim.cache.vectors import EmbeddingCache, FileDigests, VectorNamespace
 from clipsim.embedding import decoders
 from clipsim.embedding.decoders import DecoderPool, Preparer
+from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, embed_images
 from clipsim.embedding.pipeline import Pipeline, Prepared
 from clipsim.engines.preprocessing import Preprocessing
@@ -24,6 +26,7 @@ from clipsim.errors import ImageError
 from clipsim.images.decode import decoded_file
 from clipsim.images.limits import DecodingRules, MemoryBudget, OverBudgetError
 from clipsim.inputs.sources import BytesSource, FileSource, PillowSource, Source
+from clipsim.options import ModelOptions, RunOptions
 
 PREPROCESSING = Preprocessing.of(8, {"resize_mode": "squash", "interpolation": "bilinear"})
 PATIENCE = 120.0  # seconds, for what happens at once
@@ -185,6 +188,16 @@ def test_a_process_refuses_what_takes_too_much_memory(monkeypatch: pytest.Monkey
 
     assert answer == (None, False)
     assert issubclass(OverBudgetError, ImageError)
+
+
+@pytest.mark.parametrize(
+    ("device", "own_process", "expected"), [("cuda", True, True), ("cuda", False, False), ("cpu", True, False)]
+)
+def test_where_processes_decode(machine: Machine, device: str, own_process: bool, expected: bool) -> None:
+    """Beside a GPU, for the command line alone: a Python program may not be importable by other processes."""
+    options = ModelOptions("clipsim-mini", device=device), RunOptions(cache=False, exact=True)
+    with Embedder(*options, own_process=own_process) as embedder:
+        assert (embedder.open_pipeline([])._decoders is not None) == expected
 
 
 def test_processes_are_not_this_one(pool: DecoderPool, sources: list[Source]) -> None:

@@ -85,7 +85,7 @@ class DecoderPool:
         with self._lock:
             self._images += 1
             if self._images == IMAGES_BEFORE_PROCESSES and not self._closed:
-                threading.Thread(target=self._start, name="start decoders", daemon=True).start()
+                threading.Thread(target=self.start, name="start decoders", daemon=True).start()
             if not self._idle or source.decoded() is not None:
                 return None
             decoder = self._idle.pop()
@@ -97,20 +97,8 @@ class DecoderPool:
                 decoder.close()
         return prepared
 
-    def close(self) -> None:
-        """Let the processes end, after the image that they prepare now."""
-        with self._lock:
-            self._closed = True
-            for decoder in self._idle:
-                decoder.close()
-            self._idle = []
-
-    @property
-    def processes(self) -> list[BaseProcess]:
-        """Those that were started."""
-        return [decoder.process for decoder in self._decoders]
-
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start the processes; returns once each of them is ready or has ended."""
         with suppress(OSError):  # no more processes or descriptors: those that have started are enough
             for _ in range(self._count):
                 with self._lock:
@@ -129,6 +117,19 @@ class DecoderPool:
                         self._idle.append(decoder)
                     else:
                         decoder.close()
+
+    def close(self) -> None:
+        """Let the processes end, after the image that they prepare now."""
+        with self._lock:
+            self._closed = True
+            for decoder in self._idle:
+                decoder.close()
+            self._idle = []
+
+    @property
+    def processes(self) -> list[BaseProcess]:
+        """Those that were started."""
+        return [decoder.process for decoder in self._decoders]
 
     def _start_one(self) -> _Decoder:
         height, width = self._preparer.preprocessing.size
