@@ -68,16 +68,6 @@ def check_equal(one: Path, other: Path) -> None:
         assert np.array_equal(*map(np.load, pair))
 
 
-def test_the_data_set_of_one_process(pictures: Path, tmp_path: Path) -> None:
-    """The same files, and progress is counted."""
-    embed(pictures, tmp_path / "one")
-    result = embed(pictures, tmp_path / "two", *DEVICES)
-
-    assert (result.images, result.errors, result.shards, result.made) == (12, 1, 5, 5)
-    check_equal(tmp_path / "two", tmp_path / "one")
-    assert not multiprocessing.active_children()
-
-
 def fail_in_shards(monkeypatch: pytest.MonkeyPatch, fail: Callable[[int], None]) -> None:
     """Call a function with the number of each shard before it is made."""
     make = ShardEncoder.make
@@ -100,6 +90,23 @@ def test_progress_names_the_device(pictures: Path, tmp_path: Path) -> None:
     assert None in nodes  # before the first shard is made
     assert nodes - {None} <= set(DEVICES)
     assert len(nodes) > 1
+
+
+def test_the_data_set_of_one_process(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same files, made by processes that may start others to decode."""
+    embed(pictures, tmp_path / "one")
+
+    def note_process(_: int) -> None:
+        daemon = multiprocessing.parent_process() is None or multiprocessing.current_process().daemon
+        (tmp_path / f"daemon {daemon}").touch()
+
+    fail_in_shards(monkeypatch, note_process)
+    result = embed(pictures, tmp_path / "two", *DEVICES)
+
+    assert (result.images, result.errors, result.shards, result.made) == (12, 1, 5, 5)
+    assert [file.name for file in tmp_path.glob("daemon *")] == ["daemon False"]
+    check_equal(tmp_path / "two", tmp_path / "one")
+    assert not multiprocessing.active_children()
 
 
 def test_a_process_that_is_killed(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

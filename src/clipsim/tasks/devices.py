@@ -108,7 +108,8 @@ class DevicesRunner:
     def _start(self, options: WorkerOptions, info: DatasetInfo) -> None:
         connection, other = _context.Pipe()
         name = f"embed on {options.model.device}"
-        process = _context.Process(target=run_worker, args=(other, options, info.to_json()), name=name, daemon=True)
+        # not a daemon, which could not have processes that decode for it
+        process = _context.Process(target=run_worker, args=(other, options, info.to_json()), name=name)
         process.start()
         other.close()  # so that its end is read here
         self._workers[connection] = _Worker(options, process, connection)
