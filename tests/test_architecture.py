@@ -83,7 +83,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "fsspec": ("inputs", "store"),
     "aiohttp": ("inputs",),
     "ray": ("tasks",),
-    "faiss": ("store",),
+    **dict.fromkeys(("faiss", "lancedb", "qdrant_client"), ("store",)),
     **dict.fromkeys(("pandas", "polars"), ("results",)),
     **dict.fromkeys(("starlette", "uvicorn", "h11", "prometheus_client", "python_multipart"), ("server",)),
     "PIL": (

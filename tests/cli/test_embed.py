@@ -233,3 +233,20 @@ def test_progress_off_a_terminal(clipsim: Clipsim, colour_model: FakeEncoder, co
     assert again.err.splitlines()[-1].startswith("clipsim: progress: embedding 3/3")
     silent = clipsim("embed", str(colours), "-o", str(tmp_path / "x"), "--json", "-q")
     assert "progress" not in silent.err
+
+
+def test_an_export(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path) -> None:
+    """The vectors of a data set as Parquet, and a summary; what is missing is a line."""
+    clipsim("embed", str(colours), "-o", str(tmp_path / "v"), "-q")
+    table = clipsim("vectors", "export", str(tmp_path / "v"), "--to", "parquet", "-o", str(tmp_path / "t"))
+    assert (table.status, table.err) == (0, "")
+    assert "parquet" in table.out
+    command = ("vectors", "export", str(tmp_path / "v"), "--to", "parquet", "-o", str(tmp_path / "t"), "--json")
+    result = json.loads(clipsim(*command).out)
+    assert (result["schema"], result["vectors"], result["to"]) == ("clipsim.export/1", 3, "parquet")
+    refused = clipsim("vectors", "export", str(colours), "--to", "parquet", "-o", str(tmp_path / "t"))
+    assert (refused.status, refused.err.count("\n")) == (1, 1)
+    assert "not a folder of vectors" in refused.err
+    nowhere = clipsim("vectors", "export", str(tmp_path / "v"), "--to", "parquet")
+    assert nowhere.status == 2
+    assert "no folder to write to" in nowhere.err

@@ -2,7 +2,7 @@
 
 - `app`: all commands put together, and how a run ends
 - `rank`, `embed`, `search`, `duplicates`, `overview`, `explain`, `sort`, `tag`, `evaluate`, `fit`, `threshold`,
-  `models`, `export`, `cache`, `serve`, `doctor`: the commands; `index` is in `embed`, `undo` in `tag`, `compare` in
+  `models`, `export`, `vectors`, `cache`, `serve`, `doctor`: the commands; `index` is in `embed`, `undo` in `tag`, `compare` in
   `threshold`
 - `parameters`: options that several commands share
 - `plans`: how a plan for files is printed, and carried out with `--yes`

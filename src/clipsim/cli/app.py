@@ -31,6 +31,7 @@ from clipsim.cli.serve import serve_command
 from clipsim.cli.sort import sort_command
 from clipsim.cli.tag import tag_command, undo_command
 from clipsim.cli.threshold import compare_command, threshold_command
+from clipsim.cli.vectors import vectors_app
 
 app = typer.Typer(
     name="clipsim",
@@ -60,6 +61,7 @@ models_app.command("export", cls=FastCommand)(export_command)
 models_app.command("rm", cls=FastCommand)(remove_command)
 app.add_typer(models_app, name="models")
 app.add_typer(cache_app, name="cache")
+app.add_typer(vectors_app, name="vectors")
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""What `search`, `duplicates`, `embed` and `index` found or made → tables for the terminal."""
+"""What `search`, `duplicates`, `embed`, `index` and `vectors export` found or made → tables for the terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.text import Text
 
 from clipsim.errors import pluralise, printable
 from clipsim.render.parts import empty_table, remark, shorten_paths, title
-from clipsim.results.datasets import EmbedResult, IndexResult
+from clipsim.results.datasets import EmbedResult, ExportResult, IndexResult
 from clipsim.results.search import (
     DuplicateGroup,
     DuplicateImage,
@@ -148,6 +148,19 @@ def build_index_table(result: IndexResult) -> Table:
         )
         rows["recall@10"] = f"{images} by image, {texts} by text"
     return _build_summary(rows)
+
+
+def build_export_table(result: ExportResult) -> Table:
+    """A summary: where the vectors are now, and which columns they have."""
+    return _build_summary(
+        {
+            "folder": printable(result.folder),
+            "to": f"{result.to}, {printable(result.destination)}",
+            "name": printable(result.name),
+            "vectors": f"{result.vectors:,} × {result.dimensions} in {result.seconds:,.1f} s",
+            "columns": ", ".join(map(printable, result.columns)),
+        }
+    )
 
 
 def _build_summary(rows: Mapping[str, str]) -> Table:

@@ -1,4 +1,4 @@
-"""What `embed` and `index` made → frozen records."""
+"""What `embed`, `index` and `vectors export` made → frozen records."""
 
 from __future__ import annotations
 
@@ -75,3 +75,26 @@ class IndexResult(Result):
             name: round_significant(value) if isinstance(value, float) else value
             for name, value in plain_fields(self).items()
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportResult(Result):
+    """Where the vectors of a data set are now.
+
+    `to` is "parquet", "lance" or "qdrant", `destination` its folder or address, `name` that of the table or collection.
+    `columns` are those of each of the `vectors` rows, the vector of `dimensions` numbers among them.
+    """
+
+    schema: ClassVar[str] = "clipsim.export/1"
+
+    folder: str
+    to: str
+    destination: str
+    name: str
+    vectors: int
+    dimensions: int
+    columns: tuple[str, ...]
+    seconds: float
+
+    def _plain_fields(self) -> dict[str, Any]:
+        return {**plain_fields(self), "seconds": round(self.seconds, 3)}

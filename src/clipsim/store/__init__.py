@@ -7,6 +7,7 @@ Reading:
 - `dataset`: a folder that `clipsim embed` wrote → vectors in place, names and the model's record, compared with
   what was written; the nearest of them, all compared
 - `index`: an index beside a data set, which finds them faster
+- `databases`: the rows of a data set → Parquet, LanceDB, Qdrant
 - `vector_table`: data sets and new vectors as one table
 
 Writing:

@@ -133,12 +133,8 @@ class Dataset:
         self, shard: int, columns: Sequence[str], positions: Sequence[int] | None = None
     ) -> dict[str, list[Any]]:
         """Columns of one shard's metadata, as Python values, in the order of its vectors; or those at `positions`."""
-        name = shard_name("metadata", shard)
-        parquet = import_parquet()
-        path = self._check(name)
+        path, table = self.folder / shard_name("metadata", shard), self.metadata(shard, columns)
         try:
-            with parquet.ParquetFile(path) as file:  # `read_table` would import pandas where that is installed
-                table = file.read(columns=list(columns))
             values: dict[str, list[Any]] = {
                 name: column.to_pylist() if positions is None else [column[row].as_py() for row in positions]
                 for name, column in zip(table.column_names, table.columns, strict=True)
@@ -151,6 +147,19 @@ class Dataset:
         if "image_path" in values:
             values["image_path"] = [unescape_name(str(name)) for name in values["image_path"]]
         return values
+
+    def metadata(self, shard: int, columns: Sequence[str] | None = None) -> Any:
+        """Some or all columns of one shard's metadata, as a table of pyarrow; names that are not UTF-8 are escaped.
+
+        Raises DatasetError where they are damaged.
+        """
+        parquet = import_parquet()
+        path = self._check(shard_name("metadata", shard))
+        try:
+            with parquet.ParquetFile(path) as file:  # `read_table` would import pandas where that is installed
+                return file.read(columns=None if columns is None else list(columns))
+        except Exception as error:  # pyarrow raises errors of many families for damaged files
+            raise DatasetError(f"{printable(str(path))}: damaged: {printable(str(error), 120)}; {REMEDY}") from error
 
     def column_names(self, shard: int) -> tuple[str, ...]:
         """The names of the columns of one shard's metadata. Raises DatasetError where it is damaged."""

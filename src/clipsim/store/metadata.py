@@ -37,6 +37,27 @@ class Row:
     modified_ns: int | None = None
 
 
+def metadata_schema(columns: Sequence[tuple[str, str]]) -> Any:
+    """The schema of pyarrow that metadata have: the fields of `Row`, the row's number, and the columns of the facts."""
+    import pyarrow
+
+    text, number = pyarrow.string(), pyarrow.int32()
+    return pyarrow.schema(
+        [
+            ("image_path", text),
+            ("caption", text),
+            ("facts", text),
+            ("width", number),
+            ("height", number),
+            ("sha256", text),
+            ("file_size", pyarrow.int64()),
+            ("modified_ns", pyarrow.int64()),
+            ("row", pyarrow.int64()),
+            *((name, pyarrow.type_for_alias(kind)) for name, kind in columns),
+        ]
+    )
+
+
 class MetadataFile:
     """A Parquet file while it is written; memory holds at most `ROWS_PER_GROUP` rows.
 
@@ -51,21 +72,7 @@ class MetadataFile:
         self._kept: list[dict[str, Any]] = []
         self._vectors: list[StoredVectors] = []
         self._vector_type = None if dimensions is None else pyarrow.list_(pyarrow.float32(), dimensions)
-        text, number = pyarrow.string(), pyarrow.int32()
-        self._schema = pyarrow.schema(
-            [
-                ("image_path", text),
-                ("caption", text),
-                ("facts", text),
-                ("width", number),
-                ("height", number),
-                ("sha256", text),
-                ("file_size", pyarrow.int64()),
-                ("modified_ns", pyarrow.int64()),
-                ("row", pyarrow.int64()),
-                *((name, pyarrow.type_for_alias(kind)) for name, kind in columns),
-            ]
-        )
+        self._schema = metadata_schema(columns)
         whole = self._schema if dimensions is None else self._schema.append(pyarrow.field(VECTOR, self._vector_type))
         self._writer = import_parquet().ParquetWriter(path, whole)
 
