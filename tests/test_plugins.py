@@ -10,7 +10,7 @@ import pytest
 import clipsim
 from clipsim.cli.parameters import complete_engine, complete_format
 from clipsim.errors import PluginError, UsageError
-from clipsim.plugins import Plugin
+from clipsim.plugins import Plugin, list_plugins
 
 CODE = """
 from fake_encoder import FakeEncoder
@@ -31,8 +31,17 @@ def plan_nowhere(spec, files, options):
 def format_best(result):
     return "".join(f"{scores.image.rpartition('/')[2]}: {result.texts[scores.best]}\\n" for scores in result.scores)
 
+def plan_number(spec, files, options):
+    return EnginePlan("any", 7, "fp32", None, Encoder)
+
+def plan_nothing(spec, files, options):
+    return EnginePlan("any", "cpu", "fp32", None, lambda: None)
+
 def divide(*arguments):
     return 1 / 0
+
+def leave(*arguments):
+    raise SystemExit("bye")
 
 def count(*arguments):
     return 7
@@ -42,6 +51,9 @@ ENTRY_POINTS = """
 colours = tiny_plugin:plan
 other = tiny_plugin:plan_other
 nowhere = tiny_plugin:plan_nowhere
+number = tiny_plugin:plan_number
+nothing = tiny_plugin:plan_nothing
+leaves = tiny_plugin:leave
 torch = tiny_plugin:divide
 broken = tiny_plugin:divide
 missing = no_such_module:plan
@@ -90,7 +102,10 @@ def test_an_engine_of_another_package_runs_the_model(colours: Path) -> None:
     [
         ("broken", "clipsim-tiny 1.5: ZeroDivisionError: division by zero"),
         ("missing", "clipsim-tiny 1.5: ModuleNotFoundError: No module named 'no_such_module'"),
+        ("leaves", "clipsim-tiny 1.5: SystemExit: bye"),
         ("nowhere", "clipsim-tiny 1.5: its plan names no device, or no precision"),
+        ("number", "clipsim-tiny 1.5: its plan names no device, or no precision"),
+        ("nothing", "clipsim-tiny 1.5: it opens NoneType, whose facts are not EncoderFacts"),
         ("other", "clipsim-tiny 1.5: it runs on cpu in fp32, not on npu in fp32 as planned"),
     ],
 )
@@ -103,7 +118,7 @@ def test_a_broken_engine_is_one_line_that_names_the_package(colours: Path, engin
 
 def test_names_that_no_package_adds(colours: Path) -> None:
     """The error lists the engines of packages too; what a package calls as clipsim does is not taken."""
-    with pytest.raises(UsageError, match=r"choose auto, torch, onnx, onnx-int8, broken, colours, missing, .*other"):
+    with pytest.raises(UsageError, match=r"choose auto, torch, onnx, onnx-int8, broken, colours, leaves, .*other"):
         clipsim.open(engine="tensorrt")
     assert clipsim.rank(colours, TEXTS, engine="torch").engine == "torch"
 
@@ -113,6 +128,30 @@ def test_two_packages_with_one_name(packages: Path) -> None:
     install(packages, "clipsim-twin", "[clipsim.formats]\nbest = tiny_plugin:count\n")
     with pytest.raises(PluginError, match=r"format='best': clipsim-t\w+ 1.5 and clipsim-t\w+ 1.5: more than one"):
         Plugin("format", "best")
+
+
+@pytest.mark.parametrize("entry_points", [b"[clipsim.formats]\nno value\n", b"[clipsim.formats]\n\xff = a:b\n"])
+def test_a_package_with_damaged_metadata_adds_nothing(packages: Path, entry_points: bytes) -> None:
+    """The names of the other packages work, and the error for a name that none adds lists them."""
+    install(packages, "damaged", "")
+    (packages / "damaged-1.5.dist-info" / "entry_points.txt").write_bytes(entry_points)
+
+    assert list_plugins("format") == ("best", "broken", "json", "number")
+    assert Plugin("format", "best").error("slow").args == PluginError("clipsim-tiny 1.5: slow").args
+
+
+def test_an_older_version_further_down_the_path_is_not_read(
+    packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Python imports the first one: what it no longer adds is not there, and what both add is added once."""
+    install(
+        tmp_path / "older", "clipsim-tiny", "[clipsim.formats]\nbest = tiny_plugin:count\nold = tiny_plugin:count\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path / "older")
+    monkeypatch.syspath_prepend(packages)
+
+    assert list_plugins("format") == ("best", "broken", "json", "number")
+    Plugin("format", "best")
 
 
 def test_the_shell_completes_names_of_packages() -> None:

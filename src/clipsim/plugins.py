@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from clipsim.errors import ClipsimError, PluginError, first_line, printable
@@ -16,9 +17,21 @@ Result = TypeVar("Result")
 
 def list_plugins(kind: Kind) -> tuple[str, ...]:
     """The names that installed packages add, sorted. All installed packages are looked at, which takes a while."""
-    from importlib.metadata import entry_points
+    return tuple(sorted({entry.name for entry in _find_entries(kind)}))
 
-    return tuple(sorted(entry_points(group=f"clipsim.{kind}s").names))
+
+def _find_entries(kind: Kind) -> list[EntryPoint]:
+    """The entry points of all installed packages; one whose metadata cannot be read has none."""
+    from importlib.metadata import distribution, distributions, entry_points
+
+    group = f"clipsim.{kind}s"
+    with suppress(Exception):  # a damaged package, which need not have to do with clipsim
+        return list(entry_points(group=group))
+    entries: dict[str, list[EntryPoint]] = {}
+    for package in distributions():
+        with suppress(Exception):  # by name, which finds the version that is imported
+            entries[package.name] = list(distribution(package.name).entry_points.select(group=group))
+    return [entry for added in entries.values() for entry in added]
 
 
 class Plugin:
@@ -28,10 +41,8 @@ class Plugin:
     """
 
     def __init__(self, kind: Kind, name: str) -> None:
-        from importlib.metadata import entry_points
-
         self._kind, self._name = kind, name
-        entries = list(entry_points(group=f"clipsim.{kind}s", name=name))
+        entries = [entry for entry in _find_entries(kind) if entry.name == name]
         self._packages = " and ".join(map(_package, entries))
         if len(entries) != 1:
             raise self.error("more than one package adds it" if entries else "no package adds it any more")
@@ -50,7 +61,7 @@ class Plugin:
             return function()
         except ClipsimError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self.error(f"{type(error).__name__}: {first_line(error)}") from error
 
     def error(self, cause: str) -> PluginError:

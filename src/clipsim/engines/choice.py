@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
-from clipsim.engines.encoder import Encoder
+from clipsim.engines.encoder import Encoder, EncoderFacts
 from clipsim.engines.onnx.exports import Export, find_export, missing_export
 from clipsim.errors import ModelError, install_command
 from clipsim.files import digest_files
@@ -82,12 +82,15 @@ def _plan_plugin(spec: ModelSpec, files: ModelFiles, options: ModelOptions) -> E
     """The plan of an engine that an installed package adds."""
     plugin = Plugin("engine", options.engine)
     plan = plugin.run(spec, files, options, returns=EnginePlan)
-    if plan.device is None or plan.precision is None:
+    if not (isinstance(plan.device, str) and isinstance(plan.precision, str)):
         raise plugin.error("its plan names no device, or no precision")
 
     def open_encoder() -> Encoder:
         encoder = plugin.call(plan.open_encoder)
-        runs = encoder.facts.device, encoder.facts.precision
+        facts = getattr(encoder, "facts", None)
+        if not isinstance(facts, EncoderFacts):
+            raise plugin.error(f"it opens {type(encoder).__name__}, whose facts are not EncoderFacts")
+        runs = facts.device, facts.precision
         if runs != (plan.device, plan.precision):
             raise plugin.error(f"it runs on {' in '.join(runs)}, not on {plan.device} in {plan.precision} as planned")
         return encoder
