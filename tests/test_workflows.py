@@ -60,3 +60,10 @@ def test_what_a_workflow_runs_exists(name: str) -> None:
     assert set(re.findall(r'python-version: "(.*)"', TEXTS[name])) <= set(VERSIONS)
     for path in re.findall(r"\b((?:tests|docs|images|scripts)/[\w./-]*|[A-Z]+\.md)", TEXTS[name]):
         assert (ROOT / path).exists(), path
+
+
+def test_a_checkout_on_windows_has_the_files_as_they_are() -> None:
+    """Git would give them line ends of two characters there, and the digests of the bundled model would differ."""
+    lines = (ROOT / ".gitattributes").read_text(encoding="utf-8").splitlines()
+
+    assert next(line for line in lines if not line.startswith("#")) == "* text=auto eol=lf"
