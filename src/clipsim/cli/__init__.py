@@ -2,8 +2,8 @@
 
 - `app`: all commands put together, and how a run ends
 - `rank`, `embed`, `search`, `duplicates`, `overview`, `explain`, `sort`, `tag`, `evaluate`, `fit`, `threshold`,
-  `models`, `export`, `vectors`, `cache`, `serve`, `doctor`: the commands; `index` is in `embed`, `undo` in `tag`, `compare` in
-  `threshold`
+  `models`, `export`, `vectors`, `cache`, `serve`, `doctor`: the commands; `index` is in `embed`, `undo` in `tag`,
+  `compare` in `threshold`
 - `parameters`: options that several commands share
 - `plans`: how a plan for files is printed, and carried out with `--yes`
 - `collections`: what the commands over many images share
