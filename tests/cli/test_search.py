@@ -346,3 +346,19 @@ def test_a_folder_is_no_file_of_texts(clipsim: Clipsim, colours: Path) -> None:
 
     assert ended.status == 1
     assert ended.err.endswith(": a folder, not a file; give a file with one text a line\n")
+
+
+def test_a_data_set_in_a_store(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path) -> None:
+    """It is made there and searched by a copy, of which a line tells once; the answer names the images."""
+    memory = pytest.importorskip("fsspec", reason="fsspec is not installed").filesystem("memory")
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    try:
+        assert clipsim("embed", str(colours), "-o", "memory://store/vectors", "-q").status == 0
+        first, second = (clipsim("search", "memory://store/vectors", "-t", "red", "--top", "1", "-l") for _ in range(2))
+        assert first.out == second.out == f"{colours}/red.png\n"
+        assert first.err.count("of memory://store/vectors into ") == 1
+        assert "memory://store" not in second.err
+        alike = clipsim("duplicates", "memory://store/vectors", "-q", "--json")
+        assert (alike.status, json.loads(alike.out)["schema"]) == (0, "clipsim.duplicates/1")
+    finally:
+        memory.rm("/store", recursive=True)

@@ -53,7 +53,12 @@ def find_named_sources(
         yield from find(read_path_list(from_file), chosen, listed=True)
 
 
-def find_named_targets(names: Sequence[str], from_file: str | None = None, chosen: NameFilter | None = None) -> Targets:
+def find_named_targets(
+    names: Sequence[str],
+    from_file: str | None = None,
+    chosen: NameFilter | None = None,
+    notices: NoticePrinter | None = None,
+) -> Targets:
     """As `find_named_sources`, but a folder that `clipsim embed` wrote is a data set.
 
     Where nothing of it exists, each name is reported and the run ends, before a model is looked for. Raises UsageError
@@ -73,7 +78,8 @@ def find_named_targets(names: Sequence[str], from_file: str | None = None, chose
                 yield name
         yield from find_named_sources([], from_file, chosen)
 
-    targets = find_targets(expand(), chosen)
+    notices = notices or NoticePrinter(quiet=True)
+    targets = find_targets(expand(), chosen, report=lambda line: notices.print([line]))
     sources = [source for target in targets if isinstance(target, list) for source in target]
     missing = find_missing(sources) if len(sources) == sum(map(len, targets)) else ()
     if missing and len(missing) == len(sources):

@@ -96,7 +96,9 @@ def duplicates_command(
     from clipsim.tasks.search_targets import recorded_model
 
     request = duplicates.DuplicatesRequest((), min_similarity, not no_pixel_check, tuple(keep or ()))
-    request = replace(request, targets=find_named_targets(where, from_file, shared.choose_names(include, exclude)))
+    request = replace(
+        request, targets=find_named_targets(where, from_file, shared.choose_names(include, exclude), notices)
+    )
     if exact_files:
         with progress_bar(quiet=run.quiet) as bar:
             result = same_files.run(request.targets, report_progress(bar, notices), keep=request.keep)

@@ -67,7 +67,9 @@ def overview_command(
         templates=template or (),
         seed=seed,
     )
-    request = replace(request, targets=find_named_targets(where, from_file, shared.choose_names(include, exclude)))
+    request = replace(
+        request, targets=find_named_targets(where, from_file, shared.choose_names(include, exclude), notices)
+    )
     model = run.model if run.model or run.weights else recorded_model(where)
     result = run_task(overview.run, request, run, notices, model)
     if paths:

@@ -150,7 +150,7 @@ def search_command(
     )
     if output == "html":
         check_page(top * (len(request.texts) + len(request.images)), 1, max_images)
-    request = replace(request, targets=find_named_targets(where, from_file, request.chosen))
+    request = replace(request, targets=find_named_targets(where, from_file, request.chosen, notices))
     model = run.model if run.model or run.weights else recorded_model(where)
     result = run_task(search.run, request, run, notices, model)
     if folder is not None:

@@ -8,6 +8,7 @@ Reading:
   what was written; the nearest of them, all compared
 - `index`: an index beside a data set, which finds them faster
 - `databases`: the rows of a data set → Parquet, LanceDB, Qdrant
+- `copies`: a data set in an object store → its copy on this machine
 - `vector_table`: data sets and new vectors as one table
 
 Writing:

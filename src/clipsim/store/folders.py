@@ -226,6 +226,11 @@ class StoreFolder(Folder):
                 "write it into a folder of this machine, and copy that"
             )
 
+    def fetch(self, name: str, target: Path) -> None:
+        """Copy a file to this machine, in bounded memory. Raises DatasetError where it cannot be read."""
+        with self._errors("read"):
+            self._store.get_file(self._object_path(name), str(target))
+
     def _list_names(self, below: str) -> list[str]:
         self._store.invalidate_cache()
         entries = self._store.ls(self._object_path(below), detail=False)
@@ -273,6 +278,16 @@ class StoreFolder(Folder):
 
 def _last_part(path: object) -> str:
     return str(path).rstrip("/").rpartition("/")[2]
+
+
+def is_store(location: str) -> bool:
+    """Whether an address is one of an object store that can hold a data set.
+
+    >>> is_store("s3://bucket/vectors"), is_store("https://host/vectors"), is_store("vectors")
+    (True, False, False)
+    """
+    scheme, separator, _ = location.partition("://")
+    return bool(separator) and scheme.lower() in {*_OBJECT_STORES, "memory"}
 
 
 def open_folder(location: str) -> Folder:

@@ -13,7 +13,8 @@
 - `explain`: which parts of an image speak for a text
 - `embed`: a data set of vectors; `embed_shards` makes its shards in this process, `ray` and `devices`
   in others
-- `index`: the index of a data set, and what it finds; `export_vectors`: its rows in other engines
+- `index`: the index of a data set, and what it finds; `export_vectors`: its rows in other engines;
+  `stored_datasets`: data sets in object stores, by copies on this machine
 - `evaluate`: labelled or captioned images → figures; `evaluate_request` is the request, `evaluate_runs` measures,
   `evaluate_vectors` reads a data set of vectors in place of images
 - `threshold`: known images → thresholds; `fit`: labelled images → a classifier

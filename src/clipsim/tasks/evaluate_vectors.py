@@ -9,9 +9,9 @@ from clipsim.embedding.encode import ImageVector, Outcome
 from clipsim.errors import UsageError
 from clipsim.inputs.labelled import LabelledData, LabelledRequest
 from clipsim.inputs.rows import IMAGE_COLUMNS, Row, RowTable
-from clipsim.inputs.urls import as_path
 from clipsim.store.dataset import Dataset
 from clipsim.store.layout import is_dataset
+from clipsim.tasks.stored_datasets import find_local
 
 NAME, DIGEST = "image_path", "sha256"  # columns of the metadata
 ROWS_AT_ONCE = 4096
@@ -22,8 +22,7 @@ def open_dataset(request: LabelledRequest, embedders: Sequence[Embedder]) -> Dat
 
     Raises DatasetError for a damaged one, and UsageError for several models, of which one made its vectors.
     """
-    path = as_path(request.path)
-    if request.table is not None or not is_dataset(path):
+    if request.table is not None or not is_dataset(path := find_local(request.path)):
         return None
     if len(embedders) > 1:
         raise UsageError("a data set has the vectors of one model", parameter="models", hint="give that one alone")

@@ -15,6 +15,7 @@ from clipsim.store.databases import export_schema, open_destination, read_rows
 from clipsim.store.dataset import Dataset
 from clipsim.store.layout import import_parquet
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
+from clipsim.tasks.stored_datasets import find_local
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def run(request: ExportRequest, progress: ProgressCallback = ignore_progress) ->
     begun = time.monotonic()
     import_parquet()
     kind, destination = open_destination(request.to, request.output, request.name)
-    dataset = Dataset(request.folder)
+    dataset = Dataset(find_local(request.folder, lambda line: progress(Progress("copying", 0, None, notices=(line,)))))
     folder = printable(str(dataset.folder))
     if not len(dataset):
         raise NoInputError(f"{folder}: no vectors to export")

@@ -27,6 +27,7 @@ from clipsim.store.index import remove_index as remove_own_files
 from clipsim.store.layout import read_dataset_info
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.search_targets import recorded_model
+from clipsim.tasks.stored_datasets import find_local
 from clipsim.vectors.nearest import Nearest
 from clipsim.vectors.similarity import Vectors, mean_of_templates, unit_rows
 
@@ -68,9 +69,10 @@ def run(request: IndexRequest, progress: ProgressCallback = ignore_progress) -> 
     Raises UsageError for too few vectors, DatasetError for a folder that is not whole or cannot be written,
     MissingPackageError without faiss.
     """
-    read_dataset_info(Path(request.folder))  # a lock would create a folder that is missing
-    with LocalFolder(request.folder).lock():
-        return _index(request.folder, request.kind, progress)
+    folder = find_local(request.folder, lambda line: progress(Progress("copying", 0, None, notices=(line,))))
+    read_dataset_info(Path(folder))  # a lock would create a folder that is missing
+    with LocalFolder(folder).lock():
+        return _index(folder, request.kind, progress)
 
 
 def remove_index(folder: str | Path) -> bool:
@@ -78,7 +80,7 @@ def remove_index(folder: str | Path) -> bool:
 
     Raises DatasetError for another folder, and where it cannot be written.
     """
-    dataset = LocalFolder(as_path(os.fspath(folder)))
+    dataset = LocalFolder(find_local(os.fspath(folder)))
     read_dataset_info(dataset.path)
     with dataset.lock():
         return remove_own_files(dataset)

@@ -19,13 +19,13 @@ from clipsim.inputs.arguments import as_source, is_path, list_arguments, read_ve
 from clipsim.inputs.expand import Repeats, find_sources, identify_name
 from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.sources import FailedSource, FileSource, Source
-from clipsim.inputs.urls import as_path
 from clipsim.models.names import join_name, split_changes
 from clipsim.store.clip_retrieval import ClipRetrievalFolder, is_clip_retrieval
 from clipsim.store.dataset import Accept, Dataset
 from clipsim.store.layout import DatasetInfo, is_dataset, read_dataset_info
 from clipsim.store.vector_table import VectorTable
 from clipsim.tasks.progress import Progress, ProgressCallback
+from clipsim.tasks.stored_datasets import find_copy, find_local
 from clipsim.vectors.similarity import unit_rows
 
 Target: TypeAlias = Dataset | list[Source]
@@ -71,13 +71,20 @@ class Targets(list[Target]):
         self.repeats = Repeats()
 
 
-def find_targets(where: object, chosen: NameFilter | None = None, name: str = "where") -> Targets:
+def find_targets(
+    where: object,
+    chosen: NameFilter | None = None,
+    name: str = "where",
+    *,
+    report: Callable[[str], None] = lambda _: None,
+) -> Targets:
     """The data sets and sources that a Python caller named: one image of `make_sources`, or an iterable of these.
 
     A folder that `clipsim embed` or clip-retrieval wrote is a data set; other paths are expanded as `inputs.expand`
     does, and sources whose names `chosen` does not accept are left out, and so are further names of a file. All are
     numbered from 0, those that are left out and the rows of data sets too. An image without a file name is named
-    "image n" when it is the n-th, counted from 1.
+    "image n" when it is the n-th, counted from 1. A data set in an object store is copied to this machine first, which
+    `report` is told.
 
     Raises UsageError for other types, for a mapping and for a table, which it calls `name`; NoInputError where
     nothing is left, DatasetError for a damaged data set.
@@ -86,7 +93,7 @@ def find_targets(where: object, chosen: NameFilter | None = None, name: str = "w
     index = 0
     for argument in list_arguments(where, name):
         if is_path(argument):
-            path = as_path(str(os.fspath(cast("str", argument))))
+            path = find_local(str(os.fspath(cast("str", argument))), report)
             if is_dataset(path):
                 if targets.repeats.is_repeated(("folder", identify_name(path) or path)):
                     continue
@@ -121,7 +128,7 @@ def recorded_model(where: Iterable[str]) -> str | None:
 
     Raises DatasetError for one whose facts cannot be read.
     """
-    for name in map(as_path, where):
+    for name in map(find_copy, where):
         if is_dataset(name):
             return split_changes(_model_name(read_dataset_info(Path(name))))[0]
     return None
