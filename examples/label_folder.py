@@ -25,7 +25,7 @@ result = clipsim.rank(
     model=options.model,
 )
 
-table = csv.writer(sys.stdout)
+table = csv.writer(sys.stdout, lineterminator="\n")
 table.writerow(["image", "label", "similarity"])
 for row in result.to_rows():
     if row["best"]:
