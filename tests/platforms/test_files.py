@@ -187,11 +187,12 @@ def test_a_folder_is_called_one_where_it_cannot_be_opened(tmp_path: Path, monkey
         raise PermissionError(13, "Permission denied", path)
 
     (tmp_path / "a.jpg").touch()
-    monkeypatch.setattr("clipsim.inputs.sources.os.open", refuse)
-    with pytest.raises(ImageError, match="a directory without image files"):
-        open_regular(str(tmp_path))
-    with pytest.raises(ImageError, match="cannot open it: Permission denied"):
-        open_regular(str(tmp_path / "a.jpg"))
+    with monkeypatch.context() as patch:  # it is `os.open` of the whole process
+        patch.setattr("clipsim.inputs.sources.os.open", refuse)
+        with pytest.raises(ImageError, match="a directory without image files"):
+            open_regular(str(tmp_path))
+        with pytest.raises(ImageError, match="cannot open it: Permission denied"):
+            open_regular(str(tmp_path / "a.jpg"))
 
 
 def test_files_are_opened_as_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
