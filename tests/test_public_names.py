@@ -69,7 +69,7 @@ def test_type_hints_can_be_read(name: str) -> None:
 def test_the_records_of_all_calls_are_public() -> None:
     """What a call returns can be named in a program's own type hints."""
     calls = [getattr(owner, name) for owner in (clipsim.Session, clipsim) for name in CALLS]
-    for call in (*calls, clipsim.compare):
+    for call in (*calls, clipsim.compare, clipsim.export_vectors):
         returned = typing.get_type_hints(call)["return"]
         assert getattr(clipsim, returned.__name__) is returned
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from clipsim.api.evaluation import evaluate as evaluate
     from clipsim.api.evaluation import fit as fit
     from clipsim.api.evaluation import threshold as threshold
+    from clipsim.api.vectors import export_vectors as export_vectors
     from clipsim.clip import available_models as available_models
     from clipsim.clip import load as load
     from clipsim.clip import tokenize as tokenize
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from clipsim.results.changes import CompareResult as CompareResult
     from clipsim.results.classifier import Classifier as Classifier
     from clipsim.results.datasets import EmbedResult as EmbedResult
+    from clipsim.results.datasets import ExportResult as ExportResult
     from clipsim.results.evaluation import EvaluationResult as EvaluationResult
     from clipsim.results.evaluation import ThresholdResult as ThresholdResult
     from clipsim.results.explain import ExplainResult as ExplainResult
@@ -88,6 +90,7 @@ _MODULES = {
     "fit": "clipsim.api.evaluation",
     "threshold": "clipsim.api.evaluation",
     "compare": "clipsim.api.evaluation",
+    "export_vectors": "clipsim.api.vectors",
     "encode_images": "clipsim.api.encoding",
     "encode_texts": "clipsim.api.encoding",
     "score_pairs": "clipsim.api.encoding",
@@ -124,6 +127,7 @@ _MODULES = {
     "ExplainResult": "clipsim.results.explain",
     "OverviewResult": "clipsim.results.overview",
     "EmbedResult": "clipsim.results.datasets",
+    "ExportResult": "clipsim.results.datasets",
     "SearchResult": "clipsim.results.search",
     "DuplicatesResult": "clipsim.results.search",
     "EvaluationResult": "clipsim.results.evaluation",
@@ -148,6 +152,7 @@ __all__ = [
     "EmbedResult",
     "EvaluationResult",
     "ExplainResult",
+    "ExportResult",
     "Failure",
     "ImageError",
     "ImageInput",
@@ -183,6 +188,7 @@ __all__ = [
     "encode_texts",
     "evaluate",
     "explain",
+    "export_vectors",
     "fit",
     "load",
     "open",

@@ -13,6 +13,7 @@ import pytest
 from data_sets import random_vectors, write_data_set
 from numpy.typing import NDArray
 
+import clipsim
 from clipsim.errors import DatasetError, UsageError
 from clipsim.store.databases import read_rows, row_id
 from clipsim.store.metadata import Row
@@ -43,7 +44,7 @@ def nearest(count: int = 10) -> list[str]:
 
 
 def export(vectors: Path, to: str, output: Path, **options: Any) -> tuple[int, tuple[str, ...]]:
-    result = run(ExportRequest(str(vectors), to, str(output), **options))
+    result = clipsim.export_vectors(vectors, to, output, **options)
     return result.vectors, result.warnings
 
 

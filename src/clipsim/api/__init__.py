@@ -4,4 +4,5 @@
 - `encoding`: `encode_images`, `encode_texts` and `score_pairs`, which give arrays; `explain`
 - `pages`: a result → its page, and the table of a notebook
 - `evaluation`: `evaluate`, `threshold` and `compare`
+- `vectors`: `export_vectors`
 """
