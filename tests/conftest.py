@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_clock import Clock
 from fake_encoder import FakeEncoder
 from filelock import FileLock
 from forked_processes import forked_command
@@ -56,6 +57,22 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     folder = tmp_path_factory.getbasetemp() / "caches" / str(next(NUMBERS))
     monkeypatch.setenv("CLIPSIM_CACHE_DIR", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests to stores and servers that fail are made once; tests of repeated ones have a clock of their own."""
+    monkeypatch.setattr("clipsim.files.REQUEST_WAITS", ())
+
+
+@pytest.fixture
+def clock(no_waits: None, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of requests, which are repeated as usual."""
+    clock = Clock()
+    monkeypatch.setattr("clipsim.files.REQUEST_WAITS", (1.0, 2.0, 4.0, 8.0))
+    monkeypatch.setattr("clipsim.files.time.sleep", clock.sleep)
+    monkeypatch.setattr("clipsim.files._failures._count", 0)
+    return clock
 
 
 @pytest.fixture(autouse=True)

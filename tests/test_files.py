@@ -1,4 +1,7 @@
-"""Tests for `files`: renames and copies that replace nothing. Stamps and names are in tests/cache/test_vectors.py."""
+"""Tests for `files`: renames and copies that replace nothing; requests that fail.
+
+Stamps and names are in tests/cache/test_vectors.py.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,27 @@ import os
 from pathlib import Path
 
 import pytest
+from fake_clock import Clock
 from file_trees import without_hard_links
 from skips import needs_modes
 
-from clipsim.files import copy_new, rename_new, write_all, write_new
+from clipsim.files import RequestError, copy_new, find_kind, make_request, rename_new, write_all, write_new
+
+
+class StatusError(Exception):
+    """What aiohttp raises."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"status {status}")
+        self.status = status
+
+
+class AnswerError(Exception):
+    """What botocore raises."""
+
+    def __init__(self, code: str, status: int) -> None:
+        super().__init__(code)
+        self.response = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
 
 
 @pytest.mark.parametrize("hard_links", [True, False])
@@ -80,3 +100,69 @@ def test_all_bytes_are_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     with (tmp_path / "a").open("wb", buffering=0) as file:
         write_all(file.fileno(), b"many bytes")
     assert (tmp_path / "a").read_bytes() == b"many bytes"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (FileNotFoundError("s3://bucket/a.jpg"), "not_found"),
+        (PermissionError(), "denied"),
+        (TimeoutError(), "timed_out"),
+        (OSError(errno.EBUSY, "Please reduce your request rate"), "throttled"),
+        (ConnectionResetError(), "unavailable"),
+        (RuntimeError("an error that is not known"), "unavailable"),
+        (ValueError("not an address"), "bad_image"),
+        (StatusError(400), "denied"),
+        (StatusError(410), "not_found"),
+        (StatusError(429), "throttled"),
+        (StatusError(504), "timed_out"),
+        (StatusError(500), "unavailable"),
+        (StatusError(415), "bad_image"),
+        (AnswerError("ExpiredToken", 400), "denied"),
+        (AnswerError("SlowDown", 503), "throttled"),
+        (AnswerError("404", 404), "not_found"),
+    ],
+)
+def test_kinds_of_failures(error: Exception, kind: str) -> None:
+    """By the code or status of the answer, else by the type; also inside the error that fsspec makes of it."""
+    outer = OSError("it failed")
+    outer.__cause__ = error
+    missing = FileNotFoundError("a.jpg")
+    missing.__cause__ = error
+
+    assert find_kind(error) == find_kind(missing) == kind
+    if hasattr(error, "status") or hasattr(error, "response"):
+        assert find_kind(outer) == kind
+
+
+def test_requests_are_repeated_within_bounds(clock: Clock) -> None:
+    """Four times with longer waits, and not what is refused; once each after many failures, until one succeeds."""
+    calls = 0
+
+    def fail() -> None:
+        nonlocal calls
+        calls += 1
+        raise TimeoutError
+
+    with pytest.raises(RequestError) as raised:
+        make_request(fail)
+    assert (calls, raised.value.kind, raised.value.attempts) == (5, "timed_out", 5)
+    assert 7.5 <= clock.now <= 22.5
+
+    def refuse() -> None:
+        raise PermissionError
+
+    with pytest.raises(RequestError) as raised:
+        make_request(refuse)
+    assert (raised.value.kind, raised.value.attempts) == ("denied", 1)
+    for _ in range(31):
+        with pytest.raises(RequestError):
+            make_request(fail)
+    calls = 0
+    with pytest.raises(RequestError):
+        make_request(fail)
+    assert calls == 1
+    assert make_request(lambda: "answer") == "answer"
+    with pytest.raises(RequestError):
+        make_request(fail)
+    assert calls == 6

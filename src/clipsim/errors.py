@@ -36,6 +36,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAX_VALUE = 80  # characters of a value in a message
+# The kinds of failures that may pass; "bad_image" and "not_found" are final.
+TRANSIENT_KINDS = frozenset(("denied", "throttled", "timed_out", "unavailable"))
+FAILURE_KINDS = TRANSIENT_KINDS | {"bad_image", "not_found", "unknown"}  # unknown: recorded by an earlier version
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,13 @@ class Failure:
     """One input that could not be used, and why (one escaped line).
 
     `image` is what the input is called. `index` is its position among the inputs, from 0, with folders and patterns
-    expanded; None where it is not known. It is not `final` where the input may be usable later.
+    expanded; None where it is not known. `kind` is that of its ImageError.
     """
 
     image: str
     error: str
     index: int | None = field(default=None, compare=False)
-    final: bool = field(default=True, compare=False)
+    kind: str = field(default="bad_image", compare=False)
 
     def to_dict(self) -> dict[str, object]:
         """The fields that JSON shows."""
@@ -161,11 +164,22 @@ class UsageError(ClipsimError):
 
 
 class ImageError(ClipsimError):
-    """An image cannot be used."""
+    """An image cannot be used.
+
+    `kind` is "bad_image" where the image itself is at fault, "not_found", "denied" (no permission, expired
+    credentials), "throttled", "timed_out", or "unavailable" (a server is down, too many files are open).
+    """
+
+    def __init__(self, message: str, *, kind: str = "bad_image", hint: Hint | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.kind = kind
 
 
 class TransientError(ImageError):
-    """An image cannot be read now, and may be later: too many open files, a server that is down or stalls."""
+    """An image cannot be read now, and may be later: too many open files, a server that is down, stalls or refuses."""
+
+    def __init__(self, message: str, *, kind: str = "unavailable", hint: Hint | None = None) -> None:
+        super().__init__(message, kind=kind, hint=hint)
 
 
 class NoInputError(ImageError):

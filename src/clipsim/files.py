@@ -1,6 +1,7 @@
 """A path → the SHA-256 of its file and its `FileStamp`; names as they are kept; renames, copies and locks of files.
 
-What differs between systems is asked here: how a file is renamed, locked and named.
+What differs between systems is asked here: how a file is renamed, locked and named; and what stores and web servers
+answer when a request fails: `make_request` makes one, again where that may help, and finds the kind of its failure.
 """
 
 from __future__ import annotations
@@ -8,17 +9,21 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import random
 import re
 import shutil
 import stat
 import sys
+import threading
 import time
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypeVar
 from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from clipsim.errors import ClipsimError
 
 CHUNK_BYTES = 1 << 20
 _FILE_ADDRESS = "file://"
@@ -249,3 +254,163 @@ def lock_file(descriptor: int, *, wait: bool) -> None:
         raise
     except OSError:  # a network file system without locks
         return
+
+
+REQUEST_WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before a request is made again, each times a number from 0.5 to 1.5
+MAX_FAILED_REQUESTS = 32  # in a row: from then on each request is made once, until one succeeds
+_REPEATED_KINDS = frozenset(("throttled", "timed_out", "unavailable"))  # of the failures that may pass within a run
+_DENIED, _NOT_FOUND = frozenset((400, 401, 402, 403, 407, 451)), frozenset((404, 410))
+_THROTTLED, _TIMED_OUT = frozenset((425, 429, 503)), frozenset((408, 504))
+# The codes of S3 and its like, which say more than the status: an expired token has status 400.
+_CODES = {
+    **dict.fromkeys(
+        ("SlowDown", "ServiceUnavailable", "Throttling", "TooManyRequests", "RequestLimitExceeded"), "throttled"
+    ),
+    **dict.fromkeys(("RequestTimeout",), "timed_out"),
+    **dict.fromkeys(("NoSuchKey", "NoSuchBucket"), "not_found"),
+    **dict.fromkeys(("ExpiredToken", "InvalidToken", "TokenRefreshRequired", "AccessDenied"), "denied"),
+}
+# The names of errors of aiohttp, asyncio, botocore, fsspec, google-auth and azure-core.
+_ERROR_NAMES = {
+    **dict.fromkeys(("TimeoutError", "FSTimeoutError", "ReadTimeoutError", "ConnectTimeoutError"), "timed_out"),
+    **dict.fromkeys(
+        (
+            "NoCredentialsError",
+            "PartialCredentialsError",
+            "CredentialRetrievalError",
+            "TokenRetrievalError",
+            "SSOTokenLoadError",
+            "UnauthorizedSSOTokenError",
+            "RefreshError",
+            "DefaultCredentialsError",
+            "ClientAuthenticationError",
+        ),
+        "denied",
+    ),
+}
+Answer = TypeVar("Answer")
+
+
+class RequestError(Exception):
+    """A request to a store or web server failed: `kind` as of an ImageError, and how many times it was made.
+
+    Its `__cause__` is the error of the client library.
+    """
+
+    def __init__(self, kind: str, attempts: int, cause: Exception) -> None:
+        super().__init__(kind, attempts, cause)
+        self.kind, self.attempts = kind, attempts
+        self.cause = find_cause(cause)
+
+    @property
+    def tried(self) -> str:
+        """How often it was made, as the end of a message; empty for once."""
+        return f"; tried {self.attempts} times" if self.attempts > 1 else ""
+
+
+class _Failures:
+    """The number of requests of this process that failed in a row, although they were repeated."""
+
+    def __init__(self) -> None:
+        self._lock, self._count = threading.Lock(), 0
+
+    def add(self) -> None:
+        with self._lock:
+            self._count += 1
+
+    def clear(self) -> None:
+        if self._count:  # read without the lock: almost every request succeeds
+            with self._lock:
+                self._count = 0
+
+    @property
+    def too_many(self) -> bool:
+        """Whether requests are not repeated for now."""
+        return self._count >= MAX_FAILED_REQUESTS
+
+
+_failures = _Failures()
+
+
+def make_request(call: Callable[[], Answer]) -> Answer:
+    """What a call of a client library returns, which is repeated after each of `REQUEST_WAITS` where that may help.
+
+    Raises RequestError for what the library raises, but for an ImportError and clipsim's own errors.
+    """
+    attempts = 0
+    while True:
+        attempts += 1
+        try:
+            answer = call()
+        except (ClipsimError, ImportError):
+            raise
+        except Exception as error:
+            kind = find_kind(error)
+            repeated = kind in _REPEATED_KINDS
+            if repeated and attempts <= len(REQUEST_WAITS) and not _failures.too_many:
+                time.sleep(REQUEST_WAITS[attempts - 1] * random.uniform(0.5, 1.5))
+                continue
+            if repeated:
+                _failures.add()
+            raise RequestError(kind, attempts, error) from error
+        _failures.clear()
+        return answer
+
+
+def find_cause(error: BaseException) -> BaseException:
+    """What led to the FileNotFoundError that fsspec raises, whatever happened; other errors as they are."""
+    while isinstance(error, FileNotFoundError) and not isinstance(error.__cause__, LookupError | None):
+        error = error.__cause__
+    return error
+
+
+def find_kind(error: BaseException) -> str:
+    """The kind of an ImageError that an error of a client library amounts to.
+
+    What is not known counts as "unavailable", since only what is known to be at fault for good is final.
+
+    >>> find_kind(FileNotFoundError("s3://bucket/a.jpg")), find_kind(PermissionError()), find_kind(ConnectionError())
+    ('not_found', 'denied', 'unavailable')
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if kind := _kind_of_answer(cause):
+            return kind
+        cause = cause.__cause__
+    cause = find_cause(error)
+    for name in (base.__name__ for base in type(cause).__mro__):
+        if name in _ERROR_NAMES:
+            return _ERROR_NAMES[name]
+    number = getattr(cause, "errno", None)
+    if isinstance(cause, PermissionError):
+        return "denied"
+    if isinstance(cause, FileNotFoundError | NotADirectoryError):
+        return "not_found"
+    if number == errno.EBUSY:  # what s3fs makes of SlowDown
+        return "throttled"
+    final = (IsADirectoryError, ValueError, TypeError, NotImplementedError)
+    return "bad_image" if isinstance(cause, final) else "unavailable"
+
+
+def _kind_of_answer(error: BaseException) -> str | None:
+    """The kind that the code or status of a server's answer means; None for an error without one."""
+    response = getattr(error, "response", None)
+    described = response.get("Error") if isinstance(response, dict) else None
+    code = described.get("Code") if isinstance(described, dict) else None
+    if code in _CODES:
+        return _CODES[code]
+    numbers = (getattr(error, name, None) for name in ("status", "status_code", "code"))
+    status = next((number for number in numbers if isinstance(number, int) and 400 <= number < 600), None)
+    if status is None:
+        status = int(code) if isinstance(code, str) and code.isdecimal() else None
+    if status is None:
+        return None
+    for kind, statuses in (
+        ("denied", _DENIED),
+        ("not_found", _NOT_FOUND),
+        ("throttled", _THROTTLED),
+        ("timed_out", _TIMED_OUT),
+    ):
+        if status in statuses:
+            return kind
+    return "unavailable" if status >= 500 else "bad_image"

@@ -14,9 +14,10 @@ from data_sets import FACTS, make_plan
 
 from clipsim.errors import DatasetError
 from clipsim.files import digest_file
-from clipsim.store.folders import LocalFolder
+from clipsim.store.folders import DigestFile, LocalFolder
+from clipsim.store.layout import DatasetInfo
 from clipsim.store.metadata import MetadataFile, Row
-from clipsim.store.shards import ArrayFile, find_missing, open_shard, read_record
+from clipsim.store.shards import ArrayFile, FailedInput, check_shards, open_shard, read_record
 from clipsim.vectors.similarity import Vectors
 
 pytest.importorskip("pyarrow")
@@ -35,8 +36,15 @@ def write_shard(folder: LocalFolder, shard: int, vectors: Vectors, *, dtype: str
     with open_shard(folder, shard, replace(FACTS, model=model, dtype=dtype, with_captions=texts)) as writer:
         writer.add(rows[:1], vectors[:1], vectors[:1] if texts else None)
         writer.add(rows[1:], vectors[1:], vectors[1:] if texts else None)
-        writer.add_failure("broken.jpg", "truncated")
+        writer.add_failure(FailedInput("broken.jpg", "truncated", "bad_image"))
         writer.publish()
+
+
+def problems(folder: LocalFolder, facts: DatasetInfo, digest: DigestFile | None = None) -> dict[int, str]:
+    """What is wrong with the shards that have to be made."""
+    states = check_shards(folder, facts, range(facts.shards), digest)
+    assert all(state.failures == {"bad_image": 1} for state in states.values() if state.problem is None)
+    return {shard: state.problem for shard, state in states.items() if state.problem is not None}
 
 
 @pytest.mark.parametrize(("dtype", "kind"), [("fp32", np.float32), ("fp16", np.float16)])
@@ -69,7 +77,7 @@ def test_a_shard(tmp_path: Path) -> None:
     assert table["row"].to_pylist() == [0, 1, 2]
     record = read_record(LocalFolder(str(tmp_path)), 7)
     assert record is not None
-    assert (record.images, record.captions, record.failures) == (3, 3, (("broken.jpg", "truncated"),))
+    assert (record.images, record.captions, record.failures) == (3, 3, (("broken.jpg", "truncated", "bad_image"),))
     assert {name: (known.bytes, known.sha256) for name, known in record.files.items()} == {
         name: (len(content), hashlib.sha256(content).hexdigest())
         for name in files_in(tmp_path) - {".clipsim/shard_0007.json"}
@@ -141,7 +149,7 @@ def test_which_shards_are_missing(tmp_path: Path) -> None:
     """One that was not made; one that lacks a file, or has another, is named."""
     folder = LocalFolder(str(tmp_path))
     facts = replace(FACTS, plan=make_plan(18, 3))  # six shards
-    assert find_missing(folder, facts) == dict.fromkeys(range(6), "")
+    assert problems(folder, facts) == dict.fromkeys(range(6), "")
     for shard in (0, 1, 2, 3, 5):
         write_shard(folder, shard, np.eye(2, dtype=np.float32))
     (tmp_path / "metadata" / "metadata_0001.parquet").unlink()
@@ -149,14 +157,14 @@ def test_which_shards_are_missing(tmp_path: Path) -> None:
     os.truncate(tmp_path / "img_emb" / "img_emb_0003.npy", 140)
     (tmp_path / ".clipsim" / "shard_0005.json").write_bytes((tmp_path / ".clipsim" / "shard_0000.json").read_bytes())
 
-    assert find_missing(folder, facts) == {
+    assert problems(folder, facts) == {
         1: "", 2: "img_emb/img_emb_0002.npy is missing", 3: "img_emb/img_emb_0003.npy has 140 bytes, not 144", 4: "",
         5: ".clipsim/shard_0005.json is damaged",
     }  # fmt: skip
-    assert find_missing(folder, replace(facts, plan=make_plan(3, 3)), digest_file) == {}
+    assert problems(folder, replace(facts, plan=make_plan(3, 3)), digest_file) == {}
     np.save(tmp_path / "img_emb" / "img_emb_0000.npy", np.eye(2, dtype=np.float32)[::-1])
-    assert find_missing(folder, replace(facts, plan=make_plan(3, 3))) == {}
-    assert find_missing(folder, replace(facts, plan=make_plan(3, 3)), digest_file) == {
+    assert problems(folder, replace(facts, plan=make_plan(3, 3))) == {}
+    assert problems(folder, replace(facts, plan=make_plan(3, 3)), digest_file) == {
         0: "the content of img_emb/img_emb_0000.npy has changed"
     }
 

@@ -267,6 +267,7 @@ def test_a_picture_without_a_vector(
     assert (result.images, result.errors) == (2, 1)
     assert json.loads((tmp_path / "out" / "errors.jsonl").read_text()) == {
         "path": str(pictures[0]), "error": "the model returns a vector of length zero for it",
+        "class": "bad_image",
     }  # fmt: skip
     Dataset(tmp_path / "out").require_unit_rows()
 

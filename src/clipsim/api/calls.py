@@ -418,6 +418,8 @@ def embed(
     actors: int | None = None,
     devices: Iterable[str] | str = (),
     verify: bool = False,
+    retry_failed: str | None = None,
+    max_failures: str | None = None,
     progress: ProgressCallback | None = None,
     model: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,
@@ -439,7 +441,7 @@ def embed(
     Parameters
     ----------
     images, output, captions, image_column, caption_column, dtype, vectors, shard_size, include, exclude, overwrite,
-    runner, ray_address, actors, devices, verify, progress
+    runner, ray_address, actors, devices, verify, retry_failed, max_failures, progress
         As for `Session.embed`.
     model, weights, weights_key, adapter, device, precision, engine, preprocess
         As for `clipsim.open`.
@@ -476,5 +478,7 @@ def embed(
             actors=actors,
             devices=devices,
             verify=verify,
+            retry_failed=retry_failed,
+            max_failures=max_failures,
             progress=progress,
         )

@@ -15,7 +15,7 @@ from clipsim import __version__
 from clipsim.cli.cache import cache_app
 from clipsim.cli.doctor import doctor_command
 from clipsim.cli.duplicates import duplicates_command
-from clipsim.cli.embed import embed_command, index_command
+from clipsim.cli.embed import EmbedCommand, embed_command, index_command
 from clipsim.cli.evaluate import evaluate_command
 from clipsim.cli.exit_status import discard_output, exit_status
 from clipsim.cli.explain import explain_command
@@ -42,7 +42,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("rank", cls=FastCommand)(rank_command)
-app.command("embed", cls=FastCommand)(embed_command)
+app.command("embed", cls=EmbedCommand)(embed_command)
 app.command("evaluate", cls=FastCommand)(evaluate_command)
 app.command("fit", cls=FastCommand)(fit_command)
 app.command("threshold", cls=FastCommand)(threshold_command)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,11 +13,25 @@ from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED
 from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, write
 from clipsim.cli.output_file import with_output_file
 from clipsim.cli.parameters import OUTPUT, RUN, TEXTS, argument, flag, option
-from clipsim.errors import UsageError, pluralise, printable
+from clipsim.cli.parsing import FastCommand
+from clipsim.errors import TRANSIENT_KINDS, UsageError, pluralise, printable
 from clipsim.options import MAX_WORKERS
 
 if TYPE_CHECKING:
     from clipsim.results.datasets import EmbedResult
+
+
+class EmbedCommand(FastCommand):
+    """As `FastCommand`; `--retry-failed` may have a value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Read the arguments: `--retry-failed` alone is `--retry-failed transient`."""
+        for position, word in enumerate(args):
+            if word == "--":
+                break
+            if word == "--retry-failed" and args[position + 1 : position + 2] not in (["transient"], ["all"]):
+                args = [*args[:position], "--retry-failed=transient", *args[position + 1 :]]
+        return super().parse_args(ctx, args)
 
 
 @shared.with_run_options("truncate", "workers", "no_cache")
@@ -60,6 +74,19 @@ def embed_command(
     verify: Annotated[
         bool, flag("--verify", OUTPUT, "Read every file that DIR holds, and re-create what is damaged.")
     ] = False,
+    retry_failed: Annotated[
+        Literal["transient", "all"] | None,
+        option(
+            "--retry-failed",
+            "[transient|all]",
+            RUN,
+            "Inputs that failed before and are tried again: those that a store refused or did not answer, which always "
+            "are, and those of which an earlier version did not say why [transient]; or all.",
+        ),
+    ] = None,
+    max_failures: Annotated[
+        str | None, option("--max-failures", "N%", RUN, "End the run once more than N% of the inputs have failed.")
+    ] = None,
     runner: Annotated[
         Literal["local", "ray"],
         option("--runner", None, RUN, "local: this process; ray: Ray Data, here or on a cluster."),
@@ -147,6 +174,8 @@ def embed_command(
         verify=verify,
         vectors=vectors,
         devices=named_devices,
+        retry_failed=retry_failed,
+        max_failures=max_failures,
     )
     with progress_bar(quiet=run.quiet, rate=True, form=progress) as bar:
         bar.step("finding the model")
@@ -165,6 +194,14 @@ def _print_result(result: EmbedResult, *, as_json: bool) -> None:
         from clipsim.render.search import build_embed_table
 
         print_table(build_embed_table(result))
+    passing = {kind: count for kind, count in result.errors_by_class.items() if kind in TRANSIENT_KINDS}
+    if passing:
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in passing.items())
+        print_message(
+            "warning",
+            f"{pluralise(sum(passing.values()), 'input')} failed for now ({kinds}); the same command again tries them "
+            "once more",
+        )
     if result.failed_shards:
         shown = ", ".join(map(str, result.failed_shards[:20])) + (", …" if len(result.failed_shards) > 20 else "")
         print_message("error", f"shards that are not finished: {shown}; the same command again tries them once more")

@@ -16,7 +16,7 @@ from clipsim.cache.vectors import EmbeddingCache, FileKeys, FileRecord, ImageCac
 from clipsim.embedding.pipeline import Prepared, find_fault
 from clipsim.engines.accelerator import BatchQueue
 from clipsim.engines.encoder import Features, ImageEncoder, Pixels, TextEncoder
-from clipsim.errors import Failure, ImageError, TextError, TransientError, printable
+from clipsim.errors import Failure, ImageError, TextError, printable
 from clipsim.inputs.texts import MAX_QUOTED, fill_templates
 
 FLUSH_SECONDS = 0.5  # how long a batch that is not full waits for further inputs
@@ -202,8 +202,7 @@ def _collect(
     read: list[FileRecord] = []
     for prepared in batch:
         if prepared.error is not None:
-            final = not isinstance(prepared.error, TransientError)
-            outcomes.append(Failure(prepared.name, str(prepared.error), prepared.index, final=final))
+            outcomes.append(Failure(prepared.name, str(prepared.error), prepared.index, kind=prepared.error.kind))
             continue
         features: Features = next(rows) if prepared.features is None else prepared.features
         if fault := find_fault(features):

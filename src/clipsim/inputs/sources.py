@@ -144,11 +144,13 @@ def find_missing(sources: Iterable[Source]) -> tuple[Failure, ...]:
 
 
 def reading_error(verb: str, error: BaseException) -> ImageError:
-    """The ImageError, or TransientError, for a failure to open or read something."""
+    """The ImageError, or TransientError, for a failure of the system to open or read something."""
     message = f"cannot {verb} it: {system_cause(error)}"
     if isinstance(error, OSError) and error.errno in _TRANSIENT:
-        return TransientError(f"{message}; to be tried again")
-    return ImageError(message)
+        kind = "timed_out" if isinstance(error, TimeoutError) else "unavailable"
+        return TransientError(f"{message}; to be tried again", kind=kind)
+    kinds = {errno.EACCES: "denied", errno.EPERM: "denied", errno.EIO: "unavailable"}
+    return ImageError(message, kind=kinds.get(getattr(error, "errno", None) or 0, "bad_image"))
 
 
 def open_regular(path: str) -> BinaryIO:
@@ -161,7 +163,7 @@ def open_regular(path: str) -> BinaryIO:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | BINARY)
     except FileNotFoundError as error:
         cause = "a broken symbolic link" if os.path.islink(path) else "no such file"  # noqa: PTH114 (as above)
-        raise ImageError(cause) from error
+        raise ImageError(cause, kind="not_found") from error
     except (OSError, ValueError) as error:
         if isinstance(error, PermissionError) and os.path.isdir(path):  # noqa: PTH112 (Windows opens no folder)
             raise ImageError(_FOLDER) from error

@@ -7,12 +7,20 @@ import os
 import posixpath
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote_to_bytes
 
-from clipsim.errors import ImageError, MissingPackageError, TransientError, UsageError, first_line, printable, requires
+from clipsim.errors import (
+    TRANSIENT_KINDS,
+    ImageError,
+    TransientError,
+    UsageError,
+    first_line,
+    printable,
+    requires,
+)
+from clipsim.files import Answer, RequestError, make_request
 from clipsim.inputs.paths import has_image_suffix, is_left_out
 from clipsim.inputs.shards import choose_shards, leave_out_sidecars
 from clipsim.inputs.sources import Source, open_regular, reading_error
@@ -23,17 +31,9 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _TAR = re.compile(r"\.tar(\.(gz|bz2|xz|zst))?|\.tgz", re.IGNORECASE)
 _PATTERN = re.compile(r"[*\[]")  # a question mark begins a query
 DEFAULT_TIMEOUT = 60  # seconds
-# Names in the families of errors of aiohttp, asyncio, botocore and fsspec.
-_PASSING = frozenset(
-    (
-        "TimeoutError",
-        "ConnectionError",
-        "ClientConnectionError",
-        "ClientPayloadError",
-        "HTTPClientError",
-        "FSTimeoutError",
-    )
-)
+_FLAT_STORES = frozenset(
+    ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+)  # one listing has all that is below a folder
 _FILE_URL = re.compile(r"(file|local)://", re.IGNORECASE)
 _LOCAL_HOST = re.compile(r"localhost(?=/)", re.IGNORECASE)
 
@@ -67,23 +67,71 @@ def find_urls(url: str) -> Iterator[str]:
 
     A folder without images stands for the shards below it, see `choose_shards`.
 
-    A pattern without a match, and whatever cannot be listed, is given back as it is, so that opening it says why.
-    Web servers have no listings, and what a chain of filesystems lists has no address of its own. Raises
+    A pattern without a match, and what does not exist, is given back as it is, so that opening it says why. Web servers
+    have no listings, and what a chain of filesystems lists has no address of its own. Raises TransientError, naming the
+    address, where a listing is refused or fails, since a run that went on would leave its images out, and
     MissingPackageError without fsspec.
     """
     filesystem_of = _filesystem_of()
     names: list[str] = []
     if "::" not in url and not _WEB.match(url) and (_PATTERN.search(url) or not file_suffix(url)):
-        with suppress(Exception):  # of any client library; opening it later says what is wrong
-            filesystem, path = filesystem_of(url)
-            if _PATTERN.search(path):
-                matches = (name for name in filesystem.glob(path) if not name.rpartition("/")[2].startswith("."))
-                names = leave_out_sidecars(list(matches))
-            elif filesystem.isdir(path):
-                below = [name for name in filesystem.find(path) if not _is_hidden(name, path)]
-                names = list(filter(has_image_suffix, below)) or choose_shards(below)
+        try:
+            filesystem, path = _request("list", lambda: filesystem_of(url))
+            names = _match(filesystem, path) if _PATTERN.search(path) else _find_below(filesystem, path)
             names = [str(filesystem.unstrip_protocol(name)) for name in sorted(names)]
+        except TransientError as error:
+            raise TransientError(f"{printable(url)}: {error}", kind=error.kind) from error
+        except ImageError:  # opening it later says what is wrong
+            names = []
     yield from names or [url]
+
+
+def _find_below(filesystem: Any, folder: str) -> list[str]:
+    """The images below a folder of a store, or the shards; nothing where there is no such folder."""
+    if _FLAT_STORES.isdisjoint(_protocols(filesystem)):
+        names = _list_below(filesystem, folder)
+    else:
+        names = _request("list", lambda: filesystem.find(folder))
+    below = [name for name in names if not _is_hidden(name, folder)]
+    return list(filter(has_image_suffix, below)) or choose_shards(below)
+
+
+def _match(filesystem: Any, pattern: str) -> list[str]:
+    """The files whose names match a pattern, of a store's own form of paths, without hidden ones."""
+    root = pattern[: cast("re.Match[str]", _PATTERN.search(pattern)).start()].rpartition("/")[0]
+    depth = None if "**" in pattern else pattern[len(root) :].strip("/").count("/") + 1
+    if depth is None and not _FLAT_STORES.isdisjoint(_protocols(filesystem)):
+        names = _request("list", lambda: filesystem.find(root))
+    else:
+        names = _list_below(filesystem, root, depth)
+    from fsspec.utils import glob_translate
+
+    matches = re.compile(glob_translate(pattern)).match
+    return leave_out_sidecars([name for name in names if matches(name) and not name.rpartition("/")[2].startswith(".")])
+
+
+def _list_below(filesystem: Any, folder: str, depth: int | None = None, *, listed: bool = False) -> Iterator[str]:
+    """The files below a folder, up to some levels.
+
+    Raises ImageError where one of the folders is refused; fsspec's own walk would leave it out.
+    """
+    try:
+        entries = _request("list", lambda: filesystem.ls(folder, detail=True))
+    except ImageError as error:
+        if listed and error.kind == "not_found":
+            raise TransientError(f"'{printable(folder)}' was listed, and is not found") from error
+        raise
+    for entry in entries:
+        name = str(entry["name"]).rstrip("/")
+        if entry["type"] != "directory":
+            yield name
+        elif name != folder.rstrip("/") and depth != 1:
+            yield from _list_below(filesystem, name, None if depth is None else depth - 1, listed=True)
+
+
+def _protocols(filesystem: Any) -> set[str]:
+    protocols = filesystem.protocol
+    return {protocols} if isinstance(protocols, str) else set(protocols)
 
 
 def open_location(name: str, *, sequential: bool = False) -> BinaryIO:
@@ -95,12 +143,60 @@ def open_location(name: str, *, sequential: bool = False) -> BinaryIO:
     if not is_url(name):
         return open_regular(as_path(name))
     filesystem_of = _filesystem_of()
-    with _translated("open"):
-        filesystem, path = filesystem_of(name)
+    filesystem, path = _request("open", lambda: filesystem_of(name))
+    is_web = _WEB.match(name) is not None
+
+    def open_stream() -> tuple[Any, int]:
         opened = filesystem.open(path, "rb", cache_type="readahead" if sequential else "none")
-        size = opened.seek(0, os.SEEK_END)
-    window = Window(opened, 0, size)
+        return opened, opened.seek(0, os.SEEK_END)
+
+    try:
+        opened, size = _request("open", open_stream)
+    except ImageError as error:
+        if error.kind == "not_found" and not is_web:
+            _confirm_missing(filesystem, path)
+        raise
+    window = Window(cast(BinaryIO, _RepeatedReads(opened)), 0, size)
     return io.BufferedReader(window) if sequential else cast(BinaryIO, window)
+
+
+def _confirm_missing(filesystem: Any, path: str) -> None:
+    """Ask a store once more for what it did not find. Raises TransientError where it has it, or does not say."""
+    filesystem.invalidate_cache()
+    try:
+        _request("find", lambda: filesystem.info(path))
+    except ImageError as error:
+        if error.kind == "not_found":
+            return
+        raise
+    raise TransientError("not found when it was opened, although the store has it; to be tried again")
+
+
+class _RepeatedReads:
+    """A stream of a store, whose reads are made again where they fail; a part that is cut short is a failure."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._position = stream, 0
+
+    def seek(self, position: int) -> None:
+        """Set the position."""
+        self._position = position
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes, all of them. Raises ImageError."""
+
+        def read() -> bytes:
+            self._stream.seek(self._position)
+            data = bytes(self._stream.read(count))
+            if len(data) < count:
+                raise ConnectionError(f"{len(data):,} of {count:,} bytes were sent")
+            return data
+
+        return _request("read", read)
+
+    def close(self) -> None:
+        """Close the stream."""
+        self._stream.close()
 
 
 def join_location(base: str, name: str) -> str:
@@ -161,9 +257,11 @@ class Window(io.RawIOBase):
         count = left if size is None or size < 0 else min(size, left)
         if not count:
             return b""
-        with _translated("read"):
+        try:
             self._stream.seek(self._start + self._position)
             data = self._stream.read(count)
+        except OSError as error:
+            raise reading_error("read", error) from error
         self._position += len(data)
         return data
 
@@ -184,33 +282,19 @@ class Window(io.RawIOBase):
         super().close()
 
 
-@contextmanager
-def _translated(verb: str) -> Iterator[None]:
-    """Turn whatever a client library raises into one ImageError."""
+def _request(verb: str, call: Callable[[], Answer]) -> Answer:
+    """What a call of a client library returns; whatever it raises becomes one ImageError, with its kind."""
     try:
-        yield
-    except (ImageError, MissingPackageError, UsageError):
-        raise
-    except Exception as error:
-        cause: BaseException = error
-        while isinstance(cause, FileNotFoundError) and cause.__cause__ is not None:  # fsspec's, for whatever happened
-            cause = cause.__cause__
-        status = getattr(cause, "status", None)
-        if isinstance(cause, FileNotFoundError) or status in (404, 410):
-            raise ImageError("no such file") from error
-        message = first_line(cause)
-        kind = "" if isinstance(cause, ImportError) else f"{type(cause).__name__}: "
-        if _is_transient(cause, status):
-            raise TransientError(f"cannot {verb} it: {kind}{message}; to be tried again") from error
-        raise ImageError(f"cannot {verb} it: {kind}{message}") from error
-
-
-def _is_transient(error: BaseException, status: object) -> bool:
-    """Whether a client library's error says that a server is down, busy or does not answer."""
-    if isinstance(status, int) and status:
-        return status >= 500 or status in (408, 425, 429)
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & _PASSING) or isinstance(reading_error("open", error), TransientError)
+        return make_request(call)
+    except ImportError as error:  # its words name the package
+        raise TransientError(f"cannot {verb} it: {first_line(error)}") from error
+    except RequestError as error:
+        if error.kind == "not_found":
+            raise ImageError("no such file", kind=error.kind) from error
+        message = f"cannot {verb} it: {type(error.cause).__name__}: {first_line(error.cause)}{error.tried}"
+        if error.kind in TRANSIENT_KINDS:
+            raise TransientError(f"{message}; to be tried again", kind=error.kind) from error
+        raise ImageError(message, kind=error.kind) from error
 
 
 def _filesystem_of() -> Callable[[str], tuple[Any, str]]:

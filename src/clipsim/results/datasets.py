@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from clipsim.errors import round_significant
@@ -13,7 +13,9 @@ from clipsim.results.base import ModelRecord, Result, plain_fields
 class EmbedResult(Result):
     """A data set of vectors, as a run left it.
 
-    Of `sources` inputs, `images` have a vector and `errors` failed (they stand in the folder's `errors.jsonl`);
+    Of `sources` inputs, `images` have a vector and `errors` failed (they stand in the folder's `errors.jsonl`), which
+    `errors_by_class` counts by what was wrong: "bad_image", "not_found", or what the same call tries again: "denied",
+    "throttled", "timed_out" and "unavailable"; "unknown" are those that an earlier version recorded.
     `captions` is None where none were embedded. `made` of the `shards` were made by this run, in `seconds`;
     `failed_shards` could not be made, and the counts are None as long as there are any.
     """
@@ -35,6 +37,7 @@ class EmbedResult(Result):
     made: int
     seconds: float
     failed_shards: tuple[int, ...] = ()
+    errors_by_class: dict[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Short, whatever the model."""

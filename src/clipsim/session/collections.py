@@ -196,6 +196,8 @@ class CollectionMethods(SessionBase):
         actors: int | None = None,
         devices: Iterable[str] | str = (),
         verify: bool = False,
+        retry_failed: str | None = None,
+        max_failures: str | None = None,
         progress: ProgressCallback | None = None,
     ) -> clipsim.EmbedResult:
         """Write the vectors of many images into a folder, or complete what an earlier call began there.
@@ -231,6 +233,12 @@ class CollectionMethods(SessionBase):
             needs `if __name__ == "__main__":` then.
         verify
             Whether every file of the folder is read to find damage, rather than those that have changed.
+        retry_failed
+            Which inputs that failed in earlier runs are tried again: None for those that a store or server refused or
+            did not answer, "transient" also for those of which an earlier version did not record the kind, "all" for
+            all of them.
+        max_failures
+            A percentage of the inputs, such as "5%"; the call ends once more have failed.
         progress
             As for `rank`.
 
@@ -246,7 +254,9 @@ class CollectionMethods(SessionBase):
         NoInputError
             There is no image, or none can be used.
         DatasetError
-            The folder holds something else, or cannot be written.
+            The folder holds something else, or cannot be written; more inputs failed than `max_failures`.
+        TransientError
+            A folder of a store, a tar or a table cannot be listed; nothing is written.
         MissingPackageError
             The packages of an extra are not installed.
         """
@@ -275,6 +285,8 @@ class CollectionMethods(SessionBase):
             verify,
             vectors,
             (devices,) if isinstance(devices, str) else tuple(devices),
+            retry_failed,
+            max_failures,
         )
         result = embed.run(self.embedder, request, report)
         if result.images == 0:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from clipsim.errors import DatasetError, first_line, printable, requires, system_cause
-from clipsim.files import lock_file, rename_over
+from clipsim.files import Answer, RequestError, lock_file, make_request, rename_over
 
 # Stores whose objects are made by one request, completely or not at all, and have no folders to create.
 _OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci"))
@@ -35,41 +35,41 @@ class Folder(ABC):
     def list_names(self, below: str = "") -> list[str]:
         """The names of what is directly in the folder, or in a folder within it."""
         with suppress(_NoSuchFileError), self._errors("read"):
-            return self._list_names(below)
+            return self._request(lambda: self._list_names(below))
         return []
 
     def sizes(self, below: str) -> dict[str, int]:
         """The files directly in a folder within it, and how many bytes each has."""
         with suppress(_NoSuchFileError), self._errors("read"):
-            return self._sizes(below)
+            return self._request(lambda: self._sizes(below))
         return {}
 
     def read(self, name: str) -> bytes | None:
         """The content of a file; None where there is none."""
         with suppress(_NoSuchFileError), self._errors("read"):
-            return self._read(name)
+            return self._request(lambda: self._read(name))
         return None
 
     def digest(self, name: str, digest: DigestFile) -> str | None:
         """The SHA-256 of a file in hex, by `digest` where it is on this machine; None where there is none."""
         with suppress(_NoSuchFileError), self._errors("read"):
-            return self._digest(name, digest)
+            return self._request(lambda: self._digest(name, digest))
         return None
 
     def write(self, name: str, content: bytes) -> None:
         """Make or replace a file in one step."""
         with self._errors("write to"):
-            self._write(name, content)
+            self._request(lambda: self._write(name, content))
 
     def publish(self, made: Path, name: str) -> None:
         """Move a complete file from a `scratch` folder to its name, in one step."""
         with self._errors("write to"):
-            self._publish(made, name)
+            self._request(lambda: self._publish(made, name))
 
     def remove(self, name: str) -> None:
         """Remove a file, or a folder with all that is in it, if it is there."""
         with suppress(_NoSuchFileError), self._errors("write to"):
-            self._remove(name)
+            self._request(lambda: self._remove(name))
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -113,6 +113,10 @@ class Folder(ABC):
     @abstractmethod
     def _make_scratch(self) -> Path: ...
 
+    def _request(self, call: Callable[[], Answer]) -> Answer:
+        """What a call of the system or of the store's library returns."""
+        return call()
+
     @abstractmethod
     def _cause(self, error: Exception) -> str:
         """What a message says of an error of the system or of the store's library."""
@@ -124,7 +128,8 @@ class Folder(ABC):
         except DatasetError:
             raise
         except self._refusal as error:
-            kind = _NoSuchFileError if isinstance(error, FileNotFoundError) else DatasetError
+            missing = isinstance(error, FileNotFoundError) or getattr(error, "kind", None) == "not_found"
+            kind = _NoSuchFileError if missing else DatasetError
             raise kind(f"{self.label}: cannot {verb} it: {self._cause(error)}") from error
 
 
@@ -229,7 +234,7 @@ class StoreFolder(Folder):
     def fetch(self, name: str, target: Path) -> None:
         """Copy a file to this machine, in bounded memory. Raises DatasetError where it cannot be read."""
         with self._errors("read"):
-            self._store.get_file(self._object_path(name), str(target))
+            self._request(lambda: self._store.get_file(self._object_path(name), str(target)))
 
     def _list_names(self, below: str) -> list[str]:
         self._store.invalidate_cache()
@@ -273,7 +278,13 @@ class StoreFolder(Folder):
         return f"{self._path}/{name}" if name else str(self._path)
 
     def _cause(self, error: Exception) -> str:
-        return "no such object or bucket" if isinstance(error, FileNotFoundError) else first_line(error, 160)
+        if not isinstance(error, RequestError):
+            return first_line(error, 160)
+        return "no such object or bucket" if error.kind == "not_found" else first_line(error.cause, 160) + error.tried
+
+    def _request(self, call: Callable[[], Answer]) -> Answer:
+        """What a call of the store's library returns, repeated where it is throttled or not answered."""
+        return make_request(call)
 
 
 def _last_part(path: object) -> str:

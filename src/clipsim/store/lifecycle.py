@@ -160,8 +160,8 @@ def finish(folder: Folder, info: DatasetInfo) -> DatasetInfo:
                     errors += len(record.failures)
                     rows.append(record.images)
                     files |= record.files
-                    for name, cause in record.failures:
-                        line = json.dumps({"path": name, "error": cause}).encode() + b"\n"
+                    for name, cause, kind in record.failures:
+                        line = json.dumps({"path": name, "error": cause, "class": kind}).encode() + b"\n"
                         digest.update(line)
                         size += file.write(line)
         except OSError as error:

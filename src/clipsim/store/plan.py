@@ -101,16 +101,16 @@ class _Update:
     ) -> None:
         self._folder, self._shard_size, self._recorded, self._first = folder, shard_size, recorded, first
         self._inputs = inputs
-        # an input → its position among those of the plan from `first` on; a list where several have its name, which
-        # becomes a tuple of those that are left once one of them was named
-        self._positions: dict[bytes, int | list[int] | tuple[int, ...]] = {}
+        # Positions are those among the inputs of the plan from `first` on.
+        self._last: dict[bytes, int] = {}  # an input → the last position of its name
+        self._previous = array("q")  # of each position, the one before of the same name; -1 for none
         self._contents = array("Q")  # of each position, a digest of all but the name
+        self._named = bytearray()  # of each position, 1 once the run has named it
         self._changed: dict[int, bytes] = {}
 
     def run(self, lines: Iterator[bytes], on_inputs: OnInputs, done: int) -> PlanUpdate:
         """Find what differs, and stage it."""
         self._index()
-        named = bytearray(len(self._contents))
         added = 0
         with self._folder.scratch() as scratch, (scratch / "added").open("w+b") as fresh:
             for count, line in enumerate(lines, start=1):
@@ -119,13 +119,13 @@ class _Update:
                     fresh.write(line)
                     added += 1
                 else:
-                    named[position] = 1
+                    self._named[position] = 1
                     if _content_digest(line) != self._contents[position]:
                         self._changed[position] = line
                 if count % self._shard_size == 0:
                     on_inputs(done + count)
             shards = list(self._recorded)
-            removed, kept = self._stage_known(shards, named)
+            removed, kept = self._stage_known(shards)
             self._stage_added(shards, fresh)
         return PlanUpdate(tuple(shards), added, len(self._changed), removed, kept)
 
@@ -134,33 +134,30 @@ class _Update:
             for line in self._read(shard):
                 key, position = self._key(line), len(self._contents)
                 self._contents.append(_content_digest(line))
-                earlier = self._positions.get(key)
-                if isinstance(earlier, list):
-                    earlier.append(position)
-                else:
-                    self._positions[key] = position if earlier is None else [_whole(earlier), position]
+                self._previous.append(self._last.get(key, -1))
+                self._last[key] = position
+        self._named = bytearray(len(self._contents))
 
     def _take(self, line: bytes) -> int | None:
-        """The position of an input of this name that was not taken yet; None for a new one."""
-        key = self._key(line)
-        positions = self._positions.get(key)
-        if positions is None or positions == ():
-            return None
-        if isinstance(positions, int):
-            self._positions[key] = ()
-            return positions
+        """The position of an input of this name that was not named yet, an equal one if there is one; or None."""
+        positions = [position for position in self._find(line) if not self._named[position]]
         same = [position for position in positions if self._contents[position] == _content_digest(line)]
-        taken = (same or positions)[0]
-        self._positions[key] = tuple(position for position in positions if position != taken)
-        return taken
+        return min(same or positions, default=None)
 
-    def _stage_known(self, shards: list[ShardPlan], named: bytearray) -> tuple[int, int]:
+    def _find(self, line: bytes) -> Iterator[int]:
+        """The positions of all inputs of the plan with the name of this one, the last first."""
+        position = self._last.get(self._key(line), -1)
+        while position >= 0:
+            yield position
+            position = self._previous[position]
+
+    def _stage_known(self, shards: list[ShardPlan]) -> tuple[int, int]:
         """Stage the shards in which inputs have changed or are gone; how many were removed, and kept unnamed."""
         position = removed = kept = 0
         for shard in range(self._first, len(self._recorded)):
             lines = []
             for line in self._read(shard):
-                if named[position]:
+                if self._named[position]:
                     lines.append(_under_old_name(self._changed[position], line) if position in self._changed else line)
                 elif record := self._find_unnamed(line):
                     lines.append(_to_line(record))
@@ -174,7 +171,7 @@ class _Update:
 
     def _find_unnamed(self, line: bytes) -> dict[str, Any] | None:
         """The present record of an input that is not named now; None where it is gone, or its name was taken."""
-        taken = isinstance(self._positions[self._key(line)], tuple)
+        taken = any(self._named[position] for position in self._find(line))
         return None if taken else self._inputs.find_unnamed(json.loads(line))
 
     def _stage_added(self, shards: list[ShardPlan], fresh: BinaryIO) -> None:
@@ -265,8 +262,3 @@ def _under_old_name(line: bytes, old: bytes) -> bytes:
     """The record of an input as it is now, under the name that it had."""
     before = json.loads(old)
     return _to_line({**json.loads(line), **{key: before[key] for key in _LOCATION_KEYS if key in before}})
-
-
-def _whole(position: int | tuple[int, ...]) -> int:
-    assert isinstance(position, int)  # tuples come only when inputs are taken
-    return position

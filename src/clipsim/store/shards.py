@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,17 +77,25 @@ class ArrayFile:
 RECORD_SCHEMA = "clipsim.shard/1"
 
 
+class FailedInput(NamedTuple):
+    """An input without a vector, the cause, and the kind of the failure: one of `FAILURE_KINDS`."""
+
+    name: str
+    cause: str
+    kind: str = "unknown"
+
+
 @dataclass(frozen=True)
 class ShardRecord:
     """The outcome of a shard: its images and captions with a vector, its files, and each failed input and its cause.
 
-    `retry` is the number of inputs that could not be read then, and are to be tried again. `plan` is the digest of the
-    inputs that it was made of.
+    `plan` is the digest of the inputs that it was made of. `retry` is how many inputs an earlier version could not
+    read, and did not name.
     """
 
     images: int
     captions: int
-    failures: tuple[tuple[str, str], ...] = ()
+    failures: tuple[FailedInput, ...] = ()
     files: Files = field(default_factory=dict)
     retry: int = 0
     plan: str = ""
@@ -109,7 +118,7 @@ def read_record(folder: Folder, shard: int) -> ShardRecord | None:
     """The record of a shard; None where it is missing, damaged or that of another shard."""
     try:
         values = from_sealed_json((folder.read(record_name(shard)) or b"").decode(), RECORD_SCHEMA)
-        failures = tuple((str(name), str(cause)) for name, cause in values["failures"])
+        failures = tuple(FailedInput(*map(str, failure)) for failure in values["failures"])
         record = ShardRecord(
             int(values["images"]),
             int(values["captions"]),
@@ -142,35 +151,61 @@ def _sizes(folder: Folder) -> dict[str, int]:
     return {f"{kind}/{name}": size for kind in KINDS for name, size in folder.sizes(kind).items()}
 
 
-def find_missing(folder: Folder, info: DatasetInfo, digest: DigestFile | None = None) -> dict[int, str]:
-    """The shards that have to be made, and what is wrong with each: "" where it has not been made.
+@dataclass(frozen=True)
+class ShardState:
+    """A shard as it is there: its inputs that failed, by the kind of failure, and what is wrong with it.
+
+    `problem` is None where nothing is, and "" where the shard has not been made of these inputs.
+    """
+
+    problem: str | None = None
+    failures: Mapping[str, int] = field(default_factory=dict)
+
+
+def check_shards(
+    folder: Folder, info: DatasetInfo, shards: Iterable[int], digest: DigestFile | None = None
+) -> dict[int, ShardState]:
+    """The states of some shards, whose records are read once.
 
     The sizes of all files are compared with what was written; with `digest`, which finds that of a file on this
     machine, their content too.
     """
     sizes = _sizes(folder)
     records = set(folder.list_names(STATE_FOLDER))
-    missing: dict[int, str] = {}
-    for shard in range(info.shards):
+    states = {}
+    for shard in shards:
         made = record_name(shard).partition("/")[2] in records
-        if not (made or info.complete):
-            missing[shard] = ""
-            continue
         record = read_record(folder, shard) if made else None
-        names = shard_names(shard, with_captions=info.with_captions, with_parquet=info.with_parquet)
-        if record is None or set(record.files) != set(names):
-            missing[shard] = f"{record_name(shard)} is {'damaged' if made else 'missing'}"
-        elif record.retry or record.plan != info.plan[shard].sha256:
-            missing[shard] = ""
-        elif info.complete and any(record.files[name] != info.files.get(name) for name in names):
-            missing[shard] = f"{record_name(shard)} is of another data set"
-        elif names[-1] not in sizes and not info.complete:
-            missing[shard] = ""  # interrupted before the last file was moved into place
+        if record is not None:
+            problem = _find_problem(folder, info, shard, record, sizes, digest)
+            states[shard] = ShardState(problem, Counter(failure.kind for failure in record.failures))
+        elif made or info.complete:
+            states[shard] = ShardState(f"{record_name(shard)} is {'damaged' if made else 'missing'}")
         else:
-            problems = (_problem(folder, name, record.files[name], sizes, digest) for name in names)
-            if problem := next(filter(None, problems), None):
-                missing[shard] = problem
-    return missing
+            states[shard] = ShardState("")
+    return states
+
+
+def _find_problem(
+    folder: Folder,
+    info: DatasetInfo,
+    shard: int,
+    record: ShardRecord,
+    sizes: dict[str, int],
+    digest: DigestFile | None,
+) -> str | None:
+    """The `problem` of a shard's state."""
+    names = shard_names(shard, with_captions=info.with_captions, with_parquet=info.with_parquet)
+    if set(record.files) != set(names):
+        return f"{record_name(shard)} is damaged"
+    if record.retry or record.plan != info.plan[shard].sha256:
+        return ""
+    if info.complete and any(record.files[name] != info.files.get(name) for name in names):
+        return f"{record_name(shard)} is of another data set"
+    if names[-1] not in sizes and not info.complete:
+        return ""  # interrupted before the last file was moved into place
+    problems = (_problem(folder, name, record.files[name], sizes, digest) for name in names)
+    return next(filter(None, problems), None)
 
 
 def _problem(folder: Folder, name: str, recorded: FileInfo, sizes: dict[str, int], digest: DigestFile | None) -> str:
@@ -187,29 +222,22 @@ def _problem(folder: Folder, name: str, recorded: FileInfo, sizes: dict[str, int
 class EarlierShard:
     """The rows of a shard as it was made before, which a new one can take over: `find` gives the row of an image.
 
-    It has none where the shard was not made, or one of its files is damaged.
+    `images` and `texts` are (n, d); `texts` is None where captions are not embedded. `failures` has the inputs that
+    failed by their names, where the shard was made of the same inputs, none of which has changed since.
     """
 
-    def __init__(self, folder: Folder, shard: int, info: DatasetInfo) -> None:
-        self._rows: list[Row] = []
+    def __init__(
+        self,
+        rows: Sequence[Row] = (),
+        images: StoredVectors | None = None,
+        texts: StoredVectors | None = None,
+        failures: Mapping[str, FailedInput] | None = None,
+    ) -> None:
+        self._rows, self.failures = rows, failures or {}
+        self._images = np.empty((0, 0), np.float32) if images is None else images
+        self._texts = texts
         self._positions: dict[str, list[int]] = {}
-        names = shard_names(shard, with_captions=info.with_captions, with_parquet=info.with_parquet)
-        record = read_record(folder, shard)
-        if record is None or set(record.files) != set(names):
-            return
-        if any(folder.digest(name, digest_file) != known.sha256 for name, known in record.files.items()):
-            return
-        arrays = [
-            np.load(io.BytesIO(folder.read(name) or b""), allow_pickle=False)
-            for name in names[: -1 - info.with_parquet]
-        ]
-        self._images, self._texts = arrays[0], arrays[1] if info.with_captions else None
-        metadata = io.BytesIO(folder.read(names[-1]) or b"")
-        fields = [field.name for field in dataclass_fields(Row)]
-        table = import_parquet().ParquetFile(metadata).read(columns=fields)
-        for position, values in enumerate(table.to_pylist()):
-            row = Row(**{**values, "image_path": unescape_name(values["image_path"])})
-            self._rows.append(row)
+        for position, row in enumerate(rows):
             self._positions.setdefault(row.image_path, []).append(position)
 
     def find(self, name: str, caption: str | None) -> int | None:
@@ -230,6 +258,26 @@ class EarlierShard:
     def texts(self, positions: Sequence[int]) -> StoredVectors | None:
         """(k, d): the vectors of the captions of k rows; None where captions are not embedded."""
         return None if self._texts is None else self._texts[list(positions)]
+
+
+def read_earlier_shard(folder: Folder, shard: int, info: DatasetInfo) -> EarlierShard:
+    """A shard as it was made before; an empty one where it was not made, or one of its files is damaged."""
+    names = shard_names(shard, with_captions=info.with_captions, with_parquet=info.with_parquet)
+    record = read_record(folder, shard)
+    if record is None or set(record.files) != set(names):
+        return EarlierShard()
+    if any(folder.digest(name, digest_file) != known.sha256 for name, known in record.files.items()):
+        return EarlierShard()
+    images, *others = [
+        np.load(io.BytesIO(folder.read(name) or b""), allow_pickle=False) for name in names[: -1 - info.with_parquet]
+    ]
+    metadata = io.BytesIO(folder.read(names[-1]) or b"")
+    fields = [field.name for field in dataclass_fields(Row)]
+    table = import_parquet().ParquetFile(metadata).read(columns=fields)
+    rows = [Row(**{**values, "image_path": unescape_name(values["image_path"])}) for values in table.to_pylist()]
+    same_inputs = record.plan == info.plan[shard].sha256 and not record.retry
+    failures = {failure.name: failure for failure in record.failures} if same_inputs else None
+    return EarlierShard(rows, images, others[0] if info.with_captions else None, failures)
 
 
 @contextmanager
@@ -257,8 +305,7 @@ class ShardWriter:
         self._folder, self._shard, self._on_ready = folder, shard, on_ready
         self._plan = info.plan[shard].sha256
         self._captions = 0
-        self._failures: list[tuple[str, str]] = []
-        self._retry = 0
+        self._failures: list[FailedInput] = []
         dtype = numpy_dtype(info.dtype)
         with self._errors():
             self._images = ArrayFile(scratch / "img_emb.npy", info.dimensions, dtype)
@@ -287,12 +334,9 @@ class ShardWriter:
                 self._texts.add(texts)
                 self._captions += sum(row.caption is not None for row in rows)
 
-    def add_failure(self, name: str, cause: str, *, final: bool = True) -> None:
-        """Record an input that could not be used; one that may be usable later is only counted."""
-        if final:
-            self._failures.append((name, cause))
-        else:
-            self._retry += 1
+    def add_failure(self, failure: FailedInput) -> None:
+        """Record an input that could not be used."""
+        self._failures.append(failure)
 
     def publish(self) -> ShardRecord:
         """Close the files, verify them and move them into place; the metadata last, which makes the shard exist.
@@ -308,7 +352,7 @@ class ShardWriter:
                 file.check()
             names = {shard_name(file.path.stem, self._shard): file.path for file in self._files}
             files = {name: FileInfo(path.stat().st_size, digest_file(path)) for name, path in names.items()}
-        record = ShardRecord(self._images.rows, self._captions, tuple(self._failures), files, self._retry, self._plan)
+        record = ShardRecord(self._images.rows, self._captions, tuple(self._failures), files, plan=self._plan)
         self._on_ready()
         self._folder.write(record_name(self._shard), record.to_json().encode())
         for name, path in names.items():

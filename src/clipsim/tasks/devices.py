@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.engines.choice import usable_cores
-from clipsim.errors import ClipsimError, DatasetError, Failure, ImageError, printable
+from clipsim.errors import ClipsimError, DatasetError, ImageError, printable
 from clipsim.store.folders import Folder
 from clipsim.store.layout import DatasetInfo, VectorInfo
 from clipsim.tasks.embed_shards import OnShard, describe_vectors
-from clipsim.tasks.ray import ShardEncoder, WorkerOptions, tries_name
+from clipsim.tasks.ray import ShardEncoder, WorkerOptions, read_failures, tries_name
 
 if TYPE_CHECKING:
     from clipsim.tasks.embed import EmbedRequest
@@ -52,7 +52,13 @@ class DevicesRunner:
         run = replace(embedder.run_options, workers=workers)
         self._embedder, self._folder = embedder, folder
         self._options = [
-            WorkerOptions(replace(embedder.model_options, device=device), run, request.output, str(Path.cwd()))
+            WorkerOptions(
+                replace(embedder.model_options, device=device),
+                run,
+                request.output,
+                str(Path.cwd()),
+                request.retried_kinds,
+            )
             for device in request.devices
         ]
         self._workers: dict[Connection, _Worker] = {}
@@ -141,8 +147,7 @@ class DevicesRunner:
 
     def _report(self, worker: _Worker, outcome: dict[str, Any], on_shard: OnShard) -> None:
         if outcome["error"] is None:
-            failures = tuple(Failure(*failure) for failure in outcome["failures"])
-            on_shard(outcome["done"], failures, worker.device)
+            on_shard(outcome["done"], read_failures(outcome), worker.device)
         elif worker.options.run.raises:
             raise ImageError(outcome["error"])
         else:

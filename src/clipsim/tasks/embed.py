@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -12,8 +14,17 @@ from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 from clipsim.embedding.embedder import Embedder
-from clipsim.engines.choice import default_workers
-from clipsim.errors import DatasetError, Failure, NoInputError, Setting, UsageError, printable
+from clipsim.errors import (
+    FAILURE_KINDS,
+    TRANSIENT_KINDS,
+    DatasetError,
+    Failure,
+    NoInputError,
+    Setting,
+    UsageError,
+    pluralise,
+    printable,
+)
 from clipsim.files import digest_file
 from clipsim.inputs.expand import Repeats, read_table_sources
 from clipsim.inputs.sources import FailedSource, Source
@@ -34,8 +45,8 @@ from clipsim.store.lifecycle import (
 )
 from clipsim.store.metadata import ColumnTypes
 from clipsim.store.plan import START_AGAIN, Inputs, PlanUpdate, settle_plan, update_plan, write_plan
-from clipsim.store.shards import find_missing
-from clipsim.tasks.embed_shards import LocalRunner, container, find_recovered, from_plan, read_stamp, to_plan
+from clipsim.store.shards import ShardState, check_shards
+from clipsim.tasks.embed_shards import LocalRunner, container, from_plan, read_stamp, to_plan
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 
 if TYPE_CHECKING:
@@ -46,6 +57,8 @@ MAX_SHARD_SIZE = 1_000_000
 DTYPES = ("fp16", "fp32")
 RUNNERS = ("local", "ray")
 VECTOR_FILES = ("npy", "parquet")
+RETRY_FAILED = ("transient", "all")
+_PERCENTAGE = re.compile(r"[0-9]{1,3}(\.[0-9]+)?%")
 _POSITION_KEYS = ("offset", "size", "row", "stamp")  # of an image in a tar or table
 NO_CAPTIONS = (
     "no caption was found: they are looked for in text files beside images and in tars, in the columns caption, text "
@@ -62,7 +75,9 @@ class EmbedRequest:
     runs, None for one an accelerator. A process for each of `devices` makes shards, where there are any. With
     `overwrite`, a data set that is there is replaced as soon as the first shard of the new one is ready. `vectors` is
     "npy", or "parquet" for tables with a column of vectors beside these files. With `verify`, the content of every file
-    that is there is compared with what was written.
+    that is there is compared with what was written. Inputs that failed for now are tried again; with `retry_failed`
+    "transient" also those of which an earlier version did not record the kind, with "all" every one that failed. The
+    run ends once more than `max_failures` ("5%") of the inputs have failed.
     Raises UsageError for values out of range, and MissingPackageError without pyarrow.
     """
 
@@ -78,6 +93,19 @@ class EmbedRequest:
     verify: bool = False
     vectors: str = "npy"
     devices: tuple[str, ...] = ()
+    retry_failed: str | None = None
+    max_failures: str | None = None
+
+    @property
+    def retried_kinds(self) -> frozenset[str]:
+        """The kinds of failures that are tried again."""
+        kinds = {None: TRANSIENT_KINDS, "transient": TRANSIENT_KINDS | {"unknown"}, "all": FAILURE_KINDS}
+        return kinds[self.retry_failed]
+
+    @property
+    def failure_share(self) -> float:
+        """The share of the inputs that may fail."""
+        return 1.0 if self.max_failures is None else float(self.max_failures.rstrip("%")) / 100
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -88,6 +116,7 @@ class EmbedRequest:
             ("dtype", self.dtype, DTYPES),
             ("runner", self.runner, RUNNERS),
             ("vectors", self.vectors, VECTOR_FILES),
+            *([] if self.retry_failed is None else [("retry_failed", self.retry_failed, RETRY_FAILED)]),
         ):
             if not isinstance(value, str) or value not in choices:
                 raise UsageError(f"not {' or '.join(map(repr, choices))}", parameter=name, value=value)
@@ -112,6 +141,10 @@ class EmbedRequest:
             raise UsageError(
                 "goes without Ray, which finds the GPUs itself", parameter="devices", value=",".join(self.devices)
             )
+        if self.max_failures is not None and not (
+            isinstance(self.max_failures, str) and _PERCENTAGE.fullmatch(self.max_failures) and self.failure_share <= 1
+        ):
+            raise UsageError("not a percentage from 0% to 100%", parameter="max_failures", value=self.max_failures)
         for name in ("captions", "overwrite", "verify"):
             check_flag(name, getattr(self, name))
         object.__setattr__(self, "shard_size", size)
@@ -141,6 +174,7 @@ class _Embedding:
         self._replaced: set[str] | None = None  # the files of a data set that is to be overwritten
         self._columns = ColumnTypes()
         self._begun = False  # whether the plan of this run is that of the folder
+        self._failures = Counter[str]()  # of the inputs that are done, by kind
 
     def run(self) -> EmbedResult:
         """List the sources, then make the shards that are missing."""
@@ -162,20 +196,26 @@ class _Embedding:
             try:
                 update = self._plan(chain((first,), records), info)
                 self._notices += [*self._repeats.notices, *describe_update(update)]
-                missing = failed = self._find_missing(info, update.shards)
+                states = self._check_shards(info, update.shards)
+                missing = [shard for shard, state in states.items() if self._is_made(state)]
                 if missing or info is None:
+                    for state in states.values():
+                        self._failures.update({} if self._is_made(state) else state.failures)
                     info = self._make(missing, info, update.shards)
-                    failed = list(find_missing(folder, info))
+                    states |= check_shards(folder, info, missing)
                 else:
                     self._notices += info.warnings
             finally:
                 if not self._begun:  # drop the plan that was staged
                     settle_plan(folder, recorded)
+            failed = [shard for shard, state in states.items() if state.problem is not None]
             if not failed and info.complete and errors_differ(folder, info, self._digest()):
                 self._notices.append(f"{folder.label}: errors.jsonl was damaged, and is written again")
                 info = finish(folder, info)
             elif not failed and not info.complete:
                 info = finish(folder, info)
+            self._failures = sum((Counter(state.failures) for state in states.values()), Counter[str]())
+            self._limit_failures(info.sources)
         return self._describe(info, len(missing) - len(failed), failed, time.monotonic() - begun)
 
     def _report(
@@ -201,11 +241,14 @@ class _Embedding:
             total = info.sources
             done = total - sum(plan[shard].sources for shard in missing)
             self._report("embedding", done, total)
+            self._limit_failures(total)
 
             def on_batch(count: int, failures: tuple[Failure, ...], node: str | None = None) -> None:
                 nonlocal done
                 done += count
                 self._report("embedding", done, total, failures, node)
+                self._failures.update(failure.kind for failure in failures)
+                self._limit_failures(total)
 
             runner.run(info, missing, lambda: self._start_again(info), on_batch)
             self._notices += runner.notices
@@ -223,6 +266,8 @@ class _Embedding:
 
     def _note_columns(self, record: dict[str, Any]) -> dict[str, Any]:
         self._columns.add(record.get("facts"))
+        if record["kind"] == "url":
+            self._unnamed.add_folders(record)
         return record
 
     def _check_base(self, record: dict[str, Any], base: str) -> dict[str, Any]:
@@ -235,19 +280,30 @@ class _Embedding:
             )
         return record
 
-    def _find_missing(self, existing: DatasetInfo | None, plan: tuple[ShardPlan, ...]) -> list[int]:
-        """The shards that have to be made; what is wrong with those that are damaged becomes a notice."""
+    def _check_shards(self, existing: DatasetInfo | None, plan: tuple[ShardPlan, ...]) -> dict[int, ShardState]:
+        """The states of all shards; what is wrong with those that are damaged becomes a notice."""
         if existing is None:
-            return list(range(len(plan)))
+            return dict.fromkeys(range(len(plan)), ShardState(""))
         if plan != existing.plan:
             existing = grow(existing, plan)
-        missing = find_missing(self._folder, existing, self._digest())
-        for shard, problem in missing.items():
-            if problem:
-                self._notices.append(f"{self._folder.label}: {problem}; shard {shard} is made again")
-        made = [shard for shard in range(existing.shards) if shard not in missing]
-        workers = self._embedder.run_options.workers or default_workers()
-        return sorted({*missing, *find_recovered(self._folder, existing, made, workers)})
+        states = check_shards(self._folder, existing, range(existing.shards), self._digest())
+        for shard, state in states.items():
+            if state.problem:
+                self._notices.append(f"{self._folder.label}: {state.problem}; shard {shard} is made again")
+        return states
+
+    def _is_made(self, state: ShardState) -> bool:
+        """Whether this run has to make a shard, or to try inputs of it again."""
+        return state.problem is not None or not self._request.retried_kinds.isdisjoint(state.failures)
+
+    def _limit_failures(self, total: int) -> None:
+        """Raise DatasetError where more inputs have failed than may."""
+        failed = self._failures.total()
+        if failed > self._request.failure_share * total:
+            raise DatasetError(
+                f"{failed:,} of {pluralise(total, 'input')} failed ({describe_failures(self._failures)}), more than "
+                f"{self._request.max_failures}; what is there stays, and the same command goes on from it"
+            )
 
     def _digest(self) -> DigestFile | None:
         """How the content of files that are there is compared; None where only their sizes are."""
@@ -323,7 +379,8 @@ class _Embedding:
 
             return DevicesRunner(self._embedder, self._folder, self._request)
         if self._request.runner == "local":
-            return LocalRunner(self._embedder, self._folder, anew=self._replaced is not None)
+            retried = self._request.retried_kinds
+            return LocalRunner(self._embedder, self._folder, anew=self._replaced is not None, retried=retried)
         from clipsim.tasks.ray import RayRunner
 
         return RayRunner(self._embedder, self._folder, self._request)
@@ -339,9 +396,19 @@ class _Embedding:
             shards=info.shards,
             made=made,
             failed_shards=tuple(failed),
+            errors_by_class=dict(sorted(self._failures.items())),
             seconds=seconds,
             warnings=(*self._warnings(), *([NO_CAPTIONS] if info.captions == 0 and info.images else [])),
         )
+
+
+def describe_failures(kinds: Mapping[str, int]) -> str:
+    """How many inputs failed, by kind.
+
+    >>> describe_failures({"denied": 120, "bad_image": 3})
+    'denied 120, bad_image 3'
+    """
+    return ", ".join(f"{kind} {count:,}" for kind, count in kinds.items())
 
 
 def locate(name: str) -> str:
@@ -354,19 +421,28 @@ class UnnamedInputs:
 
     def __init__(self, repeats: Repeats) -> None:
         self._repeats = repeats
+        self._folders = set[str]()  # the addresses of the folders that hold what is named
         self._collection: str | None = None  # the tar or table that was read last
         self._members: dict[str, dict[str, Any]] | None = None  # its images; None where it cannot be read to its end
+
+    def add_folders(self, record: dict[str, Any]) -> None:
+        """Note the folders that an address which is named lies in."""
+        folder = record["name"]
+        while is_url(folder := folder.rpartition("/")[0]) and folder not in self._folders:
+            self._folders.add(folder)
 
     def find(self, record: dict[str, Any]) -> dict[str, Any] | None:
         """The record of an input as it is now; None where it is gone, or another name of its file is named.
 
-        A file whose folder is gone stays: the disk that holds it may not be mounted. What could not be used does not.
+        A file whose folder is gone stays: the disk that holds it may not be mounted. What could not be used does not,
+        nor does the address of a folder or pattern that an earlier version could not list, and took for an image.
         """
         name = container(record)
         if record["kind"] == "failed":
             return None
         if is_url(name):
-            return record
+            listed = name.rstrip("/") in self._folders or ("*" in name and not name.lower().startswith("http"))
+            return None if record["kind"] == "url" and listed else record
         if not os.path.lexists(name):
             return None if os.path.lexists(os.path.dirname(name) or ".") else record  # noqa: PTH120
         if record["kind"] == "file":

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from itertools import islice
 from typing import Any
@@ -14,19 +13,16 @@ import numpy as np
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome
-from clipsim.embedding.pipeline import NOT_FINITE
-from clipsim.errors import Failure, ImageError
+from clipsim.errors import FAILURE_KINDS, TRANSIENT_KINDS, Failure, ImageError
 from clipsim.files import digest_stream
-from clipsim.images.decode import decoded_file
-from clipsim.images.limits import open_checked
 from clipsim.inputs.expand import from_record, to_record
-from clipsim.inputs.sources import FailedSource, Source
+from clipsim.inputs.sources import Source
 from clipsim.inputs.urls import is_url
 from clipsim.store.folders import Folder
 from clipsim.store.layout import DatasetInfo, VectorInfo
 from clipsim.store.metadata import Row
 from clipsim.store.plan import read_plan
-from clipsim.store.shards import EarlierShard, ShardWriter, open_shard, read_record
+from clipsim.store.shards import EarlierShard, FailedInput, ShardWriter, open_shard, read_earlier_shard
 from clipsim.tasks.rank import describe_model
 from clipsim.vectors.similarity import Vectors, unit_rows
 
@@ -64,36 +60,16 @@ def from_plan(record: dict[str, Any]) -> tuple[Source, tuple[int | None, int | N
     return from_record(values), (size, modified)
 
 
-def find_recovered(folder: Folder, info: DatasetInfo, shards: Iterable[int], workers: int) -> Iterator[int]:
-    """The shards with an input that could not be used when they were made, and can be decoded now."""
-    with ThreadPoolExecutor(workers, "decode") as pool:
-        for shard in shards:
-            record = read_record(folder, shard)
-            failed = {} if record is None else dict(record.failures)
-            failed = {name: cause for name, cause in failed.items() if NOT_FINITE not in cause}
-            sources = (from_plan(line)[0] for line in read_plan(folder, shard, info.plan[shard])) if failed else ()
-            if any(pool.map(_can_be_decoded, [source for source in sources if source.name in failed])):
-                yield shard
-
-
-def _can_be_decoded(source: Source) -> bool:
-    if isinstance(source, FailedSource):
-        return False
-    try:
-        with open_checked(source) as file, decoded_file(file):
-            return True
-    except ImageError:
-        return False
-
-
 BATCHES_AHEAD = 2  # decoding of the next shard starts when this many batches are left, so that the model does not wait
 
 
 class LocalRunner:
     """Makes shards with the model of this process; `ray.RayRunner` has the same methods."""
 
-    def __init__(self, embedder: Embedder, folder: Folder, *, anew: bool = False) -> None:
-        self._embedder, self._folder, self._anew = embedder, folder, anew
+    def __init__(
+        self, embedder: Embedder, folder: Folder, *, anew: bool = False, retried: frozenset[str] = TRANSIENT_KINDS
+    ) -> None:
+        self._embedder, self._folder, self._anew, self._retried = embedder, folder, anew, retried
         self.notices: list[str] = []  # none: those of the model are the embedder's
 
     def describe(self) -> VectorInfo:
@@ -105,7 +81,10 @@ class LocalRunner:
 
     def run(self, info: DatasetInfo, shards: Sequence[int], on_ready: Callable[[], None], on_batch: OnBatch) -> None:
         """Make the shards, in order; `on_ready` is called before the files of each are moved into place."""
-        rest = (ShardWork(self._embedder, self._folder, info, shard, anew=self._anew) for shard in shards)
+        rest = (
+            ShardWork(self._embedder, self._folder, info, shard, anew=self._anew, retried=self._retried)
+            for shard in shards
+        )
         opened = deque(islice(rest, 1))  # the shard that is made, and the next one while it is decoded
 
         def after_batch(done: int, failures: tuple[Failure, ...]) -> None:
@@ -128,18 +107,35 @@ class LocalRunner:
 class ShardWork:
     """The making of one shard. Raises DatasetError where the plan that lists its sources is missing.
 
-    Of a shard that was made before, the rows of images that have not changed since are taken over, but not `anew`.
+    Of a shard that was made before, the rows of images that have not changed since are taken over, but not `anew`; and
+    so are the failures, unless an input has changed since. Failures of the kinds `retried` are tried again, and all
+    where the first one is to end the run.
     """
 
     def __init__(
-        self, embedder: Embedder, folder: Folder, info: DatasetInfo, shard: int, *, anew: bool = False
+        self,
+        embedder: Embedder,
+        folder: Folder,
+        info: DatasetInfo,
+        shard: int,
+        *,
+        anew: bool = False,
+        retried: frozenset[str] = TRANSIENT_KINDS,
     ) -> None:
         self._embedder, self._folder, self._info, self._shard = embedder, folder, info, shard
         inputs = [from_plan(record) for record in read_plan(folder, shard, info.plan[shard])]
         self._sources, self._stamps = [source for source, _ in inputs], [stamp for _, stamp in inputs]
-        self._earlier = None if anew else EarlierShard(folder, shard, info)
+        self._earlier = EarlierShard() if anew else read_earlier_shard(folder, shard, info)
         self._taken = [self._find_earlier(position) for position in range(len(inputs))]
-        self._computed = [position for position, taken in enumerate(self._taken) if taken is None]
+        retried = FAILURE_KINDS if embedder.run_options.raises else retried
+        self._failed: dict[int, FailedInput] = {}  # those that are taken over
+        for position, source in enumerate(self._sources):
+            failure = self._earlier.failures.get(source.name)
+            if self._taken[position] is None and failure is not None and failure.kind not in retried:
+                self._failed[position] = failure
+        self._computed = [
+            position for position, taken in enumerate(self._taken) if taken is None and position not in self._failed
+        ]
         self._pipeline = embedder.open_pipeline([self._sources[position] for position in self._computed], measure=True)
         self.left = len(self._computed)
 
@@ -167,17 +163,24 @@ class ShardWork:
                 positions = self._computed[start : start + len(outcomes)]
                 failures = tuple(outcome for outcome in outcomes if isinstance(outcome, Failure))
                 self._add(writer, done, positions, outcomes)
-                on_batch(positions[-1] + 1 - done, failures)
-                done = positions[-1] + 1
-            self._take(writer, range(done, len(self._sources)))
-            on_batch(len(self._sources) - done, ())
+                end = positions[-1] + 1
+                on_batch(end - done, (*self._earlier_failures(done, end), *failures))
+                done = end
+            end = len(self._sources)
+            self._take(writer, range(done, end))
+            on_batch(end - done, self._earlier_failures(done, end))
             writer.publish()
+
+    def _earlier_failures(self, start: int, end: int) -> tuple[Failure, ...]:
+        """The failures that are taken over, of the positions from `start` to `end`."""
+        taken = (self._failed[position] for position in range(start, end) if position in self._failed)
+        return tuple(Failure(failure.name, failure.cause, kind=failure.kind) for failure in taken)
 
     def _find_earlier(self, position: int) -> int | None:
         """The row of an image in the earlier shard, where its file is the same."""
         source, (size, modified) = self._sources[position], self._stamps[position]
-        found = None if self._earlier is None else self._earlier.find(source.name, source.caption)
-        if self._earlier is None or found is None:
+        found = self._earlier.find(source.name, source.caption)
+        if found is None:
             return None
         row = self._earlier.row(found)
         if (row.file_size, row.modified_ns) != (size, modified):
@@ -199,7 +202,7 @@ class ShardWork:
                 self._take(writer, range(done, position))
             done = position + 1
             if isinstance(outcome, Failure):
-                writer.add_failure(outcome.image, outcome.error, final=outcome.final)
+                writer.add_failure(FailedInput(outcome.image, outcome.error, outcome.kind))
             else:
                 computed.append((position, outcome))
         self._write(writer, computed)
@@ -212,12 +215,18 @@ class ShardWork:
             writer.add(rows, images, self._embed(captions) if self._info.with_captions else None)
 
     def _take(self, writer: ShardWriter, positions: Sequence[int]) -> None:
-        """Pass rows of the earlier shard to the writer; a caption that has changed is embedded anew."""
-        found = [taken for position in positions if (taken := self._taken[position]) is not None]
-        if self._earlier is None or not found:
+        """Pass rows and failures of the earlier shard to the writer; a caption that has changed is embedded anew."""
+        found: dict[int, int] = {}
+        for position in positions:
+            if position in self._failed:
+                writer.add_failure(self._failed[position])
+            elif (taken := self._taken[position]) is not None:
+                found[position] = taken
+        if not found:
             return
-        rows, images, texts = [], self._earlier.images(found), self._earlier.texts(found)
-        for index, (position, taken) in enumerate(zip(positions, found, strict=True)):
+        earlier_rows = list(found.values())
+        rows, images, texts = [], self._earlier.images(earlier_rows), self._earlier.texts(earlier_rows)
+        for index, (position, taken) in enumerate(found.items()):
             source, (size, modified) = self._sources[position], self._stamps[position]
             row = self._earlier.row(taken)
             if texts is not None and row.caption != source.caption:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.errors import (
+    TRANSIENT_KINDS,
     ClipsimError,
     DatasetError,
     DeviceLostError,
@@ -102,7 +103,9 @@ class RayRunner:
                 hint=("leave out ", Setting("device", device), "; CUDA_VISIBLE_DEVICES says which GPUs Ray may use"),
             )
         run = replace(embedder.run_options, cache=False)  # the cache is on the machine that asks
-        self._options = WorkerOptions(embedder.model_options, run, request.output, str(Path.cwd()))
+        self._options = WorkerOptions(
+            embedder.model_options, run, request.output, str(Path.cwd()), request.retried_kinds
+        )
         self._folder, self._address, self._encoders = folder, request.ray_address, request.actors
         self._ray = _import_ray()
         self._share: Share | None = None
@@ -147,8 +150,7 @@ class RayRunner:
             for row in made.iter_rows():
                 outcome = json.loads(row["outcome"])
                 if outcome["error"] is None:
-                    failures = tuple(Failure(*failure) for failure in outcome["failures"])
-                    on_shard(outcome["done"], failures, outcome["node"])
+                    on_shard(outcome["done"], read_failures(outcome), outcome["node"])
                 elif options.run.raises:
                     raise ImageError(outcome["error"])
                 else:
@@ -221,12 +223,16 @@ MAX_TRIES = 3
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """What a worker needs to know; relative names of files start at the folder `start`."""
+    """What a worker needs to know; relative names of files start at the folder `start`.
+
+    `retried` are the kinds of failures of an earlier run that are tried again.
+    """
 
     model: ModelOptions
     run: RunOptions
     output: str
     start: str
+    retried: frozenset[str] = TRANSIENT_KINDS
 
     def open_embedder(self) -> Embedder:
         """Open the model for this process."""
@@ -244,7 +250,7 @@ class ShardEncoder:
     def __init__(self, options: WorkerOptions, info: str) -> None:
         self._info = DatasetInfo.from_json(info)
         self._folder = open_folder(options.output)
-        self._embedder = options.open_embedder()
+        self._embedder, self._retried = options.open_embedder(), options.retried
         vectors = describe_vectors(self._embedder)
         for name in ("digest", "precision"):
             expected, own = getattr(self._info, name), getattr(vectors, name)
@@ -258,10 +264,16 @@ class ShardEncoder:
 
     def make(self, shard: int) -> dict[str, Any]:
         """Make one shard; its outcome."""
-        return make_shard(self._embedder, self._folder, self._info, shard)
+        return make_shard(self._embedder, self._folder, self._info, shard, self._retried)
 
 
-def make_shard(embedder: Embedder, folder: Folder, info: DatasetInfo, shard: int) -> dict[str, Any]:
+def make_shard(
+    embedder: Embedder,
+    folder: Folder,
+    info: DatasetInfo,
+    shard: int,
+    retried: frozenset[str] = TRANSIENT_KINDS,
+) -> dict[str, Any]:
     """Make one shard, `MAX_TRIES` times at most where it fails; tries of workers that died count.
 
     Where the GPU has failed, the process ends: that counts as a worker that died.
@@ -271,7 +283,7 @@ def make_shard(embedder: Embedder, folder: Folder, info: DatasetInfo, shard: int
     error: str | None = None
     while (tries := _count_try(folder, shard)) <= MAX_TRIES:
         try:
-            made = _try_shard(embedder, folder, info, shard)
+            made = _try_shard(embedder, folder, info, shard, retried)
             folder.remove(tries_name(shard))
             return {**made, "error": None, "node": platform.node()}
         except DeviceLostError:  # every further shard would fail here; Ray starts another worker in a new process
@@ -289,15 +301,22 @@ def end_process() -> NoReturn:
     os._exit(1)
 
 
-def _try_shard(embedder: Embedder, folder: Folder, info: DatasetInfo, shard: int) -> dict[str, Any]:
+def read_failures(outcome: dict[str, Any]) -> tuple[Failure, ...]:
+    """The failed inputs of a shard's outcome."""
+    return tuple(Failure(image, error, kind=kind) for image, error, kind in outcome["failures"])
+
+
+def _try_shard(
+    embedder: Embedder, folder: Folder, info: DatasetInfo, shard: int, retried: frozenset[str]
+) -> dict[str, Any]:
     counts: list[int] = []
-    failures: list[tuple[str, str]] = []
+    failures: list[tuple[str, str, str]] = []
 
     def on_batch(count: int, failed: tuple[Failure, ...]) -> None:
         counts.append(count)
-        failures.extend((failure.image, failure.error) for failure in failed)
+        failures.extend((failure.image, failure.error, failure.kind) for failure in failed)
 
-    with closing(ShardWork(embedder, folder, info, shard)) as work:
+    with closing(ShardWork(embedder, folder, info, shard, retried=retried)) as work:
         work.run(lambda: None, on_batch)
     return {"done": sum(counts), "failures": failures}
 
