@@ -77,6 +77,11 @@ class Failure:
     index: int | None = field(default=None, compare=False)
     kind: str = field(default="bad_image", compare=False)
 
+    @property
+    def final(self) -> bool:
+        """Whether the input will not be usable later either, unless it changes."""
+        return self.kind not in TRANSIENT_KINDS
+
     def to_dict(self) -> dict[str, object]:
         """The fields that JSON shows."""
         return {"path": self.image, "error": self.error, "index": self.index}

@@ -250,3 +250,41 @@ def test_an_export(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, t
     nowhere = clipsim("vectors", "export", str(tmp_path / "v"), "--to", "parquet")
     assert nowhere.status == 2
     assert "no folder to write to" in nowhere.err
+
+
+def test_a_store_that_fails(
+    clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refused listing is one line and status 1, and nothing is written; what is denied is tried again."""
+    pytest.importorskip("fsspec")
+    import fsspec
+    from faulty_store import Faults, FaultyStore
+
+    fsspec.register_implementation("faulty", FaultyStore, clobber=True)
+    monkeypatch.setattr(FaultyStore, "store", {})
+    monkeypatch.setattr(FaultyStore, "pseudo_dirs", [""])
+    monkeypatch.setattr(FaultyStore, "faults", Faults())
+    for path in colours.iterdir():
+        FaultyStore().pipe_file(f"/bucket/{path.name}", path.read_bytes())
+    FaultyStore.faults.choose = lambda operation, _: "denied" if operation == "list" else None
+    command = ("embed", "faulty://bucket/", "-o", tmp_path / "out", "-q")
+    refused = clipsim(*command)
+    assert refused.status == 1
+    assert refused.err == (
+        "clipsim: error: faulty://bucket/: cannot list it: PermissionError: the token has expired; to be tried again\n"
+    )
+    assert not list((tmp_path / "out").rglob("*.*"))
+
+    FaultyStore.faults.choose = lambda operation, path: (
+        "denied" if (operation, path[-7:]) == ("open", "red.png") else None
+    )
+    some = clipsim(*command)
+    assert some.status == 3
+    assert "1 input failed for now (denied 1); the same command again tries them once more" in some.err
+    many = clipsim(*command, "--max-failures", "10%", "--retry-failed")
+    assert many.status == 1
+    assert "1 of 3 inputs failed (denied 1), more than 10%" in many.err
+    assert clipsim(*command, "--max-failures", "x").status == 2
+
+    FaultyStore.faults.choose = lambda _operation, _path: None
+    assert clipsim("embed", "--retry-failed", *command[1:]).status == 0

@@ -454,7 +454,7 @@ def test_a_server_that_fails_for_now(
     monkeypatch: pytest.MonkeyPatch,
     answer: bytes | None,
 ) -> None:
-    """The picture is named as to be tried again, is no bad picture in the data set, and the same command adds it."""
+    """The image is named as to be tried again, is no bad image in the data set, and the same command adds it."""
     pytest.importorskip("aiohttp")
     monkeypatch.setenv("CLIPSIM_TIMEOUT", "0.3")
     with failing_server(answer) as (address, answers):
@@ -464,6 +464,9 @@ def test_a_server_that_fails_for_now(
         assert f"{address}/late.png: cannot " in ended.err
         assert "to be tried again" in ended.err
         assert "no such file" not in ended.err
+        assert "1 input failed for now (" in ended.err
+        failure = json.loads((tmp_path / "out" / "errors.jsonl").read_text())
+        assert failure["class"] in ("throttled", "timed_out", "unavailable")
 
         with web_server(colours) as good:
             host = good.removeprefix("http://")
