@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clipsim.errors import DatasetError, UsageError, first_line, printable, requires
 from clipsim.store.dataset import Dataset
@@ -89,13 +90,9 @@ class RowIds:
     """
 
     def __init__(self, dataset: Dataset) -> None:
-        hashes = [
-            _hash(absolute_name(dataset, name))
-            for shard in dataset.shards
-            for name in dataset.metadata(shard, ["image_path"])["image_path"].to_pylist()
-        ]
-        values, counts = np.unique(np.array(hashes, np.uint64), return_counts=True)
-        self._repeated = set(values[counts > 1].tolist())
+        hashes = np.concatenate([_hash_names(dataset, shard) for shard in dataset.shards])
+        hashes.sort()
+        self._repeated = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
         self._counts: dict[str, int] = {}
 
     def next(self, name: str) -> str:
@@ -116,6 +113,11 @@ def row_id(name: str, before: int = 0) -> str:
     '35ea084b-6f99-5a47-9368-7097c693d74b'
     """
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{name}\0{before}" if before else name))
+
+
+def _hash_names(dataset: Dataset, shard: int) -> NDArray[np.uint64]:
+    names = dataset.metadata(shard, ["image_path"])["image_path"].to_pylist()
+    return np.fromiter((_hash(absolute_name(dataset, name)) for name in names), np.uint64, len(names))
 
 
 def _hash(name: str) -> int:
