@@ -20,10 +20,10 @@ from clipsim.errors import (
     printable,
     requires,
 )
-from clipsim.files import Answer, RequestError, make_request
+from clipsim.files import Answer, RequestError, find_kind, make_request
 from clipsim.inputs.paths import has_image_suffix, is_left_out
 from clipsim.inputs.shards import choose_shards, leave_out_sidecars
-from clipsim.inputs.sources import Source, open_regular, reading_error
+from clipsim.inputs.sources import Source, open_regular
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*::)*[A-Za-z][A-Za-z0-9+.-]+://")
 _WEB = re.compile(r"https?://", re.IGNORECASE)
@@ -260,8 +260,10 @@ class Window(io.RawIOBase):
         try:
             self._stream.seek(self._start + self._position)
             data = self._stream.read(count)
-        except OSError as error:
-            raise reading_error("read", error) from error
+        except ImageError:
+            raise
+        except Exception as error:
+            raise _translate("read", RequestError(find_kind(error), 1, error)) from error
         self._position += len(data)
         return data
 
@@ -289,12 +291,17 @@ def _request(verb: str, call: Callable[[], Answer]) -> Answer:
     except ImportError as error:  # its words name the package
         raise TransientError(f"cannot {verb} it: {first_line(error)}") from error
     except RequestError as error:
-        if error.kind == "not_found":
-            raise ImageError("no such file", kind=error.kind) from error
-        message = f"cannot {verb} it: {type(error.cause).__name__}: {first_line(error.cause)}{error.tried}"
-        if error.kind in TRANSIENT_KINDS:
-            raise TransientError(f"{message}; to be tried again", kind=error.kind) from error
-        raise ImageError(message, kind=error.kind) from error
+        raise _translate(verb, error) from error
+
+
+def _translate(verb: str, error: RequestError) -> ImageError:
+    """The ImageError for a request that failed, with its kind."""
+    if error.kind == "not_found":
+        return ImageError("no such file", kind=error.kind)
+    message = f"cannot {verb} it: {type(error.cause).__name__}: {first_line(error.cause)}{error.tried}"
+    if error.kind in TRANSIENT_KINDS:
+        return TransientError(f"{message}; to be tried again", kind=error.kind)
+    return ImageError(message, kind=error.kind)
 
 
 def _filesystem_of() -> Callable[[str], tuple[Any, str]]:
