@@ -31,6 +31,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of
     signal.signal(signal.SIGINT, signal.default_int_handler)
 gc.set_threshold(50_000)  # imports make a million objects that stay; see also `pytest_collection_finish`
 NUMBERS = count()
+HOMES = ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA")  # where POSIX and Windows keep what is the user's
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
@@ -150,12 +151,23 @@ def photo() -> Image.Image:
     return coarse.resize((180, 120), Image.Resampling.BICUBIC)
 
 
+def set_home(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Make a folder the home of the user of this process, on every system."""
+    for name in HOMES:
+        monkeypatch.setenv(name, str(folder))
+
+
+def set_state(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Have journals kept in a folder, on every system."""
+    set_home(monkeypatch, folder)
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+
+
 def environment_of(home: Path, env: dict[str, str] | None = None) -> dict[str, str]:
     """The environment of a user who has set nothing: a home of its own, offline."""
     home.mkdir(exist_ok=True)
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("CLIPSIM_", "HF_", "XDG_"))}
-    homes = dict.fromkeys(("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"), str(home))
-    return clean | homes | {"HF_HUB_OFFLINE": "1", "COLUMNS": "120", **(env or {})}
+    return clean | dict.fromkeys(HOMES, str(home)) | {"HF_HUB_OFFLINE": "1", "COLUMNS": "120", **(env or {})}
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, cast
 from urllib.parse import quote, unquote, urlsplit
 
+from conftest import HOMES
 from forked_processes import forked_command
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -258,7 +259,7 @@ def clean_environment(home: Path, endpoint: str = CLOSED_PORT, **settings: str) 
     """The environment of a user who has nothing but `home` and can reach nothing but `endpoint`."""
     strange = re.compile(r"HF_|HUGGING|TRANSFORMERS_|CLIPSIM_|XDG_|COLUMNS|LINES|.*_proxy$", re.IGNORECASE)
     kept = {name: value for name, value in os.environ.items() if not strange.match(name)}
-    own = {"HOME": str(home), "XDG_CONFIG_HOME": str(home / "config"), "HF_HOME": str(home / "hf")}
+    own = dict.fromkeys(HOMES, str(home)) | {"XDG_CONFIG_HOME": str(home / "config"), "HF_HOME": str(home / "hf")}
     return kept | own | {"HF_ENDPOINT": endpoint, "PYTHONWARNINGS": "error::ResourceWarning"} | settings
 
 

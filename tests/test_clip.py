@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from checkpoints import CONFIGS, random_model, state_of, write_folder
+from conftest import set_home
 from open_clip.model import build_model_from_openai_state_dict
 from PIL import Image
 from torch.nn.functional import cosine_similarity
@@ -209,7 +210,7 @@ def address() -> Iterator[str]:
 
 def test_an_archive_is_downloaded_once(tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Into ~/.cache/clip unless another folder is named; a damaged file there is replaced."""
-    monkeypatch.setenv("HOME", str(tmp_path))
+    set_home(monkeypatch, tmp_path)
     path = Path(clip._download(f"{address}/ViT-B-32.pt"))
     assert path == tmp_path / ".cache" / "clip" / "ViT-B-32.pt"
     assert path.read_bytes() == Archives.CONTENT

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import HOMES
 from forked_processes import forked_command
 from skips import needs_bash
 
@@ -48,7 +49,7 @@ def run_shell(
     """
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("CLIPSIM_", "HF_", "XDG_"))}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    clean |= {"HOME": str(home), "PATH": path, "HF_HUB_OFFLINE": "1", "COLUMNS": "120"}
+    clean |= dict.fromkeys(HOMES, str(home)) | {"PATH": path, "HF_HUB_OFFLINE": "1", "COLUMNS": "120"}
     if cache is not None:
         clean["CLIPSIM_CACHE_DIR"] = str(cache)
     command = f'clipsim() {{ {shlex.join(clipsim)} "$@"; }}; set -o pipefail; {command}'

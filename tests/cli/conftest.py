@@ -9,6 +9,7 @@ from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
+from conftest import set_home
 from fake_encoder import FakeEncoder
 
 from clipsim.cli.app import run
@@ -34,7 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for name in ("CLIPSIM_MODEL", "CLIPSIM_DEVICE", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(folder))
+    set_home(monkeypatch, folder)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")  # which the command line would set, for all tests to come

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from conftest import set_state
 from fake_encoder import FakeEncoder
 from PIL import Image
 
@@ -25,7 +26,7 @@ def kinds(tmp_path: Path, colour_model: FakeEncoder, monkeypatch: pytest.MonkeyP
         for number in range(6):
             shade = tuple(int(value) for value in np.clip(base + rng.integers(-30, 30, 3), 0, 255))
             Image.new("RGB", (14, 9 + number), shade).save(folder / f"{number:02d}.png")
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    set_state(monkeypatch, tmp_path / "state")
     monkeypatch.chdir(tmp_path / "tree")
     return tmp_path / "tree" / "kinds"
 

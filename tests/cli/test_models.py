@@ -18,6 +18,7 @@ from clipsim.cli.parameters import complete_device, complete_engine, complete_mo
 from clipsim.models.catalogue import BUNDLED_PATH, OPENAI_NAMES, list_models
 from clipsim.models.files import ModelFiles
 from clipsim.models.names import ModelSpec
+from clipsim.models.settings import settings_path
 
 REPOSITORY = "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"
 Models = Callable[..., Ended]
@@ -44,7 +45,7 @@ def downloaded(home: Path) -> Path:
 @pytest.fixture
 def settings(home: Path) -> Path:
     """Where the default model is settings."""
-    return home / "config" / "clipsim" / "settings.json"
+    return settings_path()
 
 
 def rows(table: str) -> list[list[str]]:

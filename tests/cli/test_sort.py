@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from conftest import set_state
 from fake_encoder import FakeEncoder
 from file_trees import snapshot
 from PIL import Image
+
+from clipsim.errors import join_words
+from clipsim.models.settings import state_folder
 
 if TYPE_CHECKING:
     from cli.conftest import Clipsim
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def tree(tmp_path: Path, colours: Path, colour_model: FakeEncoder, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with `photos`: a red, a green and a blue picture, a copy of the red one in a folder."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    set_state(monkeypatch, tmp_path / "state")
     folder = tmp_path / "tree"
     shutil.copytree(colours, folder / "photos")
     (folder / "photos" / "more").mkdir()
@@ -33,7 +37,7 @@ SORT = ("sort", "photos", "-t", "red", "-t", "green", "-t", "blue")
 
 def journals(tree: Path) -> list[Path]:
     """The journals there are."""
-    return list((tree.parent / "state" / "clipsim" / "journals").glob("*.jsonl"))
+    return list((state_folder() / "journals").glob("*.jsonl"))
 
 
 def test_nothing_is_touched_without_yes(clipsim: Clipsim, tree: Path) -> None:
@@ -67,7 +71,7 @@ def test_a_plan_is_carried_out_and_undone(clipsim: Clipsim, tree: Path, option: 
     done = clipsim(*SORT, option, "to", "--yes", "-q")
     assert (done.status, done.err) == (0, "")
     (journal,) = journals(tree)
-    assert f"To undo: clipsim undo {journal} --yes\n" in done.out
+    assert f"To undo: {join_words(['clipsim', 'undo', str(journal), '--yes'])}\n" in done.out
     assert done.out.splitlines()[-1].startswith("4 of 4 files ")
     assert sorted(path.name for path in (tree / "to").rglob("*.png")) == [
         "blue.png",
@@ -96,7 +100,7 @@ def test_json_of_what_was_done(clipsim: Clipsim, tree: Path) -> None:
     result = json.loads(done.out)
     assert result["applied"] is True
     assert result["journal"] == str(journals(tree)[0])
-    assert f"note: to undo: clipsim undo {journals(tree)[0]} --yes" in done.err
+    assert f"note: to undo: {join_words(['clipsim', 'undo', str(journals(tree)[0]), '--yes'])}" in done.err
     assert {step["done"] for step in result["steps"]} == {True}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from conftest import set_state
 from fake_encoder import FakeEncoder
 from file_trees import snapshot
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def photos(tmp_path: Path, colours: Path, colour_model: FakeEncoder, monkeypatch: pytest.MonkeyPatch) -> Path:
     """`photos` in the current folder: a red, a green and a blue picture, the blue one with a sidecar."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    set_state(monkeypatch, tmp_path / "state")
     folder = tmp_path / "tree" / "photos"
     shutil.copytree(colours, folder)
     (folder / "blue.xmp").write_bytes(add_keywords(EMPTY, ["sea"]))

@@ -141,10 +141,12 @@ def test_an_unknown_name_is_not_saved() -> None:
 
 def test_settings_that_cannot_be_written_are_an_error_with_a_way_out(home: Path) -> None:
     """A file where the folder should be, or a folder where the file should be."""
-    (home / "config").write_text("in the way")
+    folder = settings_path().parent
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("in the way")
     with pytest.raises(SettingsError, match=r"cannot write the settings .* CLIPSIM_MODEL sets the model too"):
         save_default("RN50")
-    (home / "config").unlink()
+    folder.unlink()
     settings_path().mkdir(parents=True)
     with pytest.raises(SettingsError, match="cannot write the settings"):
         save_default("RN50")

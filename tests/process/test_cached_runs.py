@@ -13,6 +13,7 @@ from subprocess import PIPE
 from typing import Any
 
 import pytest
+from conftest import HOMES
 from PIL import Image
 
 import clipsim
@@ -40,7 +41,9 @@ def pictures(tmp_path: Path) -> Path:
 def rank(home: Path, *arguments: str | Path) -> tuple[Any, set[str], str]:
     """Run `clipsim rank … --json`: what it printed, which modules it loaded, and its messages."""
     command = [sys.executable, "-c", WATCHED, "rank", *map(str, arguments), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"HOME": str(home)}, timeout=300)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | dict.fromkeys(HOMES, str(home)), timeout=300
+    )
     messages, _, loaded = done.stderr.partition("LOADED")
     assert done.returncode == 0, messages
     return json.loads(done.stdout), set(loaded.split()), messages
@@ -72,7 +75,7 @@ def test_killed_in_the_middle(pictures: Path, cache_folder: Path, tmp_path: Path
     for number in range(60):
         Image.effect_noise((40 + number, 60), 80).convert("RGB").save(pictures / f"n{number:03}.png")
     paths = b"".join(os.fsencode(path) + b"\n" for path in sorted(pictures.iterdir()))
-    env = os.environ | {"HOME": str(tmp_path)}
+    env = os.environ | dict.fromkeys(HOMES, str(tmp_path))
     command = [sys.executable, "-m", "clipsim", "rank", "-", *TEXTS, "--batch-size", "2", "--format", "jsonl"]
     runs = [
         subprocess.Popen(command, env=env, stdin=PIPE, stdout=PIPE, stderr=subprocess.DEVNULL, bufsize=0) for _ in "ab"

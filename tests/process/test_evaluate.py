@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import HOMES
 from forked_processes import forked_command
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import (
@@ -57,7 +58,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(home: Path, *arguments: str | Path, python: Sequence[str] = (sys.executable,)) -> tuple[Any, set[str], int]:
     """What a command printed as JSON, the modules that it loaded, and its status."""
-    env = os.environ | {"HOME": str(home), "CLIPSIM_CACHE_DIR": str(home / "cache"), "HF_HUB_OFFLINE": "1"}
+    env = (
+        os.environ | dict.fromkeys(HOMES, str(home)) | {"CLIPSIM_CACHE_DIR": str(home / "cache"), "HF_HUB_OFFLINE": "1"}
+    )
     command = [*python, "-c", WATCHED, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
     said, _, loaded = done.stderr.partition("LOADED")

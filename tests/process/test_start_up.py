@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from conftest import Run, set_home
 
 WATCH = "import atexit, sys; atexit.register(lambda: print('LOADED', *sys.modules, file=sys.stderr)); "
 CLIPSIM = "sys.argv = {}; from clipsim.cli import main; main()"
@@ -22,7 +22,7 @@ HEAVY = {"torch", "open_clip", "torchvision", "timm", "transformers", "onnxrunti
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A home where nothing was ever kept."""
-    monkeypatch.setenv("HOME", str(tmp_path))
+    set_home(monkeypatch, tmp_path)
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     monkeypatch.delenv("CLIPSIM_MODEL", raising=False)
 

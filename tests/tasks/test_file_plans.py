@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from conftest import set_state
 from file_trees import across_file_systems, contents, snapshot
 
 from clipsim.errors import Failure, ImageError
@@ -26,7 +27,7 @@ ANSWER = DuplicatesResult(model=None, min_similarity=None, compared=0, groups=()
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with pictures of two names in two folders, and journals beside it."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    set_state(monkeypatch, tmp_path / "state")
     for number, name in enumerate(("one/a.jpg", "one/b.jpg", "two/a.jpg", "two/A.JPG")):
         path = tmp_path / "tree" / name
         path.parent.mkdir(parents=True, exist_ok=True)

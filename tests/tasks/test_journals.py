@@ -7,8 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
+from conftest import set_state
 
 from clipsim.errors import DataError
+from clipsim.models.settings import state_folder
 from clipsim.tasks.journals import Entry, Journal, new_token, read_journal
 
 ENTRIES = [
@@ -32,8 +34,8 @@ ENTRIES = [
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of journals of the test's own."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return tmp_path / "state" / "clipsim" / "journals"
+    set_state(monkeypatch, tmp_path / "state")
+    return state_folder() / "journals"
 
 
 def write(*entries: Entry) -> Path:

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Machine
+from conftest import Machine, set_state
 from file_trees import snapshot
 from PIL import Image
 
@@ -25,7 +25,7 @@ from clipsim.tasks.search_targets import find_targets
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Journals of the test's own."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    set_state(monkeypatch, tmp_path / "state")
 
 
 def test_a_ranking_gives_its_images(machine: Machine, colours: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import set_state
 from file_trees import Killed, across_file_systems, contents, end_at, snapshot, without_hard_links
 
 from clipsim.errors import DataError
@@ -26,7 +27,7 @@ ANSWER = DuplicatesResult(model=None, min_similarity=None, compared=0, groups=()
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with pictures, a copy of one of them and its sidecar."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    set_state(monkeypatch, tmp_path / "state")
     folder = tmp_path / "tree" / "photos"
     folder.mkdir(parents=True)
     for name, content in (("a.jpg", b"one"), ("b.jpg", b"two"), ("copy.jpg", b"one"), ("a.jpg.xmp", b"<x/>")):
