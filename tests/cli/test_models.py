@@ -216,6 +216,7 @@ def test_what_is_here_is_exported_for_fast_starts(
         exported.append(spec.name)
         return Exported("onnx, 15 MB")
 
+    monkeypatch.setattr("clipsim.engines.choice.may_have_gpu", lambda: False)
     name = "ViT-B-32/laion2b_s34b_b79k"
     failed = models(command, name)
     monkeypatch.setattr("clipsim.engines.onnx.export.export_model", export)
