@@ -17,6 +17,15 @@ ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
+@pytest.fixture(autouse=True)
+def own_architectures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Architectures that a benchmark makes known to OpenCLIP are not known to later tests."""
+    from open_clip import factory
+
+    for registry in ("_MODEL_CONFIG_PATHS", "_MODEL_CONFIGS"):
+        monkeypatch.setattr(factory, registry, getattr(factory, registry).copy())
+
+
 @pytest.mark.parametrize("part", ["facts", "models", "embed", "launch", "decoding", "faults", "agreement"])
 def test_a_part_of_the_check_of_a_gpu(part: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """On the CPU, with a small model and few images, each part has its figures, and nothing fails."""

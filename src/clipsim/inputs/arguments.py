@@ -119,8 +119,9 @@ def as_source(image: object, number: int) -> Source:
 
 def is_array(image: object) -> TypeGuard[Any]:
     """Whether it is an array of NumPy or a tensor of PyTorch, which is known by its methods."""
-    numpy = sys.modules.get("numpy")  # an array exists only where NumPy is loaded
-    return (numpy is not None and isinstance(image, numpy.ndarray)) or _is_tensor(image)
+    # an array exists only where NumPy is loaded; another thread may be importing it just now
+    kind = getattr(sys.modules.get("numpy"), "ndarray", None)
+    return (kind is not None and isinstance(image, kind)) or _is_tensor(image)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,8 +177,9 @@ def _is_tensor(image: object) -> TypeGuard[Any]:
 
 
 def _is_pil(image: object) -> bool:
-    pillow = sys.modules.get("PIL.Image")
-    return pillow is not None and isinstance(image, pillow.Image)
+    # another thread may be importing it just now
+    kind = getattr(sys.modules.get("PIL.Image"), "Image", None)
+    return kind is not None and isinstance(image, kind)
 
 
 def _is_encoded(image: object) -> TypeGuard[Mapping[str, Any]]:

@@ -37,7 +37,7 @@ class EmbedResult(Result):
     made: int
     seconds: float
     failed_shards: tuple[int, ...] = ()
-    errors_by_class: dict[str, int] = field(default_factory=dict)
+    errors_by_class: dict[str, int] = field(default_factory=dict, hash=False)
 
     def __repr__(self) -> str:
         """Short, whatever the model."""
