@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -206,3 +207,16 @@ def test_processes_are_not_this_one(pool: DecoderPool, sources: list[Source]) ->
 
     assert pool.processes
     assert os.getpid() not in [process.pid for process in pool.processes]
+
+
+def test_processes_are_started_once(pool: DecoderPool, sources: list[Source]) -> None:
+    """Not again by the image with which they would begin, where they have been started before."""
+    pool.start()
+    assert len(pool.processes) == 2
+
+    pool.prepare(sources[0], False, None)
+
+    for thread in threading.enumerate():
+        if thread.name == "start decoders":
+            thread.join(PATIENCE)
+    assert len(pool.processes) == 2

@@ -84,7 +84,7 @@ class DecoderPool:
         """What a pipeline without a cache makes of a source; None where the caller should prepare it itself."""
         with self._lock:
             self._images += 1
-            if self._images == IMAGES_BEFORE_PROCESSES and not self._closed:
+            if self._images == IMAGES_BEFORE_PROCESSES and not self._closed and not self._decoders:
                 threading.Thread(target=self.start, name="start decoders", daemon=True).start()
             if not self._idle or source.decoded() is not None:
                 return None
@@ -99,13 +99,15 @@ class DecoderPool:
 
     def start(self) -> None:
         """Start the processes; returns once each of them is ready or has ended."""
+        new: list[_Decoder] = []
         with suppress(OSError):  # no more processes or descriptors: those that have started are enough
             for _ in range(self._count):
                 with self._lock:
                     if self._closed:
                         return
-                    self._decoders.append(self._start_one())
-        starting = {decoder.connection: decoder for decoder in self._decoders}
+                    new.append(self._start_one())
+                    self._decoders.append(new[-1])
+        starting = {decoder.connection: decoder for decoder in new}
         while starting:
             for connection in wait(list(starting)):
                 decoder = starting.pop(cast(Connection, connection))

@@ -31,6 +31,7 @@ class FakeCuda:
         self.calls: list[str] = []
         self.capturing: FakeGraph | None = None
         self.capture_error: Exception | None = None
+        self.device: str | None = None  # that was made the current one
 
     def run(self, work: Callable[[], torch.Tensor]) -> torch.Tensor:
         """Run what a tower does; inside a capture it is kept, to be replayed into the same result."""
@@ -107,12 +108,22 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
     @contextmanager
     def capture(graph: FakeGraph, **options: Any) -> Iterator[None]:
         fake.calls.append(f"capture {options['pool']}")
+        assert fake.device == "cpu"
+        assert options["stream"].name == "side"
         if fake.capture_error is not None:
             raise fake.capture_error
         fake.capturing = graph
         yield
         fake.capturing = None
 
+    @contextmanager
+    def on(device: torch.device) -> Iterator[None]:
+        fake.device = str(device)
+        yield
+        fake.device = None
+
+    monkeypatch.setattr(torch.cuda, "device", on)
+    monkeypatch.setattr(torch.cuda, "set_stream", lambda stream: fake.calls.append(f"back to {stream.name}"))
     monkeypatch.setattr(torch.cuda, "Stream", lambda device: FakeStream(fake, "side"))
     monkeypatch.setattr(torch.cuda, "Event", lambda blocking=False: FakeEvent(fake))
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: FakeStream(fake, "main"))
@@ -165,6 +176,33 @@ def test_a_buffer_is_kept_until_it_is_too_small(fake: FakeCuda) -> None:
     assert accelerator.buffer(0, (8, 6, 5, 3)).shape == (8, 6, 5, 3)
 
 
+def test_a_slot_is_never_half_made(fake: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the device has no room for its part, the next batch of that size asks for it again."""
+    accelerator, empty = CudaAccelerator(mean_colours, CPU), torch.empty
+
+    def full(*shape: Any, **options: Any) -> torch.Tensor:
+        raise torch.OutOfMemoryError("simulated")
+
+    monkeypatch.setattr(torch, "empty", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        accelerator.buffer(0, (4, 6, 5, 3))
+    with pytest.raises(torch.OutOfMemoryError):
+        accelerator.buffer(0, (4, 6, 5, 3))
+    monkeypatch.setattr(torch, "empty", empty)
+    assert accelerator.buffer(0, (4, 6, 5, 3)).shape == (4, 6, 5, 3)
+
+
+def test_a_slot_that_was_made_in_inference_mode(fake: FakeCuda) -> None:
+    """It is used outside of it as well."""
+    accelerator = CudaAccelerator(mean_colours, CPU)
+    with torch.inference_mode():
+        accelerator.buffer(0, (2, 6, 5, 3))[:] = 7
+
+    accelerator.copy(0, 2)
+    accelerator.launch(0, 2)
+    assert (accelerator.fetch(0, 2) == 7).all()
+
+
 def test_a_tower_that_fails_leaves_no_copy_under_way(fake: FakeCuda) -> None:
     """The copy is waited for, since the slot is used again."""
 
@@ -197,12 +235,14 @@ def test_a_shape_that_is_used_often_has_a_graph(fake: FakeCuda) -> None:
 
 
 def test_a_tower_that_cannot_be_captured(fake: FakeCuda) -> None:
-    """It runs without a graph, and is not tried again."""
+    """It runs without a graph, is not tried again with any shape, and the thread has its stream back."""
     fake.capture_error = RuntimeError("operation not permitted when stream is capturing")
     tower = GraphedTower(mean_colours)
     pixels = torch.ones((2, 6, 5, 3), dtype=torch.uint8)
 
     assert all(torch.equal(tower(pixels), mean_colours(pixels)) for _ in range(3 * USES_WORTH_A_GRAPH))
+    assert fake.calls[-1] == "back to main"
+    assert all(torch.equal(tower(pixels[:1]), mean_colours(pixels[:1])) for _ in range(3 * USES_WORTH_A_GRAPH))
     assert [call for call in fake.calls if call.startswith("capture")] == ["capture None"]
 
 

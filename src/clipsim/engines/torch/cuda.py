@@ -5,6 +5,7 @@ All that is particular to CUDA is in this module. Its tests have a stand-in for 
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from torch import Tensor
 from clipsim.engines.accelerator import SLOTS
 
 _cuda: Any = torch.cuda  # whose types are incomplete
+_capturing = threading.Lock()  # PyTorch allows one capture at a time
 USES_WORTH_A_GRAPH = 4  # of a shape: to capture a graph takes about half a second
 
 
@@ -51,8 +53,9 @@ class CudaAccelerator:
         """The memory of a slot on the host."""
         own = self._slots[slot]
         if own.pixels is None or own.pixels.shape[1:] != shape[1:] or len(own.pixels) < shape[0]:
-            own.pixels = allocate_pinned(shape, torch.uint8)
+            own.pixels = own.device_pixels = None  # so that a slot is never half of the new size
             own.device_pixels = torch.empty(shape, dtype=torch.uint8, device=self._device)
+            own.pixels = allocate_pinned(shape, torch.uint8)
             # the memory may have been a tensor that the model still reads
             self._copying.wait_stream(_cuda.current_stream(self._device))
         pixels: NDArray[np.uint8] = own.pixels.numpy()
@@ -63,7 +66,8 @@ class CudaAccelerator:
         own = self._slots[slot]
         assert own.pixels is not None
         assert own.device_pixels is not None
-        with _cuda.stream(self._copying):
+        # in inference mode, since the buffer may have been made in that of a caller
+        with torch.inference_mode(), _cuda.stream(self._copying):
             own.device_pixels[:count].copy_(own.pixels[:count], non_blocking=True)
             own.copied.record(self._copying)
 
@@ -128,13 +132,16 @@ class GraphedTower:
         self._uses: Counter[torch.Size] = Counter()
         self._captured: dict[torch.Size, _Captured] = {}
         self._pool: object | None = None  # of memory, which all graphs share: they are replayed one after the other
+        self._side: Any = None  # the stream of all captures: libraries keep memory for each stream
+        self._refused = False  # whether a capture has failed
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """(n, h, w, 3) uint8 → (n, embed_dim)."""
         shape = pixels.shape
         self._uses[shape] += 1
-        if self._uses[shape] == USES_WORTH_A_GRAPH:
-            self._capture(pixels)
+        if self._uses[shape] == USES_WORTH_A_GRAPH and not self._refused:
+            with _capturing, _cuda.device(pixels.device):  # a capture belongs to the device that is current
+                self._capture(pixels)
         captured = self._captured.get(shape)
         if captured is None:
             return self._encode(pixels)
@@ -148,19 +155,21 @@ class GraphedTower:
         self._pool = None
 
     def _capture(self, pixels: Tensor) -> None:
-        fixed = pixels.clone()
-        graph = _cuda.CUDAGraph()
+        current = _cuda.current_stream(pixels.device)
+        self._side = side = self._side or _cuda.Stream(pixels.device)
+        fixed, graph = pixels.clone(), _cuda.CUDAGraph()
         try:
             # libraries set themselves up in the first call of a thread, which must not be captured
-            current, side = _cuda.current_stream(pixels.device), _cuda.Stream(pixels.device)
             side.wait_stream(current)
             with _cuda.stream(side):
                 self._encode(fixed)
             current.wait_stream(side)
             # other threads may use the device meanwhile
-            with _cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+            with _cuda.graph(graph, pool=self._pool, stream=side, capture_error_mode="thread_local"):
                 vectors = self._encode(fixed)
         except Exception:  # a tower that waits for the device, or too little memory: it runs without a graph
+            self._refused = True
+            _cuda.set_stream(current)  # which a capture that fails does not restore
             _cuda.synchronize(pixels.device)
             return
         self._pool = self._pool or graph.pool()
