@@ -167,7 +167,7 @@ def check_agreement(check: Check, record: dict[str, Any]) -> None:
             encoder = check.open_encoder(architecture, precision)
             actual = encoder.encode_images(pixels), encoder.encode_texts(["a maze", "a cat"])
             if encoder.queue is not None:  # as embed does, often enough for a graph
-                tickets = [encoder.queue.submit(list(pixels)) for _ in range(8)]
+                tickets = [encoder.queue.submit(list(pixels), len(pixels)) for _ in range(8)]
                 actual = encoder.queue.result(tickets[-1]), actual[1]
             worst = max(float((1 - cosines(*pair)).max()) for pair in zip(actual, expected, strict=True))
             limit = LIMITS.get(precision)
@@ -339,7 +339,7 @@ def break_device(kind: str, device: str) -> None:
             encoder.encode_images(np.stack(pixels[:1]))
             used = torch.cuda.memory_reserved(device) / torch.cuda.get_device_properties(device).total_memory
             torch.cuda.set_per_process_memory_fraction(min(1.0, used + 0.003), device)
-            assert np.isfinite(encoder.queue.result(encoder.queue.submit(pixels))).all()
+            assert np.isfinite(encoder.queue.result(encoder.queue.submit(pixels, len(pixels)))).all()
             print(encoder.facts.notices)
             return
         try:

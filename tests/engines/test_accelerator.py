@@ -120,14 +120,16 @@ def test_the_first_unusable_input_comes_after_the_full_batches_before_it() -> No
 
 
 def test_batches_are_padded_to_few_sizes() -> None:
-    """A power of two, or the largest batch; the padding never shows."""
+    """A power of two, or the size of full batches, whatever came before; the padding never shows."""
     encoder = QueuedEncoder()
     inputs = make_inputs(64)
     sizes = (1, 2, 3, 5, 24, 7, 17, 24, 9)
 
-    tickets = [encoder.queue.submit([one.pixels for one in inputs[:size] if one.pixels is not None]) for size in sizes]
+    tickets = [
+        encoder.queue.submit([one.pixels for one in inputs[:size] if one.pixels is not None], 24) for size in sizes
+    ]
 
-    assert encoder.accelerator.counts == [1, 2, 3, 5, 24, 8, 24, 24, 16]
+    assert encoder.accelerator.counts == [1, 2, 4, 8, 24, 8, 24, 24, 16]
     expected = features_of(run(FakeEncoder(), inputs))
     for size, ticket in zip(sizes, tickets, strict=True):
         assert (encoder.queue.result(ticket) == expected[:size]).all()
@@ -221,7 +223,7 @@ def test_threads_share_a_queue() -> None:
 def test_what_cannot_be_mended_is_raised_at_each_call() -> None:
     """A ticket keeps its error."""
     queue = BatchQueue(FakeAccelerator(FakeEncoder().encode_images, fail_at("wait", 1, OSError())), _raise)
-    ticket = queue.submit([np.zeros((8, 8, 3), np.uint8)])
+    ticket = queue.submit([np.zeros((8, 8, 3), np.uint8)], 1)
     for _ in range(2):
         with pytest.raises(OSError):  # noqa: PT011 (it has no message)
             queue.result(ticket)

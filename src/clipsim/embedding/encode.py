@@ -171,7 +171,7 @@ def embed_images(
             batch.append(prepared)
         late = live and time.monotonic() - begun >= FLUSH_SECONDS
         if batch and (ended or late or len(batch) == batch_size):
-            compute, own_ahead = _submit(encoder, [one.pixels for one in batch if one.pixels is not None])
+            compute, own_ahead = _submit(encoder, [one.pixels for one in batch if one.pixels is not None], batch_size)
             submitted.append((batch, compute))
             batch, ahead = [], max(ahead, own_ahead)
         while submitted and (len(submitted) > ahead or prepared is None):
@@ -183,14 +183,16 @@ def embed_images(
         del error  # the error has this frame in its traceback, and the frame has the pipeline
 
 
-def _submit(encoder: ImageEncoder, pixels: Sequence[Pixels]) -> tuple[Callable[[], Iterable[Features]], int]:
+def _submit(
+    encoder: ImageEncoder, pixels: Sequence[Pixels], batch_size: int
+) -> tuple[Callable[[], Iterable[Features]], int]:
     """What returns the vectors of a batch, and how many batches should be submitted before it is called."""
     if not pixels:
         return tuple, 0
     queue: BatchQueue | None = getattr(encoder, "queue", None)
     if queue is None:
         return lambda: encoder.encode_images(np.stack(pixels)), 0
-    return partial(queue.result, queue.submit(pixels)), queue.ahead
+    return partial(queue.result, queue.submit(pixels, batch_size)), queue.ahead
 
 
 def _collect(

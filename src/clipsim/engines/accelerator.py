@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from traceback import clear_frames
 from typing import Protocol
 
 import numpy as np
@@ -82,17 +83,19 @@ class BatchQueue:
         self._free = deque(range(accelerator.slots))
         self._running: deque[Ticket] = deque()
         self._lock = threading.Lock()
-        self._largest = 0  # batch so far
         self.ahead = accelerator.slots - 1  # batches that should be submitted before a result is waited for
 
-    def submit(self, images: Sequence[Pixels]) -> Ticket:
-        """Begin to encode a batch of images, each (h, w, 3)."""
+    def submit(self, images: Sequence[Pixels], batch_size: int) -> Ticket:
+        """Begin to encode a batch of images, each (h, w, 3).
+
+        `batch_size` is that of the run: the rows that are computed, and so the bits, depend on it and on the batch
+        alone, not on what came before.
+        """
         with self._lock:
             while not self._free:
                 self._finish(self._running[0])
             count = len(images)
-            self._largest = max(self._largest, count)
-            size = padded_size(count, self._largest)
+            size = padded_size(count, max(batch_size, count))
             ticket = Ticket(self._free.popleft(), images)
             self._running.append(ticket)
             try:
@@ -100,6 +103,7 @@ class BatchQueue:
                 self._accelerator.copy(ticket.slot, count)
                 self._accelerator.launch(ticket.slot, size)
             except Exception as error:  # raised where the result is waited for
+                clear_frames(error.__traceback__)  # they keep the failed attempt's tensors alive
                 ticket.error = error
             return ticket
 
@@ -121,6 +125,7 @@ class BatchQueue:
                 self._accelerator.wait(ticket.slot)
                 ticket.features = self._accelerator.fetch(ticket.slot, len(ticket.images))
         except Exception as error:
+            clear_frames(error.__traceback__)
             ticket.error = error
         ticket.done = True
         self._running.remove(ticket)
@@ -128,7 +133,7 @@ class BatchQueue:
 
 
 def padded_size(count: int, largest: int) -> int:
-    """The number of rows that a device computes for a batch: a power of two, or as many as the largest batch has.
+    """The number of rows that a device computes for a batch: a power of two, or the size of full batches.
 
     >>> [padded_size(count, 96) for count in (1, 3, 32, 33, 65, 96)]
     [1, 4, 32, 64, 96, 96]
