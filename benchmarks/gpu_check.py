@@ -471,10 +471,16 @@ def run_part(name: str, check: Check, options: argparse.Namespace, seconds: floa
     command = [sys.executable, "-m", "benchmarks.gpu_check", "--part", name, "--device", check.device]
     command += ["--inputs", str(check.folder), *(["--quick"] if options.quick else [])]
     begun = time.perf_counter()
+    said = check.folder / f"{name}.err"  # a file, which processes that the part leaves behind do not keep open
+    with said.open("w") as file:
+        part = subprocess.Popen(
+            command, cwd=HERE.parent, stdout=subprocess.DEVNULL, stderr=file, start_new_session=True
+        )
     try:
-        done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, timeout=seconds)
-        error = None if done.returncode == 0 else done.stderr[-2000:]
+        error = None if part.wait(seconds) == 0 else said.read_text()[-2000:]
     except subprocess.TimeoutExpired:
+        os.killpg(part.pid, signal.SIGKILL)  # what it started would spoil the figures of the next part
+        part.wait()
         error = f"not done after {seconds:.0f} seconds"
     record: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
     return {**record, "seconds": round(time.perf_counter() - begun, 1), **({"error": error} if error else {})}

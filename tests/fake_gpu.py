@@ -68,8 +68,8 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int] = (9, 
         patch.setattr("torch.cuda.get_device_capability", lambda _: capability)
         patch.setattr("torch.cuda.empty_cache", gpu.release)
         patch.setattr("torch.version.hip", None)
-        patch.setattr(
-            "torch.cuda.Stream", lambda *_: SimpleNamespace()
-        )  # of the queue, which no test of this stand-in uses
+        # those of the queue, which no test of this stand-in uses
+        for name in ("Stream", "current_stream"):
+            patch.setattr(f"torch.cuda.{name}", lambda *_: SimpleNamespace())
         patch.setattr("torch.cuda.Event", lambda **_: SimpleNamespace())
         yield gpu

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 IMAGES_BEFORE_PROCESSES = 512  # prepared by threads: a process takes about a second to start, with torch three
-MAX_DEFAULT_PROCESSES = 32
+MAX_DEFAULT_PROCESSES = 16  # one that resizes by torch takes 280 MB of its own
 _context = multiprocessing.get_context("spawn")  # a process with threads, or with CUDA, must not be forked
 
 
@@ -104,7 +104,7 @@ class DecoderPool:
             for _ in range(self._count):
                 with self._lock:
                     if self._closed:
-                        return
+                        break
                     new.append(self._start_one())
                     self._decoders.append(new[-1])
         starting = {decoder.connection: decoder for decoder in new}

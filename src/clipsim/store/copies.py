@@ -56,8 +56,8 @@ def _copy(store: StoreFolder, local: LocalFolder, info: DatasetInfo, on_copy: On
         on_copy(needed)
     for name, known in missing.items():
         _fetch(store, local, name, known)
-    for shard in made:
-        local.write(record_name(shard), store.read(record_name(shard)) or b"")
+    for shard, record in made.items():
+        local.write(record_name(shard), record.to_json().encode())
     for name in index:
         _fetch(store, local, name, None)
     for kind in KINDS:

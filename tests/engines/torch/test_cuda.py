@@ -153,10 +153,12 @@ def test_the_steps_of_a_batch(fake: FakeCuda) -> None:
     vectors = accelerator.fetch(1, 3)
 
     assert fake.calls == [
+        "in main",
         "side waits for main",
         "in side",
         "event of side",
         "main waits for a copy",
+        "in main",
         "event of main",
         "wait",
     ]
@@ -164,6 +166,18 @@ def test_the_steps_of_a_batch(fake: FakeCuda) -> None:
     assert (vectors == mean_colours(torch.from_numpy(pixels[:3])).float().numpy()).all()
     accelerator.buffer(1, (4, 6, 5, 3))[:] = 0
     assert vectors.any()  # they are the caller's own
+
+
+def test_a_caller_in_another_stream(fake: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model runs in the stream in which it always ran: graphs share their memory, and must not overlap."""
+    accelerator = CudaAccelerator(mean_colours, CPU)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: FakeStream(fake, "caller"))
+
+    accelerator.buffer(0, (2, 6, 5, 3))[:] = 7
+    accelerator.copy(0, 2)
+    accelerator.launch(0, 2)
+
+    assert not [call for call in fake.calls if "caller" in call]
 
 
 def test_a_buffer_is_kept_until_it_is_too_small(fake: FakeCuda) -> None:
@@ -316,6 +330,7 @@ def test_too_little_memory_for_a_batch(encoder: ClipEncoder, monkeypatch: pytest
 
     assert np.abs(features - np.stack([np.frombuffer(one, np.float32) for one in expected])).max() < 1e-5
     assert encoder.queue is None
+    assert any("several batches" in notice for notice in encoder.facts.notices)
     assert any("encoded in parts of 2" in notice for notice in encoder.facts.notices)
 
 

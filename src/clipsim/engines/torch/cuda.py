@@ -38,7 +38,7 @@ class CudaAccelerator:
     """An `Accelerator` of one GPU; `encode` takes (n, h, w, 3) uint8 on it and returns (n, embed_dim) of any precision.
 
     Copies to the device have a stream of their own, so that they go on while the model computes; the model and the
-    copies back are in the current stream, in which texts are encoded too.
+    copies back are in the stream that is current when the accelerator is made, whatever stream a later caller is in.
     """
 
     slots = SLOTS
@@ -46,7 +46,7 @@ class CudaAccelerator:
     def __init__(self, encode: Callable[[Tensor], Tensor], device: torch.device) -> None:
         self._device = device
         self._tower = GraphedTower(encode)
-        self._copying = _cuda.Stream(device)
+        self._copying, self._computing = _cuda.Stream(device), _cuda.current_stream(device)
         self._slots = [_Slot() for _ in range(SLOTS)]
 
     def buffer(self, slot: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -54,10 +54,11 @@ class CudaAccelerator:
         own = self._slots[slot]
         if own.pixels is None or own.pixels.shape[1:] != shape[1:] or len(own.pixels) < shape[0]:
             own.pixels = own.device_pixels = None  # so that a slot is never half of the new size
-            own.device_pixels = torch.empty(shape, dtype=torch.uint8, device=self._device)
-            own.pixels = allocate_pinned(shape, torch.uint8)
+            with _cuda.stream(self._computing):
+                own.device_pixels = torch.empty(shape, dtype=torch.uint8, device=self._device)
+                own.pixels = allocate_pinned(shape, torch.uint8)
             # the memory may have been a tensor that the model still reads
-            self._copying.wait_stream(_cuda.current_stream(self._device))
+            self._copying.wait_stream(self._computing)
         pixels: NDArray[np.uint8] = own.pixels.numpy()
         return pixels
 
@@ -73,16 +74,16 @@ class CudaAccelerator:
 
     def launch(self, slot: int, count: int) -> None:
         """Begin to compute, and to copy the vectors back."""
-        own, stream = self._slots[slot], _cuda.current_stream(self._device)
+        own = self._slots[slot]
         assert own.device_pixels is not None
         try:
-            stream.wait_event(own.copied)
-            with torch.inference_mode():
+            self._computing.wait_event(own.copied)
+            with torch.inference_mode(), _cuda.stream(self._computing):
                 vectors = self._tower(own.device_pixels[:count])
                 if own.vectors is None or len(own.vectors) < count:
                     own.vectors = allocate_pinned((count, vectors.shape[1]), torch.float32)
                 own.vectors[:count].copy_(vectors.float(), non_blocking=True)
-            own.done.record(stream)
+            own.done.record(self._computing)
         except Exception:
             self._copying.synchronize()
             raise

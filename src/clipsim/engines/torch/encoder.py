@@ -109,7 +109,8 @@ class ClipEncoder:
             if not is_out_of_memory(error):
                 raise error
             error.__traceback__ = None  # which keeps the failed attempt's tensors alive
-            self.queue = None  # parts of batches are encoded one after the other from now on
+            self.queue = None
+            self._add_notice("too little memory on the device for several batches: they are encoded one after another")
             accelerator.release()
             return self.encode_images(pixels)
 
