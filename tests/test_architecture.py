@@ -204,10 +204,10 @@ def test_libraries_are_imported_where_they_belong(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_only_the_command_line_prints_and_exits(path: Path) -> None:
-    """A library returns and raises. A worker of Ray, which is a process of clipsim's own, ends itself."""
+    """A library returns and raises. A worker, which is a process of clipsim's own, ends itself."""
     if room_of(path) == "cli":
         return
-    own = {"os._exit"} if path == PACKAGE / "tasks" / "ray.py" else set()
+    own = {"os._exit"} if path == PACKAGE / "tasks" / "shard_workers.py" else set()
     calls = {called(node) for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)}
 
     assert calls & {"print", "exit", "quit", "sys.exit", "os._exit", "os.kill", "os.abort"} == own

@@ -22,7 +22,7 @@ import clipsim
 from clipsim.errors import DatasetError, DeviceError, ImageError, UsageError
 from clipsim.options import ModelOptions
 from clipsim.tasks import devices
-from clipsim.tasks.ray import ShardEncoder
+from clipsim.tasks.shard_workers import ShardEncoder
 
 pytest.importorskip("pyarrow")
 DEVICES = ("cpu", "cpu:0")

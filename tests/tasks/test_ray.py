@@ -24,14 +24,8 @@ from clipsim.options import ModelOptions, RunOptions
 from clipsim.store.folders import LocalFolder
 from clipsim.store.layout import DatasetInfo, read_dataset_info
 from clipsim.tasks.embed_shards import ShardWork
-from clipsim.tasks.ray import (
-    MAX_TRIES,
-    ShardEncoder,
-    WorkerOptions,
-    describe_worker,
-    make_shard,
-    tries_name,
-)  # fmt: skip
+from clipsim.tasks.ray import describe_worker
+from clipsim.tasks.shard_workers import MAX_TRIES, ShardEncoder, WorkerOptions, make_shard, tries_name
 
 if TYPE_CHECKING:
     from conftest import Machine
@@ -212,7 +206,7 @@ def test_a_gpu_that_fails_ends_its_worker(
         raise WorkerDied
 
     monkeypatch.setattr(FakeEncoder, "encode_images", fail)
-    monkeypatch.setattr("clipsim.tasks.ray.end_process", end_process)
+    monkeypatch.setattr("clipsim.tasks.shard_workers.end_process", end_process)
     result = embed(colours, tmp_path / "out", runner="ray", actors=1)
 
     assert ray.deaths == failures

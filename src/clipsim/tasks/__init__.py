@@ -11,8 +11,8 @@
 - `file_plans`: a plan, and its steps carried out; `journals` records them, `undo` takes them back
 - `overview`: groups of images, and the words of `vocabulary` that fit them
 - `explain`: which parts of an image speak for a text
-- `embed`: a data set of vectors; `embed_shards` makes its shards in this process, `ray` and `devices`
-  in others
+- `embed`: a data set of vectors; `embed_shards` makes its shards in this process, the `shard_workers` of `ray` and
+  `devices` in others
 - `index`: the index of a data set, and what it finds; `export_vectors`: its rows in other engines;
   `stored_datasets`: data sets in object stores, by copies on this machine
 - `evaluate`: labelled or captioned images → figures; `evaluate_request` is the request, `evaluate_runs` measures,

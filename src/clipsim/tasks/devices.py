@@ -18,7 +18,7 @@ from clipsim.errors import ClipsimError, DatasetError, ImageError, printable
 from clipsim.store.folders import Folder
 from clipsim.store.layout import DatasetInfo, VectorInfo
 from clipsim.tasks.embed_shards import OnShard, describe_vectors
-from clipsim.tasks.ray import ShardEncoder, WorkerOptions, read_failures, tries_name
+from clipsim.tasks.shard_workers import ShardEncoder, WorkerOptions, read_failures, tries_name
 
 if TYPE_CHECKING:
     from clipsim.tasks.embed import EmbedRequest
