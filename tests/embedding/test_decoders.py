@@ -220,3 +220,11 @@ def test_processes_are_started_once(pool: DecoderPool, sources: list[Source]) ->
         if thread.name == "start decoders":
             thread.join(PATIENCE)
     assert len(pool.processes) == 2
+
+
+def test_as_many_processes_as_there_is_memory_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of what is free is left to the rest."""
+    monkeypatch.setattr(decoders, "usable_cores", lambda: 64)
+    for memory, count in ((None, 16), (100 << 30, 16), (4_000_000_000, 7), (0, 1)):
+        monkeypatch.setattr(decoders, "available_memory", lambda memory=memory: memory)
+        assert decoders.default_processes() == count

@@ -5,5 +5,6 @@
 - `pipeline`: sources, also those of a slow pipe → prepared pixels or cached vectors, by threads, ahead of the model
 - `encode`: prepared pixels and texts → vectors, in batches, through the cache
 - `decoders`: processes that do a pipeline's decoding, beside a GPU
+- `processes`: processes that this one starts, which Ctrl-C ends quietly
 - `shared_decoding`: several models over the same sources, each image decoded once
 """

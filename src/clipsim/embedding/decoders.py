@@ -18,18 +18,28 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from clipsim.embedding.pipeline import Pipeline, Prepared
+from clipsim.embedding.processes import end_at_interrupts, start_process
 from clipsim.engines.encoder import Features, Pixels
 from clipsim.engines.preprocessing import Preprocessing
 from clipsim.images.limits import DecodingRules, OverBudgetError
 from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.sources import Source
+from clipsim.machine import available_memory, usable_cores
 
 if TYPE_CHECKING:
     from PIL import Image
 
 IMAGES_BEFORE_PROCESSES = 512  # prepared by threads: a process takes about a second to start, with torch three
-MAX_DEFAULT_PROCESSES = 16  # one that resizes by torch takes 280 MB of its own
+MAX_DEFAULT_PROCESSES = 16
+PROCESS_BYTES = 280_000_000  # of memory of its own that a process takes which resizes by torch
 _context = multiprocessing.get_context("spawn")  # a process with threads, or with CUDA, must not be forked
+
+
+def default_processes() -> int:
+    """One a core, at most as many as half of the memory that is free has room for."""
+    memory = available_memory()
+    room = MAX_DEFAULT_PROCESSES if memory is None else memory // 2 // PROCESS_BYTES
+    return max(1, min(MAX_DEFAULT_PROCESSES, usable_cores(), room))
 
 
 @dataclass(frozen=True)
@@ -139,7 +149,7 @@ class DecoderPool:
         connection, other = _context.Pipe()
         arguments = (other, shared, self._preparer, self._rules, self._count)
         process = _context.Process(target=run_decoder, args=arguments, name="decode", daemon=True)
-        process.start()
+        start_process(process)
         other.close()  # so that its end is read here
         return _Decoder(process, connection, np.frombuffer(shared, np.uint8).reshape(height, width, 3))
 
@@ -178,7 +188,8 @@ def run_decoder(connection: Connection, shared: Any, preparer: Preparer, rules: 
 
     from clipsim.images.decode import MEMORY_BUDGET, configure_pillow, limit_memory
 
-    with suppress(EOFError, OSError, KeyboardInterrupt):  # the process that asks has ended, or is about to
+    end_at_interrupts()
+    with suppress(EOFError, OSError):  # the process that asks has ended
         configure_pillow()
         limit_memory(MEMORY_BUDGET // count)
         pixels = np.frombuffer(shared, np.uint8).reshape(*preparer.preprocessing.size, 3)

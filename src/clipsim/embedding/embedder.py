@@ -24,7 +24,6 @@ from clipsim.engines.choice import (
     plan_engine,
     plan_module,
     resizes_by_torch,
-    usable_cores,
 )
 from clipsim.engines.encoder import Encoder, EncoderFacts
 from clipsim.engines.preprocessing import find_preprocessing
@@ -114,9 +113,9 @@ class Embedder:
                 self._decoding_version = f"{DECODING_VERSION}, resized by torch"
             self._decoders: DecoderPool | None = None
             if preprocessing is not None and own_process and self.device.startswith("cuda"):
-                from clipsim.embedding.decoders import MAX_DEFAULT_PROCESSES, DecoderPool
+                from clipsim.embedding.decoders import DecoderPool, default_processes
 
-                self.workers = self.run_options.workers or min(MAX_DEFAULT_PROCESSES, usable_cores())
+                self.workers = self.run_options.workers or default_processes()
                 self._decoders = DecoderPool(self.workers, preprocessing, self.decoding)
             self._device_notice = None if self._opened is None else self._opened.facts.device_notice
             if self._device_notice is None and module is None:

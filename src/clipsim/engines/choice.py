@@ -12,6 +12,7 @@ from clipsim.engines.encoder import Encoder, EncoderFacts
 from clipsim.engines.onnx.exports import Export, find_export, missing_export
 from clipsim.errors import ModelError, install_command
 from clipsim.files import digest_files
+from clipsim.machine import usable_cores
 from clipsim.models.files import ModelFiles
 from clipsim.models.identity import DigestFiles
 from clipsim.models.names import ModelSpec
@@ -219,8 +220,3 @@ def describe_gpus() -> str:
     """All that decides which device "auto" stands for, except torch's version, as one line to compare."""
     visible = [f"{name}={os.environ.get(name)}" for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")]
     return " ".join([sys.platform, *visible, *filter(os.path.exists, _GPU_NODES)])
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from clipsim.embedding.embedder import Embedder
-from clipsim.engines.choice import usable_cores
+from clipsim.embedding.processes import end_at_interrupts, start_process
 from clipsim.errors import ClipsimError, DatasetError, ImageError, printable
+from clipsim.machine import usable_cores
 from clipsim.store.folders import Folder
 from clipsim.store.layout import DatasetInfo, VectorInfo
 from clipsim.tasks.embed_shards import OnShard, describe_vectors
@@ -116,7 +117,7 @@ class DevicesRunner:
         name = f"embed on {options.model.device}"
         # not a daemon, which could not have processes that decode for it
         process = _context.Process(target=run_worker, args=(other, options, info.to_json()), name=name)
-        process.start()
+        start_process(process)
         other.close()  # so that its end is read here
         self._workers[connection] = _Worker(options, process, connection)
 
@@ -156,7 +157,8 @@ class DevicesRunner:
 
 def run_worker(connection: Connection, options: WorkerOptions, info: str) -> None:
     """The work of a process: open the model, and make the shards whose numbers are sent, until that is None."""
-    with suppress(EOFError, OSError, KeyboardInterrupt):  # the process that asks has ended, or is about to
+    end_at_interrupts()
+    with suppress(EOFError, OSError):  # the process that asks has ended
         try:
             encoder = ShardEncoder(options, info)
         except ClipsimError as error:

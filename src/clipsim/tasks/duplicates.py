@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.embedding.embedder import Embedder
-from clipsim.engines.choice import default_workers, usable_cores
+from clipsim.engines.choice import default_workers
 from clipsim.errors import ImageError, pluralise
 from clipsim.files import digest_stream
 from clipsim.images.copies import CopyCheck, ImageHeader, could_be_copies, read_header
@@ -23,6 +23,7 @@ from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.expand import Repeats, identify, identify_stat
 from clipsim.inputs.raw import merge_shots
 from clipsim.inputs.sources import FileSource, Source
+from clipsim.machine import usable_cores
 from clipsim.models.catalogue import BUNDLED
 from clipsim.options import check_cosine, check_flag
 from clipsim.results.search import DuplicateGroup, DuplicateImage, DuplicatesResult

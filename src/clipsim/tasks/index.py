@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from clipsim.embedding.embedder import Embedder
-from clipsim.engines.choice import usable_cores
 from clipsim.errors import ClipsimError, NoInputError, UsageError, printable
 from clipsim.inputs.urls import as_path
+from clipsim.machine import usable_cores
 from clipsim.models.catalogue import find_model_info
 from clipsim.models.files import find_weights
 from clipsim.models.names import find_model

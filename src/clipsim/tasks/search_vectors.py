@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from clipsim.embedding.encode import ImageVector, Outcome
-from clipsim.engines.choice import usable_cores
 from clipsim.errors import Failure
 from clipsim.inputs.expand import identify_name
+from clipsim.machine import usable_cores
 from clipsim.store.dataset import Accept, Dataset, scan
 from clipsim.store.index import open_index
 from clipsim.tasks.search_targets import EmbeddedCollection, VectorTarget

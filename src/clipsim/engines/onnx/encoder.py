@@ -13,12 +13,12 @@ from weakref import WeakSet
 import numpy as np
 from numpy.typing import NDArray
 
-from clipsim.engines.choice import usable_cores
 from clipsim.engines.encoder import EncoderFacts
 from clipsim.engines.onnx.exports import TOKENIZER_FILE, Export
 from clipsim.engines.onnx.tokenizer import PlainTokenizer, TokenRules
 from clipsim.engines.preprocessing import Preprocessing
 from clipsim.errors import ModelError, Setting, first_line, install_command, printable
+from clipsim.machine import usable_cores
 from clipsim.models.names import ModelSpec
 
 if TYPE_CHECKING:
