@@ -109,6 +109,15 @@ def test_the_data_set_of_one_process(pictures: Path, tmp_path: Path, monkeypatch
     assert not multiprocessing.active_children()
 
 
+def test_this_process_opens_no_model(machine: Machine, pictures: Path, tmp_path: Path) -> None:
+    """A GPU in exclusive mode has room for its own process alone; and so it is when the run is completed."""
+    machine.device = "cuda:0"  # what "auto" is
+    for _ in range(2):
+        clipsim.embed(pictures, tmp_path / "vectors", devices=DEVICES, shard_size=3, model="clipsim-mini")
+        (tmp_path / "vectors" / "img_emb" / "img_emb_0000.npy").unlink()
+    assert machine.encoders == []
+
+
 def test_a_process_that_is_killed(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its shard is made by another process, and it is started again."""
     embed(pictures, tmp_path / "one")

@@ -459,7 +459,8 @@ def embed(
         As `Session.embed` and `clipsim.open` do.
     """
     run = batch_size, workers, exact, truncate, on_error, cache
-    options = make_options(model, weights, weights_key, adapter, device, precision, engine, preprocess, *run)
+    own_device = "cpu" if devices and device == "auto" else device  # this process opens no GPU for others
+    options = make_options(model, weights, weights_key, adapter, own_device, precision, engine, preprocess, *run)
     with OneCall(*options) as session:
         return session.embed(
             images,

@@ -152,7 +152,7 @@ def embed_command(
     (model_options,), run_options = run.options(run.model)
     named_devices = () if devices is None else tuple(devices.split(","))
     if named_devices:
-        model_options = replace(model_options, device=named_devices[0])
+        model_options = replace(model_options, device="cpu")  # of this process, which opens no GPU
     run_options = replace(
         run_options,
         workers=None if on_ray else workers,

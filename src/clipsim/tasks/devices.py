@@ -18,8 +18,15 @@ from clipsim.errors import ClipsimError, DatasetError, ImageError, printable
 from clipsim.machine import usable_cores
 from clipsim.store.folders import Folder
 from clipsim.store.layout import DatasetInfo, VectorInfo
-from clipsim.tasks.embed_shards import OnShard, describe_vectors
-from clipsim.tasks.shard_workers import ShardEncoder, WorkerOptions, read_failures, tries_name
+from clipsim.tasks.embed_shards import OnShard
+from clipsim.tasks.shard_workers import (
+    ShardEncoder,
+    WorkerOptions,
+    read_description,
+    read_failures,
+    tries_name,
+    write_description,
+)
 
 if TYPE_CHECKING:
     from clipsim.tasks.embed import EmbedRequest
@@ -51,7 +58,7 @@ class DevicesRunner:
     def __init__(self, embedder: Embedder, folder: Folder, request: EmbedRequest) -> None:
         workers = embedder.run_options.workers or max(1, usable_cores() // len(request.devices))
         run = replace(embedder.run_options, workers=workers)
-        self._embedder, self._folder = embedder, folder
+        self._folder = folder
         self._options = [
             WorkerOptions(
                 replace(embedder.model_options, device=device),
@@ -67,8 +74,21 @@ class DevicesRunner:
         self.notices: list[str] = []
 
     def describe(self) -> VectorInfo:
-        """What the vectors depend on; loads the model in this process where the cache does not know it."""
-        return describe_vectors(self._embedder)
+        """What the vectors depend on, by the process of the first device that can be used: this one loads no model.
+
+        Its process stays, to make shards. Raises DatasetError where no device can be used.
+        """
+        while self._options:
+            worker = self._start(self._options.pop(0))
+            try:
+                kind, answer = worker.connection.recv()
+            except (EOFError, OSError):
+                self._restart(worker)
+                continue
+            if kind == "described":
+                return read_description(answer)
+            self._leave_out(worker, answer)
+        raise self._unusable()
 
     def close(self) -> None:
         """End the processes, also in the middle of a shard, whose files are written completely or not at all."""
@@ -82,14 +102,17 @@ class DevicesRunner:
     def run(self, info: DatasetInfo, shards: Sequence[int], on_ready: Callable[[], None], on_shard: OnShard) -> None:
         """Make the shards in any order, each of them a batch; one that cannot be made is skipped with a notice.
 
-        `on_ready` is called when the first process has loaded the model. Raises ImageError for a shard that cannot be
-        made where `on_error` is "raise", and DatasetError where no device can be used.
+        `on_ready` is called when the first process is ready. Raises ImageError for a shard that cannot be made where
+        `on_error` is "raise", and DatasetError where no device can be used.
         """
         for shard in shards:
             self._folder.remove(tries_name(shard))
         self._rest.extend(shards)
-        for options in self._options[: len(shards)]:
-            self._start(options, info)
+        described = info.to_json()
+        for worker in self._workers.values():
+            self._send(worker, described)
+        for options in self._options[: max(0, len(shards) - len(self._workers))]:
+            self._start(options)
         ready = False
         while self._workers:
             for connection in wait(list(self._workers)):
@@ -97,11 +120,13 @@ class DevicesRunner:
                 try:
                     kind, answer = worker.connection.recv()
                 except (EOFError, OSError):
-                    self._restart(worker, info)
+                    self._restart(worker)
                     continue
                 if kind == "unusable":
-                    self.notices.append(f"{worker.device} is not used: {answer}")
-                    self._end(worker)
+                    self._leave_out(worker, answer)
+                    continue
+                if kind == "described":
+                    self._send(worker, described)
                     continue
                 if not ready:
                     on_ready()
@@ -110,16 +135,21 @@ class DevicesRunner:
                     self._report(worker, answer, on_shard)
                 self._give(worker)
         if self._rest:
-            raise DatasetError("none of the devices can be used", hint="; ".join(self.notices))
+            raise self._unusable()
 
-    def _start(self, options: WorkerOptions, info: DatasetInfo) -> None:
+    def _start(self, options: WorkerOptions) -> _Worker:
         connection, other = _context.Pipe()
         name = f"embed on {options.model.device}"
         # not a daemon, which could not have processes that decode for it
-        process = _context.Process(target=run_worker, args=(other, options, info.to_json()), name=name)
+        process = _context.Process(target=run_worker, args=(other, options), name=name)
         start_process(process)
         other.close()  # so that its end is read here
-        self._workers[connection] = _Worker(options, process, connection)
+        worker = self._workers[connection] = _Worker(options, process, connection)
+        return worker
+
+    def _send(self, worker: _Worker, message: str | int | None) -> None:
+        with suppress(OSError):  # that it has ended is read next
+            worker.connection.send(message)
 
     def _give(self, worker: _Worker) -> None:
         """Let a process make the next shard, or end where there is none."""
@@ -127,22 +157,27 @@ class DevicesRunner:
             self._end(worker)
             return
         worker.shard = self._rest.popleft()
-        with suppress(OSError):  # that it has ended is read next
-            worker.connection.send(worker.shard)
+        self._send(worker, worker.shard)
 
-    def _restart(self, worker: _Worker, info: DatasetInfo) -> None:
+    def _restart(self, worker: _Worker) -> None:
         """Start a process again that has ended; not one that ended before it had loaded the model."""
-        self._end(worker)
         if worker.shard is None:
-            self.notices.append(f"{worker.device} is not used: its process ended while it loaded the model")
+            self._leave_out(worker, "its process ended while it loaded the model")
             return
+        self._end(worker)
         self._rest.appendleft(worker.shard)
-        self._start(worker.options, info)
+        self._start(worker.options)
+
+    def _leave_out(self, worker: _Worker, reason: str) -> None:
+        self.notices.append(f"{worker.device} is not used: {reason}")
+        self._end(worker)
+
+    def _unusable(self) -> DatasetError:
+        return DatasetError("none of the devices can be used", hint="; ".join(self.notices))
 
     def _end(self, worker: _Worker) -> None:
         del self._workers[worker.connection]
-        with suppress(OSError):  # where it has ended
-            worker.connection.send(None)
+        self._send(worker, None)
         worker.connection.close()
         worker.process.join()
 
@@ -155,12 +190,19 @@ class DevicesRunner:
             self.notices.append(f"shard {worker.shard}: {outcome['error']}")
 
 
-def run_worker(connection: Connection, options: WorkerOptions, info: str) -> None:
-    """The work of a process: open the model, and make the shards whose numbers are sent, until that is None."""
+def run_worker(connection: Connection, options: WorkerOptions) -> None:
+    """The work of a process: open the model, describe its vectors, and make shards.
+
+    It receives the description of the data set, and numbers of shards until one is None.
+    """
     end_at_interrupts()
     with suppress(EOFError, OSError):  # the process that asks has ended
         try:
-            encoder = ShardEncoder(options, info)
+            embedder = options.open_embedder()
+            connection.send(("described", write_description(embedder)))
+            if (info := connection.recv()) is None:
+                return
+            encoder = ShardEncoder(options, info, embedder)
         except ClipsimError as error:
             connection.send(("unusable", printable(str(error), 400)))
             return

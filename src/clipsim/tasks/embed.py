@@ -314,7 +314,7 @@ class _Embedding:
     def _expected(self, existing: DatasetInfo) -> VectorInfo:
         """What the vectors depend on, as far as known before the model is loaded; the rest as in `existing`."""
         embedder = self._embedder
-        local = self._request.runner == "local"
+        local = self._request.runner == "local" and not self._request.devices
         return VectorInfo(
             model=replace(existing.model, name=embedder.spec.reported_name, pretrained=embedder.spec.reported_tag),
             digest=embedder.identity,

@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +30,17 @@ from clipsim.errors import (
     install_command,
     printable,
 )
-from clipsim.results.base import ModelRecord
 from clipsim.store.folders import Folder
 from clipsim.store.layout import DatasetInfo, VectorInfo
-from clipsim.tasks.embed_shards import OnShard, describe_vectors
-from clipsim.tasks.shard_workers import ShardEncoder, WorkerOptions, read_failures, tries_name
+from clipsim.tasks.embed_shards import OnShard
+from clipsim.tasks.shard_workers import (
+    ShardEncoder,
+    WorkerOptions,
+    read_description,
+    read_failures,
+    tries_name,
+    write_description,
+)
 
 if TYPE_CHECKING:
     from clipsim.tasks.embed import EmbedRequest
@@ -117,9 +123,7 @@ class RayRunner:
             described, error = self._ray.get(remote.remote(self._options))
         if error is not None:
             raise DatasetError(f"a worker of Ray cannot run the model: {error}")
-        record = json.loads(described)
-        record |= {"model": ModelRecord(**record["model"]), "warnings": tuple(record["warnings"])}
-        return VectorInfo(**record)
+        return read_description(described)
 
     def run(self, info: DatasetInfo, shards: Sequence[int], on_ready: Callable[[], None], on_shard: OnShard) -> None:
         """Make the shards in any order, each of them a batch; one that cannot be made is skipped with a notice.
@@ -218,6 +222,6 @@ def describe_worker(options: WorkerOptions) -> tuple[str | None, str | None]:
     """What the vectors of a worker depend on, as JSON, or the error of its model."""
     try:
         with options.open_embedder() as embedder:
-            return json.dumps(asdict(describe_vectors(embedder))), None
+            return write_description(embedder), None
     except ClipsimError as error:
         return None, str(error)

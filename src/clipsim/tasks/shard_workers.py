@@ -6,14 +6,15 @@ import json
 import os
 import platform
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.errors import TRANSIENT_KINDS, ClipsimError, DatasetError, DeviceLostError, Failure, printable
 from clipsim.options import ModelOptions, RunOptions
+from clipsim.results.base import ModelRecord
 from clipsim.store.folders import Folder, open_folder
-from clipsim.store.layout import STATE_FOLDER, DatasetInfo
+from clipsim.store.layout import STATE_FOLDER, DatasetInfo, VectorInfo
 from clipsim.tasks.embed_shards import ShardWork, describe_vectors
 
 MAX_TRIES = 3
@@ -42,13 +43,14 @@ class WorkerOptions:
 class ShardEncoder:
     """A loaded model and a folder to make shards in; Ray calls it with the numbers of shards.
 
-    Raises DatasetError where vectors of this machine would differ from those of the data set.
+    `embedder` is the model, where it has been opened. Raises DatasetError where vectors of this machine would differ
+    from those of the data set.
     """
 
-    def __init__(self, options: WorkerOptions, info: str) -> None:
+    def __init__(self, options: WorkerOptions, info: str, embedder: Embedder | None = None) -> None:
         self._info = DatasetInfo.from_json(info)
         self._folder = open_folder(options.output)
-        self._embedder, self._retried = options.open_embedder(), options.retried
+        self._embedder, self._retried = embedder or options.open_embedder(), options.retried
         vectors = describe_vectors(self._embedder)
         for name in ("digest", "precision"):
             expected, own = getattr(self._info, name), getattr(vectors, name)
@@ -63,6 +65,18 @@ class ShardEncoder:
     def make(self, shard: int) -> dict[str, Any]:
         """Make one shard; its outcome."""
         return make_shard(self._embedder, self._folder, self._info, shard, self._retried)
+
+
+def write_description(embedder: Embedder) -> str:
+    """What the vectors of a worker depend on, as JSON."""
+    return json.dumps(asdict(describe_vectors(embedder)))
+
+
+def read_description(described: str) -> VectorInfo:
+    """What a worker has written of its vectors."""
+    record = json.loads(described)
+    record |= {"model": ModelRecord(**record["model"]), "warnings": tuple(record["warnings"])}
+    return VectorInfo(**record)
 
 
 def make_shard(
