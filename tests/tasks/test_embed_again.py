@@ -344,3 +344,23 @@ def test_a_record_that_is_lost_at_the_end(pictures: list[Path], tmp_path: Path) 
 
     with pytest.raises(DatasetError, match="the record of shard 1 is damaged"):
         finish(LocalFolder(str(tmp_path)), read_dataset_info(tmp_path))
+
+
+def test_versions_are_recorded(
+    machine: Machine, pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that made the data set; adding with others is said, and kept beside them."""
+    folder = tmp_path / "out"
+    versions = {"clipsim": clipsim.__version__, "torch": "2.8.0+cpu", "pillow": "11.0.0", "open_clip": "3.0.0"}
+    monkeypatch.setattr("clipsim.tasks.embed.installed_versions", lambda: versions)
+    embed(pictures[:2], folder)
+    assert read_dataset_info(folder).versions == (versions,)
+
+    versions = {**versions, "torch": "2.8.0+cu128"}  # another build of the same
+    assert not [warning for warning in embed(pictures[:3], folder).warnings if "made with" in warning]
+    versions = {**versions, "torch": "2.9.0"}
+    result = embed(pictures[:4], folder)
+
+    assert f"{folder}: made with torch 2.8.0+cu128, and added to with 2.9.0" in result.warnings
+    assert [made["torch"] for made in read_dataset_info(folder).versions] == ["2.8.0+cpu", "2.8.0+cu128", "2.9.0"]
+    assert not [warning for warning in embed(pictures[:4], folder).warnings if "made with" in warning]

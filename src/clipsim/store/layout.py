@@ -83,7 +83,8 @@ class DatasetInfo(VectorInfo):
     `plan` has the inputs of each shard. `columns` are the names and types ("string", "int64", "float64" or "bool") of
     those that the metadata have from the facts of the inputs; a shard made before others were named may lack some.
     `base` is the folder that relative names of images start from, None in data
-    sets of earlier versions.
+    sets of earlier versions. `versions` are those of clipsim and other packages that made the vectors, by name, once
+    for each set of them; one that is empty was not recorded.
     `images`, `captions` and `errors` are counts, None until the data set is complete; `captions` is None also where no
     captions were embedded. `rows` are the numbers of vectors in each shard and `files` the files of all shards, both
     empty until then. `replaces` are files of an earlier data set that `overwrite` has still to remove.
@@ -99,6 +100,7 @@ class DatasetInfo(VectorInfo):
     captions: int | None = None
     errors: int | None = None
     base: str | None = None
+    versions: tuple[Mapping[str, str], ...] = ()
     rows: tuple[int, ...] = ()
     files: Files = field(default_factory=dict)
     replaces: tuple[str, ...] = ()
@@ -142,6 +144,7 @@ class DatasetInfo(VectorInfo):
             values |= {"rows": tuple(record["rows"]), "files": read_files(record["files"])}
             values |= {"replaces": tuple(map(str, record["replaces"]))}
             values |= {"plan": tuple(ShardPlan(**shard) for shard in record["plan"])}
+            values |= {"versions": tuple(read_versions(one) for one in record.get("versions", ()))}
             values |= {"columns": tuple((str(name), str(kind)) for name, kind in record["columns"])}
             values |= {"warnings": tuple(printable(str(warning)) for warning in list(record.get("warnings", ())))}
             info = cls(**{key: value for key, value in values.items() if key in names})
@@ -181,6 +184,11 @@ def _checksum(record: Mapping[str, Any]) -> str:
 def read_files(record: Mapping[str, Mapping[str, Any]]) -> Files:
     """Size and digest of each file in a JSON object. Raises TypeError, KeyError or AttributeError for anything else."""
     return {name: FileInfo(**values) for name, values in record.items()}
+
+
+def read_versions(record: Mapping[str, str]) -> dict[str, str]:
+    """Versions of packages by name in a JSON object. Raises AttributeError for anything else."""
+    return {printable(str(name)): printable(str(version)) for name, version in record.items()}
 
 
 def current_folder() -> str | None:

@@ -26,9 +26,8 @@ from clipsim.errors import (
     printable,
 )
 from clipsim.files import digest_file
-from clipsim.inputs.expand import Repeats, read_table_sources
-from clipsim.inputs.sources import FailedSource, Source
-from clipsim.inputs.tars import read_tar
+from clipsim.inputs.expand import Repeats
+from clipsim.inputs.sources import Source
 from clipsim.inputs.urls import as_path, is_url
 from clipsim.options import as_whole, check_device, check_flag
 from clipsim.results.datasets import EmbedResult
@@ -46,7 +45,8 @@ from clipsim.store.lifecycle import (
 from clipsim.store.metadata import ColumnTypes
 from clipsim.store.plan import START_AGAIN, Inputs, PlanUpdate, settle_plan, update_plan, write_plan
 from clipsim.store.shards import ShardState, check_shards
-from clipsim.tasks.embed_shards import LocalRunner, container, from_plan, read_stamp, to_plan
+from clipsim.tasks.embed_shards import LocalRunner, container, installed_versions, to_plan
+from clipsim.tasks.embed_updates import UnnamedInputs, add_versions, describe_update, locate
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ RUNNERS = ("local", "ray")
 VECTOR_FILES = ("npy", "parquet")
 RETRY_FAILED = ("transient", "all")
 _PERCENTAGE = re.compile(r"[0-9]{1,3}(\.[0-9]+)?%")
-_POSITION_KEYS = ("offset", "size", "row", "stamp")  # of an image in a tar or table
 NO_CAPTIONS = (
     "no caption was found: they are looked for in text files beside images and in tars, in the columns caption, text "
     "and title of tables, and in the metadata.jsonl or metadata.csv of a folder"
@@ -342,7 +341,11 @@ class _Embedding:
         """Describe the data set before its first shard is written, or check what describes it against the model."""
         if existing is not None:
             self._check(existing, vectors)
-            info = replace(grow(existing, plan), warnings=vectors.warnings, columns=self._columns.columns)
+            versions, notice = add_versions(existing.versions, installed_versions())
+            self._notices += [] if notice is None else [f"{self._folder.label}: {notice}"]
+            info = replace(
+                grow(existing, plan), warnings=vectors.warnings, columns=self._columns.columns, versions=versions
+            )
         else:
             info = DatasetInfo(
                 **vars(vectors),
@@ -353,6 +356,7 @@ class _Embedding:
                 plan=plan,
                 columns=self._columns.columns,
                 base=current_folder(),
+                versions=(installed_versions(),),
             )
         if self._replaced is None:
             self._folder.write(INFO_FILE, info.to_json().encode())
@@ -409,84 +413,6 @@ def describe_failures(kinds: Mapping[str, int]) -> str:
     'denied 120, bad_image 3'
     """
     return ", ".join(f"{kind} {count:,}" for kind, count in kinds.items())
-
-
-def locate(name: str) -> str:
-    """The absolute path of a name, without resolving links; an address as it is."""
-    return name if is_url(name) else os.path.abspath(name)  # noqa: PTH100 (keeps links)
-
-
-class UnnamedInputs:
-    """What becomes of inputs of earlier runs that are not named now. `repeats` has met all that are."""
-
-    def __init__(self, repeats: Repeats) -> None:
-        self._repeats = repeats
-        self._folders = set[str]()  # the addresses of the folders that hold what is named
-        self._collection: str | None = None  # the tar or table that was read last
-        self._members: dict[str, dict[str, Any]] | None = None  # its images; None where it cannot be read to its end
-
-    def add_folders(self, record: dict[str, Any]) -> None:
-        """Note the folders that an address which is named lies in."""
-        folder = record["name"]
-        while is_url(folder := folder.rpartition("/")[0]) and folder not in self._folders:
-            self._folders.add(folder)
-
-    def find(self, record: dict[str, Any]) -> dict[str, Any] | None:
-        """The record of an input as it is now; None where it is gone, or another name of its file is named.
-
-        A file whose folder is gone stays: the disk that holds it may not be mounted. What could not be used does not,
-        nor does the address of a folder or pattern that an earlier version could not list, and took for an image.
-        """
-        name = container(record)
-        if record["kind"] == "failed":
-            return None
-        if is_url(name):
-            listed = name.rstrip("/") in self._folders or ("*" in name and not name.lower().startswith("http"))
-            return None if record["kind"] == "url" and listed else record
-        if not os.path.lexists(name):
-            return None if os.path.lexists(os.path.dirname(name) or ".") else record  # noqa: PTH120
-        if record["kind"] == "file":
-            return None if self._repeats.has_met(from_plan(record)[0], texts=True) else record
-        return record if read_stamp(name) == record.get("stamp") else self._find_member(name, record)
-
-    def _find_member(self, collection: str, record: dict[str, Any]) -> dict[str, Any] | None:
-        """The record of an image of a tar or table that has changed: where it lies now."""
-        if collection != self._collection:
-            self._collection, self._members = collection, self._list_members(record)
-        if self._members is None:
-            return record
-        member = self._members.get(record["name"])
-        return None if member is None else {**record, **{key: member[key] for key in _POSITION_KEYS if key in member}}
-
-    def _list_members(self, record: dict[str, Any]) -> dict[str, dict[str, Any]] | None:
-        collection = container(record)
-        sources = read_tar(collection) if "tar" in record else read_table_sources(collection, record["column"])
-        members: dict[str, dict[str, Any]] = {}
-        for source in sources:
-            if isinstance(source, FailedSource) and source.name == collection:
-                return None
-            if not isinstance(source, FailedSource):
-                members.setdefault(source.name, to_plan(source))
-        return members
-
-
-def describe_update(update: PlanUpdate) -> list[str]:
-    """What the caller should know of inputs that are not those of before."""
-    counts = [
-        f"{count:,} {what}"
-        for count, what in (
-            (update.added, "new"),
-            (update.changed, "changed"),
-            (update.removed, "no longer there and left out"),
-        )
-        if count
-    ]
-    notices = [f"inputs that differ from before: {', '.join(counts)}"] if counts else []
-    if update.kept:
-        notices.append(
-            f"{update.kept:,} inputs of earlier runs are not named now and stay; overwriting starts again without them"
-        )
-    return notices
 
 
 def grow(info: DatasetInfo, plan: tuple[ShardPlan, ...]) -> DatasetInfo:

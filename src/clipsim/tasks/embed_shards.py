@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
+import clipsim
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome
 from clipsim.errors import FAILURE_KINDS, TRANSIENT_KINDS, Failure, ImageError
@@ -18,6 +19,7 @@ from clipsim.files import digest_stream
 from clipsim.inputs.expand import from_record, to_record
 from clipsim.inputs.sources import Source
 from clipsim.inputs.urls import is_url
+from clipsim.models.identity import package_version
 from clipsim.store.folders import Folder
 from clipsim.store.layout import DatasetInfo, VectorInfo
 from clipsim.store.metadata import Row
@@ -248,6 +250,28 @@ class ShardWork:
         width, height = vector.size or (None, None)
         digest = None if vector.digest is None else vector.digest.hex()
         return Row(source.name, source.caption, source.facts, width, height, digest, size, modified)
+
+
+PACKAGES = {"torch": "torch", "pillow": "pillow", "open_clip": "open_clip_torch"}  # by their names in `clipsim.json`
+
+
+def installed_versions() -> dict[str, str]:
+    """The versions here of clipsim and of the packages that vectors depend on, but for those that are not installed."""
+    found = {name: package_version(package) for name, package in PACKAGES.items()}
+    return {"clipsim": clipsim.__version__, **{name: version for name, version in found.items() if version is not None}}
+
+
+def compare_versions(one: Mapping[str, str], other: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """The names and versions of packages that differ, of those in both; the kind of a build, as +cu128, does not count.
+
+    >>> compare_versions({"torch": "2.9.0+cpu", "pillow": "11.0.0"}, {"torch": "2.9.0+cu128", "pillow": "12.0.0"})
+    [('pillow', '11.0.0', '12.0.0')]
+    """
+    return [
+        (name, one[name], other[name])
+        for name in one
+        if name in other and one[name].partition("+")[0] != other[name].partition("+")[0]
+    ]
 
 
 def describe_vectors(embedder: Embedder) -> VectorInfo:
