@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Machine
+from fake_encoder import FakeEncoder
 from PIL import Image
 
 from clipsim.cache.database import Database
@@ -21,7 +22,8 @@ from clipsim.embedding import decoders
 from clipsim.embedding.decoders import DecoderPool, Preparer
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, embed_images
-from clipsim.embedding.pipeline import Pipeline, Prepared
+from clipsim.embedding.pipeline import Pipeline
+from clipsim.embedding.preparation import Prepared
 from clipsim.engines.preprocessing import Preprocessing
 from clipsim.errors import ImageError
 from clipsim.images.decode import decoded_file
@@ -160,7 +162,7 @@ def test_a_vector_that_is_known_by_its_content(sources: list[Source], cache_fold
     (prepared,) = prepare_all(sources[:1], None)
     assert prepared.key is not None
     cache.images.add({prepared.key: np.array([1, 2, 3, 4], np.float32)})
-    encoder = Preparer(PREPROCESSING)  # which cannot encode
+    encoder = FakeEncoder()
     pool = _OneAnswer(prepared)
     pipeline = Pipeline(
         encoder,
@@ -176,6 +178,7 @@ def test_a_vector_that_is_known_by_its_content(sources: list[Source], cache_fold
 
     assert isinstance(vector, ImageVector)
     assert vector.features.tolist() == [1, 2, 3, 4]
+    assert not encoder.image_batches
     database.close()
 
 

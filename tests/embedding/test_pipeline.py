@@ -20,18 +20,10 @@ from pictures import saved
 from PIL import Image, ImageFile
 
 import clipsim
-from clipsim.embedding import pipeline as content
+from clipsim.embedding import preparation
 from clipsim.embedding.encode import FLUSH_SECONDS, Outcome, embed_images
-from clipsim.embedding.pipeline import (
-    MAX_AHEAD,
-    BackgroundReader,
-    Pipeline,
-    Prepared,
-    decode_thumbnail,
-    read_content,
-    read_stamp,
-    read_thumbnails,
-)
+from clipsim.embedding.pipeline import MAX_AHEAD, BackgroundReader, Pipeline
+from clipsim.embedding.preparation import Prepared, decode_thumbnail, read_content, read_stamp, read_thumbnails
 from clipsim.engines.encoder import Pixels
 from clipsim.errors import ImageError, UsageError
 from clipsim.images.limits import DecodingRules
@@ -234,7 +226,7 @@ def test_a_member_of_a_tar_is_the_file_that_was_packed(
     encoder: FakeEncoder, packed: tuple[Path, Path], whole_file_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has the same pixels, digest and size, also when it is too long for memory; only the file has a stamp."""
-    monkeypatch.setattr(content, "WHOLE_FILE_BYTES", whole_file_bytes)
+    monkeypatch.setattr(preparation, "WHOLE_FILE_BYTES", whole_file_bytes)
     path, tar = packed
     file, member = prepare(encoder, [FileSource(str(path)), *read_tar(str(tar))])
 
@@ -290,7 +282,7 @@ def test_a_connection_that_breaks(encoder: FakeEncoder) -> None:
 
 def test_a_stream_that_is_too_long_for_memory_goes_to_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """Decoders can map it into memory, and it is gone afterwards."""
-    monkeypatch.setattr(content, "WHOLE_FILE_BYTES", 10)
+    monkeypatch.setattr(preparation, "WHOLE_FILE_BYTES", 10)
     data = np.random.default_rng(0).bytes(5000)
     with ExitStack() as copies:
         keys, file = read_content(io.BytesIO(data), False, copies)
@@ -378,7 +370,7 @@ def test_a_thumbnail_is_decoded_no_larger_than_it_needs(monkeypatch: pytest.Monk
         sizes.append(picture.size)
         return make_thumbnail(picture, rules)
 
-    monkeypatch.setattr("clipsim.embedding.pipeline.make_thumbnail", watch)
+    monkeypatch.setattr("clipsim.embedding.preparation.make_thumbnail", watch)
     decode_thumbnail(io.BytesIO(saved(Image.new("RGB", (1600, 1640), "red"), "JPEG")), ThumbnailRules())
 
     assert sizes == [(200, 205)]

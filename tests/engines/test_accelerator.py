@@ -13,7 +13,7 @@ from fake_encoder import FakeEncoder
 from numpy.typing import NDArray
 
 from clipsim.embedding.encode import ImageVector, Outcome, embed_images
-from clipsim.embedding.pipeline import Prepared
+from clipsim.embedding.preparation import Prepared
 from clipsim.engines.accelerator import BatchQueue, padded_size
 from clipsim.errors import Failure, ImageError
 

@@ -109,7 +109,7 @@ def test_embed_shares_vectors_with_search_and_rank(
     with clipsim.open() as session:
         first = session.embed(colours, tmp_path / "first", dtype="fp32")
     assert [sum(encoder.image_batches) for encoder in machine.encoders] == [1, 3]
-    read = count_calls(monkeypatch, "clipsim.embedding.pipeline.read_content")
+    read = count_calls(monkeypatch, "clipsim.embedding.preparation.read_content")
     with clipsim.open() as session:
         second = session.embed(colours, tmp_path / "second", dtype="fp32")
         session.rank(colours, ["red"])

@@ -73,7 +73,7 @@ def _print_result(result: ExplainResult, output: ExplainFormat, preview: Preview
         for picture in draw_maps(result, source):
             write_bytes(picture)
     elif output == "html":
-        from clipsim.embedding.pipeline import read_thumbnails
+        from clipsim.embedding.preparation import read_thumbnails
         from clipsim.images.thumbnails import ThumbnailRules
         from clipsim.render.explain_page import format_explain_page
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from clipsim.embedding.pipeline import Pipeline, Prepared
+from clipsim.embedding.preparation import Prepared, SourcePreparer
 from clipsim.embedding.processes import end_at_interrupts, start_process
-from clipsim.engines.encoder import Features, Pixels
+from clipsim.engines.encoder import Pixels
 from clipsim.engines.preprocessing import Preprocessing
 from clipsim.images.limits import DecodingRules, OverBudgetError
 from clipsim.images.thumbnails import ThumbnailRules
@@ -57,10 +57,6 @@ class Preparer:
         """RGB image → (h, w, 3) uint8."""
         return self.preprocessing.prepare(image)
 
-    def encode_images(self, pixels: Pixels) -> Features:
-        """Raise: there is no model."""
-        raise NotImplementedError
-
 
 @dataclass
 class _Decoder:
@@ -91,7 +87,7 @@ class DecoderPool:
         self._closed = False
 
     def prepare(self, source: Source, measure: bool, thumbnails: ThumbnailRules | None) -> Prepared | None:
-        """What a pipeline without a cache makes of a source; None where the caller should prepare it itself."""
+        """What is prepared of a source without a cache; None where the caller should prepare it itself."""
         with self._lock:
             self._images += 1
             if self._images == IMAGES_BEFORE_PROCESSES and not self._closed and not self._decoders:
@@ -169,18 +165,6 @@ def _ask(decoder: _Decoder, request: tuple[Source, bool, ThumbnailRules | None])
     return prepared, True
 
 
-class _NoVectors:
-    """A cache that finds nothing and keeps nothing: the process that asks looks into its own."""
-
-    def find(self, _keys: Any) -> dict[bytes, Features]:
-        """None."""
-        return {}
-
-
-class _NoCache:
-    images = files = _NoVectors()
-
-
 def run_decoder(connection: Connection, shared: Any, preparer: Preparer, rules: DecodingRules, count: int) -> None:
     """The work of a process: prepare what is sent, and leave the pixels in the shared memory, until the end is read."""
     os.environ["OMP_NUM_THREADS"] = "1"  # for torch; there is a process a core
@@ -209,12 +193,8 @@ def _prepare(
     pixels: Pixels,
 ) -> tuple[Prepared | None, bool]:
     """What is prepared, its pixels in `pixels`, and whether there are any; None where it failed in no usual way."""
-    cache: Any = _NoCache()
-    pipeline = Pipeline(
-        preparer, (), rules=rules, batch_size=1, workers=1, cache=cache, measure=measure, thumbnails=thumbnails
-    )
     try:
-        prepared = pipeline.prepare(source)
+        prepared = SourcePreparer(preparer, rules, measure=measure, thumbnails=thumbnails).prepare(source)
     except Exception:  # raised once more where it is expected, in a thread of the process that asks
         return None, False
     if isinstance(prepared.error, OverBudgetError):

@@ -13,7 +13,7 @@ import numpy as np
 
 from clipsim.cache.keys import text_key, tokens_key
 from clipsim.cache.vectors import EmbeddingCache, FileKeys, FileRecord, ImageCache
-from clipsim.embedding.pipeline import Prepared, find_fault
+from clipsim.embedding.preparation import Prepared, find_fault
 from clipsim.engines.accelerator import BatchQueue
 from clipsim.engines.encoder import Features, ImageEncoder, Pixels, TextEncoder
 from clipsim.errors import Failure, ImageError, TextError, printable

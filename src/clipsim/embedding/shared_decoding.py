@@ -13,7 +13,8 @@ import numpy as np
 from clipsim.cache.vectors import FileDigests, FileRecord
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome, embed_images
-from clipsim.embedding.pipeline import Pipeline, find_images
+from clipsim.embedding.pipeline import Pipeline
+from clipsim.embedding.preparation import find_images
 from clipsim.engines.encoder import Features, Pixels
 from clipsim.errors import Failure
 from clipsim.files import FileStamp

@@ -22,8 +22,8 @@ Features = NDArray[np.float32]
 Tokens = NDArray[np.int64]
 
 
-class ImageEncoder(Protocol):
-    """The part of `Encoder` that a pipeline of images needs."""
+class ImagePreparer(Protocol):
+    """The part of `Encoder` that prepares images for the model."""
 
     @property
     def image_size(self) -> int:
@@ -33,6 +33,10 @@ class ImageEncoder(Protocol):
     def prepare_image(self, image: Image.Image) -> Pixels:
         """RGB image → (h, w, 3) uint8, resized and cropped for the model; called from several threads."""
         ...
+
+
+class ImageEncoder(ImagePreparer, Protocol):
+    """The part of `Encoder` that images need."""
 
     def encode_images(self, pixels: Pixels) -> Features:
         """(n, h, w, 3) prepared pixels → (n, embed_dim) float32, not normalised."""

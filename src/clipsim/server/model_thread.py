@@ -19,7 +19,7 @@ from clipsim.cache.keys import tokens_key
 from clipsim.cache.vectors import ImageCache
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import Outcome, embed_images
-from clipsim.embedding.pipeline import Prepared, find_fault
+from clipsim.embedding.preparation import Prepared, find_fault
 from clipsim.engines.encoder import Features
 from clipsim.errors import DeviceLostError, ServerError, TextError, printable
 from clipsim.inputs.texts import MAX_QUOTED

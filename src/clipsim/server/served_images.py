@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import chain
 from urllib.parse import urlsplit
 
-from clipsim.embedding.pipeline import read_thumbnails
+from clipsim.embedding.preparation import read_thumbnails
 from clipsim.errors import Failure, ImageError
 from clipsim.files import FileStamp
 from clipsim.images.limits import open_checked

@@ -12,7 +12,8 @@ import numpy as np
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome, TextFeatures, embed_images
-from clipsim.embedding.pipeline import Pipeline, Prepared
+from clipsim.embedding.pipeline import Pipeline
+from clipsim.embedding.preparation import Prepared
 from clipsim.errors import DatasetError, Failure, ImageError, ServerError, printable
 from clipsim.inputs.sources import Source, number_sources
 from clipsim.inputs.texts import fill_templates

@@ -12,7 +12,7 @@ import numpy as np
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import ImageVector, Outcome
-from clipsim.embedding.pipeline import read_thumbnails
+from clipsim.embedding.preparation import read_thumbnails
 from clipsim.embedding.shared_decoding import SharedDecoding, Work, group_sessions
 from clipsim.errors import DataError, Failure, NoInputError, UsageError, pluralise, printable, quote_some
 from clipsim.images.thumbnails import ThumbnailRules

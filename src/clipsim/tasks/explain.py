@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from clipsim.embedding.embedder import Embedder
-from clipsim.embedding.pipeline import Pipeline, Prepared, find_fault, read_thumbnails
+from clipsim.embedding.pipeline import Pipeline
+from clipsim.embedding.preparation import Prepared, find_fault, read_thumbnails
 from clipsim.engines.encoder import Pixels
 from clipsim.errors import Failure, NoInputError, UsageError, printable
 from clipsim.files import rename_over

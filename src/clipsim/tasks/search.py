@@ -15,7 +15,8 @@ import numpy as np
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.embedding.encode import Outcome
-from clipsim.embedding.pipeline import Pipeline, read_thumbnails
+from clipsim.embedding.pipeline import Pipeline
+from clipsim.embedding.preparation import read_thumbnails
 from clipsim.engines.choice import default_workers
 from clipsim.errors import Failure, ImageError, NoInputError, UsageError, printable, round_significant
 from clipsim.images.dates import DateRange

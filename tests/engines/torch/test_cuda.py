@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from clipsim.embedding.encode import ImageVector, embed_images
-from clipsim.embedding.pipeline import Prepared
+from clipsim.embedding.preparation import Prepared
 from clipsim.engines.torch import cuda
 from clipsim.engines.torch.cuda import USES_WORTH_A_GRAPH, CudaAccelerator, GraphedTower, allocate_pinned
 from clipsim.engines.torch.encoder import ClipEncoder
