@@ -86,6 +86,15 @@ class FaultyStore(MemoryFileSystem):  # type: ignore[misc]
         self.faults.check("find", self._strip_protocol(path))
         return super().info(path, **options)
 
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> bytes:
+        """Read a part of a file with one request, which counts as one that opens and one that reads."""
+        path = self._strip_protocol(path)
+        self.faults.check("open", path)
+        if path not in self.store:
+            raise FileNotFoundError(path)
+        content = self.store[path].getvalue()[start:end]
+        return FaultyFile(self, path, content).read()
+
     def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
         if mode != "rb":
             return super()._open(path, mode, **options)

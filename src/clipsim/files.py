@@ -268,6 +268,7 @@ _CODES = {
     ),
     **dict.fromkeys(("RequestTimeout",), "timed_out"),
     **dict.fromkeys(("NoSuchKey", "NoSuchBucket"), "not_found"),
+    "InvalidRange": "bad_image",
     **dict.fromkeys(("ExpiredToken", "InvalidToken", "TokenRefreshRequired", "AccessDenied"), "denied"),
 }
 # The names of errors of aiohttp, asyncio, botocore, fsspec, google-auth and azure-core.

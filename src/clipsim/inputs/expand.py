@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from clipsim.errors import DataError, UsageError, printable
 from clipsim.inputs.captions import CAPTION_COLUMNS, MAX_TEXT_BYTES, find_caption, read_value
+from clipsim.inputs.digests import DigestSet
+from clipsim.inputs.listing import find_urls
 from clipsim.inputs.lists import check_list
 from clipsim.inputs.paths import NameFilter, find_images, find_listed_images, is_left_out
 from clipsim.inputs.raw import describe_unopened
@@ -20,7 +22,7 @@ from clipsim.inputs.rows import SOURCE_COLUMNS, Row, RowTable, check_columns, ch
 from clipsim.inputs.shards import choose_shards, expand_ranges, leave_out_sidecars
 from clipsim.inputs.sources import FailedSource, FileSource, Source
 from clipsim.inputs.tars import TarMember
-from clipsim.inputs.urls import UrlSource, as_path, find_urls, is_table, is_tar, is_url, join_location
+from clipsim.inputs.urls import UrlSource, as_path, is_table, is_tar, is_url, join_location
 
 if TYPE_CHECKING:
     from clipsim.inputs.captions import CaptionsBeside
@@ -270,12 +272,12 @@ class Repeats:
     """The files met so far; `count` is the number of names that led to one of them again.
 
     Symbolic links, `a` and `./a`, and folders that were named twice are names of one file. Hard links count as files of
-    their own, since each stays when the other is removed. Takes some hundred bytes of memory a file.
+    their own, since each stays when the other is removed. Takes some twenty bytes of memory a file.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self._seen: set[object] = set()
+        self._seen = DigestSet()
 
     @property
     def notices(self) -> list[str]:
@@ -298,15 +300,13 @@ class Repeats:
     def has_met(self, source: Source, *, texts: bool = False) -> bool:
         """Whether `leave_out` has passed on this file, under this name or another."""
         key = _repeat_key(source, texts=texts)
-        return key is not None and key in self._seen
+        return key is not None and repr(key) in self._seen
 
     def is_repeated(self, identity: object) -> bool:
         """Whether this was met before; it is from now on, and is counted where it was."""
-        if identity in self._seen:
-            self.count += 1
-            return True
-        self._seen.add(identity)
-        return False
+        added = self._seen.add(repr(identity))  # equal for equal names and numbers, which identities are made of
+        self.count += not added
+        return not added
 
 
 def _repeat_key(source: Source, *, texts: bool) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 
@@ -60,6 +61,11 @@ def choose_shards(names: Iterable[str]) -> list[str]:
     return sorted(tars or tables)
 
 
+def is_shard_file(name: str) -> bool:
+    """Whether `choose_shards` looks at a name."""
+    return name.lower().endswith(".tar") or name.endswith((_TABLE, _STATS))
+
+
 def leave_out_sidecars(names: Sequence[str]) -> list[str]:
     """The names in their order, without what is no input: `N_stats.json` and `N.parquet` beside `N.tar`.
 
@@ -75,3 +81,25 @@ def leave_out_sidecars(names: Sequence[str]) -> list[str]:
         return name.endswith(_TABLE) and f"{name.removesuffix(_TABLE)}.tar" in present
 
     return [name for name in names if not is_sidecar(name)]
+
+
+def stream_without_sidecars(names: Iterable[str]) -> Iterator[str]:
+    """As `leave_out_sidecars`, for sorted names, lazily: it keeps the stems of shards, and no other names.
+
+    >>> list(stream_without_sidecars(["0.jpg", "0.parquet", "0.tar", "0_stats.json", "1.parquet", "1_stats.json"]))
+    ['0.jpg', '0.tar', '1.parquet']
+    """
+    stems = set[str]()  # of the shards so far
+    waiting = deque[str]()  # from a table on whose tar, which it only describes, may still come
+    for name in names:
+        stem = name.rpartition(".")[0]
+        if name.endswith(_STATS) and name.removesuffix(_STATS) in stems:
+            continue
+        if name.endswith((".tar", _TABLE)):
+            stems.add(stem)
+        if name.endswith(".tar") and stem + _TABLE in waiting:
+            waiting.remove(stem + _TABLE)
+        waiting.append(name)
+        while waiting and not (waiting[0].endswith(_TABLE) and name < waiting[0].removesuffix(_TABLE) + ".tar"):
+            yield waiting.popleft()
+    yield from waiting

@@ -20,7 +20,8 @@ from clipsim.errors import ImageError, TransientError, printable
 from clipsim.inputs.captions import CAPTION_COLUMNS, MAX_TEXT_BYTES, clean_text, find_caption
 from clipsim.inputs.paths import has_image_suffix
 from clipsim.inputs.sources import FailedSource, Source
-from clipsim.inputs.urls import Window, open_location
+from clipsim.inputs.sparse_reads import SparseReads
+from clipsim.inputs.urls import is_url, open_location, open_part
 
 MAX_HEADER_BYTES = 1 << 20  # of a member: its name and extended attributes
 MAX_SAMPLE_IMAGES = 64
@@ -39,7 +40,7 @@ class TarMember(Source):
 
     def open(self) -> BinaryIO:
         """Open the part of the tar that is the image. Raises ImageError, naming the cause but not the tar."""
-        return cast(BinaryIO, Window(open_location(self.tar), self.offset, self.size))
+        return open_part(self.tar, self.offset, self.size)
 
 
 @dataclass
@@ -65,13 +66,15 @@ class _Sample:
 def read_tar(name: str) -> Iterator[Source]:
     """The images of a tar in order, in bounded memory; their content is not read.
 
+    Of a tar in a store, ranges with the headers and the texts are read (`SparseReads`).
+
     An image's name is `TAR/MEMBER`. What is wrong with the tar (it cannot be opened, it is compressed, its rest is
     missing) is one FailedSource under the tar's own name, after the complete images; an image that is there and cannot
     be used is one under its own name.
     """
     try:
-        with open_location(name, sequential=True) as file:
-            yield from _read_members(name, file)
+        with open_location(name) as file:
+            yield from _read_members(name, cast(BinaryIO, SparseReads(file)) if is_url(name) else file)
     except TransientError as error:  # which members it has is not known
         raise TransientError(f"{printable(name)}: {error}") from error
     except ImageError as error:

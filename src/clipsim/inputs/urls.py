@@ -1,4 +1,4 @@
-"""Addresses of object stores and web servers → listings and streams, through fsspec; local paths are opened too."""
+"""Addresses of object stores and web servers → streams, through fsspec; local paths are opened too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote_to_bytes
@@ -21,19 +21,17 @@ from clipsim.errors import (
     requires,
 )
 from clipsim.files import Answer, RequestError, find_kind, make_request
-from clipsim.inputs.paths import has_image_suffix, is_left_out
-from clipsim.inputs.shards import choose_shards, leave_out_sidecars
 from clipsim.inputs.sources import Source, open_regular
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*::)*[A-Za-z][A-Za-z0-9+.-]+://")
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _TAR = re.compile(r"\.tar(\.(gz|bz2|xz|zst))?|\.tgz", re.IGNORECASE)
-_PATTERN = re.compile(r"[*\[]")  # a question mark begins a query
 DEFAULT_TIMEOUT = 60  # seconds
-_FLAT_STORES = frozenset(
-    ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
-)  # one listing has all that is below a folder
+# Stores of which one listing has all that is below a folder, and whose client libraries raise an error for an object
+# that is cut short.
+OBJECT_STORES = frozenset(("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"))
+WHOLE_OBJECT_BYTES = 32_000_000
 _FILE_URL = re.compile(r"(file|local)://", re.IGNORECASE)
 _LOCAL_HOST = re.compile(r"localhost(?=/)", re.IGNORECASE)
 
@@ -45,6 +43,11 @@ def is_url(name: str) -> bool:
     (True, False, False)
     """
     return _URL.match(name) is not None and _FILE_URL.match(name) is None
+
+
+def is_web(url: str) -> bool:
+    """Whether an address is one of a web server."""
+    return _WEB.match(url) is not None
 
 
 def as_path(name: str) -> str:
@@ -62,78 +65,6 @@ def as_path(name: str) -> str:
     return path[1:] if os.path.splitdrive(path[1:])[0] else path  # file:///C:/a.jpg
 
 
-def find_urls(url: str) -> Iterator[str]:
-    """What an address stands for: a pattern its matches, a folder the images below it, sorted; else itself.
-
-    A folder without images stands for the shards below it, see `choose_shards`.
-
-    A pattern without a match, and what does not exist, is given back as it is, so that opening it says why. Web servers
-    have no listings, and what a chain of filesystems lists has no address of its own. Raises TransientError, naming the
-    address, where a listing is refused or fails, since a run that went on would leave its images out, and
-    MissingPackageError without fsspec.
-    """
-    filesystem_of = _filesystem_of()
-    names: list[str] = []
-    if "::" not in url and not _WEB.match(url) and (_PATTERN.search(url) or not file_suffix(url)):
-        try:
-            filesystem, path = _request("list", lambda: filesystem_of(url))
-            names = _match(filesystem, path) if _PATTERN.search(path) else _find_below(filesystem, path)
-            names = [str(filesystem.unstrip_protocol(name)) for name in sorted(names)]
-        except TransientError as error:
-            raise TransientError(f"{printable(url)}: {error}", kind=error.kind) from error
-        except ImageError:  # opening it later says what is wrong
-            names = []
-    yield from names or [url]
-
-
-def _find_below(filesystem: Any, folder: str) -> list[str]:
-    """The images below a folder of a store, or the shards; nothing where there is no such folder."""
-    if _FLAT_STORES.isdisjoint(_protocols(filesystem)):
-        names = _list_below(filesystem, folder)
-    else:
-        names = _request("list", lambda: filesystem.find(folder))
-    below = [name for name in names if not _is_hidden(name, folder)]
-    return list(filter(has_image_suffix, below)) or choose_shards(below)
-
-
-def _match(filesystem: Any, pattern: str) -> list[str]:
-    """The files whose names match a pattern, of a store's own form of paths, without hidden ones."""
-    root = pattern[: cast("re.Match[str]", _PATTERN.search(pattern)).start()].rpartition("/")[0]
-    depth = None if "**" in pattern else pattern[len(root) :].strip("/").count("/") + 1
-    if depth is None and not _FLAT_STORES.isdisjoint(_protocols(filesystem)):
-        names = _request("list", lambda: filesystem.find(root))
-    else:
-        names = _list_below(filesystem, root, depth)
-    from fsspec.utils import glob_translate
-
-    matches = re.compile(glob_translate(pattern)).match
-    return leave_out_sidecars([name for name in names if matches(name) and not name.rpartition("/")[2].startswith(".")])
-
-
-def _list_below(filesystem: Any, folder: str, depth: int | None = None, *, listed: bool = False) -> Iterator[str]:
-    """The files below a folder, up to some levels.
-
-    Raises ImageError where one of the folders is refused; fsspec's own walk would leave it out.
-    """
-    try:
-        entries = _request("list", lambda: filesystem.ls(folder, detail=True))
-    except ImageError as error:
-        if listed and error.kind == "not_found":
-            raise TransientError(f"'{printable(folder)}' was listed, and is not found") from error
-        raise
-    for entry in entries:
-        name = str(entry["name"]).rstrip("/")
-        if entry["type"] != "directory":
-            yield name
-        elif name != folder.rstrip("/") and depth != 1:
-            yield from _list_below(filesystem, name, None if depth is None else depth - 1, listed=True)
-
-
-def _protocols(filesystem: Any) -> set[str]:
-    protocols = filesystem.protocol
-    return {protocols} if isinstance(protocols, str) else set(protocols)
-
-
 def open_location(name: str, *, sequential: bool = False) -> BinaryIO:
     """Open a path or an address as a seekable stream of bytes.
 
@@ -142,29 +73,92 @@ def open_location(name: str, *, sequential: bool = False) -> BinaryIO:
     """
     if not is_url(name):
         return open_regular(as_path(name))
-    filesystem_of = _filesystem_of()
-    filesystem, path = _request("open", lambda: filesystem_of(name))
-    is_web = _WEB.match(name) is not None
+    filesystem, path = find_filesystem("open", name)
 
     def open_stream() -> tuple[Any, int]:
         opened = filesystem.open(path, "rb", cache_type="readahead" if sequential else "none")
         return opened, opened.seek(0, os.SEEK_END)
 
     try:
-        opened, size = _request("open", open_stream)
+        opened, size = request("open", open_stream)
     except ImageError as error:
-        if error.kind == "not_found" and not is_web:
+        if error.kind == "not_found" and not is_web(name):
             _confirm_missing(filesystem, path)
         raise
     window = Window(cast(BinaryIO, _RepeatedReads(opened)), 0, size)
     return io.BufferedReader(window) if sequential else cast(BinaryIO, window)
 
 
+def open_part(name: str, offset: int, size: int) -> BinaryIO:
+    """`size` bytes of a path or an address as a stream, for an address with one request for each read.
+
+    Raises ImageError, naming the cause but not the name, and MissingPackageError for an address without fsspec.
+    """
+    stream = Ranges(name) if is_url(name) else open_regular(as_path(name))
+    return cast(BinaryIO, Window(cast(BinaryIO, stream), offset, size))
+
+
+def open_object(url: str) -> BinaryIO:
+    """Open an image at an address: one of an object store with one request, if it has at most `WHOLE_OBJECT_BYTES`.
+
+    Raises ImageError as `open_location` does.
+    """
+    filesystem, path = find_filesystem("open", url)
+    if OBJECT_STORES.isdisjoint(find_protocols(filesystem)):
+        return open_location(url)
+    try:
+        data = bytes(request("read", lambda: filesystem.cat_file(path, start=0, end=WHOLE_OBJECT_BYTES + 1)))
+    except ImageError as error:
+        if error.kind == "not_found":
+            _confirm_missing(filesystem, path)
+        if error.kind != "bad_image":  # a store refuses a range of an empty object
+            raise
+        return open_location(url)
+    return io.BytesIO(data) if len(data) <= WHOLE_OBJECT_BYTES else open_location(url)
+
+
+def find_protocols(filesystem: Any) -> set[str]:
+    """The schemes of a file system of fsspec."""
+    protocols = filesystem.protocol
+    return {protocols} if isinstance(protocols, str) else set(protocols)
+
+
+class Ranges:
+    """An object of a store whose parts are read with one request each; nothing is asked of it before."""
+
+    def __init__(self, url: str) -> None:
+        self._filesystem, self._path = find_filesystem("open", url)
+        self._confirms, self._position = not is_web(url), 0
+
+    def seek(self, position: int) -> None:
+        """Set the position."""
+        self._position = position
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes, all of them. Raises ImageError."""
+
+        def read() -> bytes:
+            data = bytes(self._filesystem.cat_file(self._path, start=self._position, end=self._position + count))
+            if len(data) != count:
+                raise ConnectionError(f"{len(data):,} of {count:,} bytes were sent")
+            return data
+
+        try:
+            return request("read", read)
+        except ImageError as error:
+            if error.kind == "not_found" and self._confirms:
+                _confirm_missing(self._filesystem, self._path)
+            raise
+
+    def close(self) -> None:
+        """Nothing: there is no connection."""
+
+
 def _confirm_missing(filesystem: Any, path: str) -> None:
     """Ask a store once more for what it did not find. Raises TransientError where it has it, or does not say."""
     filesystem.invalidate_cache()
     try:
-        _request("find", lambda: filesystem.info(path))
+        request("find", lambda: filesystem.info(path))
     except ImageError as error:
         if error.kind == "not_found":
             return
@@ -192,7 +186,7 @@ class _RepeatedReads:
                 raise ConnectionError(f"{len(data):,} of {count:,} bytes were sent")
             return data
 
-        return _request("read", read)
+        return request("read", read)
 
     def close(self) -> None:
         """Close the stream."""
@@ -220,7 +214,7 @@ class UrlSource(Source):
 
     def open(self) -> BinaryIO:
         """Open it. Raises ImageError, naming the cause but not the address."""
-        return open_location(self.name)
+        return open_object(self.name)
 
 
 class Window(io.RawIOBase):
@@ -284,7 +278,7 @@ class Window(io.RawIOBase):
         super().close()
 
 
-def _request(verb: str, call: Callable[[], Answer]) -> Answer:
+def request(verb: str, call: Callable[[], Answer]) -> Answer:
     """What a call of a client library returns; whatever it raises becomes one ImageError, with its kind."""
     try:
         return make_request(call)
@@ -304,15 +298,24 @@ def _translate(verb: str, error: RequestError) -> ImageError:
     return ImageError(message, kind=error.kind)
 
 
-def _filesystem_of() -> Callable[[str], tuple[Any, str]]:
+def find_filesystem(verb: str, url: str) -> tuple[Any, str]:
+    """The file system of fsspec for an address, and the path within it.
+
+    Raises ImageError, which names what was to be done by the `verb`, and MissingPackageError without fsspec.
+    """
+    import_fsspec()
+    from fsspec.core import url_to_fs
+
+    filesystem_and_path: tuple[Any, str] = request(
+        verb, lambda: url_to_fs(url, **(_web_options() if is_web(url) else {}))
+    )
+    return filesystem_and_path
+
+
+def import_fsspec() -> None:
+    """Raise MissingPackageError where fsspec is not installed."""
     with requires("remote", "addresses (s3://, https://, …) need fsspec"):
-        from fsspec.core import url_to_fs
-
-    def find(url: str) -> tuple[Any, str]:
-        filesystem_and_path: tuple[Any, str] = url_to_fs(url, **(_web_options() if _WEB.match(url) else {}))
-        return filesystem_and_path
-
-    return find
+        import fsspec.core  # noqa: F401
 
 
 def _web_options() -> dict[str, Any]:
@@ -335,12 +338,6 @@ def read_timeout() -> float:
     if not 0 < seconds < 1e6:
         raise UsageError(f"CLIPSIM_TIMEOUT is a number of seconds, not '{printable(text, 40)}'")
     return seconds
-
-
-def _is_hidden(name: str, folder: str) -> bool:
-    """Whether the name of a file below a folder has a hidden part or a system folder in it."""
-    below = name[len(folder.rstrip("/")) :]
-    return any(map(is_left_out, below.split("/")))
 
 
 def file_suffix(name: str) -> str:
