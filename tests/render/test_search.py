@@ -209,6 +209,11 @@ def test_the_summary_of_an_index() -> None:
     assert lines["search"].strip() == "reads 32 lists, 4.2 ms a query (exact: 380.0 ms)"
     assert lines["recall@10"].strip() == "0.971 by image, not measured by text"
     assert json.loads(format_json(result))["recall_images"] == 0.9712346
+    for added, expected in ((1000, "1,000 vectors added in 61.2 s"), (0, "all vectors were in it before")):
+        lines = dict(
+            line.split(maxsplit=1) for line in drawn(build_index_table(dataclasses.replace(result, added=added)))
+        )
+        assert lines["index"].strip() == f"4,096 lists, 512.0 MB, {expected}"
     exact = IndexResult(
         folder="vectors",
         kind="exact",

@@ -14,7 +14,7 @@ from data_sets import make_plan, random_vectors, write_data_set
 from clipsim.errors import DatasetError, MissingPackageError
 from clipsim.files import digest_file
 from clipsim.results.base import ModelRecord
-from clipsim.store.dataset import Dataset, scan
+from clipsim.store.dataset import Dataset, find_accepted, scan
 from clipsim.store.folders import LocalFolder
 from clipsim.store.layout import INFO_FILE, DatasetInfo, import_parquet, is_dataset, to_sealed_json
 from clipsim.store.lifecycle import finish
@@ -80,13 +80,13 @@ def test_shards_of_an_unfinished_data_set(folder: Path) -> None:
     """Those that are there, by their own records; without a record a shard is not there."""
     whole = Dataset(folder)
     (folder / INFO_FILE).write_text(FACTS.to_json())
-    assert Dataset(folder).fingerprint == whole.fingerprint
+    assert Dataset(folder).fingerprint() == whole.fingerprint()
     (folder / "metadata" / "metadata_0001.parquet").unlink()
     assert (Dataset(folder).shards, Dataset(folder).rows) == ([0, 2], [3, 2])
     (folder / ".clipsim" / "shard_0002.json").write_text("{}")
 
     assert Dataset(folder).shards == [0]
-    assert Dataset(folder).fingerprint != whole.fingerprint
+    assert Dataset(folder).fingerprint() != whole.fingerprint()
 
 
 def test_no_file_stays_open(folder: Path) -> None:
@@ -195,13 +195,19 @@ def test_shards_give_what_one_array_gives(tmp_path: Path, dtype: str, workers: i
     assert nearest.rows.tolist() == np.argsort(-(queries @ stored.T), axis=1, kind="stable")[:, :9].tolist()
 
 
-def test_names_that_are_not_accepted_are_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 3])
+def test_names_that_are_not_accepted_are_left_out(tmp_path: Path, workers: int) -> None:
     """Also all of a shard."""
     vectors = random_vectors(30, 8)
     dataset = write_data_set(tmp_path, vectors, shard_size=10)
     taken = [4, 5, 6, 25, 29]
-    nearest, compared = scan(dataset, vectors[:1], 9, accept={f"{row}.jpg" for row in taken}.__contains__)
+    accepted = find_accepted(dataset, {f"{row}.jpg" for row in taken}.__contains__, workers=workers)
+    nearest, compared = scan(dataset, vectors[:1], 9, accepted=accepted)
     expected = sorted(taken, key=lambda row: -float(vectors[0] @ vectors[row]))
 
+    assert np.flatnonzero(accepted).tolist() == taken
     assert compared == 5
     assert nearest.rows[0].tolist() == [*expected, -1, -1, -1, -1]
+    later, compared = scan(dataset, vectors[:1], 9, accepted=accepted, first_shard=1)
+    assert compared == 2
+    assert sorted(later.rows[0][:2].tolist()) == [25, 29]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from clipsim.store.index import open_index
 from clipsim.tasks import index
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.vectors.nearest import Nearest
+from clipsim.vectors.similarity import Vectors
 
 if TYPE_CHECKING:
     from conftest import Machine
@@ -29,9 +31,18 @@ pytest.importorskip("pyarrow")
 MINI = ModelRecord("clipsim-mini", "bundled", 4, 64, 10.0, None, "softmax")
 
 
-def build_index(folder: Path, kind: str = "auto", progress: ProgressCallback = ignore_progress) -> IndexResult:
+def build_index(
+    folder: Path, kind: str = "auto", progress: ProgressCallback = ignore_progress, *, rebuild: bool = False
+) -> IndexResult:
     """What `clipsim index` does."""
-    return index.run(index.IndexRequest(str(folder), kind), progress)
+    return index.run(index.IndexRequest(str(folder), kind, rebuild), progress)
+
+
+def grow(folder: Path, vectors: Vectors, shard_size: int) -> Dataset:
+    """Write a data set in place of another one of which it is a continuation, whose index stays."""
+    for name in ("img_emb", "metadata", ".clipsim"):
+        shutil.rmtree(folder / name)
+    return write_data_set(folder, vectors, shard_size=shard_size, model=MINI)
 
 
 def test_probes_are_chosen_by_measuring(machine: Machine, tmp_path: Path) -> None:
@@ -148,11 +159,107 @@ def test_an_interrupted_build_leaves_what_was_there(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_index(tmp_path, kind="ivf", progress=fail)
+        build_index(tmp_path, kind="ivf", progress=fail, rebuild=True)
 
     assert sorted(path.name for path in (tmp_path / "index").iterdir()) == before
     assert not list((tmp_path / ".clipsim").glob("tmp-*"))
     assert open_index(Dataset(tmp_path))[0] is not None
+
+
+def test_new_vectors_are_added_and_measured(machine: Machine, tmp_path: Path) -> None:
+    """By the same command; again, it has nothing to do; and `rebuild` makes new lists."""
+    vectors = random_vectors(4000, 4)
+    write_data_set(tmp_path, vectors[:2000], shard_size=500, model=MINI)
+    built = build_index(tmp_path, kind="ivf")
+    grow(tmp_path, vectors, 500)
+    steps: list[Progress] = []
+    extended = build_index(tmp_path, progress=steps.append)
+    content = (tmp_path / "index" / "index.json").read_bytes()
+    again = build_index(tmp_path)
+
+    assert (built.added, extended.added, again.added) == (None, 2000, 0)
+    assert (extended.vectors, extended.lists, extended.warnings) == (4000, built.lists, ())
+    assert Progress("filling the index", 2000, 2000) in steps
+    assert extended.recall_images is not None
+    assert extended.recall_images >= 0.92
+    assert (again.recall_images, again.bytes) == (extended.recall_images, extended.bytes)
+    assert (tmp_path / "index" / "index.json").read_bytes() == content
+    rebuilt = build_index(tmp_path, rebuild=True)
+    assert (rebuilt.added, rebuilt.lists) == (None, 128)
+    assert build_index(tmp_path, kind="exact").kind == "exact"
+
+
+def test_an_interrupted_addition_leaves_what_was_there(machine: Machine, tmp_path: Path) -> None:
+    """The old index goes on being used, and the same command adds what is missing."""
+    vectors = random_vectors(2000, 4)
+    write_data_set(tmp_path, vectors[:1500], shard_size=500, model=MINI)
+    build_index(tmp_path, kind="ivf")
+    grow(tmp_path, vectors, 500)
+    before = sorted((path.name, path.read_bytes()) for path in (tmp_path / "index").iterdir())
+
+    def fail(progress: Progress) -> None:
+        if progress.stage == "measuring its recall":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_index(tmp_path, progress=fail)
+    used, _ = open_index(Dataset(tmp_path))
+
+    assert sorted((path.name, path.read_bytes()) for path in (tmp_path / "index").iterdir()) == before
+    assert used is not None
+    assert used.info.vectors == 1500
+    assert build_index(tmp_path).added == 500
+
+
+@pytest.mark.parametrize("change", ["removed", "made again"])
+def test_changed_shards_need_another_index(machine: Machine, tmp_path: Path, change: str) -> None:
+    """A notice says that it is built again; no row is taken for another."""
+    vectors = random_vectors(2000, 4)
+    write_data_set(tmp_path, vectors, shard_size=500, model=MINI)
+    build_index(tmp_path, kind="ivf")
+    changed = vectors[500:] if change == "removed" else np.roll(vectors, 1, axis=0)
+    dataset = grow(tmp_path, changed, 500)
+    assert open_index(dataset)[0] is None
+    result = build_index(tmp_path)
+    used, _ = open_index(dataset)
+
+    assert result.added is None
+    assert result.warnings == ("its index was built from other vectors; all of it is built again",)
+    assert used is not None
+    assert used.find(changed[:1], 1).rows.tolist() == [[0]]
+
+
+def test_an_outgrown_index_is_a_notice(machine: Machine, tmp_path: Path) -> None:
+    """Its lists have become long: new ones are advised, and the vectors are added all the same."""
+    vectors = random_vectors(5000, 4)
+    write_data_set(tmp_path, vectors[:1000], shard_size=500, model=MINI)
+    build_index(tmp_path, kind="ivf")
+    grow(tmp_path, vectors, 500)
+    result = build_index(tmp_path)
+
+    assert result.added == 4000
+    assert "made for 1,000 vectors and now hold 5,000" in result.warnings[0]
+    assert "--rebuild" in result.warnings[0]
+
+
+def test_filters_use_the_index(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where they leave many images; a notice says what its recall was measured on."""
+    write_data_set(tmp_path / "vectors", random_vectors(3000, 4), model=MINI)
+    with clipsim.open("clipsim-mini") as session:
+        exact = session.search(tmp_path / "vectors", ["red", "blue"], include=["1*.jpg"])
+        build_index(tmp_path / "vectors", kind="ivf")
+        few = session.search(tmp_path / "vectors", ["red", "blue"], include=["1*.jpg"])
+        monkeypatch.setattr("clipsim.tasks.search_vectors.FEW_ACCEPTED", 1000)
+        by_index = session.search(tmp_path / "vectors", ["red", "blue"], include=["1*.jpg"])
+
+    assert few == exact
+    assert by_index.searched == exact.searched == 1111
+    assert "searched by its index" in by_index.warnings[0]
+    assert "without filters of names and dates, which leave 37.0% of the images" in by_index.warnings[1]
+    for expected, answer in zip(exact.queries, by_index.queries, strict=True):
+        names = {match.image for match in answer.results}
+        assert len({match.image for match in expected.results} & names) >= 8
+        assert all(name.startswith("1") for name in names)
 
 
 def test_recall_counts_equal_cosines_as_found() -> None:
@@ -176,3 +283,5 @@ def test_what_cannot_be_indexed(tmp_path: Path, rows: int, kind: str, error: typ
         build_index(tmp_path / "vectors", kind=kind)
     with pytest.raises(DatasetError, match=r"no clipsim\.json"):
         build_index(tmp_path)
+    with pytest.raises(UsageError, match="no index to rebuild"):
+        build_index(tmp_path / "vectors", kind="exact", rebuild=True)

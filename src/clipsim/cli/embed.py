@@ -226,23 +226,26 @@ def index_command(
             None,
             None,
             "ivf: lists of near vectors, of which a search reads a few; exact: none, a search compares all; auto: ivf "
-            "from a million vectors on.",
+            "from a million vectors on, and where there is an index.",
         ),
     ] = "auto",
+    rebuild: Annotated[
+        bool, flag("--rebuild", None, "Build the index anew instead of adding the vectors that it lacks.")
+    ] = False,
     remove: Annotated[bool, flag("--remove", None, "Remove the index instead.")] = False,
     form: shared.WholeFormatOption = "table",
     as_json: shared.FormatJson = False,
     quiet: shared.Quiet = False,
 ) -> None:
-    """Build an index of many vectors, so that `clipsim search` need not compare all of them.
+    """Build an index of many vectors, so that `clipsim search` need not compare all of them; or add new ones to it.
 
     It is measured against an exact search: recall@10 says how many of the ten nearest images it finds.
 
     Example: `clipsim index vectors/`
     """
     as_json = shared.choose_format(form, as_json) == "json"
-    if remove and (as_json or kind != "auto"):
-        raise UsageError("--remove goes without --kind, --format and --json")
+    if remove and (as_json or rebuild or kind != "auto"):
+        raise UsageError("--remove goes without --kind, --rebuild, --format and --json")
     multiply_in_one_thread()
     from clipsim.tasks import index
 
@@ -252,7 +255,7 @@ def index_command(
         return
     notices = NoticePrinter(quiet=quiet)
     with progress_bar(quiet=quiet) as bar:
-        result = index.run(index.IndexRequest(folder, kind), report_progress(bar, notices))
+        result = index.run(index.IndexRequest(folder, kind, rebuild), report_progress(bar, notices))
     notices.print(result.warnings)
     if as_json:
         from clipsim.render.json import format_json

@@ -139,7 +139,11 @@ def build_index_table(result: IndexResult) -> Table:
         rows["search"] = f"exact, {result.exact_milliseconds:,.1f} ms a query"
     else:
         lists, probes = pluralise(result.lists, "list"), pluralise(result.probes, "list")
-        rows["index"] = f"{lists}, {result.bytes / 1e6:,.1f} MB, built in {result.seconds:,.1f} s"
+        made = f"built in {result.seconds:,.1f} s"
+        if result.added is not None:
+            added = f"{pluralise(result.added, 'vector')} added in {result.seconds:,.1f} s"
+            made = added if result.added else "all vectors were in it before"
+        rows["index"] = f"{lists}, {result.bytes / 1e6:,.1f} MB, {made}"
         exact = f"{result.exact_milliseconds:,.1f} ms"
         rows["search"] = f"reads {probes}, {result.milliseconds:,.1f} ms a query (exact: {exact})"
         images, texts = (

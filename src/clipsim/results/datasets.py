@@ -56,7 +56,8 @@ class IndexResult(Result):
 
     `kind` is "ivf", whose searches read `probes` of `lists` lists, or "exact", whose searches compare all `vectors`.
     The recalls are shares of the ten nearest vectors that a search finds, by image and by text queries, None where
-    there were no such queries; the milliseconds are those of a search for one query.
+    there were no such queries; the milliseconds are those of a search for one query. `added` is the number of vectors
+    that were added to an index that was there, None where it was built.
     """
 
     schema: ClassVar[str] = "clipsim.index/1"
@@ -72,6 +73,7 @@ class IndexResult(Result):
     recall_texts: float | None
     milliseconds: float
     exact_milliseconds: float
+    added: int | None = None
 
     def _plain_fields(self) -> dict[str, Any]:
         return {

@@ -6,7 +6,7 @@ Reading:
 - `clip_retrieval`: a folder of clip-retrieval's own, as a data set
 - `dataset`: a folder that `clipsim embed` wrote → vectors in place, names and the model's record, compared with
   what was written; the nearest of them, all compared
-- `index`: an index beside a data set, which finds them faster
+- `index`: an index beside a data set, which finds them faster; `ivf` fills its lists and merges them on the disk
 - `databases`: the rows of a data set → Parquet, LanceDB, Qdrant
 - `copies`: a data set in an object store → its copy on this machine
 - `vector_table`: data sets and new vectors as one table

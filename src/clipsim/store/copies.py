@@ -85,12 +85,17 @@ def _is_there(local: LocalFolder, name: str, known: FileInfo, before: Files) -> 
 
 
 def _find_index(store: StoreFolder, local: LocalFolder) -> Iterator[tuple[str, int]]:
-    """The files of the store's index and their sizes, where it is another than that of the copy; its record last."""
+    """The files of the store's index that the copy lacks, and their sizes; its record last, which names the others.
+
+    The names of the other files are never used again, so that one of the same size is the same.
+    """
     record = store.read(INDEX_RECORD)
     if record is None or record == local.read(INDEX_RECORD):
         return
     sizes = {f"{INDEX_FOLDER}/{name}": size for name, size in store.sizes(INDEX_FOLDER).items()}
-    yield from sorted(sizes.items(), key=lambda item: item[0] == INDEX_RECORD)
+    present = {f"{INDEX_FOLDER}/{name}": size for name, size in local.sizes(INDEX_FOLDER).items()}
+    missing = {name: size for name, size in sizes.items() if name == INDEX_RECORD or present.get(name) != size}
+    yield from sorted(missing.items(), key=lambda item: item[0] == INDEX_RECORD)
 
 
 def _check_room(store: StoreFolder, local: LocalFolder, needed: int) -> None:

@@ -86,16 +86,18 @@ class Dataset:
         """The number of vectors."""
         return int(self.starts[-1])
 
-    @property
-    def fingerprint(self) -> str:
-        """A digest of all vectors, for what is derived from them."""
-        digests = [self._files[shard_name("img_emb", shard)].sha256 for shard in self.shards]
+    def fingerprint(self, shards: int | None = None) -> str:
+        """A digest of all vectors, or those of the first `shards` shards, for what is derived from them."""
+        digests = [self._files[shard_name("img_emb", shard)].sha256 for shard in self.shards[:shards]]
         parts = [self.info.digest, self.info.precision, self.info.dtype, self.info.dimensions, digests]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
-    def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[Block]:
-        """All vectors in order, in blocks of at most `rows`, each within one shard."""
-        for shard, start in zip(self.shards, self.starts, strict=False):
+    def blocks(self, rows: int = BLOCK_ROWS, *, first_shard: int = 0) -> Iterator[Block]:
+        """All vectors in order, in blocks of at most `rows`, each within one shard.
+
+        They begin with the shard at the position `first_shard` among those that are there.
+        """
+        for shard, start in zip(self.shards[first_shard:], self.starts[first_shard:], strict=False):
             vectors = self.image_vectors(shard)
             for offset in range(0, len(vectors), rows):
                 yield Block(start + offset, shard, offset, vectors[offset : offset + rows])
@@ -189,9 +191,9 @@ class Dataset:
         for index in sorted(positions):
             yield self.shards[index], self.starts[index], positions[index]
 
-    def require_unit_rows(self) -> None:
-        """Read all vectors. Raises DatasetError for one whose length is not 1."""
-        for block in self.blocks():
+    def require_unit_rows(self, first_shard: int = 0) -> None:
+        """Read all vectors, as `blocks` does. Raises DatasetError for one whose length is not 1."""
+        for block in self.blocks(first_shard=first_shard):
             for row in find_wrong_rows(block.vectors)[:1]:
                 name = printable(self.names(block.shard)[block.offset + row])
                 raise DatasetError(
@@ -253,35 +255,52 @@ def check_digest(path: Path, recorded: FileInfo, digest: DigestFile) -> None:
 Accept = Callable[[str], bool]
 
 
+def find_accepted(dataset: Dataset, accept: Accept, *, workers: int = 1) -> NDArray[np.bool_]:
+    """(n,): which of a data set's rows have a name that `accept` takes."""
+
+    def read(shard: int) -> list[bool]:
+        return [accept(name) for name in dataset.names(shard)]
+
+    with ThreadPoolExecutor(workers, "names") as pool:
+        parts = [np.array(part, bool) for part in pool.map(read, dataset.shards)]
+    return np.concatenate([np.zeros(0, bool), *parts])
+
+
 def scan(
-    dataset: Dataset, queries: Vectors, count: int, *, workers: int = 1, accept: Accept | None = None
+    dataset: Dataset,
+    queries: Vectors,
+    count: int,
+    *,
+    workers: int = 1,
+    accepted: NDArray[np.bool_] | None = None,
+    first_shard: int = 0,
 ) -> tuple[Nearest, int]:
     """The `count` nearest rows of each of (m, d) unit queries, and how many rows were compared.
 
-    With `accept`, only rows whose names it takes. Rows that are not unit vectors are left out; the result's `wrong`
-    holds them. A shard is mapped while it is read and no longer, so that memory does not grow with the number of
-    shards. Raises DatasetError for a shard that is damaged.
+    With `accepted`, (n,), only rows that it marks; rows of shards before the position `first_shard` are left out, and
+    so are rows that are not unit vectors, which the result's `wrong` holds. A shard is mapped while it is read and no
+    longer, so that memory does not grow with the number of shards. Raises DatasetError for a shard that is damaged.
     """
 
     def read(index: int) -> tuple[Nearest, int]:
         # of the shards that are merged, which are all before this one: an equal score of this one comes behind theirs
         nearest_rows = Nearest(len(queries), count, floor=nearest.scores[:, -1])
         shard, start = dataset.shards[index], dataset.starts[index]
-        vectors = dataset.image_vectors(shard)
-        if accept is None:
+        if accepted is None:
+            vectors = dataset.image_vectors(shard)
             add_vectors(nearest_rows, queries, vectors, start)
             return nearest_rows, len(vectors)
-        rows = [row for row, name in enumerate(dataset.names(shard)) if accept(name)]
-        if rows:
-            add_vectors(nearest_rows, queries, vectors[rows], 0)
+        rows = np.flatnonzero(accepted[start : start + dataset.rows[index]])
+        if len(rows):
+            add_vectors(nearest_rows, queries, dataset.image_vectors(shard)[rows], 0)
             filled = nearest_rows.rows >= 0
-            nearest_rows.rows[filled] = [start + rows[row] for row in nearest_rows.rows[filled]]
-            nearest_rows.wrong = {start + rows[row] for row in nearest_rows.wrong}
+            nearest_rows.rows[filled] = start + rows[nearest_rows.rows[filled]]
+            nearest_rows.wrong = {start + int(rows[row]) for row in nearest_rows.wrong}
         return nearest_rows, len(rows)
 
     nearest, compared = Nearest(len(queries), count), 0
     with ThreadPoolExecutor(workers, "scan") as pool:
-        for nearest_rows, rows in pool.map(read, range(len(dataset.shards))):
+        for nearest_rows, rows in pool.map(read, range(first_shard, len(dataset.shards))):
             nearest.merge(nearest_rows)
             compared += rows
     return nearest, compared

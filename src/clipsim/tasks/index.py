@@ -18,11 +18,11 @@ from clipsim.machine import usable_cores
 from clipsim.models.catalogue import find_model_info
 from clipsim.models.files import find_weights
 from clipsim.models.names import find_model
-from clipsim.options import ModelOptions, RunOptions
+from clipsim.options import ModelOptions, RunOptions, check_flag
 from clipsim.results.datasets import IndexResult
 from clipsim.store.dataset import Dataset, scan
 from clipsim.store.folders import LocalFolder
-from clipsim.store.index import VectorIndex, build_ivf, publish_index
+from clipsim.store.index import VectorIndex, build_index, extend_index, load_index, publish_index
 from clipsim.store.index import remove_index as remove_own_files
 from clipsim.store.layout import read_dataset_info
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
@@ -39,6 +39,10 @@ TARGET_RECALL = 0.95
 MAX_SHARE_READ = 0.25  # of the lists; past that a search by the index saves too little
 CAPTION_SHARDS = 20  # that captions are taken from
 TIMED_QUERIES = 10
+EXTENSION_QUERIES = 32  # of each kind, where rows were added: an exact search for more would take longer than that
+EXTENSION_TOLERANCE = 0.03  # by which the recall of so few queries can fall short by chance
+EXTENSION_TIMED_QUERIES = 3
+OUTGROWN = 4.0  # times the vectors that the lists were made for; from here on new lists are advised
 SAME_SCORE = 1e-6  # cosines that differ by less are equal but for rounding
 MIN_VECTORS = 1000  # an index of fewer has no use, and too few vectors to train on
 
@@ -48,23 +52,28 @@ class IndexRequest:
     """A folder that `clipsim embed` wrote, and the kind of its index.
 
     `kind` is "ivf"; "exact", which removes an index, so that searches compare all vectors; or "auto", which takes "ivf"
-    from a million vectors on. Raises UsageError for another kind.
+    from a million vectors on, and where there is an index. Vectors that an index lacks are added to it; with `rebuild`
+    it is built anew. Raises UsageError for another kind.
     """
 
     folder: str
     kind: str = "auto"
+    rebuild: bool = False
 
     def __post_init__(self) -> None:
-        """Check the kind, and read an address as a path."""
+        """Check the values, and read an address as a path."""
+        check_flag("rebuild", self.rebuild)
         if self.kind not in KINDS:
             raise UsageError(
                 "unknown kind of index", parameter="kind", value=self.kind, hint=f"choose {', '.join(KINDS)}"
             )
+        if self.rebuild and self.kind == "exact":
+            raise UsageError("an exact search has no index to rebuild", parameter="rebuild", value=True)
         object.__setattr__(self, "folder", as_path(os.fspath(self.folder)))
 
 
 def run(request: IndexRequest, progress: ProgressCallback = ignore_progress) -> IndexResult:
-    """Build the index of a data set, in place of an earlier one, and measure it.
+    """Build the index of a data set, or add to it what it lacks, and measure it.
 
     Raises UsageError for too few vectors, DatasetError for a folder that is not whole or cannot be written,
     MissingPackageError without faiss.
@@ -72,7 +81,7 @@ def run(request: IndexRequest, progress: ProgressCallback = ignore_progress) -> 
     folder = find_local(request.folder, lambda line: progress(Progress("copying", 0, None, notices=(line,))))
     read_dataset_info(Path(folder))  # a lock would create a folder that is missing
     with LocalFolder(folder).lock():
-        return _index(folder, request.kind, progress)
+        return _index(folder, request, progress)
 
 
 def remove_index(folder: str | Path) -> bool:
@@ -86,57 +95,114 @@ def remove_index(folder: str | Path) -> bool:
         return remove_own_files(dataset)
 
 
-def _index(folder: str, kind: str, progress: ProgressCallback) -> IndexResult:
+def _index(folder: str, request: IndexRequest, progress: ProgressCallback) -> IndexResult:
     begun = time.monotonic()
     progress(Progress("reading the vectors", 0, None))
     dataset = Dataset(folder)
     if not len(dataset):
         raise NoInputError(f"{printable(str(dataset.folder))}: no vectors to search")
+    index, fault = (None, None) if request.kind == "exact" else load_index(dataset)
+    has_index = index is not None or fault is not None
+    kind = request.kind
     if kind == "auto":
-        kind = "ivf" if len(dataset) >= AUTO_VECTORS else "exact"
+        kind = "ivf" if len(dataset) >= (MIN_VECTORS if has_index else AUTO_VECTORS) else "exact"
     if kind == "exact":
         remove_own_files(LocalFolder(folder))
         milliseconds = _time(lambda query: scan(dataset, query, NEAREST, workers=usable_cores()), dataset)
         return _describe(dataset, None, time.monotonic() - begun, milliseconds, milliseconds, [])
     if len(dataset) < MIN_VECTORS:
         raise UsageError(f"an index needs at least {MIN_VECTORS:,} vectors, and there are {len(dataset):,}")
+    if index is None or request.rebuild:
+        notices = [] if fault is None else [f"its index {fault}; all of it is built again"]
+        return _build(dataset, begun, progress, notices)
+    return _extend(dataset, index, begun, progress)
+
+
+def _build(dataset: Dataset, begun: float, progress: ProgressCallback, notices: list[str]) -> IndexResult:
+    """Build and publish an index of all vectors."""
     with LocalFolder(str(dataset.folder)).scratch() as scratch:
         progress(Progress("training the index", 0, None))
-        made = scratch / f"ivf-{time.time_ns():x}.faiss"
-        index = build_ivf(dataset, made, lambda rows: progress(Progress("filling the index", rows, len(dataset))))
+        index = build_index(dataset, scratch, lambda rows: progress(Progress("filling the index", rows, len(dataset))))
         progress(Progress("measuring its recall", 0, None))
-        index, notices = _choose_probes(dataset, index)
-        exact = _time(lambda query: scan(dataset, query, NEAREST, workers=usable_cores()), dataset)
-        milliseconds = _time(lambda query: index.find(query, NEAREST), dataset)
+        texts, text_notices = _find_texts(dataset)
+        queries = _collect_queries(dataset, QUERIES, texts)
+        notices += [*text_notices, *_choose_probes(dataset, index, queries, TARGET_RECALL)]
+        exact, milliseconds = _time_searches(dataset, index, TIMED_QUERIES)
         index.info = replace(index.info, seconds=round(time.monotonic() - begun, 3))
-        publish_index(dataset, made, index.info)
+        index.close()
+        publish_index(dataset, scratch, index.info)
     return _describe(dataset, index, time.monotonic() - begun, milliseconds, exact, notices)
 
 
-def _choose_probes(dataset: Dataset, index: VectorIndex) -> tuple[VectorIndex, list[str]]:
-    """The index with the fewest probes whose recall is enough for image and for text queries; and notices."""
-    rows = np.unique(np.linspace(0.5, len(dataset) - 1.5, QUERIES).astype(np.int64))
-    kinds = {"images": (dataset.vectors(rows.tolist()), rows)}
-    texts, notices = _find_texts(dataset)
+def _extend(dataset: Dataset, index: VectorIndex, begun: float, progress: ProgressCallback) -> IndexResult:
+    """Add the vectors that an index lacks, and publish it; where it lacks none, only the searches are timed."""
+    before, notices = index.info.vectors, list[str]()
+    if len(dataset) > OUTGROWN * index.info.trained:
+        label = printable(str(dataset.folder))
+        notices.append(
+            f"its lists were made for {index.info.trained:,} vectors and now hold {len(dataset):,}; 'clipsim index "
+            f"{label} --rebuild' makes new ones, which are searched faster"
+        )
+    added = len(dataset) - before
+    if not added:
+        exact, milliseconds = _time_searches(dataset, index, EXTENSION_TIMED_QUERIES)
+        return _describe(dataset, index, time.monotonic() - begun, milliseconds, exact, notices, added=0)
+    with LocalFolder(str(dataset.folder)).scratch() as scratch:
+        extended = extend_index(
+            index, dataset, scratch, lambda rows: progress(Progress("filling the index", rows, added))
+        )
+        progress(Progress("measuring its recall", 0, None))
+        texts, text_notices = _find_texts(dataset)
+        queries = _collect_queries(dataset, EXTENSION_QUERIES, texts, before)
+        notices += [*text_notices, *_choose_probes(dataset, extended, queries, TARGET_RECALL - EXTENSION_TOLERANCE)]
+        exact, milliseconds = _time_searches(dataset, extended, EXTENSION_TIMED_QUERIES)
+        extended.info = replace(extended.info, seconds=round(time.monotonic() - begun, 3))
+        index.close()
+        extended.close()
+        publish_index(dataset, scratch, extended.info)
+    return _describe(dataset, extended, time.monotonic() - begun, milliseconds, exact, notices, added=added)
+
+
+Queries = dict[str, tuple[Vectors, np.ndarray[Any, Any]]]  # of each kind: unit vectors, and their own rows or -1
+
+
+def _collect_queries(dataset: Dataset, count: int, texts: Vectors | None, added_from: int | None = None) -> Queries:
+    """At most `count` queries of each kind: images of the data set, its rows from `added_from` on, and texts."""
+
+    def sample(first: int) -> tuple[Vectors, np.ndarray[Any, Any]]:
+        rows = np.unique(np.linspace(first, len(dataset) - 1, min(count, len(dataset) - first) + 2).astype(np.int64))
+        rows = rows[1:-1] if len(rows) > 2 else rows
+        return dataset.vectors(rows.tolist()), rows
+
+    queries = {"images": sample(0)}
+    if added_from is not None:
+        queries["added images"] = sample(added_from)
     if texts is not None:
-        kinds["texts"] = (texts, np.full(len(texts), -1))
+        chosen = texts[np.unique(np.linspace(0, len(texts) - 1, min(count, len(texts))).astype(np.int64))]
+        queries["texts"] = chosen, np.full(len(chosen), -1)
+    return queries
+
+
+def _choose_probes(dataset: Dataset, index: VectorIndex, queries: Queries, target: float) -> list[str]:
+    """Set the fewest probes, no fewer than before, whose recall is enough for each kind of queries; return notices."""
     exact = {
-        name: scan(dataset, queries, NEAREST + 1, workers=usable_cores())[0] for name, (queries, _) in kinds.items()
+        name: scan(dataset, vectors, NEAREST + 1, workers=usable_cores())[0] for name, (vectors, _) in queries.items()
     }
-    probes = 1
+    probes = index.info.probes
     while True:
         recalls = {
-            name: _recall(exact[name], index.find(queries, NEAREST + 1, probes), own)
-            for name, (queries, own) in kinds.items()
+            name: _recall(exact[name], index.find(vectors, NEAREST + 1, probes), own)
+            for name, (vectors, own) in queries.items()
         }
-        if min(recalls.values()) >= TARGET_RECALL or 2 * probes > MAX_SHARE_READ * index.info.lists:
+        if min(recalls.values()) >= target or 2 * probes > MAX_SHARE_READ * index.info.lists:
             break
         probes *= 2
-    for name, recall in recalls.items():
-        if recall < TARGET_RECALL:
-            notices.append(f"of the ten nearest of {name}, only {recall:.0%} are found, reading {probes:,} lists")
     index.info = replace(index.info, probes=probes, recall_images=recalls["images"], recall_texts=recalls.get("texts"))
-    return index, notices
+    return [
+        f"of the ten nearest of {name}, only {recall:.0%} are found, reading {probes:,} lists"
+        for name, recall in recalls.items()
+        if recall < target
+    ]
 
 
 def _recall(exact: Nearest, approximate: Nearest, own: np.ndarray[Any, Any]) -> float:
@@ -187,9 +253,15 @@ def _is_here(name: str) -> bool:
     return spec.path is not None or (info is not None and find_weights(info) is not None)
 
 
-def _time(search: Callable[[Vectors], object], dataset: Dataset) -> float:
+def _time_searches(dataset: Dataset, index: VectorIndex, count: int) -> tuple[float, float]:
+    """The median milliseconds of an exact search for one query, and of one by the index."""
+    exact = _time(lambda query: scan(dataset, query, NEAREST, workers=usable_cores()), dataset, count)
+    return exact, _time(lambda query: index.find(query, NEAREST), dataset, count)
+
+
+def _time(search: Callable[[Vectors], object], dataset: Dataset, count: int = TIMED_QUERIES) -> float:
     """The median milliseconds of a search for one query."""
-    rows = np.linspace(0, len(dataset) - 1, TIMED_QUERIES).astype(np.int64)
+    rows = np.linspace(0, len(dataset) - 1, count).astype(np.int64)
     taken = []
     for query in dataset.vectors(rows.tolist()):
         begun = time.perf_counter()
@@ -199,7 +271,13 @@ def _time(search: Callable[[Vectors], object], dataset: Dataset) -> float:
 
 
 def _describe(
-    dataset: Dataset, index: VectorIndex | None, seconds: float, milliseconds: float, exact: float, notices: list[str]
+    dataset: Dataset,
+    index: VectorIndex | None,
+    seconds: float,
+    milliseconds: float,
+    exact: float,
+    notices: list[str],
+    added: int | None = None,
 ) -> IndexResult:
     info = None if index is None else index.info
     return IndexResult(
@@ -214,6 +292,7 @@ def _describe(
         recall_texts=1.0 if info is None else info.recall_texts,
         milliseconds=milliseconds,
         exact_milliseconds=exact,
+        added=added,
         warnings=tuple(notices),
     )
 

@@ -8,19 +8,21 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clipsim.embedding.encode import ImageVector, Outcome
-from clipsim.errors import Failure
+from clipsim.errors import Failure, printable
 from clipsim.inputs.expand import identify_name
 from clipsim.machine import usable_cores
-from clipsim.store.dataset import Accept, Dataset, scan
-from clipsim.store.index import open_index
+from clipsim.store.dataset import Accept, Dataset, find_accepted, scan
+from clipsim.store.index import VectorIndex, open_index
 from clipsim.tasks.search_targets import EmbeddedCollection, VectorTarget
 from clipsim.vectors.nearest import Nearest, add_vectors
 from clipsim.vectors.similarity import Vectors, unit_rows
 
 MAX_SCAN_THREADS = 8
 COMPARED_ROWS = 65_536  # of a collection, at a time
+FEW_ACCEPTED = 100_000  # of the rows of a data set, that are compared in a moment also where there is an index
 VECTOR_ROWS = 8192  # of a caller's own, at a time: they are normalised first
 NO_DIRECTION = "a vector that is not finite, or of length zero"
 WRONG_LENGTH = "its vector in the data set is not of length 1"
@@ -139,27 +141,28 @@ class NearestImages:
     ) -> tuple[Failure, ...]:
         """Consider the images of a data set, their rows counted from `first`; by its index, where it has one.
 
-        With `accept`, all images whose names it takes are compared instead. Returns those whose vectors are not of
-        length 1, which only damage explains; they are left out.
+        With `accept`, only images whose names it takes, which are all compared where they are few. Returns those whose
+        vectors are not of length 1, which only damage explains; they are left out.
         """
-        index, notices = (None, []) if accept is not None else open_index(dataset)
-        self.notices += notices
+        threads = min(MAX_SCAN_THREADS, workers or usable_cores())
+        accepted = None if accept is None else find_accepted(dataset, accept, workers=threads)
+        index = self._open_index(dataset, accepted)
         top = self.nearest.rows.shape[1]
         with_images = any(query.image is not None for query in self.queries)
         count = top + (SPARE_ANSWERS if with_images else 0)
         while True:
             if index is not None:
-                nearest, searched = index.find(self.vectors, count), len(dataset)
+                nearest = index.find(self.vectors, count, accepted=accepted, workers=threads)
+                searched = len(dataset) if accepted is None else int(accepted.sum())
             else:
-                threads = min(MAX_SCAN_THREADS, workers or usable_cores())
-                nearest, searched = scan(dataset, self.vectors, count, workers=threads, accept=accept)
+                nearest, searched = scan(dataset, self.vectors, count, workers=threads, accepted=accepted)
             rows = sorted(set(nearest.rows[nearest.rows >= 0].tolist()))
             metadata = _read_metadata(dataset, rows, ["image_path", "sha256"] if with_images else ["image_path"])
             if not with_images:
                 break
             own, short = _leave_out(self.queries, nearest, metadata, top)
             if not short:
-                self._add_own_rows(dataset, own, metadata, first, accept)
+                self._add_own_rows(dataset, own, metadata, first, accepted)
                 break
             count *= 4  # there are many copies of a query's image
         for row, record in metadata.items():
@@ -174,6 +177,20 @@ class NearestImages:
         self.failures += failures
         return failures
 
+    def _open_index(self, dataset: Dataset, accepted: NDArray[np.bool_] | None) -> VectorIndex | None:
+        """A data set's index, where it has one that can be used and there are more rows than are compared at once."""
+        if accepted is not None and accepted.sum() <= FEW_ACCEPTED:
+            return None
+        index, notices = open_index(dataset)
+        self.notices += notices
+        if index is not None and accepted is not None:
+            share = accepted.mean()
+            self.notices.append(
+                f"{printable(str(dataset.folder))}: the recall of its index was measured without filters of names and "
+                f"dates, which leave {share:.1%} of the images; more lists are read in turn"
+            )
+        return index
+
     def _add_own(self, number: int, row: int, vector: Vectors, name: str) -> None:
         same: Literal["file", "bytes"] = "file" if _is_file(self.queries[number], name) else "bytes"
         self.own[number].append(OwnImage(row, float(vector @ self.vectors[number]), same))
@@ -184,14 +201,14 @@ class NearestImages:
         own: set[tuple[int, int]],
         metadata: dict[int, dict[str, Any]],
         first: int,
-        accept: Accept | None,
+        accepted: NDArray[np.bool_] | None,
     ) -> None:
         """Add the images of queries that are rows of a data set; of combined queries also those that are not near."""
         combined = [(number, query) for number, query in enumerate(self.queries) if query.image and query.combined]
         for shard, start in zip(dataset.shards, dataset.starts, strict=False) if combined else ():
             columns = dataset.columns(shard, ["image_path", "sha256"])
             for row, (name, digest) in enumerate(zip(*columns.values(), strict=True), start):
-                if accept is None or accept(name):
+                if accepted is None or accepted[row]:
                     record = {"image_path": dataset.locate(name), "sha256": digest}
                     numbers = [number for number, query in combined if _is_own(query, record)]
                     own.update((number, row) for number in numbers)
