@@ -1,21 +1,51 @@
-"""A stand-in for the part of Ray that clipsim uses, in one process: what is sent is pickled, actors die and restart."""
+"""A stand-in for the part of Ray that clipsim uses, in one process: nodes that come, go and differ, and their actors.
+
+What is sent to an actor, and what it answers, is pickled. Nothing runs until `wait`.
+"""
 
 from __future__ import annotations
 
 import pickle
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import metadata
+from importlib.machinery import ModuleSpec
+from queue import Empty, SimpleQueue
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
+
+import clipsim
+from clipsim.tasks.ray_cluster import Message, serve
 
 
 class WorkerDied(BaseException):
     """What a test raises inside a worker where its process would be killed: no code of a worker sees it."""
+
+
+class NoRoom(BaseException):
+    """More was asked of a node than it has: the encoder would wait for ever."""
+
+
+class RayError(Exception):
+    """`ray.exceptions.RayError`."""
+
+
+class RayTaskError(RayError):
+    """`ray.exceptions.RayTaskError`: a method raised."""
+
+
+class RaySystemError(RayError):
+    """`ray.exceptions.RaySystemError`: the cluster does not answer."""
+
+
+class RayActorError(RayError):
+    """`ray.exceptions.RayActorError`: the process of an actor has ended."""
 
 
 def sent(value: Any) -> Any:
@@ -23,111 +53,241 @@ def sent(value: Any) -> Any:
     return pickle.loads(pickle.dumps(value))
 
 
+@dataclass(eq=False)
+class FakeNode:
+    """A machine: what it offers, the versions of packages that differ there (None: not installed), and its actors."""
+
+    name: str
+    resources: dict[str, float]
+    versions: dict[str, str | None] = field(default_factory=dict)
+    alive: bool = True
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What `ray.nodes()` says of it."""
+        return {
+            "NodeID": f"id of {self.name}", "NodeManagerHostname": self.name, "NodeManagerAddress": "",
+            "Alive": self.alive, "Resources": self.resources if self.alive else {},
+        }  # fmt: skip
+
+    @contextmanager
+    def packages(self) -> Iterator[None]:
+        """Have the versions of this machine in this process."""
+
+        def version(package: str) -> str:
+            found = self.versions[package] if package in self.versions else installed(package)
+            if found is None:
+                raise metadata.PackageNotFoundError(package)
+            return found
+
+        installed = metadata.version
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(metadata, "version", version)
+            own = self.versions.get("clipsim", clipsim.__version__)
+            if own is None:
+                patch.setitem(sys.modules, "clipsim", None)
+            else:
+                patch.setattr(clipsim, "__version__", own)
+            yield
+
+
+@dataclass(eq=False)
+class FakeActor:
+    """An actor on a node, and the resources that it has."""
+
+    ray: FakeRay
+    node: FakeNode
+    worker: Any
+    resources: dict[str, float]
+    dead: bool = False
+
+    def __getattr__(self, name: str) -> Any:
+        """A method, to be called by `remote`."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return SimpleNamespace(remote=lambda *arguments: FakeTask(self, name, sent(arguments)))
+
+
+@dataclass(eq=False)
+class FakeTask:
+    """A reference to what an actor does, and how that ended."""
+
+    actor: FakeActor
+    method: str
+    arguments: tuple[Any, ...]
+    ended: bool = False
+    answer: Any = None
+    error: Exception | None = None
+
+    def run(self) -> None:
+        """Do it, as far as the actor lives."""
+        actor = self.actor
+        self.ended = True
+        if not actor.dead and actor.node.alive:
+            try:
+                actor.ray.on_task(actor.node, self.method, self.arguments)
+                with actor.node.packages():
+                    self.answer = sent(getattr(actor.worker, self.method)(*self.arguments))
+            except WorkerDied:
+                actor.dead = True
+                actor.ray.deaths += 1
+            except Exception as error:
+                self.error = RayTaskError(f"ray::{self.method}\n  a traceback\n{type(error).__name__}: {error}")
+        if actor.dead or not actor.node.alive:
+            self.error = RayActorError("The actor died unexpectedly")
+
+
+def no_task(node: FakeNode, method: str, arguments: tuple[Any, ...]) -> None:
+    """Nothing happens before a task."""
+
+
 @dataclass
 class FakeRay:
     """Ray as the tests find it: the machines that it has, and what was asked of it."""
 
-    resources: list[dict[str, float]] = field(default_factory=lambda: [{"CPU": 4.0}])
+    machines: list[FakeNode] = field(default_factory=lambda: [FakeNode("here", {"CPU": 4.0})])
     initialized: bool = False
     init_error: Exception | None = None
     settings: dict[str, Any] = field(default_factory=dict)  # of `init`
     init_thread: threading.Thread | None = None
     stops: int = 0
-    asked: dict[str, Any] = field(default_factory=dict)  # the resources of each function or class
-    pool: Any = None
+    actors: list[FakeActor] = field(default_factory=list)  # all that there were
     deaths: int = 0
-    progress_bars: Any = None  # whether Ray showed its bars while it worked
-    context: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(enable_progress_bars=True))
+    on_task: Callable[[FakeNode, str, tuple[Any, ...]], None] = no_task  # called before each
+    on_wait: Callable[[], None] = field(default_factory=lambda: lambda: None)
+    patient: bool = True  # whether the run waits for Ray as long as it takes
+    requests: list[Any] = field(default_factory=list)  # what the run sent to its process
 
     def is_initialized(self) -> bool:
-        """Whether this process is connected."""
+        """Whether the calling program is connected."""
         return self.initialized
 
     def init(self, **settings: Any) -> None:
         """Start, or connect."""
+        self.settings, self.init_thread = settings, threading.current_thread()
         if self.init_error is not None:
             raise self.init_error
-        self.settings, self.init_thread, self.initialized = settings, threading.current_thread(), True
 
     def shutdown(self) -> None:
-        """Disconnect."""
-        self.initialized = False
+        """Disconnect, which ends what was started."""
         self.stops += 1
+        for actor in self.actors:
+            actor.dead = True
+
+    def get_runtime_context(self) -> Any:
+        """What is known of a connection."""
+        return SimpleNamespace(gcs_address="10.0.0.1:6379")
 
     def nodes(self) -> list[dict[str, Any]]:
         """The machines, and one that has gone."""
-        alive = [{"Alive": True, "Resources": resources} for resources in self.resources]
-        return [*alive, {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}]
+        gone = FakeNode("gone", {"CPU": 64.0, "GPU": 8.0}, alive=False)
+        return [node.record for node in (*self.machines, gone)]
 
-    def remote(self, **resources: Any) -> Callable[[Callable[..., Any]], Any]:
-        """A function that runs elsewhere."""
+    def remote(self, kind: type) -> Any:
+        """The class of an actor."""
 
-        def decorate(function: Callable[..., Any]) -> Any:
-            self.asked[function.__name__] = resources
-            return SimpleNamespace(remote=lambda *arguments: (sent(function), sent(arguments)))
+        def make(*, num_cpus: float, num_gpus: float, max_restarts: int, scheduling_strategy: Any) -> Any:
+            assert max_restarts == 0
+            node = next(node for node in self.machines if node.record["NodeID"] == scheduling_strategy.node_id)
+            actor = FakeActor(self, node, kind(), {"CPU": num_cpus, "GPU": num_gpus})
+            self.actors.append(actor)
+            living = [one for one in self.actors if one.node is node and not one.dead]
+            for name in ("CPU", "GPU"):
+                if sum(one.resources[name] for one in living) > node.resources.get(name, 0) + 1e-3:
+                    raise NoRoom(f"{node.name}: {name}")
+            return actor
 
-        return decorate
+        return SimpleNamespace(options=lambda **options: SimpleNamespace(remote=lambda: make(**options)))
 
-    def get(self, task: tuple[Callable[..., Any], tuple[Any, ...]]) -> Any:
-        """The result of a task."""
-        function, arguments = task
-        return sent(function(*arguments))
+    def wait(self, tasks: list[FakeTask], *, num_returns: int, timeout: float) -> tuple[list[FakeTask], list[FakeTask]]:
+        """Run the task of the node that has run the fewest, so that all of them get some."""
+        assert num_returns == 1
+        assert timeout > 0
+        self.on_wait()
+        counts = [sum(task.ended for task in self._tasks if task.actor.node is one.actor.node) for one in tasks]
+        chosen = tasks[counts.index(min(counts))]
+        self._tasks.append(chosen)
+        chosen.run()
+        return [chosen], [task for task in tasks if task is not chosen]
 
-    def from_items(self, items: list[dict[str, Any]], *, override_num_blocks: int) -> FakeDataset:
-        """A data set of rows."""
-        assert override_num_blocks == len(items)
-        return FakeDataset(self, items)
+    def get(self, task: FakeTask) -> Any:
+        """The answer of a task that has ended."""
+        assert task.ended
+        if task.error is not None:
+            raise task.error
+        return task.answer
 
-    def pool_strategy(self, *, size: int, max_tasks_in_flight_per_actor: int) -> tuple[int, int]:
-        """`ActorPoolStrategy`."""
-        return size, max_tasks_in_flight_per_actor
+    def kill(self, actor: FakeActor) -> None:
+        """End an actor."""
+        actor.dead = True
+
+    def __post_init__(self) -> None:
+        """No task has been run."""
+        self._tasks: list[FakeTask] = []
+
+    def pool(self, *, alive: bool = False) -> dict[str, list[tuple[float, float]]]:
+        """The cores and GPUs of each actor there was, by node."""
+        pool: dict[str, list[tuple[float, float]]] = {}
+        for actor in self.actors:
+            if not (alive and actor.dead):
+                pool.setdefault(actor.node.name, []).append((actor.resources["CPU"], actor.resources["GPU"]))
+        return pool
 
 
-@dataclass
-class FakeDataset:
-    """Rows, and the class that maps them."""
+class FakeProcess:
+    """In place of `DriverProcess`: the same loop in a thread, so that what a test has patched is there."""
 
-    ray: FakeRay
-    items: list[dict[str, Any]]
-    make: Callable[[], Any] | None = None
+    def __init__(self, ray: FakeRay) -> None:
+        self._ray = ray
+        self._requests, self._messages = SimpleQueue[Any](), SimpleQueue[Message]()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
 
-    def map_batches(
-        self, kind: type, *, batch_size: int, fn_constructor_args: Sequence[Any], compute: Any, **resources: Any
-    ) -> FakeDataset:
-        """The same rows through objects of a class, one for each actor of the pool."""
-        assert batch_size == 1
-        self.ray.asked[kind.__name__], self.ray.pool = resources, compute
-        return FakeDataset(self.ray, self.items, lambda: sent(kind)(*sent(tuple(fn_constructor_args))))
+    def _run(self) -> None:
+        try:
+            serve(self._requests.get, lambda message: self._messages.put(sent(message)), self._stopped.is_set)
+        except SystemExit as end:  # as Ray ends its process
+            self._messages.put(Message("ended", str(end)))
+        except BaseException:
+            self._messages.put(Message("bug", traceback.format_exc()))
 
-    def iter_rows(self) -> Iterator[dict[str, Any]]:
-        """The rows of all batches, the last one first: Ray promises no order. An actor that dies is another's work."""
-        assert self.make is not None
-        actors = [self.make() for _ in range(self.ray.pool[0])]
-        self.ray.progress_bars = self.ray.context.enable_progress_bars
-        for number, item in enumerate(reversed(self.items)):
-            batch = {name: np.array([value]) for name, value in item.items()}
-            while True:
-                try:
-                    columns = sent(actors[number % len(actors)](sent(batch)))
-                    break
-                except WorkerDied:
-                    self.ray.deaths += 1
-                    actors[number % len(actors)] = self.make()
-            yield {name: values[0] for name, values in columns.items()}
+    def send(self, value: Any) -> None:
+        """Send a request."""
+        self._ray.requests.append(sent(value))
+        self._requests.put(self._ray.requests[-1])
+
+    def receive(self, timeout: float | None = None) -> Message:
+        """The next message."""
+        if timeout is not None and not self._ray.patient:
+            raise Empty
+        return self._messages.get(timeout=60)
+
+    def close(self, *, at_once: bool = False) -> None:
+        """End the thread."""
+        self._stopped.set()
+        self._requests.put(None)
+        self._thread.join()
 
 
 def install_fake_ray(monkeypatch: pytest.MonkeyPatch) -> FakeRay:
-    """Let `import ray.data` give the stand-in."""
+    """Let `import ray` give the stand-in, and the process of a run be a thread."""
     fake = FakeRay()
-    module, data = ModuleType("ray"), ModuleType("ray.data")
-    for name in ("is_initialized", "init", "shutdown", "nodes", "remote", "get"):
-        setattr(module, name, getattr(fake, name))
-    vars(data).update(
-        from_items=fake.from_items,
-        ActorPoolStrategy=fake.pool_strategy,
-        DataContext=SimpleNamespace(get_current=lambda: fake.context),
-    )
-    vars(module)["data"] = data
-    monkeypatch.setitem(sys.modules, "ray", module)
-    monkeypatch.setitem(sys.modules, "ray.data", data)
+    module, exceptions = ModuleType("ray"), ModuleType("ray.exceptions")
+    util, strategies = ModuleType("ray.util"), ModuleType("ray.util.scheduling_strategies")
+    module.__spec__ = ModuleSpec("ray", None)
+    names = ("is_initialized", "init", "shutdown", "get_runtime_context", "nodes", "remote", "wait", "get", "kill")
+    vars(module).update({name: getattr(fake, name) for name in names})
+    vars(exceptions).update(RayError=RayError, RayTaskError=RayTaskError, RaySystemError=RaySystemError)
+    vars(strategies)["NodeAffinitySchedulingStrategy"] = check_affinity
+    for one in (module, exceptions, util, strategies):
+        monkeypatch.setitem(sys.modules, one.__name__, one)
+    monkeypatch.setattr("clipsim.tasks.ray.DriverProcess", lambda: FakeProcess(fake))
+    monkeypatch.setattr("clipsim.tasks.ray_cluster.NODE_SECONDS", 1e-9)  # look at the nodes at each step
     return fake
+
+
+def check_affinity(*, node_id: str, soft: bool) -> Any:
+    """`NodeAffinitySchedulingStrategy`."""
+    assert not soft
+    return SimpleNamespace(node_id=node_id)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from clipsim.clip import tokenize as tokenize
     from clipsim.errors import ClipsimError as ClipsimError
     from clipsim.errors import ClipsimWarning as ClipsimWarning
+    from clipsim.errors import ClusterLostError as ClusterLostError
     from clipsim.errors import DataError as DataError
     from clipsim.errors import DatasetError as DatasetError
     from clipsim.errors import DeviceError as DeviceError
@@ -105,6 +106,7 @@ _MODULES = {
     "ClipsimError": "clipsim.errors",
     "ClipsimWarning": "clipsim.errors",
     "DataError": "clipsim.errors",
+    "ClusterLostError": "clipsim.errors",
     "DatasetError": "clipsim.errors",
     "DeviceError": "clipsim.errors",
     "DeviceLostError": "clipsim.errors",
@@ -142,6 +144,7 @@ __all__ = [
     "Classifier",
     "ClipsimError",
     "ClipsimWarning",
+    "ClusterLostError",
     "CompareResult",
     "DataError",
     "DatasetError",

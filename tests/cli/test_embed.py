@@ -74,6 +74,9 @@ def test_lists_and_patterns(clipsim: Clipsim, colour_model: FakeEncoder, colours
         (["-", "--from-file", "-", "-o", "out"], 2, "only once"),
         (["x", "-o", "out", "--include", ""], 2, "a pattern"),
         (["x", "-o", "out", "--ray-address", "a:1"], 2, "--runner ray"),
+        (["x", "-o", "out", "--cpus-per-worker", "2"], 2, "--cpus-per-worker 2: goes with Ray only; give --runner ray"),
+        (["x", "-o", "out", "--workers", "2-8"], 2, "--workers 2-8: not a whole number from 1 to 256"),
+        (["x", "-o", "out", "--runner", "ray", "--workers", "8-2"], 2, "or two of them as MIN-MAX"),
         (["none.jpg", "-o", "{tmp}/out"], 1, "errors.jsonl in {tmp}/out"),
         (["{tmp}/colours", "-o", "{tmp}/colours"], 1, "the folder is not empty"),
         (["{tmp}/none.csv", "-o", "{tmp}/out"], 1, "none of the inputs could be used"),
@@ -136,7 +139,7 @@ def test_shards_that_could_not_be_made(
     [
         ("pyarrow.parquet", ["{tmp}/colours"], "embed"),
         ("fsspec.core", ["s3://bucket/a.jpg"], "remote"),
-        ("ray.data", ["{tmp}/colours", "--runner", "ray"], "ray"),
+        ("ray", ["{tmp}/colours", "--runner", "ray"], "ray"),
     ],
 )
 def test_extras_that_are_missing(

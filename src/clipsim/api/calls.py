@@ -415,7 +415,8 @@ def embed(
     overwrite: bool = False,
     runner: str = "local",
     ray_address: str | None = None,
-    actors: int | None = None,
+    actors: int | tuple[int, int] | None = None,
+    cpus_per_worker: int | None = None,
     devices: Iterable[str] | str = (),
     verify: bool = False,
     retry_failed: str | None = None,
@@ -441,7 +442,7 @@ def embed(
     Parameters
     ----------
     images, output, captions, image_column, caption_column, dtype, vectors, shard_size, include, exclude, overwrite,
-    runner, ray_address, actors, devices, verify, retry_failed, max_failures, progress
+    runner, ray_address, actors, cpus_per_worker, devices, verify, retry_failed, max_failures, progress
         As for `Session.embed`.
     model, weights, weights_key, adapter, device, precision, engine, preprocess
         As for `clipsim.open`.
@@ -477,6 +478,7 @@ def embed(
             runner=runner,
             ray_address=ray_address,
             actors=actors,
+            cpus_per_worker=cpus_per_worker,
             devices=devices,
             verify=verify,
             retry_failed=retry_failed,

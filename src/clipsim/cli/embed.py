@@ -101,18 +101,27 @@ def embed_command(
         ),
     ] = None,
     ray_address: Annotated[
-        str | None, option("--ray-address", "ADDR", RUN, "The Ray cluster. [default: one on this machine]")
+        str | None,
+        option("--ray-address", "ADDR", RUN, "The Ray cluster. [default: RAY_ADDRESS, or one on this machine]"),
     ] = None,
     workers: Annotated[
-        int | None,
+        str | None,
         option(
             "--workers",
+            "N|MIN-MAX",
+            RUN,
+            "Number of decoding threads; with --runner ray of encoders, or the least and the most of them as nodes "
+            "join. [default: one per core, at most 8; one per GPU]",
+        ),
+    ] = None,
+    cpus_per_worker: Annotated[
+        int | None,
+        option(
+            "--cpus-per-worker",
             "N",
             RUN,
-            "Number of decoding threads; with --runner ray of encoders. [default: one per core, at most 8; one per "
-            "GPU]",
+            "Cores of each encoder with --runner ray. [default: about 8, or the node's share of a GPU]",
             min=1,
-            max=MAX_WORKERS,
         ),
     ] = None,
     progress: Annotated[
@@ -149,13 +158,14 @@ def embed_command(
         caption_column=caption_column,
     )
     on_ray = runner == "ray"
+    actors = None if workers is None else parse_workers(workers, on_ray=on_ray)
     (model_options,), run_options = run.options(run.model)
     named_devices = () if devices is None else tuple(devices.split(","))
     if named_devices:
         model_options = replace(model_options, device="cpu")  # of this process, which opens no GPU
     run_options = replace(
         run_options,
-        workers=None if on_ray else workers,
+        workers=actors if isinstance(actors, int) and not on_ray else None,
         cache=on_ray or not no_cache,  # a session without a cache loads the model, which only workers need then
     )
     from clipsim.embedding.embedder import Embedder
@@ -170,7 +180,8 @@ def embed_command(
         overwrite=overwrite,
         runner=runner,
         ray_address=ray_address,
-        actors=workers if on_ray else None,
+        actors=actors if on_ray else None,
+        cpus_per_worker=cpus_per_worker,
         verify=verify,
         vectors=vectors,
         devices=named_devices,
@@ -183,6 +194,20 @@ def embed_command(
             result = embed.run(embedder, request, report_progress(bar, notices))
     notices.print(result.warnings)
     _print_result(result, as_json=shared.choose_format(form, as_json) == "json")
+
+
+def parse_workers(text: str, *, on_ray: bool) -> int | tuple[int, int]:
+    """The value of `--workers`: a number, or with Ray the least and the most.
+
+    >>> parse_workers("4", on_ray=False), parse_workers("2-8", on_ray=True)
+    (4, (2, 8))
+    """
+    bounds = [int(part) if part.isdecimal() else 0 for part in text.split("-")]
+    in_range = bounds == sorted(bounds) and all(1 <= bound <= MAX_WORKERS for bound in bounds)
+    if not in_range or len(bounds) > (2 if on_ray else 1):
+        also = ", or two of them as MIN-MAX" if on_ray else ""
+        raise UsageError(f"not a whole number from 1 to {MAX_WORKERS}{also}", parameter="workers", value=text)
+    return bounds[0] if len(bounds) == 1 else (bounds[0], bounds[1])
 
 
 def _print_result(result: EmbedResult, *, as_json: bool) -> None:

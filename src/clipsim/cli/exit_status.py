@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import typer
 
 from clipsim.cli.output import WriteError, print_message
-from clipsim.errors import ClipsimError, Setting, UsageError, printable
+from clipsim.errors import ClipsimError, ClusterLostError, Setting, UsageError, printable
 
-NOTHING_DONE, WRONG_USAGE, SOME_SKIPPED = 1, 2, 3
+NOTHING_DONE, WRONG_USAGE, SOME_SKIPPED, CLUSTER_LOST = 1, 2, 3, 4
 _OPTIONS = {  # of parameters whose option is not their own name, or that are arguments
     "texts": "--text",
     "templates": "--template",
@@ -49,6 +49,8 @@ def report_error(error: BaseException) -> int | None:
     """Print the line for an error and return the status; None for a bug, which keeps its traceback."""
     if isinstance(error, ClipsimError):
         print_message("error", error.worded(word_option))
+        if isinstance(error, ClusterLostError):
+            return CLUSTER_LOST
         return WRONG_USAGE if isinstance(error, UsageError) else NOTHING_DONE
     if isinstance(error, BrokenPipeError):  # the reader has closed the pipe, which is no failure
         discard_output()

@@ -193,7 +193,8 @@ class CollectionMethods(SessionBase):
         overwrite: bool = False,
         runner: str = "local",
         ray_address: str | None = None,
-        actors: int | None = None,
+        actors: int | tuple[int, int] | None = None,
+        cpus_per_worker: int | None = None,
         devices: Iterable[str] | str = (),
         verify: bool = False,
         retry_failed: str | None = None,
@@ -225,9 +226,12 @@ class CollectionMethods(SessionBase):
         runner
             "local", or "ray", which distributes the shards.
         ray_address
-            The address of a cluster of Ray.
+            The address of a Ray cluster; None for the one that this program is connected to, that of `RAY_ADDRESS`, or
+            Ray on this machine.
         actors
-            The number of Ray's processes on this machine.
+            The number of Ray's encoders, or the least and the most; None for one a GPU, or one for eight cores.
+        cpus_per_worker
+            The cores of each of Ray's encoders.
         devices
             Devices of this machine, such as "cuda:0" and "cuda:1", for each of which a process makes shards; a script
             needs `if __name__ == "__main__":` then.
@@ -287,6 +291,7 @@ class CollectionMethods(SessionBase):
             (devices,) if isinstance(devices, str) else tuple(devices),
             retry_failed,
             max_failures,
+            cpus_per_worker,
         )
         result = embed.run(self.embedder, request, report)
         if result.images == 0:

@@ -19,14 +19,7 @@ from clipsim.machine import usable_cores
 from clipsim.store.folders import Folder
 from clipsim.store.layout import DatasetInfo, VectorInfo
 from clipsim.tasks.embed_shards import OnShard
-from clipsim.tasks.shard_workers import (
-    ShardEncoder,
-    WorkerOptions,
-    read_description,
-    read_failures,
-    tries_name,
-    write_description,
-)
+from clipsim.tasks.shard_workers import ShardEncoder, WorkerOptions, read_failures, tries_name
 
 if TYPE_CHECKING:
     from clipsim.tasks.embed import EmbedRequest
@@ -86,7 +79,7 @@ class DevicesRunner:
                 self._restart(worker)
                 continue
             if kind == "described":
-                return read_description(answer)
+                return cast(VectorInfo, answer)
             self._leave_out(worker, answer)
         raise self._unusable()
 
@@ -198,11 +191,11 @@ def run_worker(connection: Connection, options: WorkerOptions) -> None:
     end_at_interrupts()
     with suppress(EOFError, OSError):  # the process that asks has ended
         try:
-            embedder = options.open_embedder()
-            connection.send(("described", write_description(embedder)))
+            encoder = ShardEncoder(options)
+            connection.send(("described", encoder.vectors))
             if (info := connection.recv()) is None:
                 return
-            encoder = ShardEncoder(options, info, embedder)
+            encoder.begin(info)
         except ClipsimError as error:
             connection.send(("unusable", printable(str(error), 400)))
             return

@@ -70,8 +70,9 @@ class EmbedRequest:
     """What is embedded, where the vectors go and how they are kept, checked before a model is opened.
 
     `sources` are read once, as the run goes. `output` is a folder, or the address of one in an object store. `runner`
-    is "local" or "ray"; `ray_address` is a cluster's, None for Ray on this machine, and `actors` how many encoders Ray
-    runs, None for one an accelerator. A process for each of `devices` makes shards, where there are any. With
+    is "local" or "ray"; `ray_address` is a cluster's, None for that of `RAY_ADDRESS`, or Ray on this machine. `actors`
+    is how many encoders Ray runs, or the least and the most; None for one an accelerator, also of nodes that join late.
+    `cpus_per_worker` is the cores of each. A process for each of `devices` makes shards, where there are any. With
     `overwrite`, a data set that is there is replaced as soon as the first shard of the new one is ready. `vectors` is
     "npy", or "parquet" for tables with a column of vectors beside these files. With `verify`, the content of every file
     that is there is compared with what was written. Inputs that failed for now are tried again; with `retry_failed`
@@ -88,12 +89,20 @@ class EmbedRequest:
     overwrite: bool = False
     runner: str = "local"
     ray_address: str | None = None
-    actors: int | None = None
+    actors: int | tuple[int, int] | None = None
     verify: bool = False
     vectors: str = "npy"
     devices: tuple[str, ...] = ()
     retry_failed: str | None = None
     max_failures: str | None = None
+    cpus_per_worker: int | None = None
+
+    @property
+    def encoders(self) -> tuple[int, int | None]:
+        """The least and the most encoders of Ray; None where there is no limit."""
+        if self.actors is None:
+            return 0, None
+        return self.actors if isinstance(self.actors, tuple) else (self.actors, self.actors)
 
     @property
     def retried_kinds(self) -> frozenset[str]:
@@ -119,21 +128,25 @@ class EmbedRequest:
         ):
             if not isinstance(value, str) or value not in choices:
                 raise UsageError(f"not {' or '.join(map(repr, choices))}", parameter=name, value=value)
-        size, actors = as_whole(self.shard_size), as_whole(self.actors)
+        size = as_whole(self.shard_size)
         if size is None or not 1 <= size <= MAX_SHARD_SIZE:
             raise UsageError(
                 f"not a whole number from 1 to {MAX_SHARD_SIZE:,}", parameter="shard_size", value=self.shard_size
             )
-        if self.runner != "ray" and (self.ray_address is not None or self.actors is not None):
-            name = "actors" if self.ray_address is None else "ray_address"
-            raise UsageError(
-                "goes with Ray only",
-                parameter=name,
-                value=getattr(self, name),
-                hint=("give ", Setting("runner", "ray")),
-            )
-        if self.actors is not None and (actors is None or actors < 1):
-            raise UsageError("not a positive integer", parameter="actors", value=self.actors)
+        for name in ("ray_address", "actors", "cpus_per_worker"):
+            if self.runner != "ray" and getattr(self, name) is not None:
+                raise UsageError(
+                    "goes with Ray only",
+                    parameter=name,
+                    value=getattr(self, name),
+                    hint=("give ", Setting("runner", "ray")),
+                )
+        if self.actors is not None:
+            object.__setattr__(self, "actors", check_actors(self.actors))
+        if self.cpus_per_worker is not None:
+            cpus = as_whole(self.cpus_per_worker)
+            if cpus is None or cpus < 1:
+                raise UsageError("not a positive integer", parameter="cpus_per_worker", value=self.cpus_per_worker)
         for device in self.devices:
             check_device(device)
         if self.devices and self.runner != "local":
@@ -147,8 +160,24 @@ class EmbedRequest:
         for name in ("captions", "overwrite", "verify"):
             check_flag(name, getattr(self, name))
         object.__setattr__(self, "shard_size", size)
-        object.__setattr__(self, "actors", actors)
         import_parquet()
+
+
+def check_actors(actors: object) -> int | tuple[int, int]:
+    """The number of Ray's encoders, or the least and the most. Raises UsageError for anything else.
+
+    >>> check_actors(2), check_actors((2, 8))
+    (2, (2, 8))
+    """
+    if isinstance(actors, tuple | list) and len(actors) == 2:
+        minimum, maximum = map(as_whole, actors)
+        if minimum is not None and maximum is not None and 1 <= minimum <= maximum:
+            return minimum, maximum
+        raise UsageError("not two positive integers, the smaller one first", parameter="actors", value=actors)
+    number = as_whole(actors)
+    if number is None or number < 1:
+        raise UsageError("not a positive integer", parameter="actors", value=actors)
+    return number
 
 
 def run(embedder: Embedder, request: EmbedRequest, progress: ProgressCallback = ignore_progress) -> EmbedResult:
@@ -170,6 +199,7 @@ class _Embedding:
         self._unnamed = UnnamedInputs(self._repeats)
         self._folder = open_folder(self._request.output)
         self._notices: list[str] = []
+        self._runner_notices: list[str] = []
         self._replaced: set[str] | None = None  # the files of a data set that is to be overwritten
         self._columns = ColumnTypes()
         self._begun = False  # whether the plan of this run is that of the folder
@@ -229,12 +259,13 @@ class _Embedding:
 
     def _warnings(self) -> tuple[str, ...]:
         """What the caller should know, as far as it is known by now."""
-        return tuple(dict.fromkeys((*self._embedder.notices, *self._notices)))
+        return tuple(dict.fromkeys((*self._embedder.notices, *self._notices, *self._runner_notices)))
 
     def _make(self, missing: Sequence[int], existing: DatasetInfo | None, plan: tuple[ShardPlan, ...]) -> DatasetInfo:
         """Make the shards that are missing."""
         self._report("loading the model", 0)
-        with closing(self._open_runner()) as runner:
+        with closing(self._open_runner(len(missing), existing)) as runner:
+            self._runner_notices = runner.notices
             info = self._begin(runner.describe(), existing, plan)
             self._notices += info.warnings
             total = info.sources
@@ -250,7 +281,6 @@ class _Embedding:
                 self._limit_failures(total)
 
             runner.run(info, missing, lambda: self._start_again(info), on_batch)
-            self._notices += runner.notices
         return info
 
     def _plan(self, records: Iterable[dict[str, Any]], existing: DatasetInfo | None) -> PlanUpdate:
@@ -377,7 +407,7 @@ class _Embedding:
         self._begun = True
         settle_plan(self._folder, plan)
 
-    def _open_runner(self) -> LocalRunner | DevicesRunner | RayRunner:
+    def _open_runner(self, shards: int, existing: DatasetInfo | None) -> LocalRunner | DevicesRunner | RayRunner:
         if self._request.devices:
             from clipsim.tasks.devices import DevicesRunner
 
@@ -387,7 +417,8 @@ class _Embedding:
             return LocalRunner(self._embedder, self._folder, anew=self._replaced is not None, retried=retried)
         from clipsim.tasks.ray import RayRunner
 
-        return RayRunner(self._embedder, self._folder, self._request)
+        precision = None if existing is None else existing.precision
+        return RayRunner(self._embedder, self._folder, self._request, shards, precision)
 
     def _describe(self, info: DatasetInfo, made: int, failed: Sequence[int], seconds: float) -> EmbedResult:
         shared = EmbedResult.__dataclass_fields__.keys() - {"warnings"}

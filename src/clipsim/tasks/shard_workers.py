@@ -6,13 +6,12 @@ import json
 import os
 import platform
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.errors import TRANSIENT_KINDS, ClipsimError, DatasetError, DeviceLostError, Failure, printable
 from clipsim.options import ModelOptions, RunOptions
-from clipsim.results.base import ModelRecord
 from clipsim.store.folders import Folder, open_folder
 from clipsim.store.layout import STATE_FOLDER, DatasetInfo, VectorInfo
 from clipsim.tasks.embed_shards import ShardWork, describe_vectors
@@ -41,42 +40,44 @@ class WorkerOptions:
 
 
 class ShardEncoder:
-    """A loaded model and a folder to make shards in; Ray calls it with the numbers of shards.
+    """A loaded model and a folder to make shards in; `vectors` says what its vectors depend on."""
 
-    `embedder` is the model, where it has been opened. Raises DatasetError where vectors of this machine would differ
-    from those of the data set.
-    """
+    def __init__(self, options: WorkerOptions) -> None:
+        self._folder, self._retried = open_folder(options.output), options.retried
+        self._embedder = options.open_embedder()
+        self.vectors = describe_vectors(self._embedder)
+        self._info: DatasetInfo | None = None
 
-    def __init__(self, options: WorkerOptions, info: str, embedder: Embedder | None = None) -> None:
-        self._info = DatasetInfo.from_json(info)
-        self._folder = open_folder(options.output)
-        self._embedder, self._retried = embedder or options.open_embedder(), options.retried
-        vectors = describe_vectors(self._embedder)
-        for name in ("digest", "precision"):
-            expected, own = getattr(self._info, name), getattr(vectors, name)
-            if own != expected:
-                raise DatasetError(f"a worker's model has another {name}: {own}, not {expected}")
-
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Make the shards of a batch; their outcomes as JSON."""
-        outcomes = [self.make(int(shard)) for shard in batch["shard"]]
-        return {"shard": batch["shard"], "outcome": [json.dumps(outcome) for outcome in outcomes]}
+    def begin(self, text: str) -> None:
+        """Read the record of the data set. Raises DatasetError where vectors of this machine would differ from it."""
+        info = DatasetInfo.from_json(text)
+        if (difference := find_difference(info, self.vectors)) is not None:
+            raise DatasetError(difference)
+        self._info = info
 
     def make(self, shard: int) -> dict[str, Any]:
-        """Make one shard; its outcome."""
+        """Make one shard of the data set that was begun; its outcome."""
+        if self._info is None:
+            raise ValueError("no data set was begun")
         return make_shard(self._embedder, self._folder, self._info, shard, self._retried)
 
 
-def write_description(embedder: Embedder) -> str:
-    """What the vectors of a worker depend on, as JSON."""
-    return json.dumps(asdict(describe_vectors(embedder)))
+def find_difference(expected: VectorInfo, own: VectorInfo) -> str | None:
+    """Why the vectors of a worker may not be put beside others; None where they may.
 
-
-def read_description(described: str) -> VectorInfo:
-    """What a worker has written of its vectors."""
-    record = json.loads(described)
-    record |= {"model": ModelRecord(**record["model"]), "warnings": tuple(record["warnings"])}
-    return VectorInfo(**record)
+    The device and the engine, which only round, may be others.
+    """
+    if own.digest != expected.digest:
+        return f"its model has another digest: {own.digest}, not {expected.digest}"
+    if own.precision != expected.precision:
+        return f"it computes in {own.precision}, not {expected.precision}"
+    here, there = (json.loads(json.dumps(vectors.preprocessing)) for vectors in (own, expected))
+    differences = [
+        f"{name} {here[name]}, not {there[name]}"
+        for name in sorted(here.keys() & there.keys())  # an earlier version may have recorded fewer
+        if here[name] != there[name]
+    ]
+    return f"it prepares images in another way: {'; '.join(differences)}" if differences else None
 
 
 def make_shard(
