@@ -130,7 +130,9 @@ def test_the_json_of_duplicates_is_the_schema() -> None:
     """Every key of `clipsim.duplicates/1`; of bytes alone, there is no model and no threshold."""
     record = json.loads(format_json(GROUPS))
 
-    assert list(record) == ["schema", "model", "min_similarity", "compared", "groups", "errors", "warnings"]
+    assert list(record) == [
+        "schema", "model", "min_similarity", "compared", "groups", "pairs", "recall", "errors", "warnings",
+    ]  # fmt: skip
     assert (record["schema"], record["min_similarity"]) == ("clipsim.duplicates/1", 0.94)
     assert record["groups"][1] == {
         "same_bytes": False,

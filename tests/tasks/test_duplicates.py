@@ -225,7 +225,7 @@ def test_a_threshold_is_a_cosine(threshold: float) -> None:
 
 def test_many_batches_of_pairs(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures are decoded ahead in small lots, forgotten and decoded again, and nothing is lost by it."""
-    monkeypatch.setattr("clipsim.tasks.duplicates.LOADED_PAIRS", 5)
+    monkeypatch.setattr("clipsim.tasks.near_images.LOADED_PAIRS", 5)
     monkeypatch.setattr("clipsim.tasks.duplicates.KEPT_IMAGES", 4)
     monkeypatch.setattr("clipsim.tasks.duplicates.KEPT_WINDOWS", 2)
     monkeypatch.setattr("clipsim.vectors.pairs.BLOCK_ROWS", 3)
@@ -368,3 +368,22 @@ def test_a_raw_file_and_its_jpeg_are_one_image(machine: Machine, tmp_path: Path)
     assert {name for _, names in groups_of(result) for name in names} == {"alone.dng", "other.jpg"}
     assert "1 RAW file left to the JPEG or HEIC beside it, which is compared instead" in result.warnings
     assert result.redundant == ()  # a preview does not show all that a RAW file holds
+
+
+def test_many_images_are_compared_within_lists(
+    machine: Machine, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The groups are those of all pairs; what that finds is estimated, and said; `all_pairs` compares all."""
+    monkeypatch.setattr("clipsim.tasks.near_images.ALL_PAIRS_ROWS", 5)
+    with clipsim.open("clipsim-mini") as session:
+        result = session.duplicates(pictures, min_similarity=0.9)
+        complete = session.duplicates(pictures, min_similarity=0.9, all_pairs=True)
+    restored = type(result).from_dict(result.to_dict())
+
+    assert set(groups_of(result)) == set(groups_of(complete)) == GROUPS
+    assert (result.pairs, complete.pairs, complete.recall, complete.warnings) == ("lists", "all", 1.0, ())
+    assert result.recall is not None
+    assert result.recall >= 0.99
+    assert (restored.pairs, restored.recall) == ("lists", result.recall)
+    assert "images were compared within" in result.warnings[0]
+    assert "which finds 100.0% of" in result.warnings[0]

@@ -294,6 +294,7 @@ def duplicates(
     min_similarity: float | None = None,
     pixels: bool = True,
     exact_files: bool = False,
+    all_pairs: bool = False,
     progress: ProgressCallback | None = None,
     model: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,
@@ -314,7 +315,7 @@ def duplicates(
 
     Parameters
     ----------
-    where, min_similarity, pixels, exact_files, progress
+    where, min_similarity, pixels, exact_files, all_pairs, progress
         As for `Session.duplicates`; with `exact_files` no model is opened.
     model, weights, weights_key, adapter, device, precision, engine, preprocess
         As for `clipsim.open`.
@@ -335,7 +336,12 @@ def duplicates(
     options = make_options(model, weights, weights_key, adapter, device, precision, engine, preprocess, *run)
     with OneCall(*options) as session:
         return session.duplicates(
-            where, min_similarity=min_similarity, pixels=pixels, exact_files=exact_files, progress=progress
+            where,
+            min_similarity=min_similarity,
+            pixels=pixels,
+            exact_files=exact_files,
+            all_pairs=all_pairs,
+            progress=progress,
         )
 
 

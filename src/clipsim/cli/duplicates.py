@@ -50,6 +50,10 @@ def duplicates_command(
         bool, flag("--exact-files", OUTPUT, "Only files with the same bytes; no model is needed.")
     ] = False,
     no_pixel_check: Annotated[bool, flag("--no-pixel-check", OUTPUT, "Skip the pixel comparison.")] = False,
+    all_pairs: Annotated[
+        bool,
+        flag("--all-pairs", OUTPUT, "Compare every two of more than 200,000 images, not only those in near lists."),
+    ] = False,
     keep: Annotated[
         list[str] | None,
         option(
@@ -89,13 +93,17 @@ def duplicates_command(
     preview = choose_preview(preview, output, paths)
     where, notices = where or [], run.notices()
     shared.check_standard_input(*where, from_file)
-    if exact_files and (min_similarity is not None or no_pixel_check):
-        raise UsageError("--exact-files compares bytes; give it without --min-similarity and --no-pixel-check")
+    if exact_files and (min_similarity is not None or no_pixel_check or all_pairs):
+        raise UsageError(
+            "--exact-files compares bytes; give it without --min-similarity, --no-pixel-check and --all-pairs"
+        )
     multiply_in_one_thread()
     from clipsim.tasks import duplicates, same_files
     from clipsim.tasks.search_targets import recorded_model
 
-    request = duplicates.DuplicatesRequest((), min_similarity, not no_pixel_check, tuple(keep or ()))
+    request = duplicates.DuplicatesRequest(
+        (), min_similarity, not no_pixel_check, tuple(keep or ()), all_pairs=all_pairs
+    )
     request = replace(
         request, targets=find_named_targets(where, from_file, shared.choose_names(include, exclude), notices)
     )

@@ -135,6 +135,7 @@ class CollectionMethods(SessionBase):
         min_similarity: float | None = None,
         pixels: bool = True,
         exact_files: bool = False,
+        all_pairs: bool = False,
         progress: ProgressCallback | None = None,
     ) -> clipsim.DuplicatesResult:
         """Find groups of images that are alike, and which of them are copies by content: re-encoded or resized.
@@ -149,6 +150,9 @@ class CollectionMethods(SessionBase):
             Whether small grey copies of two images must fit into each other too.
         exact_files
             Whether only files with the same bytes are found; the model is not needed then.
+        all_pairs
+            Whether every two of more than 200,000 images are compared, which takes hours for a million; otherwise only
+            those in lists of near ones are.
         progress
             As for `rank`.
 
@@ -156,7 +160,7 @@ class CollectionMethods(SessionBase):
         -------
         DuplicatesResult
             The groups, those of the same bytes first, in each the best image first. An image has its `index` as for
-            `search`. Images that cannot be used are in `errors`.
+            `search`. Images that cannot be used are in `errors`; `recall` is the share of near pairs that were found.
 
         Raises
         ------
@@ -170,7 +174,7 @@ class CollectionMethods(SessionBase):
 
         report = check_progress(progress)
         check_flag("exact_files", exact_files)
-        request = duplicates.DuplicatesRequest(find_targets(where), min_similarity, pixels)
+        request = duplicates.DuplicatesRequest(find_targets(where), min_similarity, pixels, all_pairs=all_pairs)
         if exact_files:
             result = same_files.run(request.targets, report)
         else:

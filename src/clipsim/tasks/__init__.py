@@ -5,7 +5,7 @@
 - `rank`: texts and images → scores
 - `search`: queries → the nearest images; `search_targets` is what is searched, `search_vectors` how,
   `search_copies` finds copies
-- `duplicates`: groups of images that are alike; `same_files` compares bytes alone
+- `duplicates`: groups of images that are alike, whose pairs `near_images` finds; `same_files` compares bytes alone
 - `sort`, `tag`: images and labels → a plan for files; `xmp` adds keywords to one of the `sidecars`
 - `placements`: the answers of other commands → a plan; `keep_rules` say which copy stays
 - `file_plans`: a plan, and its steps carried out; `journals` records them, `undo` takes them back

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -23,15 +23,14 @@ from clipsim.images.thumbnails import ThumbnailRules
 from clipsim.inputs.expand import Repeats, identify, identify_stat
 from clipsim.inputs.raw import merge_shots
 from clipsim.inputs.sources import FileSource, Source
-from clipsim.machine import usable_cores
 from clipsim.models.catalogue import BUNDLED
 from clipsim.options import check_cosine, check_flag
 from clipsim.results.search import DuplicateGroup, DuplicateImage, DuplicatesResult
 from clipsim.tasks.keep_rules import KeepRules
+from clipsim.tasks.near_images import group_images
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model
 from clipsim.tasks.search_targets import Collection, EmbeddedCollection, Target, Targets, check_models
-from clipsim.vectors.pairs import Groups, Pairs, find_near_pairs
 from clipsim.vectors.pixels import SIDE, Windows, correlate, cut_whole, cut_windows, fit
 
 MAX_KEPT_COMPARED = 4  # kept images of a group that another one is compared with: the nearest
@@ -159,7 +158,6 @@ def _is_unchanged(source: Source, digest: bytes | None) -> bool:
 
 
 DEFAULT_THRESHOLD = 0.94  # for the bundled model, as benchmarks/duplicates.py measures it
-LOADED_PAIRS = 512  # whose images are decoded ahead
 OTHER_MODEL = (
     f"the default threshold of {DEFAULT_THRESHOLD} was measured with {BUNDLED}; with another model, look at what it "
     "finds, and set min_similarity"
@@ -172,6 +170,7 @@ class DuplicatesRequest:
 
     That is a cosine over `min_similarity` (None: the default), and with `pixels` their pixels too. `keep` are the rules
     of `KeepRules`. With `thumbnails`, up to `MAX_THUMBNAILS` images of groups get one, where their pixels are compared.
+    With `all_pairs`, every two of more than 200,000 images are compared too, and not only those in near lists.
 
     Raises UsageError for a `min_similarity` that is not a cosine, and for a malformed rule.
     """
@@ -181,10 +180,12 @@ class DuplicatesRequest:
     pixels: bool = True
     keep: tuple[str, ...] = ()
     thumbnails: ThumbnailRules | None = None
+    all_pairs: bool = False
 
     def __post_init__(self) -> None:
         """Check the values."""
         check_flag("pixels", self.pixels)
+        check_flag("all_pairs", self.all_pairs)
         KeepRules(self.keep)
         object.__setattr__(self, "min_similarity", check_cosine("min_similarity", self.min_similarity))
 
@@ -208,72 +209,25 @@ def run(
     with closing(EmbeddedCollection(embedder.facts.embed_dim)) as collection:
         collection.fill(embedder, targets, progress)
         with closing(PixelCheck(collection.sources, default_workers(), request.thumbnails)) as check:
-            groups = _group(collection, threshold, check, request.pixels, progress)
+            near = group_images(
+                collection, threshold, check if request.pixels else None, progress, all_pairs=request.all_pairs
+            )
+            notices += near.notices
             if check.missing and request.pixels:
                 notices.append(
                     f"pixel check skipped for {pluralise(len(check.missing), 'image')} that could not be read"
                 )
-            records = GroupRecords(collection, request.targets, groups.members(), check, request.keep)
+            records = GroupRecords(collection, request.targets, near.groups.members(), check, request.keep)
         return DuplicatesResult(
             model=describe_model(embedder.facts),
             min_similarity=threshold,
             compared=len(collection) - records.repeated,
             groups=records.groups,
+            pairs=near.pairs,
+            recall=near.recall,
             errors=tuple(collection.errors),
             warnings=tuple(dict.fromkeys((*embedder.notices, *notices, *records.notices))),
         )
-
-
-def _group(
-    collection: EmbeddedCollection,
-    threshold: float,
-    check: PixelCheck,
-    pixels: bool,
-    progress: ProgressCallback,
-) -> Groups:
-    """The rows that are alike: of the same bytes, or with vectors over the threshold and with `pixels` alike."""
-    copies = find_copies(collection.digests)
-    repeated = {row for rows in copies for row in rows[1:]}
-    rows = np.array([row for row in range(len(collection)) if row not in repeated], np.int64)
-    groups = Groups()
-    for first, *others in copies:
-        for other in others:
-            groups.join(first, other)
-
-    def take(start: int, end: int) -> NDArray[np.float32]:
-        return collection.vectors.take(rows[start:end])
-
-    with closing(find_near_pairs(take, len(rows), threshold, workers=usable_cores())) as blocks:
-        for done, pairs in blocks:
-            _join(groups, check if pixels else None, rows, pairs)
-            progress(Progress("comparing", done, len(rows)))
-    return groups
-
-
-def _join(groups: Groups, check: PixelCheck | None, rows: NDArray[np.int64], pairs: Pairs) -> None:
-    """Put near rows into one group; with `check`, only those whose pixels are alike."""
-    firsts, seconds = rows[pairs.first].tolist(), rows[pairs.second].tolist()
-    for begin in range(0, len(firsts), LOADED_PAIRS):
-        part = list(zip(firsts[begin : begin + LOADED_PAIRS], seconds[begin : begin + LOADED_PAIRS], strict=True))
-        part = [pair for pair in part if not groups.together(*pair)]
-        if check is not None:
-            check.load(row for pair in part for row in pair)
-        for first, second in part:
-            if not groups.together(first, second) and (check is None or check.alike(first, second)):
-                groups.join(first, second)
-
-
-def find_copies(digests: Sequence[bytes | None]) -> list[list[int]]:
-    """The rows that share a digest, two and more; in the order of the first.
-
-    >>> find_copies([b"a", b"b", None, b"a", None])
-    [[0, 3]]
-    """
-    rows: dict[bytes, list[int]] = defaultdict(list)
-    for row, digest in enumerate(digests):
-        if digest is not None:
-            rows[digest].append(row)
-    return [copies for copies in rows.values() if len(copies) > 1]
 
 
 class GroupRecords:

@@ -14,7 +14,8 @@ from clipsim.files import digest_stream
 from clipsim.inputs.sources import FileSource, Source
 from clipsim.results.search import DuplicatesResult
 from clipsim.store.dataset import Dataset
-from clipsim.tasks.duplicates import GroupRecords, find_copies
+from clipsim.tasks.duplicates import GroupRecords
+from clipsim.tasks.near_images import find_copies
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.search_targets import Collection, Target
 

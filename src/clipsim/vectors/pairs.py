@@ -22,7 +22,7 @@ Take = Callable[[int, int], Vectors]
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Pairs of rows, `first` < `second`, with their cosines, greatest first; all of one block of `first`."""
+    """Pairs of rows, `first` < `second`, with their cosines, greatest first; those of one part of a comparison."""
 
     first: NDArray[np.int64]
     second: NDArray[np.int64]
