@@ -99,6 +99,25 @@ def test_what_cannot_be_done(
     assert "Traceback" not in ended.err
 
 
+def test_a_plan(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path) -> None:
+    """It is made without the model, says what would be embedded, and is embedded by its name alone."""
+    shown = clipsim("embed", colours, "-o", tmp_path / "out", "--plan-only")
+    planned = clipsim("embed", colours, "-o", tmp_path / "out", "--plan-only", "--json")
+    result = json.loads(planned.out)
+    assert (shown.status, planned.status, shown.err) == (0, 0, "")
+    assert "3 files" in shown.out
+    assert (result["schema"], result["sources"], result["kinds"]) == ("clipsim.embed-plan/1", 3, {"file": 3})
+    assert not (tmp_path / "out" / "clipsim.json").exists()
+    ended = clipsim("embed", "--plan", result["plan"], "-o", tmp_path / "other", "--exclude", "blue.*")
+
+    assert ended.status == 0
+    assert [Path(name).stem for name in Dataset(tmp_path / "other").names(0)] == ["green", "red"]
+    assert "1 name is not listed again: " in ended.err
+    refused = clipsim("embed", "--plan", colours / "red.png", "-o", tmp_path / "third")
+    assert refused.status == 1
+    assert "red.png: cannot read the plan: damaged, or no plan" in refused.err
+
+
 def test_another_data_set(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path) -> None:
     """What differs is said, and how to start again, which works."""
     clipsim("embed", colours, "-o", tmp_path / "out")

@@ -427,6 +427,8 @@ def embed(
     verify: bool = False,
     retry_failed: str | None = None,
     max_failures: str | None = None,
+    plan: str | os.PathLike[str] | None = None,
+    list_again: bool = False,
     progress: ProgressCallback | None = None,
     model: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,
@@ -448,7 +450,8 @@ def embed(
     Parameters
     ----------
     images, output, captions, image_column, caption_column, dtype, vectors, shard_size, include, exclude, overwrite,
-    runner, ray_address, actors, cpus_per_worker, devices, verify, retry_failed, max_failures, progress
+    runner, ray_address, actors, cpus_per_worker, devices, verify, retry_failed, max_failures, plan, list_again,
+    progress
         As for `Session.embed`.
     model, weights, weights_key, adapter, device, precision, engine, preprocess
         As for `clipsim.open`.
@@ -489,5 +492,7 @@ def embed(
             verify=verify,
             retry_failed=retry_failed,
             max_failures=max_failures,
+            plan=plan,
+            list_again=list_again,
             progress=progress,
         )

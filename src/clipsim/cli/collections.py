@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from clipsim.embedding.embedder import Embedder
     from clipsim.errors import Failure
     from clipsim.inputs.paths import NameFilter
+    from clipsim.inputs.plan_file import SourcePlan
     from clipsim.inputs.sources import Source
     from clipsim.results.base import Result
     from clipsim.tasks.file_plans import FilePlan
@@ -39,13 +40,22 @@ def find_named_sources(
     captions: bool = False,
     image_column: str | None = None,
     caption_column: str | None = None,
+    plan: SourcePlan | None = None,
 ) -> Iterator[Source]:
-    """The sources that arguments name, lazily; `-` is a list of paths on standard input, `from_file` one in a file."""
+    """The sources that arguments name, lazily; `-` is a list of paths on standard input, `from_file` one in a file.
+
+    Without both, they are all those of the `plan`.
+    """
     from clipsim.inputs.expand import find_sources
     from clipsim.inputs.shards import leave_out_sidecars
+    from clipsim.inputs.sources import FailedSource
 
+    if plan is not None and not names and from_file is None:
+        for source in plan.read_all():
+            if chosen is None or isinstance(source, FailedSource) or chosen.accepts(source.name):
+                yield source
     names = leave_out_sidecars(names)
-    find = partial(find_sources, captions=captions, image_column=image_column, caption_column=caption_column)
+    find = partial(find_sources, captions=captions, image_column=image_column, caption_column=caption_column, plan=plan)
     for from_list, part in groupby(names, STANDARD_INPUT.__eq__):
         for group in map(read_path_list, part) if from_list else (part,):
             yield from find(group, chosen, listed=from_list)
@@ -107,9 +117,9 @@ def run_task(
     return result
 
 
-def report_progress(bar: Bar, notices: NoticePrinter) -> ProgressCallback:
+def report_progress(bar: Bar, notices: NoticePrinter, stage: str = "loading the model") -> ProgressCallback:
     """What a task calls as it runs: moves the bar, and prints notices and the inputs that are skipped as they come."""
-    stage, done = "loading the model", 0
+    done = 0
     bar.step(stage)
 
     def report(progress: Progress) -> None:

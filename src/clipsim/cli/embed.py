@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -18,7 +19,7 @@ from clipsim.errors import TRANSIENT_KINDS, UsageError, pluralise, printable
 from clipsim.options import MAX_WORKERS
 
 if TYPE_CHECKING:
-    from clipsim.results.datasets import EmbedResult
+    from clipsim.results.datasets import EmbedPlan, EmbedResult
 
 
 class EmbedCommand(FastCommand):
@@ -73,6 +74,17 @@ def embed_command(
     ] = False,
     verify: Annotated[
         bool, flag("--verify", OUTPUT, "Read every file that DIR holds, and re-create what is damaged.")
+    ] = False,
+    plan_only: Annotated[
+        bool, flag("--plan-only", RUN, "Only list what would be embedded, and keep the list in DIR for the next run.")
+    ] = False,
+    plan: Annotated[
+        str | None,
+        option("--plan", "FILE", RUN, "A list that --plan-only made: what it has is not listed again, or all of it."),
+    ] = None,
+    list_again: Annotated[
+        bool,
+        flag("--list-again", RUN, "List addresses anew of which an earlier run, that was not finished, kept a list."),
     ] = False,
     retry_failed: Annotated[
         Literal["transient", "all"] | None,
@@ -146,10 +158,13 @@ def embed_command(
         raise UsageError("no folder to write to; give --output DIR (-o)")
     notices = run.notices()
     chosen = shared.choose_names(include, exclude)
-    if not sources and from_file is None:
+    if not sources and from_file is None and plan is None:
         raise UsageError("no images to embed; give files, folders, quoted globs, tars or tables, or - for a list")
+    if plan is not None and list_again:
+        raise UsageError("--list-again goes without --plan")
     shared.check_standard_input(*(sources or ()), from_file)
-    named_sources = find_named_sources(
+    named_sources = partial(
+        find_named_sources,
         sources or (),
         from_file,
         chosen,
@@ -169,7 +184,7 @@ def embed_command(
         cache=on_ray or not no_cache,  # a session without a cache loads the model, which only workers need then
     )
     from clipsim.embedding.embedder import Embedder
-    from clipsim.tasks import embed
+    from clipsim.tasks import embed, embed_plan
 
     request = embed.EmbedRequest(
         named_sources,
@@ -187,7 +202,15 @@ def embed_command(
         devices=named_devices,
         retry_failed=retry_failed,
         max_failures=max_failures,
+        plan=plan,
+        list_again=list_again,
     )
+    if plan_only:
+        with progress_bar(quiet=run.quiet, form=progress) as bar:
+            made = embed_plan.run(request, report_progress(bar, notices, "listing the images"))
+        notices.print(made.warnings)
+        _print_plan(made, as_json=shared.choose_format(form, as_json) == "json")
+        return
     with progress_bar(quiet=run.quiet, rate=True, form=progress) as bar:
         bar.step("finding the model")
         with Embedder(model_options, run_options, own_process=True) as embedder:
@@ -208,6 +231,17 @@ def parse_workers(text: str, *, on_ray: bool) -> int | tuple[int, int]:
         also = ", or two of them as MIN-MAX" if on_ray else ""
         raise UsageError(f"not a whole number from 1 to {MAX_WORKERS}{also}", parameter="workers", value=text)
     return bounds[0] if len(bounds) == 1 else (bounds[0], bounds[1])
+
+
+def _print_plan(plan: EmbedPlan, *, as_json: bool) -> None:
+    if as_json:
+        from clipsim.render.json import format_json
+
+        write(format_json(plan))
+    else:
+        from clipsim.render.search import build_plan_table
+
+        print_table(build_plan_table(plan))
 
 
 def _print_result(result: EmbedResult, *, as_json: bool) -> None:

@@ -8,6 +8,7 @@
 - `shards`: ranges in names; which files of a folder of shards hold images
 - `tars`, `urls`: the members of a tar, and what fsspec opens; `sparse_reads`: parts of an object, in few requests
 - `listing`: a folder or pattern of a store → addresses; `digests`: which names were met before
+- `ahead`: several tars of a store at a time; `plan_file`: what names stood for ↔ a file
 - `captions`: the caption that comes with an image
 - `lists`: what a Python caller passed where a list is meant → its elements
 - `rows`: CSV, TSV, JSON lines and Parquet → their rows

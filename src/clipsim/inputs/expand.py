@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cache
-from itertools import chain
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, cast
 
 from clipsim.errors import DataError, UsageError, printable
+from clipsim.inputs.ahead import Collection, read_ahead
 from clipsim.inputs.captions import CAPTION_COLUMNS, MAX_TEXT_BYTES, find_caption, read_value
 from clipsim.inputs.digests import DigestSet
-from clipsim.inputs.listing import find_urls
+from clipsim.inputs.listing import find_urls, needs_requests
 from clipsim.inputs.lists import check_list
 from clipsim.inputs.paths import NameFilter, find_images, find_listed_images, is_left_out
 from clipsim.inputs.raw import describe_unopened
@@ -26,8 +27,10 @@ from clipsim.inputs.urls import UrlSource, as_path, is_table, is_tar, is_url, jo
 
 if TYPE_CHECKING:
     from clipsim.inputs.captions import CaptionsBeside
+    from clipsim.inputs.plan_file import SourcePlan
 
 
+Key = tuple[str | None, str | None, str | None]  # a name that a store lists, None for others; the columns of its tables
 MAX_FACT_CHARACTERS = 10_000  # of a value of a table that is kept
 
 
@@ -39,6 +42,7 @@ def find_sources(
     captions: bool = False,
     image_column: str | None = None,
     caption_column: str | None = None,
+    plan: SourcePlan | None = None,
 ) -> Iterator[Source]:
     """Expand files, folders, globs, addresses, tars and tables into sources, lazily and in the order given.
 
@@ -48,23 +52,43 @@ def find_sources(
     `.csv`, `.tsv`, `.jsonl`, `.ndjson` or `.parquet` its rows, whose image is in `image_column` and whose caption in
     `caption_column`, by default those with usual names. Sources whose names `chosen` does not accept are left out;
     failures stay. With `captions`, files have theirs, from `x.txt` beside `x.jpg` or the table of their folder. The RAW
-    files of a folder or pattern that cannot be opened here are one failure, under its name. Raises MissingPackageError
-    where an extra is needed, and UsageError for a range of too many names.
+    files of a folder or pattern that cannot be opened here are one failure, under its name. With a `plan`, addresses
+    that it has are not listed again, and several tars of a store are listed at a time. Raises MissingPackageError where
+    an extra is needed, and UsageError for a range of too many names.
     """
     beside = None
     if captions:
         from clipsim.inputs.captions import CaptionsBeside
 
         beside = CaptionsBeside()
-    for name in names if listed else chain.from_iterable(map(_expand_name, names)):
+
+    def expand(name: str) -> Iterator[Collection]:
+        stored = None if plan is None else plan.read(find_key(name))
+        if stored is not None:
+            yield Collection(name, stored, last=True)
+            return
         unopened: list[str] = []
         root = "" if is_url(name) else as_path(name)
         for location in _find_locations(name, unopened, listed=listed):
-            for source in _open_collection(location, beside, root, image_column, caption_column):
-                if chosen is None or isinstance(source, FailedSource) or chosen.accepts(source.name):
-                    yield source
+            sources = _open_collection(location, beside, root, image_column, caption_column)
+            yield Collection(name, sources, remote=is_url(location) and not isinstance(sources, tuple))
         if unopened := [path for path in unopened if chosen is None or chosen.accepts(path)]:
-            yield FailedSource(name, describe_unopened(unopened))
+            yield Collection(name, (FailedSource(name, describe_unopened(unopened)),))
+        yield Collection(name, (), last=True)
+
+    def find_key(name: str) -> Key:
+        return (name if needs_requests(name) else None, image_column, caption_column)
+
+    collections = chain.from_iterable(map(expand, names if listed else chain.from_iterable(map(_expand_name, names))))
+    for collection in collections if plan is None else read_ahead(collections):
+        key = find_key(collection.name) if plan is not None else None
+        for source in collection.sources:
+            if plan is not None and key is not None:
+                plan.add(key, source)
+            if chosen is None or isinstance(source, FailedSource) or chosen.accepts(source.name):
+                yield source
+        if plan is not None and key is not None and collection.last:
+            plan.end(key)
 
 
 def _expand_name(name: str) -> Iterable[str]:
@@ -105,6 +129,7 @@ def make_collection(
     captions: bool = False,
     image_column: str | None = None,
     caption_column: str | None = None,
+    plan: SourcePlan | None = None,
 ) -> Iterator[Source]:
     """What a Python caller passed to be embedded → sources, lazily and in order.
 
@@ -114,20 +139,28 @@ def make_collection(
     single = isinstance(inputs, str | os.PathLike | Source) or not isinstance(inputs, Iterable)
     if not single:
         check_list(inputs, "images")
-    for item in [inputs] if single else cast("Iterable[object]", inputs):
-        if isinstance(item, Source):
-            if chosen is None or chosen.accepts(item.name):
-                yield item
-        elif isinstance(item, str | os.PathLike) and isinstance(os.fspath(item), str):
+    items = [inputs] if single else cast("Iterable[object]", inputs)
+    for are_sources, group in groupby(items, lambda item: isinstance(item, Source)):
+        if are_sources:
+            sources = cast("Iterator[Source]", group)
+            yield from (source for source in sources if chosen is None or chosen.accepts(source.name))
+        else:
             yield from find_sources(
-                [os.fspath(item)],
+                map(_check_name, group),
                 chosen,
                 captions=captions,
                 image_column=image_column,
                 caption_column=caption_column,
+                plan=plan,
             )
-        else:
-            raise UsageError(f"an input is a path, an address or a Source, not {type(item).__name__}")
+
+
+def _check_name(item: object) -> str:
+    """A path or address as text. Raises UsageError for anything else."""
+    name = os.fspath(item) if isinstance(item, str | os.PathLike) else None
+    if not isinstance(name, str):
+        raise UsageError(f"an input is a path, an address or a Source, not {type(item).__name__}")
+    return name
 
 
 def _open_collection(

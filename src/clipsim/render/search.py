@@ -10,7 +10,7 @@ from rich.text import Text
 
 from clipsim.errors import pluralise, printable
 from clipsim.render.parts import empty_table, remark, shorten_paths, title
-from clipsim.results.datasets import EmbedResult, ExportResult, IndexResult
+from clipsim.results.datasets import EmbedPlan, EmbedResult, ExportResult, IndexResult
 from clipsim.results.search import (
     DuplicateGroup,
     DuplicateImage,
@@ -130,6 +130,24 @@ def build_embed_table(result: EmbedResult) -> Table:
         "shards": new if result.made else f"{result.shards:,}, all there before",
     }
     return _build_summary(rows)
+
+
+def build_plan_table(plan: EmbedPlan) -> Table:
+    """A summary: what would be embedded, and what differs from what is there."""
+    words = {"file": "file", "url": "address", "tar": "member of tars", "parquet": "row of tables", "failed": "failed"}
+    plurals = {"url": "addresses", "tar": "members of tars", "parquet": "rows of tables", "failed": "failed"}
+    kinds = (pluralise(count, words[kind], plurals.get(kind)) for kind, count in plan.kinds.items())
+    changes = {name: getattr(plan, name) for name in ("added", "changed", "removed", "kept")}
+    return _build_summary(
+        {
+            "folder": printable(plan.folder),
+            "inputs": f"{plan.sources:,}",
+            "named": ", ".join(kinds),
+            "differ": ", ".join(f"{name} {count:,}" for name, count in changes.items() if count) or "none",
+            "shards": f"{plan.shards:,}",
+            "plan": f"{printable(plan.plan)}, made in {plan.seconds:,.1f} s",
+        }
+    )
 
 
 def build_index_table(result: IndexResult) -> Table:

@@ -7,7 +7,7 @@
 - `plans`: `PlanResult`, what a command does with files
 - `overview`: `OverviewResult`
 - `explain`: `ExplainResult`, what speaks for each text in an image
-- `datasets`: `EmbedResult`, `IndexResult` and `ExportResult`
+- `datasets`: `EmbedResult`, `EmbedPlan`, `IndexResult` and `ExportResult`
 - `evaluation`: `EvaluationResult` and `ThresholdResult`
 - `classifier`: `Classifier`, what `fit` makes
 - `loaded`: the JSON of an earlier result → its record, checked

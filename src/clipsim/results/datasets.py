@@ -1,4 +1,4 @@
-"""What `embed`, `index` and `vectors export` made → frozen records."""
+"""What `embed`, `index` and `vectors export` made, or are to make → frozen records."""
 
 from __future__ import annotations
 
@@ -45,6 +45,33 @@ class EmbedResult(Result):
             f"EmbedResult(folder={self.folder!r}, model={self.model.full_name!r}, images={self.images}, "
             f"shards={self.shards}, errors={self.errors})"
         )
+
+    def _plain_fields(self) -> dict[str, Any]:
+        return {**plain_fields(self), "seconds": round(self.seconds, 3)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedPlan(Result):
+    """What `embed` would embed into a folder, as `embed --plan-only` lists it.
+
+    `plan` is the file that has the list. Of `sources` inputs, `kinds` counts the files ("file"), the addresses ("url"),
+    the members of tars ("tar"), the images in tables ("parquet") and what cannot be used ("failed"), as they are named
+    now. `added`, `changed` and `removed` differ from what the folder holds, and `kept` are in it and not named now.
+    `shards` is how many there will be.
+    """
+
+    schema: ClassVar[str] = "clipsim.embed-plan/1"
+
+    folder: str
+    plan: str
+    sources: int
+    kinds: dict[str, int] = field(hash=False)
+    shards: int
+    added: int
+    changed: int
+    removed: int
+    kept: int
+    seconds: float
 
     def _plain_fields(self) -> dict[str, Any]:
         return {**plain_fields(self), "seconds": round(self.seconds, 3)}

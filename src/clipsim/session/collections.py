@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from datetime import date
+from functools import partial
 
 import clipsim
 from clipsim import tasks
@@ -203,6 +204,8 @@ class CollectionMethods(SessionBase):
         verify: bool = False,
         retry_failed: str | None = None,
         max_failures: str | None = None,
+        plan: str | os.PathLike[str] | None = None,
+        list_again: bool = False,
         progress: ProgressCallback | None = None,
     ) -> clipsim.EmbedResult:
         """Write the vectors of many images into a folder, or complete what an earlier call began there.
@@ -247,6 +250,10 @@ class CollectionMethods(SessionBase):
             all of them.
         max_failures
             A percentage of the inputs, such as "5%"; the call ends once more have failed.
+        plan
+            A list of images that `clipsim embed --plan-only` made; addresses that it has are not listed again.
+        list_again
+            Whether addresses are listed anew of which an earlier call, which was not finished, left a list.
         progress
             As for `rank`.
 
@@ -272,7 +279,8 @@ class CollectionMethods(SessionBase):
         from clipsim.tasks import embed
 
         report = check_progress(progress)
-        sources = make_collection(
+        sources = partial(
+            make_collection,
             images,
             NameFilter.of(include, exclude),
             captions=captions,
@@ -296,6 +304,8 @@ class CollectionMethods(SessionBase):
             retry_failed,
             max_failures,
             cpus_per_worker,
+            None if plan is None else check_path("plan", plan),
+            list_again,
         )
         result = embed.run(self.embedder, request, report)
         if result.images == 0:

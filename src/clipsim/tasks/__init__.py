@@ -11,9 +11,9 @@
 - `file_plans`: a plan, and its steps carried out; `journals` records them, `undo` takes them back
 - `overview`: groups of images, and the words of `vocabulary` that fit them
 - `explain`: which parts of an image speak for a text
-- `embed`: a data set of vectors; `embed_shards` makes its shards in this process, the `shard_workers` of `ray` and
-  `devices` in others (`ray_process` runs `ray_cluster`, which divides `ray_nodes`); `embed_updates`: what differs
-  where a data set is added to
+- `embed`: a data set of vectors; `embed_plan` lists its inputs; `embed_shards` makes its shards in this process, the
+  `shard_workers` of `ray` and `devices` in others (`ray_process` runs `ray_cluster`, which divides `ray_nodes`);
+  `embed_updates`: what differs where a data set is added to
 - `index`: the index of a data set, and what it finds; `export_vectors`: its rows in other engines;
   `stored_datasets`: data sets in object stores, by copies on this machine
 - `evaluate`: labelled or captioned images → figures; `evaluate_request` is the request, `evaluate_runs` measures,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import chain, repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clipsim.embedding.embedder import Embedder
 from clipsim.errors import (
@@ -19,16 +17,13 @@ from clipsim.errors import (
     TRANSIENT_KINDS,
     DatasetError,
     Failure,
-    NoInputError,
     Setting,
     UsageError,
     pluralise,
-    printable,
 )
 from clipsim.files import digest_file
-from clipsim.inputs.expand import Repeats
 from clipsim.inputs.sources import Source
-from clipsim.inputs.urls import as_path, is_url
+from clipsim.inputs.urls import as_path
 from clipsim.options import as_whole, check_device, check_flag
 from clipsim.results.datasets import EmbedResult
 from clipsim.store.folders import DigestFile, LocalFolder, open_folder
@@ -43,10 +38,11 @@ from clipsim.store.lifecycle import (
     start_again,
 )
 from clipsim.store.metadata import ColumnTypes
-from clipsim.store.plan import START_AGAIN, Inputs, PlanUpdate, settle_plan, update_plan, write_plan
+from clipsim.store.plan import START_AGAIN, settle_plan
 from clipsim.store.shards import ShardState, check_shards
-from clipsim.tasks.embed_shards import LocalRunner, container, installed_versions, to_plan
-from clipsim.tasks.embed_updates import UnnamedInputs, add_versions, describe_update, locate
+from clipsim.tasks.embed_plan import Planner
+from clipsim.tasks.embed_shards import LocalRunner, installed_versions
+from clipsim.tasks.embed_updates import add_versions, describe_update
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 
 if TYPE_CHECKING:
@@ -69,19 +65,21 @@ NO_CAPTIONS = (
 class EmbedRequest:
     """What is embedded, where the vectors go and how they are kept, checked before a model is opened.
 
-    `sources` are read once, as the run goes. `output` is a folder, or the address of one in an object store. `runner`
-    is "local" or "ray"; `ray_address` is a cluster's, None for that of `RAY_ADDRESS`, or Ray on this machine. `actors`
-    is how many encoders Ray runs, or the least and the most; None for one an accelerator, also of nodes that join late.
-    `cpus_per_worker` is the cores of each. A process for each of `devices` makes shards, where there are any. With
-    `overwrite`, a data set that is there is replaced as soon as the first shard of the new one is ready. `vectors` is
-    "npy", or "parquet" for tables with a column of vectors beside these files. With `verify`, the content of every file
-    that is there is compared with what was written. Inputs that failed for now are tried again; with `retry_failed`
-    "transient" also those of which an earlier version did not record the kind, with "all" every one that failed. The
-    run ends once more than `max_failures` ("5%") of the inputs have failed.
+    `sources` are read once, as the run goes; a function that gives them is called with `plan=`, the `SourcePlan` of the
+    run. It reads the file `plan`, or the plan that an earlier run has left in the folder, unless with `list_again`.
+    `output` is a folder, or the address of one in an object store. `runner` is "local" or "ray"; `ray_address` is a
+    cluster's, None for that of `RAY_ADDRESS`, or Ray on this machine. `actors` is how many encoders Ray runs, or the
+    least and the most; None for one an accelerator, also of nodes that join late. `cpus_per_worker` is the cores of
+    each. A process for each of `devices` makes shards, where there are any. With `overwrite`, a data set that is there
+    is replaced as soon as the first shard of the new one is ready. `vectors` is "npy", or "parquet" for tables with a
+    column of vectors beside these files. With `verify`, the content of every file that is there is compared with what
+    was written. Inputs that failed for now are tried again; with `retry_failed` "transient" also those of which an
+    earlier version did not record the kind, with "all" every one that failed. The run ends once more than
+    `max_failures` ("5%") of the inputs have failed.
     Raises UsageError for values out of range, and MissingPackageError without pyarrow.
     """
 
-    sources: Iterable[Source]
+    sources: Iterable[Source] | Callable[..., Iterable[Source]]
     output: str
     captions: bool = False
     dtype: str = "fp16"
@@ -96,6 +94,8 @@ class EmbedRequest:
     retry_failed: str | None = None
     max_failures: str | None = None
     cpus_per_worker: int | None = None
+    plan: str | None = None
+    list_again: bool = False
 
     @property
     def encoders(self) -> tuple[int, int | None]:
@@ -157,7 +157,7 @@ class EmbedRequest:
             isinstance(self.max_failures, str) and _PERCENTAGE.fullmatch(self.max_failures) and self.failure_share <= 1
         ):
             raise UsageError("not a percentage from 0% to 100%", parameter="max_failures", value=self.max_failures)
-        for name in ("captions", "overwrite", "verify"):
+        for name in ("captions", "overwrite", "verify", "list_again"):
             check_flag(name, getattr(self, name))
         object.__setattr__(self, "shard_size", size)
         import_parquet()
@@ -195,8 +195,6 @@ class _Embedding:
     def __init__(self, embedder: Embedder, request: EmbedRequest, progress: ProgressCallback) -> None:
         self._embedder, self._progress = embedder, progress
         self._request = request
-        self._repeats = Repeats()
-        self._unnamed = UnnamedInputs(self._repeats)
         self._folder = open_folder(self._request.output)
         self._notices: list[str] = []
         self._runner_notices: list[str] = []
@@ -208,23 +206,18 @@ class _Embedding:
     def run(self) -> EmbedResult:
         """List the sources, then make the shards that are missing."""
         begun = time.monotonic()
-        records = map(to_plan, self._repeats.leave_out(self._request.sources, texts=True))
-        first = next(records, None)
-        if first is None:
-            raise NoInputError("no images to embed")
         folder = self._folder
-        self._report("listing the images", 0)
-        with folder.lock():
+        with Planner(self._request, folder, partial(self._report, "listing the images")) as planner, folder.lock():
             info = read_earlier(folder)
             recorded = () if info is None else info.plan
-            self._columns = ColumnTypes(() if info is None or self._request.overwrite else info.columns)
             if self._request.overwrite and info is not None:
                 self._replaced, info = find_own(folder, info), None
             if info is not None:
                 self._check(info, self._expected(info))
             try:
-                update = self._plan(chain((first,), records), info)
-                self._notices += [*self._repeats.notices, *describe_update(update)]
+                update = planner.update(info)
+                self._columns = planner.columns
+                self._notices += [*planner.notices, *describe_update(update)]
                 states = self._check_shards(info, update.shards)
                 missing = [shard for shard, state in states.items() if self._is_made(state)]
                 if missing or info is None:
@@ -245,6 +238,8 @@ class _Embedding:
                 info = finish(folder, info)
             self._failures = sum((Counter(state.failures) for state in states.values()), Counter[str]())
             self._limit_failures(info.sources)
+            if not failed and TRANSIENT_KINDS.isdisjoint(self._failures):
+                planner.remove()
         return self._describe(info, len(missing) - len(failed), failed, time.monotonic() - begun)
 
     def _report(
@@ -282,32 +277,6 @@ class _Embedding:
 
             runner.run(info, missing, lambda: self._start_again(info), on_batch)
         return info
-
-    def _plan(self, records: Iterable[dict[str, Any]], existing: DatasetInfo | None) -> PlanUpdate:
-        """Write down which sources make up which shard, or find what has changed since that was done."""
-        records = map(self._note_columns, records)
-        size, on_inputs = self._request.shard_size, partial(self._report, "listing the images")
-        if existing is None:
-            return PlanUpdate(write_plan(self._folder, records, size, on_inputs))
-        if existing.base not in (None, current_folder()):
-            records = map(self._check_base, records, repeat(existing.base))
-        return update_plan(self._folder, records, size, existing.plan, on_inputs, Inputs(locate, self._unnamed.find))
-
-    def _note_columns(self, record: dict[str, Any]) -> dict[str, Any]:
-        self._columns.add(record.get("facts"))
-        if record["kind"] == "url":
-            self._unnamed.add_folders(record)
-        return record
-
-    def _check_base(self, record: dict[str, Any], base: str) -> dict[str, Any]:
-        """Raise DatasetError for a relative name, which is another file's than it was in the folder `base`."""
-        name = container(record)
-        if record["kind"] not in ("failed", "url") and not (is_url(name) or os.path.isabs(name)):  # noqa: PTH117
-            raise DatasetError(
-                f"{self._folder.label}: its relative names start from {printable(base)}; run the command there, or "
-                "give another folder"
-            )
-        return record
 
     def _check_shards(self, existing: DatasetInfo | None, plan: tuple[ShardPlan, ...]) -> dict[int, ShardState]:
         """The states of all shards; what is wrong with those that are damaged becomes a notice."""

@@ -1,0 +1,92 @@
+"""Collections that a store has to be asked for → the same in their order, several of them read ahead by threads."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
+from queue import Full, Queue
+
+from clipsim.inputs.sources import Source
+
+THREADS = 16
+CHUNK_SOURCES, MAX_CHUNKS = 500, 40  # 20,000 sources of a collection wait at most
+MAX_WAITING = 1000  # collections, behind one that is being read
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The sources of a file or address that a name stands for; `last` after all of the name.
+
+    `remote` are those that a store is asked for when they are read.
+    """
+
+    name: str
+    sources: Iterable[Source]
+    remote: bool = False
+    last: bool = False
+
+
+def read_ahead(collections: Iterable[Collection], threads: int = THREADS) -> Generator[Collection, None, None]:
+    """The collections in order; while one is used, the remote ones after it are read by as many threads.
+
+    What a thread raises is raised where its collection is read. The threads end with the iterator.
+    """
+    stopped = threading.Event()
+    waiting = deque[Collection]()
+    reading = 0
+    try:
+        for collection in collections:
+            if collection.remote:
+                collection = replace(collection, sources=_Reader(collection.sources, stopped))
+                reading += 1
+            waiting.append(collection)
+            while waiting and (reading >= threads or not waiting[0].remote or len(waiting) > MAX_WAITING):
+                reading -= waiting[0].remote
+                yield waiting.popleft()
+        yield from waiting
+    finally:
+        stopped.set()
+
+
+class _Reader:
+    """Sources that a thread reads."""
+
+    def __init__(self, sources: Iterable[Source], stopped: threading.Event) -> None:
+        self._sources, self._stopped = sources, stopped
+        self._chunks = Queue[list[Source] | BaseException | None](MAX_CHUNKS)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def __iter__(self) -> Iterator[Source]:
+        """The sources, once."""
+        while (chunk := self._chunks.get()) is not None:
+            if isinstance(chunk, BaseException):
+                raise chunk
+            yield from chunk
+
+    def _read(self) -> None:
+        chunk: list[Source] = []
+        try:
+            for source in self._sources:
+                chunk.append(source)
+                if len(chunk) == CHUNK_SOURCES:
+                    if not self._put(chunk):
+                        return
+                    chunk = []
+        except BaseException as error:
+            self._put(chunk)
+            self._put(error)
+        else:
+            self._put(chunk)
+            self._put(None)
+
+    def _put(self, chunk: list[Source] | BaseException | None) -> bool:
+        """Hand on a chunk; False where nobody waits for it any more."""
+        while not self._stopped.is_set():
+            try:
+                self._chunks.put(chunk, timeout=0.2)
+            except Full:
+                continue
+            return True
+        return False

@@ -1,0 +1,74 @@
+"""Tests of `inputs.ahead`: collections in order, read by threads that end with the reading."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from clipsim.inputs.ahead import CHUNK_SOURCES, MAX_CHUNKS, Collection, read_ahead
+from clipsim.inputs.sources import FileSource, Source
+
+
+def make_sources(name: str, count: int, started: list[str] | None = None) -> Iterator[Source]:
+    """Sources of a name, which says that it is read."""
+    if started is not None:
+        started.append(name)
+    for number in range(count):
+        yield FileSource(f"{name}/{number}")
+
+
+def test_the_order_is_that_of_the_collections() -> None:
+    """Whichever is read first, and however many are in one."""
+    counts = {"a": 3, "b": CHUNK_SOURCES, "c": 2 * CHUNK_SOURCES + 1, "d": 0, "e": (MAX_CHUNKS + 3) * CHUNK_SOURCES}
+    collections = (Collection(name, make_sources(name, count), remote=name != "d") for name, count in counts.items())
+    names = [source.name for collection in read_ahead(collections, 2) for source in collection.sources]
+
+    assert names == [f"{name}/{number}" for name, count in counts.items() for number in range(count)]
+
+
+def test_what_needs_no_store_is_not_read_ahead() -> None:
+    """It comes as it is asked for."""
+    started: list[str] = []
+    collections = (Collection(str(number), make_sources(str(number), 1, started)) for number in range(1000))
+    first = next(read_ahead(collections))
+
+    assert started == []
+    assert [source.name for source in first.sources] == ["0/0"]
+    assert started == ["0"]
+
+
+def test_only_so_many_are_read() -> None:
+    """And their threads end with the iterator."""
+    before = set(threading.enumerate())
+    started: list[str] = []
+    large = (MAX_CHUNKS + 5) * CHUNK_SOURCES
+    collections = (
+        Collection(str(number), make_sources(str(number), large, started), remote=True) for number in range(100)
+    )
+    reading = read_ahead(collections, 3)
+    assert next(reading).name == "0"
+    threads = set(threading.enumerate()) - before
+    assert len(threads) == 3
+    reading.close()
+    for thread in threads:
+        thread.join(60)
+
+    assert not any(thread.is_alive() for thread in threads)
+    assert sorted(started) == ["0", "1", "2"]
+
+
+def test_an_error_comes_in_its_place() -> None:
+    """After the sources that came before it."""
+
+    def fail() -> Iterator[Source]:
+        yield FileSource("b")
+        raise ValueError("torn")
+
+    collections = [Collection("a", make_sources("a", 2), remote=True), Collection("b", fail(), remote=True)]
+    names: list[str] = []
+    with pytest.raises(ValueError, match="torn"):
+        names.extend(source.name for collection in read_ahead(collections) for source in collection.sources)
+
+    assert names == ["a/0", "a/1", "b"]
