@@ -155,6 +155,7 @@ class FakeRay:
     deaths: int = 0
     on_task: Callable[[FakeNode, str, tuple[Any, ...]], None] = no_task  # called before each
     on_wait: Callable[[], None] = field(default_factory=lambda: lambda: None)
+    on_look: Callable[[], None] = field(default_factory=lambda: lambda: None)
     patient: bool = True  # whether the run waits for Ray as long as it takes
     requests: list[Any] = field(default_factory=list)  # what the run sent to its process
 
@@ -180,6 +181,7 @@ class FakeRay:
 
     def nodes(self) -> list[dict[str, Any]]:
         """The machines, and one that has gone."""
+        self.on_look()
         gone = FakeNode("gone", {"CPU": 64.0, "GPU": 8.0}, alive=False)
         return [node.record for node in (*self.machines, gone)]
 
@@ -246,7 +248,7 @@ class FakeProcess:
 
     def _run(self) -> None:
         try:
-            serve(self._requests.get, lambda message: self._messages.put(sent(message)), self._stopped.is_set)
+            serve(self._requests.get, lambda message: self._messages.put(sent(message)), self._stopped)
         except SystemExit as end:  # as Ray ends its process
             self._messages.put(Message("ended", str(end)))
         except BaseException:

@@ -125,7 +125,7 @@ def test_an_address_of_rays_client(
 def test_an_address_where_nothing_answers(ray: FakeRay, colours: Path, tmp_path: Path) -> None:
     """Ray would try it again for minutes."""
     ray.patient = False
-    with pytest.raises(DatasetError, match=r"ray_address='10\.0\.0\.9:1': no Ray cluster has answered within 25 sec"):
+    with pytest.raises(DatasetError, match=r"ray_address='10\.0\.0\.9:1': no Ray cluster has answered within 20 sec"):
         embed(colours, tmp_path / "out", ray_address="10.0.0.9:1")
 
 
@@ -344,6 +344,42 @@ def test_the_least_and_the_most_encoders(ray: FakeRay, pictures: Path, tmp_path:
 
     assert ray.pool() == {"first": [(4, 0), (4, 0)], "late": [(8, 0)], "last": [(8, 0)]}
     assert most == 3
+
+
+def test_all_nodes_are_lost(ray: FakeRay, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one that joins in time goes on; without any, what is there stays."""
+    first, second = FakeNode("first", {"CPU": 2.0}), FakeNode("second", {"CPU": 2.0})
+    ray.machines = [first]
+    made = looks = 0
+
+    def happen(node: FakeNode, method: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal made
+        made += method == "make"
+        if method == "make" and made in (3, 6):
+            node.alive = False
+
+    def join() -> None:
+        nonlocal looks
+        looks += not first.alive
+        if looks == 5:
+            ray.machines = [first, second]
+        if not second.alive:
+            monkeypatch.setattr("clipsim.tasks.ray_cluster.JOIN_SECONDS", 0)
+
+    ray.on_task, ray.on_look = happen, join
+    steps: list[clipsim.Progress] = []
+    with pytest.raises(DatasetError, match="no node of the Ray cluster can make the shards that are left"):
+        embed(pictures, tmp_path / "out", progress=steps.append)
+
+    waiting = "no node is left; others that join within 60 seconds go on"
+    assert [step.done for step in steps if waiting in step.notices][:1] == [2]  # said while it waits
+    ray.machines = [FakeNode("third", {"CPU": 2.0})]
+    assert embed(pictures, tmp_path / "out").made == 12 - 5  # the last one had written its shard before it was lost
+
+
+def test_fewer_encoders_than_were_asked_for(ray: FakeRay, pictures: Path, tmp_path: Path) -> None:
+    """It is said."""
+    assert "there is room for 4 of 9 encoders by now" in embed(pictures, tmp_path / "out", actors=9).warnings
 
 
 @pytest.mark.parametrize(

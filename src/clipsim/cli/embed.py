@@ -101,7 +101,7 @@ def embed_command(
     ] = None,
     runner: Annotated[
         Literal["local", "ray"],
-        option("--runner", None, RUN, "local: this process; ray: Ray Data, here or on a cluster."),
+        option("--runner", None, RUN, "local: this process; ray: Ray, here or on a cluster."),
     ] = "local",
     devices: Annotated[
         str | None,

@@ -198,6 +198,7 @@ class _Embedding:
         self._folder = open_folder(self._request.output)
         self._notices: list[str] = []
         self._runner_notices: list[str] = []
+        self._latest = Progress("", 0, None)
         self._replaced: set[str] | None = None  # the files of a data set that is to be overwritten
         self._columns = ColumnTypes()
         self._begun = False  # whether the plan of this run is that of the folder
@@ -250,7 +251,12 @@ class _Embedding:
         failures: tuple[Failure, ...] = (),
         node: str | None = None,
     ) -> None:
+        self._latest = Progress(stage, done, total)
         self._progress(Progress(stage, done, total, failures, self._warnings(), node))
+
+    def _report_notices(self) -> None:
+        """Report that there are new notices, and nothing else."""
+        self._progress(replace(self._latest, notices=self._warnings()))
 
     def _warnings(self) -> tuple[str, ...]:
         """What the caller should know, as far as it is known by now."""
@@ -387,7 +393,7 @@ class _Embedding:
         from clipsim.tasks.ray import RayRunner
 
         precision = None if existing is None else existing.precision
-        return RayRunner(self._embedder, self._folder, self._request, shards, precision)
+        return RayRunner(self._embedder, self._folder, self._request, shards, precision, self._report_notices)
 
     def _describe(self, info: DatasetInfo, made: int, failed: Sequence[int], seconds: float) -> EmbedResult:
         shared = EmbedResult.__dataclass_fields__.keys() - {"warnings"}

@@ -41,19 +41,26 @@ from clipsim.tasks.shard_workers import WorkerOptions, read_failures, tries_name
 if TYPE_CHECKING:
     from clipsim.tasks.embed import EmbedRequest
 
-CONNECT_SECONDS = 25.0  # after which a cluster that exists must have answered
+CONNECT_SECONDS = 20.0  # in which a cluster that exists must answer
 
 
 class RayRunner:
     """Runs shards on Ray: connects to a cluster, or starts Ray, with the first call, until `close`.
 
-    `shards` is how many are missing; `precision` that of the vectors that are there, None where it is open.
+    `shards` is how many are missing; `precision` that of the vectors that are there, None where it is open. `on_notice`
+    is called when a line was added to `notices`.
     Raises MissingPackageError without Ray, UsageError for the name of one GPU, ClusterLostError where a cluster stops
     answering, and DatasetError for whatever else ends a run on Ray.
     """
 
     def __init__(
-        self, embedder: Embedder, folder: Folder, request: EmbedRequest, shards: int, precision: str | None
+        self,
+        embedder: Embedder,
+        folder: Folder,
+        request: EmbedRequest,
+        shards: int,
+        precision: str | None,
+        on_notice: Callable[[], None],
     ) -> None:
         device = embedder.model_options.device
         if device not in ("auto", "cpu", "cpu:0", "cuda", "cuda:0", "mps", "mps:0"):
@@ -84,7 +91,7 @@ class RayRunner:
             embedder.identity,
             embedder.model_options.precision or precision,
         )
-        self._folder, self._connected = folder, False
+        self._folder, self._on_notice, self._connected = folder, on_notice, False
         self._process: DriverProcess | None = None
         self.notices: list[str] = []
 
@@ -140,6 +147,7 @@ class RayRunner:
                 return message
             if message.kind == "notice":
                 self.notices.append(message.value)
+                self._on_notice()
             elif message.kind == "failed":
                 raise message.value
             elif message.kind == "ended":

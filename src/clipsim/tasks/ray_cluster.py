@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import math
 import pickle
+import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from clipsim.errors import ClipsimError, ClusterLostError, DatasetError, printable
+from clipsim.errors import (
+    ClipsimError,
+    ClusterLostError,
+    DatasetError,
+    MissingPackageError,
+    install_command,
+    pluralise,
+    printable,
+)
 from clipsim.store.layout import DatasetInfo, VectorInfo
 from clipsim.tasks.embed_shards import PACKAGES
 from clipsim.tasks.ray_nodes import Demand, Node, Share, divide
@@ -25,6 +34,7 @@ LOCAL = "local"  # the address with which Ray starts on this machine
 OBJECT_STORE_BYTES = 200_000_000  # of Ray on this machine; only shards' numbers and failures go through it
 NODE_SECONDS = 2.0  # between two looks at which nodes there are
 PATIENCE_SECONDS = 60.0  # without an encoder, until that is said
+JOIN_SECONDS = 60.0  # in which another node must join where all that worked were lost
 MAX_LINE = 400
 
 
@@ -162,11 +172,13 @@ class Cluster:
     where no node can run, and ClusterLostError where the cluster no longer answers.
     """
 
-    def __init__(self, ray: Any, request: ClusterRequest, emit: Emit, stopped: Callable[[], bool]) -> None:
+    def __init__(self, ray: Any, request: ClusterRequest, emit: Emit, stopped: threading.Event) -> None:
         self._ray, self._request, self._emit, self._stopped = ray, request, emit, stopped
         self._actor_class = ray.remote(make_worker_class())
         self._nodes: dict[str, Node] = {}
         self._excluded: dict[str, str] = {}  # nodes by their ids, and why
+        self._failed_starts = Counter[str]()
+        self._noticed = set[str]()
         self._encoders: list[_Encoder] = []
         self._pending: dict[Any, _Encoder] = {}  # by the reference of what they are doing
         self._shards: deque[int] = deque()
@@ -181,7 +193,7 @@ class Cluster:
         """
         self._look(first=True)
         patience = self._looked + PATIENCE_SECONDS
-        while not self._stopped():
+        while not self._stopped.is_set():
             if self._looked > patience:
                 self._notice("no encoder has started yet: the nodes may be busy with other work")
                 patience = math.inf
@@ -201,7 +213,7 @@ class Cluster:
         self._shards.extend(work.shards)
         for encoder in list(self._encoders):
             self._judge(encoder)
-        while not self._stopped():
+        while not self._stopped.is_set():
             self._give()
             if not self._shards and all(encoder.shard is None for encoder in self._encoders):
                 return
@@ -209,9 +221,7 @@ class Cluster:
 
     def _step(self) -> None:
         """Wait until an encoder is done with something, and look now and then which nodes there are."""
-        if not self._pending:
-            self._look()
-        if not self._pending:
+        if not self._pending and not self._wait_for_nodes():
             work = "make the shards that are left" if self._info else "run the model"
             reasons = [f"{node.name}: {self._excluded[id]}" for id, node in self._nodes.items() if id in self._excluded]
             raise DatasetError(
@@ -224,6 +234,15 @@ class Cluster:
             self._receive(self._pending.pop(reference), reference)
         if time.monotonic() >= self._looked + NODE_SECONDS:
             self._look()
+
+    def _wait_for_nodes(self) -> bool:
+        """See which nodes there are, for a while where those that worked were lost; whether one has an encoder now."""
+        deadline = time.monotonic() + (JOIN_SECONDS if self._info else 0)
+        self._look()
+        while not self._pending and time.monotonic() < deadline and not self._stopped.wait(NODE_SECONDS):
+            self._notice(f"no node is left; others that join within {JOIN_SECONDS:g} seconds go on")
+            self._look()
+        return bool(self._pending)
 
     def _look(self, *, first: bool = False, without: Node | None = None) -> None:
         """See which nodes there are, and start encoders on those that have none, but not on the node `without`."""
@@ -251,6 +270,8 @@ class Cluster:
         minimum = demand.minimum if first else 0
         for node, share in divide(free, replace(demand, minimum=minimum, maximum=room)):
             self._start(node, share)
+        if len(self._encoders) < minimum:
+            self._notice(f"there is room for {len(self._encoders)} of {pluralise(minimum, 'encoder')} by now")
 
     def _start(self, node: Node, share: Share) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -316,9 +337,15 @@ class Cluster:
         node = encoder.node
         self._remove(encoder)
         if encoder.vectors is None:
+            # that a node was lost is known only after its processes have ended, so this is tried once more
+            self._failed_starts[node.id] += 1
             self._look(without=node)
-            if node.id in self._nodes:
+            if node.id not in self._nodes or node.id in self._excluded:
+                return
+            if self._failed_starts[node.id] > 1:
                 self._exclude(node, "its process ended while it loaded the model")
+            else:
+                self._start(node, encoder.share)
             return
         shared = node.id in {other.node.id for other in self._encoders}
         self._look()  # starts another one where it was the only one
@@ -354,7 +381,10 @@ class Cluster:
                 self._pending[reference] = encoder
 
     def _notice(self, text: str) -> None:
-        self._emit(Message("notice", printable(text, MAX_LINE)))
+        """Send a notice, once."""
+        if text not in self._noticed:
+            self._noticed.add(text)
+            self._emit(Message("notice", printable(text, MAX_LINE)))
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
@@ -375,10 +405,13 @@ def lost(error: BaseException | str) -> ClusterLostError:
     )
 
 
-def serve(receive: Callable[[], Any], emit: Emit, stopped: Callable[[], bool]) -> None:
+def serve(receive: Callable[[], Any], emit: Emit, stopped: threading.Event) -> None:
     """Answer a `ClusterRequest` and a `ClusterWork`, which `receive` returns, None where the run has ended."""
-    import ray
-
+    try:
+        import ray
+    except ImportError as error:
+        emit(Message("failed", MissingPackageError(f"Ray cannot be imported: {error}", hint=install_command("ray"))))
+        return
     emit(Message("loaded"))
     request = receive()
     if request is None:

@@ -104,6 +104,6 @@ def main() -> None:
 
     threading.Thread(target=read, daemon=True).start()
     try:
-        serve(requests.get, emit, stopped.is_set)
+        serve(requests.get, emit, stopped)
     except Exception:
         emit(Message("bug", traceback.format_exc()))
