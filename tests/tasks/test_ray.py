@@ -125,7 +125,7 @@ def test_an_address_of_rays_client(
 def test_an_address_where_nothing_answers(ray: FakeRay, colours: Path, tmp_path: Path) -> None:
     """Ray would try it again for minutes."""
     ray.patient = False
-    with pytest.raises(DatasetError, match=r"ray_address='10\.0\.0\.9:1': no Ray cluster has answered within 20 sec"):
+    with pytest.raises(DatasetError, match=r"ray_address='10\.0\.0\.9:1': no Ray cluster has answered within 25 sec"):
         embed(colours, tmp_path / "out", ray_address="10.0.0.9:1")
 
 

@@ -328,9 +328,9 @@ def _web_options() -> dict[str, Any]:
     return {"client_kwargs": {"timeout": ClientTimeout(total=None, sock_connect=seconds, sock_read=seconds)}}
 
 
-def read_timeout() -> float:
-    """The seconds that a server may be silent: `CLIPSIM_TIMEOUT`, 60 unless set. Raises UsageError for no number."""
-    text = os.environ.get("CLIPSIM_TIMEOUT") or str(DEFAULT_TIMEOUT)
+def read_timeout(default: float = DEFAULT_TIMEOUT) -> float:
+    """The seconds that a server may be silent: `CLIPSIM_TIMEOUT`, where it is set. Raises UsageError for no number."""
+    text = os.environ.get("CLIPSIM_TIMEOUT") or str(default)
     try:
         seconds = float(text)
     except ValueError:

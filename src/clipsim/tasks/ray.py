@@ -30,6 +30,7 @@ from clipsim.errors import (
     join_words,
     printable,
 )
+from clipsim.inputs.urls import read_timeout
 from clipsim.store.folders import Folder
 from clipsim.store.layout import DatasetInfo, VectorInfo
 from clipsim.tasks.embed_shards import OnShard, installed_versions
@@ -41,7 +42,7 @@ from clipsim.tasks.shard_workers import WorkerOptions, read_failures, tries_name
 if TYPE_CHECKING:
     from clipsim.tasks.embed import EmbedRequest
 
-CONNECT_SECONDS = 20.0  # in which a cluster that exists must answer
+CONNECT_SECONDS = 25.0  # in which a cluster that exists must answer, unless `CLIPSIM_TIMEOUT` says another number
 
 
 class RayRunner:
@@ -100,7 +101,8 @@ class RayRunner:
         self._process = DriverProcess()
         self._process.send(self._request)
         self._receive("loaded")
-        self._receive("connected", timeout=None if self._request.address == LOCAL else CONNECT_SECONDS)
+        timeout = read_timeout(CONNECT_SECONDS)
+        self._receive("connected", timeout=None if self._request.address == LOCAL else timeout)
         self._connected = True
         vectors: VectorInfo = self._receive("described").value
         return vectors
@@ -142,6 +144,7 @@ class RayRunner:
                     f"no Ray cluster has answered within {timeout:g} seconds",
                     parameter="ray_address",
                     value=self._request.address,
+                    hint="CLIPSIM_TIMEOUT=60 in the environment waits longer",
                 ) from None
             if message.kind in kinds:
                 return message

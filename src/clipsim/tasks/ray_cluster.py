@@ -146,9 +146,10 @@ def make_worker_class() -> type:
                 return "unusable", printable(f"{type(error).__name__}: {error}", 400)
             return "described", self.encoder.vectors
 
-        def make(self, info: str, shard: int) -> Any:
-            """Make a shard; its outcome."""
-            self.encoder.begin(info)
+        def make(self, info: str | None, shard: int) -> Any:
+            """Make a shard; its outcome. The record of the data set comes with the first."""
+            if info is not None:
+                self.encoder.begin(info)
             return self.encoder.make(shard)
 
     return ShardWorker
@@ -156,13 +157,17 @@ def make_worker_class() -> type:
 
 @dataclass(eq=False)
 class _Encoder:
-    """An encoder on a node, and the shard that it makes; without `vectors` it is still loading the model."""
+    """An encoder on a node, and the shard that it makes; without `vectors` it is still loading the model.
+
+    `begun` says whether it has the record of the data set.
+    """
 
     node: Node
     share: Share
     actor: Any
     vectors: VectorInfo | None = None
     shard: int | None = None
+    begun: bool = False
 
 
 class Cluster:
@@ -377,7 +382,8 @@ class Cluster:
             if self._shards and encoder.vectors is not None and encoder.shard is None:
                 encoder.shard = self._shards.popleft()
                 with self._answering():
-                    reference = encoder.actor.make.remote(self._info, encoder.shard)
+                    reference = encoder.actor.make.remote(None if encoder.begun else self._info, encoder.shard)
+                encoder.begun = True
                 self._pending[reference] = encoder
 
     def _notice(self, text: str) -> None:
