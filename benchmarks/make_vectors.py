@@ -50,9 +50,36 @@ class Distribution:
         return _unit(0.75 * self.texts + 0.35 * group + 0.1 * self.images + 0.5 * _unit(_noise(rng, count)))
 
 
-def write_vectors(folder: Path, count: int, *, model: ModelRecord, digest: str) -> Path:
-    """A data set of so many images in fp16, a few of which have captions; one that is there already is kept."""
-    if (folder / INFO_FILE).exists():
+def find_copies(count: int, copies: int) -> NDArray[np.int64]:
+    """(k, 2): the rows of originals and of their copies in a data set with so many copies in each shard but the first.
+
+    The originals are in the middle of the shard with half the number.
+    """
+    shards = np.arange(1, count // SHARD)[:, None]
+    offsets = np.arange(copies)
+    pairs = np.stack([shards // 2 * SHARD + SHARD // 2 + offsets, shards * SHARD + offsets], axis=-1)
+    return pairs.reshape(-1, 2)
+
+
+def draw_shard(drawn: Distribution, shard: int, rows: int, copies: int = 0) -> Vectors:
+    """(rows, 512) unit vectors of a shard; the first ones are copies, with cosines over 0.95 with the originals."""
+    vectors = drawn.draw_images(rows, shard)
+    if copies and shard:
+        rng = np.random.default_rng((3, shard))
+        originals = drawn.draw_images(SHARD, shard // 2)[SHARD // 2 : SHARD // 2 + copies]
+        vectors[:copies] = _unit(originals + rng.uniform(0.05, 0.3, (copies, 1)) * _unit(_noise(rng, copies)))
+    return vectors
+
+
+def write_vectors(
+    folder: Path, count: int, *, model: ModelRecord, digest: str, copies: int = 0, grow: bool = False
+) -> Path:
+    """A data set of so many images in fp16, a few of which have captions; one that is there already is kept.
+
+    With `copies`, so many in each shard but the first are copies. With `grow`, a data set of whole shards that is there
+    becomes one of so many images.
+    """
+    if (folder / INFO_FILE).exists() and not grow:
         return folder
     import pyarrow as pa
 
@@ -62,13 +89,14 @@ def write_vectors(folder: Path, count: int, *, model: ModelRecord, digest: str) 
         (folder / kind).mkdir(parents=True, exist_ok=True)
     for shard, start in enumerate(range(0, count, SHARD)):
         rows = min(SHARD, count - start)
-        np.save(folder / shard_name("img_emb", shard), drawn.draw_images(rows, shard).astype(np.float16))
+        if grow and all((folder / name).exists() for name in shard_names(shard, with_captions=True)):
+            continue
+        np.save(folder / shard_name("img_emb", shard), draw_shard(drawn, shard, rows, copies).astype(np.float16))
         texts = np.lib.format.open_memmap(folder / shard_name("text_emb", shard), "w+", np.float16, (rows, DIMENSIONS))
         texts[:CAPTIONS] = drawn.draw_texts(CAPTIONS, shard)  # the rest are holes in the file
-        names = [f"photos/{start + row:08d}.jpg" for row in range(rows)]
         table = pa.table(
             {
-                "image_path": names,
+                "image_path": [f"photos/{start + row:08d}.jpg" for row in range(rows)],
                 "caption": [None] * rows,
                 "facts": [None] * rows,
                 "width": [640] * rows,

@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from clipsim.cache.database import Database
+from clipsim.cache.vectors import FileDigests
 from clipsim.embedding.embedder import Embedder
 from clipsim.errors import ClipsimError, NoInputError, UsageError, printable
+from clipsim.files import digest_files
 from clipsim.inputs.urls import as_path
 from clipsim.machine import usable_cores
 from clipsim.models.catalogue import find_model_info
 from clipsim.models.files import find_weights
 from clipsim.models.names import find_model
+from clipsim.models.settings import cache_folder
 from clipsim.options import ModelOptions, RunOptions, check_flag
 from clipsim.results.datasets import IndexResult
 from clipsim.store.dataset import Dataset, scan
@@ -39,9 +44,9 @@ TARGET_RECALL = 0.95
 MAX_SHARE_READ = 0.25  # of the lists; past that a search by the index saves too little
 CAPTION_SHARDS = 20  # that captions are taken from
 TIMED_QUERIES = 10
-EXTENSION_QUERIES = 32  # of each kind, where rows were added: an exact search for more would take longer than that
+EXTENSION_QUERIES = 24  # of each kind, where rows were added: an exact search for more would take longer than that
 EXTENSION_TOLERANCE = 0.03  # by which the recall of so few queries can fall short by chance
-EXTENSION_TIMED_QUERIES = 3
+EXTENSION_TIMED_QUERIES = 1
 OUTGROWN = 4.0  # times the vectors that the lists were made for; from here on new lists are advised
 SAME_SCORE = 1e-6  # cosines that differ by less are equal but for rounding
 MIN_VECTORS = 1000  # an index of fewer has no use, and too few vectors to train on
@@ -80,8 +85,10 @@ def run(request: IndexRequest, progress: ProgressCallback = ignore_progress) -> 
     """
     folder = find_local(request.folder, lambda line: progress(Progress("copying", 0, None, notices=(line,))))
     read_dataset_info(Path(folder))  # a lock would create a folder that is missing
-    with LocalFolder(folder).lock():
-        return _index(folder, request, progress)
+    progress(Progress("reading the vectors", 0, None))
+    with LocalFolder(folder).lock(), closing(Database(cache_folder())) as database:
+        read_digests = FileDigests(database).read if database.usable else digest_files
+        return _index(Dataset(folder, lambda path: read_digests([path])[path]), request, progress)
 
 
 def remove_index(folder: str | Path) -> bool:
@@ -95,10 +102,8 @@ def remove_index(folder: str | Path) -> bool:
         return remove_own_files(dataset)
 
 
-def _index(folder: str, request: IndexRequest, progress: ProgressCallback) -> IndexResult:
+def _index(dataset: Dataset, request: IndexRequest, progress: ProgressCallback) -> IndexResult:
     begun = time.monotonic()
-    progress(Progress("reading the vectors", 0, None))
-    dataset = Dataset(folder)
     if not len(dataset):
         raise NoInputError(f"{printable(str(dataset.folder))}: no vectors to search")
     index, fault = (None, None) if request.kind == "exact" else load_index(dataset)
@@ -107,7 +112,7 @@ def _index(folder: str, request: IndexRequest, progress: ProgressCallback) -> In
     if kind == "auto":
         kind = "ivf" if len(dataset) >= (MIN_VECTORS if has_index else AUTO_VECTORS) else "exact"
     if kind == "exact":
-        remove_own_files(LocalFolder(folder))
+        remove_own_files(LocalFolder(str(dataset.folder)))
         milliseconds = _time(lambda query: scan(dataset, query, NEAREST, workers=usable_cores()), dataset)
         return _describe(dataset, None, time.monotonic() - begun, milliseconds, milliseconds, [])
     if len(dataset) < MIN_VECTORS:
@@ -185,15 +190,16 @@ def _collect_queries(dataset: Dataset, count: int, texts: Vectors | None, added_
 
 def _choose_probes(dataset: Dataset, index: VectorIndex, queries: Queries, target: float) -> list[str]:
     """Set the fewest probes, no fewer than before, whose recall is enough for each kind of queries; return notices."""
-    exact = {
-        name: scan(dataset, vectors, NEAREST + 1, workers=usable_cores())[0] for name, (vectors, _) in queries.items()
-    }
+    vectors = np.concatenate([vectors for vectors, _ in queries.values()])
+    exact, _ = scan(dataset, vectors, NEAREST + 1, workers=usable_cores())
     probes = index.info.probes
     while True:
-        recalls = {
-            name: _recall(exact[name], index.find(vectors, NEAREST + 1, probes), own)
-            for name, (vectors, own) in queries.items()
-        }
+        nearest = index.find(vectors, NEAREST + 1, probes)
+        recalls, start = dict[str, float](), 0
+        for name, (_, own) in queries.items():
+            part = slice(start, start + len(own))
+            recalls[name] = _recall(exact.select(part), nearest.select(part), own)
+            start += len(own)
         if min(recalls.values()) >= target or 2 * probes > MAX_SHARE_READ * index.info.lists:
             break
         probes *= 2

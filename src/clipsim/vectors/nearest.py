@@ -52,6 +52,12 @@ class Nearest:
             filled = other.rows[query] >= 0
             self.consider(query, other.scores[query][filled], other.rows[query][filled])
 
+    def select(self, queries: slice) -> Nearest:
+        """The nearest rows of some of the queries."""
+        part = Nearest(0, self.rows.shape[1])
+        part.scores, part.rows, part.wrong = self.scores[queries], self.rows[queries], self.wrong
+        return part
+
     def remove(self, query: int, removed: NDArray[np.bool_]) -> None:
         """Drop the entries of a query that the mask `removed` marks."""
         self.scores[query][removed], self.rows[query][removed] = -np.inf, -1
