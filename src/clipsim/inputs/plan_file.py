@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +73,7 @@ class StoredPlan:
         """The sources of a name, one name at a time; names in the order of the file are read in one pass."""
         with self._errors():
             if listing.number <= self._number:
+                self._lines.close()
                 self._rewind()
             for line in self._lines:
                 if line.startswith(_NAME):
@@ -82,10 +83,14 @@ class StoredPlan:
                 elif self._number == listing.number:
                     yield self._read_source(line)
 
+    def close(self) -> None:
+        """Close the file; Windows replaces and removes none that is open."""
+        self._lines.close()
+
     def _rewind(self) -> None:
         self._lines, self._number = self._open(), 0
 
-    def _open(self) -> Iterator[bytes]:
+    def _open(self) -> Generator[bytes, None, None]:
         with gzip.open(self.path, "rb") as file:
             yield from cast(BinaryIO, file)
 
@@ -225,6 +230,8 @@ class SourcePlan:
                 self._writer.finish()
         finally:
             self._writer.close()
+            if self.stored is not None:
+                self.stored.close()
 
     def _find(self, key: Key) -> Listing | None:
         return None if self.stored is None or key[0] is None else self.stored.listings.get(key)
