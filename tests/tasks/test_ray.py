@@ -37,7 +37,7 @@ from clipsim.options import ModelOptions
 from clipsim.store.dataset import Dataset
 from clipsim.store.layout import VectorInfo
 from clipsim.tasks.embed_shards import describe_vectors
-from clipsim.tasks.ray_cluster import make_worker_class
+from clipsim.tasks.ray_cluster import Message, make_worker_class, serve
 from clipsim.tasks.ray_nodes import Demand, Node, Share, divide
 from clipsim.tasks.shard_workers import MAX_TRIES
 
@@ -120,6 +120,37 @@ def test_an_address_of_rays_client(
     with pytest.raises(MissingPackageError, match=r"ray://head:10001 .* pip install 'ray\[client\]'"):
         embed(colours, tmp_path / "out", ray_address="ray://head:10001")
     assert not ray.requests
+
+
+def test_a_program_that_is_connected_by_rays_client(
+    ray: FakeRay, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a connection does not tell the address of its cluster."""
+    ray.initialized = True
+    monkeypatch.setattr(sys.modules["ray"], "get_runtime_context", object)
+    with pytest.raises(UsageError, match="ray_address: this program is connected by Ray's client"):
+        embed(colours, tmp_path / "out")
+
+
+def test_ray_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where its files are those of another system."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    messages: list[Message] = []
+    serve(lambda: None, messages.append, threading.Event())
+
+    assert [(message.kind, str(message.value).endswith("pip install 'clipsim[ray]'")) for message in messages] == [
+        ("failed", True)
+    ]
+
+
+def test_nodes_that_are_busy(ray: FakeRay, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray waits for room without a word; the run says so, while it waits."""
+    monkeypatch.setattr("clipsim.tasks.ray_cluster.PATIENCE_SECONDS", -1.0)
+    steps: list[clipsim.Progress] = []
+    embed(colours, tmp_path / "out", progress=steps.append)
+
+    busy = "no encoder has started yet: the nodes may be busy with other work"
+    assert [step.stage for step in steps if busy in step.notices][:1] == ["loading the model"]
 
 
 def test_an_address_where_nothing_answers(ray: FakeRay, colours: Path, tmp_path: Path) -> None:

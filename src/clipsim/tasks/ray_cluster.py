@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import re
 import threading
 import time
 from collections import Counter, deque
@@ -36,6 +37,7 @@ NODE_SECONDS = 2.0  # between two looks at which nodes there are
 PATIENCE_SECONDS = 60.0  # without an encoder, until that is said
 JOIN_SECONDS = 60.0  # in which another node must join where all that worked were lost
 MAX_LINE = 400
+_LOG_PREFIX = re.compile(r"^\[\d[^\]]*\] (\(\w+\) )?\S+:\d+: +")
 
 
 @dataclass(frozen=True)
@@ -404,8 +406,12 @@ class Cluster:
 
 
 def lost(error: BaseException | str) -> ClusterLostError:
-    """The error for a cluster that no longer answers."""
-    line = summarise(str(error)) or type(error).__name__
+    """The error for a cluster that no longer answers, with the first sentence of what Ray raised or wrote at last.
+
+    >>> lost("[2026-11-30 03:22:03,890 E 20 21] gcs_rpc_client.h:196: Failed to connect to GCS. It may have …").message
+    'the Ray cluster was lost: Failed to connect to GCS'
+    """
+    line = _LOG_PREFIX.sub("", summarise(str(error))).partition(". ")[0] or type(error).__name__
     return ClusterLostError(
         f"the Ray cluster was lost: {line}", hint="what is there stays, and the same command goes on from it"
     )
