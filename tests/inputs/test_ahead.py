@@ -10,6 +10,8 @@ import pytest
 from clipsim.inputs.ahead import CHUNK_SOURCES, MAX_CHUNKS, Collection, read_ahead
 from clipsim.inputs.sources import FileSource, Source
 
+KEY = ("a", None, None)
+
 
 def make_sources(name: str, count: int, started: list[str] | None = None) -> Iterator[Source]:
     """Sources of a name, which says that it is read."""
@@ -22,7 +24,9 @@ def make_sources(name: str, count: int, started: list[str] | None = None) -> Ite
 def test_the_order_is_that_of_the_collections() -> None:
     """Whichever is read first, and however many are in one."""
     counts = {"a": 3, "b": CHUNK_SOURCES, "c": 2 * CHUNK_SOURCES + 1, "d": 0, "e": (MAX_CHUNKS + 3) * CHUNK_SOURCES}
-    collections = (Collection(name, make_sources(name, count), remote=name != "d") for name, count in counts.items())
+    collections = (
+        Collection((name, None, None), make_sources(name, count), remote=name != "d") for name, count in counts.items()
+    )
     names = [source.name for collection in read_ahead(collections, 2) for source in collection.sources]
 
     assert names == [f"{name}/{number}" for name, count in counts.items() for number in range(count)]
@@ -31,7 +35,9 @@ def test_the_order_is_that_of_the_collections() -> None:
 def test_what_needs_no_store_is_not_read_ahead() -> None:
     """It comes as it is asked for."""
     started: list[str] = []
-    collections = (Collection(str(number), make_sources(str(number), 1, started)) for number in range(1000))
+    collections = (
+        Collection((str(number), None, None), make_sources(str(number), 1, started)) for number in range(1000)
+    )
     first = next(read_ahead(collections))
 
     assert started == []
@@ -45,10 +51,11 @@ def test_only_so_many_are_read() -> None:
     started: list[str] = []
     large = (MAX_CHUNKS + 5) * CHUNK_SOURCES
     collections = (
-        Collection(str(number), make_sources(str(number), large, started), remote=True) for number in range(100)
+        Collection((str(number), None, None), make_sources(str(number), large, started), remote=True)
+        for number in range(100)
     )
     reading = read_ahead(collections, 3)
-    assert next(reading).name == "0"
+    assert next(reading).key[0] == "0"
     threads = set(threading.enumerate()) - before
     assert len(threads) == 3
     reading.close()
@@ -66,7 +73,7 @@ def test_an_error_comes_in_its_place() -> None:
         yield FileSource("b")
         raise ValueError("torn")
 
-    collections = [Collection("a", make_sources("a", 2), remote=True), Collection("b", fail(), remote=True)]
+    collections = [Collection(KEY, make_sources("a", 2), remote=True), Collection(KEY, fail(), remote=True)]
     names: list[str] = []
     with pytest.raises(ValueError, match="torn"):
         names.extend(source.name for collection in read_ahead(collections) for source in collection.sources)

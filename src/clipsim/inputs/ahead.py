@@ -10,6 +10,7 @@ from queue import Full, Queue
 
 from clipsim.inputs.sources import Source
 
+Key = tuple[str | None, str | None, str | None]  # a name that a store lists, None for others; the columns of its tables
 THREADS = 16
 CHUNK_SOURCES, MAX_CHUNKS = 500, 40  # 20,000 sources of a collection wait at most
 MAX_WAITING = 1000  # collections, behind one that is being read
@@ -17,12 +18,12 @@ MAX_WAITING = 1000  # collections, behind one that is being read
 
 @dataclass(frozen=True)
 class Collection:
-    """The sources of a file or address that a name stands for; `last` after all of the name.
+    """The sources of a file or address that a name stands for, by its key in a plan; `last` after all of the name.
 
     `remote` are those that a store is asked for when they are read.
     """
 
-    name: str
+    key: Key
     sources: Iterable[Source]
     remote: bool = False
     last: bool = False

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from functools import cache
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, cast
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from clipsim.inputs.plan_file import SourcePlan
 
 
-Key = tuple[str | None, str | None, str | None]  # a name that a store lists, None for others; the columns of its tables
 MAX_FACT_CHARACTERS = 10_000  # of a value of a table that is kept
 
 
@@ -63,32 +62,29 @@ def find_sources(
         beside = CaptionsBeside()
 
     def expand(name: str) -> Iterator[Collection]:
-        stored = None if plan is None else plan.read(find_key(name))
+        key = (name if needs_requests(name) else None, image_column, caption_column)
+        stored = None if plan is None else plan.read(key)
         if stored is not None:
-            yield Collection(name, stored, last=True)
+            yield Collection(key, stored, last=True)
             return
         unopened: list[str] = []
         root = "" if is_url(name) else as_path(name)
         for location in _find_locations(name, unopened, listed=listed):
             sources = _open_collection(location, beside, root, image_column, caption_column)
-            yield Collection(name, sources, remote=is_url(location) and not isinstance(sources, tuple))
+            yield Collection(key, sources, remote=not isinstance(sources, tuple) and is_url(location))
         if unopened := [path for path in unopened if chosen is None or chosen.accepts(path)]:
-            yield Collection(name, (FailedSource(name, describe_unopened(unopened)),))
-        yield Collection(name, (), last=True)
-
-    def find_key(name: str) -> Key:
-        return (name if needs_requests(name) else None, image_column, caption_column)
+            yield Collection(key, (FailedSource(name, describe_unopened(unopened)),))
+        yield Collection(key, (), last=True)
 
     collections = chain.from_iterable(map(expand, names if listed else chain.from_iterable(map(_expand_name, names))))
     for collection in collections if plan is None else read_ahead(collections):
-        key = find_key(collection.name) if plan is not None else None
         for source in collection.sources:
-            if plan is not None and key is not None:
-                plan.add(key, source)
+            if plan is not None:
+                plan.add(collection.key, source)
             if chosen is None or isinstance(source, FailedSource) or chosen.accepts(source.name):
                 yield source
-        if plan is not None and key is not None and collection.last:
-            plan.end(key)
+        if plan is not None and collection.last:
+            plan.end(collection.key)
 
 
 def _expand_name(name: str) -> Iterable[str]:
@@ -182,8 +178,8 @@ def to_record(source: Source) -> dict[str, Any]:
     kind = next((name for name, kind in _kinds().items() if kind is type(source)), None)
     if kind is None:
         raise UsageError(f"'{source.name}' is an image in memory; only files and addresses can be opened again")
-    values = {key: value for key, value in asdict(source).items() if value is not None and key != "index"}
-    return {"kind": kind, **values}
+    names = (one.name for one in fields(source) if one.name != "index")
+    return {"kind": kind, **{name: value for name in names if (value := getattr(source, name)) is not None}}
 
 
 def from_record(record: dict[str, Any]) -> Source:

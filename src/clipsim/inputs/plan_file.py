@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from clipsim.errors import DataError, printable
-from clipsim.inputs.expand import Key, from_record, to_record
+from clipsim.inputs.ahead import Key
+from clipsim.inputs.expand import from_record, to_record
 from clipsim.inputs.sources import FailedSource, Source
 from clipsim.inputs.urls import is_url
 
