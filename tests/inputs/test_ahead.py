@@ -79,3 +79,37 @@ def test_an_error_comes_in_its_place() -> None:
         names.extend(source.name for collection in read_ahead(collections) for source in collection.sources)
 
     assert names == ["a/0", "a/1", "b"]
+
+
+def test_few_threads_read_many_collections() -> None:
+    """Clients of stores may be made for each thread."""
+    idents = set[int]()
+
+    def note(number: int) -> Iterator[Source]:
+        idents.add(threading.get_ident())
+        yield FileSource(str(number))
+
+    before = threading.active_count()
+    collections = (Collection(KEY, note(number), remote=True) for number in range(200))
+    most = 0
+    for collection in read_ahead(collections, 4):
+        most = max(most, threading.active_count() - before)
+        assert sum(1 for _ in collection.sources) == 1
+
+    assert most <= 4
+    assert len(idents) <= 4
+
+
+def test_a_listing_that_fails_comes_after_what_is_read() -> None:
+    """So that nothing of it is lost."""
+
+    def find() -> Iterator[Collection]:
+        for number in range(5):
+            yield Collection(KEY, make_sources(str(number), 2), remote=True)
+        raise ValueError("refused")
+
+    names: list[str] = []
+    with pytest.raises(ValueError, match="refused"):
+        names.extend(source.name for collection in read_ahead(find()) for source in collection.sources)
+
+    assert len(names) == 10

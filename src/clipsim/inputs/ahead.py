@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
-from queue import Full, Queue
+from queue import Full, Queue, SimpleQueue
 
 from clipsim.inputs.sources import Source
 
@@ -32,23 +32,62 @@ class Collection:
 def read_ahead(collections: Iterable[Collection], threads: int = THREADS) -> Generator[Collection, None, None]:
     """The collections in order; while one is used, the remote ones after it are read by as many threads.
 
-    What a thread raises is raised where its collection is read. The threads end with the iterator.
+    What a thread raises is raised where its collection is read, and what `collections` raises after all before it. The
+    threads end with the iterator.
     """
-    stopped = threading.Event()
+    workers = _Workers(threads)
     waiting = deque[Collection]()
     reading = 0
+    failure: Exception | None = None
+    rest = iter(collections)
     try:
-        for collection in collections:
+        while True:
+            try:
+                collection = next(rest, None)
+            except Exception as error:
+                failure, collection = error, None
+            if collection is None:
+                break
             if collection.remote:
-                collection = replace(collection, sources=_Reader(collection.sources, stopped))
+                collection = replace(collection, sources=workers.read(collection.sources))
                 reading += 1
             waiting.append(collection)
             while waiting and (reading >= threads or not waiting[0].remote or len(waiting) > MAX_WAITING):
                 reading -= waiting[0].remote
                 yield waiting.popleft()
         yield from waiting
+        if failure is not None:
+            raise failure
     finally:
-        stopped.set()
+        workers.stop()
+
+
+class _Workers:
+    """Threads that read sources; each reads many collections, since clients of stores may be made for each thread."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._count = most, 0
+        self._tasks = SimpleQueue[_Reader | None]()
+        self._stopped = threading.Event()
+
+    def read(self, sources: Iterable[Source]) -> _Reader:
+        """Have sources read by the next thread that is free."""
+        reader = _Reader(sources, self._stopped)
+        self._tasks.put(reader)
+        if self._count < self._most:
+            self._count += 1
+            threading.Thread(target=self._work, daemon=True).start()
+        return reader
+
+    def stop(self) -> None:
+        """End the threads, also where what they have read is not used."""
+        self._stopped.set()
+        for _ in range(self._count):
+            self._tasks.put(None)
+
+    def _work(self) -> None:
+        while (reader := self._tasks.get()) is not None:
+            reader.read()
 
 
 class _Reader:
@@ -57,7 +96,6 @@ class _Reader:
     def __init__(self, sources: Iterable[Source], stopped: threading.Event) -> None:
         self._sources, self._stopped = sources, stopped
         self._chunks = Queue[list[Source] | BaseException | None](MAX_CHUNKS)
-        threading.Thread(target=self._read, daemon=True).start()
 
     def __iter__(self) -> Iterator[Source]:
         """The sources, once."""
@@ -66,7 +104,8 @@ class _Reader:
                 raise chunk
             yield from chunk
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Read the sources; the thread that uses them gets them in chunks."""
         chunk: list[Source] = []
         try:
             for source in self._sources:
