@@ -104,6 +104,34 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (lists_again.recall, lists_again.probes) == (lists.recall, lists.probes)
 
 
+def test_many_equal_vectors_do_not_hide_what_is_missed() -> None:
+    """They are always found, and have 32 pairs each: other vectors' pairs need more lists than theirs."""
+    vectors = plant(6000, 8, 600)
+    vectors[1500:4500] = vectors[1500]
+    lists = make_lists(Stored(vectors), 6000, THRESHOLD)
+    expected = all_pairs(np.delete(vectors, slice(1500, 4500), axis=0))
+    others = np.delete(np.arange(6000), slice(1500, 4500))
+    pairs = listed_pairs(vectors, lists).keys()
+    share = np.mean([(others[first], others[second]) in pairs for first, second in expected])
+    with_one = listed_pairs(vectors, NearLists(lists.centres, 1, None, 0, 0)).keys()
+
+    assert np.mean([(others[first], others[second]) in with_one for first, second in expected]) < 0.9
+    assert share > 0.96
+
+
+def test_long_lists_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that neither an interruption nor the caller waits for the whole of it; a pair comes once from each."""
+    monkeypatch.setattr(near_lists, "GATHERED_ROWS", 100)
+    monkeypatch.setattr(near_lists, "BLOCK_ROWS", 50)
+    vectors = np.ones((500, 1), np.float32)
+    lists = make_lists(Stored(vectors), 500, THRESHOLD)
+    parts = list(find_listed_pairs(Stored(vectors), 500, THRESHOLD, lists))
+
+    assert [done for done, _ in parts] == list(range(50, 501, 50))
+    for _, pairs in parts:
+        assert len(pairs.first) == len(set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)))
+
+
 def test_without_near_pairs_the_recall_is_not_known() -> None:
     """No number is made up for it."""
     vectors = np.eye(64, dtype=np.float32)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor, Future
+from typing import Any
+
 import numpy as np
 import pytest
 from data_sets import random_vectors
 
 from clipsim.vectors import pairs as near_pairs
 from clipsim.vectors.pairs import Groups, find_near_pairs
+from clipsim.vectors.similarity import Vectors
 
 
 @pytest.mark.parametrize(("block", "workers"), [(7, 1), (64, 3), (1000, 2)])
@@ -40,6 +44,28 @@ def test_many_equal_vectors_take_bounded_memory() -> None:
 
     assert len(pairs.first) <= 32 * 500
     assert groups.members() == [list(range(500))]
+
+
+def test_threads_run_only_a_few_blocks_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pairs that a slow caller has not taken yet would fill the memory."""
+    started: list[int] = []
+
+    class AtOnce(Executor):
+        def submit(self, fn: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            future.set_result(fn(*arguments, **options))
+            return future
+
+    def take(start: int, end: int) -> Vectors:
+        started.append(start)
+        return np.ones((end - start, 1), np.float32)
+
+    monkeypatch.setattr(near_pairs, "BLOCK_ROWS", 1)
+    monkeypatch.setattr(near_pairs, "ThreadPoolExecutor", lambda *_: AtOnce())
+    blocks = find_near_pairs(take, 50, 2.0, workers=3)
+    assert next(blocks)[0] == 1
+    assert len(started) < 50 * 10  # of 1,275 in all
+    assert [done for done, _ in blocks] == list(range(2, 51))
 
 
 def test_groups_are_what_pairs_connect() -> None:

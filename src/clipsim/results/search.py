@@ -168,8 +168,8 @@ class DuplicatesResult(Result):
     """All groups: first those of the same bytes, then the others, each in the order in which they were named.
 
     `model` and `min_similarity` are None where only bytes were compared. `compared` is the number of images. `pairs` is
-    "all" where every two were compared, or "lists" where only those in near lists were; `recall` is the share of near
-    pairs that this found, estimated on a sample, None where the sample has none.
+    "all" where every two were compared, or "lists" where only those in near lists were; `recall` is the share of
+    an image's near ones that this found, estimated on a sample, None where the sample has none.
     """
 
     schema: ClassVar[str] = "clipsim.duplicates/1"

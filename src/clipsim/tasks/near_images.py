@@ -29,8 +29,8 @@ ALL_PAIRS_ROWS = 200_000  # up to so many vectors, every two are compared
 class NearGroups:
     """Groups of rows, and how their pairs were found: "all" of them, or by "lists" of near ones.
 
-    `recall` is the estimated share of near pairs that were found, None where it could not be estimated; `notices` say
-    so.
+    `recall` is the estimated share of an image's near ones that were found, None where it could not be estimated;
+    `notices` say so.
     """
 
     groups: Groups
@@ -74,7 +74,7 @@ def group_images(
         share = (
             f"how many near pairs that finds is not known: {sampled} has none"
             if lists.recall is None
-            else f"which finds {lists.recall:.1%} of {lists.pairs:,} near pairs of {sampled}"
+            else f"which finds {lists.recall:.1%} of an image's near ones, by {lists.pairs:,} near pairs of {sampled}"
         )
         notice = (
             f"{len(rows):,} images were compared within {len(lists.centres):,} lists of near ones, {share}; all_pairs "

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.vectors.nearest import Nearest
-from clipsim.vectors.pairs import BLOCK_ROWS, MAX_NEIGHBOURS, Pairs
+from clipsim.vectors.pairs import BLOCK_ROWS, MAX_NEIGHBOURS, Pairs, map_ahead
 from clipsim.vectors.similarity import Vectors, unit_rows
 
 TRAINING_ROWS = 16  # for each list
@@ -35,8 +36,8 @@ IntRows = NDArray[np.int64]
 class NearLists:
     """Unit centres, (k, d), and the number of lists that each vector is compared with.
 
-    `recall` is the share of near pairs that this finds, of the `pairs` of `sampled` vectors with any others; None where
-    these have none.
+    `recall` is the share of its near ones that this finds for a vector, on average over those of `sampled` vectors that
+    have some, `pairs` in all; None where none has. So it is not that of a few vectors with very many near ones.
     """
 
     centres: Vectors
@@ -58,7 +59,8 @@ def make_lists(gather: Gather, rows: int, threshold: float, *, workers: int = 1)
     ranks = _find_ranks(gather, centres, sample[queries], nearest.rows[queries, columns])
     if not len(ranks):
         return NearLists(centres, min(UNKNOWN_PROBES, len(centres)), None, 0, len(sample))
-    recalls = {probes: float(np.mean(ranks < probes)) for probes in PROBES}
+    weights = 1 / np.bincount(queries)[queries]  # so that each vector with near ones counts alike
+    recalls = {probes: float(np.average(ranks < probes, weights=weights)) for probes in PROBES}
     probes = next((probes for probes, recall in recalls.items() if recall >= TARGET_RECALL), PROBES[-1])
     return NearLists(centres, min(probes, len(centres)), recalls[probes], len(ranks), len(sample))
 
@@ -68,8 +70,8 @@ def find_listed_pairs(
 ) -> Generator[tuple[int, Pairs], None, None]:
     """The pairs among `rows` unit vectors over the threshold that the lists find; with them, how many rows are done.
 
-    A pair can come twice. Of each vector, the 32 nearest in each list are found. Memory is that of the numbers of the
-    lists of all vectors, and of a few blocks.
+    A pair can come twice, from two blocks. Of each vector, the 32 nearest in each list are found. Memory is that of the
+    numbers of the lists of all vectors, and of a few blocks.
     """
     nearest_lists = _assign(gather, rows, lists, workers)
     order = np.argsort(nearest_lists.ravel(), kind="stable")
@@ -77,16 +79,19 @@ def find_listed_pairs(
     visitors = [part // lists.probes for part in np.split(order, ends[:-1])]
     members = [part[part % lists.probes == 0] // lists.probes for part in np.split(order, ends[:-1])]
 
-    def compare(batch: list[int]) -> tuple[int, Pairs]:
+    def compare(block: tuple[list[int], slice]) -> tuple[int, Pairs]:
+        batch, part = block
         fetch = _fetch_together(gather, [visitors[number] for number in batch])
-        parts = [
-            part for number in batch for part in _compare_list(fetch, visitors[number], members[number], threshold)
+        compared = [
+            pairs
+            for number in batch
+            for pairs in _compare_list(fetch, visitors[number][part], members[number], threshold)
         ]
-        return sum(len(visitors[number]) for number in batch), _join_pairs(parts)
+        return sum(len(visitors[number][part]) for number in batch), _join_pairs(compared)
 
     done = 0
-    with ThreadPoolExecutor(workers, "compare") as pool:
-        for visits, pairs in pool.map(compare, _make_batches([len(part) for part in visitors])):
+    with closing(map_ahead(compare, _make_blocks([len(part) for part in visitors]), workers)) as blocks:
+        for visits, pairs in blocks:
             done += visits
             yield done // lists.probes, pairs
 
@@ -166,6 +171,18 @@ def _assign(gather: Gather, rows: int, lists: NearLists, workers: int) -> NDArra
     return nearest_lists
 
 
+def _make_blocks(sizes: list[int]) -> Iterator[tuple[list[int], slice]]:
+    """Lists, and which of the visitors of each are compared at a time: all, or a part of those of a long list.
+
+    So an interruption waits for a part, whatever the length of a list.
+    """
+    for batch in _make_batches(sizes):
+        longest = max(sizes[number] for number in batch)
+        step = BLOCK_ROWS if longest > GATHERED_ROWS else GATHERED_ROWS
+        for start in range(0, longest, step):
+            yield batch, slice(start, start + step)
+
+
 def _make_batches(sizes: list[int]) -> Iterator[list[int]]:
     """Consecutive lists that have up to `GATHERED_ROWS` visitors together; a longer one is alone.
 
@@ -212,11 +229,14 @@ def _compare_list(fetch: Gather, visitors: IntRows, members: IntRows, threshold:
 
 
 def _join_pairs(parts: list[Pairs]) -> Pairs:
-    """The pairs of several parts, greatest cosine first."""
+    """The pairs of several parts, each once, greatest cosine first."""
     first, second = (
         np.concatenate([np.zeros(0, np.int64), *rows])
         for rows in ([part.first for part in parts], [part.second for part in parts])
     )
     similarity = np.concatenate([np.zeros(0, np.float32), *(part.similarity for part in parts)])
-    order = np.argsort(-similarity, kind="stable")
+    order = np.lexsort((-similarity, second, first))
+    again = (np.diff(first[order], prepend=-1) == 0) & (np.diff(second[order], prepend=-1) == 0)
+    order = order[~again]
+    order = order[np.argsort(-similarity[order], kind="stable")]
     return Pairs(first[order], second[order], similarity[order])

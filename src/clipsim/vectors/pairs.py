@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
+from collections import defaultdict, deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,11 @@ from clipsim.vectors.similarity import Vectors
 BLOCK_ROWS = 2048
 MAX_NEIGHBOURS = 32  # of one row among later ones; what bounds memory where thousands of vectors are equal
 
+BLOCKS_AHEAD = 2  # for each worker, of those whose pairs the caller has taken
+
 Take = Callable[[int, int], Vectors]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +53,26 @@ def find_near_pairs(
             nearest.add(scores, other)
         return start + len(block), _to_pairs(nearest, start)
 
+    yield from map_ahead(compare, range(0, rows, BLOCK_ROWS), workers)
+
+
+def map_ahead(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Generator[Result, None, None]:
+    """What a function returns for each item, in their order, by threads that run only a few items ahead of the caller.
+
+    So memory holds few results also where the caller takes longer over each than the threads do.
+    """
+    waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers, "compare") as pool:
-        yield from pool.map(compare, range(0, rows, BLOCK_ROWS))
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > BLOCKS_AHEAD * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def _to_pairs(nearest: Nearest, start: int) -> Pairs:
