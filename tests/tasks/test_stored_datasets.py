@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from data_sets import random_vectors, write_data_set
 from clipsim.errors import DatasetError
 from clipsim.store import copies
 from clipsim.store.dataset import Dataset
-from clipsim.store.folders import StoreFolder
+from clipsim.store.folders import LocalFolder, StoreFolder
 from clipsim.store.layout import INFO_FILE
 from clipsim.tasks import export_vectors, index
 from clipsim.tasks.search_targets import find_targets, recorded_model
@@ -154,6 +155,45 @@ def test_an_index(memory: Any, fetched: list[str], tmp_path: Path) -> None:
     find_local(ADDRESS)
     assert fetched[-1] == "index/index.json"
     assert record.exists()
+
+
+def test_an_index_that_is_built_beside_a_copy_stays(memory: Any, tmp_path: Path) -> None:
+    """The store's older one does not take its place at the next search; a newer one does, and its files alone stay."""
+    pytest.importorskip("faiss", reason="faiss is not installed")
+    index.run(index.IndexRequest(ADDRESS, "ivf"))
+    folder = copy_folder(ADDRESS) / "index"
+
+    def send() -> bytes:
+        for path in folder.iterdir():
+            memory.pipe_file(f"/bucket/vectors/index/{path.name}", path.read_bytes())
+        return (folder / "index.json").read_bytes()
+
+    send()
+    assert index.remove_index(ADDRESS)
+    find_local(ADDRESS)
+    index.run(index.IndexRequest(ADDRESS, "ivf", rebuild=True))
+    built = (folder / "index.json").read_bytes()
+    find_local(ADDRESS)
+    assert (folder / "index.json").read_bytes() == built
+
+    memory.rm("/bucket/vectors/index", recursive=True)
+    newest = send()
+    index.run(index.IndexRequest(ADDRESS, "ivf", rebuild=True))
+    memory.pipe_file("/bucket/vectors/index/index.json", newest + b"\n")
+    find_local(ADDRESS)
+    assert (folder / "index.json").read_bytes() == newest + b"\n"
+    assert len(list(folder.iterdir())) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders have no locks on Windows")
+def test_a_copy_that_is_up_to_date_is_read_while_it_is_written_to(memory: Any) -> None:
+    """A search need not wait until it is indexed; one that has to copy does."""
+    folder = find_local(ADDRESS)
+    with LocalFolder(folder).lock():
+        assert find_local(ADDRESS) == folder
+        (Path(folder) / "img_emb" / "img_emb_0001.npy").unlink()
+        with pytest.raises(DatasetError, match="another process is writing to it"):
+            find_local(ADDRESS)
 
 
 def test_an_export(memory: Any, tmp_path: Path) -> None:

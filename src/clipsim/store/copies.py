@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from clipsim.errors import DatasetError, printable
@@ -11,9 +12,11 @@ from clipsim.files import digest_file
 from clipsim.store.folders import LocalFolder, StoreFolder
 from clipsim.store.index import FOLDER as INDEX_FOLDER
 from clipsim.store.index import INFO_NAME as INDEX_RECORD
-from clipsim.store.layout import INFO_FILE, KINDS, DatasetInfo, FileInfo, Files
+from clipsim.store.index import IndexInfo, remove_unused
+from clipsim.store.layout import INFO_FILE, KINDS, STATE_FOLDER, DatasetInfo, FileInfo, Files
 from clipsim.store.shards import find_made, read_record, record_name
 
+COPIED_INDEX = f"{STATE_FOLDER}/copied-index.json"  # the record of the store's index that was copied last
 _NOT_READ = "vectors/"  # tables for other tools, which hold the vectors once more
 OnCopy = Callable[[int], None]  # called with the bytes that are to be copied, before they are
 
@@ -22,7 +25,8 @@ def copy_dataset(address: str, folder: Path, on_copy: OnCopy = lambda _: None) -
     """Bring the copy of a data set up to date; whether there is a data set at the address.
 
     Only what is new or has changed is read. The record of the data set is written last, so that an interrupted copy is
-    continued. An index in the store is copied too; one that was built beside the copy stays where the store has none.
+    continued. An index in the store is copied too, once: where one is then built or removed beside the copy, that stays
+    so until the store has another. A copy that is up to date is not locked, so that it can be read while it is indexed.
 
     Raises DatasetError where the store cannot be read, the data set is damaged, or the disk has no room for it.
     """
@@ -34,11 +38,28 @@ def copy_dataset(address: str, folder: Path, on_copy: OnCopy = lambda _: None) -
         info = DatasetInfo.from_json(text.decode())
     except ValueError as error:
         raise DatasetError(f"{store.label}: its {INFO_FILE} is damaged, or of another version") from error
+    if _is_up_to_date(store, local, info, text):
+        return True
     with local.lock():
         _copy(store, local, info, on_copy)
         if local.read(INFO_FILE) != text:
             local.write(INFO_FILE, text)
     return True
+
+
+def _is_up_to_date(store: StoreFolder, local: LocalFolder, info: DatasetInfo, text: bytes) -> bool:
+    """Whether a copy has all files of a complete data set and of its index, by their sizes."""
+    return (
+        info.complete
+        and local.read(INFO_FILE) == text
+        and all(_is_there(local, name, known, info.files) for name, known in _choose_read(info.files).items())
+        and not dict(_find_index(store, local))
+    )
+
+
+def _choose_read(files: Files) -> Files:
+    """The files of a data set that are read here."""
+    return {name: known for name, known in files.items() if not name.startswith(_NOT_READ)}
 
 
 def _copy(store: StoreFolder, local: LocalFolder, info: DatasetInfo, on_copy: OnCopy) -> None:
@@ -47,7 +68,7 @@ def _copy(store: StoreFolder, local: LocalFolder, info: DatasetInfo, on_copy: On
     files: Files = dict(info.files) if info.complete else {}
     for record in made.values():
         files |= record.files
-    files = {name: known for name, known in files.items() if not name.startswith(_NOT_READ)}
+    files = _choose_read(files)
     before = _find_copied(local, made)
     missing = {name: known for name, known in files.items() if not _is_there(local, name, known, before)}
     index = dict(_find_index(store, local))
@@ -60,6 +81,8 @@ def _copy(store: StoreFolder, local: LocalFolder, info: DatasetInfo, on_copy: On
         local.write(record_name(shard), record.to_json().encode())
     for name in index:
         _fetch(store, local, name, None)
+    if index:
+        _finish_index(local)
     for kind in KINDS:
         for name in {f"{kind}/{name}" for name in local.list_names(kind)} - files.keys():
             local.remove(name)
@@ -90,12 +113,20 @@ def _find_index(store: StoreFolder, local: LocalFolder) -> Iterator[tuple[str, i
     The names of the other files are never used again, so that one of the same size is the same.
     """
     record = store.read(INDEX_RECORD)
-    if record is None or record == local.read(INDEX_RECORD):
+    if record is None or record in (local.read(INDEX_RECORD), local.read(COPIED_INDEX)):
         return
     sizes = {f"{INDEX_FOLDER}/{name}": size for name, size in store.sizes(INDEX_FOLDER).items()}
     present = {f"{INDEX_FOLDER}/{name}": size for name, size in local.sizes(INDEX_FOLDER).items()}
     missing = {name: size for name, size in sizes.items() if name == INDEX_RECORD or present.get(name) != size}
     yield from sorted(missing.items(), key=lambda item: item[0] == INDEX_RECORD)
+
+
+def _finish_index(local: LocalFolder) -> None:
+    """Remember which index has been copied, and remove the files of the one before."""
+    record = local.read(INDEX_RECORD) or b""
+    with suppress(ValueError):  # of another version
+        remove_unused(local, IndexInfo.from_json(record.decode()))
+    local.write(COPIED_INDEX, record)
 
 
 def _check_room(store: StoreFolder, local: LocalFolder, needed: int) -> None:
