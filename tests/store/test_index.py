@@ -7,13 +7,14 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from data_sets import random_vectors, write_data_set
 
 from clipsim.errors import DatasetError, MissingPackageError
-from clipsim.store.dataset import Dataset, scan
+from clipsim.store.dataset import Dataset, check_digest, scan
 from clipsim.store.folders import LocalFolder
 from clipsim.store.index import (
     INFO_NAME,
@@ -105,6 +106,41 @@ def test_few_lists_give_a_part_of_it(dataset: Dataset) -> None:
     assert 1 < found[0] < found[1] < found[2] <= 10
 
 
+def test_more_lists_are_read_for_many_results(dataset: Dataset) -> None:
+    """Where those that a search reads have too few vectors; also with a filter, up to all that it leaves."""
+    build(dataset, 1)
+    index, _ = open_index(dataset)
+    assert index is not None
+    queries = random_vectors(3, 16, seed=4)
+    accepted = np.arange(3000) % 3 == 0
+    nearest = index.find(queries, 500)
+
+    assert (nearest.rows >= 0).all()
+    assert [len(set(rows)) for rows in nearest.rows.tolist()] == [500] * 3
+    assert (index.find(queries, 9000).rows >= 0).sum(axis=1).tolist() == [3000] * 3
+    assert (index.find(queries, 1200, accepted=accepted).rows >= 0).sum(axis=1).tolist() == [1000] * 3
+    assert (index.find(queries, 5, accepted=np.zeros(3000, bool)).rows == -1).all()
+
+
+def test_the_candidates_of_many_queries_are_read_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory does not grow with the number of queries, and the answers are the same."""
+    reads: list[int] = []
+
+    class Stored:
+        def vectors(self, rows: list[int]) -> Vectors:
+            reads.append(len(rows))
+            return VECTORS[rows]
+
+    queries, candidates = VECTORS[:50], np.random.default_rng(1).integers(0, 3000, (50, 20))
+    at_once = refine(Stored(), queries, candidates, 5)  # type: ignore[arg-type]
+    monkeypatch.setattr("clipsim.store.index.REFINED_ROWS", 100)
+    in_blocks = refine(Stored(), queries, candidates, 5)  # type: ignore[arg-type]
+
+    assert len(reads) == 11
+    assert max(reads[1:]) <= 100
+    assert in_blocks.rows.tolist() == at_once.rows.tolist()
+
+
 def test_refining_takes_each_querys_own_candidates() -> None:
     """Others' are not looked at, and empty places are none."""
 
@@ -157,6 +193,24 @@ def test_a_damaged_file(dataset: Dataset, damage: str) -> None:
 
     assert index is None
     assert "damaged and is not used" in notice
+
+
+def test_an_index_that_is_replaced_while_it_is_opened(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new one is used, and nothing is said to be damaged."""
+    build(dataset, 4)
+    replacements = [8]
+
+    def replace_first(*arguments: Any) -> None:
+        if replacements:
+            build(dataset, replacements.pop())
+        check_digest(*arguments)
+
+    monkeypatch.setattr("clipsim.store.index.check_digest", replace_first)
+    index, notices = open_index(dataset)
+
+    assert index is not None
+    assert index.info.probes == 8
+    assert "searched by its index" in notices[0]
 
 
 def test_without_faiss(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

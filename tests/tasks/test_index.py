@@ -166,6 +166,30 @@ def test_an_interrupted_build_leaves_what_was_there(
     assert open_index(Dataset(tmp_path))[0] is not None
 
 
+def test_what_a_killed_build_left_is_removed(machine: Machine, tmp_path: Path) -> None:
+    """By the next run, also one that has nothing to add, and by a removal; what `clipsim embed` is writing stays."""
+    write_data_set(tmp_path, random_vectors(1000, 4), model=MINI)
+    build_index(tmp_path, kind="ivf")
+    before = sorted(path.name for path in (tmp_path / "index").iterdir())
+    written, shard = (tmp_path / ".clipsim" / name for name in ("tmp-a", "tmp-b"))
+
+    def leave() -> None:
+        written.mkdir(exist_ok=True)
+        (written / "ivf-0123.faiss").write_bytes(b"lists")
+
+    leave()
+    shard.mkdir()
+    (shard / "img_emb_0000.npy").write_bytes(b"vectors")
+    (tmp_path / "index" / "ivf-4567.faiss").write_bytes(b"lists")
+    assert build_index(tmp_path).added == 0
+    assert sorted(path.name for path in (tmp_path / "index").iterdir()) == before
+    assert (written.exists(), shard.exists()) == (False, True)
+
+    leave()
+    assert index.remove_index(tmp_path)
+    assert (written.exists(), shard.exists()) == (False, True)
+
+
 def test_new_vectors_are_added_and_measured(machine: Machine, tmp_path: Path) -> None:
     """By the same command; again, it has nothing to do; and `rebuild` makes new lists."""
     vectors = random_vectors(4000, 4)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from clipsim.errors import DatasetError, MissingPackageError, printable
 from clipsim.files import digest_file
 from clipsim.store.dataset import Dataset, check_digest, scan
-from clipsim.store.folders import Folder, LocalFolder
+from clipsim.store.folders import SCRATCH, Folder, LocalFolder
 from clipsim.store.ivf import can_merge, empty_copy, import_faiss, merge_parts, open_part, train, write_parts
 from clipsim.store.layout import FileInfo, from_sealed_json, to_sealed_json
 from clipsim.vectors.nearest import Nearest, find_wrong_rows
@@ -31,6 +31,7 @@ FOLDER = "index"
 INFO_NAME = f"{FOLDER}/index.json"
 CANDIDATES = 4  # compared exactly, for each result
 MIN_CANDIDATES = 100
+REFINED_ROWS = 65_536  # candidates whose vectors are read at a time
 MAX_PARTS = 8  # of an index; more are merged
 _FILE_NAME = re.compile(r"ivf-[0-9a-f]+\.(faiss|lists)")
 
@@ -118,25 +119,41 @@ class VectorIndex:
 
         Rows of shards that are not in the index are all compared, by so many `workers`. With `accepted`, (n,), only
         rows that it marks are among the answers; as many more lists are read as there are fewer such rows in each.
+        Further lists are read for a query where these have fewer than `count` rows.
         """
-        faiss = import_faiss()
-        probes = probes or self.info.probes
+        probes, available = probes or self.info.probes, self.info.vectors
+        selector = None
         if accepted is not None:
-            share = max(accepted[: self.info.vectors].mean(), 1 / self.info.lists)
+            available = int(accepted[: self.info.vectors].sum())
+            share = max(available / self.info.vectors, 1 / self.info.lists)
             probes = min(self.info.lists, int(np.ceil(probes / share)))
-            bits = np.packbits(accepted, bitorder="little")
-        selector = None if accepted is None else faiss.IDSelectorBitmap(bits)
-        parameters = faiss.SearchParametersIVF(nprobe=probes, sel=selector)
-        candidate_count = min(max(CANDIDATES * count, MIN_CANDIDATES), self.info.vectors)
-        near = [part.search(np.ascontiguousarray(queries), candidate_count, params=parameters) for part in self._parts]
-        scores, rows = (np.concatenate(arrays, axis=1) for arrays in zip(*near, strict=True))
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :candidate_count]
-        nearest = refine(self._dataset, queries, np.take_along_axis(rows, best, axis=1), count)
+            selector = import_faiss().IDSelectorBitmap(np.packbits(accepted, bitorder="little"))
+        candidates = self._find_candidates(queries, count, min(count, available), probes, selector)
+        nearest = refine(self._dataset, queries, candidates, count)
         if self.info.shards < len(self._dataset.shards):
             first = self.info.shards
             later, _ = scan(self._dataset, queries, count, workers=workers, accepted=accepted, first_shard=first)
             nearest.merge(later)
         return nearest
+
+    def _find_candidates(
+        self, queries: Vectors, count: int, least: int, probes: int, selector: Any
+    ) -> NDArray[np.int64]:
+        """(m, c): rows among which the `count` nearest are looked for, nearest first by the lists' bytes; -1 for none.
+
+        For a query that has fewer than `least` of them, twice as many lists are read.
+        """
+        parameters = import_faiss().SearchParametersIVF(nprobe=probes, sel=selector)
+        candidate_count = min(max(CANDIDATES * count, MIN_CANDIDATES), self.info.vectors)
+        near = [part.search(np.ascontiguousarray(queries), candidate_count, params=parameters) for part in self._parts]
+        scores, rows = (np.concatenate(arrays, axis=1) for arrays in zip(*near, strict=True))
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :candidate_count]
+        candidates: NDArray[np.int64] = np.take_along_axis(rows, best, axis=1)
+        short = np.flatnonzero((candidates >= 0).sum(axis=1) < least)
+        if len(short) and probes < self.info.lists:
+            more = min(2 * probes, self.info.lists)
+            candidates[short] = self._find_candidates(queries[short], count, least, more, selector)
+        return candidates
 
     def close(self) -> None:
         """Let go of the files."""
@@ -144,17 +161,23 @@ class VectorIndex:
 
 
 def refine(dataset: Dataset, queries: Vectors, candidates: NDArray[np.int64], count: int) -> Nearest:
-    """The `count` best of each query's (m, c) candidate rows (-1 for none), compared by the vectors themselves."""
-    rows = np.unique(candidates[candidates >= 0])
-    vectors = dataset.vectors(rows.tolist())
+    """The `count` best of each query's (m, c) candidate rows (-1 for none), compared by the vectors themselves.
+
+    Memory is that of the vectors of one query's candidates, or of `REFINED_ROWS` where that is more.
+    """
     nearest = Nearest(len(queries), count)
-    if len(wrong := find_wrong_rows(vectors)):
-        nearest.wrong.update(rows[wrong].tolist())
-        candidates = np.where(np.isin(candidates, rows[wrong]), -1, candidates)
-        rows, vectors = np.delete(rows, wrong), np.delete(vectors, wrong, axis=0)
-    for query, candidate_rows in enumerate(candidates):
-        indices = np.searchsorted(rows, np.sort(candidate_rows[candidate_rows >= 0]))
-        nearest.consider(query, vectors[indices] @ queries[query], rows[indices])
+    step = max(1, REFINED_ROWS // max(1, candidates.shape[1]))
+    for start in range(0, len(queries), step):
+        block = candidates[start : start + step]
+        rows = np.unique(block[block >= 0])
+        vectors = dataset.vectors(rows.tolist())
+        if len(wrong := find_wrong_rows(vectors)):
+            nearest.wrong.update(rows[wrong].tolist())
+            block = np.where(np.isin(block, rows[wrong]), -1, block)
+            rows, vectors = np.delete(rows, wrong), np.delete(vectors, wrong, axis=0)
+        for query, candidate_rows in enumerate(block, start):
+            indices = np.searchsorted(rows, np.sort(candidate_rows[candidate_rows >= 0]))
+            nearest.consider(query, vectors[indices] @ queries[query], rows[indices])
     return nearest
 
 
@@ -249,8 +272,25 @@ def publish_index(dataset: Dataset, made: Path, info: IndexInfo) -> None:
         if (made / name).exists():
             folder.publish(made / name, f"{FOLDER}/{name}")
     folder.write(INFO_NAME, info.to_json().encode())
-    for name in own_names(folder) - {INFO_NAME, *(f"{FOLDER}/{name}" for name in names)}:
+    remove_unused(folder, info)
+
+
+def remove_unused(folder: Folder, info: IndexInfo) -> None:
+    """Remove the files of earlier and of interrupted indexes in a data set's folder, whose lock the caller holds."""
+    used = {f"{FOLDER}/{name}" for part in info.parts for name in part.files}
+    for name in own_names(folder) - {INFO_NAME, *used}:
         folder.remove(name)
+
+
+def remove_interrupted(folder: Folder) -> None:
+    """Remove the temporary files of an index whose building was killed; the caller holds the folder's lock.
+
+    Those of `clipsim embed`, which holds no lock on some systems, stay.
+    """
+    parent, _, prefix = SCRATCH.partition("/")
+    for name in folder.list_names(parent):
+        if name.startswith(prefix) and any(map(_FILE_NAME.fullmatch, folder.list_names(f"{parent}/{name}"))):
+            folder.remove(f"{parent}/{name}")
 
 
 def own_names(folder: Folder) -> set[str]:
@@ -291,6 +331,8 @@ def load_index(dataset: Dataset) -> tuple[VectorIndex | None, str | None]:
         parts = [open_part(dataset.folder / FOLDER / part.name) for part in info.parts]
         sizes = [(part.ntotal, part.d, part.nlist) for part in parts]
     except (RuntimeError, AttributeError):  # of which DatasetError is one
+        if folder.read(INFO_NAME) not in (None, content):
+            return load_index(dataset)  # another process has replaced it, and removed the files of the earlier one
         return None, "is damaged"
     recorded = [(part.vectors, dataset.info.dimensions, info.lists) for part in info.parts]
     if sizes != recorded or info.vectors != dataset.starts[info.shards]:

@@ -27,7 +27,15 @@ from clipsim.options import ModelOptions, RunOptions, check_flag
 from clipsim.results.datasets import IndexResult
 from clipsim.store.dataset import Dataset, scan
 from clipsim.store.folders import LocalFolder
-from clipsim.store.index import VectorIndex, build_index, extend_index, load_index, publish_index
+from clipsim.store.index import (
+    VectorIndex,
+    build_index,
+    extend_index,
+    load_index,
+    publish_index,
+    remove_interrupted,
+    remove_unused,
+)
 from clipsim.store.index import remove_index as remove_own_files
 from clipsim.store.layout import read_dataset_info
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
@@ -87,6 +95,7 @@ def run(request: IndexRequest, progress: ProgressCallback = ignore_progress) -> 
     read_dataset_info(Path(folder))  # a lock would create a folder that is missing
     progress(Progress("reading the vectors", 0, None))
     with LocalFolder(folder).lock(), closing(Database(cache_folder())) as database:
+        remove_interrupted(LocalFolder(folder))
         read_digests = FileDigests(database).read if database.usable else digest_files
         return _index(Dataset(folder, lambda path: read_digests([path])[path]), request, progress)
 
@@ -99,6 +108,7 @@ def remove_index(folder: str | Path) -> bool:
     dataset = LocalFolder(find_local(os.fspath(folder)))
     read_dataset_info(dataset.path)
     with dataset.lock():
+        remove_interrupted(dataset)
         return remove_own_files(dataset)
 
 
@@ -150,6 +160,7 @@ def _extend(dataset: Dataset, index: VectorIndex, begun: float, progress: Progre
         )
     added = len(dataset) - before
     if not added:
+        remove_unused(LocalFolder(str(dataset.folder)), index.info)
         exact, milliseconds = _time_searches(dataset, index, EXTENSION_TIMED_QUERIES)
         return _describe(dataset, index, time.monotonic() - begun, milliseconds, exact, notices, added=0)
     with LocalFolder(str(dataset.folder)).scratch() as scratch:
