@@ -20,8 +20,9 @@ import clipsim.images.decode
 from clipsim.embedding.embedder import Embedder
 from clipsim.errors import NoInputError, UsageError
 from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
+from clipsim.inputs.paths import NameFilter
 from clipsim.options import ModelOptions
-from clipsim.tasks import duplicates
+from clipsim.tasks import duplicates, same_files
 from clipsim.tasks.duplicates import DEFAULT_THRESHOLD, DuplicatesRequest
 from clipsim.tasks.search_targets import find_targets
 
@@ -165,6 +166,28 @@ def test_the_same_bytes_in_data_sets_and_files(machine: Machine, pictures: Path,
     assert groups_of(result) == [
         (True, ("1.png", "1again.png", "1copy.png")), (True, ("3.png", "3copy.png")), (True, ("five.png", "5.png")),
     ]  # fmt: skip
+
+
+def test_names_that_are_left_out_of_a_data_set(machine: Machine, pictures: Path, tmp_path: Path) -> None:
+    """None of them is in a group, nor counted: what was not meant must not be moved away."""
+    pytest.importorskip("pyarrow")
+    chosen = NameFilter(exclude=("1*", "2.png"))
+    with clipsim.open("clipsim-mini") as session:
+        session.embed(pictures, tmp_path / "vectors", dtype="fp32", shard_size=4)
+        overview = session.overview(tmp_path / "vectors", groups=1, texts=["red"], exclude=["1*", "2.png"])
+    targets = find_targets(tmp_path / "vectors", chosen)
+    with Embedder(ModelOptions("clipsim-mini")) as embedder:
+        result = duplicates.run(embedder, DuplicatesRequest(targets))
+    same = same_files.run(find_targets(tmp_path / "vectors", chosen))
+    (first, *_), _ = (group.images for group in result.groups)
+
+    assert {(same, tuple(sorted(names))) for same, names in groups_of(result)} == {
+        (False, ("2large.png", "2small.jpg")),
+        (False, ("3.png", "3copy.png", "3cropped.webp")),
+    }
+    assert groups_of(same) == [(True, ("3.png", "3copy.png"))]
+    assert result.compared == same.compared == overview.images == 13
+    assert first.index == sorted(path.name for path in pictures.iterdir()).index(Path(first.image).name)
 
 
 def test_only_files_of_equal_size_are_read(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:

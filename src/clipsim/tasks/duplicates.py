@@ -30,7 +30,7 @@ from clipsim.tasks.keep_rules import KeepRules
 from clipsim.tasks.near_images import group_images
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model
-from clipsim.tasks.search_targets import Collection, EmbeddedCollection, Target, Targets, check_models
+from clipsim.tasks.search_targets import Collection, EmbeddedCollection, Target, Targets, check_models, find_accept
 from clipsim.vectors.pixels import SIDE, Windows, correlate, cut_whole, cut_windows, fit
 
 MAX_KEPT_COMPARED = 4  # kept images of a group that another one is compared with: the nearest
@@ -207,7 +207,8 @@ def run(
         notices.append(f"{pluralise(merged, 'RAW file')} left to the JPEG or HEIC beside it, which is compared instead")
     progress(Progress("loading the model", 0, None, notices=(*embedder.notices, *notices)))
     with closing(EmbeddedCollection(embedder.facts.embed_dim)) as collection:
-        collection.fill(embedder, targets, progress)
+        accept = find_accept(request.targets)
+        collection.fill(embedder, targets, progress, lambda _: accept)
         with closing(PixelCheck(collection.sources, default_workers(), request.thumbnails)) as check:
             near = group_images(
                 collection, threshold, check if request.pixels else None, progress, all_pairs=request.all_pairs

@@ -16,7 +16,7 @@ from clipsim.options import as_whole
 from clipsim.results.overview import GroupWord, ImageGroup, OverviewResult, TypicalImage
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model
-from clipsim.tasks.search_targets import EmbeddedCollection, Target, Targets, check_models
+from clipsim.tasks.search_targets import EmbeddedCollection, Target, Targets, check_models, find_accept
 from clipsim.vectors.groups import BLOCK_ROWS, Grouping, group_vectors
 from clipsim.vectors.similarity import Vectors, cosine, mean_of_templates, order_best_first
 
@@ -83,7 +83,8 @@ def run(embedder: Embedder, request: OverviewRequest, progress: ProgressCallback
         notices += request.targets.repeats.notices
     progress(Progress("loading the model", 0, None, notices=(*embedder.notices, *request.notices, *notices)))
     with closing(EmbeddedCollection(embedder.facts.embed_dim)) as images:
-        images.fill(embedder, request.targets, progress)
+        accept = find_accept(request.targets)
+        images.fill(embedder, request.targets, progress, lambda _: accept)
         progress(Progress("grouping", 0, None))
         groups, silhouette = _find_groups(embedder, request, images) if len(images) else ((), None)
         if request.groups is not None and 0 < len(groups) < request.groups:

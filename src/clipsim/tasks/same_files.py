@@ -17,7 +17,7 @@ from clipsim.store.dataset import Dataset
 from clipsim.tasks.duplicates import GroupRecords
 from clipsim.tasks.near_images import find_copies
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
-from clipsim.tasks.search_targets import Collection, Target
+from clipsim.tasks.search_targets import Collection, Target, find_accept
 
 FILES_PER_STEP = 1024  # of progress
 
@@ -32,7 +32,7 @@ def run(
     collection = Collection()
     for target in targets:
         if isinstance(target, Dataset):
-            collection.add_dataset(target)
+            collection.add_dataset(target, find_accept(targets))
         else:
             for source in target:
                 collection.add(source, None)

@@ -21,7 +21,7 @@ from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.sources import FailedSource, FileSource, Source
 from clipsim.models.names import join_name, split_changes
 from clipsim.store.clip_retrieval import ClipRetrievalFolder, is_clip_retrieval
-from clipsim.store.dataset import Accept, Dataset
+from clipsim.store.dataset import BLOCK_ROWS, Accept, Dataset
 from clipsim.store.layout import DatasetInfo, is_dataset, read_dataset_info
 from clipsim.store.vector_table import VectorTable
 from clipsim.tasks.progress import Progress, ProgressCallback
@@ -64,11 +64,20 @@ PUBLISHED = ("tag", "hub")
 
 
 class Targets(list[Target]):
-    """Data sets and sources, each file once; `repeats` are the names that were left out."""
+    """Data sets and sources, each file once; `repeats` are the names that were left out.
 
-    def __init__(self) -> None:
+    `chosen` says which images of the data sets are meant by their names, None for all; sources are those that it takes.
+    """
+
+    def __init__(self, chosen: NameFilter | None = None) -> None:
         super().__init__()
-        self.repeats = Repeats()
+        self.repeats, self.chosen = Repeats(), chosen
+
+
+def find_accept(targets: Sequence[Target]) -> Accept | None:
+    """What says by its name whether an image of a data set among some targets is meant; None where all are."""
+    chosen = targets.chosen if isinstance(targets, Targets) else None
+    return None if chosen is None else chosen.accepts
 
 
 def find_targets(
@@ -82,14 +91,14 @@ def find_targets(
 
     A folder that `clipsim embed` or clip-retrieval wrote is a data set; other paths are expanded as `inputs.expand`
     does, and sources whose names `chosen` does not accept are left out, and so are further names of a file. All are
-    numbered from 0, those that are left out and the rows of data sets too. An image without a file name is named
-    "image n" when it is the n-th, counted from 1. A data set in an object store is copied to this machine first, which
-    `report` is told.
+    numbered from 0, those that are left out and the rows of data sets too; what reads a data set leaves out the rows
+    that `find_accept` does not take. An image without a file name is named "image n" when it is the n-th, counted from
+    1. A data set in an object store is copied to this machine first, which `report` is told.
 
     Raises UsageError for other types, for a mapping and for a table, which it calls `name`; NoInputError where
     nothing is left, DatasetError for a damaged data set.
     """
-    targets = Targets()
+    targets = Targets(chosen)
     index = 0
     for argument in list_arguments(where, name):
         if is_path(argument):
@@ -212,17 +221,21 @@ class Collection:
         self.digests.append(digest)
         self.sizes.append(size)
 
-    def add_dataset(self, dataset: Dataset) -> None:
-        """Append the rows of a data set."""
-        row = dataset.first
+    def add_dataset(self, dataset: Dataset, accept: Accept | None = None) -> list[int]:
+        """Append the rows of a data set, or with `accept` those whose names it takes; which of its rows they are."""
+        rows: list[int] = []
+        row = -1
         for shard in dataset.shards:
             columns = dataset.columns(shard, ["image_path", "sha256", "width", "height"])
             for name, digest, width, height in zip(*columns.values(), strict=True):
-                size = (int(width), int(height)) if width and height else None
-                self.add(
-                    FileSource(dataset.locate(str(name)), index=row), bytes.fromhex(digest) if digest else None, size
-                )
                 row += 1
+                if accept is not None and not accept(str(name)):
+                    continue
+                size = (int(width), int(height)) if width and height else None
+                source = FileSource(dataset.locate(str(name)), index=dataset.first + row)
+                self.add(source, bytes.fromhex(digest) if digest else None, size)
+                rows.append(row)
+        return rows
 
 
 class EmbeddedCollection(Collection):
@@ -258,17 +271,12 @@ class EmbeddedCollection(Collection):
 
     def _add_rows(self, dataset: Dataset, accept: Accept | None) -> None:
         """Append the rows of a data set, or those whose names `accept` takes."""
+        rows = self.add_dataset(dataset, accept)
         if accept is None:
             self.vectors.add_dataset(dataset)
-            self.add_dataset(dataset)
             return
-        whole = Collection()
-        whole.add_dataset(dataset)
-        names = (name for shard in dataset.shards for name in dataset.names(shard))
-        rows = [row for row, name in enumerate(names) if accept(name)]
-        self.vectors.add(dataset.vectors(rows))
-        for row in rows:
-            self.add(whole.sources[row], whole.digests[row], whole.sizes[row])
+        for start in range(0, len(rows), BLOCK_ROWS):
+            self.vectors.add(dataset.vectors(rows[start : start + BLOCK_ROWS]))
 
     def _add_batch(self, sources: Sequence[Source], outcomes: Sequence[Outcome]) -> list[Failure]:
         """Append what could be used; the failures."""
