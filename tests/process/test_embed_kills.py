@@ -170,6 +170,17 @@ def test_two_at_once(collection: Collection, whole: Path, tmp_path: Path) -> Non
     assert contents(folder) == contents(whole)
 
 
+def test_processes_of_devices_end_with_the_run(collection: Collection, tmp_path: Path) -> None:
+    """Also in the middle of a shard, which would be written into the data set of a later run."""
+    folder = tmp_path / "out"
+    run = start(collection, folder, "--devices", "cpu", batch_seconds=2 * PATIENCE)
+    run.wait_for(folder, ".clipsim/tries_*")
+    run.process.kill()
+    run.process.communicate(timeout=PATIENCE)  # until the last process that has its standard error has ended
+
+    assert list(folder.glob(".clipsim/tries_*"))
+
+
 def test_a_worker_of_ray_killed_in_the_middle(collection: Collection, whole: Path, tmp_path: Path) -> None:
     """Its shard is made by another: nothing is lost, nothing is there twice."""
     pytest.importorskip("ray")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from conftest import Run
-from process.programs import COLOURS
+from process.programs import COLOURS, PATIENCE
 
 pytest.importorskip("pyarrow")
 
@@ -21,6 +22,8 @@ from types import ModuleType
 
 import fake_ray
 
+if os.environ["RAY_DOES"] == "vanish":
+    os._exit(9)
 ray = fake_ray.FakeRay()
 sys.modules["ray.exceptions"], sys.modules["ray.util"] = ModuleType("ray.exceptions"), ModuleType("ray.util")
 vars(sys.modules["ray.exceptions"]).update(
@@ -83,6 +86,29 @@ def test_a_head_that_is_lost(run: Run, environment: dict[str, str], colours: Pat
     )
     again = run(*arguments, "-o", tmp_path / "out", env=environment)
     assert (again.returncode, json.loads(again.stdout)["made"]) == (0, 2)
+
+
+def test_a_process_that_says_nothing(run: Run, environment: dict[str, str], colours: Path, tmp_path: Path) -> None:
+    """As where the system kills it: its status is what there is to tell."""
+    arguments = ("embed", colours, "--runner", "ray", "-q", "-m", "clipsim-mini", "-o", tmp_path / "out")
+    ended = run(*arguments, env=environment | {"RAY_DOES": "vanish"})
+
+    assert (ended.returncode, ended.stdout) == (1, b"")
+    assert ended.stderr == b"clipsim: error: Ray: its process ended with status 9\n"
+
+
+def test_the_process_ends_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python would abort where it still reads requests, and does not import from paths that are no text."""
+    from clipsim.tasks.ray_process import DriverProcess
+
+    (tmp_path / "ray.py").write_text("raise ImportError")
+    monkeypatch.setattr(sys, "path", [tmp_path, str(tmp_path), *sys.path])
+    process = DriverProcess()
+    try:
+        assert [process.receive(PATIENCE).kind for _ in range(2)] == ["failed", "ended"]
+        assert process._process.returncode == 0
+    finally:
+        process.close()
 
 
 def test_an_address_where_nothing_answers(

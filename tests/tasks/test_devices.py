@@ -21,6 +21,7 @@ from PIL import Image
 import clipsim
 from clipsim.errors import DatasetError, DeviceError, ImageError, UsageError
 from clipsim.options import ModelOptions
+from clipsim.store.folders import LocalFolder
 from clipsim.tasks import devices
 from clipsim.tasks.shard_workers import ShardEncoder
 
@@ -150,20 +151,37 @@ def test_a_shard_that_always_kills(pictures: Path, tmp_path: Path, monkeypatch: 
     assert result.failed_shards == (2,)
 
 
+def test_a_folder_that_cannot_be_written(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No shard is tried for ever because its tries cannot be counted."""
+    write = LocalFolder.write
+
+    def fail(self: LocalFolder, name: str, content: bytes) -> None:
+        if "tries_" in name:
+            raise DatasetError("the disk is full")
+        write(self, name, content)
+
+    monkeypatch.setattr(LocalFolder, "write", fail)
+    with pytest.warns(clipsim.ClipsimWarning, match="shard 4: the disk is full"):
+        result = embed(pictures, tmp_path / "two", *DEVICES)
+
+    assert result.failed_shards == (0, 1, 2, 3, 4)
+
+
+@pytest.mark.parametrize("error", [DeviceError("no such GPU"), ValueError("no such GPU")])
 def test_a_device_that_cannot_be_used(
-    machine: Machine, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """It is left out with a notice; where none can be used, that is an error."""
     open_encoder = machine.open_encoder
 
     def open_or_fail(options: ModelOptions) -> FakeEncoder:
         if options.device == "cpu:0":
-            raise DeviceError("no such GPU", parameter="device", value=options.device)
+            raise error
         return open_encoder(options)
 
     monkeypatch.setattr(machine, "open_encoder", open_or_fail)
     embed(pictures, tmp_path / "one")
-    with pytest.warns(clipsim.ClipsimWarning, match="cpu:0 is not used: device='cpu:0': no such GPU"):
+    with pytest.warns(clipsim.ClipsimWarning, match="cpu:0 is not used: (ValueError: )?no such GPU"):
         embed(pictures, tmp_path / "two", *DEVICES)
     check_equal(tmp_path / "two", tmp_path / "one")
 

@@ -167,6 +167,18 @@ def test_errors_of_ray_are_one_line(ray: FakeRay, colours: Path, tmp_path: Path)
         embed(colours, tmp_path / "out", ray_address="127.0.0.1:1")
 
 
+def test_the_cause_is_told_before_ray_is_stopped(ray: FakeRay, colours: Path, tmp_path: Path) -> None:
+    """Which fails, too, where the cluster is lost."""
+
+    def fail() -> None:
+        raise ConnectionError("not connected")
+
+    vars(sys.modules["ray"])["shutdown"] = fail
+    ray.machines = []
+    with pytest.raises(DatasetError, match="none has cores or GPUs for an encoder"):
+        embed(colours, tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     "end", [ConnectionError("Ray Client is not connected"), SystemExit("Failed to connect to GCS within 60 seconds")]
 )
@@ -319,6 +331,32 @@ def test_a_node_with_other_preprocessing(
     assert named.startswith("late is not used: it prepares images in another way: interpolation nearest, not ")
 
 
+@pytest.mark.parametrize("reached", ["the inputs", "the vectors"])
+def test_a_node_that_lacks_the_folders(
+    ray: FakeRay, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reached: str
+) -> None:
+    """It fails at once, and would take the shards away from those that can make them."""
+    ray.machines = [FakeNode("far", {"CPU": 16.0}), FakeNode("near", {"CPU": 2.0})]
+    (tmp_path / "elsewhere").mkdir()
+
+    def go(node: FakeNode, method: str, arguments: tuple[Any, ...]) -> None:
+        monkeypatch.chdir(tmp_path / "elsewhere" if node.name == "far" else tmp_path)
+
+    ray.on_task = go
+    images, folder = Path("pictures"), Path("out")
+    result = embed(*((pictures, folder) if reached == "the inputs" else (images, tmp_path / "out")))
+
+    assert (result.images, result.errors, result.failed_shards) == (12, 0, ())
+    cause = (
+        "the folder of vectors cannot be used there: out: .clipsim/sources_"
+        if reached == "the inputs"
+        else f"the inputs are not there: no folder {tmp_path}/elsewhere/pictures"
+    )
+    (named,) = [warning for warning in result.warnings if "not used" in warning]
+    assert named.startswith(f"far is not used: {cause}")
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_a_cluster_with_and_without_gpus(
     ray: FakeRay, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -449,6 +487,8 @@ def test_nodes_are_divided(
     [
         ({"actors": (3, 2)}, r"actors=.*: not two positive integers, the smaller one first"),
         ({"actors": 0}, "actors=0: not a positive integer"),
+        ({"ray_address": ""}, "ray_address='': not an address"),
+        ({"ray_address": 6379}, "ray_address=6379: not an address"),
         ({"cpus_per_worker": 0}, "cpus_per_worker=0: not a positive integer"),
         ({"cpus_per_worker": 2, "on_ray": False}, "cpus_per_worker=2: goes with Ray only; give runner='ray'"),
     ],

@@ -14,7 +14,7 @@ from clipsim.options import ModelOptions, RunOptions
 from clipsim.store.folders import LocalFolder
 from clipsim.store.layout import DatasetInfo, read_dataset_info
 from clipsim.tasks.embed_shards import ShardWork
-from clipsim.tasks.shard_workers import MAX_TRIES, ShardEncoder, WorkerOptions, make_shard, tries_name
+from clipsim.tasks.shard_workers import MAX_TRIES, ShardEncoder, WorkerOptions, forget_tries, make_shard, tries_name
 
 if TYPE_CHECKING:
     from conftest import Machine
@@ -95,6 +95,28 @@ def test_a_shard_that_fails(
 
     assert len(tries) == min(failures + 1, MAX_TRIES)
     assert outcome["error"] == (None if failures < MAX_TRIES else "OSError: a disk that is away")
+
+
+def test_tries_that_cannot_be_counted(made: tuple[LocalFolder, DatasetInfo], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shard is not tried, and its outcome says why."""
+    folder, facts = made
+
+    def fail(self: LocalFolder, name: str, content: bytes) -> None:
+        raise DatasetError("out: cannot write to it: the disk is full")
+
+    monkeypatch.setattr(LocalFolder, "write", fail)
+    with clipsim.open(cache=False) as session:
+        assert make_shard(session.embedder, folder, facts, 1)["error"] == "out: cannot write to it: the disk is full"
+
+
+def test_tries_of_earlier_runs(made: tuple[LocalFolder, DatasetInfo], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only those that were counted are removed: each is a request to a store."""
+    folder, _ = made
+    folder.write(tries_name(7), b"3")
+    removed: list[str] = []
+    monkeypatch.setattr(LocalFolder, "_remove", lambda self, name: removed.append(name))
+    forget_tries(folder, range(1000))
+    assert removed == [tries_name(7)]
 
 
 def test_a_shard_whose_workers_die(made: tuple[LocalFolder, DatasetInfo]) -> None:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from clipsim.embedding.embedder import Embedder
-from clipsim.embedding.processes import end_at_interrupts, start_process
-from clipsim.errors import ClipsimError, DatasetError, ImageError, printable
+from clipsim.embedding.processes import end_at_interrupts, end_with_parent, start_process
+from clipsim.errors import DatasetError, ImageError
 from clipsim.machine import usable_cores
 from clipsim.store.folders import Folder
 from clipsim.store.layout import DatasetInfo, VectorInfo
 from clipsim.tasks.embed_shards import OnShard
-from clipsim.tasks.shard_workers import ShardEncoder, WorkerOptions, read_failures, tries_name
+from clipsim.tasks.shard_workers import ShardEncoder, WorkerOptions, describe_error, forget_tries, read_failures
 
 if TYPE_CHECKING:
     from clipsim.tasks.embed import EmbedRequest
@@ -98,8 +98,7 @@ class DevicesRunner:
         `on_ready` is called when the first process is ready. Raises ImageError for a shard that cannot be made where
         `on_error` is "raise", and DatasetError where no device can be used.
         """
-        for shard in shards:
-            self._folder.remove(tries_name(shard))
+        forget_tries(self._folder, shards)
         self._rest.extend(shards)
         described = info.to_json()
         for worker in self._workers.values():
@@ -189,6 +188,7 @@ def run_worker(connection: Connection, options: WorkerOptions) -> None:
     It receives the description of the data set, and numbers of shards until one is None.
     """
     end_at_interrupts()
+    end_with_parent()
     with suppress(EOFError, OSError):  # the process that asks has ended
         try:
             encoder = ShardEncoder(options)
@@ -196,8 +196,8 @@ def run_worker(connection: Connection, options: WorkerOptions) -> None:
             if (info := connection.recv()) is None:
                 return
             encoder.begin(info)
-        except ClipsimError as error:
-            connection.send(("unusable", printable(str(error), 400)))
+        except Exception as error:
+            connection.send(("unusable", describe_error(error)))
             return
         connection.send(("ready", None))
         while (shard := connection.recv()) is not None:

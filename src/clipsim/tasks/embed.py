@@ -141,6 +141,8 @@ class EmbedRequest:
                     value=getattr(self, name),
                     hint=("give ", Setting("runner", "ray")),
                 )
+        if self.ray_address is not None and not (isinstance(self.ray_address, str) and self.ray_address):
+            raise UsageError("not an address", parameter="ray_address", value=self.ray_address)
         if self.actors is not None:
             object.__setattr__(self, "actors", check_actors(self.actors))
         if self.cpus_per_worker is not None:

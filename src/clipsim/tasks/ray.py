@@ -37,7 +37,7 @@ from clipsim.tasks.embed_shards import OnShard, installed_versions
 from clipsim.tasks.ray_cluster import LOCAL, ClusterRequest, ClusterWork, Message, lost
 from clipsim.tasks.ray_nodes import Demand
 from clipsim.tasks.ray_process import DriverProcess
-from clipsim.tasks.shard_workers import WorkerOptions, read_failures, tries_name
+from clipsim.tasks.shard_workers import WorkerOptions, forget_tries, read_failures
 
 if TYPE_CHECKING:
     from clipsim.tasks.embed import EmbedRequest
@@ -115,8 +115,7 @@ class RayRunner:
         """
         assert self._process is not None
         on_ready()
-        for shard in shards:
-            self._folder.remove(tries_name(shard))
+        forget_tries(self._folder, shards)
         self._process.send(ClusterWork(info.to_json(), tuple(shards)))
         while (message := self._receive("made", "done")).kind == "made":
             shard, outcome = message.value

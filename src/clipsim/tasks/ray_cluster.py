@@ -6,7 +6,6 @@ GPUs of each for it, and says when one died. This module judges every node by it
 
 from __future__ import annotations
 
-import math
 import pickle
 import re
 import threading
@@ -137,22 +136,26 @@ def make_worker_class() -> type:
                     problems.append(f"{name} {version}, not {expected}")
             if problems:
                 return "unusable", ", ".join(problems)
-            from clipsim.errors import ClipsimError, printable
-            from clipsim.tasks.shard_workers import ShardEncoder
+            from clipsim.tasks.shard_workers import ShardEncoder, describe_error
 
             try:
                 self.encoder = ShardEncoder(pickle.loads(options))
-            except ClipsimError as error:
-                return "unusable", printable(str(error), 400)
             except Exception as error:
-                return "unusable", printable(f"{type(error).__name__}: {error}", 400)
-            return "described", self.encoder.vectors
+                return "unusable", describe_error(error)
+            return "described", pickle.dumps(self.encoder.vectors)  # Ray's client reads it where clipsim may not be
 
         def make(self, info: str | None, shard: int) -> Any:
-            """Make a shard; its outcome. The record of the data set comes with the first."""
+            """Make a shard: ("made", its outcome), or what is wrong. The first has the record of the data set."""
             if info is not None:
-                self.encoder.begin(info)
-            return self.encoder.make(shard)
+                from clipsim.errors import ClipsimError
+                from clipsim.tasks.shard_workers import describe_error
+
+                try:
+                    self.encoder.begin(info)
+                    self.encoder.check_inputs(shard)
+                except ClipsimError as error:
+                    return "unusable", describe_error(error)
+            return "made", self.encoder.make(shard)
 
     return ShardWorker
 
@@ -192,6 +195,7 @@ class Cluster:
         self._info = ""
         self._expected: VectorInfo | None = None
         self._looked = 0.0
+        self._ran = time.monotonic()  # when there last was an encoder that had loaded the model
 
     def describe(self) -> VectorInfo:
         """What the vectors of the data set will depend on: those of the first encoder that suits.
@@ -199,11 +203,7 @@ class Cluster:
         Where the precision is open, GPUs decide it, as they compute most of the shards.
         """
         self._look(first=True)
-        patience = self._looked + PATIENCE_SECONDS
         while not self._stopped.is_set():
-            if self._looked > patience:
-                self._notice("no encoder has started yet: the nodes may be busy with other work")
-                patience = math.inf
             suitable = [encoder for encoder in self._encoders if encoder.vectors is not None]
             on_gpus = [encoder for encoder in suitable if encoder.share.gpus]
             waiting = self._request.precision is None and any(encoder.share.gpus for encoder in self._pending.values())
@@ -235,6 +235,10 @@ class Cluster:
                 f"no node of the Ray cluster can {work}",
                 hint="; ".join(reasons) or "none has cores or GPUs for an encoder",
             )
+        if any(encoder.vectors is not None for encoder in self._encoders):
+            self._ran = time.monotonic()
+        elif time.monotonic() > self._ran + PATIENCE_SECONDS:
+            self._notice("no encoder has started yet: the nodes may be busy with other work")
         with self._answering():
             ready, _ = self._ray.wait(list(self._pending), num_returns=1, timeout=NODE_SECONDS)
         for reference in ready:
@@ -308,7 +312,7 @@ class Cluster:
             if encoder.vectors is None:
                 self._exclude(encoder.node, summarise(str(error)))
                 return
-            answer = {"done": 0, "failures": [], "error": summarise(str(error))}
+            answer = "made", {"done": 0, "failures": [], "error": summarise(str(error))}
         except RaySystemError as error:
             raise lost(error) from error
         except RayError:
@@ -316,15 +320,15 @@ class Cluster:
             return
         except Exception as error:
             raise lost(error) from error
-        if encoder.vectors is not None:
-            shard, encoder.shard = encoder.shard, None
-            self._emit(Message("made", (shard, answer)))
-            return
         kind, value = answer
-        if kind == "described":
-            encoder.vectors = value
+        if kind == "made":
+            shard, encoder.shard = encoder.shard, None
+            self._emit(Message("made", (shard, value)))
+        elif kind == "described":
+            encoder.vectors = pickle.loads(value)
             self._judge(encoder)
         else:
+            encoder.begun = False
             self._exclude(encoder.node, value)
 
     def _judge(self, encoder: _Encoder) -> None:
@@ -373,10 +377,8 @@ class Cluster:
         if node.id not in self._excluded:
             self._excluded[node.id] = reason
             self._notice(f"{node.name} is not used: {reason}")
-        for encoder in [encoder for encoder in self._encoders if encoder.node.id == node.id]:
-            difference = self._expected and encoder.vectors and find_difference(self._expected, encoder.vectors)
-            if encoder.vectors is None or difference or not self._expected:
-                self._remove(encoder)
+        for encoder in [encoder for encoder in self._encoders if encoder.node.id == node.id and not encoder.begun]:
+            self._remove(encoder)
 
     def _give(self) -> None:
         """Give each encoder that has nothing to do a shard."""
@@ -430,14 +432,13 @@ def serve(receive: Callable[[], Any], emit: Emit, stopped: threading.Event) -> N
         return
     try:
         connect(ray, request.address)
-        try:
-            emit(Message("connected"))
-            cluster = Cluster(ray, request, emit, stopped)
-            emit(Message("described", cluster.describe()))
-            if (work := receive()) is not None:
-                cluster.make(work)
-                emit(Message("done"))
-        finally:
-            ray.shutdown()
-    except ClipsimError as error:
+        emit(Message("connected"))
+        cluster = Cluster(ray, request, emit, stopped)
+        emit(Message("described", cluster.describe()))
+        if (work := receive()) is not None:
+            cluster.make(work)
+            emit(Message("done"))
+    except ClipsimError as error:  # before Ray, which may be lost, is asked to end
         emit(Message("failed", error))
+    finally:
+        ray.shutdown()

@@ -29,7 +29,7 @@ class DriverProcess:
     def __init__(self) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the process)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM.format(path=sys.path)],
+            [sys.executable, "-c", _PROGRAM.format(path=[entry for entry in sys.path if isinstance(entry, str)])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -46,7 +46,7 @@ class DriverProcess:
             self._process.stdin.flush()
 
     def receive(self, timeout: float | None = None) -> Message:
-        """The next message; "ended", with the last line of what Ray wrote, where the process has ended without one.
+        """The next message; "ended", with the last line of what Ray wrote, or its status, where the process has ended.
 
         Raises queue.Empty where none comes in time.
         """
@@ -73,10 +73,11 @@ class DriverProcess:
         with stream, suppress(Exception):  # the end of the process; or bytes that are no messages, after which it ends
             while True:
                 self._messages.put(pickle.load(stream))
-        self._process.wait()
+        status = self._process.wait()
         self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, self._log.tell() - 100 * MAX_LINE))
-        self._messages.put(Message("ended", summarise(self._log.read().decode(errors="replace"))))
+        line = summarise(self._log.read().decode(errors="replace"))
+        self._messages.put(Message("ended", line or f"its process ended with status {status}"))
 
 
 def main() -> None:
@@ -90,9 +91,10 @@ def main() -> None:
     stopped = threading.Event()
 
     def read() -> None:
+        stream = os.fdopen(0, "rb", closefd=False)  # Python aborts at its end where a thread reads from `sys.stdin`
         with suppress(EOFError, OSError):
             while True:
-                requests.put(pickle.load(sys.stdin.buffer))
+                requests.put(pickle.load(stream))
         stopped.set()
         requests.put(None)
         threading.Event().wait(END_SECONDS)  # the run has ended: so does this process, whatever Ray is waiting for

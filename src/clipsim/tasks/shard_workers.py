@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 from clipsim.embedding.embedder import Embedder
@@ -14,7 +16,8 @@ from clipsim.errors import TRANSIENT_KINDS, ClipsimError, DatasetError, DeviceLo
 from clipsim.options import ModelOptions, RunOptions
 from clipsim.store.folders import Folder, open_folder
 from clipsim.store.layout import STATE_FOLDER, DatasetInfo, VectorInfo
-from clipsim.tasks.embed_shards import ShardWork, describe_vectors
+from clipsim.store.plan import read_plan
+from clipsim.tasks.embed_shards import ShardWork, container, describe_vectors
 
 MAX_TRIES = 3
 
@@ -55,6 +58,21 @@ class ShardEncoder:
             raise DatasetError(difference)
         self._info = info
 
+    def check_inputs(self, shard: int) -> None:
+        """Raise DatasetError where this machine has not the folder of vectors, or none of the folders of the inputs.
+
+        Every shard would fail here at once, and none would be left for machines that have them.
+        """
+        assert self._info is not None
+        try:
+            records = read_plan(self._folder, shard, self._info.plan[shard])
+        except DatasetError as error:
+            raise DatasetError(f"the folder of vectors cannot be used there: {error}") from error
+        # of files that were there when they were listed
+        folders = {Path(container(record)).absolute().parent for record in records if "stamp" in record}
+        if folders and not any(map(os.path.isdir, folders)):
+            raise DatasetError(f"the inputs are not there: no folder {printable(str(min(folders)))}")
+
     def make(self, shard: int) -> dict[str, Any]:
         """Make one shard of the data set that was begun; its outcome."""
         if self._info is None:
@@ -94,24 +112,36 @@ def make_shard(
     The result says how many inputs were done, which of them failed, and the error of a shard that could not be made.
     """
     error: str | None = None
-    while (tries := _count_try(folder, shard)) <= MAX_TRIES:
-        try:
-            made = _try_shard(embedder, folder, info, shard, retried)
-            folder.remove(tries_name(shard))
-            return {**made, "error": None, "node": platform.node()}
-        except DeviceLostError:  # every further shard would fail here; Ray starts another worker in a new process
-            end_process()
-        except Exception as caught:  # whatever it is, the other shards are made
-            kind = "" if isinstance(caught, ClipsimError) else f"{type(caught).__name__}: "
-            error = f"{kind}{printable(str(caught), 400)}"
-            if embedder.run_options.raises:
-                break
+    try:
+        while (tries := _count_try(folder, shard)) <= MAX_TRIES:
+            try:
+                made = _try_shard(embedder, folder, info, shard, retried)
+                folder.remove(tries_name(shard))
+                return {**made, "error": None, "node": platform.node()}
+            except DeviceLostError:  # every further shard would fail here; another worker starts in a new process
+                end_process()
+            except Exception as caught:  # whatever it is, the other shards are made
+                error = describe_error(caught)
+                if embedder.run_options.raises:
+                    break
+    except Exception as caught:  # tries that cannot be counted would never end
+        error = error or describe_error(caught)
     return {"done": 0, "failures": [], "error": error or f"its worker died {tries - 1} times"}
 
 
 def end_process() -> NoReturn:
     """End a worker's process at once, as if it had been killed: Ray makes up for that, but not for an orderly end."""
     os._exit(1)
+
+
+def describe_error(error: Exception) -> str:
+    """An error in a worker, in one line; those that are not clipsim's have the name of their class.
+
+    >>> describe_error(OSError("no space left")), describe_error(DatasetError("out: no space left"))
+    ('OSError: no space left', 'out: no space left')
+    """
+    kind = "" if isinstance(error, ClipsimError) else f"{type(error).__name__}: "
+    return printable(f"{kind}{error}", 400)
 
 
 def read_failures(outcome: dict[str, Any]) -> tuple[Failure, ...]:
@@ -137,6 +167,14 @@ def _try_shard(
 def tries_name(shard: int) -> str:
     """The name of the file that counts the tries of a shard."""
     return f"{STATE_FOLDER}/tries_{shard:04d}"
+
+
+def forget_tries(folder: Folder, shards: Iterable[int]) -> None:
+    """Let the tries of earlier runs not count. A store is asked once what there is, not for each shard."""
+    counted = set(folder.list_names(STATE_FOLDER))
+    for name in map(tries_name, shards):
+        if name.removeprefix(f"{STATE_FOLDER}/") in counted:
+            folder.remove(name)
 
 
 def _count_try(folder: Folder, shard: int) -> int:
