@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -133,6 +134,30 @@ def test_a_process_that_is_killed(pictures: Path, tmp_path: Path, monkeypatch: p
     embed(pictures, tmp_path / "two", *DEVICES)
 
     check_equal(tmp_path / "two", tmp_path / "one")
+
+
+def test_a_device_that_is_lost_at_the_end(
+    machine: Machine, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its shard is made by the other, which has had nothing to do since."""
+    killed, open_encoder = tmp_path / "killed", machine.open_encoder
+
+    def kill_at_the_end(shard: int) -> None:
+        if shard == 4 and not killed.exists():
+            while len(list(tmp_path.glob("two/metadata/*"))) < 4:
+                time.sleep(0.001)
+            killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def open_or_fail(options: ModelOptions) -> FakeEncoder:
+        if killed.exists():
+            raise DeviceError("the GPU is lost")
+        return open_encoder(options)
+
+    fail_in_shards(monkeypatch, kill_at_the_end)
+    monkeypatch.setattr(machine, "open_encoder", open_or_fail)
+
+    assert embed(pictures, tmp_path / "two", *DEVICES).made == 5
 
 
 def test_a_shard_that_always_kills(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

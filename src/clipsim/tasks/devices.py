@@ -29,12 +29,16 @@ _context = multiprocessing.get_context("spawn")  # CUDA does not work in a proce
 
 @dataclass
 class _Worker:
-    """The process of a device, the connection to it, and the shard that it makes; None until it has its first."""
+    """The process of a device, the connection to it, and the shard that it makes; None until it has its first.
+
+    One that is `idle` has nothing to make, unless the process of another device ends.
+    """
 
     options: WorkerOptions
     process: BaseProcess
     connection: Connection
     shard: int | None = None
+    idle: bool = False
 
     @property
     def device(self) -> str:
@@ -106,7 +110,7 @@ class DevicesRunner:
         for options in self._options[: max(0, len(shards) - len(self._workers))]:
             self._start(options)
         ready = False
-        while self._workers:
+        while not all(worker.idle for worker in self._workers.values()):
             for connection in wait(list(self._workers)):
                 worker = self._workers[cast(Connection, connection)]
                 try:
@@ -128,6 +132,8 @@ class DevicesRunner:
                 self._give(worker)
         if self._rest:
             raise self._unusable()
+        for worker in list(self._workers.values()):
+            self._end(worker)
 
     def _start(self, options: WorkerOptions) -> _Worker:
         connection, other = _context.Pipe()
@@ -144,21 +150,28 @@ class DevicesRunner:
             worker.connection.send(message)
 
     def _give(self, worker: _Worker) -> None:
-        """Let a process make the next shard, or end where there is none."""
-        if not self._rest:
-            self._end(worker)
-            return
-        worker.shard = self._rest.popleft()
-        self._send(worker, worker.shard)
+        """Let a process make the next shard, or wait where there is none."""
+        worker.idle = not self._rest
+        if self._rest:
+            worker.shard = self._rest.popleft()
+            self._send(worker, worker.shard)
 
     def _restart(self, worker: _Worker) -> None:
-        """Start a process again that has ended; not one that ended before it had loaded the model."""
-        if worker.shard is None:
+        """Start a process again that has ended, or let one that waits make its shard.
+
+        One that ended before it had loaded the model is not started again, nor one that had nothing to make.
+        """
+        if worker.idle:
+            self._end(worker)
+        elif worker.shard is None:
             self._leave_out(worker, "its process ended while it loaded the model")
-            return
-        self._end(worker)
-        self._rest.appendleft(worker.shard)
-        self._start(worker.options)
+        else:
+            self._end(worker)
+            self._rest.appendleft(worker.shard)
+            if idle := [other for other in self._workers.values() if other.idle]:
+                self._give(idle[0])
+            else:
+                self._start(worker.options)
 
     def _leave_out(self, worker: _Worker, reason: str) -> None:
         self.notices.append(f"{worker.device} is not used: {reason}")

@@ -86,7 +86,7 @@ class RayRunner:
             ),
             installed_versions(),
             {
-                "OMP_WAIT_POLICY": "PASSIVE",
+                "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
                 **{name: value for name, value in os.environ.items() if name.startswith("CLIPSIM_")},
             },
             embedder.identity,

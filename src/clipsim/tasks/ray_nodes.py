@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 CPUS_PER_ENCODER = 8  # more hardly make a model faster
-_UNLIMITED = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def divide(nodes: Sequence[Node], demand: Demand) -> list[tuple[Node, Share]]:
     def cores(index: int, encoders: int) -> float:
         return nodes[index].cpus / encoders
 
-    while sum(counts) > (_UNLIMITED if demand.maximum is None else demand.maximum):
+    while sum(counts) > (math.inf if demand.maximum is None else demand.maximum):
         used = [index for index, count in enumerate(counts) if count]
         counts[min(used, key=lambda index: (demand.on_gpus(nodes[index]), cores(index, counts[index])))] -= 1
     while sum(counts) < demand.minimum:
