@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import pytest
 from confusable_pictures import draw_form
+from data_sets import random_vectors
 from PIL import Image
 from raw_files import make_dng
 
@@ -23,8 +24,8 @@ from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
 from clipsim.inputs.paths import NameFilter
 from clipsim.options import ModelOptions
 from clipsim.tasks import duplicates, same_files
-from clipsim.tasks.duplicates import DEFAULT_THRESHOLD, DuplicatesRequest
-from clipsim.tasks.search_targets import find_targets
+from clipsim.tasks.duplicates import DEFAULT_THRESHOLD, DuplicatesRequest, PixelCheck
+from clipsim.tasks.search_targets import EmbeddedCollection, find_targets
 
 if TYPE_CHECKING:
     from conftest import Machine
@@ -109,6 +110,44 @@ def test_groups_are_in_order(machine: Machine, pictures: Path) -> None:
     assert [Path(name).name for name in result.redundant] == [
         "1copy.png", "1again.png", "2small.jpg", "3copy.png",
     ]  # fmt: skip
+
+
+def test_large_groups_take_time_by_their_size(
+    machine: Machine, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by its square: an image is looked at beside the kept ones with the nearest vectors, and copies are found."""
+    calls: list[tuple[int, int]] = []
+    distance = PixelCheck.distance
+
+    def count(check: PixelCheck, first: int, second: int) -> float:
+        calls.append((first, second))
+        return distance(check, first, second)
+
+    monkeypatch.setattr(PixelCheck, "distance", count)
+    monkeypatch.setattr("clipsim.tasks.duplicates.MAX_KEPT_NEAR", 2)
+    with clipsim.open("clipsim-mini") as session:
+        (group,) = session.duplicates(pictures, pixels=False).groups
+
+    assert len(group.images) == 16
+    assert len(calls) <= 2 * 16
+    assert {"1again.png", "1copy.png", "3copy.png"} <= {
+        Path(image.image).name for image in group.images if image.removable
+    }
+
+
+def test_the_nearest_kept_images_of_a_large_group() -> None:
+    """They are those whose vectors are nearest, whatever the order of the rows; of few, all are taken."""
+    collection = EmbeddedCollection(8)
+    vectors = random_vectors(500, 8)
+    collection.vectors.add(vectors)
+    rows = list(range(499, 99, -1))
+    choose_near, kept = duplicates._near_chooser(collection, rows), list(range(480, 200, -2))
+    nearest = sorted(kept, key=lambda row: -(vectors[row] @ vectors[123]))[:128]
+
+    assert set(choose_near(123, kept)) == set(nearest)
+    assert choose_near(123, kept[:128]) == kept[:128]
+    assert duplicates._near_chooser(collection, [3, 1])(1, [3]) == [3]
+    collection.close()
 
 
 def test_vectors_alone(machine: Machine, pictures: Path) -> None:

@@ -34,8 +34,10 @@ from clipsim.tasks.search_targets import Collection, EmbeddedCollection, Target,
 from clipsim.vectors.pixels import SIDE, Windows, correlate, cut_whole, cut_windows, fit
 
 MAX_KEPT_COMPARED = 4  # kept images of a group that another one is compared with: the nearest
+MAX_KEPT_NEAR = 128  # by their vectors, among which these are looked for: a group can have thousands of forms
 
 Distance = Callable[[int, int], float]
+Choose = Callable[[int, list[int]], list[int]]
 
 
 @dataclass(frozen=True)
@@ -78,23 +80,28 @@ def arrange(
     digests: Sequence[bytes | None],
     distance: Distance | None,
     keep: KeepRules,
+    choose_near: Choose = lambda _, kept: kept,
 ) -> ArrangedGroup:
     """Look at the files of a group, and decide which are kept: those that come first by `keep`.
 
     `digests` are those of the files that were compared: a file with other content now is neither kept nor removable.
     `distance` tells how far two images are apart, infinite for those that are surely different; without it only
-    files of the same bytes are copies.
+    files of the same bytes are copies. It is asked for a row and those of the kept ones that `choose_near` gives.
     """
     existing = {row: file for row in rows if (file := _inspect_file(sources[row])) is not None}
     ranked = sorted(existing, key=lambda row: (*keep(sources[row].name, existing[row]), row))
     kept: list[int] = []
+    kept_bytes: dict[bytes | None, int] = {}
     copy_of: dict[int, int] = {}
     unchanged: dict[int, bool] = {}
     with closing(CopyCheck()) as check:
         for row in ranked:
-            same = next((other for other in kept if digests[row] is not None and digests[row] == digests[other]), None)
+            same = None if digests[row] is None else kept_bytes.get(digests[row])
             if same is None and distance is not None:
-                near = sorted((apart, other) for other in kept if (apart := distance(other, row)) < float("inf"))
+                possible_kept = choose_near(row, kept)
+                near = sorted(
+                    (apart, other) for other in possible_kept if (apart := distance(other, row)) < float("inf")
+                )
                 candidates = [other for _, other in near[:MAX_KEPT_COMPARED]]
                 same = next(
                     (
@@ -106,6 +113,7 @@ def arrange(
                 )
             if same is None:
                 kept.append(row)
+                kept_bytes[digests[row]] = row
             else:
                 copy_of[row] = same
     for row in {*copy_of, *copy_of.values()}:
@@ -276,7 +284,8 @@ class GroupRecords:
     def _describe(self, rows: Sequence[int]) -> tuple[DuplicateGroup, ArrangedGroup]:
         collection = self._collection
         distance = None if self._check is None else self._check.distance
-        arranged = arrange(rows, collection.sources, collection.digests, distance, self._keep)
+        choose_near = _near_chooser(collection, rows)
+        arranged = arrange(rows, collection.sources, collection.digests, distance, self._keep, choose_near)
         sizes = {row: self._size_of(row) for row in rows}
         area = {row: size[0] * size[1] if size else 0 for row, size in sizes.items()}
         copies = {*arranged.copy_of, *arranged.copy_of.values()}  # first, then what is only alike, also what is gone
@@ -310,6 +319,22 @@ class GroupRecords:
     def _size_of(self, row: int) -> tuple[int, int] | None:
         sizes = self._check.sizes if self._check else {}
         return sizes.get(row) or self._collection.sizes[row] or _measure(self._collection, row)
+
+
+def _near_chooser(collection: Collection, rows: Sequence[int]) -> Choose:
+    """What gives the `MAX_KEPT_NEAR` kept rows of a group whose vectors are nearest to that of a row; all of fewer."""
+    if len(rows) <= MAX_KEPT_NEAR or not isinstance(collection, EmbeddedCollection):
+        return lambda _, kept: kept
+    ordered = np.sort(np.array(rows, np.int64))
+    vectors = collection.vectors.take(ordered)
+
+    def choose(row: int, kept: list[int]) -> list[int]:
+        if len(kept) <= MAX_KEPT_NEAR:
+            return kept
+        cosines = (vectors @ vectors[np.searchsorted(ordered, row)])[np.searchsorted(ordered, kept)]
+        return [kept[position] for position in np.argsort(-cosines, kind="stable")[:MAX_KEPT_NEAR]]
+
+    return choose
 
 
 def _compare_with_first(collection: Collection, rows: Sequence[int]) -> list[float]:
