@@ -88,7 +88,7 @@ def test_all_lists_give_the_exact_answer(dataset: Dataset) -> None:
 
     assert found.rows.tolist() == exact.rows.tolist()
     np.testing.assert_allclose(found.scores, exact.scores, atol=1e-6)
-    assert notices == [f"{dataset.folder}: searched by its index, which finds 99% for images of the ten nearest"]
+    assert notices == [f"{dataset.folder}: searched by its index, which finds 98.7% for images of the ten nearest"]
 
 
 def test_few_lists_give_a_part_of_it(dataset: Dataset) -> None:

@@ -360,5 +360,5 @@ def open_index(dataset: Dataset) -> tuple[VectorIndex | None, list[str]]:
 
 def _describe_recall(info: IndexInfo) -> str:
     shares = {"images": info.recall_images, "texts": info.recall_texts}
-    phrases = [f"{share:.0%} for {name}" for name, share in shares.items() if share is not None]
+    phrases = [f"{share:.1%} for {name}" for name, share in shares.items() if share is not None]
     return f"which finds {' and '.join(phrases)} of the ten nearest" if phrases else "whose recall is not known"
