@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 pytest.importorskip("pyarrow")
 
 
+BUSY = "no shard is being made: the nodes may be busy with other work"
+
+
 @pytest.fixture
 def ray(monkeypatch: pytest.MonkeyPatch, machine: Machine, tmp_path: Path) -> FakeRay:
     """The stand-in for Ray; workers go to the folder where the run began, which is restored afterwards."""
@@ -149,8 +152,15 @@ def test_nodes_that_are_busy(ray: FakeRay, colours: Path, tmp_path: Path, monkey
     steps: list[clipsim.Progress] = []
     embed(colours, tmp_path / "out", progress=steps.append)
 
-    busy = "no encoder has started yet: the nodes may be busy with other work"
-    assert [step.stage for step in steps if busy in step.notices][:1] == ["loading the model"]
+    assert [step.stage for step in steps if BUSY in step.notices][:1] == ["loading the model"]
+
+
+def test_gpus_that_are_busy(ray: FakeRay, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cores that are ready wait for them, as they decide the precision; the run says so, too."""
+    ray.machines = [FakeNode("cores", {"CPU": 8.0}), FakeNode("gpus", {"CPU": 8.0, "GPU": 1.0})]
+    ray.on_wait = lambda: monkeypatch.setattr("clipsim.tasks.ray_cluster.PATIENCE_SECONDS", -1.0)
+
+    assert BUSY in embed(colours, tmp_path / "out").warnings
 
 
 def test_an_address_where_nothing_answers(ray: FakeRay, colours: Path, tmp_path: Path) -> None:
