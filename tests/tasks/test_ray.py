@@ -393,6 +393,11 @@ def test_encoders_are_no_more_than_shards(ray: FakeRay, colours: Path, tmp_path:
     assert {resources for shares in ray.pool().values() for resources in shares} == {(0, 1)}
 
 
+def test_numbers_of_numpy(ray: FakeRay, colours: Path, tmp_path: Path) -> None:
+    """They are numbers as good as any."""
+    assert embed(colours, tmp_path / "out", cpus_per_worker=np.int64(2), actors=np.int64(2)).made == 3
+
+
 def test_several_encoders_share_a_gpu(ray: FakeRay, colours: Path, tmp_path: Path) -> None:
     """Each asks for its part, and decodes by its part of the cores."""
     ray.machines = [FakeNode("here", {"CPU": 16.0, "GPU": 1.0})]
