@@ -68,14 +68,15 @@ class PagedStore(AbstractFileSystem):  # type: ignore[misc]
         if prefixes:
             page["CommonPrefixes"] = [{"Prefix": one} for one in prefixes]
         if page["IsTruncated"]:
-            page["NextContinuationToken"] = keys if self.make_keys else contents[-1]["Key"]
+            last = contents[-1]["Key"]
+            page["NextContinuationToken"] = (last, keys) if self.make_keys else last
         return page
 
     def _keys(self, arguments: dict[str, Any]) -> Iterator[str]:
         """The keys of a bucket with a prefix, from a token on."""
         token: Any = arguments.get("ContinuationToken")
         if (make_keys := type(self).make_keys) is not None:
-            return iter(token or make_keys())
+            return iter(token[1] if token else make_keys())
         bucket = f"{arguments['Bucket']}/"
         keys = sorted(path.removeprefix(bucket) for path in self.objects if path.startswith(bucket))
         return (key for key in keys if key.startswith(arguments["Prefix"]) and key > (token or ""))
@@ -84,6 +85,8 @@ class PagedStore(AbstractFileSystem):  # type: ignore[misc]
         """The size of an object."""
         path = self._strip_protocol(path)
         self.requests.sizes.append(path)
+        if any(other.startswith(f"{path}/") for other in self.objects):
+            return {"name": path, "size": 0, "type": "directory"}
         if path not in self.objects:
             raise FileNotFoundError(path)
         return {"name": path, "size": len(self.objects[path]), "type": "file"}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+import tarfile
 import textwrap
 from pathlib import Path
 
@@ -13,13 +15,14 @@ pytest.importorskip("fsspec")
 from paged_store import PagedStore, paged_store  # noqa: F401 (the fixture)
 
 from clipsim.errors import TransientError
+from clipsim.inputs.expand import find_sources
 from clipsim.inputs.listing import find_urls
 
 KEYS = [
     "photos/.hidden/1.jpg", "photos/a-b.jpg", "photos/a.jpg", "photos/a/1.png", "photos/a/@eaDir/2.png",
     "photos/a/é.jpg", "photos/a0.jpg", "photos/notes.txt", "photos/part.tar", "photos2/b.jpg",
     "shards/0.parquet", "shards/0.tar", "shards/0_stats.json", "shards/00.tar", "shards/1.parquet",
-    "shards/1_stats.json",
+    "shards/1_stats.json", "why? #1/a#b.tar", "why? #1/x.txt", "why? #1/y.txt",
 ]  # fmt: skip
 
 
@@ -46,6 +49,7 @@ def bucket(paged_store: type[PagedStore], monkeypatch: pytest.MonkeyPatch) -> ty
         ("photos/**/*.png", ["a/1.png", "a/@eaDir/2.png"]),
         ("shards", ["0.tar", "00.tar"]),
         ("shards/*", ["0.tar", "00.tar", "1.parquet"]),
+        ("why? #1", ["a#b.tar"]),
     ],
 )
 def test_folders_and_patterns_of_s3(bucket: type[PagedStore], address: str, expected: list[str]) -> None:
@@ -76,6 +80,32 @@ def test_a_page_that_is_refused(bucket: type[PagedStore], monkeypatch: pytest.Mo
     with pytest.raises(TransientError, match=r"s3://bucket/photos: cannot list it.*another listing"):
         list(urls)
     assert len(bucket.requests.pages) == 1
+
+
+@pytest.mark.parametrize("token", [None, "again"])
+def test_a_store_that_cannot_go_on(
+    bucket: type[PagedStore], monkeypatch: pytest.MonkeyPatch, token: str | None
+) -> None:
+    """Since it knows no tokens, or gives the same one again: one line says so, and the run ends."""
+
+    def answer(self: PagedStore, method: str, **arguments: object) -> dict[str, object]:
+        page: dict[str, object] = {"Contents": [{"Key": "photos/a.jpg"}], "IsTruncated": True}
+        return page if token is None else {**page, "NextContinuationToken": token}
+
+    monkeypatch.setattr(PagedStore, "call_s3", answer)
+    with pytest.raises(TransientError, match="s3://bucket/photos: cannot list it: the store has more keys"):
+        listed("s3://bucket/photos")
+
+
+def test_tars_whose_keys_have_marks(bucket: type[PagedStore]) -> None:
+    """A query begins in addresses of web servers alone."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("1.jpg"))
+    bucket.objects["bucket/why? #1/a#b.tar"] = packed.getvalue()
+
+    for address in ("s3://bucket/why? #1", "s3://bucket/why? #1/a#b.tar"):
+        assert [source.name for source in find_sources([address])] == ["s3://bucket/why? #1/a#b.tar/1.jpg"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs the module resource")

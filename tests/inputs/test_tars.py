@@ -148,6 +148,25 @@ def test_members_that_are_no_files(tmp_path: Path) -> None:
     assert set(failures(sources)) == {f"{tar}/2.jpg", f"{tar}/3.jpg"}
 
 
+def test_a_sparse_member_that_is_larger_than_the_tar(tmp_path: Path) -> None:
+    """What is not stored of it is not missing: the images after it are whole."""
+    tar = tmp_path / "part.tar"
+    stored = b"1\n0\n4\n".ljust(TAR_BLOCK_BYTES, b"\0") + b"disk"
+    info = tarfile.TarInfo("disk.bin")
+    info.size = len(stored)
+    info.pax_headers = {
+        "GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "disk.bin",
+        "GNU.sparse.realsize": "1000000",
+    }  # fmt: skip
+    with tarfile.open(tar, "w", format=tarfile.PAX_FORMAT) as made:
+        made.addfile(info, io.BytesIO(stored))
+        made.addfile(tarfile.TarInfo("1.jpg"))
+
+    sources = list(read_tar(str(tar)))
+    assert list(contents(sources)) == ["1.jpg"]
+    assert failures(sources) == {}
+
+
 def test_a_caption_of_gigabytes(tmp_path: Path) -> None:
     """A text beside a picture that is too large is that picture's failure, and is not read."""
     tar = make_tar(tmp_path / "part.tar", {"1.jpg": b"a", "1.txt": b"x" * 70_000, "2.jpg": b"b"})

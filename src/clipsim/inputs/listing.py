@@ -120,7 +120,10 @@ def _list_s3(filesystem: Any, folder: str, depth: int | None) -> Iterator[str]:
                 yield from _list_s3(filesystem, f"{bucket}/{name.rstrip('/')}", depth - 1)
         if not page.get("IsTruncated"):
             return
-        arguments["ContinuationToken"] = page["NextContinuationToken"]
+        token = page.get("NextContinuationToken")
+        if token in (None, arguments.get("ContinuationToken")):
+            raise TransientError("cannot list it: the store has more keys, and does not say how to go on")
+        arguments["ContinuationToken"] = token
 
 
 def _list_folders(filesystem: Any, folder: str, depth: int | None, *, listed: bool = False) -> Iterator[str]:

@@ -30,7 +30,7 @@ _TRANSIENT = frozenset(
         getattr(errno, "ESTALE", errno.ETIMEDOUT),
     )
 )  # fmt: skip
-_FOLDER = "a directory without image files"
+EMPTY_FOLDER = "a directory without image files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +166,10 @@ def open_regular(path: str) -> BinaryIO:
         raise ImageError(cause, kind="not_found") from error
     except (OSError, ValueError) as error:
         if isinstance(error, PermissionError) and os.path.isdir(path):  # noqa: PTH112 (Windows opens no folder)
-            raise ImageError(_FOLDER) from error
+            raise ImageError(EMPTY_FOLDER) from error
         raise reading_error("open", error) from error
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
-        raise ImageError(_FOLDER if stat.S_ISDIR(mode) else "not a regular file")
+        raise ImageError(EMPTY_FOLDER if stat.S_ISDIR(mode) else "not a regular file")
     return os.fdopen(descriptor, "rb")

@@ -93,7 +93,7 @@ def _read_members(name: str, file: BinaryIO) -> Iterator[Source]:
                 vars(tar)["members"] = []  # it would keep all of them
                 member_name = member.name.removeprefix("./")
                 folder, base = posixpath.split(member_name)
-                if member.offset_data + member.size > size:
+                if member.offset_data + member.size > size and not member.issparse():  # whose size has its holes
                     torn = f"truncated: it ends within '{printable(member_name, 80)}'"
                 elif not member.isdir() and base and not base.startswith("."):
                     stem, suffix = _split_name(folder, base)

@@ -21,10 +21,12 @@ from clipsim.errors import (
     requires,
 )
 from clipsim.files import Answer, RequestError, find_kind, make_request
-from clipsim.inputs.sources import Source, open_regular
+from clipsim.inputs.sources import EMPTY_FOLDER, Source, open_regular
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*::)*[A-Za-z][A-Za-z0-9+.-]+://")
 _WEB = re.compile(r"https?://", re.IGNORECASE)
+_QUERY = re.compile(r"[?#].*", re.DOTALL)
+_VERSION = re.compile(r"(\?versionid=[^/]*|#\d{10,})\Z", re.IGNORECASE)  # other `?` and `#` are characters of a key
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _TAR = re.compile(r"\.tar(\.(gz|bz2|xz|zst))?|\.tgz", re.IGNORECASE)
 DEFAULT_TIMEOUT = 60  # seconds
@@ -155,14 +157,19 @@ class Ranges:
 
 
 def _confirm_missing(filesystem: Any, path: str) -> None:
-    """Ask a store once more for what it did not find. Raises TransientError where it has it, or does not say."""
+    """Ask a store once more for what it did not find.
+
+    Raises TransientError where it has it, or does not say, and ImageError for a folder.
+    """
     filesystem.invalidate_cache()
     try:
-        request("find", lambda: filesystem.info(path))
+        answer = request("find", lambda: filesystem.info(path))
     except ImageError as error:
         if error.kind == "not_found":
             return
         raise
+    if answer.get("type") == "directory":
+        raise ImageError(EMPTY_FOLDER, kind="not_found")
     raise TransientError("not found when it was opened, although the store has it; to be tried again")
 
 
@@ -341,13 +348,14 @@ def read_timeout(default: float = DEFAULT_TIMEOUT) -> float:
 
 
 def file_suffix(name: str) -> str:
-    """The suffix of a path or address in lower case, without what a query adds.
+    """The suffix of a path or address in lower case, without what a query or the version of an object adds.
 
-    >>> file_suffix("data/part.TAR"), file_suffix("https://host/t.csv?key=1")
-    ('.tar', '.csv')
+    >>> file_suffix("data/part.TAR"), file_suffix("https://host/t.csv?key=1"), file_suffix("s3://bucket/#1/why?.tar")
+    ('.tar', '.csv', '.tar')
     """
-    plain = name.partition("?")[0].partition("#")[0] if is_url(name) else name
-    return posixpath.splitext(plain)[1].lower()
+    if is_url(name):
+        name = (_QUERY if is_web(name) or "::" in name else _VERSION).sub("", name)
+    return posixpath.splitext(name)[1].lower()
 
 
 def is_table(name: str) -> bool:
