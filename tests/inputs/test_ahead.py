@@ -66,6 +66,31 @@ def test_only_so_many_are_read() -> None:
     assert sorted(started) == ["0", "1", "2"]
 
 
+def test_a_thread_ends_within_a_collection() -> None:
+    """It asks for no more than what it waits for when the iterator is closed."""
+    before = set(threading.enumerate())
+    begun, closed = threading.Event(), threading.Event()
+    numbers: list[int] = []
+
+    def read() -> Iterator[Source]:
+        for number in range(CHUNK_SOURCES - 1):
+            numbers.append(number)
+            begun.set()
+            closed.wait(60)
+            yield FileSource(str(number))
+
+    reading = read_ahead([Collection(KEY, read(), remote=True)], 1)
+    next(reading)
+    threads = set(threading.enumerate()) - before
+    assert begun.wait(60)
+    reading.close()
+    closed.set()
+    for thread in threads:
+        thread.join(60)
+
+    assert len(numbers) <= 2
+
+
 def test_an_error_comes_in_its_place() -> None:
     """After the sources that came before it."""
 

@@ -33,7 +33,7 @@ def read_ahead(collections: Iterable[Collection], threads: int = THREADS) -> Gen
     """The collections in order; while one is used, the remote ones after it are read by as many threads.
 
     What a thread raises is raised where its collection is read, and what `collections` raises after all before it. The
-    threads end with the iterator.
+    threads end with the iterator, each once it has the source that it is waiting for.
     """
     workers = _Workers(threads)
     waiting = deque[Collection]()
@@ -86,7 +86,7 @@ class _Workers:
             self._tasks.put(None)
 
     def _work(self) -> None:
-        while (reader := self._tasks.get()) is not None:
+        while not self._stopped.is_set() and (reader := self._tasks.get()) is not None:
             reader.read()
 
 
@@ -109,6 +109,8 @@ class _Reader:
         chunk: list[Source] = []
         try:
             for source in self._sources:
+                if self._stopped.is_set():
+                    return
                 chunk.append(source)
                 if len(chunk) == CHUNK_SOURCES:
                     if not self._put(chunk):

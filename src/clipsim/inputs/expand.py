@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
 from functools import cache
@@ -316,7 +316,7 @@ class Repeats:
         names = "1 name leads" if self.count == 1 else f"{self.count:,} names lead"
         return [f"{names} to a file that was named before; each file counts once"]
 
-    def leave_out(self, sources: Iterable[Source], *, texts: bool = False) -> Iterator[Source]:
+    def leave_out(self, sources: Iterable[Source], *, texts: bool = False) -> Generator[Source, None, None]:
         """Pass on the first source of each file, lazily; with `texts`, each with another caption or other facts.
 
         What has no file, such as an image in memory or a file that does not exist, is passed on.
