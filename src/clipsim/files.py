@@ -37,6 +37,13 @@ _NO_HARD_LINK = frozenset((errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOT
 RETRY_SECONDS = (0.01, 0.05, 0.2, 0.5)  # for which Windows is asked again, while a virus scanner has a file open
 
 
+def current_folder() -> str | None:
+    """The folder that relative names start from now; None where it has been removed."""
+    with suppress(OSError):
+        return os.getcwd()
+    return None
+
+
 def escape_name(name: str) -> str:
     r"""A name that is not UTF-8 as a `file://` address, whose bytes are percent-encoded; others as they are.
 

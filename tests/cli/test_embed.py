@@ -78,6 +78,7 @@ def test_lists_and_patterns(clipsim: Clipsim, colour_model: FakeEncoder, colours
         (["x", "-o", "out", "--workers", "2-8"], 2, "--workers 2-8: not a whole number from 1 to 256"),
         (["x", "-o", "out", "--runner", "ray", "--workers", "8-2"], 2, "or two of them as MIN-MAX"),
         (["x", "-o", "out", "--plan", "list", "--list-again"], 2, "--list-again goes without --plan"),
+        (["--plan", "list", "-o", "out", "--image-column", "x"], 2, "--image-column and --caption-column go with"),
         (["--plan", "{tmp}/list", "-o", "{tmp}/out"], 1, "{tmp}/list: cannot read the plan: No such file"),
         (["none.jpg", "-o", "{tmp}/out"], 1, "errors.jsonl in {tmp}/out"),
         (["{tmp}/colours", "-o", "{tmp}/colours"], 1, "the folder is not empty"),

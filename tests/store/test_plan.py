@@ -202,3 +202,17 @@ def test_random_histories(folder: LocalFolder, seed: int) -> None:
             assert new == "".join(name for name in old if name in named), shard
         stamps = {record["name"]: record["stamp"] for shard in range(len(plan)) for record in read_shard(folder, shard)}
         assert stamps == {record["name"]: record["stamp"] for record in versions}
+
+
+def test_an_update_on_a_full_disk(folder: LocalFolder, known: tuple[ShardPlan, ...]) -> None:
+    """The cause is one line; the plan in use stays."""
+
+    def fill() -> Iterator[dict[str, Any]]:
+        yield from records("x", "a")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(DatasetError, match="cannot write to it: No space left on device"):
+        update(folder, fill(), known)
+
+    settle_plan(folder, known)
+    assert names(folder) == ["ab", "cd", "e"]

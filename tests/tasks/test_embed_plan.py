@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 import clipsim
-from clipsim.errors import DataError, TransientError
+from clipsim.errors import DataError, DatasetError, TransientError
 from clipsim.inputs.expand import find_sources
-from clipsim.inputs.plan_file import StoredPlan
+from clipsim.inputs.plan_file import SourcePlan, StoredPlan
 from clipsim.results.datasets import EmbedPlan
 from clipsim.tasks import embed_plan
 from clipsim.tasks.embed import EmbedRequest
@@ -104,7 +104,7 @@ def test_a_run_that_goes_on_lists_nothing(bucket: type[PagedStore], tmp_path: Pa
         embed([TARS, PHOTOS], tmp_path / "out", progress=stop)
     assert listing_requests(bucket) == 2 + 3
     assert (tmp_path / "out" / PLAN_FILE).is_file()
-    with pytest.warns(clipsim.ClipsimWarning, match=r"2 names are not listed again: .*has 18 inputs that were listed"):
+    with pytest.warns(clipsim.ClipsimWarning, match=r"2 names are not listed again: .*has 18 inputs, listed"):
         result = embed([TARS, PHOTOS], tmp_path / "out")
 
     assert result.images == 18
@@ -236,8 +236,6 @@ def test_all_of_a_plan(bucket: type[PagedStore], tmp_path: Path, monkeypatch: py
 
 def plan_sources(plan: StoredPlan) -> list[Any]:
     """All sources of a plan."""
-    from clipsim.inputs.plan_file import SourcePlan
-
     return list(SourcePlan(plan).read_all())
 
 
@@ -253,6 +251,9 @@ def test_plans_that_cannot_be_read(bucket: type[PagedStore], tmp_path: Path) -> 
         (b"no gzip", "damaged"),
         (gzip.compress(lines.replace(b"clipsim.inputs/1", b"clipsim.inputs/9")), "not a plan"),
         (gzip.compress(lines.replace(b'"columns"', b'"colons"')), "damaged"),
+        (gzip.compress(lines.replace(b'{"listing"', b'{"titling"')), "damaged"),
+        (gzip.compress(lines.replace(json.dumps(PHOTOS).encode() + b", ", b"[], ")), "damaged"),
+        (gzip.compress(b"[" * 100_000), "damaged"),
     ):
         (tmp_path / "file").write_bytes(content)
         with pytest.raises(DataError, match=f"file: cannot read the plan: .*{cause}"):
@@ -285,3 +286,112 @@ def test_a_plan_of_many_shards_of_a_store(bucket: type[PagedStore], tmp_path: Pa
 def named_lines(path: Path) -> list[bytes]:
     """The lines of a plan that begin a name."""
     return [line for line in gzip.decompress(path.read_bytes()).splitlines() if line.startswith(b'{"listing"')]
+
+
+def test_a_plan_that_names_were_added_to(bucket: type[PagedStore], tmp_path: Path) -> None:
+    """Is not taken for all that was named: some of them may be missing."""
+    make_plan([TARS], tmp_path)
+    assert StoredPlan(tmp_path / PLAN_FILE).complete
+    with pytest.raises(KeyboardInterrupt):
+        embed([PHOTOS, TARS], tmp_path, progress=stop)
+
+    with pytest.raises(DataError, match="not listed to its end"):
+        plan_sources(StoredPlan(tmp_path / PLAN_FILE))
+
+
+def test_only_a_plan_that_fails(bucket: type[PagedStore], tmp_path: Path) -> None:
+    """It keeps what an earlier run had listed, beside what it has listed itself."""
+
+    def refuse(path: str) -> None:
+        raise PermissionError(path)
+
+    with pytest.raises(KeyboardInterrupt):
+        embed([TARS], tmp_path, progress=stop)
+    bucket.requests.before_read = refuse
+    with pytest.raises(TransientError, match=r"1\.tar"):
+        make_plan([PHOTOS, f"{TARS}/1.tar", TARS], tmp_path)
+    bucket.requests.before_read = lambda _path: None
+    plan = StoredPlan(tmp_path / PLAN_FILE)
+    listing_requests(bucket)
+
+    assert [(key[0], listing.sources) for key, listing in plan.sections] == [(PHOTOS, 6), (TARS, 12)]
+    assert embed([PHOTOS, TARS], tmp_path).images == 18
+    assert listing_requests(bucket) == 0
+
+
+def test_a_plan_of_another_folder(bucket: type[PagedStore], tmp_path: Path) -> None:
+    """Is used in place of the one that is there, which does not outlive the run that embeds everything."""
+    make_plan([PHOTOS], tmp_path / "other")
+    with pytest.raises(KeyboardInterrupt):
+        embed([PHOTOS], tmp_path / "out", progress=stop)
+    assert embed([PHOTOS], tmp_path / "out", plan=tmp_path / "other" / PLAN_FILE).images == 6
+    listing_requests(bucket)
+    bucket.objects["bucket/photos/7.png"] = draw(107)
+
+    assert embed([PHOTOS], tmp_path / "out").images == 7
+    assert listing_requests(bucket) == 1
+
+
+def test_a_folder_that_is_filled_later(bucket: type[PagedStore], tmp_path: Path) -> None:
+    """Is no failure that may pass, after which its listing would be kept."""
+    bucket.objects["bucket/later/notes.txt"] = b"nothing yet"
+    assert embed(["s3://bucket/later", PHOTOS], tmp_path).errors_by_class == {"not_found": 1}
+    assert "a directory without image files" in (tmp_path / "errors.jsonl").read_text()
+    bucket.objects["bucket/later/0.png"] = draw(50)
+
+    result = embed(["s3://bucket/later", PHOTOS], tmp_path)
+    assert (result.images, result.errors) == (7, 0)
+
+
+@pytest.mark.parametrize("failing", ["write", "close"])
+def test_a_full_disk(bucket: type[PagedStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    """Ends the run with its cause; what was kept before stays."""
+    with pytest.raises(KeyboardInterrupt):
+        embed([TARS], tmp_path, progress=stop)
+    before = (tmp_path / PLAN_FILE).read_bytes()
+    open_file = gzip.open
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def open_full(path: Path, mode: str, **options: Any) -> Any:
+        file = open_file(path, mode, **options)
+        if mode == "ab":
+            monkeypatch.setattr(file, failing, fail)
+        return file
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gzip, "open", open_full)
+        with pytest.raises(DatasetError, match="cannot write down what was listed: No space left on device"):
+            embed([TARS, PHOTOS], tmp_path)
+
+    assert (tmp_path / PLAN_FILE).read_bytes() == before
+    assert embed([TARS, PHOTOS], tmp_path).images == 18
+
+
+def test_a_current_folder_that_was_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands in the way of relative names alone."""
+
+    def refuse() -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("os.getcwd", refuse)
+    assert list(find_sources([], plan=SourcePlan())) == []
+
+
+def test_threads_end_with_a_run(bucket: type[PagedStore], tmp_path: Path) -> None:
+    """Also while the error that ended it is looked at."""
+
+    def interrupt(progress: clipsim.Progress) -> None:
+        if progress.stage == "listing the images" and progress.done:
+            raise KeyboardInterrupt
+
+    before = set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt) as raised:
+        embed([TARS], tmp_path, progress=interrupt)
+    threads = [thread for thread in set(threading.enumerate()) - before if thread.name.endswith("(_work)")]
+    for thread in threads:
+        thread.join(10)
+
+    assert raised.tb is not None
+    assert not any(thread.is_alive() for thread in threads)

@@ -162,6 +162,8 @@ def embed_command(
         raise UsageError("no images to embed; give files, folders, quoted globs, tars or tables, or - for a list")
     if plan is not None and list_again:
         raise UsageError("--list-again goes without --plan")
+    if not sources and from_file is None and (image_column is not None or caption_column is not None):
+        raise UsageError("--image-column and --caption-column go with sources; a plan has what was read in the tables")
     shared.check_standard_input(*(sources or ()), from_file)
     named_sources = partial(
         find_named_sources,

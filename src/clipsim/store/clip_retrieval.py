@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from clipsim.errors import DatasetError, printable
-from clipsim.files import digest_file
+from clipsim.files import current_folder, digest_file
 from clipsim.results.base import ModelRecord
 from clipsim.store.dataset import Dataset, StoredVectors
-from clipsim.store.layout import DatasetInfo, current_folder, import_parquet, is_dataset
+from clipsim.store.layout import DatasetInfo, import_parquet, is_dataset
 
 NAME_COLUMNS = ("image_path", "url")  # of the metadata: the first of them that is there names the images
 _PART = re.compile(r"img_emb_(\d+)\.npy")

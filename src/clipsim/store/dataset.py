@@ -19,14 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.errors import DatasetError, printable
-from clipsim.files import FileStamp, digest_file, unescape_name
+from clipsim.files import FileStamp, current_folder, digest_file, unescape_name
 from clipsim.store.folders import DigestFile, LocalFolder
 from clipsim.store.layout import (
     INFO_FILE,
     REMEDY,
     FileInfo,
     Files,
-    current_folder,
     import_parquet,
     numpy_dtype,
     read_dataset_info,

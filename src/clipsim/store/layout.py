@@ -19,7 +19,6 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -189,13 +188,6 @@ def read_files(record: Mapping[str, Mapping[str, Any]]) -> Files:
 def read_versions(record: Mapping[str, str]) -> dict[str, str]:
     """Versions of packages by name in a JSON object. Raises AttributeError for anything else."""
     return {printable(str(name)): printable(str(version)) for name, version in record.items()}
-
-
-def current_folder() -> str | None:
-    """The folder that relative names start from now; None where it has been removed."""
-    with suppress(OSError):
-        return os.getcwd()  # noqa: PTH109
-    return None
 
 
 def is_dataset(folder: str | Path) -> bool:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, BinaryIO
 
-from clipsim.errors import DatasetError, Setting
+from clipsim.errors import DatasetError, Setting, system_cause
 from clipsim.store.folders import Folder
 from clipsim.store.layout import STATE_FOLDER, ShardPlan
 
@@ -110,6 +110,12 @@ class _Update:
 
     def run(self, lines: Iterator[bytes], on_inputs: OnInputs, done: int) -> PlanUpdate:
         """Find what differs, and stage it."""
+        try:
+            return self._run(lines, on_inputs, done)
+        except OSError as error:  # of the file of what is new
+            raise DatasetError(f"{self._folder.label}: cannot write to it: {system_cause(error)}") from error
+
+    def _run(self, lines: Iterator[bytes], on_inputs: OnInputs, done: int) -> PlanUpdate:
         self._index()
         added = 0
         with self._folder.scratch() as scratch, (scratch / "added").open("w+b") as fresh:

@@ -21,13 +21,13 @@ from clipsim.errors import (
     UsageError,
     pluralise,
 )
-from clipsim.files import digest_file
+from clipsim.files import current_folder, digest_file
 from clipsim.inputs.sources import Source
 from clipsim.inputs.urls import as_path
 from clipsim.options import as_whole, check_device, check_flag
 from clipsim.results.datasets import EmbedResult
 from clipsim.store.folders import DigestFile, LocalFolder, open_folder
-from clipsim.store.layout import INFO_FILE, DatasetInfo, ShardPlan, VectorInfo, current_folder, import_parquet
+from clipsim.store.layout import INFO_FILE, DatasetInfo, ShardPlan, VectorInfo, import_parquet
 from clipsim.store.lifecycle import (
     check_room,
     errors_differ,
@@ -149,7 +149,6 @@ class EmbedRequest:
             cpus = as_whole(self.cpus_per_worker)
             if cpus is None or cpus < 1:
                 raise UsageError("not a positive integer", parameter="cpus_per_worker", value=self.cpus_per_worker)
-            object.__setattr__(self, "cpus_per_worker", cpus)
         for device in self.devices:
             check_device(device)
         if self.devices and self.runner != "local":

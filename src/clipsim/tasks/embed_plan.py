@@ -6,7 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,12 +14,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from clipsim.errors import DataError, DatasetError, NoInputError, pluralise, printable
+from clipsim.files import current_folder
 from clipsim.inputs.expand import Repeats
 from clipsim.inputs.plan_file import SourcePlan, StoredPlan
 from clipsim.inputs.urls import is_url
 from clipsim.results.datasets import EmbedPlan
 from clipsim.store.folders import Folder, LocalFolder, StoreFolder, open_folder
-from clipsim.store.layout import STATE_FOLDER, DatasetInfo, current_folder
+from clipsim.store.layout import STATE_FOLDER, DatasetInfo
 from clipsim.store.lifecycle import read_earlier
 from clipsim.store.metadata import ColumnTypes
 from clipsim.store.plan import Inputs, PlanUpdate, settle_plan, update_plan, write_plan
@@ -64,7 +65,8 @@ class Planner:
             self._plan = SourcePlan(self._read_stored(), everything=self._everything)
             sources = self._request.sources
             named = sources(plan=self._plan) if callable(sources) else sources
-            records = map(to_plan, self._repeats.leave_out(named, texts=True))
+            unique = self._stack.enter_context(closing(self._repeats.leave_out(named, texts=True)))
+            records = map(to_plan, unique)
             first = next(records, None)
             if first is None:
                 raise NoInputError("no images to embed")
@@ -77,7 +79,7 @@ class Planner:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove the copy of a plan from a store."""
+        """End the listing, and remove the copy of a plan from a store."""
         self._stack.close()
 
     def update(self, existing: DatasetInfo | None, *, stages: bool = True) -> PlanUpdate:
@@ -146,27 +148,28 @@ class Planner:
 
     def _read_stored(self) -> StoredPlan | None:
         """The plan that the request names, or the one in the folder."""
+        self._is_kept = self._has_plan()
         if self._request.plan is not None:
             return StoredPlan(Path(self._request.plan))
-        path = self._find_kept()
-        self._is_kept = path is not None
-        if path is None or self._request.overwrite or self._request.list_again:
+        if not self._is_kept or self._request.overwrite or self._request.list_again:
             return None
         try:
-            return StoredPlan(path)
+            return StoredPlan(self._fetch_kept())
         except DataError:
             self.notices.append(f"{self._folder.label}: {PLAN_FILE} is damaged; what it had is listed again")
             return None
 
-    def _find_kept(self) -> Path | None:
-        """The plan in the folder, as a file of this machine."""
+    def _has_plan(self) -> bool:
+        """Whether there is a plan in the folder."""
         if isinstance(self._folder, LocalFolder):
-            path = self._folder.path / PLAN_FILE
-            return path if os.path.isfile(path) else None  # noqa: PTH113 (a Path raises for names that are too long)
-        name = PLAN_FILE.rpartition("/")[2]
-        if not isinstance(self._folder, StoreFolder) or name not in self._folder.list_names(STATE_FOLDER):
-            return None
-        path = Path(self._stack.enter_context(TemporaryDirectory(prefix="clipsim-"))) / name
+            return os.path.isfile(self._folder.path / PLAN_FILE)  # noqa: PTH113 (a Path raises for names too long)
+        return PLAN_FILE.rpartition("/")[2] in self._folder.list_names(STATE_FOLDER)
+
+    def _fetch_kept(self) -> Path:
+        """The plan in the folder, as a file of this machine."""
+        if not isinstance(self._folder, StoreFolder):
+            return Path(self._request.output) / PLAN_FILE
+        path = Path(self._stack.enter_context(TemporaryDirectory(prefix="clipsim-"))) / "plan"
         self._folder.fetch(PLAN_FILE, path)
         return path
 
@@ -189,7 +192,7 @@ class Planner:
         are = "1 name is" if plan.names == 1 else f"{plan.names:,} names are"
         age = describe_age(time.time() - plan.oldest)
         inputs = pluralise(plan.sources, "input")
-        return [f"{are} not listed again: {where} has {inputs} that were listed {age} ago{remedy}"]
+        return [f"{are} not listed again: {where} has {inputs}, listed {age} ago{remedy}"]
 
 
 def run(request: EmbedRequest, progress: ProgressCallback = ignore_progress) -> EmbedPlan:
