@@ -199,6 +199,7 @@ class FakeRay:
 
         def make(*, num_cpus: float, num_gpus: float, max_restarts: int, scheduling_strategy: Any) -> Any:
             assert max_restarts == 0
+            assert isinstance(num_cpus, int | float)  # Ray takes no numbers of NumPy
             node = next(node for node in self.machines if node.record["NodeID"] == scheduling_strategy.node_id)
             actor = FakeActor(self, node, kind(), {"CPU": num_cpus, "GPU": num_gpus})
             self.actors.append(actor)

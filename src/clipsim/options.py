@@ -295,12 +295,12 @@ def check_on_error(value: object) -> None:
         raise UsageError("not 'skip', 'raise' or 'nan'", parameter="on_error", value=value)
 
 
-def check_device(name: str) -> None:
-    """Raise UsageError for a string that is not the name of a device.
+def check_device(name: object) -> None:
+    """Raise UsageError for what is not the name of a device.
 
     >>> check_device("cuda:1")
     """
-    if not _DEVICE.fullmatch(name):
+    if not (isinstance(name, str) and _DEVICE.fullmatch(name)):
         raise UsageError("unknown device", parameter="device", value=name, hint="choose auto, cpu, cuda, cuda:N or mps")
 
 

@@ -234,7 +234,8 @@ def test_the_first_unusable_image_ends_the_run(pictures: Path, tmp_path: Path) -
     assert not multiprocessing.active_children()
 
 
-def test_names_of_devices_are_checked(pictures: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["gpu", "", 0])
+def test_names_of_devices_are_checked(pictures: Path, tmp_path: Path, name: Any) -> None:
     """Before a model is opened."""
-    with pytest.raises(UsageError, match="unknown device"):
-        embed(pictures, tmp_path / "two", "gpu")
+    with pytest.raises(UsageError, match=r"device=.*: unknown device"):
+        embed(pictures, tmp_path / "two", name)

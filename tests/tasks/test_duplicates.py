@@ -25,6 +25,7 @@ from clipsim.inputs.paths import NameFilter
 from clipsim.options import ModelOptions
 from clipsim.tasks import duplicates, same_files
 from clipsim.tasks.duplicates import DEFAULT_THRESHOLD, DuplicatesRequest, PixelCheck
+from clipsim.tasks.progress import Progress
 from clipsim.tasks.search_targets import EmbeddedCollection, find_targets
 
 if TYPE_CHECKING:
@@ -148,6 +149,21 @@ def test_the_nearest_kept_images_of_a_large_group() -> None:
     assert choose_near(123, kept[:128]) == kept[:128]
     assert duplicates._near_chooser(collection, [3, 1])(1, [3]) == [3]
     collection.close()
+
+
+def test_a_caller_can_end_the_search_for_copies(machine: Machine, pictures: Path) -> None:
+    """Whole images of every group are compared then, which takes longest: each group is a step."""
+    steps: list[Progress] = []
+
+    def end(progress: Progress) -> None:
+        steps.append(progress)
+        if progress == Progress("looking for copies in groups", 1, 3):
+            raise KeyboardInterrupt
+
+    with clipsim.open("clipsim-mini") as session, pytest.raises(KeyboardInterrupt):
+        session.duplicates(pictures, progress=end)
+
+    assert Progress("looking for copies in groups", 0, 3) in steps
 
 
 def test_vectors_alone(machine: Machine, pictures: Path) -> None:

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 pytest.importorskip("pyarrow")
 
 
+BUSY = "no shard is being made: the nodes may be busy with other work"
+
+
 @pytest.fixture
 def ray(monkeypatch: pytest.MonkeyPatch, machine: Machine, tmp_path: Path) -> FakeRay:
     """The stand-in for Ray; workers go to the folder where the run began, which is restored afterwards."""
@@ -149,8 +152,15 @@ def test_nodes_that_are_busy(ray: FakeRay, colours: Path, tmp_path: Path, monkey
     steps: list[clipsim.Progress] = []
     embed(colours, tmp_path / "out", progress=steps.append)
 
-    busy = "no encoder has started yet: the nodes may be busy with other work"
-    assert [step.stage for step in steps if busy in step.notices][:1] == ["loading the model"]
+    assert [step.stage for step in steps if BUSY in step.notices][:1] == ["loading the model"]
+
+
+def test_gpus_that_are_busy(ray: FakeRay, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cores that are ready wait for them, as they decide the precision; the run says so, too."""
+    ray.machines = [FakeNode("cores", {"CPU": 8.0}), FakeNode("gpus", {"CPU": 8.0, "GPU": 1.0})]
+    ray.on_wait = lambda: monkeypatch.setattr("clipsim.tasks.ray_cluster.PATIENCE_SECONDS", -1.0)
+
+    assert BUSY in embed(colours, tmp_path / "out").warnings
 
 
 def test_an_address_where_nothing_answers(ray: FakeRay, colours: Path, tmp_path: Path) -> None:
@@ -381,6 +391,11 @@ def test_encoders_are_no_more_than_shards(ray: FakeRay, colours: Path, tmp_path:
 
     assert sum(map(len, ray.pool().values())) == 3
     assert {resources for shares in ray.pool().values() for resources in shares} == {(0, 1)}
+
+
+def test_numbers_of_numpy(ray: FakeRay, colours: Path, tmp_path: Path) -> None:
+    """They are numbers as good as any."""
+    assert embed(colours, tmp_path / "out", cpus_per_worker=np.int64(2), actors=np.int64(2)).made == 3
 
 
 def test_several_encoders_share_a_gpu(ray: FakeRay, colours: Path, tmp_path: Path) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
-import threading
-from multiprocessing.process import BaseProcess, parent_process
+from multiprocessing.process import BaseProcess
 
 
 def start_process(process: BaseProcess) -> None:
@@ -33,19 +31,3 @@ def end_at_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-def end_with_parent() -> None:
-    """End this process as soon as the one that started it has ended, in the middle of whatever it does.
-
-    A process that is killed cannot end its own, which would go on writing beside those of the next run.
-    """
-    parent = parent_process()
-    if parent is None:
-        return
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, name="end with the parent", daemon=True).start()

@@ -161,7 +161,8 @@ class CollectionMethods(SessionBase):
         -------
         DuplicatesResult
             The groups, those of the same bytes first, in each the best image first. An image has its `index` as for
-            `search`. Images that cannot be used are in `errors`; `recall` is the share of near pairs that were found.
+            `search`. Images that cannot be used are in `errors`; `recall` is the share of an image's near ones that
+            were found.
 
         Raises
         ------

@@ -13,13 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from clipsim.embedding.embedder import Embedder
-from clipsim.embedding.processes import end_at_interrupts, end_with_parent, start_process
+from clipsim.embedding.processes import end_at_interrupts, start_process
 from clipsim.errors import DatasetError, ImageError
 from clipsim.machine import usable_cores
 from clipsim.store.folders import Folder
 from clipsim.store.layout import DatasetInfo, VectorInfo
 from clipsim.tasks.embed_shards import OnShard
-from clipsim.tasks.shard_workers import ShardEncoder, WorkerOptions, describe_error, forget_tries, read_failures
+from clipsim.tasks.shard_workers import (
+    ShardEncoder,
+    WorkerOptions,
+    describe_error,
+    end_with_parent,
+    forget_tries,
+    read_failures,
+)
 
 if TYPE_CHECKING:
     from clipsim.tasks.embed import EmbedRequest

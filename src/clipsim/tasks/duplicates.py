@@ -226,7 +226,7 @@ def run(
                 notices.append(
                     f"pixel check skipped for {pluralise(len(check.missing), 'image')} that could not be read"
                 )
-            records = GroupRecords(collection, request.targets, near.groups.members(), check, request.keep)
+            records = GroupRecords(collection, request.targets, near.groups.members(), check, request.keep, progress)
         return DuplicatesResult(
             model=describe_model(embedder.facts),
             min_similarity=threshold,
@@ -253,12 +253,14 @@ class GroupRecords:
         groups: Sequence[Sequence[int]],
         check: PixelCheck | None,
         keep: Sequence[str] = (),
+        progress: ProgressCallback = ignore_progress,
     ) -> None:
         self._collection, self._check, self._keep = collection, check, KeepRules(keep)
         self._thumbnails = 0
         repeats = targets.repeats if isinstance(targets, Targets) else Repeats()
         before, changed, described = repeats.count, 0, []
-        for members in groups:
+        for done, members in enumerate(groups):
+            progress(Progress("looking for copies in groups", done, len(groups)))
             rows = [row for row in members if not self._is_repeated(repeats, row)]
             if len(rows) > 1:
                 group, arranged = self._describe(rows)

@@ -149,6 +149,7 @@ class EmbedRequest:
             cpus = as_whole(self.cpus_per_worker)
             if cpus is None or cpus < 1:
                 raise UsageError("not a positive integer", parameter="cpus_per_worker", value=self.cpus_per_worker)
+            object.__setattr__(self, "cpus_per_worker", cpus)
         for device in self.devices:
             check_device(device)
         if self.devices and self.runner != "local":

@@ -33,7 +33,7 @@ from clipsim.tasks.shard_workers import WorkerOptions, find_difference
 LOCAL = "local"  # the address with which Ray starts on this machine
 OBJECT_STORE_BYTES = 200_000_000  # of Ray on this machine; only shards' numbers and failures go through it
 NODE_SECONDS = 2.0  # between two looks at which nodes there are
-PATIENCE_SECONDS = 60.0  # without an encoder, until that is said
+PATIENCE_SECONDS = 60.0  # without an encoder that can make a shard, until that is said
 JOIN_SECONDS = 60.0  # in which another node must join where all that worked were lost
 MAX_LINE = 400
 _LOG_PREFIX = re.compile(r"^\[\d[^\]]*\] (\(\w+\) )?\S+:\d+: +")
@@ -195,7 +195,7 @@ class Cluster:
         self._info = ""
         self._expected: VectorInfo | None = None
         self._looked = 0.0
-        self._ran = time.monotonic()  # when there last was an encoder that had loaded the model
+        self._worked = time.monotonic()  # when there last was an encoder that could make a shard
 
     def describe(self) -> VectorInfo:
         """What the vectors of the data set will depend on: those of the first encoder that suits.
@@ -211,7 +211,7 @@ class Cluster:
                 self._expected = (on_gpus or suitable)[0].vectors
                 assert self._expected is not None
                 return self._expected
-            self._step()
+            self._step(idle=True)
         raise ClusterLostError("the run was ended")
 
     def make(self, work: ClusterWork) -> None:
@@ -224,10 +224,13 @@ class Cluster:
             self._give()
             if not self._shards and all(encoder.shard is None for encoder in self._encoders):
                 return
-            self._step()
+            self._step(idle=all(encoder.vectors is None for encoder in self._encoders))
 
-    def _step(self) -> None:
-        """Wait until an encoder is done with something, and look now and then which nodes there are."""
+    def _step(self, *, idle: bool) -> None:
+        """Wait until an encoder is done with something, and look now and then which nodes there are.
+
+        With `idle`, none can make a shard now.
+        """
         if not self._pending and not self._wait_for_nodes():
             work = "make the shards that are left" if self._info else "run the model"
             reasons = [f"{node.name}: {self._excluded[id]}" for id, node in self._nodes.items() if id in self._excluded]
@@ -235,10 +238,10 @@ class Cluster:
                 f"no node of the Ray cluster can {work}",
                 hint="; ".join(reasons) or "none has cores or GPUs for an encoder",
             )
-        if any(encoder.vectors is not None for encoder in self._encoders):
-            self._ran = time.monotonic()
-        elif time.monotonic() > self._ran + PATIENCE_SECONDS:
-            self._notice("no encoder has started yet: the nodes may be busy with other work")
+        if not idle:
+            self._worked = time.monotonic()
+        elif time.monotonic() > self._worked + PATIENCE_SECONDS:
+            self._notice("no shard is being made: the nodes may be busy with other work")
         with self._answering():
             ready, _ = self._ray.wait(list(self._pending), num_returns=1, timeout=NODE_SECONDS)
         for reference in ready:

@@ -49,7 +49,7 @@ def run(
                     failures.append(Failure(collection.sources[row].name, digest, collection.sources[row].index))
             collection.errors += failures
             progress(Progress("reading", begin + len(part), len(rows), tuple(failures)))
-    records = GroupRecords(collection, targets, find_copies(collection.digests), None, keep)
+    records = GroupRecords(collection, targets, find_copies(collection.digests), None, keep, progress)
     return DuplicatesResult(
         model=None,
         min_similarity=None,

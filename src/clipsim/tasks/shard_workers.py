@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import threading
 from collections.abc import Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from multiprocessing.process import parent_process
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -132,6 +134,22 @@ def make_shard(
 def end_process() -> NoReturn:
     """End a worker's process at once, as if it had been killed: Ray makes up for that, but not for an orderly end."""
     os._exit(1)
+
+
+def end_with_parent() -> None:
+    """End this process as soon as the one that started it has ended, in the middle of whatever it does.
+
+    A process that is killed cannot end its own, which would go on writing beside those of the next run.
+    """
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        end_process()
+
+    threading.Thread(target=wait, name="end with the parent", daemon=True).start()
 
 
 def describe_error(error: Exception) -> str:
