@@ -81,9 +81,12 @@ bench: $(STAMP) ## time clipsim beside the usual hand-written script
 gpu-check: $(STAMP) ## check and measure clipsim on a GPU, in at most nine minutes (DEVICE=cuda; OPTIONS=--quick)
 	$(BIN)/python -m benchmarks.gpu_check --device $(or $(DEVICE),cuda) $(OPTIONS)
 
-mini: $(STAMP) ## retrain and score the bundled model (an hour or two on two cores)
+mini: $(STAMP) ## fetch pictures, retrain and score the bundled model (some hours on two cores; needs npm and apt-get)
+	$(BIN)/python -m training.sources
+	$(BIN)/python -m training.render
 	$(BIN)/python -m training.train
-	$(BIN)/python -m training.evaluate
+	$(BIN)/python -m training.calibrate
+	$(BIN)/python -m training.card
 	$(BIN)/python -m training.answers
 
 catalogue: $(STAMP) ## write the facts of all models from the installed open_clip

@@ -1,45 +1,62 @@
-"""Pictures from seeds that training never uses → the scores on clipsim-mini's card: `python -m training.evaluate`."""
+"""Families of pictures that training never used → the figures on clipsim-mini's card: `python -m training.evaluate`."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import textwrap
+import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import open_clip
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
-from .draw import THINGS
-from .draw.captions import NUMBERS, add_article, make_plural
-from .draw.colours import COLOURS
-from .draw.scene import EVALUATION_SEEDS, Picture, draw_picture
+from .captions import NUMBERS, add_article, make_plural
+from .draw import COLOURS, EVALUATION_SEEDS, THINGS, Picture, draw_picture
 from .network import MODEL_FOLDER
+from .render import FAMILIES, KEPT, Tiles, open_tiles
+from .sources import WORK
 
-MARKERS = ("<!-- {}: begin -->", "<!-- {}: end -->")
+SET_SIZE = 26  # names among which one is chosen, as people do
+SETS = 40
+BINS = 10
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Family:
+    """The scores on one hand's pictures; shares are 0 to 1.
+
+    `top1` and `top5` are among all names of the family's pictures, `easy` is among `SET_SIZE` random ones of them, and
+    `error` is the expected calibration error there: how far probabilities are from the shares that are right.
+    """
+
+    name: str
+    pictures: int
+    names: int
+    top1: float
+    top5: float
+    easy: float
+    error: float
 
 
 @dataclass(frozen=True)
 class Figures:
-    """The model's scores; shares are 0 to 1.
+    """All scores; `drawn`, `colour` and `count` are on pictures of the drawing programs, from unused seeds.
 
-    `top1` is over all things by their bare names, `colour` over all colours ("a red cat"), `count` over one to three
-    ("two cats"); `pairs` lists (drawn, taken for, share of the drawn) of the worst confusions.
+    `pairs` lists (shown, taken for, number of pictures) of the worst confusions of the families.
     """
 
-    pictures: int
-    things: int
-    top1: float
-    top5: float
+    families: list[Family]
+    drawn: float
     colour: float
     count: float
-    thing: dict[str, float]
-    pairs: list[tuple[str, str, float]]
+    pairs: list[tuple[str, str, int]]
 
 
 class Scorer:
@@ -52,131 +69,158 @@ class Scorer:
         self.model.eval()
 
     @torch.inference_mode()
-    def encode_images(self, pictures: list[Picture]) -> NDArray[np.float32]:
+    def encode_images(self, images: Sequence[Image.Image]) -> Vectors:
         """Return unit image features, (n, d)."""
         parts = [
-            self.model.encode_image(
-                torch.stack([self.transform(p.image) for p in pictures[i : i + 128]]), normalize=True
-            )
-            for i in range(0, len(pictures), 128)
+            self.model.encode_image(torch.stack([self.transform(i) for i in images[k : k + 128]]), normalize=True)
+            for k in range(0, len(images), 128)
         ]
-        features: NDArray[np.float32] = torch.cat(parts).float().numpy()
+        features: Vectors = torch.cat(parts).float().numpy()
         return features
 
     @torch.inference_mode()
-    def encode_texts(self, texts: list[str]) -> NDArray[np.float32]:
+    def encode_texts(self, texts: list[str]) -> Vectors:
         """Return unit text features, (n, d)."""
-        features: NDArray[np.float32] = self.model.encode_text(self.tokenize(texts), normalize=True).float().numpy()
+        features: Vectors = self.model.encode_text(self.tokenize(texts), normalize=True).float().numpy()
         return features
 
-    def choose(self, images: NDArray[np.float32], texts: list[str]) -> NDArray[np.int64]:
-        """Return the index of the best text of each image."""
-        best: NDArray[np.int64] = (images @ self.encode_texts(texts).T).argmax(axis=1)
-        return best
+    @property
+    def scale(self) -> float:
+        """The factor of cosines before the softmax."""
+        return float(self.model.logit_scale.detach().exp())
 
 
-def score_model(folder: Path, per_thing: int) -> Figures:
-    """Score the model in a folder on `per_thing` pictures of each thing."""
-    scorer = Scorer(folder)
+def flatten(tile: NDArray[np.uint8], ink: bool) -> Image.Image:
+    """Return a tile on white, with strokes in black where it has one colour."""
+    image = Image.fromarray(tile)
+    white = Image.new("RGB", image.size, "white")
+    if ink:
+        white.paste((0, 0, 0), (0, 0, *image.size), image.getchannel("A"))
+    else:
+        white.paste(image, (0, 0), image.getchannel("A"))
+    return white
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Unit features of a family's pictures, those of its names, and each picture's name as an index (n,)."""
+
+    images: Vectors
+    texts: Vectors
+    truth: NDArray[np.int64]
+    names: list[str]
+
+
+def encode_family(scorer: Scorer, tiles: Tiles, family: str) -> Shown:
+    """Encode one picture of each concept of a family, and all their names."""
+    rows = np.flatnonzero((tiles.facts["family"] == FAMILIES.index(family)) & (tiles.facts["concept"] >= 0))
+    first = {int(tiles.facts[row]["concept"]): int(row) for row in rows[::-1]}
+    concepts = sorted(first)
+    images = [flatten(tiles.pixels[first[c]], bool(tiles.facts[first[c]]["ink"])) for c in concepts]
+    names = [tiles.concepts[c].name for c in concepts]
+    return Shown(scorer.encode_images(images), scorer.encode_texts(names), np.arange(len(names)), names)
+
+
+def draw_sets(shown: Shown, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the cosines of pictures and the names of random sets (m, `SET_SIZE`), and which name is right (m,)."""
+    rng = random.Random(seed)
+    cosines, right = [], []
+    for _ in range(SETS):
+        chosen = rng.sample(range(len(shown.names)), SET_SIZE)
+        cosines.append(shown.images[chosen].astype(np.float64) @ shown.texts[chosen].T)
+        right.append(np.arange(SET_SIZE))
+    return np.concatenate(cosines), np.concatenate(right)
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the probabilities of each row."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return shares
+
+
+def calibration_error(probabilities: NDArray[np.float64], right: NDArray[np.int64]) -> float:
+    """Return the expected calibration error of the best answers, in ten bins of equal width.
+
+    >>> round(calibration_error(np.array([[0.9, 0.1], [0.9, 0.1]]), np.array([0, 1])), 3)
+    0.4
+    """
+    best = probabilities.max(axis=1)
+    hit = probabilities.argmax(axis=1) == right
+    bins = np.minimum((best * BINS).astype(int), BINS - 1)
+    gaps = [abs(best[bins == b].mean() - hit[bins == b].mean()) * (bins == b).mean() for b in set(bins.tolist())]
+    return float(sum(gaps))
+
+
+def score_family(shown: Shown, family: str, scale: float) -> tuple[Family, Counter[tuple[str, str]]]:
+    """Return a family's figures and what was taken for what."""
+    order = np.argsort(-(shown.images @ shown.texts.T), axis=1)
+    cosines, right = draw_sets(shown)
+    shares = softmax(scale * cosines)
+    mistakes = Counter(
+        (shown.names[t], shown.names[g]) for t, g in zip(shown.truth, order[:, 0], strict=True) if t != g
+    )
+    figures = Family(
+        name=family,
+        pictures=len(shown.truth),
+        names=len(shown.names),
+        top1=float((order[:, 0] == shown.truth).mean()),
+        top5=float((order[:, :5] == shown.truth[:, None]).any(axis=1).mean()),
+        easy=float((shares.argmax(axis=1) == right).mean()),
+        error=calibration_error(shares, right),
+    )
+    return figures, mistakes
+
+
+def score_drawings(scorer: Scorer, per_thing: int) -> tuple[float, float, float]:
+    """Return the shares that are right of drawn things among all of them, of their colours and of their counts."""
     names = sorted(THINGS)
     pictures = [
         draw_picture(EVALUATION_SEEDS + i * per_thing + k, name)
         for i, name in enumerate(names)
         for k in range(per_thing)
     ]
-    features = scorer.encode_images(pictures)
-    order = np.argsort(-(features @ scorer.encode_texts(names).T), axis=1)
-    truth = np.repeat(np.arange(len(names)), per_thing)
-    right = order[:, 0] == truth
-    mistakes = Counter((names[t], names[g]) for t, g in zip(truth, order[:, 0], strict=True) if t != g)
-    colours, colour_right, counts, count_right = list(COLOURS), [], [], []
-    for i, picture in enumerate(pictures):
-        feature = features[i : i + 1]
+    features = scorer.encode_images([picture.image for picture in pictures])
+    best = (features @ scorer.encode_texts(names).T).argmax(axis=1)
+    colours, counts = _colour_and_count(scorer, pictures, features)
+    return float((best == np.repeat(np.arange(len(names)), per_thing)).mean()), colours, counts
+
+
+def _colour_and_count(scorer: Scorer, pictures: list[Picture], features: Vectors) -> tuple[float, float]:
+    """Return the shares of right colours ("a red circle") and right counts ("two circles")."""
+    colours, right_colour, right_count = list(COLOURS), [], []
+    for picture, feature in zip(pictures, features, strict=True):
         if picture.colour:
-            best = scorer.choose(feature, [add_article(f"{colour} {picture.thing}") for colour in colours])
-            colour_right.append(colours[int(best[0])] == picture.colour)
+            texts = [add_article(f"{colour} {picture.thing}") for colour in colours]
+            right_colour.append(colours[int((scorer.encode_texts(texts) @ feature).argmax())] == picture.colour)
         if not THINGS[picture.thing].whole:
             texts = [f"{NUMBERS[n]} {picture.thing if n == 1 else make_plural(picture.thing)}" for n in sorted(NUMBERS)]
-            count_right.append(int(scorer.choose(feature, texts)[0]) + 1 == picture.count)
-            counts.append(picture.count)
-    balanced = [np.mean([ok for ok, n in zip(count_right, counts, strict=True) if n == number]) for number in NUMBERS]
-    return Figures(
-        pictures=len(pictures),
-        things=len(names),
-        top1=float(right.mean()),
-        top5=float((order[:, :5] == truth[:, None]).any(axis=1).mean()),
-        colour=float(np.mean(colour_right)),
-        count=float(np.mean(balanced)),
-        thing={name: float(right[truth == i].mean()) for i, name in enumerate(names)},
-        pairs=[(a, b, n / per_thing) for (a, b), n in mistakes.most_common(15)],
-    )
+            right_count.append(int((scorer.encode_texts(texts) @ feature).argmax()) + 1 == picture.count)
+    return float(np.mean(right_colour)), float(np.mean(right_count))
 
 
-def format_figures(figures: Figures) -> str:
-    """Return the figures as the card's Markdown."""
-    lines = [
-        f"On {figures.pictures} pictures of {figures.things} things, drawn from seeds that training never used:",
-        "",
-        "| figure | score |",
-        "|---|---|",
-        f"| right thing first, among all {figures.things} bare names | {figures.top1:.1%} |",
-        f"| right thing among the first five | {figures.top5:.1%} |",
-        f'| right colour of {len(COLOURS)} ("a red cat"), where one was asked for | {figures.colour:.1%} |',
-        f'| right count of three ("two cats"), mean over the counts | {figures.count:.1%} |',
-        "",
-        "The worst confusions:",
-        "",
-        "| drawn | taken for | share of its pictures |",
-        "|---|---|---|",
-        *(f"| {drawn} | {taken} | {share:.1%} |" for drawn, taken, share in figures.pairs),
-        "",
-        "The things it recognises least often: "
-        + ", ".join(f"{name} {share:.0%}" for name, share in sorted(figures.thing.items(), key=lambda t: t[1])[:12])
-        + ".",
-    ]
-    return "\n".join(lines)
-
-
-def format_things() -> str:
-    """Return the sentence that lists what can be drawn."""
-    return f"It knows {len(THINGS)} things: {', '.join(sorted(THINGS, key=str.lower))}."
-
-
-def fill_between(text: str, name: str, content: str) -> str:
-    r"""Replace the part of a text between the two markers of a name.
-
-    >>> fill_between("a <!-- x: begin --> old <!-- x: end --> b", "x", "new")
-    'a <!-- x: begin -->\nnew\n<!-- x: end --> b'
-    """
-    begin, end = MARKERS[0].format(name), MARKERS[1].format(name)
-    before, _, rest = text.partition(begin)
-    _, _, after = rest.partition(end)
-    return f"{before}{begin}\n{content}\n{end}{after}"
-
-
-def update_card(card: Path, figures: Figures) -> None:
-    """Write the figures and the list of things into a card, between their markers."""
-    text = fill_between(card.read_text(encoding="utf-8"), "figures", format_figures(figures))
-    if MARKERS[0].format("things") in text:
-        text = fill_between(text, "things", textwrap.fill(format_things(), 120))
-    card.write_text(text, encoding="utf-8")
+def score_model(folder: Path, tiles: Tiles, per_thing: int) -> Figures:
+    """Score the model in a folder on the kept families, and on `per_thing` drawings of each thing."""
+    scorer = Scorer(folder)
+    families, mistakes = [], Counter[tuple[str, str]]()
+    for family in sorted(KEPT):
+        figures, wrong = score_family(encode_family(scorer, tiles, family), family, scorer.scale)
+        families.append(figures)
+        mistakes += wrong
+    drawn, colour, count = score_drawings(scorer, per_thing)
+    return Figures(families, drawn, colour, count, [(a, b, n) for (a, b), n in mistakes.most_common(15)])
 
 
 def main() -> None:
-    """Read the options, score, and print or write the figures."""
+    """Read the options, score, and print the figures as JSON."""
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
     parser.add_argument("--model", type=Path, default=MODEL_FOLDER, help="model folder to score")
-    parser.add_argument("--count", type=int, default=40, help="pictures of each thing")
+    parser.add_argument("--work", type=Path, default=WORK, help="folder of the tiles")
+    parser.add_argument("--count", type=int, default=20, help="drawings of each thing")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--no-card", action="store_true", help="print the figures only")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    figures = score_model(options.model, options.count)
-    result: dict[str, Any] = asdict(figures)
-    print(json.dumps(result) if options.json else format_figures(figures))
-    if not options.no_card:
-        update_card(options.model / "README.md", figures)
+    print(json.dumps(asdict(score_model(options.model, open_tiles(options.work / "tiles"), options.count)), indent=1))
 
 
 if __name__ == "__main__":

@@ -11,12 +11,13 @@ from open_clip.model import CLIP
 from safetensors.torch import save_file
 
 MODEL_FOLDER = Path(__file__).parents[1] / "src" / "clipsim" / "mini" / "model"
+WEIGHTS_FILE = "open_clip_model.safetensors"
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 MODEL_CONFIG: dict[str, Any] = {
     "embed_dim": 128,
-    "vision_cfg": {"image_size": 64, "layers": [2, 2, 2, 2], "width": 24, "patch_size": None},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 80, "heads": 4, "layers": 3},
+    "vision_cfg": {"image_size": 80, "layers": [1, 2, 2, 1], "width": 32, "patch_size": None},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 112, "heads": 4, "layers": 3},
 }
 PREPROCESS_CONFIG: dict[str, Any] = {
     "mean": list(MEAN),
@@ -65,7 +66,7 @@ def write_model(model: CLIP, config: dict[str, Any], folder: Path) -> None:
         name: (tensor.detach().half() if tensor.is_floating_point() else tensor.detach()).contiguous().clone()
         for name, tensor in model.state_dict().items()
     }
-    weights = folder / "open_clip_model.safetensors"
+    weights = folder / WEIGHTS_FILE
     unfinished = weights.with_suffix(".unfinished")
     save_file(tensors, unfinished, metadata={"format": "pt"})
     unfinished.chmod(0o644)

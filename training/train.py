@@ -1,75 +1,110 @@
-"""Drawn pictures and captions → clipsim-mini, trained from scratch: `python -m training.train`."""
+"""Tiles and captions → clipsim-mini, trained from scratch: `python -m training.train`, after `training.render`."""
 
 from __future__ import annotations
 
 import argparse
-import functools
 import math
-import multiprocessing
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import open_clip
+import numpy as np
 import torch
 from open_clip.model import CLIP
+from torch.utils.data import DataLoader, Dataset
 
-from .batches import Batch, make_batch
+from .batches import Batch, Deck, make_batch, make_tokenize
 from .network import MODEL_CONFIG, MODEL_FOLDER, build_network, encode_captions, write_model
-from .pool import NAMES, Pool, fill_pool, open_pool, refill_forever
+from .render import open_tiles
+from .sources import WORK
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How to train: `minutes` ends the run, and its learning-rate schedule, by the clock where it is given."""
 
-    steps: int = 8000
+    steps: int = 12_000
     minutes: float | None = None
-    batch_size: int = 192
-    rate: float = 1e-3
+    batch_size: int = 128
+    rate: float = 1.5e-3
     warm_up: int = 200
-    weight_decay: float = 0.05
-    pool_size: int = 40_000
-    refill_share: float = 0.3
+    weight_decay: float = 0.1
+    small_share: float = 0.55  # of the run that learns from smaller pictures, which are faster
+    small_side: int = 64
     save_minutes: float = 5.0
     seed: int = 0
 
 
-def tokenizer() -> Any:
-    """Return OpenCLIP's default tokenizer, which caches the tokens of captions."""
-    tokenize = open_clip.get_tokenizer("RN50")
-    cached = functools.lru_cache(maxsize=200_000)(lambda words: tokenize([words])[0])
-    return lambda captions: torch.stack([cached(words) for words in captions])
+class Batches(Dataset[Batch]):
+    """The batches of a recipe by their step, made in another process while the network learns."""
+
+    def __init__(self, folder: Path, recipe: Recipe, side: int, first: int) -> None:
+        self.folder, self.recipe, self.side, self.first = folder, recipe, side, first
+        self.deck: Deck | None = None
+
+    def __len__(self) -> int:
+        return 1 << 30
+
+    def __getitem__(self, step: int) -> Batch:
+        if self.deck is None:
+            self.deck, self.tokenize = Deck(open_tiles(self.folder)), make_tokenize()
+        seed = self.recipe.seed * 1_000_003 + self.first + step
+        return make_batch(self.deck, self.recipe.batch_size, self.side, seed, self.tokenize)
 
 
-def contrast(model: CLIP, batch: Batch) -> torch.Tensor:
+class Prototypes(torch.nn.Module):
+    """A unit vector for each concept, learned beside the towers and thrown away: images and captions are drawn to it.
+
+    It gives all concepts as negatives in each batch, and the towers a common aim from the first step on.
+    """
+
+    true: torch.Tensor
+
+    def __init__(self, deck: Deck, width: int) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(0.25 * torch.randn(len(deck.names), width))
+        true = np.stack([deck.true_of[name] for name in deck.names], axis=1)
+        self.register_buffer("true", torch.from_numpy(true) & ~torch.eye(len(true), dtype=torch.bool), persistent=False)
+
+    def loss(self, features: torch.Tensor, concepts: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        """Return the cross-entropy of (n, d) unit features with their concepts, less others that are true."""
+        logits = scale * features @ torch.nn.functional.normalize(self.weight, dim=-1).T
+        return torch.nn.functional.cross_entropy(logits.masked_fill(self.true[concepts], -torch.inf), concepts)
+
+
+def contrast(model: CLIP, batch: Batch, prototypes: Prototypes) -> torch.Tensor:
     """Return the contrastive loss; captions that may be true without being the target are no negatives.
 
-    Captions that name a colour are also compared with themselves in the other colours alone, the second term.
+    Further terms draw images and their captions to the prototypes of their concepts, and compare captions that name a
+    colour with themselves in the other colours.
     """
     with torch.autocast("cpu", torch.bfloat16):
         image_features = model.visual(batch.images)
         text_features = encode_captions(model, batch.tokens)
     image_features = torch.nn.functional.normalize(image_features.float(), dim=-1)
-    logits = model.logit_scale.exp() * image_features @ text_features.float().T
-    by_image = logits.masked_fill(batch.ignore_texts, -torch.inf)
-    by_text = logits.masked_fill(batch.ignore_images, -torch.inf).T[batch.owned]
+    text_features = text_features.float()
+    scale = model.logit_scale.exp()
+    logits = scale * image_features @ text_features.T
+    by_image = logits.masked_fill(batch.ignore, -torch.inf)
+    by_text = by_image.T[batch.owned]
     own = torch.nn.functional.one_hot(batch.target, len(batch.tokens)).T.bool()[batch.owned]
     text_loss = (by_text.logsumexp(dim=-1) - by_text.masked_fill(~own, -torch.inf).logsumexp(dim=-1)).mean()
     loss: torch.Tensor = (torch.nn.functional.cross_entropy(by_image, batch.target) + text_loss) / 2
+    loss = loss + prototypes.loss(image_features, batch.concepts, scale)
+    loss = loss + prototypes.loss(text_features[batch.target], batch.concepts, scale) / 2
     if len(batch.coloured):
         by_colour = logits[batch.coloured[:, None], batch.colours]
-        loss = loss + torch.nn.functional.cross_entropy(by_colour, torch.zeros_like(batch.coloured)) / 2
+        loss = loss + torch.nn.functional.cross_entropy(by_colour, torch.zeros_like(batch.coloured)) / 4
     return loss
 
 
 class Trainer:
     """A network with its optimisers: takes steps, and saves what a later run needs to continue."""
 
-    def __init__(self, config: dict[str, Any], recipe: Recipe, checkpoint: Path) -> None:
+    def __init__(self, config: dict[str, Any], recipe: Recipe, checkpoint: Path, deck: Deck) -> None:
         self.config, self.recipe, self.checkpoint = config, recipe, checkpoint
+        self.prototypes = Prototypes(deck, config["embed_dim"])
         self.step = 0
         self.model = build_network(config, recipe.seed)
         words = self.model.token_embedding.weight
@@ -79,6 +114,7 @@ class Trainer:
             {"params": [p for p in others if p.ndim > 1], "weight_decay": recipe.weight_decay},
             {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
             {"params": [scale], "weight_decay": 0.0, "factor": 4.0},
+            {"params": [self.prototypes.weight], "weight_decay": 0.0},
         ]
         self.optimisers = [
             torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.98), fused=True),
@@ -89,6 +125,7 @@ class Trainer:
         """Continue from the checkpoint; the schedule starts again."""
         state = torch.load(self.checkpoint, weights_only=True)
         self.model.load_state_dict(state["model"])
+        self.prototypes.load_state_dict(state["prototypes"])
         self.step = state["step"]
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
@@ -97,6 +134,7 @@ class Trainer:
         """Write the checkpoint and the model folder."""
         state = {
             "model": self.model.state_dict(),
+            "prototypes": self.prototypes.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "step": self.step,
         }
@@ -112,7 +150,7 @@ class Trainer:
             for group in optimiser.param_groups:
                 group["lr"] = rate * group.get("factor", 1.0)
             optimiser.zero_grad()
-        loss = contrast(self.model, batch)
+        loss = contrast(self.model, batch, self.prototypes)
         loss.backward()  # type: ignore[no-untyped-call]
         for optimiser in self.optimisers:
             optimiser.step()
@@ -122,30 +160,6 @@ class Trainer:
         return float(loss.detach())
 
 
-def fill_first(pool: Pool, folder: Path, recipe: Recipe, processes: int) -> None:
-    """Fill an empty pool, with several processes."""
-    size = pool.pictures.shape[1]
-    if (pool.facts[:, 0] >= 0).all():
-        return
-    if processes <= 1:
-        fill_pool(pool, recipe.seed, 0, stop=len(pool.facts))
-        return
-    context = multiprocessing.get_context("spawn")
-    workers = [
-        context.Process(target=_fill_part, args=(str(folder), len(pool.facts), size, recipe.seed, first, processes))
-        for first in range(processes)
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-
-
-def _fill_part(folder: str, count: int, size: int, seed: int, first: int, step: int) -> None:
-    """Fill every `step`-th slot of the pool once."""
-    fill_pool(open_pool(Path(folder), count, size), seed, first, step, stop=len(range(first, count, step)))
-
-
 def train(
     recipe: Recipe,
     work: Path,
@@ -153,53 +167,44 @@ def train(
     config: dict[str, Any] | None = None,
     *,
     resume: bool = False,
-    processes: int = 2,
+    processes: int = 1,
 ) -> list[float]:
     """Train by the recipe, write the model into `folder`, and return the loss of each step.
 
-    `work` holds the pool of pictures and the checkpoint. With fewer than two processes nothing runs beside the
-    training, and the same recipe gives the same model on the same machine.
+    `work` holds the tiles and the checkpoint. The same recipe gives the same batches, whatever makes them.
     """
     config = config or MODEL_CONFIG
-    size = config["vision_cfg"]["image_size"]
-    pool = open_pool(work / "pool", recipe.pool_size, size)
-    fill_first(pool, work / "pool", recipe, processes)
-    trainer = Trainer(config, recipe, work / "checkpoint.pt")
+    deck = Deck(open_tiles(work / "tiles"))
+    trainer = Trainer(config, recipe, work / "checkpoint.pt", deck)
     if resume:
         trainer.resume()
-    refill = None
-    if processes > 1:
-        context = multiprocessing.get_context("spawn")
-        first = recipe.seed + recipe.pool_size * (1 + trainer.step)
-        args = (str(work / "pool"), recipe.pool_size, size, first, 0, 1, recipe.refill_share)
-        refill = context.Process(target=refill_forever, args=args, daemon=True)
-        refill.start()
-    tokenize = tokenizer()
     losses: list[float] = []
     started = saved = time.monotonic()
     trainer.model.train()
-    while len(losses) < recipe.steps:
-        progress = len(losses) / recipe.steps
-        if recipe.minutes is not None:
-            progress = (time.monotonic() - started) / 60 / recipe.minutes
-            if progress >= 1:
+    for share, side in ((recipe.small_share, recipe.small_side), (1.0, config["vision_cfg"]["image_size"])):
+        data = Batches(work / "tiles", recipe, side, trainer.step)
+        context = "spawn" if processes else None
+        for batch in DataLoader(data, batch_size=None, num_workers=processes, multiprocessing_context=context):
+            progress = len(losses) / recipe.steps
+            if recipe.minutes is not None:
+                progress = (time.monotonic() - started) / 60 / recipe.minutes
+            if progress >= share:
                 break
-        batch = make_batch(pool, recipe.batch_size, recipe.seed + trainer.step, tokenize)
-        losses.append(trainer.take_step(batch, progress, (len(losses) + 1) / recipe.warm_up))
-        if len(losses) % 50 == 0:
-            recent = sum(losses[-50:]) / 50
-            pace = (time.monotonic() - started) / len(losses)
-            scale = float(trainer.model.logit_scale.detach().exp())
-            print(
-                f"step {trainer.step} loss {recent:.3f} scale {scale:.1f} {pace:.2f} s/step {progress:.0%}", flush=True
-            )
-        if time.monotonic() - saved > 60 * recipe.save_minutes:
-            trainer.save(folder)
-            saved = time.monotonic()
+            losses.append(trainer.take_step(batch, progress, (len(losses) + 1) / recipe.warm_up))
+            if len(losses) % 50 == 0:
+                _report(trainer, losses, time.monotonic() - started, progress)
+            if time.monotonic() - saved > 60 * recipe.save_minutes:
+                trainer.save(folder)
+                saved = time.monotonic()
     trainer.save(folder)
-    if refill:
-        refill.terminate()
     return losses
+
+
+def _report(trainer: Trainer, losses: list[float], seconds: float, progress: float) -> None:
+    """Print how the last steps went."""
+    recent, scale = sum(losses[-50:]) / 50, float(trainer.model.logit_scale.detach().exp())
+    pace = f"{seconds / len(losses):.2f} s/step"
+    print(f"step {trainer.step} loss {recent:.3f} scale {scale:.1f} {pace} {progress:.0%}", flush=True)
 
 
 def main() -> None:
@@ -210,22 +215,13 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=Recipe.rate, help="highest learning rate")
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--refill-share", type=float, default=Recipe.refill_share, help="share of a core that draws")
-    parser.add_argument(
-        "--work", type=Path, default=Path(tempfile.gettempdir()) / "clipsim-mini", help="pool, checkpoint"
-    )
+    parser.add_argument("--work", type=Path, default=WORK, help="tiles, checkpoint")
     parser.add_argument("--out", type=Path, default=MODEL_FOLDER, help="model folder to write")
     parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in --work")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    recipe = Recipe(
-        steps=options.steps,
-        minutes=options.minutes,
-        rate=options.rate,
-        seed=options.seed,
-        refill_share=options.refill_share,
-    )
-    print(f"{len(NAMES)} things; {recipe}", flush=True)
+    recipe = Recipe(steps=options.steps, minutes=options.minutes, rate=options.rate, seed=options.seed)
+    print(recipe, flush=True)
     train(recipe, options.work, options.out, resume=options.resume)
 
 

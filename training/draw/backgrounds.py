@@ -1,4 +1,4 @@
-"""Paints what is behind a thing: plain, gradient, pattern, landscape, soft noise or clutter."""
+"""Paints what is behind a thing: plain, gradient, pattern or soft noise."""
 
 from __future__ import annotations
 
@@ -53,35 +53,6 @@ def _pattern(image: Image.Image, paper: RGB, rng: random.Random) -> None:
                 draw.ellipse((x - r, y - r, x + r, y + r), fill=other)
 
 
-def _landscape(image: Image.Image, rng: random.Random) -> None:
-    """Paint sky or wall above ground or floor, at times with hills."""
-    width, height = image.size
-    sky = vary(rng.choice(((150, 200, 240), (200, 225, 245), (250, 210, 170), (40, 50, 90), (225, 220, 210))), rng)
-    ground = vary(rng.choice(((110, 170, 80), (200, 180, 130), (90, 130, 190), (120, 110, 100), (240, 245, 250))), rng)
-    _gradient(image, sky, mix(sky, (255, 255, 255), 0.3), random.Random(1))
-    draw = ImageDraw.Draw(image)
-    horizon = height * rng.uniform(0.5, 0.85)
-    if rng.random() < 0.4:
-        for _ in range(2):
-            x, r = rng.uniform(0, width), rng.uniform(0.3, 0.7) * width
-            draw.ellipse((x - r, horizon - r * 0.5, x + r, horizon + r * 0.5), fill=mix(ground, sky, 0.4))
-    draw.rectangle((0, horizon, width, height), fill=ground)
-
-
-def _clutter(image: Image.Image, paper: RGB, rng: random.Random) -> None:
-    """Paint a few faint blobs and strokes that mean nothing."""
-    draw = ImageDraw.Draw(image)
-    width, height = image.size
-    for _ in range(rng.randint(4, 14)):
-        x, y, r = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(0.03, 0.14) * width
-        colour = mix(paper, any_colour(rng), rng.uniform(0.2, 0.6))
-        box = (x - r, y - r * rng.uniform(0.3, 1), x + r, y + r)
-        if rng.random() < 0.5:
-            draw.ellipse(box, fill=colour)
-        else:
-            draw.rectangle(box, fill=colour)
-
-
 def paint_background(image: Image.Image, kind: str, paper: RGB, rng: random.Random) -> None:
     """Paint one kind of background over the whole image; `paper` is its main colour where it has one."""
     image.paste(paper, (0, 0, *image.size))
@@ -91,10 +62,6 @@ def paint_background(image: Image.Image, kind: str, paper: RGB, rng: random.Rand
         _noise(image, rng)
     elif kind == "pattern":
         _pattern(image, paper, rng)
-    elif kind == "landscape":
-        _landscape(image, rng)
-    elif kind == "clutter":
-        _clutter(image, paper, rng)
 
 
 def pick_paper(kind: str, rng: random.Random, names: tuple[str, ...]) -> tuple[RGB, str | None]:

@@ -1,4 +1,4 @@
-"""Draws games on paper and boards: chess, tic-tac-toe, cards, dice, sudoku, crosswords, dominoes."""
+"""Draws games on paper and boards: chess, tic-tac-toe, sudoku, crosswords."""
 
 from __future__ import annotations
 
@@ -97,94 +97,6 @@ def tic_tac_toe(pen: Pen) -> None:
                 pen.line([(x + r, y - r), (x - r, y + r)], thick * 1.3, cross)
             elif mark < 0.75:
                 pen.arc(x, y, r, r, 0, 360, thick * 1.3, nought)
-
-
-def _suit(pen: Pen, suit: int, x: float, y: float, r: float) -> None:
-    """Draw a heart, diamond, spade or club."""
-    ink: Ink = (215, 25, 35) if suit < 2 else (15, 15, 20)
-    if suit == 1:
-        pen.polygon([(x, y - r), (x + 0.75 * r, y), (x, y + r), (x - 0.75 * r, y)], ink, outline=False)
-        return
-    side = -1 if suit == 0 else 1
-    if suit == 3:
-        for dx, dy in ((0, -0.45), (-0.45, 0.2), (0.45, 0.2)):
-            pen.circle(x + dx * r, y + dy * r, 0.44 * r, ink, outline=False)
-    else:
-        for dx in (-0.42, 0.42):
-            pen.circle(x + dx * r, y + side * 0.3 * r, 0.46 * r, ink, outline=False)
-        pen.polygon(
-            [(x - 0.82 * r, y + side * 0.45 * r), (x, y - side * r), (x + 0.82 * r, y + side * 0.45 * r)], ink, False
-        )
-    if suit > 1:
-        pen.polygon([(x, y), (x + 0.35 * r, y + r), (x - 0.35 * r, y + r)], ink, outline=False)
-
-
-@thing("playing card", synonyms=("card", "poker card", "ace"), kinds=("game",), coloured=False)
-def playing_card(pen: Pen) -> None:
-    """Draw a white card with rank and suit."""
-    w, h = pen.rng.uniform(0.58, 0.7), pen.rng.uniform(0.88, 0.98)
-    suit = pen.rng.randrange(4)
-    pen.rectangle(-w - 0.02, -h - 0.02, w + 0.02, h + 0.02, (120, 120, 125), radius=0.12, outline=False)
-    pen.rectangle(-w, -h, w, h, (255, 255, 255), radius=0.1)
-    rank = pen.rng.choice(("A", "K", "Q", "J", "2", "3", "4", "5", "6", "7", "8", "9", "10"))
-    ink: Ink = (215, 25, 35) if suit < 2 else (15, 15, 20)
-    for side in (-1, 1):
-        pen.text(side * (w - 0.14), side * (h - 0.16), 0.2, rank, ink)
-        _suit(pen, suit, side * (w - 0.14), side * (h - 0.4), 0.1)
-    if pen.chance(0.5):
-        _suit(pen, suit, 0, 0, pen.rng.uniform(0.28, 0.42))
-    else:
-        rows = pen.rng.randint(2, 4)
-        for j in range(rows):
-            for x in (-0.22, 0.22):
-                _suit(pen, suit, x, -0.5 + j / (rows - 1), 0.16)
-
-
-_PIPS = (
-    ((0, 0),),
-    ((-1, -1), (1, 1)),
-    ((-1, -1), (0, 0), (1, 1)),
-    ((-1, -1), (1, 1), (-1, 1), (1, -1)),
-    ((-1, -1), (1, 1), (-1, 1), (1, -1), (0, 0)),
-    ((-1, -1), (1, 1), (-1, 1), (1, -1), (-1, 0), (1, 0)),
-)
-
-
-@thing(
-    "dice",
-    synonyms=("die", "cube with dots"),
-    kinds=("game",),
-    natural=((250, 250, 250), (205, 30, 40), (250, 250, 250)),
-)
-def dice_flat(pen: Pen) -> None:
-    """Draw one face of a die."""
-    half = pen.rng.uniform(0.8, 0.95)
-    pip: Ink = (250, 250, 250) if brightness(pen.colour("main")) < 150 else (15, 15, 20)
-    pen.rectangle(-half, -half, half, half, "main", radius=pen.rng.uniform(0.1, 0.35))
-    pen.rectangle(-half, -half, half, half, "main", radius=0.2, outline=brightness(pen.colour("main")) > 225)
-    for x, y in pen.rng.choice(_PIPS):
-        pen.circle(x * 0.48, y * 0.48, 0.16, "dark" if pen.style in ("line", "silhouette") else pip, outline=False)
-
-
-@thing("dice")
-def dice_solid(pen: Pen) -> None:
-    """Draw a die with three faces in view."""
-    pip: Ink = (250, 250, 250) if brightness(pen.colour("main")) < 150 else (15, 15, 20)
-    if pen.style in ("line", "silhouette"):
-        pip = "dark"
-    faces = (
-        ((0, -0.95), (0.82, -0.48), (0, 0), (-0.82, -0.48)),
-        ((-0.82, -0.48), (0, 0), (0, 0.95), (-0.82, 0.48)),
-        ((0, 0), (0.82, -0.48), (0.82, 0.48), (0, 0.95)),
-    )
-    edge: Ink = mix(pen.colour("main"), (0, 0, 0), 0.5)
-    for face, ink in zip(faces, ("main", "tint", "shade"), strict=True):
-        pen.polygon(face, ink if brightness(pen.colour("main")) < 225 or ink != "tint" else (215, 215, 220))
-        pen.line(face, 0.03, edge, closed=True)
-        (x0, y0), (x1, y1), _, (x3, y3) = face
-        for u, v in pen.rng.choice(_PIPS):
-            a, b = 0.5 + 0.27 * u, 0.5 + 0.27 * v
-            pen.circle(x0 + (x1 - x0) * a + (x3 - x0) * b, y0 + (y1 - y0) * a + (y3 - y0) * b, 0.1, pip, outline=False)
 
 
 @thing("sudoku", synonyms=("sudoku puzzle", "number puzzle"), kinds=("puzzle",), coloured=False, whole=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Sequence
-from itertools import pairwise
 
 Point = tuple[float, float]
 
@@ -91,13 +89,3 @@ def smooth_curve(points: Sequence[Point], steps: int = 6) -> list[Point]:
     for i in range(len(points) - 1):
         curve += _between(padded[i], padded[i + 1], padded[i + 2], padded[i + 3], steps)
     return [*curve, points[-1]]
-
-
-def wobble(path: Sequence[Point], rng: random.Random, amount: float) -> list[Point]:
-    """Return the path as a hand would draw it: long parts divided, every point a little off."""
-    points: list[Point] = []
-    for (x0, y0), (x1, y1) in pairwise(path):
-        parts = max(1, int(math.hypot(x1 - x0, y1 - y0) / 0.25))
-        points += [(x0 + (x1 - x0) * i / parts, y0 + (y1 - y0) * i / parts) for i in range(parts)]
-    points.append(path[-1])
-    return [(x + rng.uniform(-amount, amount), y + rng.uniform(-amount, amount)) for x, y in points]

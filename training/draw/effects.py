@@ -1,4 +1,4 @@
-"""Makes a clean drawing look like a file that has been around: warped, blurred, noisy, pressed into a JPEG."""
+"""Makes a clean drawing look like a file that has been around: blurred, noisy, pressed into a JPEG."""
 
 from __future__ import annotations
 
@@ -6,49 +6,9 @@ import io
 import random
 
 import numpy as np
-from PIL import Image, ImageChops, ImageEnhance, ImageFilter
+from PIL import Image, ImageEnhance, ImageFilter
 
 from .registry import RGB
-
-
-def _coefficients(corners: list[tuple[float, float]], width: int, height: int) -> list[float]:
-    """Return Pillow's eight perspective coefficients that map the frame onto `corners` of the source."""
-    frame = ((0, 0), (width, 0), (width, height), (0, height))
-    rows, values = [], []
-    for (x, y), (u, v) in zip(frame, corners, strict=True):
-        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
-        values += [u, v]
-    return [float(number) for number in np.linalg.solve(np.array(rows, float), np.array(values, float))]
-
-
-def tilt(image: Image.Image, amount: float, fill: RGB, rng: random.Random) -> Image.Image:
-    """Return the image as if photographed at an angle; `amount` is a share of its size."""
-    width, height = image.size
-    corners = [
-        (x + rng.uniform(-amount, amount) * width, y + rng.uniform(-amount, amount) * height)
-        for x, y in ((0, 0), (width, 0), (width, height), (0, height))
-    ]
-    data = _coefficients(corners, width, height)
-    return image.transform(image.size, Image.Transform.PERSPECTIVE, data, Image.Resampling.BILINEAR, fillcolor=fill)
-
-
-def shade(image: Image.Image, bare: Image.Image, rng: random.Random) -> None:
-    """Make what was drawn onto a bare background lighter towards one side and darker towards the other, in place."""
-    drawn = ImageChops.difference(image, bare).convert("L").point(lambda level: 255 if level > 3 else 0)
-    box = drawn.getbbox()
-    if not box:
-        return
-    width, height = box[2] - box[0], box[3] - box[1]
-    ramp = Image.linear_gradient("L").rotate(rng.choice((0, 0, 0, 20, -20, 45, -45)), expand=False, fillcolor=128)
-    if rng.random() < 0.3:
-        ramp = Image.radial_gradient("L")
-    ramp = ramp.resize((width, height), Image.Resampling.BILINEAR)
-    strength = rng.uniform(0.15, 0.45)
-    part = image.crop(box)
-    for tone, light in (((255, 255, 255), ImageChops.invert(ramp)), ((0, 0, 0), ramp)):
-        level = light.point(lambda x: round(max(0, x - 110) * strength))
-        part.paste(tone, (0, 0, width, height), level)
-    image.paste(part, box, drawn.crop(box))
 
 
 def measure_share(image: Image.Image, bare: Image.Image, colour: RGB) -> float:

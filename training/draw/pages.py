@@ -103,42 +103,6 @@ def page(pen: Pen) -> None:
     write_lines(pen, (-width + edge, top, width - edge, height - edge), pen.rng.uniform(0.035, 0.09), ink)
 
 
-@thing("stop sign", kinds=("sign", "traffic sign"), natural=((205, 25, 30),), coloured=False)
-def stop_sign(pen: Pen) -> None:
-    """Draw a red octagon with the word STOP, at times on a pole."""
-    pole = pen.chance(0.4)
-    r, cy = (0.68, -0.3) if pole else (0.95, 0.0)
-    if pole:
-        pen.rectangle(-0.06, cy, 0.06, 1.0, (140, 140, 145))
-    for scale, ink in ((1.0, "light"), (0.92, (205, 25, 30))):
-        corners = [
-            (r * scale * math.sin(math.pi * (k + 0.5) / 4), cy - r * scale * math.cos(math.pi * (k + 0.5) / 4))
-            for k in range(8)
-        ]
-        pen.polygon(corners, ink, outline=scale == 1.0)
-    pen.text(0, cy, r * 0.5, "STOP", (255, 255, 255))
-
-
-@thing("calendar", synonyms=("calendar page", "month calendar"), natural=((214, 50, 50), (50, 100, 200)))
-def calendar(pen: Pen) -> None:
-    """Draw a sheet with a coloured head and the days in rows, or one large day."""
-    w, h = pen.rng.uniform(0.75, 0.95), pen.rng.uniform(0.75, 0.95)
-    pen.rectangle(-w, -h, w, h, "light", radius=pen.rng.choice((0.0, 0.1)))
-    head = -h + pen.rng.uniform(0.35, 0.55)
-    pen.rectangle(-w, -h, w, head, "main", radius=0.06)
-    for x in (-0.4, 0.4) if pen.chance(0.6) else ():
-        pen.line([(x, -h - 0.1), (x, -h + 0.12)], 0.1, "dark")
-    month = pen.rng.choice(("JULY", "MAY", "17 JUN", "JAN", "OCT", "2025"))
-    pen.text(0, (-h + head) / 2 + 0.05, 0.16, month, "light")
-    if pen.chance(0.4):
-        pen.text(0, (head + h) / 2, 0.5, str(pen.rng.randint(1, 31)), "dark")
-        return
-    for j in range(4):
-        for i in range(6):
-            x, y = -w + 2 * w * (i + 0.5) / 6, head + (h - head) * (j + 0.5) / 4
-            pen.rectangle(x - 0.07, y - 0.06, x + 0.07, y + 0.06, "main" if pen.chance(0.1) else "dark", outline=False)
-
-
 @thing("QR code", synonyms=("qr code", "barcode square"), whole=True, natural=((0, 0, 0), (10, 10, 40)))
 def qr_code(pen: Pen) -> None:
     """Draw a square of random modules with three corner marks."""

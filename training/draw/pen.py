@@ -1,4 +1,4 @@
-"""Maps unit-square drawing commands to pixels of a supersampled Pillow canvas, in one of five styles."""
+"""Maps unit-square drawing commands to pixels of a supersampled Pillow canvas, in one of three styles."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw
 
-from .curves import Point, arc_points, close_curve, ellipse_points, rectangle_points, smooth_curve, wobble
+from .curves import Point, arc_points, close_curve, ellipse_points, rectangle_points, smooth_curve
 from .letters import draw_words
 from .registry import RGB
 
 Ink = str | RGB
-STYLES = ("flat", "outlined", "line", "silhouette", "sketch")
+STYLES = ("flat", "outlined", "line")
 
 
 class Pen:
@@ -155,47 +155,30 @@ class Pen:
             path = close_curve(path) if closed else smooth_curve(path)
         elif closed:
             path = [*path, path[0]]
-        if self.style == "sketch":
-            path = wobble(path, self.rng, 0.018)
-        self._stroke([self.place(*point) for point in path], width, self._line_colour(ink, path))
+        self._stroke([self.place(*point) for point in path], width, self._line_colour(ink))
 
     def text(self, x: float, y: float, height: float, words: str, ink: Ink = "dark") -> None:
         """Write words centred at x, y; `height` is that of the letters."""
-        colour = self._line_colour(ink, [(x, y)]) if self.style in ("silhouette", "line") else self.colour(ink)
-        draw_words(self.image, self.place(x, y), height * self.size, words, colour, self.turn, self.rng)
+        draw_words(self.image, self.place(x, y), height * self.size, words, self._line_colour(ink), self.turn, self.rng)
 
     def _fill(self, ink: Ink, small: bool) -> RGB:
         """Return what the style fills an ink with."""
         if self.style == "line":
             return self.palette["line"] if small and ink in ("dark", "line") else self.palette["paper"]
-        if self.style == "silhouette":
-            return self.palette["paper" if ink in ("light", "dark", "second") else "main"]
         return self.colour(ink)
 
-    def _line_colour(self, ink: Ink, path: Sequence[Point]) -> RGB:
+    def _line_colour(self, ink: Ink) -> RGB:
         """Return what the style draws a line with, so that it stays visible."""
-        if self.style == "line":
-            return self.palette["line"]
-        if self.style != "silhouette":
-            return self.colour(ink)
-        inside = 0
-        for x, y in path:
-            column, row = self.place(x, y)
-            if 0 <= column < self.image.width and 0 <= row < self.image.height:
-                inside += self.image.getpixel((int(column), int(row))) == self.palette["main"]
-        return self.palette["paper" if 2 * inside > len(path) else "main"]
+        return self.palette["line"] if self.style == "line" else self.colour(ink)
 
     def _shape(self, points: list[Point], ink: Ink, outline: bool) -> None:
         """Fill a closed path and draw its edge as the style asks."""
         across = [x for x, _ in points]
         extent = max(across) - min(across)
-        if self.style == "sketch":
-            points = wobble([*points, points[0]], self.rng, min(0.018, 0.04 * extent))
         pixels = [self.place(*point) for point in points]
         fill = self._fill(ink, extent < 0.3)
-        shift = 0.025 * self.size if self.style == "sketch" else 0.0
-        self._draw.polygon([(x + shift, y + shift) for x, y in pixels] if shift else pixels, fill=fill)
-        if outline and self.style in ("outlined", "line", "sketch"):
+        self._draw.polygon(pixels, fill=fill)
+        if outline and self.style in ("outlined", "line"):
             self._stroke([*pixels, pixels[0]], self.stroke, self.palette["line"])
 
     def _stroke(self, pixels: list[Point], width: float, colour: RGB) -> None:

@@ -9,12 +9,11 @@ from PIL import Image
 
 from .backgrounds import SIMPLE, paint_background, pick_paper
 from .colours import COLOURS, any_colour, difference, make_palette, pick_colour, vary
-from .effects import measure_share, shade, tilt, wear
+from .effects import measure_share, wear
 from .pen import STYLES, Pen
 from .registry import RGB, THINGS, Thing
 
 EVALUATION_SEEDS = 1 << 41
-GALLERY_SEEDS = 1 << 42
 # A thing is "a red cat" only where red covers at least this share of it.
 LEAST_SHARE = 0.4
 _ALL = tuple(COLOURS)
@@ -62,13 +61,11 @@ class Plan:
 
 def _plan(thing: Thing, rng: random.Random, tidy: bool) -> Plan:
     """Choose style, colours, background and count; tidy plans are plain and pretty."""
-    kind = rng.choices(
-        ("white", "plain", "gradient", "noise", "pattern", "landscape", "clutter"), (56, 20, 9, 4, 4, 5, 2)
-    )[0]
-    style = rng.choices(STYLES, (38, 42, 10, 4, 6))[0]
+    kind = rng.choices(("white", "plain", "gradient", "noise", "pattern"), (58, 22, 10, 5, 5))[0]
+    style = rng.choices(STYLES, (42, 46, 12))[0]
     if tidy:
         kind, style = rng.choice(SIMPLE), rng.choice(("flat", "outlined"))
-    elif kind not in SIMPLE and style in ("line", "silhouette"):
+    elif kind not in SIMPLE and style == "line":
         style = "outlined"
     colour = None
     if thing.coloured and rng.random() < (0.3 if tidy else 0.6 if thing.natural else 0.75):
@@ -82,7 +79,7 @@ def _plan(thing: Thing, rng: random.Random, tidy: bool) -> Plan:
     for _ in range(8):
         if difference(main, paper) > (30 if style == "outlined" else 60):
             break
-        if kind == "white" and style in ("flat", "silhouette"):
+        if kind == "white" and style == "flat":
             kind = "plain"
         elif kind == "white":
             style = "outlined"
@@ -106,7 +103,6 @@ def _draw_things(image: Image.Image, plan: Plan, rng: random.Random, tidy: bool)
     way = rng.choice(plan.thing.ways)
     places = rng.choice(_PLACES[plan.count])
     bare = image.copy()
-    shaded = not tidy and rng.random() < 0.25
     for x, y in places:
         if plan.count == 1:
             share = rng.uniform(0.72, 1.0) if big else rng.uniform(0.45, 0.75)
@@ -128,10 +124,7 @@ def _draw_things(image: Image.Image, plan: Plan, rng: random.Random, tidy: bool)
             stroke=stroke,
         )
         (way if rng.random() < 0.9 else rng.choice(plan.thing.ways))(pen)
-    shown = measure_share(image, bare, plan.main)
-    if shaded and plan.style in ("flat", "outlined"):
-        shade(image, bare, rng)
-    return shown
+    return measure_share(image, bare, plan.main)
 
 
 def _draw_whole(image: Image.Image, plan: Plan, rng: random.Random) -> float:
@@ -176,8 +169,6 @@ def draw_picture(
     canvas = Image.new("RGB", (round(size[0] * factor), round(size[1] * factor)), plan.paper)
     paint_background(canvas, "plain" if thing.whole and rng.random() < 0.8 else plan.kind, plan.paper, rng)
     shown = _draw_whole(canvas, plan, rng) if thing.whole else _draw_things(canvas, plan, rng, tidy)
-    if not tidy and rng.random() < (0.1 if thing.whole else 0.04):
-        canvas = tilt(canvas, 0.07, vary((128, 128, 128), rng, 100), rng)
     image = canvas.resize(size, Image.Resampling.LANCZOS if tidy else Image.Resampling.BOX)
     if not tidy:
         image = wear(image, rng)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
-from .registry import THINGS, Thing
+from .draw.colours import COLOURS
+from .names import Concept
 
 NUMBERS = {1: "one", 2: "two", 3: "three"}
 _IRREGULAR = {
@@ -58,11 +59,10 @@ _MOODS = ("big", "small", "nice", "simple", "cute", "little", "beautiful")
 
 @dataclass(frozen=True)
 class Caption:
-    """Words, and what they claim: `thing` is None where a hypernym stands for it, the others where nothing is said."""
+    """Words, and what they claim: `noun` is a name, an alias or a tag; the others are None where nothing is said."""
 
     words: str
-    thing: str | None
-    kind: str | None = None
+    noun: str
     colour: str | None = None
     count: int | None = None
     background: str | None = None
@@ -80,8 +80,10 @@ def make_plural(noun: str) -> str:
     *before, last = noun.split(" ")
     if last in _IRREGULAR:
         last = _IRREGULAR[last]
-    elif last.endswith(("s", "x", "ch", "sh")):
+    elif last.endswith(("ss", "us", "x", "ch", "sh")):
         last += "es"
+    elif last.endswith("s"):
+        pass  # a plural already
     elif last.endswith("y") and last[-2:-1] not in "aeiou":
         last = last[:-1] + "ies"
     else:
@@ -101,46 +103,50 @@ def add_article(words: str) -> str:
     return f"{'an' if vowel else 'a'} {words}"
 
 
-def _pick_noun(thing: Thing, rng: random.Random) -> tuple[str, bool]:
-    """Return the thing's name most often, a synonym at times, a hypernym (True) now and then."""
+def _pick_noun(concept: Concept, rng: random.Random) -> str:
+    """Return the concept's name most often, an alias at times, a tag now and then."""
     draw = rng.random()
-    if thing.kinds and draw < 0.05:
-        return rng.choice(thing.kinds), True
-    if thing.synonyms and draw < 0.32:
-        return rng.choice(thing.synonyms), False
-    return thing.name, False
+    if concept.tags and draw < 0.08:
+        return rng.choice(sorted(concept.tags))
+    if concept.aliases and draw < 0.3:
+        return rng.choice(sorted(concept.aliases))
+    return concept.name
 
 
-def write_caption(name: str, colour: str | None, count: int, background: str | None, rng: random.Random) -> Caption:
-    """Return a random caption that is true of a picture of `count` things; unknown facts are None."""
-    noun, hypernym = _pick_noun(THINGS[name], rng)
-    said_colour = colour if colour and rng.random() < 0.75 else None
+def write_caption(
+    concept: Concept, colour: str | None, count: int, background: str | None, rng: random.Random
+) -> Caption:
+    """Return a random caption that is true of a picture of `count` things; unknown facts are None.
+
+    Names that begin with a colour of their own take no other.
+    """
+    noun = _pick_noun(concept, rng)
+    own = not COLOURS.keys().isdisjoint(noun.split())
+    said_colour = colour if colour and not own and rng.random() < 0.6 else None
     shade = rng.choice(("gray", "gray", "grey")) if said_colour == "gray" else said_colour
     said_count = count if count > 1 and rng.random() < 0.7 else None
     phrase = make_plural(noun) if count > 1 and (said_count or rng.random() < 0.5) else noun
     if said_colour:
         phrase = f"{shade} {phrase}"
-    elif rng.random() < 0.06:
+    elif rng.random() < 0.03:
         phrase = f"{rng.choice(_MOODS)} {phrase}"
     if said_count:
         phrase = f"{NUMBERS[count] if rng.random() < 0.85 else count} {phrase}"
-    elif count == 1 and not THINGS[name].whole and rng.random() < 0.05:
+    elif count == 1 and rng.random() < 0.03:
         phrase, said_count = f"one {phrase}", 1
     plain = rng.random()
-    if plain > 0.3 and said_count is None and not phrase.endswith("s"):
-        phrase = add_article(phrase) if plain > 0.35 else f"the {phrase}"
-    said_background = background if background and rng.random() < 0.12 else None
+    if plain > 0.4 and said_count is None and not phrase.endswith("s"):
+        phrase = add_article(phrase) if plain > 0.45 else f"the {phrase}"
+    said_background = background if background and rng.random() < 0.08 else None
     if said_background:
         phrase += f" on {add_article(said_background)} background"
-    elif rng.random() < 0.03:
+    elif rng.random() < 0.04:
         phrase = rng.choice(("{} icon", "{} emoji", "{} drawing", "{} picture", "{} cartoon")).format(phrase)
-    if plain > 0.55:
+    if plain > 0.6:
         phrase = rng.choice(_FRAMES).format(phrase)
-        if rng.random() < 0.1:
-            phrase = phrase[0].upper() + phrase[1:]
-    return Caption(
-        phrase, None if hypernym else name, noun if hypernym else None, said_colour, said_count, said_background
-    )
+    if rng.random() < 0.08:
+        phrase = phrase[0].upper() + phrase[1:]
+    return Caption(phrase, noun, said_colour, said_count, said_background)
 
 
 def recolour(caption: Caption, colour: str) -> Caption:
@@ -151,15 +157,3 @@ def recolour(caption: Caption, colour: str) -> Caption:
     """
     said = next(word for word in caption.words.split() if word.lower().replace("grey", "gray") == caption.colour)
     return replace(caption, words=caption.words.replace(said, colour, 1), colour=colour)
-
-
-def is_true(caption: Caption, name: str, colour: str | None, count: int, background: str | None) -> bool:
-    """Return whether a caption may be true of a picture; facts that are unknown may be anything."""
-    thing = THINGS[name]
-    right = caption.thing == name if caption.thing else caption.kind in (name, *thing.kinds, *thing.synonyms)
-    return (
-        right
-        and (caption.colour is None or colour is None or caption.colour == colour)
-        and (caption.count is None or caption.count == count)
-        and (caption.background is None or background is None or caption.background == background)
-    )
