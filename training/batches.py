@@ -26,19 +26,21 @@ BRIGHT_SHARE = 0.65  # of the pictures of a concept that are in colour, where th
 OWN_SHARE = 0.7  # of the pictures of what the programs draw that are theirs, where others draw it too
 # the things that the tool is tried on first are shown more often
 WEIGHTS = {"maze": 8.0, "bar chart": 2.0, "diagram": 2.0, "victory screen": 2.0}
-_COLOURED = 4  # images of a batch whose captions are compared in all colours
+CAPTIONED = 0.5  # of the images of a batch: texts cost as much as images, and learn sooner
+_COLOURED = 2  # images of a batch whose captions are compared in all colours
 # words of names whose pictures are other things when mirrored
 _FIXED = frozenset(("left", "right", "flag", "button", "clock", "o'clock", "letters", "letter", "number", "arrow"))
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`images` (n, 3, s, s); `tokens` (m, length) of unique captions; `target` (n,) is each image's caption.
+    """`images` (n, 3, s, s) and their `concepts` (n,); the first k have captions.
 
-    Besides the images' own captions there are bare names of things, and captions of the same things in other colours
-    and counts. `ignore` (n, m) marks captions that may be true of an image without being its own, `owned` (m,) those
-    that are some image's own. `concepts` (n,) are the images' concepts. `coloured` (k,) are images whose caption names
-    a colour, and `colours` (k, 12) that caption with each of the colours in its place, the true one first.
+    `tokens` (m, length) are unique captions, and `target` (k,) is each image's own. Besides these there are bare names
+    of things, and captions of the same things in other colours and counts. `ignore` (k, m) marks captions that may be
+    true of an image without being its own, `owned` (m,) those that are some image's own. `coloured` (c,) are images
+    whose caption names a colour, and `colours` (c, 12) that caption with each of the colours in its place, the true
+    one first.
     """
 
     images: torch.Tensor
@@ -166,7 +168,8 @@ def make_batch(deck: Deck, size: int, side: int, seed: int, tokenize: Tokenize) 
             look.count, look.paper = int(fact["count"]), int(fact["paper"])
     fixed = [not _FIXED.isdisjoint(deck.names[concept].split()) for concept in concepts]
     images = normalise(paint(deck.tiles.pixels[rows], looks, facts["whole"], fixed, side, seed))
-    own, wrong, coloured, others = _captions(deck, concepts, looks, words)
+    captioned = math.ceil(size * CAPTIONED)
+    own, wrong, coloured, others = _captions(deck, concepts[:captioned], looks[:captioned], words)
     everything = [*own, *wrong, *(caption for row in others for caption in row)]
     unique = list({caption.words: caption for caption in everything}.values())
     place = {caption.words: i for i, caption in enumerate(unique)}
@@ -179,7 +182,7 @@ def make_batch(deck: Deck, size: int, side: int, seed: int, tokenize: Tokenize) 
         images.contiguous(memory_format=torch.channels_last),
         tokens[:, :longest],
         target,
-        torch.from_numpy(may_be_true(unique, looks, concepts, deck)) & ~mine,
+        torch.from_numpy(may_be_true(unique, looks[:captioned], concepts[:captioned], deck)) & ~mine,
         mine.any(dim=0),
         torch.from_numpy(concepts),
         torch.tensor(coloured, dtype=torch.int64),

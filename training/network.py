@@ -34,7 +34,6 @@ def build_network(config: dict[str, Any], seed: int) -> CLIP:
         embed_dim=config["embed_dim"], vision_cfg=dict(config["vision_cfg"]), text_cfg=dict(config["text_cfg"])
     )
     torch.nn.init.normal_(model.token_embedding.weight, std=0.004)
-    model.token_embedding.sparse = True
     return model.to(memory_format=torch.channels_last)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import multiprocessing
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from open_clip.model import CLIP
-from torch.utils.data import DataLoader, Dataset
 
 from .batches import Batch, Deck, make_batch, make_tokenize
 from .network import MODEL_CONFIG, MODEL_FOLDER, build_network, encode_captions, write_model
@@ -22,35 +22,17 @@ from .sources import WORK
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: `minutes` ends the run, and its learning-rate schedule, by the clock where it is given."""
+    """How to train. `batch_size` is for each process, whose gradients are averaged after each step."""
 
-    steps: int = 12_000
-    minutes: float | None = None
-    batch_size: int = 128
+    steps: int = 20_000
+    batch_size: int = 64
     rate: float = 1.5e-3
     warm_up: int = 200
     weight_decay: float = 0.1
-    small_share: float = 0.55  # of the run that learns from smaller pictures, which are faster
+    small_share: float = 0.6  # of the run that learns from smaller pictures, which are faster
     small_side: int = 64
     save_minutes: float = 5.0
     seed: int = 0
-
-
-class Batches(Dataset[Batch]):
-    """The batches of a recipe by their step, made in another process while the network learns."""
-
-    def __init__(self, folder: Path, recipe: Recipe, side: int, first: int) -> None:
-        self.folder, self.recipe, self.side, self.first = folder, recipe, side, first
-        self.deck: Deck | None = None
-
-    def __len__(self) -> int:
-        return 1 << 30
-
-    def __getitem__(self, step: int) -> Batch:
-        if self.deck is None:
-            self.deck, self.tokenize = Deck(open_tiles(self.folder)), make_tokenize()
-        seed = self.recipe.seed * 1_000_003 + self.first + step
-        return make_batch(self.deck, self.recipe.batch_size, self.side, seed, self.tokenize)
 
 
 class Prototypes(torch.nn.Module):
@@ -73,69 +55,73 @@ class Prototypes(torch.nn.Module):
         return torch.nn.functional.cross_entropy(logits.masked_fill(self.true[concepts], -torch.inf), concepts)
 
 
-def contrast(model: CLIP, batch: Batch, prototypes: Prototypes) -> torch.Tensor:
-    """Return the contrastive loss; captions that may be true without being the target are no negatives.
+class Learner(torch.nn.Module):
+    """Both towers and the prototypes: a batch → its loss."""
 
-    Further terms draw images and their captions to the prototypes of their concepts, and compare captions that name a
-    colour with themselves in the other colours.
-    """
-    with torch.autocast("cpu", torch.bfloat16):
-        image_features = model.visual(batch.images)
-        text_features = encode_captions(model, batch.tokens)
-    image_features = torch.nn.functional.normalize(image_features.float(), dim=-1)
-    text_features = text_features.float()
-    scale = model.logit_scale.exp()
-    logits = scale * image_features @ text_features.T
-    by_image = logits.masked_fill(batch.ignore, -torch.inf)
-    by_text = by_image.T[batch.owned]
-    own = torch.nn.functional.one_hot(batch.target, len(batch.tokens)).T.bool()[batch.owned]
-    text_loss = (by_text.logsumexp(dim=-1) - by_text.masked_fill(~own, -torch.inf).logsumexp(dim=-1)).mean()
-    loss: torch.Tensor = (torch.nn.functional.cross_entropy(by_image, batch.target) + text_loss) / 2
-    loss = loss + prototypes.loss(image_features, batch.concepts, scale)
-    loss = loss + prototypes.loss(text_features[batch.target], batch.concepts, scale) / 2
-    if len(batch.coloured):
-        by_colour = logits[batch.coloured[:, None], batch.colours]
-        loss = loss + torch.nn.functional.cross_entropy(by_colour, torch.zeros_like(batch.coloured)) / 4
-    return loss
+    def __init__(self, model: CLIP, prototypes: Prototypes) -> None:
+        super().__init__()
+        self.model, self.prototypes = model, prototypes
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Return the contrastive loss; captions that may be true without being the target are no negatives.
+
+        Further terms draw images and captions to the prototypes of their concepts, and compare captions that name a
+        colour with themselves in the other colours.
+        """
+        with torch.autocast("cpu", torch.bfloat16):
+            image_features = self.model.visual(batch.images)
+            text_features = encode_captions(self.model, batch.tokens)
+        image_features = torch.nn.functional.normalize(image_features.float(), dim=-1)
+        text_features = text_features.float()
+        scale = self.model.logit_scale.exp()
+        captioned = len(batch.target)
+        logits = scale * image_features[:captioned] @ text_features.T
+        by_image = logits.masked_fill(batch.ignore, -torch.inf)
+        by_text = by_image.T[batch.owned]
+        own = torch.nn.functional.one_hot(batch.target, len(batch.tokens)).T.bool()[batch.owned]
+        text_loss = (by_text.logsumexp(dim=-1) - by_text.masked_fill(~own, -torch.inf).logsumexp(dim=-1)).mean()
+        loss: torch.Tensor = (torch.nn.functional.cross_entropy(by_image, batch.target) + text_loss) / 2
+        loss = loss + self.prototypes.loss(image_features, batch.concepts, scale)
+        loss = loss + self.prototypes.loss(text_features[batch.target], batch.concepts[:captioned], scale) / 2
+        if len(batch.coloured):
+            by_colour = logits[batch.coloured[:, None], batch.colours]
+            loss = loss + torch.nn.functional.cross_entropy(by_colour, torch.zeros_like(batch.coloured)) / 4
+        return loss
 
 
 class Trainer:
-    """A network with its optimisers: takes steps, and saves what a later run needs to continue."""
+    """A network with its optimiser: takes steps, and saves what a later run needs to continue."""
 
-    def __init__(self, config: dict[str, Any], recipe: Recipe, checkpoint: Path, deck: Deck) -> None:
-        self.config, self.recipe, self.checkpoint = config, recipe, checkpoint
-        self.prototypes = Prototypes(deck, config["embed_dim"])
+    def __init__(self, config: dict[str, Any], recipe: Recipe, work: Path, deck: Deck) -> None:
+        self.config, self.recipe, self.checkpoint = config, recipe, work / "checkpoint.pt"
         self.step = 0
         self.model = build_network(config, recipe.seed)
-        words = self.model.token_embedding.weight
-        scale = self.model.logit_scale
-        others = [p for p in self.model.parameters() if p is not words and p is not scale]
+        self.learner: torch.nn.Module = Learner(self.model, Prototypes(deck, config["embed_dim"]))
+        scale, words = self.model.logit_scale, self.model.token_embedding.weight
+        others = [p for p in self.learner.parameters() if p is not scale]
+        decayed = [p for p in self.model.parameters() if p.ndim > 1 and p is not words]
+        known = {id(p) for p in decayed}
         groups = [
-            {"params": [p for p in others if p.ndim > 1], "weight_decay": recipe.weight_decay},
-            {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": decayed, "weight_decay": recipe.weight_decay},
+            {"params": [p for p in others if id(p) not in known], "weight_decay": 0.0},
             {"params": [scale], "weight_decay": 0.0, "factor": 4.0},
-            {"params": [self.prototypes.weight], "weight_decay": 0.0},
         ]
-        self.optimisers = [
-            torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.98), fused=True),
-            torch.optim.SparseAdam([words], lr=recipe.rate, betas=(0.9, 0.98)),
-        ]
+        self.optimiser = torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.98), fused=True)
+        if torch.distributed.is_initialized():
+            self.learner = torch.nn.parallel.DistributedDataParallel(self.learner, broadcast_buffers=False)
 
     def resume(self) -> None:
-        """Continue from the checkpoint; the schedule starts again."""
+        """Continue from the checkpoint."""
         state = torch.load(self.checkpoint, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.prototypes.load_state_dict(state["prototypes"])
+        self.learner.load_state_dict(state["learner"])
+        self.optimiser.load_state_dict(state["optimiser"])
         self.step = state["step"]
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint and the model folder."""
         state = {
-            "model": self.model.state_dict(),
-            "prototypes": self.prototypes.state_dict(),
-            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "learner": self.learner.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
             "step": self.step,
         }
         unfinished = self.checkpoint.with_suffix(".unfinished")
@@ -143,17 +129,16 @@ class Trainer:
         unfinished.replace(self.checkpoint)
         write_model(self.model, self.config, folder)
 
-    def take_step(self, batch: Batch, progress: float, warm: float) -> float:
-        """Learn from one batch at the rate that belongs to `progress` and `warm`, both 0 to 1; return the loss."""
+    def take_step(self, batch: Batch) -> float:
+        """Learn from one batch at the rate of this step; return the loss."""
+        progress, warm = self.step / self.recipe.steps, (self.step + 1) / self.recipe.warm_up
         rate = self.recipe.rate * min(1.0, warm) * (0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2)
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = rate * group.get("factor", 1.0)
-            optimiser.zero_grad()
-        loss = contrast(self.model, batch, self.prototypes)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * group.get("factor", 1.0)
+        self.optimiser.zero_grad()
+        loss: torch.Tensor = self.learner(batch)
         loss.backward()  # type: ignore[no-untyped-call]
-        for optimiser in self.optimisers:
-            optimiser.step()
+        self.optimiser.step()
         with torch.no_grad():
             self.model.logit_scale.clamp_(0, math.log(100))
         self.step += 1
@@ -167,62 +152,78 @@ def train(
     config: dict[str, Any] | None = None,
     *,
     resume: bool = False,
+    rank: int = 0,
     processes: int = 1,
 ) -> list[float]:
-    """Train by the recipe, write the model into `folder`, and return the loss of each step.
+    """Train by the recipe, write the model into `folder`, and return the loss of each step of this process.
 
-    `work` holds the tiles and the checkpoint. The same recipe gives the same batches, whatever makes them.
+    `work` holds the tiles and the checkpoint. Of several processes each has batches of its own; the first writes.
     """
     config = config or MODEL_CONFIG
-    deck = Deck(open_tiles(work / "tiles"))
-    trainer = Trainer(config, recipe, work / "checkpoint.pt", deck)
+    deck, tokenize = Deck(open_tiles(work / "tiles")), make_tokenize()
+    trainer = Trainer(config, recipe, work, deck)
     if resume:
         trainer.resume()
     losses: list[float] = []
     started = saved = time.monotonic()
     trainer.model.train()
-    for share, side in ((recipe.small_share, recipe.small_side), (1.0, config["vision_cfg"]["image_size"])):
-        data = Batches(work / "tiles", recipe, side, trainer.step)
-        context = "spawn" if processes else None
-        for batch in DataLoader(data, batch_size=None, num_workers=processes, multiprocessing_context=context):
-            progress = len(losses) / recipe.steps
-            if recipe.minutes is not None:
-                progress = (time.monotonic() - started) / 60 / recipe.minutes
-            if progress >= share:
-                break
-            losses.append(trainer.take_step(batch, progress, (len(losses) + 1) / recipe.warm_up))
-            if len(losses) % 50 == 0:
-                _report(trainer, losses, time.monotonic() - started, progress)
-            if time.monotonic() - saved > 60 * recipe.save_minutes:
-                trainer.save(folder)
-                saved = time.monotonic()
-    trainer.save(folder)
+    while trainer.step < recipe.steps:
+        small = trainer.step < recipe.small_share * recipe.steps
+        side = recipe.small_side if small else config["vision_cfg"]["image_size"]
+        seed = (recipe.seed * 1_000_003 + trainer.step) * processes + rank
+        losses.append(trainer.take_step(make_batch(deck, recipe.batch_size, side, seed, tokenize)))
+        if rank == 0 and trainer.step % 100 == 0:
+            recent, scale = sum(losses[-100:]) / len(losses[-100:]), float(trainer.model.logit_scale.detach().exp())
+            pace = (time.monotonic() - started) / len(losses)
+            print(f"step {trainer.step} loss {recent:.3f} scale {scale:.1f} {pace:.2f} s/step", flush=True)
+        if rank == 0 and time.monotonic() - saved > 60 * recipe.save_minutes:
+            trainer.save(folder)
+            saved = time.monotonic()
+    if rank == 0:
+        trainer.save(folder)
     return losses
 
 
-def _report(trainer: Trainer, losses: list[float], seconds: float, progress: float) -> None:
-    """Print how the last steps went."""
-    recent, scale = sum(losses[-50:]) / 50, float(trainer.model.logit_scale.detach().exp())
-    pace = f"{seconds / len(losses):.2f} s/step"
-    print(f"step {trainer.step} loss {recent:.3f} scale {scale:.1f} {pace} {progress:.0%}", flush=True)
+def _train_one(
+    rank: int,
+    processes: int,
+    recipe: Recipe,
+    work: Path,
+    folder: Path,
+    resume: bool,
+    config: dict[str, Any] | None = None,
+) -> None:
+    """Train in one of several processes, on one core."""
+    torch.set_num_threads(1)
+    meeting = work / "meeting"
+    torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=processes)
+    train(recipe, work, folder, config, resume=resume, rank=rank, processes=processes)
+    torch.distributed.destroy_process_group()
 
 
 def main() -> None:
     """Read the options and train."""
     parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
     parser.add_argument("--steps", type=int, default=Recipe.steps)
-    parser.add_argument("--minutes", type=float, help="end by the clock, schedule included")
     parser.add_argument("--rate", type=float, default=Recipe.rate, help="highest learning rate")
     parser.add_argument("--seed", type=int, default=Recipe.seed)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=2, help="a core for each")
     parser.add_argument("--work", type=Path, default=WORK, help="tiles, checkpoint")
     parser.add_argument("--out", type=Path, default=MODEL_FOLDER, help="model folder to write")
     parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in --work")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    recipe = Recipe(steps=options.steps, minutes=options.minutes, rate=options.rate, seed=options.seed)
+    recipe = Recipe(steps=options.steps, rate=options.rate, seed=options.seed)
     print(recipe, flush=True)
-    train(recipe, options.work, options.out, resume=options.resume)
+    (options.work / "meeting").unlink(missing_ok=True)
+    arguments = (options.processes, recipe, options.work, options.out, options.resume)
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_train_one, args=(rank, *arguments)) for rank in range(options.processes)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    if any(worker.exitcode for worker in workers):
+        raise SystemExit("a process that trains ended early: --resume goes on from its checkpoint")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import multiprocessing
 import re
 from pathlib import Path
 from typing import Any
@@ -22,12 +24,13 @@ TINY: dict[str, Any] = {
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
 }
 RECIPE = train.Recipe(steps=4, batch_size=8, warm_up=1, small_side=32)
+LONGER = dataclasses.replace(RECIPE, steps=6)
 
 
-def _train(tiles: render.Tiles, work: Path, *, resume: bool = False) -> list[float]:
-    """Train a tiny network on the tiles beside `work`, in this process."""
+def _train(tiles: render.Tiles, work: Path, recipe: train.Recipe = RECIPE, *, resume: bool = False) -> list[float]:
+    """Train a tiny network on the tiles in `work`, in this process."""
     assert len(tiles.facts)
-    return train.train(RECIPE, work, work / "model", TINY, resume=resume, processes=0)
+    return train.train(recipe, work, work / "model", TINY, resume=resume)
 
 
 def test_some_steps_write_a_folder_that_openclip_loads(tiles: render.Tiles, tmp_path: Path) -> None:
@@ -49,8 +52,26 @@ def test_a_seed_decides_the_losses_and_a_checkpoint_goes_on(tiles: render.Tiles,
     """The same recipe gives the same losses; a resumed run counts its steps on."""
     first = _train(tiles, tmp_path)
     assert _train(tiles, tmp_path) == pytest.approx(first, rel=1e-4)
-    _train(tiles, tmp_path, resume=True)
-    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2 * RECIPE.steps
+    assert len(_train(tiles, tmp_path, LONGER, resume=True)) == LONGER.steps - RECIPE.steps
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == LONGER.steps
+
+
+def test_two_processes_learn_the_same_weights(tiles: render.Tiles, tmp_path: Path) -> None:
+    """They meet, average their gradients, and the first writes checkpoint and model."""
+    (tmp_path / "meeting").unlink(missing_ok=True)
+    context = multiprocessing.get_context("spawn")
+    workers = [
+        context.Process(target=train._train_one, args=(rank, 2, RECIPE, tmp_path, tmp_path / "model", False, TINY))
+        for rank in range(2)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert len(tiles.facts)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == RECIPE.steps
+    evaluate.Scorer(tmp_path / "model")
 
 
 def test_captions_cut_to_the_longest_give_the_same_features() -> None:
