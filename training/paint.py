@@ -25,6 +25,7 @@ PLACES: dict[int, tuple[tuple[tuple[float, float], ...], ...]] = {
     3: (((-0.64, 0.0), (0.0, 0.0), (0.64, 0.0)), ((0.0, -0.46), (-0.48, 0.44), (0.48, 0.44))),
 }
 SHARES = {2: 0.48, 3: 0.38}
+PLAIN = 0.5  # of the tiles that are shown as they came, on white: most pictures are, and they are learned from soonest
 _LUMA = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 
 
@@ -53,6 +54,9 @@ def choose_look(ink: bool, whole: bool, colour: int, rng: random.Random) -> Look
     background = rng.choices(("plain", "gradient", "blotches", "stripes"), (82, 9, 6, 3))[0]
     if whole:
         return Look("plain", (0, 0, 0), ground, "plain", 1, colour, -1)
+    if rng.random() < PLAIN:
+        white = COLOUR_NAMES.index("white")
+        return Look("ink" if ink else "plain", (rng.randrange(40),) * 3, (255, 255, 255), "plain", 1, colour, white)
     style = "ink" if ink else rng.choices(("plain", "gray", "silhouette", "outline"), (80, 5, 5, 10))[0]
     tone, said = (0, 0, 0), -1
     if style in ("ink", "silhouette", "outline"):

@@ -96,7 +96,8 @@ class Trainer:
         self.config, self.recipe, self.checkpoint = config, recipe, work / "checkpoint.pt"
         self.step = 0
         self.model = build_network(config, recipe.seed)
-        self.learner: torch.nn.Module = Learner(self.model, Prototypes(deck, config["embed_dim"]))
+        self.learner = Learner(self.model, Prototypes(deck, config["embed_dim"]))
+        self.shared: torch.nn.Module = self.learner
         scale, words = self.model.logit_scale, self.model.token_embedding.weight
         others = [p for p in self.learner.parameters() if p is not scale]
         decayed = [p for p in self.model.parameters() if p.ndim > 1 and p is not words]
@@ -108,7 +109,7 @@ class Trainer:
         ]
         self.optimiser = torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.98), fused=True)
         if torch.distributed.is_initialized():
-            self.learner = torch.nn.parallel.DistributedDataParallel(self.learner, broadcast_buffers=False)
+            self.shared = torch.nn.parallel.DistributedDataParallel(self.learner, broadcast_buffers=False)
 
     def resume(self) -> None:
         """Continue from the checkpoint."""
@@ -136,7 +137,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group.get("factor", 1.0)
         self.optimiser.zero_grad()
-        loss: torch.Tensor = self.learner(batch)
+        loss: torch.Tensor = self.shared(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         with torch.no_grad():
@@ -207,12 +208,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=Recipe.steps)
     parser.add_argument("--rate", type=float, default=Recipe.rate, help="highest learning rate")
     parser.add_argument("--seed", type=int, default=Recipe.seed)
+    parser.add_argument("--batch-size", type=int, default=Recipe.batch_size, help="of each process")
     parser.add_argument("--processes", type=int, default=2, help="a core for each")
     parser.add_argument("--work", type=Path, default=WORK, help="tiles, checkpoint")
     parser.add_argument("--out", type=Path, default=MODEL_FOLDER, help="model folder to write")
     parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in --work")
     options = parser.parse_args()
-    recipe = Recipe(steps=options.steps, rate=options.rate, seed=options.seed)
+    recipe = Recipe(steps=options.steps, batch_size=options.batch_size, rate=options.rate, seed=options.seed)
     print(recipe, flush=True)
     (options.work / "meeting").unlink(missing_ok=True)
     arguments = (options.processes, recipe, options.work, options.out, options.resume)
