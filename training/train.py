@@ -15,6 +15,7 @@ import torch
 from open_clip.model import CLIP
 
 from .batches import Batch, Deck, make_batch, make_tokenize
+from .muon import Muon
 from .network import MODEL_CONFIG, MODEL_FOLDER, build_network, encode_captions, write_model
 from .render import open_tiles
 from .sources import WORK
@@ -24,11 +25,11 @@ from .sources import WORK
 class Recipe:
     """How to train. `batch_size` is for each process, whose gradients are averaged after each step."""
 
-    steps: int = 20_000
-    batch_size: int = 64
-    rate: float = 1.5e-3
+    steps: int = 8_000
+    batch_size: int = 128
+    rate: float = 1.5e-3  # of vectors and embeddings, by AdamW
+    matrix_rate: float = 0.02  # of matrices and convolutions, by Muon
     warm_up: int = 200
-    weight_decay: float = 0.1
     small_share: float = 0.6  # of the run that learns from smaller pictures, which are faster
     small_side: int = 64
     save_minutes: float = 5.0
@@ -90,7 +91,7 @@ class Learner(torch.nn.Module):
 
 
 class Trainer:
-    """A network with its optimiser: takes steps, and saves what a later run needs to continue."""
+    """A network with its optimisers: takes steps, and saves what a later run needs to continue."""
 
     def __init__(self, config: dict[str, Any], recipe: Recipe, work: Path, deck: Deck) -> None:
         self.config, self.recipe, self.checkpoint = config, recipe, work / "checkpoint.pt"
@@ -98,16 +99,25 @@ class Trainer:
         self.model = build_network(config, recipe.seed)
         self.learner = Learner(self.model, Prototypes(deck, config["embed_dim"]))
         self.shared: torch.nn.Module = self.learner
-        scale, words = self.model.logit_scale, self.model.token_embedding.weight
-        others = [p for p in self.learner.parameters() if p is not scale]
-        decayed = [p for p in self.model.parameters() if p.ndim > 1 and p is not words]
-        known = {id(p) for p in decayed}
-        groups = [
-            {"params": decayed, "weight_decay": recipe.weight_decay},
-            {"params": [p for p in others if id(p) not in known], "weight_decay": 0.0},
-            {"params": [scale], "weight_decay": 0.0, "factor": 4.0},
+        scale = self.model.logit_scale
+        # the pooling's matrices are large, and to make their updates orthogonal takes longer than all else
+        apart = {id(p) for p in (self.model.token_embedding.weight, self.model.positional_embedding)}
+        apart |= {id(p) for p in self.model.visual.attnpool.parameters()}
+        matrices = [p for p in self.model.parameters() if p.ndim > 1 and id(p) not in apart]
+        known = {id(scale), *map(id, matrices)}
+        others = [p for p in self.learner.parameters() if id(p) not in known]
+        self.optimisers: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(
+                [
+                    {"params": others, "rate": recipe.rate},
+                    {"params": [scale], "rate": 4 * recipe.rate},
+                ],
+                betas=(0.9, 0.98),
+                weight_decay=0.0,
+                fused=True,
+            ),
+            Muon([{"params": matrices, "rate": recipe.matrix_rate}], recipe.matrix_rate),
         ]
-        self.optimiser = torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.98), fused=True)
         if torch.distributed.is_initialized():
             self.shared = torch.nn.parallel.DistributedDataParallel(self.learner, broadcast_buffers=False)
 
@@ -115,14 +125,15 @@ class Trainer:
         """Continue from the checkpoint."""
         state = torch.load(self.checkpoint, weights_only=True)
         self.learner.load_state_dict(state["learner"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
         self.step = state["step"]
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint and the model folder."""
         state = {
             "learner": self.learner.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "step": self.step,
         }
         unfinished = self.checkpoint.with_suffix(".unfinished")
@@ -133,13 +144,15 @@ class Trainer:
     def take_step(self, batch: Batch) -> float:
         """Learn from one batch at the rate of this step; return the loss."""
         progress, warm = self.step / self.recipe.steps, (self.step + 1) / self.recipe.warm_up
-        rate = self.recipe.rate * min(1.0, warm) * (0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate * group.get("factor", 1.0)
-        self.optimiser.zero_grad()
+        share = min(1.0, warm) * (0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = share * group["rate"]
+            optimiser.zero_grad()
         loss: torch.Tensor = self.shared(batch)
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
+        for optimiser in self.optimisers:
+            optimiser.step()
         with torch.no_grad():
             self.model.logit_scale.clamp_(0, math.log(100))
         self.step += 1
