@@ -26,7 +26,7 @@ BRIGHT_SHARE = 0.65  # of the pictures of a concept that are in colour, where th
 OWN_SHARE = 0.7  # of the pictures of what the programs draw that are theirs, where others draw it too
 # the things that the tool is tried on first are shown more often
 WEIGHTS = {"maze": 8.0, "bar chart": 2.0, "diagram": 2.0, "victory screen": 2.0}
-CAPTIONED = 0.5  # of the images of a batch: texts cost as much as images, and learn sooner
+CAPTIONED = 0.25  # of the images of a batch: texts cost as much as images, and learn sooner
 _COLOURED = 2  # images of a batch whose captions are compared in all colours
 # words of names whose pictures are other things when mirrored
 _FIXED = frozenset(("left", "right", "flag", "button", "clock", "o'clock", "letters", "letter", "number", "arrow"))

@@ -16,7 +16,7 @@ MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 MODEL_CONFIG: dict[str, Any] = {
     "embed_dim": 128,
-    "vision_cfg": {"image_size": 80, "layers": [1, 2, 2, 1], "width": 32, "patch_size": None},
+    "vision_cfg": {"image_size": 96, "layers": [1, 2, 2, 1], "width": 32, "patch_size": None},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 112, "heads": 4, "layers": 3},
 }
 PREPROCESS_CONFIG: dict[str, Any] = {
@@ -35,6 +35,20 @@ def build_network(config: dict[str, Any], seed: int) -> CLIP:
     )
     torch.nn.init.normal_(model.token_embedding.weight, std=0.004)
     return model.to(memory_format=torch.channels_last)
+
+
+def encode_pictures(model: CLIP, images: torch.Tensor) -> torch.Tensor:
+    """Return image features of (n, 3, s, s), where s may be smaller than the network's own side.
+
+    The pooling's positions are those of its grid in between.
+    """
+    places, name = model.visual.attnpool.positional_embedding, "attnpool.positional_embedding"
+    own, side = round((len(places) - 1) ** 0.5), images.shape[-1] // 32
+    grid = places[1:].T.reshape(1, -1, own, own)
+    fewer = torch.nn.functional.interpolate(grid, (side, side), mode="bilinear").flatten(2)[0].T
+    seen = places if side == own else torch.cat([places[:1], fewer])
+    features: torch.Tensor = torch.func.functional_call(model.visual, {name: seen}, (images,))
+    return features
 
 
 def encode_captions(model: CLIP, tokens: torch.Tensor) -> torch.Tensor:

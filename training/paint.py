@@ -25,7 +25,7 @@ PLACES: dict[int, tuple[tuple[tuple[float, float], ...], ...]] = {
     3: (((-0.64, 0.0), (0.0, 0.0), (0.64, 0.0)), ((0.0, -0.46), (-0.48, 0.44), (0.48, 0.44))),
 }
 SHARES = {2: 0.48, 3: 0.38}
-PLAIN = 0.5  # of the tiles that are shown as they came, on white: most pictures are, and they are learned from soonest
+PLAIN = 0.6  # of the tiles that are shown as they came, on white: most pictures are, and they are learned from soonest
 _LUMA = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 
 

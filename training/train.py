@@ -16,7 +16,7 @@ from open_clip.model import CLIP
 
 from .batches import Batch, Deck, make_batch, make_tokenize
 from .muon import Muon
-from .network import MODEL_CONFIG, MODEL_FOLDER, build_network, encode_captions, write_model
+from .network import MODEL_CONFIG, MODEL_FOLDER, build_network, encode_captions, encode_pictures, write_model
 from .render import open_tiles
 from .sources import WORK
 
@@ -30,7 +30,7 @@ class Recipe:
     rate: float = 1.5e-3  # of vectors and embeddings, by AdamW
     matrix_rate: float = 0.02  # of matrices and convolutions, by Muon
     warm_up: int = 200
-    small_share: float = 0.6  # of the run that learns from smaller pictures, which are faster
+    small_share: float = 0.8  # of the run that learns from smaller pictures, which are faster
     small_side: int = 64
     save_minutes: float = 5.0
     seed: int = 0
@@ -70,7 +70,7 @@ class Learner(torch.nn.Module):
         colour with themselves in the other colours.
         """
         with torch.autocast("cpu", torch.bfloat16):
-            image_features = self.model.visual(batch.images)
+            image_features = encode_pictures(self.model, batch.images)
             text_features = encode_captions(self.model, batch.tokens)
         image_features = torch.nn.functional.normalize(image_features.float(), dim=-1)
         text_features = text_features.float()
@@ -100,11 +100,13 @@ class Trainer:
         self.learner = Learner(self.model, Prototypes(deck, config["embed_dim"]))
         self.shared: torch.nn.Module = self.learner
         scale = self.model.logit_scale
-        # the pooling's matrices are large, and to make their updates orthogonal takes longer than all else
-        apart = {id(p) for p in (self.model.token_embedding.weight, self.model.positional_embedding)}
-        apart |= {id(p) for p in self.model.visual.attnpool.parameters()}
+        places = (self.model.positional_embedding, self.model.visual.attnpool.positional_embedding)
+        apart = {id(p) for p in (self.model.token_embedding.weight, *places)}
+        pool = self.model.visual.attnpool
+        by_head = [pool.q_proj.weight, pool.k_proj.weight, pool.v_proj.weight]
+        apart |= {id(p) for p in by_head}
         matrices = [p for p in self.model.parameters() if p.ndim > 1 and id(p) not in apart]
-        known = {id(scale), *map(id, matrices)}
+        known = {id(scale), *map(id, matrices), *map(id, by_head)}
         others = [p for p in self.learner.parameters() if id(p) not in known]
         self.optimisers: list[torch.optim.Optimizer] = [
             torch.optim.AdamW(
@@ -116,7 +118,13 @@ class Trainer:
                 weight_decay=0.0,
                 fused=True,
             ),
-            Muon([{"params": matrices, "rate": recipe.matrix_rate}], recipe.matrix_rate),
+            Muon(
+                [
+                    {"params": matrices, "rate": recipe.matrix_rate},
+                    {"params": by_head, "rate": recipe.matrix_rate, "heads": pool.num_heads},
+                ],
+                recipe.matrix_rate,
+            ),
         ]
         if torch.distributed.is_initialized():
             self.shared = torch.nn.parallel.DistributedDataParallel(self.learner, broadcast_buffers=False)
