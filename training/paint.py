@@ -17,14 +17,10 @@ from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolat
 
 from .draw.colours import COLOURS, any_colour, difference, mix, pick_colour
 from .draw.registry import RGB
+from .draw.scene import PLACES
 
 COLOUR_NAMES = tuple(COLOURS)
-# centres and sizes of one, two and three pictures, as shares of half the frame
-PLACES: dict[int, tuple[tuple[tuple[float, float], ...], ...]] = {
-    2: (((-0.5, 0.0), (0.5, 0.0)), ((-0.45, -0.42), (0.45, 0.42)), ((-0.45, 0.42), (0.45, -0.42))),
-    3: (((-0.64, 0.0), (0.0, 0.0), (0.64, 0.0)), ((0.0, -0.46), (-0.48, 0.44), (0.48, 0.44))),
-}
-SHARES = {2: 0.48, 3: 0.38}
+SHARES = {2: 0.48, 3: 0.38}  # of the frame, of each of two or three pictures
 PLAIN = 0.6  # of the tiles that are shown as they came, on white: most pictures are, and they are learned from soonest
 _LUMA = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from .colours import any_colour, brightness, mix
+from .curves import smooth_curve
 from .pen import Ink, Pen
 from .registry import RGB, thing
 
@@ -156,7 +157,7 @@ def lines(pen: Pen) -> None:
             points.append((left + (right - left) * i / (count - 1), bottom - (bottom - top) * level))
         if series == 1 and pen.chance(0.2):
             pen.polygon([(left, bottom), *points, (right, bottom)], mix(pen.colour("main"), pen.colour("paper"), 0.6))
-        pen.line(points, width, colour, smooth=smooth)
+        pen.line(smooth_curve(points) if smooth else points, width, colour)
         if dots:
             for x, y in points:
                 pen.circle(x, y, width * 0.9, colour, outline=False)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 Point = tuple[float, float]
 
 
@@ -51,22 +53,10 @@ def rectangle_points(x0: float, y0: float, x1: float, y1: float, radius: float, 
 
 def _between(a: Point, b: Point, c: Point, d: Point, steps: int) -> list[Point]:
     """Return Catmull-Rom points from b to c, without c."""
-    points = []
-    for step in range(steps):
-        t = step / steps
-        weights = (
-            -0.5 * t + t * t - 0.5 * t**3,
-            1 - 2.5 * t * t + 1.5 * t**3,
-            0.5 * t + 2 * t * t - 1.5 * t**3,
-            -0.5 * t * t + 0.5 * t**3,
-        )
-        points.append(
-            (
-                sum(w * p[0] for w, p in zip(weights, (a, b, c, d), strict=True)),
-                sum(w * p[1] for w, p in zip(weights, (a, b, c, d), strict=True)),
-            )
-        )
-    return points
+    t = np.arange(steps)[:, None] / steps
+    p, q, r, s = np.array([a, b, c, d])
+    curve = q + t / 2 * (r - p + t * (2 * p - 5 * q + 4 * r - s + t * (3 * (q - r) + s - p)))
+    return [(x, y) for x, y in curve.tolist()]
 
 
 def close_curve(points: Sequence[Point], steps: int = 6) -> list[Point]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 from .colours import brightness, mix
+from .curves import close_curve, smooth_curve
 from .pen import Ink, Pen
 from .registry import thing
 
-_WORDS = (
+_WORDS = [
     "the",
     "of",
     "and",
@@ -45,7 +46,7 @@ _WORDS = (
     "city",
     "year",
     "world",
-)
+]
 
 
 def _ink(pen: Pen) -> Ink:
@@ -145,15 +146,16 @@ def street_map(pen: Pen) -> None:
         spots = [
             (x + pen.rng.uniform(0.3, 0.7) * math.cos(a), y + pen.rng.uniform(0.3, 0.7) * math.sin(a)) for a in range(6)
         ]
-        pen.blob(spots, ink, outline=False)
+        pen.polygon(close_curve(spots), ink, outline=False)
     for k in range(pen.rng.randint(5, 11)):
         a, b = pen.rng.uniform(-height, height), pen.rng.uniform(-height, height)
         path = [(-width - 0.1, a), (pen.jitter(0.5), (a + b) / 2 + pen.jitter(0.3)), (width + 0.1, b)]
         if k % 2:
             path = [(y * width / height, x * height / width) for x, y in path]
+        path = smooth_curve(path)
         wide = pen.rng.choice((0.03, 0.05, 0.09))
-        pen.line(path, wide * 1.5, (190, 180, 160), smooth=True)
-        pen.line(path, wide, pen.rng.choice(((255, 255, 255), (255, 255, 255), (253, 214, 104))), smooth=True)
+        pen.line(path, wide * 1.5, (190, 180, 160))
+        pen.line(path, wide, pen.rng.choice(((255, 255, 255), (255, 255, 255), (253, 214, 104))))
     if pen.chance(0.5):
         x, y = pen.jitter(0.5), pen.jitter(0.5)
         pen.polygon([(x - 0.14, y - 0.22), (x + 0.14, y - 0.22), (x, y + 0.1)], (220, 40, 40), outline=False)

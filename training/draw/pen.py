@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw
 
-from .curves import Point, arc_points, close_curve, ellipse_points, rectangle_points, smooth_curve
+from .curves import Point, arc_points, ellipse_points, rectangle_points
 from .letters import draw_words
 from .registry import RGB
 
@@ -85,12 +85,6 @@ class Pen:
         """Draw a closed polygon."""
         self._shape(list(points), ink, outline)
 
-    def ellipse(
-        self, cx: float, cy: float, rx: float, ry: float, ink: Ink = "main", turn: float = 0.0, outline: bool = True
-    ) -> None:
-        """Draw an ellipse, turned by degrees."""
-        self._shape(ellipse_points(cx, cy, rx, ry, turn), ink, outline)
-
     def circle(self, cx: float, cy: float, r: float, ink: Ink = "main", outline: bool = True) -> None:
         """Draw a circle."""
         self._shape(ellipse_points(cx, cy, r, r, 0.0), ink, outline)
@@ -109,24 +103,6 @@ class Pen:
         """Draw a rectangle, with round corners of `radius`, turned by degrees about its centre."""
         self._shape(rectangle_points(x0, y0, x1, y1, radius, turn), ink, outline)
 
-    def blob(self, points: Sequence[Point], ink: Ink = "main", outline: bool = True) -> None:
-        """Draw a closed smooth curve through the points."""
-        self._shape(close_curve(list(points)), ink, outline)
-
-    def pie(
-        self,
-        cx: float,
-        cy: float,
-        rx: float,
-        ry: float,
-        start: float,
-        end: float,
-        ink: Ink = "main",
-        outline: bool = True,
-    ) -> None:
-        """Draw a slice of an ellipse from start to end degrees, clockwise from three o'clock."""
-        self._shape([(cx, cy), *arc_points(cx, cy, rx, ry, start, end)], ink, outline)
-
     def arc(
         self,
         cx: float,
@@ -141,20 +117,9 @@ class Pen:
         """Draw a part of an ellipse's edge from start to end degrees, clockwise from three o'clock."""
         self.line(arc_points(cx, cy, rx, ry, start, end), width, ink)
 
-    def line(
-        self,
-        points: Sequence[Point],
-        width: float = 0.06,
-        ink: Ink = "line",
-        closed: bool = False,
-        smooth: bool = False,
-    ) -> None:
+    def line(self, points: Sequence[Point], width: float = 0.06, ink: Ink = "line", closed: bool = False) -> None:
         """Draw a line with round caps; it is visible in every style."""
-        path = list(points)
-        if smooth:
-            path = close_curve(path) if closed else smooth_curve(path)
-        elif closed:
-            path = [*path, path[0]]
+        path = [*points, points[0]] if closed else points
         self._stroke([self.place(*point) for point in path], width, self._line_colour(ink))
 
     def text(self, x: float, y: float, height: float, words: str, ink: Ink = "dark") -> None:

@@ -17,20 +17,11 @@ EVALUATION_SEEDS = 1 << 41
 # A thing is "a red cat" only where red covers at least this share of it.
 LEAST_SHARE = 0.4
 _ALL = tuple(COLOURS)
-_PLACES = {
+# centres of one, two and three things, as shares of half the frame
+PLACES: dict[int, tuple[tuple[tuple[float, float], ...], ...]] = {
     1: (((0.0, 0.0),),),
-    2: (
-        ((-0.48, 0.0), (0.48, 0.0)),
-        ((-0.45, -0.4), (0.45, 0.4)),
-        ((-0.45, 0.42), (0.45, -0.42)),
-        ((0, -0.48), (0, 0.48)),
-    ),
-    3: (
-        ((-0.64, 0.0), (0.0, 0.0), (0.64, 0.0)),
-        ((0.0, -0.46), (-0.48, 0.44), (0.48, 0.44)),
-        ((-0.48, -0.44), (0.48, -0.44), (0.0, 0.46)),
-        ((-0.6, -0.55), (0.0, 0.0), (0.6, 0.55)),
-    ),
+    2: (((-0.48, 0.0), (0.48, 0.0)), ((-0.45, -0.42), (0.45, 0.42)), ((-0.45, 0.42), (0.45, -0.42))),
+    3: (((-0.64, 0.0), (0.0, 0.0), (0.64, 0.0)), ((0.0, -0.46), (-0.48, 0.44), (0.48, 0.44))),
 }
 
 
@@ -101,7 +92,7 @@ def _draw_things(image: Image.Image, plan: Plan, rng: random.Random, tidy: bool)
     stroke = rng.choice((0.03, 0.045, 0.06, 0.08)) if plan.style != "line" else rng.uniform(0.04, 0.11)
     big = tidy or rng.random() < 0.82
     way = rng.choice(plan.thing.ways)
-    places = rng.choice(_PLACES[plan.count])
+    places = rng.choice(PLACES[plan.count])
     bare = image.copy()
     for x, y in places:
         if plan.count == 1:

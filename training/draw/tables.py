@@ -6,6 +6,7 @@ import math
 
 from .charts import TITLES, draw_legend, series_colours, text_ink
 from .colours import any_colour, mix
+from .curves import arc_points, ellipse_points
 from .pen import Ink, Pen
 from .registry import thing
 
@@ -38,7 +39,7 @@ def slices(pen: Pen) -> None:
         middle = math.radians(angle + turn / 2)
         out = 0.1 * r if i == pulled else 0.0
         x, y = cx + out * math.cos(middle), cy + out * math.sin(middle)
-        pen.pie(x, y, r, r * flat, angle, angle + turn, colours[i], outline=False)
+        pen.polygon([(x, y), *arc_points(x, y, r, r * flat, angle, angle + turn)], colours[i], outline=False)
         if pen.stroke > 0.01:
             for edge in (angle, angle + turn):
                 a = math.radians(edge)
@@ -48,7 +49,7 @@ def slices(pen: Pen) -> None:
             pen.text(*at, 0.07, f"{round(100 * share / sum(shares))}%", (255, 255, 255))
         angle += turn
     if pen.chance(0.3):
-        pen.ellipse(cx, cy, r * 0.5, r * 0.5 * flat, "paper", outline=False)
+        pen.polygon(ellipse_points(cx, cy, r * 0.5, r * 0.5 * flat), "paper", outline=False)
     if legend:
         draw_legend(pen, colours)
 
