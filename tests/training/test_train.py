@@ -84,6 +84,21 @@ def test_captions_cut_to_the_longest_give_the_same_features() -> None:
     np.testing.assert_allclose(whole.numpy(), cut.numpy(), atol=1e-5)
 
 
+def test_smaller_pictures_are_seen_at_the_places_in_between() -> None:
+    """Of their own side as OpenCLIP sees them; of a smaller one with all positions learning."""
+    config = {**TINY, "vision_cfg": {**TINY["vision_cfg"], "image_size": 96}}
+    model = network.build_network(config, 0).eval()
+    images = torch.rand(2, 3, 96, 96)
+    with torch.inference_mode():
+        whole, own = model.encode_image(images), network.encode_pictures(model, images)
+    np.testing.assert_allclose(own.numpy(), whole.numpy(), atol=1e-5)
+    network.encode_pictures(model, images[..., :64, :64]).sum().backward()
+    gradient = model.visual.attnpool.positional_embedding.grad
+    assert gradient is not None
+    assert len(gradient) == 10
+    assert gradient.abs().sum(dim=1).all()
+
+
 def test_the_fitted_scale_makes_probabilities_honest(tmp_path: Path) -> None:
     """Cosines whose true scale is known give it back; the weights hold it, and the rest of them stays."""
     rng = np.random.default_rng(0)

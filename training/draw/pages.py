@@ -9,44 +9,7 @@ from .curves import close_curve, smooth_curve
 from .pen import Ink, Pen
 from .registry import thing
 
-_WORDS = [
-    "the",
-    "of",
-    "and",
-    "a",
-    "to",
-    "in",
-    "is",
-    "was",
-    "that",
-    "for",
-    "on",
-    "with",
-    "as",
-    "by",
-    "at",
-    "from",
-    "it",
-    "an",
-    "be",
-    "this",
-    "which",
-    "or",
-    "his",
-    "are",
-    "have",
-    "new",
-    "first",
-    "one",
-    "also",
-    "their",
-    "after",
-    "who",
-    "two",
-    "city",
-    "year",
-    "world",
-]
+_WORDS = ("the", "of", "and", "to", "in", "was", "that", "for", "with", "by", "year", "world", "first", "city")
 
 
 def _ink(pen: Pen) -> Ink:
