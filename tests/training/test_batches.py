@@ -162,8 +162,8 @@ def test_a_seed_gives_the_same_batch_whose_targets_are_true(tiles: render.Tiles)
     assert torch.equal(one.images, two.images)
     assert torch.equal(one.tokens, two.tokens)
     assert one.images.shape == (24, 3, 32, 32)
-    assert len(one.target) == 12
-    assert not one.ignore[torch.arange(12), one.target].any()
+    assert len(one.target) == 24 * batches.CAPTIONED
+    assert not one.ignore[torch.arange(len(one.target)), one.target].any()
     assert one.owned[one.target].all()
     assert one.colours.shape[1] == len(COLOURS)
     assert torch.equal(one.colours[:, 0], one.target[one.coloured])
