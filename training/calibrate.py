@@ -22,8 +22,10 @@ from .sources import WORK
 Answers = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 
-def fit_scale(families: Sequence[Answers], low: float = 2.0, high: float = 100.0) -> float:
-    """Return the scale of the least mean negative log-likelihood, to one percent, each family counting the same.
+def fit_scale(
+    families: Sequence[Answers], weights: Sequence[float] | None = None, low: float = 2.0, high: float = 100.0
+) -> float:
+    """Return the scale of the least mean negative log-likelihood, to one percent; each family has a weight.
 
     `families` are pairs of cosines (n, names) and right names (n,).
     """
@@ -35,7 +37,7 @@ def fit_scale(families: Sequence[Answers], low: float = 2.0, high: float = 100.0
             own = logits[np.arange(len(right)), right]
             top = logits.max(axis=1)
             losses.append(float((top + np.log(np.exp(logits - top[:, None]).sum(axis=1)) - own).mean()))
-        return float(np.mean(losses))
+        return float(np.average(losses, weights=weights))
 
     return float(min(np.geomspace(low, high, 400), key=loss))
 
@@ -58,7 +60,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=WORK)
     options = parser.parse_args()
     scorer, tiles = Scorer(options.model), open_tiles(options.work / "tiles")
-    scale = fit_scale([draw_sets(encode_family(scorer, tiles, family)) for family in sorted(KEPT)])
+    families = [encode_family(scorer, tiles, family) for family in sorted(KEPT)]
+    scale = fit_scale([draw_sets(shown) for shown in families], [len(shown.names) for shown in families])
     print(f"scale {scorer.scale:.1f} -> {scale:.1f}")
     write_scale(options.model, scale)
 

@@ -34,6 +34,7 @@ class Recipe:
     small_share: float = 0.8  # of the run that learns from smaller pictures, which are faster
     small_side: int = 64
     save_minutes: float = 5.0
+    round_steps: int = 1_000  # after which processes are started anew: their memory grows by the minute
     seed: int = 0
 
 
@@ -175,10 +176,11 @@ def train(
     config: dict[str, Any] | None = None,
     *,
     resume: bool = False,
+    last: int | None = None,
     rank: int = 0,
     processes: int = 1,
 ) -> list[float]:
-    """Train by the recipe, write the model into `folder`, and return the loss of each step of this process.
+    """Train by the recipe, up to the step `last`; write the model, and return the loss of each step of this process.
 
     `work` holds the tiles and the checkpoint. Of several processes each has batches of its own; the first writes.
     """
@@ -190,7 +192,7 @@ def train(
     losses: list[float] = []
     started = saved = time.monotonic()
     trainer.model.train()
-    while trainer.step < recipe.steps:
+    while trainer.step < min(recipe.steps, last or recipe.steps):
         small = trainer.step < recipe.small_share * recipe.steps
         side = recipe.small_side if small else config["vision_cfg"]["image_size"]
         seed = (recipe.seed * 1_000_003 + trainer.step) * processes + rank
@@ -213,17 +215,40 @@ def _train_one(
     recipe: Recipe,
     work: Path,
     folder: Path,
+    config: dict[str, Any],
     resume: bool,
-    config: dict[str, Any] | None = None,
+    last: int,
 ) -> None:
     """Train in one of several processes, on one core."""
-    # captions differ in length, and oneDNN would keep a program for each shape: 200 MB more every minute
+    # captions differ in length, and oneDNN would keep a program for each shape
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
     torch.set_num_threads(1)
     meeting = work / "meeting"
     torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=processes)
-    train(recipe, work, folder, config, resume=resume, rank=rank, processes=processes)
+    train(recipe, work, folder, config, resume=resume, last=last, rank=rank, processes=processes)
     torch.distributed.destroy_process_group()
+
+
+def train_together(
+    processes: int, recipe: Recipe, work: Path, folder: Path, config: dict[str, Any], *, resume: bool = False
+) -> None:
+    """Train in several processes, round by round. Raises SystemExit where one of them ends early."""
+    context = multiprocessing.get_context("spawn")
+    done = int(torch.load(work / "checkpoint.pt", weights_only=True)["step"]) if resume else 0
+    while done < recipe.steps:
+        (work / "meeting").unlink(missing_ok=True)
+        last = done + recipe.round_steps
+        arguments = (processes, recipe, work, folder, config, resume or done > 0, last)
+        workers = [
+            context.Process(target=_train_one, args=(rank, *arguments), daemon=True) for rank in range(processes)
+        ]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        if any(worker.exitcode for worker in workers):
+            raise SystemExit("a process that trains ended early: --resume goes on from its checkpoint")
+        done = last
 
 
 def main() -> None:
@@ -240,18 +265,7 @@ def main() -> None:
     options = parser.parse_args()
     recipe = Recipe(steps=options.steps, batch_size=options.batch_size, rate=options.rate, seed=options.seed)
     print(recipe, flush=True)
-    (options.work / "meeting").unlink(missing_ok=True)
-    arguments = (options.processes, recipe, options.work, options.out, options.resume)
-    context = multiprocessing.get_context("spawn")
-    workers = [
-        context.Process(target=_train_one, args=(rank, *arguments), daemon=True) for rank in range(options.processes)
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    if any(worker.exitcode for worker in workers):
-        raise SystemExit("a process that trains ended early: --resume goes on from its checkpoint")
+    train_together(options.processes, recipe, options.work, options.out, MODEL_CONFIG, resume=options.resume)
 
 
 if __name__ == "__main__":

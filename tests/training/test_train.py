@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import multiprocessing
 import re
 from pathlib import Path
 from typing import Any
@@ -57,18 +56,9 @@ def test_a_seed_decides_the_losses_and_a_checkpoint_goes_on(tiles: render.Tiles,
 
 
 def test_two_processes_learn_the_same_weights(tiles: render.Tiles, tmp_path: Path) -> None:
-    """They meet, average their gradients, and the first writes checkpoint and model."""
-    (tmp_path / "meeting").unlink(missing_ok=True)
-    context = multiprocessing.get_context("spawn")
-    workers = [
-        context.Process(target=train._train_one, args=(rank, 2, RECIPE, tmp_path, tmp_path / "model", False, TINY))
-        for rank in range(2)
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert [worker.exitcode for worker in workers] == [0, 0]
+    """They meet, average their gradients, and the first writes checkpoint and model, in rounds of two steps."""
+    recipe = dataclasses.replace(RECIPE, round_steps=2)
+    train.train_together(2, recipe, tmp_path, tmp_path / "model", TINY)
     assert len(tiles.facts)
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == RECIPE.steps
     evaluate.Scorer(tmp_path / "model")
