@@ -149,7 +149,7 @@ def test_the_vocabulary_is_a_list_of_different_words() -> None:
     assert all(word == word.strip() != "" for word in words)
 
 
-KINDS = ("maze", "bar chart", "pie chart", "chessboard", "barcode", "circle", "target", "page of text")
+KINDS = ("maze", "bar chart", "pie chart", "chessboard", "barcode", "circle", "map", "page of text")
 
 
 def test_drawn_images_are_grouped_by_what_they_show() -> None:

