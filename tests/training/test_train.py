@@ -82,7 +82,7 @@ def test_smaller_pictures_are_seen_at_the_places_in_between() -> None:
     with torch.inference_mode():
         whole, own = model.encode_image(images), network.encode_pictures(model, images)
     np.testing.assert_allclose(own.numpy(), whole.numpy(), atol=1e-5)
-    network.encode_pictures(model, images[..., :64, :64]).sum().backward()
+    network.encode_pictures(model, images[..., :64, :64]).sum().backward()  # type: ignore[no-untyped-call]
     gradient = model.visual.attnpool.positional_embedding.grad
     assert gradient is not None
     assert len(gradient) == 10
