@@ -158,7 +158,7 @@ def test_duplicates_are_compared_by_many_threads(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In several blocks of pictures; the copies are found each time."""
-    monkeypatch.setattr("clipsim.tasks.duplicates.usable_cores", lambda: 16)
+    monkeypatch.setattr("clipsim.tasks.near_images.usable_cores", lambda: 16)
     monkeypatch.setattr("clipsim.vectors.pairs.BLOCK_ROWS", 100)
     rng = np.random.default_rng(1)
     colours = rng.permutation(256**3)[:420]
@@ -342,7 +342,7 @@ import numpy, torch, torchvision, open_clip, PIL.Image, PIL.ImageFile, regex, ft
 PIL.Image.preinit()
 PIL.Image.init()
 os.environ["CLIPSIM_MAX_PIXELS"] = "500000000"
-PIL.Image.MAX_IMAGE_PIXELS = 5000
+PIL.Image.MAX_IMAGE_PIXELS = 20000
 def state():
     umask = os.umask(0)
     os.umask(umask)

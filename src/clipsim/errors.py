@@ -11,7 +11,7 @@ ClipsimError (a RuntimeError)
 ├── DeviceError         the requested device or precision is not available
 │   └── DeviceLostError a GPU has failed, and the process cannot use it any more
 ├── DatasetError        a data set of vectors cannot be read or written
-│   └── ClusterLostError    the Ray cluster that was making it no longer answers
+│   └── ClusterLostError    the Ray cluster that was making a data set no longer answers
 ├── ServerError         a server cannot listen
 ├── MissingPackageError a package of an extra is not installed
 ├── PluginError         an engine or output format that another package adds fails

@@ -22,9 +22,9 @@ def available_memory() -> int | None:
     """Bytes that processes can still take, of this machine and of a container's limit; None where no file tells."""
     found = []
     with suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         found.append(1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]))
     for limit, used in CONTAINER_MEMORY:
         with suppress(OSError, ValueError):  # "max": no limit
-            found.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
+            found.append(int(Path(limit).read_text(encoding="ascii")) - int(Path(used).read_text(encoding="ascii")))
     return max(0, min(found)) if found else None

@@ -148,14 +148,14 @@ def test_the_record_as_json(colours: Path) -> None:
 
     record = result.to_dict()
 
-    assert record["model"].pop("preprocess")["size"] == [64, 64]
+    assert record["model"].pop("preprocess")["size"] == [96, 96]
     assert record == {
         "schema": "clipsim.rank/1",
         "model": {
             "name": "clipsim-mini",
             "pretrained": "bundled",
             "embed_dim": 4,
-            "image_size": 64,
+            "image_size": 96,
             "logit_scale": 10.0,
             "logit_bias": None,
             "head": "softmax",

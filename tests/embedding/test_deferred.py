@@ -103,8 +103,8 @@ def test_pictures_are_prepared_while_the_model_is_opened(encoder: FakeEncoder) -
     deferred = defer(open_slowly, find_preprocessing(SPEC, find_files(SPEC)))
     pixels = deferred.prepare_image(Image.new("RGB", (90, 50), "red"))
 
-    assert pixels.shape == (64, 64, 3)
-    assert deferred.image_size == 64
+    assert pixels.shape == (96, 96, 3)
+    assert deferred.image_size == 96
     assert begun.wait(PATIENCE)
     gate.set()
     assert deferred.encode_images(pixels[None]).shape == (1, 4)

@@ -89,12 +89,12 @@ def test_the_sdist_holds_the_whole_project(sdist: Path) -> None:
 
 
 def test_the_wheel_holds_the_whole_package(sizes: dict[str, int]) -> None:
-    """Every module, the model with its card and answers, catalogue, vocabulary, pages, the mark of a typed package."""
+    """Every module, the model with its card, names and answers, vocabulary, pages, the mark of a typed package."""
     package = ROOT / "src" / "clipsim"
     modules = {path.relative_to(ROOT / "src").as_posix() for path in package.rglob("*.py")}
     data = {"py.typed", "models/catalogue.json", "tasks/vocabulary.txt"} | {
         f"mini/model/{name}"
-        for name in ("README.md", "answers.json", "open_clip_config.json", "open_clip_model.safetensors")
+        for name in ("README.md", "answers.json", "names.txt", "open_clip_config.json", "open_clip_model.safetensors")
     }
     data |= {f"render/templates/{path.name}" for path in (package / "render" / "templates").iterdir()}
     data |= {f"server/page/{path.name}" for path in (package / "server" / "page").iterdir()}

@@ -55,7 +55,7 @@ def encoders(monkeypatch: pytest.MonkeyPatch) -> dict[str, NamedEncoder]:
 def make_model(encoders: dict[str, NamedEncoder], tmp_path: Path) -> MakeModel:
     """Make another model: a folder like the bundled one's, with its own picture size; gives its name."""
 
-    def make(name: str, *, size: int = 64, dim: bool = False) -> str:
+    def make(name: str, *, size: int = 96, dim: bool = False) -> str:
         folder = tmp_path / "models" / name
         shutil.copytree(BUNDLED_PATH, folder)
         config = json.loads((folder / "open_clip_config.json").read_text())
