@@ -29,6 +29,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does:
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a shell
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # as under nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 gc.set_threshold(50_000)  # imports make a million objects that stay; see also `pytest_collection_finish`
 NUMBERS = count()
 HOMES = ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA")  # where POSIX and Windows keep what is the user's

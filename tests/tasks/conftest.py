@@ -96,3 +96,13 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(decode, "decoded_file", count)
     return calls
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Twelve of as many sizes and colours."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(12):
+        Image.new("RGB", (20, 10 + number), (20 * number, 255 - 20 * number, 99)).save(folder / f"{number:02d}.png")
+    return folder

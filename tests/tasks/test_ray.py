@@ -20,7 +20,6 @@ import pytest
 from fake_encoder import FakeEncoder
 from fake_ray import FakeNode, FakeRay, WorkerDied, install_fake_ray
 from numpy.typing import NDArray
-from PIL import Image
 
 import clipsim
 from clipsim.embedding.embedder import Embedder
@@ -208,16 +207,6 @@ def test_a_cluster_that_is_lost(ray: FakeRay, colours: Path, tmp_path: Path, end
     result = embed(colours, tmp_path / "out")
 
     assert (result.made, result.images) == (2, 3)
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Twelve of them."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for number in range(12):
-        Image.new("RGB", (20, 10 + number), (20 * number, 255 - 20 * number, 99)).save(folder / f"{number:02d}.png")
-    return folder
 
 
 def test_three_nodes_one_killed_one_late_one_of_another_version(ray: FakeRay, pictures: Path, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import os
 from collections import deque
 from typing import BinaryIO
 
+from clipsim.inputs.urls import Window
+
 MIN_BLOCK_BYTES, MAX_BLOCK_BYTES = 1 << 10, 1 << 19
 TEXT_BLOCK_BYTES = 3 << 10  # with the first block, the usual caption and facts of an image and the next header
 # What lies nearer than this to the last block is read with the part between: a request takes the time of some MB.
@@ -14,7 +16,7 @@ FAR_SHARE = 128  # of the way to the next block, one part is read
 KEPT_BLOCKS = 6
 
 
-class SparseReads:
+class SparseReads(Window):
     """A stream of which little is read, mostly forwards, such as the headers of a tar.
 
     Each request is for a block. A jump of 100 KB is followed by one of 1 KB, a longer one by a 128th of it. Blocks with
@@ -23,24 +25,14 @@ class SparseReads:
     """
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream, self._size, self._position = stream, stream.seek(0, os.SEEK_END), 0
+        super().__init__(stream, 0, stream.seek(0, os.SEEK_END))
         self.blocks = deque[tuple[int, bytes]](maxlen=KEPT_BLOCKS)  # with the positions where they start
         self._end = 0  # of the last block
         self._near = 0  # blocks in a row that were near the one before
 
-    def tell(self) -> int:
-        """The position."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Set the position, as in any file."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int | None = -1) -> bytes:
         """The next `size` bytes, fewer at the end. Raises what the stream does."""
-        stop = self._size if size < 0 else min(self._position + size, self._size)
+        stop = self._size if size is None or size < 0 else min(self._position + size, self._size)
         parts = []
         while self._position < stop:
             start, block = self._find_block(stop)
