@@ -73,6 +73,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "typer": ("cli",),
     "rich": ("cli", "render"),
     "jinja2": ("render",),
+    "threadpoolctl": ("vectors",),
     "safetensors": ("engines/torch",),
     "huggingface_hub": ("models",),
     "tokenizers": ("engines/torch", "engines/onnx"),

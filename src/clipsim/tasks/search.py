@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 from dataclasses import astuple, dataclass, field, replace
 from datetime import date
 from functools import partial
-from typing import TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 
@@ -28,18 +28,20 @@ from clipsim.inputs.texts import MAX_QUOTED, check_templates, clean_labels, clea
 from clipsim.inputs.urls import UrlSource, is_url
 from clipsim.models.catalogue import BUNDLED
 from clipsim.options import as_number, as_whole, check_cosine, check_flag
-from clipsim.results.loaded import LoadedThresholds
 from clipsim.results.search import AddedQuery, Match, QueryMatches, SearchResult
 from clipsim.store.dataset import Dataset
 from clipsim.tasks.arguments import TextInputs, split_vectors
 from clipsim.tasks.progress import Progress, ProgressCallback, ignore_progress
 from clipsim.tasks.rank import describe_model, make_text_vectors
-from clipsim.tasks.saved_files import Thresholds, check_conditions, read_thresholds
-from clipsim.tasks.search_copies import OTHER_MODEL, Copies
 from clipsim.tasks.search_targets import EmbeddedCollection, Target, Targets, VectorTarget, check_models
 from clipsim.tasks.search_vectors import NearestImages, Query
 from clipsim.vectors.nearest import combine_vectors
 from clipsim.vectors.similarity import COSINE_DECIMALS, Vectors, unit_rows
+
+if TYPE_CHECKING:
+    from clipsim.results.loaded import LoadedThresholds
+    from clipsim.tasks.saved_files import Thresholds
+    from clipsim.tasks.search_copies import Copies
 
 DEFAULT_TOP = 10
 
@@ -139,6 +141,11 @@ class SearchRequest:
                 additions.append(Addition(None, image, sign * own_weight))
         if thresholds is not None and (images or additions):
             raise UsageError("a threshold is of a text alone, not of an image, nor of a text with plus or minus")
+        saved = None
+        if thresholds is not None:
+            from clipsim.tasks.saved_files import read_thresholds  # with the records of all commands
+
+            saved = read_thresholds(thresholds, queries, labels.words)
         return cls(
             targets,
             queries,
@@ -153,7 +160,7 @@ class SearchRequest:
             DateRange.of(after, before),
             unique,
             tuple(notices),
-            None if thresholds is None else read_thresholds(thresholds, queries, labels.words),
+            saved,
             text_vectors,
             labels.words,
         )
@@ -233,6 +240,8 @@ def run(embedder: Embedder, request: SearchRequest, progress: ProgressCallback =
     if isinstance(request.targets, Targets):
         notices += request.targets.repeats.notices
     if request.unique and embedder.spec.name != BUNDLED:
+        from clipsim.tasks.search_copies import OTHER_MODEL
+
         notices.append(OTHER_MODEL)
     if request.dates is not None:
         workers = embedder.run_options.workers or default_workers()
@@ -253,6 +262,8 @@ def run(embedder: Embedder, request: SearchRequest, progress: ProgressCallback =
         if pipelines:
             pipelines[0].start()  # images are decoded while the model is loaded for the queries
         if request.thresholds is not None:
+            from clipsim.tasks.saved_files import check_conditions
+
             check_conditions(request.thresholds, embedder.facts, request.templates)
         vectors = np.zeros((0, embedder.facts.embed_dim), np.float32)
         if request.text_vectors is not None:
@@ -269,6 +280,8 @@ def run(embedder: Embedder, request: SearchRequest, progress: ProgressCallback =
         queries = make_queries(request, vectors, outcomes)
         if not request.unique:
             return find(embedder, request, queries, progress, notices=notices, pipelines=pipelines)
+        from clipsim.tasks.search_copies import Copies  # with what compares pixels
+
         collection = stack.enter_context(closing(EmbeddedCollection(embedder.facts.embed_dim)))
         collection.fill(embedder, cast("Sequence[Target]", request.targets), progress, request.accept_row)
         copies = stack.enter_context(closing(Copies(collection)))

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from clipsim.vectors.similarity import Vectors, order_best_first, round_cosines, unit_rows
 
-# A block of float32 rows this large stays in the processor's caches between its conversion and its product.
-CONVERTED_BYTES = 1 << 20
+# A block of float32 rows this large stays in the processor's caches between its conversion and its product; threads
+# with smaller blocks wait for each other between operations.
+CONVERTED_BYTES = 1 << 21
 SCORES_BYTES = 1 << 24  # scores that are computed before the best of them are kept
 # float32 exponents are larger than those of float16 by the difference of their biases, 127 - 15.
 HALF_SCALE = np.float32(2.0**112)
@@ -48,9 +49,10 @@ class Nearest:
     def merge(self, other: Nearest) -> None:
         """Add the nearest rows that another one holds, of other rows."""
         self.wrong |= other.wrong
-        for query in range(len(self.rows)):
-            filled = other.rows[query] >= 0
-            self.consider(query, other.scores[query][filled], other.rows[query][filled])
+        scores = np.concatenate([self.scores, other.scores], axis=1)
+        rows = np.concatenate([self.rows, other.rows], axis=1)
+        order = np.lexsort((rows, -round_cosines(scores)))[:, : self.rows.shape[1]]
+        self.scores, self.rows = np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
 
     def select(self, queries: slice) -> Nearest:
         """The nearest rows of some of the queries."""
@@ -92,16 +94,18 @@ def add_vectors(
     block = np.empty((step, d), np.float32)
     scale = LIFTED_SCALE if vectors.dtype == np.float16 else np.float32(1)
     columns = np.ascontiguousarray(queries.T * scale)
+    squares = np.empty(rows, np.float32)
     for begin in range(0, len(vectors), rows):
         part = vectors[begin : begin + rows]
-        for low in range(0, len(part), step):
-            high = min(low + step, len(part))
-            near = _lift_halves(part[low:high], block[: high - low]) if scale != 1 else part[low:high]
-            with np.errstate(invalid="ignore", over="ignore"):  # of vectors that are left out
+        with np.errstate(invalid="ignore", over="ignore"):  # of vectors that are left out
+            for low in range(0, len(part), step):
+                high = min(low + step, len(part))
+                near = _lift_halves(part[low:high], block[: high - low]) if scale != 1 else part[low:high]
                 np.matmul(near, columns, out=scores[low:high])
-            if len(wrong := _wrong_rows(near, scale)):
-                scores[low + wrong] = -np.inf
-                nearest.wrong.update((start + begin + low + wrong).tolist())
+                squares[low:high] = _squared_lengths(near)
+        if len(wrong := _not_one(squares[: len(part)] * (scale * scale))):
+            scores[wrong] = -np.inf
+            nearest.wrong.update((start + begin + wrong).tolist())
         for query, row in excluded:
             if begin <= row < begin + len(part):
                 scores[row - begin, query] = -np.inf
@@ -111,18 +115,15 @@ def add_vectors(
 def find_wrong_rows(vectors: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
     """The rows of (n, d) vectors whose length is not 1 within the error of float16, or not a number; in order."""
     step = max(1, CONVERTED_BYTES // (4 * max(1, vectors.shape[1])))
-    one = np.float32(1)
-    blocks = [
-        low + _wrong_rows(np.asarray(vectors[low : low + step], np.float32), one)
-        for low in range(0, len(vectors), step)
-    ]
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.intp)
-
-
-def _wrong_rows(vectors: NDArray[np.float32], scale: np.float32) -> NDArray[np.intp]:
-    """The rows of a block whose length is not 1 / scale."""
+    squares = np.empty(len(vectors), np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
-        squares = _squared_lengths(vectors) * (scale * scale)
+        for low in range(0, len(vectors), step):
+            squares[low : low + step] = _squared_lengths(np.asarray(vectors[low : low + step], np.float32))
+    return _not_one(squares)
+
+
+def _not_one(squares: NDArray[np.float32]) -> NDArray[np.intp]:
+    with np.errstate(invalid="ignore", over="ignore"):
         return np.flatnonzero(~(np.abs(squares - 1) <= SQUARE_TOLERANCE))
 
 
