@@ -102,6 +102,14 @@ def test_what_cannot_be_done(
     assert "Traceback" not in ended.err
 
 
+def test_a_device_beside_devices(clipsim: Clipsim, colours: Path, tmp_path: Path) -> None:
+    """The one is said not to be used; the other is no device, so that no process starts."""
+    ended = clipsim("embed", colours, "-o", tmp_path / "out", "--devices", "cpu,gpu", "--device", "cuda:1")
+
+    assert ended.status == 2
+    assert "--device cuda:1 is not used: --devices names those of the processes" in " ".join(ended.err.split())
+
+
 def test_a_plan(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path) -> None:
     """It is made without the model, says what would be embedded, and is embedded by its name alone."""
     shown = clipsim("embed", colours, "-o", tmp_path / "out", "--plan-only")

@@ -24,7 +24,8 @@ from clipsim.images.thumbnails import ThumbnailRules, make_thumbnail
 from clipsim.inputs.paths import NameFilter
 from clipsim.options import ModelOptions
 from clipsim.tasks import duplicates, same_files
-from clipsim.tasks.duplicates import DEFAULT_THRESHOLD, DuplicatesRequest, PixelCheck
+from clipsim.tasks.duplicates import DEFAULT_THRESHOLD, DuplicatesRequest
+from clipsim.tasks.pixel_check import PixelCheck
 from clipsim.tasks.progress import Progress
 from clipsim.tasks.search_targets import EmbeddedCollection, find_targets
 
@@ -304,8 +305,8 @@ def test_a_threshold_is_a_cosine(threshold: float) -> None:
 def test_many_batches_of_pairs(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures are decoded ahead in small lots, forgotten and decoded again, and nothing is lost by it."""
     monkeypatch.setattr("clipsim.tasks.near_images.LOADED_PAIRS", 5)
-    monkeypatch.setattr("clipsim.tasks.duplicates.KEPT_IMAGES", 4)
-    monkeypatch.setattr("clipsim.tasks.duplicates.KEPT_WINDOWS", 2)
+    monkeypatch.setattr("clipsim.tasks.pixel_check.KEPT_IMAGES", 4)
+    monkeypatch.setattr("clipsim.tasks.pixel_check.KEPT_WINDOWS", 2)
     monkeypatch.setattr("clipsim.vectors.pairs.BLOCK_ROWS", 3)
     for seed in range(4):
         draw(seed).save(tmp_path / f"{seed}.png")

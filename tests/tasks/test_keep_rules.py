@@ -6,8 +6,8 @@ import pytest
 
 from clipsim.errors import UsageError
 from clipsim.images.copies import ImageHeader
-from clipsim.tasks.duplicates import FileState
 from clipsim.tasks.keep_rules import KeepRules
+from clipsim.tasks.kept_copies import FileState
 
 
 def file(pixels: int, loss: int, size: int, modified: int) -> FileState:

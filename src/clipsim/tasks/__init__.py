@@ -5,9 +5,10 @@
 - `rank`: texts and images → scores
 - `search`: queries → the nearest images; `search_targets` is what is searched, `search_vectors` how,
   `search_copies` finds copies
-- `duplicates`: groups of images that are alike, whose pairs `near_images` finds; `same_files` compares bytes alone
+- `duplicates`: groups of images that are alike, whose pairs `near_images` finds, by a `pixel_check` too; `kept_copies`
+  says which files are copies and may go, `same_files` compares bytes alone
 - `sort`, `tag`: images and labels → a plan for files; `xmp` adds keywords to one of the `sidecars`
-- `placements`: the answers of other commands → a plan; `keep_rules` say which copy stays
+- `placements`: the answers of other commands → a plan; `keep_rules` say which file stays
 - `file_plans`: a plan, and its steps carried out; `journals` records them, `undo` takes them back
 - `overview`: groups of images, and the words of `vocabulary` that fit them
 - `explain`: which parts of an image speak for a text

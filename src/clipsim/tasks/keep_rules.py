@@ -9,7 +9,7 @@ from clipsim.errors import UsageError, printable
 from clipsim.inputs.paths import NameFilter
 
 if TYPE_CHECKING:
-    from clipsim.tasks.duplicates import FileState
+    from clipsim.tasks.kept_copies import FileState
 
 Order = Callable[[str, "FileState"], tuple[float, ...]]
 _NAMED: dict[str, Order] = {

@@ -6,20 +6,17 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clipsim.errors import round_significant
 from clipsim.machine import usable_cores
+from clipsim.tasks.pixel_check import PixelCheck
 from clipsim.tasks.progress import Progress, ProgressCallback
 from clipsim.tasks.search_targets import EmbeddedCollection
 from clipsim.vectors.near_lists import find_listed_pairs, make_lists
 from clipsim.vectors.pairs import Groups, Pairs, find_near_pairs
-
-if TYPE_CHECKING:
-    from clipsim.tasks.duplicates import PixelCheck
 
 LOADED_PAIRS = 512  # whose images are decoded ahead
 ALL_PAIRS_ROWS = 200_000  # up to so many vectors, every two are compared
@@ -77,8 +74,8 @@ def group_images(
             else f"which finds {lists.recall:.1%} of an image's near ones, by {lists.pairs:,} near pairs of {sampled}"
         )
         notice = (
-            f"{len(rows):,} images were compared within {len(lists.centres):,} lists of near ones, {share}; all_pairs "
-            "compares every two"
+            f"{len(rows):,} images were compared within {len(lists.centres):,} lists of near ones, {share}; ask for "
+            "all pairs to have every two compared"
         )
         recall = None if lists.recall is None else round_significant(lists.recall)
         near = NearGroups(groups, "lists", recall, (notice,))

@@ -10,7 +10,8 @@ from clipsim.engines.choice import default_workers
 from clipsim.inputs.expand import identify
 from clipsim.inputs.raw import find_stem, has_raw_suffix, same_shot
 from clipsim.models.catalogue import BUNDLED
-from clipsim.tasks.duplicates import DEFAULT_THRESHOLD, PixelCheck
+from clipsim.tasks.duplicates import DEFAULT_THRESHOLD
+from clipsim.tasks.pixel_check import PixelCheck
 from clipsim.tasks.search_targets import EmbeddedCollection
 
 BLOCK_ROWS = 65_536
