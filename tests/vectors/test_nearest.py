@@ -164,3 +164,16 @@ def test_what_cancels_out_has_no_direction() -> None:
 
     assert np.isnan(combined[0]).all()
     assert np.isfinite(combined[1]).all()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_damaged_vectors_are_left_out_without_a_warning(dtype: type) -> None:
+    vectors: NDArray[np.floating] = random_vectors(200, 12).astype(dtype)
+    vectors[3], vectors[4], vectors[7], vectors[8], vectors[199] = np.inf, np.nan, -60000, -np.inf, 0
+    if dtype is np.float32:
+        vectors[7] = 3e38
+    found = Nearest(2, 200)
+    add_vectors(found, random_vectors(2, 12), vectors, 1000)
+    assert found.wrong == {1003, 1004, 1007, 1008, 1199}
+    assert not found.wrong & set(found.rows.ravel().tolist())

@@ -31,3 +31,18 @@ def test_the_limit_ends_with_an_error() -> None:
     with pytest.raises(ValueError, match="wrong"), open_pool(2, "compare") as pool:
         pool.submit(int, "wrong").result()
     assert blas_threads() == before
+
+
+def test_pools_that_overlap_leave_the_limit_as_it_was() -> None:
+    """The first one to open is the first one to close, as in sessions of several threads."""
+    if not blas_threads():
+        pytest.skip("this NumPy comes with another BLAS")
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        first, second = open_pool(1, "first"), open_pool(1, "second")
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert set(blas_threads()) == {1}
+        second.__exit__(None, None, None)
+        assert blas_threads() == before

@@ -103,7 +103,8 @@ def add_vectors(
                 near = _lift_halves(part[low:high], block[: high - low]) if scale != 1 else part[low:high]
                 np.matmul(near, columns, out=scores[low:high])
                 squares[low:high] = _squared_lengths(near)
-        if len(wrong := _not_one(squares[: len(part)] * (scale * scale))):
+            wrong = _not_one(squares[: len(part)] * (scale * scale))
+        if len(wrong):
             scores[wrong] = -np.inf
             nearest.wrong.update((start + begin + wrong).tolist())
         for query, row in excluded:
