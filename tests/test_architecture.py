@@ -73,7 +73,6 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "typer": ("cli",),
     "rich": ("cli", "render"),
     "jinja2": ("render",),
-    "threadpoolctl": ("vectors",),
     "safetensors": ("engines/torch",),
     "huggingface_hub": ("models",),
     "tokenizers": ("engines/torch", "engines/onnx"),

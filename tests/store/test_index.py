@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import shutil
 import sys
@@ -373,3 +374,21 @@ def test_rows_that_are_not_accepted_are_not_found(dataset: Dataset, share: float
     assert accepted[nearest.rows[nearest.rows >= 0]].all()
     assert (nearest.rows >= 0).all()
     assert np.mean(found) >= np.mean(unfiltered) - 0.05
+
+
+def test_faiss_prints_nothing(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Standard output is the user's, also where an index was merged, whose lists are in a file of their own."""
+    monkeypatch.setattr("clipsim.store.ivf.PART_BYTES", 20_000)
+    built = build(dataset, 4)
+    moved = dataset.folder.with_name("moved")
+    dataset.folder.rename(moved)
+    index, _ = open_index(Dataset(moved))
+    ctypes.CDLL(None).fflush(None)  # what C has not written yet
+
+    assert list((moved / "index").glob("*.lists"))
+    assert index is not None
+    assert compare_with_scan(Dataset(moved), index) == 1.0
+    assert built.vectors == len(Dataset(moved))
+    assert capfd.readouterr() == ("", "")

@@ -19,7 +19,7 @@ from fake_encoder import FakeEncoder
 from numpy.typing import NDArray
 
 import clipsim
-from clipsim.errors import ClipsimWarning, DatasetError, DeviceError, ImageError, UsageError
+from clipsim.errors import DatasetError, DeviceError, ImageError, UsageError
 from clipsim.options import ModelOptions
 from clipsim.store.folders import LocalFolder
 from clipsim.tasks import devices
@@ -113,12 +113,6 @@ def test_this_process_opens_no_model(machine: Machine, pictures: Path, tmp_path:
         clipsim.embed(pictures, tmp_path / "vectors", devices=DEVICES, shard_size=3, model="clipsim-mini")
         (tmp_path / "vectors" / "img_emb" / "img_emb_0000.npy").unlink()
     assert machine.encoders == []
-
-
-def test_a_device_beside_them_is_said_to_be_unused(pictures: Path, tmp_path: Path) -> None:
-    wrong = [*DEVICES, "gpu"]  # so that no process is started
-    with pytest.warns(ClipsimWarning, match="the device cuda:1 is not used"), pytest.raises(UsageError, match="gpu"):
-        clipsim.embed(pictures, tmp_path / "vectors", devices=wrong, device="cuda:1", model="clipsim-mini")
 
 
 def test_a_process_that_is_killed(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

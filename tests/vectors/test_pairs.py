@@ -61,7 +61,7 @@ def test_threads_run_only_a_few_blocks_ahead(monkeypatch: pytest.MonkeyPatch) ->
         return np.ones((end - start, 1), np.float32)
 
     monkeypatch.setattr(near_pairs, "BLOCK_ROWS", 1)
-    monkeypatch.setattr(near_pairs, "open_pool", lambda *_: AtOnce())
+    monkeypatch.setattr(near_pairs, "ThreadPoolExecutor", lambda *_: AtOnce())
     blocks = find_near_pairs(take, 50, 2.0, workers=3)
     assert next(blocks)[0] == 1
     assert len(started) < 50 * 10  # of 1,275 in all

@@ -469,9 +469,7 @@ def embed(
         As `Session.embed` and `clipsim.open` do.
     """
     run = batch_size, workers, exact, truncate, on_error, cache
-    if devices and device not in ("auto", "cpu"):
-        issue_warnings([f"the device {device} is not used: devices names those of the processes"])
-    own_device = "cpu" if devices else device  # this process opens no GPU for others
+    own_device = "cpu" if devices and device == "auto" else device  # this process opens no GPU for others
     options = make_options(model, weights, weights_key, adapter, own_device, precision, engine, preprocess, *run)
     with OneCall(*options) as session:
         return session.embed(

@@ -155,9 +155,8 @@ def end_with_failures(failed: int, used: int) -> None:
 def multiply_in_one_thread() -> None:
     """Let a matrix product run in the thread that asks for it, unless the user has set another number.
 
-    Commands that compare many vectors give each core a thread with blocks of its own (`vectors.threads`); OpenBLAS
-    would start as many again in each, which wait for each other. Set before NumPy and faiss are imported, it also saves
-    the start of threads that are not used.
+    Commands that compare many vectors give each core a thread with blocks of its own; OpenBLAS would start as many
+    again in each, which wait for each other.
     """
     if "numpy" not in sys.modules:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -35,7 +35,6 @@ from clipsim.store.layout import (
 from clipsim.store.shards import find_made
 from clipsim.vectors.nearest import Nearest, add_vectors, find_wrong_rows
 from clipsim.vectors.similarity import Vectors
-from clipsim.vectors.threads import open_pool
 
 BLOCK_ROWS = 65_536
 StoredVectors = NDArray[np.floating[Any]]
@@ -299,7 +298,7 @@ def scan(
         return nearest_rows, len(rows)
 
     nearest, compared = Nearest(len(queries), count), 0
-    with open_pool(workers, "scan") as pool:
+    with ThreadPoolExecutor(workers, "scan") as pool:
         for nearest_rows, rows in pool.map(read, range(first_shard, len(dataset.shards))):
             nearest.merge(nearest_rows)
             compared += rows

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clipsim.errors import DatasetError, printable, requires
 from clipsim.store.dataset import Dataset
@@ -60,10 +61,13 @@ def train(dataset: Dataset) -> Any:
 def open_part(file: Path) -> Any:
     """A part whose lists stay on the disk. Raises RuntimeError for a damaged file; all its files have to be there."""
     faiss = import_faiss()
-    # with IO_FLAG_MMAP, faiss would leave lists in a file of their own unread
-    with_lists = file.with_suffix(LISTS_SUFFIX).exists()
-    flags = faiss.IO_FLAG_ONDISK_SAME_DIR if with_lists else faiss.IO_FLAG_MMAP
-    return faiss.read_index(str(file), flags | faiss.IO_FLAG_READ_ONLY)
+    index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+    if (lists_file := file.with_suffix(LISTS_SUFFIX)).exists():
+        # lists in a file of their own are left unread; faiss would find them itself, and print so on standard output
+        lists = faiss.downcast_InvertedLists(index.invlists)
+        lists.filename = str(lists_file)
+        lists.do_mmap()
+    return index
 
 
 def empty_copy(file: Path) -> Any:
@@ -112,20 +116,37 @@ def merge_parts(files: Sequence[Path], folder: Path) -> tuple[Path, Path]:
     lists_file = merged.with_suffix(LISTS_SUFFIX)
     total = sum(part.ntotal for part in parts)
     needed = total * (parts[0].code_size + 8) + SPARE_BYTES
-    if (free := shutil.disk_usage(folder).free) < needed:  # pages that find no room would end the process
+    if (free := shutil.disk_usage(folder).free) < needed:  # said before the copying, not after it
         raise DatasetError(
             f"{printable(str(folder))}: merging the index needs {needed / 1e9:,.1f} GB, and the disk has "
             f"{free / 1e9:,.1f}"
         )
     with _write_errors(merged):
         lists = faiss.OnDiskInvertedLists(parts[0].nlist, parts[0].code_size, str(lists_file))
-        sources = faiss.InvertedListsPtrVector()
-        for part in parts:
-            sources.push_back(part.invlists)
-        lists.merge_from_multiple(sources.data(), sources.size(), False)
+        sizes = _write_lists([part.invlists for part in parts], lists_file)
+        lists.set_all_lists_sizes(faiss.swig_ptr(sizes))
+        lists.totsize = lists_file.stat().st_size
         _replace_lists(parts[0], lists, total)
         faiss.write_index(parts[0], str(merged))
     return merged, lists_file
+
+
+def _write_lists(sources: Sequence[Any], file: Path) -> NDArray[np.uint64]:
+    """Write the joined lists of several parts as faiss lays them out on the disk, and give their sizes, (lists,).
+
+    Each list is its vectors' codes, then their rows. faiss would copy them itself, and print so on standard output.
+    """
+    faiss = import_faiss()
+    sizes = np.zeros(sources[0].nlist, np.uint64)
+    with file.open("wb") as stream:
+        for number in range(len(sizes)):
+            filled = [(part, size) for part in sources if (size := part.list_size(number))]
+            for part, size in filled:
+                stream.write(faiss.rev_swig_ptr(part.get_codes(number), size * part.code_size))
+            for part, size in filled:
+                stream.write(faiss.rev_swig_ptr(part.get_ids(number), size))
+            sizes[number] = sum(size for _, size in filled)
+    return sizes
 
 
 def _write_part(index: Any, folder: Path) -> Path:
@@ -150,7 +171,7 @@ def _replace_lists(index: Any, lists: Any, vectors: int) -> None:
 def _write_errors(file: Path) -> Iterator[None]:
     try:
         yield
-    except RuntimeError as error:  # faiss has no other
+    except (RuntimeError, OSError) as error:  # faiss has no other than the first
         if isinstance(error, DatasetError):
             raise
         raise DatasetError(f"{printable(str(file))}: cannot write the index: {printable(str(error), 120)}") from error

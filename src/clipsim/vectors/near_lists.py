@@ -7,6 +7,7 @@ centres. How many lists that takes is measured by comparing a sample of vectors 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 from clipsim.vectors.nearest import Nearest
 from clipsim.vectors.pairs import BLOCK_ROWS, MAX_NEIGHBOURS, Pairs, map_ahead
 from clipsim.vectors.similarity import Vectors, unit_rows
-from clipsim.vectors.threads import open_pool
 
 TRAINING_ROWS = 16  # for each list
 TRAINING_ROUNDS = 6
@@ -127,7 +127,7 @@ def _compare_with_all(gather: Gather, rows: int, sample: IntRows, threshold: flo
         return nearest
 
     nearest = Nearest(len(sample), MAX_NEIGHBOURS, threshold)
-    with open_pool(workers, "compare") as pool:
+    with ThreadPoolExecutor(workers, "compare") as pool:
         for part in pool.map(compare, range(0, rows, step)):
             nearest.merge(part)
     return nearest
@@ -165,7 +165,7 @@ def _assign(gather: Gather, rows: int, lists: NearLists, workers: int) -> NDArra
         order = np.argsort(-np.take_along_axis(scores, near, axis=1), axis=1, kind="stable")
         nearest_lists[start : start + step] = np.take_along_axis(near, order, axis=1)
 
-    with open_pool(workers, "assign") as pool:
+    with ThreadPoolExecutor(workers, "assign") as pool:
         for _ in pool.map(assign, range(0, rows, step)):
             pass
     return nearest_lists

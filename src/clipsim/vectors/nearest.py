@@ -13,6 +13,8 @@ from clipsim.vectors.similarity import Vectors, order_best_first, round_cosines,
 # A block of float32 rows this large stays in the processor's caches between its conversion and its product; threads
 # with smaller blocks wait for each other between operations.
 CONVERTED_BYTES = 1 << 21
+MERGED_ENTRIES = 1 << 17  # of the results of several queries, at a time
+FEW_QUERIES = 4  # that are multiplied one by one
 SCORES_BYTES = 1 << 24  # scores that are computed before the best of them are kept
 # float32 exponents are larger than those of float16 by the difference of their biases, 127 - 15.
 HALF_SCALE = np.float32(2.0**112)
@@ -49,10 +51,15 @@ class Nearest:
     def merge(self, other: Nearest) -> None:
         """Add the nearest rows that another one holds, of other rows."""
         self.wrong |= other.wrong
-        scores = np.concatenate([self.scores, other.scores], axis=1)
-        rows = np.concatenate([self.rows, other.rows], axis=1)
-        order = np.lexsort((rows, -round_cosines(scores)))[:, : self.rows.shape[1]]
-        self.scores, self.rows = np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
+        count = self.rows.shape[1]
+        found = np.flatnonzero(other.rows[:, 0] >= 0)
+        step = max(1, MERGED_ENTRIES // count)
+        for queries in (found[low : low + step] for low in range(0, len(found), step)):
+            scores = np.concatenate([self.scores[queries], other.scores[queries]], axis=1)
+            rows = np.concatenate([self.rows[queries], other.rows[queries]], axis=1)
+            order = np.lexsort((rows, -round_cosines(scores)))[:, :count]
+            self.scores[queries] = np.take_along_axis(scores, order, axis=1)
+            self.rows[queries] = np.take_along_axis(rows, order, axis=1)
 
     def select(self, queries: slice) -> Nearest:
         """The nearest rows of some of the queries."""
@@ -93,7 +100,7 @@ def add_vectors(
     scores = np.empty((rows, len(queries)), np.float32)
     block = np.empty((step, d), np.float32)
     scale = LIFTED_SCALE if vectors.dtype == np.float16 else np.float32(1)
-    columns = np.ascontiguousarray(queries.T * scale)
+    columns = (queries * scale).T
     squares = np.empty(rows, np.float32)
     for begin in range(0, len(vectors), rows):
         part = vectors[begin : begin + rows]
@@ -101,7 +108,7 @@ def add_vectors(
             for low in range(0, len(part), step):
                 high = min(low + step, len(part))
                 near = _lift_halves(part[low:high], block[: high - low]) if scale != 1 else part[low:high]
-                np.matmul(near, columns, out=scores[low:high])
+                _multiply(near, columns, scores[low:high])
                 squares[low:high] = _squared_lengths(near)
             wrong = _not_one(squares[: len(part)] * (scale * scale))
         if len(wrong):
@@ -111,6 +118,19 @@ def add_vectors(
             if begin <= row < begin + len(part):
                 scores[row - begin, query] = -np.inf
         nearest.add(scores[: len(part)], start + begin)
+
+
+def _multiply(vectors: NDArray[np.float32], columns: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    """(n, d) vectors, (d, m) columns → their products, (n, m).
+
+    OpenBLAS runs one product in many threads, also where each core has a thread of its own that asks for one; they
+    wait for each other. It does not for products of a vector with each row, which take as long where columns are few.
+    """
+    if columns.shape[1] <= FEW_QUERIES and hasattr(np, "vecdot"):
+        for column, products in zip(columns.T, out.T, strict=True):
+            np.vecdot(vectors, column, out=products)
+    else:
+        np.matmul(vectors, columns, out=out)
 
 
 def find_wrong_rows(vectors: NDArray[np.floating[Any]]) -> NDArray[np.intp]:

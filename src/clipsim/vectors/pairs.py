@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from clipsim.vectors.nearest import Nearest
 from clipsim.vectors.similarity import Vectors
-from clipsim.vectors.threads import open_pool
 
 BLOCK_ROWS = 2048
 MAX_NEIGHBOURS = 32  # of one row among later ones; what bounds memory where thousands of vectors are equal
@@ -63,7 +62,7 @@ def map_ahead(function: Callable[[Item], Result], items: Iterable[Item], workers
     So memory holds few results also where the caller takes longer over each than the threads do.
     """
     waiting: deque[Future[Result]] = deque()
-    with open_pool(workers, "compare") as pool:
+    with ThreadPoolExecutor(workers, "compare") as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
