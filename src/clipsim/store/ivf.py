@@ -14,7 +14,6 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
-from numpy.typing import NDArray
 
 from clipsim.errors import DatasetError, printable, requires
 from clipsim.store.dataset import Dataset
@@ -123,30 +122,31 @@ def merge_parts(files: Sequence[Path], folder: Path) -> tuple[Path, Path]:
         )
     with _write_errors(merged):
         lists = faiss.OnDiskInvertedLists(parts[0].nlist, parts[0].code_size, str(lists_file))
-        sizes = _write_lists([part.invlists for part in parts], lists_file)
-        lists.set_all_lists_sizes(faiss.swig_ptr(sizes))
-        lists.totsize = lists_file.stat().st_size
+        _write_lists(lists, [part.invlists for part in parts], lists_file)
         _replace_lists(parts[0], lists, total)
         faiss.write_index(parts[0], str(merged))
     return merged, lists_file
 
 
-def _write_lists(sources: Sequence[Any], file: Path) -> NDArray[np.uint64]:
-    """Write the joined lists of several parts as faiss lays them out on the disk, and give their sizes, (lists,).
+def _write_lists(lists: Any, parts: Sequence[Any], file: Path) -> None:
+    """Write the joined lists of several parts as faiss lays them out on the disk: each one's codes, then its rows.
 
-    Each list is its vectors' codes, then their rows. faiss would copy them itself, and print so on standard output.
+    `lists` becomes the table of them. faiss would copy them itself, and print so on standard output.
     """
     faiss = import_faiss()
-    sizes = np.zeros(sources[0].nlist, np.uint64)
+    lists.lists.clear()
     with file.open("wb") as stream:
-        for number in range(len(sizes)):
-            filled = [(part, size) for part in sources if (size := part.list_size(number))]
+        for number in range(lists.nlist):
+            one = faiss.OnDiskOneList()
+            one.offset = stream.tell()
+            filled = [(part, size) for part in parts if (size := part.list_size(number))]
             for part, size in filled:
                 stream.write(faiss.rev_swig_ptr(part.get_codes(number), size * part.code_size))
             for part, size in filled:
                 stream.write(faiss.rev_swig_ptr(part.get_ids(number), size))
-            sizes[number] = sum(size for _, size in filled)
-    return sizes
+            one.size = one.capacity = sum(size for _, size in filled)
+            lists.lists.push_back(one)
+        lists.totsize = stream.tell()
 
 
 def _write_part(index: Any, folder: Path) -> Path:
