@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import shutil
 import sys
 from dataclasses import replace
@@ -347,7 +348,7 @@ def test_many_small_additions_are_merged(dataset: Dataset, monkeypatch: pytest.M
 
 
 def test_a_full_disk_is_noticed_before_parts_are_merged(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page that finds no room would end the process."""
+    """It is said before the copying, not after it."""
     monkeypatch.setattr("clipsim.store.ivf.PART_BYTES", 1000 * 16)
     monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 0))
     with LocalFolder(str(dataset.folder)).scratch() as scratch, pytest.raises(DatasetError, match="merging the index"):
@@ -392,3 +393,30 @@ def test_faiss_prints_nothing(
     assert compare_with_scan(Dataset(moved), index) == 1.0
     assert built.vectors == len(Dataset(moved))
     assert capfd.readouterr() == ("", "")
+
+
+def test_lists_that_are_gone(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process may remove them while a part is opened."""
+    monkeypatch.setattr("clipsim.store.ivf.PART_BYTES", 20_000)
+    build(dataset, 4)
+    (lists,) = (dataset.folder / "index").glob("*.lists")
+
+    def check_and_remove(path: Path, *arguments: Any) -> None:
+        check_digest(path, *arguments)
+        if path == lists:
+            path.unlink()
+
+    monkeypatch.setattr("clipsim.store.index.check_digest", check_and_remove)
+    index, (notice,) = open_index(Dataset(dataset.folder))
+    assert index is None
+    assert "is damaged" in notice
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are not UTF-8")
+def test_a_folder_whose_name_is_not_utf8(dataset: Dataset) -> None:
+    """Faiss takes no such name; the search goes on without the index."""
+    build(dataset, 4)
+    moved = dataset.folder.rename(dataset.folder.parent / os.fsdecode(b"x\xff"))
+    index, notices = open_index(Dataset(moved))
+    assert index is None
+    assert len(notices) == 1

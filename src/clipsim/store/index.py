@@ -330,7 +330,7 @@ def load_index(dataset: Dataset) -> tuple[VectorIndex | None, str | None]:
                 check_digest(dataset.folder / FOLDER / name, file, dataset.digest_file)
         parts = [open_part(dataset.folder / FOLDER / part.name) for part in info.parts]
         sizes = [(part.ntotal, part.d, part.nlist) for part in parts]
-    except (RuntimeError, AttributeError):  # of which DatasetError is one
+    except (RuntimeError, AttributeError, TypeError):  # DatasetError is of the first; the last, a name not in UTF-8
         if folder.read(INFO_NAME) not in (None, content):
             return load_index(dataset)  # another process has replaced it, and removed the files of the earlier one
         return None, "is damaged"

@@ -61,10 +61,10 @@ def open_part(file: Path) -> Any:
     """A part whose lists stay on the disk. Raises RuntimeError for a damaged file; all its files have to be there."""
     faiss = import_faiss()
     index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
-    if (lists_file := file.with_suffix(LISTS_SUFFIX)).exists():
+    lists = faiss.downcast_InvertedLists(index.invlists)
+    if getattr(lists, "filename", ""):
         # lists in a file of their own are left unread; faiss would find them itself, and print so on standard output
-        lists = faiss.downcast_InvertedLists(index.invlists)
-        lists.filename = str(lists_file)
+        lists.filename = str(file.with_suffix(LISTS_SUFFIX))
         lists.do_mmap()
     return index
 
@@ -171,7 +171,7 @@ def _replace_lists(index: Any, lists: Any, vectors: int) -> None:
 def _write_errors(file: Path) -> Iterator[None]:
     try:
         yield
-    except (RuntimeError, OSError) as error:  # faiss has no other than the first
+    except (RuntimeError, OSError, TypeError) as error:  # of faiss: the first, and the last for a name not in UTF-8
         if isinstance(error, DatasetError):
             raise
         raise DatasetError(f"{printable(str(file))}: cannot write the index: {printable(str(error), 120)}") from error
