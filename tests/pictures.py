@@ -1,4 +1,4 @@
-"""Pictures for tests: the bytes of their files, and how much two of them differ."""
+"""Pictures for tests: smooth ones, the bytes of their files, and how much two of them differ."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def draw_smooth(seed: int) -> Image.Image:
+    """A picture of smooth colours, another for each seed; 280 × 200."""
+    colours = np.random.default_rng(seed).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    return Image.fromarray(colours).resize((280, 200), Image.Resampling.BICUBIC)
 
 
 def difference(left: Image.Image, right: Image.Image) -> float:

@@ -7,19 +7,12 @@ import os
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from pictures import draw_smooth
 
 from clipsim.inputs.sources import FileSource
 from clipsim.tasks.keep_rules import KeepRules
 from clipsim.tasks.kept_copies import ArrangedGroup, arrange
-
-
-def draw(seed: int) -> Image.Image:
-    """A picture of smooth colours, another for each seed; 280 × 200."""
-    colours = np.random.default_rng(seed).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    return Image.fromarray(colours).resize((280, 200), Image.Resampling.BICUBIC)
 
 
 def arrange_files(*paths: Path, near: bool = True) -> ArrangedGroup:
@@ -32,7 +25,7 @@ def arrange_files(*paths: Path, near: bool = True) -> ArrangedGroup:
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
     """A picture."""
-    draw(0).save(tmp_path / "picture.png")
+    draw_smooth(0).save(tmp_path / "picture.png")
     return tmp_path / "picture.png"
 
 
@@ -46,8 +39,8 @@ def test_a_copy_of_the_bytes_may_go(picture: Path) -> None:
 
 def test_a_jpeg_of_it_may_go_and_another_image_stays(picture: Path) -> None:
     coded, other = picture.with_name("coded.jpg"), picture.with_name("other.png")
-    draw(0).save(coded, quality=90)
-    draw(1).save(other)
+    draw_smooth(0).save(coded, quality=90)
+    draw_smooth(1).save(other)
     group = arrange_files(coded, picture, other)
     assert group.copy_of == {0: 1}
     assert group.removable == frozenset({0})
@@ -67,7 +60,7 @@ def test_a_file_that_has_changed_since_or_is_gone(picture: Path) -> None:
     copy = picture.with_name("copy.png")
     shutil.copy(picture, copy)
     digest = hashlib.sha256(picture.read_bytes()).digest()
-    draw(1).save(copy)
+    draw_smooth(1).save(copy)
     sources = [FileSource(str(path)) for path in (picture, copy, picture.with_name("gone.png"))]
     group = arrange([0, 1, 2], sources, [digest, digest, digest], None, KeepRules(()))
     assert len(group.copy_of) == 1

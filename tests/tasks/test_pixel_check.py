@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from pictures import draw_smooth
 
 from clipsim.inputs.sources import FileSource
 from clipsim.tasks.pixel_check import PixelCheck
@@ -16,16 +15,10 @@ from clipsim.tasks.pixel_check import PixelCheck
 PICTURE, SMALLER, CROPPED, OTHER, GONE = range(5)
 
 
-def draw(seed: int) -> Image.Image:
-    """A picture of smooth colours, another for each seed; 280 × 200."""
-    colours = np.random.default_rng(seed).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    return Image.fromarray(colours).resize((280, 200), Image.Resampling.BICUBIC)
-
-
 @pytest.fixture
 def check(tmp_path: Path) -> Iterator[PixelCheck]:
     """A picture, three others that are made of it or not, and a file that is not there."""
-    picture, other = draw(0), draw(1)
+    picture, other = draw_smooth(0), draw_smooth(1)
     width, height = picture.size
     drawn = [
         picture,
