@@ -97,6 +97,29 @@ def test_dropped_images_are_ranked(open_page: Open, server: Server) -> None:
     assert opened.matrix() == dict(zip(PNGS, shares, strict=True))
 
 
+def test_images_wait_for_what_the_server_says_of_itself(open_page: Open) -> None:
+    """They are sent once, to the chosen model, within its limits."""
+    held: list[Any] = []
+    opened = open_page()
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    opened.page.route("**/v1/models", hold)
+    with opened.page.expect_request("**/v1/models"):
+        opened.page.reload()
+    opened.choose(PNGS)
+    opened.type_texts(TEXTS)
+    opened.page.locator("#progress-text", has_text="0 of 3 images ranked").wait_for()
+    before = sum(url.endswith("/v1/rank") for url in opened.requests)
+    for route in held:
+        route.continue_()
+    opened.wait_for_scores("3 images ranked")
+
+    assert before == 0
+    assert sum(url.endswith("/v1/rank") for url in opened.requests) == 1
+
+
 def test_names_are_text_and_nothing_leaves_the_server(open_page: Open, server: Server) -> None:
     """Names of images, texts and errors act nowhere; only the server is asked for anything."""
     opened = open_page()

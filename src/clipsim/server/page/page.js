@@ -338,6 +338,7 @@ async function begin() {
     }
     begun = true;
     followAddress();
+    ranking.begin();
   } catch (error) {
     problem(error.message, begin);
   }

@@ -30,9 +30,16 @@ export class Ranking {
     this._changed = changed;
     this._report = report;
     this._stopped = stopped;
+    this._begun = false;
     this._lastId = 0;
     this._run = new AbortController();
     this._working = 0;
+  }
+
+  /** Send what was added, and what will be: the model and the limits of a request are known now. */
+  begin() {
+    this._begun = true;
+    this._work();
   }
 
   add(files) {
@@ -114,7 +121,7 @@ export class Ranking {
 
   _work() {
     const { signal } = this._run;
-    while (this._working < AT_ONCE && this.texts.length > 0 && !signal.aborted) {
+    while (this._begun && this._working < AT_ONCE && this.texts.length > 0 && !signal.aborted) {
       const group = this._take();
       if (group.length === 0) return;
       this._working += 1;
