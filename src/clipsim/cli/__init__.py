@@ -23,7 +23,7 @@ def main() -> None:
     from clipsim.cli.signals import catch_signals
 
     catch_signals()
-    gc.set_threshold(50_000)  # imports make a million objects that stay: looking through them takes 7 % of a start
+    gc.set_threshold(100_000)  # imports make a million objects that stay: looking through them takes 7 % of a start
     atexit.register(gc.freeze)  # nor does the interpreter look through them as it ends: 15 % of a run on cached vectors
     from clipsim.cli.app import run
 

@@ -6,62 +6,39 @@ import os
 import sys
 import warnings
 from functools import cache
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.main import get_command
 
 from clipsim import __version__
-from clipsim.cli.cache import cache_app
-from clipsim.cli.doctor import doctor_command
-from clipsim.cli.duplicates import duplicates_command
-from clipsim.cli.embed import EmbedCommand, embed_command, index_command
-from clipsim.cli.evaluate import evaluate_command
 from clipsim.cli.exit_status import discard_output, exit_status
-from clipsim.cli.explain import explain_command
-from clipsim.cli.export import export_command
-from clipsim.cli.fit import fit_command
-from clipsim.cli.models import models_app, remove_command
 from clipsim.cli.output import open_missing_streams, write
-from clipsim.cli.overview import overview_command
-from clipsim.cli.parsing import FastCommand, FastGroup
-from clipsim.cli.rank import rank_command
-from clipsim.cli.search import search_command
-from clipsim.cli.serve import serve_command
-from clipsim.cli.sort import sort_command
-from clipsim.cli.tag import tag_command, undo_command
-from clipsim.cli.threshold import compare_command, threshold_command
-from clipsim.cli.vectors import vectors_app
+from clipsim.cli.parsing import EmbedCommand, FastCommand, FastGroup
 
-app = typer.Typer(
-    name="clipsim",
-    cls=FastGroup,
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,  # a bug keeps its plain traceback
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("rank", cls=FastCommand)(rank_command)
-app.command("embed", cls=EmbedCommand)(embed_command)
-app.command("evaluate", cls=FastCommand)(evaluate_command)
-app.command("fit", cls=FastCommand)(fit_command)
-app.command("threshold", cls=FastCommand)(threshold_command)
-app.command("compare", cls=FastCommand)(compare_command)
-app.command("search", cls=FastCommand)(search_command)
-app.command("index", cls=FastCommand)(index_command)
-app.command("duplicates", cls=FastCommand)(duplicates_command)
-app.command("sort", cls=FastCommand)(sort_command)
-app.command("tag", cls=FastCommand)(tag_command)
-app.command("undo", cls=FastCommand)(undo_command)
-app.command("overview", cls=FastCommand)(overview_command)
-app.command("explain", cls=FastCommand)(explain_command)
-app.command("serve", cls=FastCommand)(serve_command)
-app.command("doctor", cls=FastCommand)(doctor_command)
-models_app.command("export", cls=FastCommand)(export_command)
-models_app.command("rm", cls=FastCommand)(remove_command)
-app.add_typer(models_app, name="models")
-app.add_typer(cache_app, name="cache")
-app.add_typer(vectors_app, name="vectors")
+# The commands in the order of the help: the module and the name of each one's function, or of its group of commands.
+COMMANDS = {
+    "rank": ("rank", "rank_command"),
+    "embed": ("embed", "embed_command"),
+    "evaluate": ("evaluate", "evaluate_command"),
+    "fit": ("fit", "fit_command"),
+    "threshold": ("threshold", "threshold_command"),
+    "compare": ("threshold", "compare_command"),
+    "search": ("search", "search_command"),
+    "index": ("embed", "index_command"),
+    "duplicates": ("duplicates", "duplicates_command"),
+    "sort": ("sort", "sort_command"),
+    "tag": ("tag", "tag_command"),
+    "undo": ("tag", "undo_command"),
+    "overview": ("overview", "overview_command"),
+    "explain": ("explain", "explain_command"),
+    "serve": ("serve", "serve_command"),
+    "doctor": ("doctor", "doctor_command"),
+    "models": ("models", "models_app"),
+    "cache": ("cache", "cache_app"),
+    "vectors": ("vectors", "vectors_app"),
+}
 
 
 def _print_version(wanted: bool) -> None:
@@ -70,7 +47,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _clipsim(
     version: Annotated[
         bool,
@@ -84,8 +60,24 @@ def _clipsim(
 
 
 @cache
-def command_line() -> Any:
-    """The commands and their options as Typer makes them of the functions."""
+def command_line(first_word: str = "") -> Any:
+    """The commands and their options as Typer makes them of the functions; one alone where a word names it."""
+    app = typer.Typer(
+        name="clipsim",
+        cls=FastGroup,
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,  # a bug keeps its plain traceback
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_clipsim)
+    for name in [first_word] if first_word in COMMANDS else COMMANDS:
+        module, attribute = COMMANDS[name]
+        found = getattr(import_module(f"clipsim.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name, cls=EmbedCommand if name == "embed" else FastCommand)(found)
     return get_command(app)
 
 
@@ -102,7 +94,8 @@ def run() -> None:
     try:
         with exit_status():
             # names and patterns are taken as they are: on Windows, Typer would expand those of texts and --include too
-            status = command_line()(prog_name="clipsim", standalone_mode=False, windows_expand_args=False)
+            commands = command_line(*sys.argv[1:2])
+            status = commands(prog_name="clipsim", standalone_mode=False, windows_expand_args=False)
     except typer.Exit as end:
         status = end.exit_code
     except SystemExit as end:  # Typer's answer to a pipe that was closed, which is no failure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,25 +14,11 @@ from clipsim.cli.exit_status import NOTHING_DONE, SOME_SKIPPED
 from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, write
 from clipsim.cli.output_file import with_output_file
 from clipsim.cli.parameters import OUTPUT, RUN, TEXTS, argument, flag, option
-from clipsim.cli.parsing import FastCommand
 from clipsim.errors import TRANSIENT_KINDS, UsageError, pluralise, printable
 from clipsim.options import MAX_WORKERS
 
 if TYPE_CHECKING:
     from clipsim.results.datasets import EmbedPlan, EmbedResult
-
-
-class EmbedCommand(FastCommand):
-    """As `FastCommand`; `--retry-failed` may have a value."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> Any:
-        """Read the arguments: `--retry-failed` alone is `--retry-failed transient`."""
-        for position, word in enumerate(args):
-            if word == "--":
-                break
-            if word == "--retry-failed" and args[position + 1 : position + 2] not in (["transient"], ["all"]):
-                args = [*args[:position], "--retry-failed=transient", *args[position + 1 :]]
-        return super().parse_args(ctx, args)
 
 
 @shared.with_run_options("truncate", "workers", "no_cache")

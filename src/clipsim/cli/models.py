@@ -11,7 +11,7 @@ import typer
 
 from clipsim.cli import parameters as shared
 from clipsim.cli.exit_status import word_option
-from clipsim.cli.export import export_for_fast_starts
+from clipsim.cli.export import export_command, export_for_fast_starts
 from clipsim.cli.output import NoticePrinter, print_message, print_table, progress_bar, table_width, write
 from clipsim.cli.output_file import with_output_file
 from clipsim.cli.parameters import flag, option
@@ -318,6 +318,10 @@ def use_command(name: shared.ModelName, no_export: NoExport = False) -> None:
         export_for_fast_starts(spec)
 
 
+models_app.command("export", cls=FastCommand)(export_command)
+
+
+@models_app.command("rm", cls=FastCommand)
 def remove_command(name: shared.ModelName) -> None:
     """Delete a model's weights from the Hugging Face cache.
 

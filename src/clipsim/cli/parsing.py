@@ -48,6 +48,19 @@ class FastCommand(_Fast, TyperCommand):
     """As `TyperCommand`, but text, words and whole numbers are converted without pydantic."""
 
 
+class EmbedCommand(FastCommand):
+    """As `FastCommand`; `--retry-failed` may have a value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Read the arguments: `--retry-failed` alone is `--retry-failed transient`."""
+        for position, word in enumerate(args):
+            if word == "--":
+                break
+            if word == "--retry-failed" and args[position + 1 : position + 2] not in (["transient"], ["all"]):
+                args = [*args[:position], "--retry-failed=transient", *args[position + 1 :]]
+        return super().parse_args(ctx, args)
+
+
 class FastGroup(_Fast, TyperGroup):
     """As `TyperGroup`, likewise; the outermost one knows `help` and `version` too."""
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from clipsim.errors import ImageError, TransientError, printable
 from clipsim.inputs.captions import CAPTION_COLUMNS, MAX_TEXT_BYTES, clean_text, find_caption
@@ -22,6 +21,9 @@ from clipsim.inputs.paths import has_image_suffix
 from clipsim.inputs.sources import FailedSource, Source
 from clipsim.inputs.sparse_reads import SparseReads
 from clipsim.inputs.urls import is_url, open_location, open_part
+
+if TYPE_CHECKING:
+    from tarfile import TarInfo
 
 MAX_HEADER_BYTES = 1 << 20  # of a member: its name and extended attributes
 MAX_SAMPLE_IMAGES = 64
@@ -48,10 +50,10 @@ class _Sample:
     """Consecutive members with one stem; `texts` maps the suffix of a text to its offset and size in the tar."""
 
     stem: str
-    images: list[tuple[str, tarfile.TarInfo]] = field(default_factory=list)
+    images: list[tuple[str, TarInfo]] = field(default_factory=list)
     texts: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    def chosen(self) -> list[tuple[str, tarfile.TarInfo]]:
+    def chosen(self) -> list[tuple[str, TarInfo]]:
         """The images that are inputs: those with a simple suffix; where there are none (`x.rgb.jpg`), all of them."""
         plain = [(suffix, member) for suffix, member in self.images if suffix.count(".") == 1]
         return plain or self.images
@@ -82,6 +84,8 @@ def read_tar(name: str) -> Iterator[Source]:
 
 
 def _read_members(name: str, file: BinaryIO) -> Iterator[Source]:
+    import tarfile  # not needed for most runs
+
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     headers = cast(BinaryIO, _HeaderReads(file, size))

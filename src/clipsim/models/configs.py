@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -106,6 +105,8 @@ def _read_pickle(path: Path) -> bytes:
     """The beginning of the pickle in a checkpoint of PyTorch's, which is not run; of other files their beginning."""
     if not os.path.isfile(path):  # noqa: PTH113 (a Path raises for names that are hard to reach)
         return b""
+    import zipfile  # not needed for most models
+
     try:
         with path.open("rb") as file:
             if not zipfile.is_zipfile(file):

@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from logging import ERROR
 from pathlib import Path
 
 from clipsim.errors import DownloadError, ModelError, UsageError, first_line, printable
@@ -200,6 +199,8 @@ def _quiet() -> Iterator[None]:
 
     Both are settings of the whole process: one thread at a time downloads, so that they are restored as they were.
     """
+    from logging import ERROR  # slow to import
+
     from huggingface_hub.utils import logging
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
