@@ -183,7 +183,7 @@ def test_plain_layers_come_back(
     after = encoder.towers.model.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    np.testing.assert_allclose(encoder.encode_images(pixels), features, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(encoder.encode_images(pixels), features, rtol=1e-6, atol=1e-6)
 
 
 def test_plain_layers_stay_where_they_are_faster(
@@ -207,7 +207,7 @@ def test_layers_are_packed_once_that_pays(
 ) -> None:
     """Not for two images, but after many batches of two; texts do not count as images."""
     monkeypatch.setattr(trials, "try_shape", lambda shape, dtype: True)
-    monkeypatch.setattr(packed, "ROWS_WORTH_PACKING", 100)  # an image of this model has 10 rows
+    monkeypatch.setattr(packed, "ROWS_WORTH_PACKING", 60)  # an image of this model has 10 rows, 1 in the last block
     encoder = open_path(write_folder(tmp_path, "vit"), device="cpu")
     pixels = pixels_of(encoder, pictures)[:2]
     encoder.encode_texts(["cat"])

@@ -10,6 +10,7 @@
 - `modules`: `ModuleEncoder`, a model that a program holds in its memory
 - `openai_towers`: OpenCLIP's towers → towers with OpenAI's layout, for code that walks them by hand
 - `cuda`: a tower on a GPU, its copies and its graphs
+- `last_block`: the last block of a tower, computed for the one token that is read of it
 - `packed`: a tower on a CPU → the same tower, its linear layers multiplied by oneDNN where that is faster
 - `trials`: whether it is, for a shape of layers on this machine
 - `resize`: an RGB image → the same at another size, faster than Pillow

@@ -13,7 +13,6 @@ import numpy as np
 import open_clip
 import torch
 from numpy.typing import NDArray
-from open_clip.transformer import text_global_pool
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -32,6 +31,7 @@ from clipsim.engines.torch.devices import (
     is_gpu_failure,
     is_out_of_memory,
 )
+from clipsim.engines.torch.last_block import encode_tokens, split_last_blocks
 from clipsim.engines.torch.packed import PackableTower
 from clipsim.engines.torch.tokenizer import Tokenizer
 from clipsim.errors import ModelError, WeightsError, printable
@@ -196,7 +196,9 @@ class Towers:
         self._placed: set[str] = set()
         # the feature at the end token of a causal tower does not depend on the padding behind it
         causal = type(model) is open_clip.CLIP and model.text_pool_type == "argmax" and model.attn_mask is not None
-        self._short_text = ShortTextTower(model, "argmax", getattr(model, "text_eos_id", None)) if causal else None
+        self._short_text = ShortTextTower(model) if causal else None
+        if device.type == "cpu":
+            split_last_blocks(model)
         self._packable = (
             [PackableTower(model, self._run_image_tower), PackableTower(model, self._run_text_tower)]
             if device.type == "cpu"
@@ -268,18 +270,21 @@ def _check_vectors(features: Any) -> Tensor:
 
 
 class ShortTextTower(nn.Module):
-    """(n, l) int64 token ids → (n, embed_dim) features of a causal tower, for any l from the longest text's on."""
+    """(n, l) int64 token ids → (n, embed_dim) features of a causal tower, for any l from the longest text's on.
 
-    def __init__(self, tower: Any, pool_type: str, end: int | None) -> None:
+    The tower reads the token of the greatest id, which ends a text.
+    """
+
+    def __init__(self, tower: Any) -> None:
         super().__init__()
-        self.tower, self.pool_type, self.end = tower, pool_type, end
+        self.tower = tower
 
     def forward(self, tokens: Tensor) -> Tensor:
         """As OpenCLIP's towers do, with positions and mask cut to the length of the tokens."""
         tower, length = self.tower, tokens.shape[1]
         hidden: Tensor = tower.token_embedding(tokens) + tower.positional_embedding[:length]
-        hidden = tower.transformer(hidden, attn_mask=tower.attn_mask[:length, :length])
-        hidden = text_global_pool(tower.ln_final(hidden), tokens, self.pool_type, eos_token_id=self.end)
+        mask = tower.attn_mask[:length, :length]
+        hidden = tower.ln_final(encode_tokens(tower.transformer, hidden, tokens.argmax(dim=-1), mask))
         projection = tower.text_projection
         if isinstance(projection, nn.Linear):
             hidden = projection(hidden)

@@ -62,7 +62,7 @@ def text_tower(model: Any, *, padded_with_zeros: bool) -> tuple[nn.Module, bool]
         and not getattr(tower, "use_pad_mask", False)
         and all(hasattr(tower, part) for part in parts)
     ):
-        return ShortTextTower(tower, pool_type, 0), True
+        return ShortTextTower(tower), True
     return WholeTextTower(model), False
 
 
