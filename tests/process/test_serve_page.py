@@ -120,6 +120,33 @@ def test_images_wait_for_what_the_server_says_of_itself(open_page: Open) -> None
     assert sum(url.endswith("/v1/rank") for url in opened.requests) == 1
 
 
+@pytest.mark.parametrize("first", ["retry", "images", "texts"])
+def test_a_page_that_could_not_begin_begins_later(open_page: Open, first: str) -> None:
+    """With whatever is done next; nothing of it is lost."""
+    opened = open_page()
+    failures = [502]
+
+    def fail_once(route: Any) -> None:
+        if failures:
+            route.fulfill(status=failures.pop(), body="no gateway")
+        else:
+            route.continue_()
+
+    opened.page.route("**/v1/models", fail_once)
+    opened.page.reload()
+    opened.page.locator("#retry").wait_for()
+    if first == "retry":
+        opened.page.locator("#retry").click()
+    if first == "images":
+        opened.choose(PNGS)
+    opened.type_texts(TEXTS)
+    if first != "images":
+        opened.choose(PNGS)
+    opened.wait_for_scores("3 images ranked")
+
+    assert opened.page.locator("#problem").is_hidden()
+
+
 def test_names_are_text_and_nothing_leaves_the_server(open_page: Open, server: Server) -> None:
     """Names of images, texts and errors act nowhere; only the server is asked for anything."""
     opened = open_page()

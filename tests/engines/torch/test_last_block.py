@@ -12,10 +12,10 @@ import torch
 from checkpoints import CONFIGS, build_random, open_path
 from families import FAMILIES, write_family
 from open_clip.transformer import Transformer
-from torch import Tensor, nn
+from torch import nn
 
 from clipsim.engines.torch.encoder import Towers
-from clipsim.engines.torch.last_block import LastBlock, encode_tokens, split_last_blocks
+from clipsim.engines.torch.last_block import LastBlock, encode_tokens, read_first_token, split_last_block
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_tokens_are_those_of_the_whole_block(scale: float | None, masked: bool) 
 
 def test_one_token_costs_one_token(model: Any) -> None:
     """The last perceptron multiplies a row for each input, where others multiply one for each token."""
-    split_last_blocks(model)
+    read_first_token(model.visual)
     rows = [rows_of(block.mlp.c_fc) for block in model.visual.transformer.resblocks]
     model.encode_image(torch.randn(3, 3, *[model.visual.image_size[0]] * 2))
 
@@ -80,25 +80,32 @@ def test_texts_cost_one_token_in_a_run(model: Any) -> None:
     torch.testing.assert_close(model.encode_text(tokens), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_tower_that_gives_all_tokens_keeps_them(model: Any) -> None:
-    """OpenCLIP's `output_tokens`."""
-    model.visual.output_tokens = True
-    images = torch.randn(2, 3, *[model.visual.image_size[0]] * 2)
-    expected: list[Tensor] = model.visual(images)
-    split_last_blocks(model)
-
-    for found, plain in zip(model.visual(images), expected, strict=True):
-        torch.testing.assert_close(found, plain, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("pool", [{"pool_type": "avg"}, {"attentional_pool": True}])
-def test_towers_that_read_other_tokens_are_left(pool: dict[str, Any]) -> None:
-    """An average, or attention, reads all."""
-    config = CONFIGS["vit"] | {"vision_cfg": CONFIGS["vit"]["vision_cfg"] | pool}
-    model: Any = build_random(config, 0)
-    split_last_blocks(model)
+@pytest.mark.parametrize("setting", [{"pool_type": "avg"}, {"attentional_pool": True}, {"output_tokens": True}])
+def test_image_towers_that_read_other_tokens_are_left(setting: dict[str, Any]) -> None:
+    """An average, or attention, reads all; some are asked for all."""
+    model: Any = build_random(CONFIGS["vit"] | {"vision_cfg": CONFIGS["vit"]["vision_cfg"] | setting})
+    Towers(model, torch.device("cpu"), torch.float32)
 
     assert split_towers(model) == ["transformer.resblocks.1"]
+
+
+@pytest.mark.parametrize("setting", [{"pool_type": "eos"}, {"pool_type": "first"}, {"no_causal_mask": True}])
+def test_text_towers_that_end_otherwise_are_left(setting: dict[str, Any]) -> None:
+    """Only the token of the greatest id is read alone."""
+    model: Any = build_random(CONFIGS["vit"] | {"text_cfg": CONFIGS["vit"]["text_cfg"] | setting})
+    Towers(model, torch.device("cpu"), torch.float32)
+
+    assert split_towers(model) == ["visual.transformer.resblocks.1"]
+
+
+def test_a_transformer_may_have_one_block_or_none() -> None:
+    """OpenCLIP asks the first block for the type of its weights."""
+    one, none = Transformer(16, 1, 2), Transformer(16, 0, 2)
+    split_last_block(one)
+    split_last_block(none)
+
+    assert one.get_cast_dtype() == torch.float32
+    assert isinstance(one.resblocks[0], LastBlock)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -105,6 +105,34 @@ def test_activations_are_computed_with_the_layer_before_them(activation: nn.Modu
 
 
 @pytest.mark.usefixtures("eager")
+def test_all_matrices_of_both_towers_are_packed(tmp_path: Path, pictures: list[Image.Image]) -> None:
+    """Those of the last blocks, which are other modules, too."""
+    encoder = open_path(write_folder(tmp_path / "model", "vit"), device="cpu")
+    encoder.encode_images(pixels_of(encoder, pictures))
+    encoder.encode_texts(TEXTS)
+
+    linear_layers = [layer for layer in encoder.towers.model.modules() if isinstance(layer, nn.Linear)]
+    assert all(isinstance(layer, PackedLinear) for layer in linear_layers)
+
+
+def test_a_tower_does_not_watch_the_other(tmp_path: Path, pictures: list[Image.Image]) -> None:
+    """Texts that are encoded while images are watched, as by another thread, are no use of the images' layers."""
+    encoder = open_path(write_folder(tmp_path / "model", "vit"), device="cpu")
+    model = encoder.towers.model
+
+    def encode_text(*_: Any) -> None:
+        encoder.encode_texts(["red"])
+
+    model.visual.conv1.register_forward_hook(encode_text)
+    encoder.encode_images(pixels_of(encoder, pictures))
+    images, texts = (set(tower._observation.uses) for tower in encoder.towers._packable)
+
+    assert images <= set(model.visual.modules())
+    assert texts.isdisjoint(images)
+    assert texts != set()
+
+
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("family", ["vit", "quickgelu", "timm vit"])
 def test_a_tower_has_no_activation_left(tmp_path: Path, pictures: list[Image.Image], family: str) -> None:
     """Every block's is computed by its layer."""
@@ -139,7 +167,7 @@ def test_a_gelu_is_not_joined_with_a_layer_whose_result_goes_elsewhere() -> None
             return total
 
     model, observation = Gated(), Observation()
-    with torch.no_grad(), observation.watch(model):
+    with torch.no_grad(), observation.watch(model.modules()):
         model(torch.ones(3, 4))
 
     assert observation.follower(model.layer) is None

@@ -31,7 +31,7 @@ from clipsim.engines.torch.devices import (
     is_gpu_failure,
     is_out_of_memory,
 )
-from clipsim.engines.torch.last_block import encode_tokens, split_last_blocks
+from clipsim.engines.torch.last_block import encode_tokens, read_first_token, split_last_block
 from clipsim.engines.torch.packed import PackableTower
 from clipsim.engines.torch.tokenizer import Tokenizer
 from clipsim.errors import ModelError, WeightsError, printable
@@ -197,13 +197,17 @@ class Towers:
         # the feature at the end token of a causal tower does not depend on the padding behind it
         causal = type(model) is open_clip.CLIP and model.text_pool_type == "argmax" and model.attn_mask is not None
         self._short_text = ShortTextTower(model) if causal else None
+        self._packable: list[PackableTower] = []
         if device.type == "cpu":
-            split_last_blocks(model)
-        self._packable = (
-            [PackableTower(model, self._run_image_tower), PackableTower(model, self._run_text_tower)]
-            if device.type == "cpu"
-            else []
-        )
+            read_first_token(model.visual)
+            if causal:
+                split_last_block(model.transformer)
+            image = set(model.visual.modules())
+            text = set(model.modules()) - image
+            self._packable = [
+                PackableTower(model, self._run_image_tower, image),
+                PackableTower(model, self._run_text_tower, text),
+            ]
 
     def encode_images(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) normalised pixels → (n, embed_dim) features."""

@@ -14,16 +14,21 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 
-def split_last_blocks(model: Any) -> None:
-    """Replace the last blocks of an image tower that reads its first token alone, and of a causal text tower.
+def read_first_token(tower: Any) -> None:
+    """Let the last block of an image tower compute the first token alone, if the tower reads no other."""
+    if (
+        type(tower) is VisionTransformer
+        and (tower.attn_pool, tower.pool_type) == (None, "tok")
+        and not tower.output_tokens
+    ):
+        split_last_block(tower.transformer, first_only=True)
 
-    The text tower goes on to compute all tokens, unless `encode_tokens` calls it.
-    """
-    tower = model.visual
-    if type(tower) is VisionTransformer and (tower.attn_pool, tower.pool_type) == (None, "tok"):
-        _split(tower.transformer, first_only=not tower.output_tokens)
-    if isinstance(getattr(model, "attn_mask", None), Tensor):
-        _split(model.transformer, first_only=False)
+
+def split_last_block(transformer: Any, *, first_only: bool = False) -> None:
+    """Replace the last block of a transformer by one of which `encode_tokens` can ask some tokens, if it is plain."""
+    *_, last = transformer.resblocks or (None,)
+    if transformer.batch_first and type(last) is ResidualAttentionBlock:
+        transformer.resblocks[-1] = LastBlock(last, first_only=first_only)
 
 
 def encode_tokens(transformer: Any, x: Tensor, positions: Tensor, attn_mask: Tensor) -> Tensor:
@@ -49,9 +54,10 @@ class LastBlock(nn.Module):
         self.first_only = first_only
         self.ln_1, self.ls_1, self.ln_2, self.mlp, self.ls_2 = block.ln_1, block.ls_1, block.ln_2, block.mlp, block.ls_2
         attention, width = block.attn, block.attn.embed_dim
-        self.heads, self.out = attention.num_heads, attention.out_proj
+        self.heads = attention.num_heads
         self.query = _make_linear(attention.in_proj_weight[:width], attention.in_proj_bias[:width])
         self.key_value = _make_linear(attention.in_proj_weight[width:], attention.in_proj_bias[width:])
+        self.out = _make_linear(attention.out_proj.weight, attention.out_proj.bias)
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None) -> Tensor:
         """(n, l, width) → (n, l, width), or (n, 1, width); the mask is (l, l) and is added to the logits."""
@@ -77,12 +83,6 @@ class LastBlock(nn.Module):
         """As OpenCLIP asks of the first block of a tower, which may be the last."""
         dtype: torch.dtype = self.mlp.c_fc.weight.dtype
         return dtype
-
-
-def _split(transformer: Any, *, first_only: bool) -> None:
-    """Replace the last block of a transformer, if it is a plain one."""
-    if transformer.batch_first and type(transformer.resblocks[-1]) is ResidualAttentionBlock:
-        transformer.resblocks[-1] = LastBlock(transformer.resblocks[-1], first_only=first_only)
 
 
 def _make_linear(weight: Tensor, bias: Tensor) -> nn.Linear:

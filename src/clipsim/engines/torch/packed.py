@@ -10,7 +10,7 @@ import ctypes
 import mmap
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,8 +121,8 @@ class Observation:
     followers: dict[nn.Module, nn.Linear] = field(default_factory=dict)
 
     @contextmanager
-    def watch(self, model: nn.Module) -> Iterator[None]:
-        """Count the calls of the model's layers meanwhile."""
+    def watch(self, modules: Iterable[nn.Module]) -> Iterator[None]:
+        """Count the calls of those layers that are among the modules meanwhile."""
         returned: tuple[nn.Linear | None, Callable[[], Tensor | None]] = (None, lambda: None)
 
         def use(layer: nn.Module, x: Tensor, usual: bool = True) -> None:
@@ -154,7 +154,7 @@ class Observation:
             use(layer, args[0] if args else kwargs["query"], usual)
 
         handles = []
-        for layer in model.modules():
+        for layer in modules:
             if type(layer) is nn.Linear:
                 handles.append(layer.register_forward_hook(after_linear))
             elif type(layer) is nn.MultiheadAttention:
@@ -268,10 +268,14 @@ class PackableTower:
 
     `encode` runs the tower on a CPU. Its plain layers are watched until they have multiplied enough. Then they encode a
     first input, which the packed layers must reproduce; where they do not, the plain ones are put back for good.
+    Its modules are those of the model, unless they are given: other threads may run the others meanwhile.
     """
 
-    def __init__(self, model: nn.Module, encode: Callable[[Tensor], Tensor]) -> None:
+    def __init__(
+        self, model: nn.Module, encode: Callable[[Tensor], Tensor], modules: Collection[nn.Module] | None = None
+    ) -> None:
         self._model, self._encode = model, encode
+        self._modules = list(model.modules()) if modules is None else modules
         self._settled = not torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         self._observation = Observation()
         self._packing: Packing | None = None
@@ -327,7 +331,7 @@ class PackableTower:
         return features if correct else None
 
     def _watched(self, batch: Tensor) -> Tensor:
-        with self._observation.watch(self._model):
+        with self._observation.watch(self._modules):
             features = self._encode(batch)
         self._observation.elements += batch.numel()
         return features

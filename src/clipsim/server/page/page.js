@@ -34,6 +34,7 @@ const ranking = new Ranking({
       drawTexts();
       if (begun && !find("rank").hidden) keepRanking();
     }
+    if (!begun && !beginning) begin(); // which failed before
     requestDraw();
   },
 });
@@ -52,6 +53,7 @@ let addressNotice = ""; // of a model that the address names and the server does
 let fileNotice = ""; // of files that are no images
 let announced = ""; // of the progress
 let begun = false; // before, the address is not read yet
+let beginning = false;
 let drawing = false;
 function requestDraw() {
   if (drawing) return;
@@ -320,6 +322,7 @@ async function countImages() {
 
 /** Ask which models there are and what may be sent, then begin. */
 async function begin() {
+  beginning = true;
   try {
     let facts = await (await ask("v1/models", { report })).json();
     find("model").replaceChildren(...facts.data.map(({ id, default: first }) => new Option(id, id, first, first)));
@@ -341,6 +344,8 @@ async function begin() {
     ranking.begin();
   } catch (error) {
     problem(error.message, begin);
+  } finally {
+    beginning = false;
   }
 }
 
