@@ -22,6 +22,19 @@ class Encoder(FakeEncoder):
 def plan(spec, files, options):
     return EnginePlan("any", "cpu", "colours-8", None, lambda: Encoder("cpu", "colours-8"))
 
+def plan_wrong(method, change):
+    class Wrong(Encoder):
+        pass
+    original = getattr(Encoder, method)
+    setattr(Wrong, method, lambda self, *arguments, **options: change(original(self, *arguments, **options)))
+    return lambda *_: EnginePlan("any", "cpu", "colours-8", None, lambda: Wrong("cpu", "colours-8"))
+
+fewer = plan_wrong("encode_images", lambda features: features[1:])
+wider = plan_wrong("encode_images", lambda features: features.repeat(2, axis=1))
+doubles = plan_wrong("encode_texts", lambda features: features.astype(float))
+lists = plan_wrong("encode_texts", lambda features: features.tolist())
+fails = plan_wrong("encode_texts", lambda features: features["no such name"])
+
 def plan_other(spec, files, options):
     return EnginePlan("any", "npu", "fp32", None, Encoder)
 
@@ -53,6 +66,11 @@ other = tiny_plugin:plan_other
 nowhere = tiny_plugin:plan_nowhere
 number = tiny_plugin:plan_number
 nothing = tiny_plugin:plan_nothing
+fewer = tiny_plugin:fewer
+wider = tiny_plugin:wider
+doubles = tiny_plugin:doubles
+lists = tiny_plugin:lists
+fails = tiny_plugin:fails
 leaves = tiny_plugin:leave
 torch = tiny_plugin:divide
 broken = tiny_plugin:divide
@@ -107,6 +125,10 @@ def test_an_engine_of_another_package_runs_the_model(colours: Path) -> None:
         ("number", "clipsim-tiny 1.5: its plan names no device, or no precision"),
         ("nothing", "clipsim-tiny 1.5: it opens NoneType, whose facts are not EncoderFacts"),
         ("other", "clipsim-tiny 1.5: it runs on cpu in fp32, not on npu in fp32 as planned"),
+        ("fewer", "clipsim-tiny 1.5: encode_images returns float32 (2, 4), not float32 (3, 4)"),
+        ("wider", "clipsim-tiny 1.5: encode_images returns float32 (3, 8), not float32 (3, 4)"),
+        ("doubles", "clipsim-tiny 1.5: encode_texts returns float64 (2, 4), not float32 (2, 4)"),
+        ("lists", "clipsim-tiny 1.5: encode_texts returns list, not float32 (2, 4)"),
     ],
 )
 def test_a_broken_engine_is_one_line_that_names_the_package(colours: Path, engine: str, cause: str) -> None:
@@ -118,7 +140,7 @@ def test_a_broken_engine_is_one_line_that_names_the_package(colours: Path, engin
 
 def test_names_that_no_package_adds(colours: Path) -> None:
     """The error lists the engines of packages too; what a package calls as clipsim does is not taken."""
-    with pytest.raises(UsageError, match=r"choose auto, torch, onnx, onnx-int8, broken, colours, leaves, .*other"):
+    with pytest.raises(UsageError, match=r"choose auto, torch, onnx, onnx-int8, broken, colours, .*leaves, .*other"):
         clipsim.open(engine="tensorrt")
     assert clipsim.rank(colours, TEXTS, engine="torch").engine == "torch"
 

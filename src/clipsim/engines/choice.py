@@ -87,14 +87,16 @@ def _plan_plugin(spec: ModelSpec, files: ModelFiles, options: ModelOptions) -> E
         raise plugin.error("its plan names no device, or no precision")
 
     def open_encoder() -> Encoder:
-        encoder = plugin.call(plan.open_encoder)
+        encoder: Encoder = plugin.call(plan.open_encoder)
         facts = getattr(encoder, "facts", None)
         if not isinstance(facts, EncoderFacts):
             raise plugin.error(f"it opens {type(encoder).__name__}, whose facts are not EncoderFacts")
         runs = facts.device, facts.precision
         if runs != (plan.device, plan.precision):
             raise plugin.error(f"it runs on {' in '.join(runs)}, not on {plan.device} in {plan.precision} as planned")
-        return encoder
+        from clipsim.engines.plugin_encoder import PluginEncoder
+
+        return PluginEncoder(encoder, plugin)
 
     return replace(plan, engine=options.engine, open_encoder=open_encoder)
 
