@@ -229,6 +229,15 @@ def test_the_first_unusable_image_ends_the_run(pictures: Path, tmp_path: Path) -
     assert not multiprocessing.active_children()
 
 
+def test_a_device_of_the_session_that_is_not_used_is_said(pictures: Path, tmp_path: Path) -> None:
+    """The devices of the call make the vectors."""
+    with (
+        clipsim.open("clipsim-mini", device="cpu:0", on_error="skip") as session,
+        pytest.warns(clipsim.ClipsimWarning, match="the device cpu:0 is not used: `devices` names"),
+    ):
+        session.embed(pictures, tmp_path / "vectors", devices="cpu")
+
+
 @pytest.mark.parametrize("name", ["gpu", "", 0])
 def test_names_of_devices_are_checked(pictures: Path, tmp_path: Path, name: Any) -> None:
     """Before a model is opened."""

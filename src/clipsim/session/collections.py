@@ -308,6 +308,8 @@ class CollectionMethods(SessionBase):
             None if plan is None else check_path("plan", plan),
             list_again,
         )
+        if request.devices and (device := self.embedder.model_options.device) not in ("auto", "cpu"):
+            issue_warnings([f"the device {device} is not used: `devices` names those of the processes"])
         result = embed.run(self.embedder, request, report)
         if result.images == 0:
             raise NoInputError(f"{NOTHING_USABLE}; errors.jsonl in {output} says why")
