@@ -34,11 +34,11 @@ def split_last_block(transformer: Any, *, first_only: bool = False) -> None:
 def encode_tokens(transformer: Any, x: Tensor, positions: Tensor, attn_mask: Tensor) -> Tensor:
     """A transformer's outputs at a position (n,) of each sequence (n, l, width) → (n, width); the mask is (l, l)."""
     rows = torch.arange(x.shape[0], device=x.device), positions
-    last = transformer.resblocks[-1]
+    *blocks, last = transformer.resblocks or (None,)
     if not isinstance(last, LastBlock):
         whole: Tensor = transformer(x, attn_mask=attn_mask)[rows]
         return whole
-    for block in transformer.resblocks[:-1]:
+    for block in blocks:
         x = block(x, attn_mask=attn_mask)
     return last.encode(x[rows][:, None], x, attn_mask[positions][:, None, None])[:, 0]
 
