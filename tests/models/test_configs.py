@@ -9,8 +9,10 @@ import pytest
 
 from clipsim.errors import UsageError
 from clipsim.models.catalogue import read_catalogue
-from clipsim.models.configs import explain_settings, find_settings, read_config
+from clipsim.models.configs import explain_settings, find_settings, has_transformers_names, read_config
 from clipsim.models.names import ModelSpec
+
+NAME = b"text_model.embeddings.token_embedding.weight"
 
 
 def own(architecture: str, preprocess: str | None = None) -> ModelSpec:
@@ -70,3 +72,21 @@ def test_openclips_configuration_does_not_choose_another_resizing(tmp_path: Path
     path.write_text(json.dumps({"model_cfg": model, "preprocess_cfg": {"backend": "torchvision", "mean": [0.5] * 3}}))
 
     assert read_config(path)["preprocess_cfg"] == {"mean": [0.5] * 3}
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b'\x40\0\0\0\0\0\0\0{"' + NAME + b'": 1}', True),
+        (b'\x08\0\0\0\0\0\0\0{"a": 1}' + NAME, False),  # among its numbers
+        (b"\0\0\0\0\0\0\0\0{" + NAME, True),  # of no format: its beginning is searched
+        (b"\x80\x02}X" + NAME, True),
+        (b"{", False),
+        (b"", False),
+    ],
+)
+def test_names_of_tensors_are_looked_for_in_the_header(tmp_path: Path, content: bytes, found: bool) -> None:
+    """That of a safetensors file has all of them; other files are searched from their beginning."""
+    (tmp_path / "weights").write_bytes(content)
+
+    assert has_transformers_names(tmp_path / "weights") == found

@@ -73,7 +73,7 @@ def read_description(path: Path) -> dict[str, Any] | None:
     The text is in the pickle of the file, which is searched and not run. Raises WeightsError where it is damaged, or
     where the model has a tokenizer of its own, which is not in the file.
     """
-    pickled, mark = _read_pickle(path), _DESCRIPTION.encode()
+    pickled, mark = _read_head(path), _DESCRIPTION.encode()
     # a pickle writes a long text after its length in four bytes
     descriptions = {
         pickled[at : at + int.from_bytes(pickled[at - 4 : at], "little")] for at in _find_all(mark, pickled)
@@ -98,17 +98,21 @@ def parse_description(text: bytes, path: Path) -> dict[str, Any]:
 
 def has_transformers_names(path: Path) -> bool:
     """Whether a checkpoint's tensors are named as those of a CLIPModel of `transformers`."""
-    return _TRANSFORMERS_NAME in _read_pickle(path)  # the names are at the beginning of a safetensors file too
+    return _TRANSFORMERS_NAME in _read_head(path)
 
 
-def _read_pickle(path: Path) -> bytes:
-    """The beginning of the pickle in a checkpoint of PyTorch's, which is not run; of other files their beginning."""
+def _read_head(path: Path) -> bytes:
+    """The header of a safetensors file; the beginning of PyTorch's pickle, which is not run, or of any other file."""
     if not os.path.isfile(path):  # noqa: PTH113 (a Path raises for names that are hard to reach)
         return b""
     import zipfile  # not needed for most models
 
     try:
         with path.open("rb") as file:
+            begin = file.read(9)
+            header_bytes = int.from_bytes(begin[:8], "little")
+            if begin.endswith(b"{") and 0 < header_bytes <= MAX_CONFIG_BYTES:  # of a safetensors file
+                return begin + file.read(header_bytes - 1)
             if not zipfile.is_zipfile(file):
                 file.seek(0)
                 return file.read(MAX_CONFIG_BYTES)
