@@ -180,3 +180,13 @@ def test_the_shell_completes_names_of_packages() -> None:
     """Beside clipsim's own."""
     assert complete_engine("c") == ["colours"]
     assert complete_format("b") == ["best", "broken"]
+
+
+def test_too_little_memory_is_not_the_packages_fault() -> None:
+    """It ends a run as it does elsewhere."""
+
+    def fail() -> None:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        Plugin("engine", "colours").call(fail)

@@ -37,7 +37,7 @@ def _find_entries(kind: Kind) -> list[EntryPoint]:
 class Plugin:
     """What a package adds under a name that `list_plugins` has.
 
-    Whatever fails in it raises PluginError, which names the package; a ClipsimError that it raises is passed on.
+    Whatever fails in it raises PluginError, which names the package; a ClipsimError and a lack of memory are passed on.
     """
 
     def __init__(self, kind: Kind, name: str) -> None:
@@ -59,7 +59,7 @@ class Plugin:
         """Call a function of the package."""
         try:
             return function()
-        except ClipsimError:
+        except (ClipsimError, MemoryError):
             raise
         except (Exception, SystemExit) as error:
             raise self.error(f"{type(error).__name__}: {first_line(error)}") from error

@@ -29,12 +29,12 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> Plugin:
 
 
 def test_what_is_right_is_passed_on(plugin: Plugin) -> None:
-    """The very arrays, the facts, and errors that clipsim knows."""
+    """Arrays, facts, and errors that clipsim knows."""
     plain = FakeEncoder()
     encoder = PluginEncoder(plain, plugin)
     pixels = encoder.prepare_image(RED)[None]
 
-    assert (encoder.facts, encoder.image_size, encoder.queue) == (plain.facts, plain.image_size, None)
+    assert (encoder.facts, encoder.image_size) == (plain.facts, plain.image_size)
     assert (encoder.encode_images(pixels) == plain.encode_images(pixels)).all()
     assert (encoder.encode_texts(TEXTS, truncate=False) == plain.encode_texts(TEXTS, truncate=False)).all()
     assert (encoder.tokenize(TEXTS, truncate=False) == plain.tokenize(TEXTS, truncate=False)).all()
@@ -50,6 +50,7 @@ def test_what_is_right_is_passed_on(plugin: Plugin) -> None:
         ("prepare_image", lambda pixels: pixels / 255, "returns float64 (8, 8, 3), not uint8 (any, any, 3)"),
         ("encode_images", lambda features: features[1:], "returns float32 (0, 4), not float32 (1, 4)"),
         ("encode_texts", lambda features: features.tolist(), "returns list, not float32 (2, 4)"),
+        ("encode_texts", np.ma.asarray, "returns MaskedArray, not float32 (2, 4)"),
         ("encode_texts", lambda features: features[0], "returns float32 (4), not float32 (2, 4)"),
         ("tokenize", lambda tokens: tokens[0], "returns int64 (5), not int64 (2, any)"),
         ("count_tokens", lambda counts: counts[1:], "returns 1 numbers for 2 texts"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,15 @@ def test_names_of_tensors_are_looked_for_in_the_header(tmp_path: Path, content: 
     (tmp_path / "weights").write_bytes(content)
 
     assert has_transformers_names(tmp_path / "weights") == found
+
+
+def test_a_checkpoint_that_is_shorter_than_it_says_is_left_to_the_engine(tmp_path: Path) -> None:
+    """Which reports what is damaged when it reads the tensors."""
+    with zipfile.ZipFile(tmp_path / "weights.pt", "w") as archive:
+        archive.writestr("weights/data.pkl", NAME)
+    content = bytearray((tmp_path / "weights.pt").read_bytes())
+    sizes = content.index(b"PK\1\2") + 20  # compressed and not, in the directory
+    content[sizes : sizes + 8] = (10_000_000).to_bytes(4, "little") * 2
+    (tmp_path / "weights.pt").write_bytes(content)
+
+    assert not has_transformers_names(tmp_path / "weights.pt")

@@ -165,7 +165,7 @@ def embed_command(
     (model_options,), run_options = run.options(run.model)
     named_devices = () if devices is None else tuple(devices.split(","))
     if named_devices:
-        if model_options.device not in ("auto", "cpu"):  # which may be that of the environment
+        if model_options.device not in ("auto", "cpu", *named_devices):  # which may be that of the environment
             notices.print([f"the device {model_options.device} is not used: --devices names those of the processes"])
         model_options = replace(model_options, device="cpu")  # of this process, which opens no GPU
     run_options = replace(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
-from clipsim.engines.encoder import Encoder, EncoderFacts
+from clipsim.engines.encoder import Encoder
 from clipsim.engines.onnx.exports import Export, find_export, missing_export
 from clipsim.errors import ModelError, install_command
 from clipsim.files import digest_files
@@ -87,16 +87,13 @@ def _plan_plugin(spec: ModelSpec, files: ModelFiles, options: ModelOptions) -> E
         raise plugin.error("its plan names no device, or no precision")
 
     def open_encoder() -> Encoder:
-        encoder: Encoder = plugin.call(plan.open_encoder)
-        facts = getattr(encoder, "facts", None)
-        if not isinstance(facts, EncoderFacts):
-            raise plugin.error(f"it opens {type(encoder).__name__}, whose facts are not EncoderFacts")
-        runs = facts.device, facts.precision
-        if runs != (plan.device, plan.precision):
-            raise plugin.error(f"it runs on {' in '.join(runs)}, not on {plan.device} in {plan.precision} as planned")
         from clipsim.engines.plugin_encoder import PluginEncoder
 
-        return PluginEncoder(encoder, plugin)
+        encoder = PluginEncoder(plugin.call(plan.open_encoder), plugin)
+        runs = encoder.facts.device, encoder.facts.precision
+        if runs != (plan.device, plan.precision):
+            raise plugin.error(f"it runs on {' in '.join(runs)}, not on {plan.device} in {plan.precision} as planned")
+        return encoder
 
     return replace(plan, engine=options.engine, open_encoder=open_encoder)
 

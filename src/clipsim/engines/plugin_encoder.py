@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clipsim.engines.accelerator import BatchQueue
 from clipsim.engines.encoder import Encoder, EncoderFacts, Features, Pixels, Tokens
 from clipsim.plugins import Plugin
 
@@ -16,16 +15,21 @@ if TYPE_CHECKING:
 
 
 class PluginEncoder:
-    """The `Encoder` of an engine that a package adds. Whatever it fails in, or returns amiss, raises PluginError."""
+    """The `Encoder` of an engine that a package adds. Whatever it fails in, or returns amiss, raises PluginError.
+
+    Its batches are encoded one after another: the protocol has no other way, and each is checked.
+    """
 
     def __init__(self, encoder: Encoder, plugin: Plugin) -> None:
         self._encoder, self._plugin = encoder, plugin
-        self.queue: BatchQueue | None = getattr(encoder, "queue", None)
 
     @property
     def facts(self) -> EncoderFacts:
         """What is known of the model."""
-        return self._plugin.call(lambda: self._encoder.facts)
+        facts: object = self._plugin.call(lambda: getattr(self._encoder, "facts", None))
+        if not isinstance(facts, EncoderFacts):
+            raise self._plugin.error(f"it opens {type(self._encoder).__name__}, whose facts are not EncoderFacts")
+        return facts
 
     @property
     def image_size(self) -> int:
@@ -66,7 +70,7 @@ class PluginEncoder:
     def _check(self, name: str, found: object, dtype: type, *shape: int | None) -> None:
         """Raise PluginError unless a method returned an array of a type and a shape; None stands for any length."""
         returned = type(found).__name__
-        if isinstance(found, np.ndarray):
+        if type(found) is np.ndarray:  # a matrix or a masked array reckons in other ways
             returned = f"{found.dtype} {_describe(found.shape)}"
             lengths = [n if wanted is None else wanted for n, wanted in zip(found.shape, shape, strict=False)]
             if found.dtype == dtype and found.ndim == len(shape) and tuple(lengths) == found.shape:

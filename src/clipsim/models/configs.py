@@ -122,7 +122,7 @@ def _read_head(path: Path) -> bytes:
                     return b""
                 with archive.open(entry) as pickled:
                     return pickled.read(MAX_CONFIG_BYTES)
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
         return b""  # damaged, which is reported when the tensors are read
 
 

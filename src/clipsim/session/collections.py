@@ -308,7 +308,7 @@ class CollectionMethods(SessionBase):
             None if plan is None else check_path("plan", plan),
             list_again,
         )
-        if request.devices and (device := self.embedder.model_options.device) not in ("auto", "cpu"):
+        if request.devices and (device := self.embedder.model_options.device) not in ("auto", "cpu", *request.devices):
             issue_warnings([f"the device {device} is not used: `devices` names those of the processes"])
         result = embed.run(self.embedder, request, report)
         if result.images == 0:

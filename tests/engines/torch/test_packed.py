@@ -127,6 +127,7 @@ def test_a_tower_does_not_watch_the_other(tmp_path: Path, pictures: list[Image.I
     encoder.encode_images(pixels_of(encoder, pictures))
     images, texts = (set(tower._observation.uses) for tower in encoder.towers._packable)
 
+    assert images != set()
     assert images <= set(model.visual.modules())
     assert texts.isdisjoint(images)
     assert texts != set()

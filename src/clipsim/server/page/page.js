@@ -34,7 +34,7 @@ const ranking = new Ranking({
       drawTexts();
       if (begun && !find("rank").hidden) keepRanking();
     }
-    if (!begun && !beginning) begin(); // which failed before
+    if (!begun) begin(); // which failed before
     requestDraw();
   },
 });
@@ -322,6 +322,7 @@ async function countImages() {
 
 /** Ask which models there are and what may be sent, then begin. */
 async function begin() {
+  if (beginning) return;
   beginning = true;
   try {
     let facts = await (await ask("v1/models", { report })).json();
