@@ -98,9 +98,9 @@ def test_dropped_images_are_ranked(open_page: Open, server: Server) -> None:
 
 
 def test_images_wait_for_what_the_server_says_of_itself(open_page: Open) -> None:
-    """They are sent once, to the chosen model, within its limits."""
+    """They are sent once, to the chosen model, within its limits, with the texts of the address and those typed."""
     held: list[Any] = []
-    opened = open_page()
+    opened = open_page("#rank?text=cat")
 
     def hold(route: Any) -> None:
         held.append(route)
@@ -117,6 +117,7 @@ def test_images_wait_for_what_the_server_says_of_itself(open_page: Open) -> None
     opened.wait_for_scores("3 images ranked")
 
     assert before == 0
+    assert opened.page.locator("#texts .name").all_text_contents() == ["cat", *TEXTS]
     assert sum(url.endswith("/v1/rank") for url in opened.requests) == 1
 
 

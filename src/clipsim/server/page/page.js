@@ -341,7 +341,9 @@ async function begin() {
       describeImages(search);
     }
     begun = true;
+    const { texts } = ranking; // typed before
     followAddress();
+    ranking.addTexts(texts);
     ranking.begin();
   } catch (error) {
     problem(error.message, begin);
