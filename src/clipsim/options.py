@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any, Literal, Protocol
@@ -302,6 +303,17 @@ def check_device(name: object) -> None:
     """
     if not (isinstance(name, str) and _DEVICE.fullmatch(name)):
         raise UsageError("unknown device", parameter="device", value=name, hint="choose auto, cpu, cuda, cuda:N or mps")
+
+
+def explain_unused_device(device: str, devices: Collection[str]) -> list[str]:
+    """The notice of a device that is named beside those of the processes of `embed`; none where nothing is lost.
+
+    >>> explain_unused_device("cuda:1", ["cuda:0"])
+    ['the device cuda:1 is not used: each of the named devices has a process of its own']
+    """
+    if not devices or device in ("auto", "cpu", *devices):
+        return []
+    return [f"the device {device} is not used: each of the named devices has a process of its own"]
 
 
 def check_precision(name: str) -> None:

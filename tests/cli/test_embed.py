@@ -107,7 +107,7 @@ def test_a_device_beside_devices(clipsim: Clipsim, colours: Path, tmp_path: Path
     ended = clipsim("embed", colours, "-o", tmp_path / "out", "--devices", "cpu,gpu", "--device", "cuda:1")
 
     assert ended.status == 2
-    assert "the device cuda:1 is not used: --devices names those of the processes" in " ".join(ended.err.split())
+    assert "the device cuda:1 is not used: each of the named devices has" in " ".join(ended.err.split())
 
 
 def test_a_plan(clipsim: Clipsim, colour_model: FakeEncoder, colours: Path, tmp_path: Path) -> None:

@@ -233,7 +233,7 @@ def test_a_device_of_the_session_that_is_not_used_is_said(pictures: Path, tmp_pa
     """The devices of the call make the vectors."""
     with (
         clipsim.open("clipsim-mini", device="cpu:0", on_error="skip") as session,
-        pytest.warns(clipsim.ClipsimWarning, match="the device cpu:0 is not used: `devices` names"),
+        pytest.warns(clipsim.ClipsimWarning, match="the device cpu:0 is not used: each of the named"),
     ):
         session.embed(pictures, tmp_path / "vectors", devices="cpu")
 

@@ -15,7 +15,7 @@ from clipsim.cli.output import NoticePrinter, print_message, print_table, progre
 from clipsim.cli.output_file import with_output_file
 from clipsim.cli.parameters import OUTPUT, RUN, TEXTS, argument, flag, option
 from clipsim.errors import TRANSIENT_KINDS, UsageError, pluralise, printable
-from clipsim.options import MAX_WORKERS
+from clipsim.options import MAX_WORKERS, explain_unused_device
 
 if TYPE_CHECKING:
     from clipsim.results.datasets import EmbedPlan, EmbedResult
@@ -165,8 +165,7 @@ def embed_command(
     (model_options,), run_options = run.options(run.model)
     named_devices = () if devices is None else tuple(devices.split(","))
     if named_devices:
-        if model_options.device not in ("auto", "cpu", *named_devices):  # which may be that of the environment
-            notices.print([f"the device {model_options.device} is not used: --devices names those of the processes"])
+        notices.print(explain_unused_device(model_options.device, named_devices))  # it may be the environment's
         model_options = replace(model_options, device="cpu")  # of this process, which opens no GPU
     run_options = replace(
         run_options,

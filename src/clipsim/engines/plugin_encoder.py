@@ -72,8 +72,8 @@ class PluginEncoder:
         returned = type(found).__name__
         if type(found) is np.ndarray:  # a matrix or a masked array reckons in other ways
             returned = f"{found.dtype} {_describe(found.shape)}"
-            lengths = [n if wanted is None else wanted for n, wanted in zip(found.shape, shape, strict=False)]
-            if found.dtype == dtype and found.ndim == len(shape) and tuple(lengths) == found.shape:
+            lengths = zip(shape, found.shape, strict=False)
+            if found.dtype == dtype and found.ndim == len(shape) and all(n in (None, length) for n, length in lengths):
                 return
         raise self._plugin.error(f"{name} returns {returned}, not {np.dtype(dtype)} {_describe(shape)}")
 

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from clipsim.errors import Setting, UsageError, WeightsError, printable
 from clipsim.models import training_config, transformers_config
@@ -105,24 +105,31 @@ def _read_head(path: Path) -> bytes:
     """The header of a safetensors file; the beginning of PyTorch's pickle, which is not run, or of any other file."""
     if not os.path.isfile(path):  # noqa: PTH113 (a Path raises for names that are hard to reach)
         return b""
-    import zipfile  # not needed for most models
-
     try:
         with path.open("rb") as file:
             begin = file.read(9)
             header_bytes = int.from_bytes(begin[:8], "little")
             if begin.endswith(b"{") and 0 < header_bytes <= MAX_CONFIG_BYTES:  # of a safetensors file
                 return begin + file.read(header_bytes - 1)
-            if not zipfile.is_zipfile(file):
-                file.seek(0)
-                return file.read(MAX_CONFIG_BYTES)
-            with zipfile.ZipFile(file) as archive:
-                (entry,) = [entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl")]
-                if entry.compress_type != zipfile.ZIP_STORED:  # PyTorch compresses none
-                    return b""
-                with archive.open(entry) as pickled:
-                    return pickled.read(MAX_CONFIG_BYTES)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+            return _read_pickle(file)
+    except (OSError, ValueError):
+        return b""
+
+
+def _read_pickle(file: BinaryIO) -> bytes:
+    import zipfile  # slow to import
+
+    try:
+        if not zipfile.is_zipfile(file):
+            file.seek(0)
+            return file.read(MAX_CONFIG_BYTES)
+        with zipfile.ZipFile(file) as archive:
+            (entry,) = [entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl")]
+            if entry.compress_type != zipfile.ZIP_STORED:  # PyTorch compresses none
+                return b""
+            with archive.open(entry) as pickled:
+                return pickled.read(MAX_CONFIG_BYTES)
+    except (ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
         return b""  # damaged, which is reported when the tensors are read
 
 

@@ -13,7 +13,7 @@ from clipsim.errors import NoInputError, UsageError, issue_warnings
 from clipsim.inputs.arguments import make_sources, make_weighted_sources
 from clipsim.inputs.paths import NameFilter
 from clipsim.inputs.sources import Source
-from clipsim.options import check_flag, check_path
+from clipsim.options import check_flag, check_path, explain_unused_device
 from clipsim.session.base import SessionBase, finish
 from clipsim.tasks.arguments import ImageInputs, TextInputs, WeightedImages, WeightedTexts
 from clipsim.tasks.progress import ProgressCallback, check_progress
@@ -308,8 +308,7 @@ class CollectionMethods(SessionBase):
             None if plan is None else check_path("plan", plan),
             list_again,
         )
-        if request.devices and (device := self.embedder.model_options.device) not in ("auto", "cpu", *request.devices):
-            issue_warnings([f"the device {device} is not used: `devices` names those of the processes"])
+        issue_warnings(explain_unused_device(self.embedder.model_options.device, request.devices))
         result = embed.run(self.embedder, request, report)
         if result.images == 0:
             raise NoInputError(f"{NOTHING_USABLE}; errors.jsonl in {output} says why")
